@@ -1,0 +1,46 @@
+# Everything a newcomer needs: make run, make test. Nothing has to be installed by hand but
+# Python 3.11 or newer.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+LOCK := $(if $(LEAN),requirements-lean.txt,requirements.txt)
+DEMO_FLAG := $(if $(filter 0,$(DEMO)),,--demo)
+
+.PHONY: setup run test check bench lock clean
+
+run: setup  ## start the server; ARGS="--port 9000", DEMO=0, LEAN=1
+	@$(BIN)/python run.py $(DEMO_FLAG) $(ARGS)
+
+setup: $(VENV)/.$(LOCK).installed
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed: make run PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.%.installed: % | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+test: setup $(VENV)/.requirements-dev.txt.installed  ## all tests; ARGS="-k auth"
+	@sh tests/install_tools.sh
+	$(BIN)/python -m pytest $(ARGS)
+
+check: setup $(VENV)/.requirements-dev.txt.installed  ## style, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy app run.py main.py
+	$(BIN)/python -m pytest -q tests/test_layers.py
+
+bench: setup $(VENV)/.requirements-dev.txt.installed  ## what things cost, side by side
+	$(BIN)/python -m bench $(ARGS)
+
+lock: $(VENV)/.requirements-dev.txt.installed  ## write the requirements files anew
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile -q --universal --no-header --no-annotate --python-version 3.11 pyproject.toml -o requirements-lean.txt
+	$(BIN)/uv pip compile -q --universal --no-header --no-annotate --python-version 3.11 --extra full -c requirements-lean.txt pyproject.toml -o requirements.txt
+	$(BIN)/uv pip compile -q --universal --no-header --no-annotate --python-version 3.11 --group dev -c requirements.txt -o requirements-dev.txt
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,14 @@
+"""Watchpost: self-hosted video analytics. ``uvicorn app:app`` works; importing starts nothing."""
+
+from typing import Any
+
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """Build the ASGI app when somebody asks for ``app.app``, and not before."""
+    if name != "app":
+        raise AttributeError(name)
+    from app.main import build_app
+
+    return build_app()

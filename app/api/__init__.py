@@ -1,0 +1,1 @@
+"""HTTP and WebSockets: one router a file. Routers translate; the manager does."""

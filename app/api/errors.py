@@ -1,0 +1,113 @@
+"""Errors to replies: the one place that knows which failure is which HTTP status."""
+
+from __future__ import annotations
+
+import json
+import logging
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from app import errors
+from app.api.messages import ERRORS, describe, language_of
+from app.errors import WatchpostError
+from app.urls import scrub
+
+logger = logging.getLogger(__name__)
+
+STATUS: dict[type[WatchpostError], HTTPStatus] = {
+    errors.RequestError: HTTPStatus.BAD_REQUEST,
+    errors.Unauthorized: HTTPStatus.UNAUTHORIZED,
+    errors.NotFound: HTTPStatus.NOT_FOUND,
+    errors.Conflict: HTTPStatus.CONFLICT,
+    errors.SecretUnreadable: HTTPStatus.CONFLICT,
+    errors.FarEndError: HTTPStatus.BAD_GATEWAY,
+    errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+
+class ErrorReply(BaseModel):
+    """The form of every error of every door."""
+
+    code: str
+    message: str
+    details: dict[str, object]
+
+    model_config = {
+        "json_schema_extra": {
+            "example": {
+                "code": "STREAM_NOT_FOUND",
+                "message": "스트림을 찾을 수 없습니다: d4633bc5",
+                "details": {"stream_id": "d4633bc5"},
+            }
+        }
+    }
+
+
+def status_of(error: WatchpostError) -> HTTPStatus:
+    """The status of the nearest class in the tree that has one."""
+    for kind in type(error).__mro__:
+        if kind in STATUS:
+            return STATUS[kind]
+    return HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def reply(error: WatchpostError, accept_language: str | None) -> JSONResponse:
+    body = ErrorReply(
+        code=error.code,
+        message=scrub(describe(error, language_of(accept_language))),
+        details=error.details,
+    )
+    headers = {"WWW-Authenticate": "Bearer"} if isinstance(error, errors.Unauthorized) else None
+    return JSONResponse(body.model_dump(mode="json"), status_of(error), headers)
+
+
+def install(app: FastAPI) -> None:
+    """Give every error of the app the one form; FastAPI's own 422 becomes a 400."""
+
+    @app.exception_handler(WatchpostError)
+    async def expected(request: Request, error: WatchpostError) -> JSONResponse:
+        return reply(error, request.headers.get("accept-language"))
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        return reply(_first_problem(error), request.headers.get("accept-language"))
+
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, error: HTTPException) -> JSONResponse:
+        accept_language = request.headers.get("accept-language")
+        if error.status_code == HTTPStatus.NOT_FOUND:
+            return reply(errors.NotFound(path=request.url.path), accept_language)
+        code = HTTPStatus(error.status_code).name
+        message = ERRORS[language_of(accept_language)].get(code, str(error.detail))
+        body = ErrorReply(code=code, message=message, details={"path": request.url.path})
+        return JSONResponse(body.model_dump(), error.status_code, error.headers)
+
+    @app.exception_handler(Exception)
+    async def unexpected(request: Request, error: Exception) -> JSONResponse:
+        logger.error("%s %s: %s", request.method, request.url.path, type(error).__name__)
+        return reply(WatchpostError(), request.headers.get("accept-language"))
+
+
+def _first_problem(error: RequestValidationError) -> errors.InvalidRequest:
+    """All problems in the details, the first one in the message. Values are never repeated."""
+    problems = [
+        {"field": _field(problem["loc"]), "reason": str(problem["msg"])}
+        for problem in error.errors()
+    ]
+    return errors.InvalidRequest(**problems[0], errors=problems)
+
+
+def _field(location: tuple[int | str, ...]) -> str:
+    """``("body", "max_fps")`` as ``max_fps``; the body itself as ``body``."""
+    named = [str(part) for part in location[1:] if not isinstance(part, int)]
+    return ".".join(named) or str(location[0])
+
+
+def as_bytes(error: WatchpostError, accept_language: str | None) -> bytes:
+    """The reply's body, for places below FastAPI."""
+    return json.dumps(json.loads(bytes(reply(error, accept_language).body))).encode()

@@ -1,0 +1,182 @@
+"""What errors and replies say, keyed by code, in the languages that the contracts are written in.
+
+English texts of errors stand at their classes in ``app/errors.py``; what is missing in a
+language falls back to that. Placeholders are the names in an error's ``details``.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from app.errors import FarEndError, WatchpostError
+from app.pipeline import reasons
+
+Language = Literal["ko", "en", "ru"]
+LANGUAGES: tuple[Language, ...] = get_args(Language)
+DEFAULT: Language = "ko"
+
+ERRORS: dict[str, dict[str, str]] = {
+    "ko": {
+        "INTERNAL_ERROR": "서버 내부 오류가 발생했습니다.",
+        "BAD_REQUEST": "잘못된 요청입니다.",
+        "INVALID_REQUEST": "잘못된 요청입니다: {field}: {reason}",
+        "INVALID_RTSP_URL": "RTSP URL 형식이 올바르지 않습니다 ({reason}). 예: rtsp://host:port/path",
+        "ADDRESS_NOT_ALLOWED": "{host}의 주소 {address}는 스트림에 사용할 수 없습니다.",
+        "OUTPUT_IS_INPUT": "입력과 출력 URL이 같습니다: {output_url}",
+        "UNAUTHORIZED": "인증이 필요합니다: {reason}",
+        "NOT_FOUND": "찾을 수 없습니다: {path}",
+        "METHOD_NOT_ALLOWED": "허용되지 않는 메서드입니다.",
+        "STREAM_NOT_FOUND": "스트림을 찾을 수 없습니다: {stream_id}",
+        "CONFLICT": "현재 상태와 충돌합니다.",
+        "STREAM_ALREADY_RUNNING": "스트림 {stream_id}이(가) 다른 설정으로 실행 중입니다. "
+        "먼저 중지한 다음 새 설정으로 시작하세요.",
+        "OUTPUT_IN_USE": "스트림 {used_by}이(가) 이미 {output_url}(으)로 출력하고 있습니다.",
+        "FAR_END_FAILED": "스트림 연결에 실패했습니다: {reason}",
+        "INPUT_FAILED": "입력 스트림 연결에 실패했습니다: {reason} ({url})",
+        "OUTPUT_FAILED": "출력 스트림 연결에 실패했습니다: {reason} ({url})",
+        "UNAVAILABLE": "지금은 사용할 수 없습니다.",
+        "START_TIMEOUT": "스트림 {stream_id}이(가) {timeout_s}초 내에 "
+        "RUNNING 상태가 되지 않았습니다.",
+        "START_CANCELLED": "스트림 {stream_id}이(가) 실행되기 전에 중지되었습니다.",
+        "NO_PICTURE": "스트림 {stream_id}의 화면이 없습니다 (상태: {status}).",
+        "STORE_FAILED": "데이터베이스 오류: {reason}",
+        "SHUTTING_DOWN": "서버가 종료 중입니다.",
+        "DETECTOR_FAILED": "검출기 오류: {network}: {reason}",
+        "SETUP_FAILED": "서버 설정 오류: {reason}",
+        "DATA_FOLDER_LOCKED": "데이터 폴더 {folder}를 다른 프로세스({pid})가 사용 중입니다.",
+        "SECRET_UNREADABLE": "저장된 인증 정보를 현재 키로 읽을 수 없습니다 ({key_file}). "
+        "이전 키 파일을 복원하거나 전체 URL로 스트림을 다시 시작하세요.",
+    },
+    "en": {"METHOD_NOT_ALLOWED": "This method is not allowed here."},
+    "ru": {
+        "INTERNAL_ERROR": "Внутренняя ошибка сервера.",
+        "BAD_REQUEST": "Некорректный запрос.",
+        "INVALID_REQUEST": "Некорректный запрос: {field}: {reason}",
+        "INVALID_RTSP_URL": "Некорректный RTSP URL ({reason}). Пример: rtsp://host:port/path",
+        "ADDRESS_NOT_ALLOWED": "{host} ведёт на адрес {address}, он запрещён для потоков.",
+        "OUTPUT_IS_INPUT": "Поток публиковался бы туда, откуда читает: {output_url}",
+        "UNAUTHORIZED": "Требуется доступ: {reason}",
+        "NOT_FOUND": "Не найдено: {path}",
+        "METHOD_NOT_ALLOWED": "Этот метод здесь не разрешён.",
+        "STREAM_NOT_FOUND": "Поток не найден: {stream_id}",
+        "CONFLICT": "Конфликт с текущим состоянием.",
+        "STREAM_ALREADY_RUNNING": "Поток {stream_id} уже работает с другими настройками. "
+        "Остановите его и запустите с новыми.",
+        "OUTPUT_IN_USE": "Поток {used_by} уже публикуется в {output_url}.",
+        "FAR_END_FAILED": "Не удалось подключить поток: {reason}",
+        "INPUT_FAILED": "Вход недоступен: {reason} ({url})",
+        "OUTPUT_FAILED": "Выход недоступен: {reason} ({url})",
+        "UNAVAILABLE": "Сейчас недоступно.",
+        "START_TIMEOUT": "Поток {stream_id} не запустился за {timeout_s} с.",
+        "START_CANCELLED": "Поток {stream_id} остановлен до запуска.",
+        "NO_PICTURE": "У потока {stream_id} сейчас нет изображения, состояние: {status}.",
+        "STORE_FAILED": "Ошибка базы данных: {reason}",
+        "SHUTTING_DOWN": "Сервер завершает работу.",
+        "DETECTOR_FAILED": "Ошибка детектора: {network}: {reason}",
+        "SETUP_FAILED": "Ошибка настройки сервера: {reason}",
+        "DATA_FOLDER_LOCKED": "Папку данных {folder} использует другой процесс ({pid}).",
+        "SECRET_UNREADABLE": "Сохранённые учётные данные не читаются этим ключом ({key_file}). "
+        "Верните прежний файл ключа или запустите поток снова с полным URL.",
+    },
+}
+
+REASONS: dict[str, dict[str, str]] = {
+    reasons.UNAUTHORIZED: {
+        "en": "wrong or missing user and password",
+        "ko": "사용자 이름 또는 비밀번호가 올바르지 않습니다",
+        "ru": "неверные имя или пароль",
+    },
+    reasons.FORBIDDEN: {"en": "access forbidden", "ko": "접근 금지", "ru": "доступ запрещён"},
+    reasons.NOT_FOUND: {
+        "en": "no such path on that server",
+        "ko": "서버에 해당 경로가 없습니다",
+        "ru": "нет такого пути на сервере",
+    },
+    reasons.REFUSED: {"en": "connection refused", "ko": "연결 거부", "ru": "соединение отклонено"},
+    reasons.UNREACHABLE: {
+        "en": "host unreachable",
+        "ko": "호스트에 연결할 수 없습니다",
+        "ru": "узел недоступен",
+    },
+    reasons.UNKNOWN_HOST: {
+        "en": "unknown host name",
+        "ko": "알 수 없는 호스트 이름",
+        "ru": "неизвестное имя узла",
+    },
+    reasons.TIMEOUT: {"en": "no answer in time", "ko": "응답 시간 초과", "ru": "нет ответа"},
+    reasons.CLOSED: {
+        "en": "the connection was closed",
+        "ko": "연결이 끊어졌습니다",
+        "ru": "соединение закрыто",
+    },
+    reasons.ENDED: {
+        "en": "the stream ended",
+        "ko": "스트림이 끝났습니다",
+        "ru": "поток закончился",
+    },
+    reasons.STALLED: {"en": "no data any more", "ko": "데이터가 오지 않습니다", "ru": "нет данных"},
+    reasons.NO_VIDEO: {"en": "no video in it", "ko": "비디오가 없습니다", "ru": "нет видео"},
+    reasons.INVALID_DATA: {
+        "en": "data that cannot be decoded",
+        "ko": "디코딩할 수 없는 데이터",
+        "ru": "данные не декодируются",
+    },
+    reasons.TOO_LARGE: {
+        "en": "the picture is too large",
+        "ko": "화면이 너무 큽니다",
+        "ru": "слишком большой кадр",
+    },
+    reasons.REJECTED: {
+        "en": "the server rejected the request",
+        "ko": "서버가 요청을 거부했습니다",
+        "ru": "сервер отклонил запрос",
+    },
+    reasons.NO_ENCODER: {
+        "en": "this encoder does not work here",
+        "ko": "사용할 수 없는 인코더",
+        "ru": "кодировщик здесь не работает",
+    },
+}
+
+REPLIES: dict[str, dict[Language, str]] = {
+    "DISCONNECTED": {
+        "ko": "연결이 완전히 종료되었습니다.",
+        "en": "The connection is closed completely.",
+        "ru": "Соединение полностью закрыто.",
+    },
+    "STREAM_FOUND": {
+        "ko": "기존 스트림을 찾았습니다.",
+        "en": "An existing stream was found.",
+        "ru": "Найден существующий поток.",
+    },
+    "STREAM_CREATED": {
+        "ko": "새로운 스트림이 생성되었습니다.",
+        "en": "A new stream was created.",
+        "ru": "Создан новый поток.",
+    },
+}
+
+
+def language_of(accept_language: str | None) -> Language:
+    """The caller's favourite of our languages (RFC 9110, 12.5.4), else the contract's Korean."""
+    choices: list[tuple[float, Language]] = []
+    for part in (accept_language or "").split(","):
+        tag, _, weight = part.strip().partition(";q=")
+        primary = tag.strip().lower().partition("-")[0]
+        try:
+            quality = float(weight) if weight else 1.0
+        except ValueError:
+            continue
+        for language in LANGUAGES:
+            if primary == language and quality > 0:
+                choices.append((quality, language))
+    return max(choices, key=lambda choice: choice[0])[1] if choices else DEFAULT
+
+
+def describe(error: WatchpostError, language: Language) -> str:
+    """The error in words, with the reason of a far end spelled out."""
+    template = ERRORS[language].get(error.code, error.template)
+    details = dict(error.details)
+    if isinstance(error, FarEndError) and (words := REASONS.get(str(details.get("reason")))):
+        details["reason"] = words[language]
+    return type(error).fill(template, details)

@@ -1,0 +1,181 @@
+"""Wire shapes: what requests and replies look like, and how they become types and back."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app import urls
+from app.pipeline.sinks.encode import ENCODERS
+from app.types import BlurStyle, StreamSpec, StreamStats, StreamStatus, Transport
+
+T = TypeVar("T")
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+EXAMPLE_INPUT = "rtsp://192.0.2.10:554/live/cam1"
+EXAMPLE_OUTPUT = "rtsp://192.0.2.10:554/live/cam1-blur"
+
+
+class Envelope(BaseModel, Generic[T]):
+    """Every successful reply of the stream control API."""
+
+    success: Literal[True] = True
+    data: T
+
+
+class StartRequest(BaseModel):
+    """What ``start`` takes. Everything but ``rtsp_url`` is optional."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"rtsp_url": EXAMPLE_INPUT, "max_fps": 15, "downscale": 1.0}]
+        },
+    )
+
+    rtsp_url: str = Field(strict=True, description="Input: rtsp:// or rtsps://.")
+    max_fps: Number = Field(15, ge=1, le=60, description="Ceiling of the output's frame rate.")
+    downscale: Number = Field(1.0, ge=0.1, le=1, description="0.5 halves width and height.")
+    output_url: str | None = Field(
+        None, strict=True, description="Default: the input's last path segment with `-blur`."
+    )
+    blur: BlurStyle = Field("gaussian", description="How faces are covered.")
+    blur_margin: Number = Field(
+        0.25, ge=0, le=2, description="Covered beyond a face's box, as a share of its size."
+    )
+    encoder: Literal["auto", *ENCODERS] = Field(  # type: ignore[valid-type]
+        "auto", description="H.264 encoder; `auto` takes hardware that works, else libx264."
+    )
+    bitrate: int | None = Field(
+        None, strict=True, ge=50_000, le=100_000_000, description="Bits a second."
+    )
+    transport: Transport = Field("tcp", description="How RTSP carries the media.")
+
+    def to_spec(self, stream_id: str) -> StreamSpec:
+        """Raises InvalidUrl or AddressNotAllowed."""
+        return StreamSpec(
+            stream_id,
+            urls.check_rtsp(self.rtsp_url),
+            urls.check_rtsp(self.output_url) if self.output_url is not None else None,
+            **self.model_dump(exclude={"rtsp_url", "output_url"}),
+        )
+
+
+class RegisterRequest(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"rtsp_url": EXAMPLE_INPUT}]}
+    )
+
+    rtsp_url: str = Field(strict=True)
+
+
+class StreamConfig(BaseModel):
+    """The effective settings, under the request's own names, without user and password."""
+
+    rtsp_url: str
+    max_fps: float
+    downscale: float
+    output_url: str | None
+    blur: BlurStyle
+    blur_margin: float
+    encoder: str
+    bitrate: int | None
+    transport: Transport
+
+    @classmethod
+    def of(cls, spec: StreamSpec) -> StreamConfig:
+        return cls(
+            rtsp_url=urls.without_credentials(spec.source),
+            output_url=spec.output and urls.without_credentials(spec.output),
+            **{
+                name: getattr(spec, name)
+                for name in cls.model_fields
+                if name not in ("rtsp_url", "output_url")
+            },
+        )
+
+
+class Latency(BaseModel):
+    """Milliseconds from capture to publish."""
+
+    p50: float | None
+    p95: float | None
+
+
+class StreamStatsReply(BaseModel):
+    input_fps: float
+    output_fps: float
+    frames_in: int
+    frames_dropped: int = Field(description="Not processed because newer ones were there.")
+    frames_published: int
+    frames_withheld: int = Field(
+        description="Held back because faces could not be looked for in time."
+    )
+    faces: int = Field(description="Faces covered in the newest frame.")
+    last_frame_ts: float | None
+    error_count: int
+    reconnects: int
+    last_error: str | None
+    latency_ms: Latency
+    codec: str | None = Field(description="Codec of the input.")
+    width: int | None = Field(description="Width of the output, pixels.")
+    height: int | None
+    uptime_s: float
+
+    @classmethod
+    def of(cls, stats: StreamStats) -> StreamStatsReply:
+        values: dict[str, Any] = {
+            name: getattr(stats, name) for name in cls.model_fields if hasattr(stats, name)
+        }
+        latency = Latency(p50=stats.latency_p50_ms, p95=stats.latency_p95_ms)
+        return cls(**values, latency_ms=latency)
+
+
+class StreamRow(BaseModel):
+    """A stream in the list."""
+
+    stream_id: str
+    status: str
+    fps: float
+    last_frame_ts: float | None
+    error_count: int
+
+    @classmethod
+    def of(cls, status: StreamStatus) -> StreamRow:
+        return cls(
+            stream_id=status.spec.stream_id,
+            status=status.state.value,
+            fps=status.stats.output_fps,
+            last_frame_ts=status.stats.last_frame_ts,
+            error_count=status.stats.error_count,
+        )
+
+
+class StreamBrief(BaseModel):
+    stream_id: str
+    status: str
+
+
+class StreamStarted(StreamBrief):
+    config: StreamConfig
+
+
+class StreamDetail(StreamStarted):
+    stats: StreamStatsReply
+
+
+class StreamDisconnected(StreamBrief):
+    message: str
+
+
+class StreamByInput(BaseModel):
+    stream_id: str
+    input_url: str
+    output_url: str
+    name: str
+    status: str
+    message: str
+
+
+class StreamRegistered(BaseModel):
+    output_url: str

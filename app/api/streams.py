@@ -1,0 +1,202 @@
+"""Stream control: RTSP in, faces blurred, RTSP out (contract ``stream-control.ko.md``)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.responses import Response, StreamingResponse
+
+from app import urls
+from app.api.deps import CallerLanguage, Streams
+from app.api.errors import ErrorReply
+from app.api.messages import REPLIES
+from app.api.schemas import (
+    EXAMPLE_INPUT,
+    Envelope,
+    RegisterRequest,
+    StartRequest,
+    StreamBrief,
+    StreamByInput,
+    StreamConfig,
+    StreamDetail,
+    StreamDisconnected,
+    StreamRegistered,
+    StreamRow,
+    StreamStarted,
+    StreamStatsReply,
+)
+from app.errors import InvalidRequest
+
+RESERVED = ("by-input", "register")
+BOUNDARY = "frame"
+
+router = APIRouter(
+    prefix="/api/streams",
+    tags=["streams"],
+    responses={
+        code: {"model": ErrorReply, "description": description}
+        for code, description in {
+            400: "Wrong URL, field or value",
+            401: "Token needed",
+            404: "No such stream",
+            409: "Conflict with a running stream",
+            502: "Input or output refused",
+            503: "Not RUNNING within 10 s",
+        }.items()
+    },
+)
+
+StreamId = Annotated[
+    str,
+    Path(
+        description="Chosen by the caller: letters, digits, dot, dash, underscore.",
+        examples=["cam-1"],
+    ),
+]
+NewStreamId = Annotated[StreamId, Path(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$")]
+
+
+@router.get("", summary="List streams")
+async def list_streams(streams: Streams) -> Envelope[list[StreamRow]]:
+    """All streams that publish over RTSP, with their state."""
+    return Envelope(data=[StreamRow.of(s) for s in streams.all() if s.spec.output is not None])
+
+
+@router.get("/by-input", summary="Find or create by input URL")
+async def by_input(
+    request: Request,
+    input_url: Annotated[str, Query(examples=[EXAMPLE_INPUT])],
+    streams: Streams,
+    language: CallerLanguage,
+) -> Envelope[StreamByInput]:
+    """Return the output of the stream that reads this input, whatever its state; without one,
+    create it and wait until it runs. Safe to call again and again."""
+    source = urls.check_rtsp(pasted_url(request.url.query) or input_url)
+    status, created = await streams.find_or_create(source)
+    spec = status.spec
+    return Envelope(
+        data=StreamByInput(
+            stream_id=spec.stream_id,
+            input_url=urls.without_credentials(spec.source),
+            output_url=urls.without_credentials(spec.output or ""),
+            name=spec.stream_id,
+            status=status.state.value,
+            message=REPLIES["STREAM_CREATED" if created else "STREAM_FOUND"][language],
+        )
+    )
+
+
+@router.post("/register", summary="Register anew")
+async def register(body: RegisterRequest, streams: Streams) -> Envelope[StreamRegistered]:
+    """Disconnect whatever reads this input, start a new stream, wait until it runs."""
+    status = await streams.register(urls.check_rtsp(body.rtsp_url))
+    return Envelope(
+        data=StreamRegistered(output_url=urls.without_credentials(status.spec.output or ""))
+    )
+
+
+@router.get("/{stream_id}", summary="Show a stream")
+async def show(stream_id: StreamId, streams: Streams) -> Envelope[StreamDetail]:
+    """State, effective settings and statistics."""
+    status = streams.get(stream_id)
+    return Envelope(
+        data=StreamDetail(
+            stream_id=stream_id,
+            status=status.state.value,
+            config=StreamConfig.of(status.spec),
+            stats=StreamStatsReply.of(status.stats),
+        )
+    )
+
+
+@router.post("/{stream_id}/start", summary="Start")
+async def start(
+    stream_id: NewStreamId, body: StartRequest, streams: Streams
+) -> Envelope[StreamStarted]:
+    """Start and wait until it runs. The same call again returns the running stream."""
+    if stream_id in RESERVED:
+        raise InvalidRequest(field="stream_id", reason=f"{stream_id} is a reserved name")
+    status = await streams.start(body.to_spec(stream_id))
+    return Envelope(
+        data=StreamStarted(
+            stream_id=stream_id, status=status.state.value, config=StreamConfig.of(status.spec)
+        )
+    )
+
+
+@router.post("/{stream_id}/stop", summary="Stop")
+async def stop(stream_id: StreamId, streams: Streams) -> Envelope[StreamBrief]:
+    """Stop and keep; ``restart`` brings it back."""
+    await streams.stop(stream_id)
+    return Envelope(data=StreamBrief(stream_id=stream_id, status="STOPPED"))
+
+
+@router.post("/{stream_id}/restart", summary="Restart")
+async def restart(stream_id: StreamId, streams: Streams) -> Envelope[StreamBrief]:
+    """Stop, start with the same settings, wait until it runs."""
+    status = await streams.restart(stream_id)
+    return Envelope(data=StreamBrief(stream_id=stream_id, status=status.state.value))
+
+
+@router.post("/{stream_id}/disconnect", summary="Disconnect")
+async def disconnect(
+    stream_id: StreamId, streams: Streams, language: CallerLanguage
+) -> Envelope[StreamDisconnected]:
+    """Stop, free everything, forget. A stream that is gone already is a success too."""
+    await streams.disconnect(stream_id)
+    return Envelope(
+        data=StreamDisconnected(
+            stream_id=stream_id,
+            status="DISCONNECTED",
+            message=REPLIES["DISCONNECTED"][language],
+        )
+    )
+
+
+@router.get(
+    "/{stream_id}/jpeg",
+    summary="Latest picture",
+    response_class=Response,
+    responses={200: {"content": {"image/jpeg": {}}}},
+)
+async def jpeg(stream_id: StreamId, streams: Streams) -> Response:
+    """The newest blurred picture; 503 while there is none."""
+    picture = await streams.snapshot(stream_id)
+    return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
+
+
+@router.get(
+    "/{stream_id}/mjpeg",
+    summary="Watch (MJPEG)",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"multipart/x-mixed-replace": {}}}},
+)
+async def mjpeg(stream_id: StreamId, streams: Streams) -> StreamingResponse:
+    """Blurred pictures as they come, for VLC, ffplay and ``<img>``, until the stream ends."""
+    return StreamingResponse(
+        multipart(streams.pictures(stream_id)),
+        media_type=f"multipart/x-mixed-replace; boundary={BOUNDARY}",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+async def multipart(pictures: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """JPEGs as parts of a multipart/x-mixed-replace body, each with its length."""
+    head = f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n".encode()
+    async for picture in pictures:
+        yield head % len(picture) + picture + b"\r\n"
+    yield f"--{BOUNDARY}--\r\n".encode()
+
+
+def pasted_url(query: str) -> str | None:
+    """The input URL of a query that was typed without percent-encoding, as the contract shows it.
+
+    ``input_url=rtsp://host/path?channel=1&subtype=0`` means one URL with two parameters, which
+    ordinary query parsing would tear apart.
+    """
+    name, _, rest = query.partition("=")
+    if name != "input_url" or "://" not in rest[:8]:
+        return None
+    return "&".join(part for part in rest.split("&") if not part.startswith("token="))

@@ -1,0 +1,122 @@
+"""All settings, in one place: built once by whoever starts the server, then passed down.
+
+Each field can be set by a flag of ``run.py``, by an environment variable with the prefix
+``WATCHPOST_`` (nested fields with two underscores: ``WATCHPOST_STREAMS__OUTPUT_BASE``) or in
+a ``.env`` file; the first of these that names a field wins.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app import urls
+
+RtspUrl = Annotated[str, AfterValidator(urls.check_rtsp)]
+
+
+class AuthSettings(BaseModel):
+    """Who may call."""
+
+    token: SecretStr | None = Field(None, description="Made at the first start if not given.")
+    require_token: bool = Field(False, description="No free pass for loopback clients.")
+    disabled: bool = Field(False, description="Everybody may do everything.")
+
+
+class StreamSettings(BaseModel):
+    """Life of a stream."""
+
+    output_base: RtspUrl | None = Field(
+        None, description="RTSP server that takes all default outputs, rtsp://host:port/prefix."
+    )
+    start_timeout_s: float = 10.0
+    stop_timeout_s: float = Field(5.0, description="How long stop waits for a stream's threads.")
+    open_timeout_s: float = Field(
+        4.0,
+        description="Opening an input; below stop_timeout_s, since opening cannot be cut short.",
+    )
+    stall_timeout_s: float = Field(
+        4.0, description="No frame for so long, and the stream counts as lost."
+    )
+    idle_output_s: float = Field(
+        10.0, description="An output without frames is closed after so long."
+    )
+    backoff_first_s: float = 0.5
+    backoff_max_s: float = 30.0
+    max_pixels: int = Field(50_000_000, description="Larger pictures are refused.")
+
+
+class FaceSettings(BaseModel):
+    """How faces are found, and how long one stays covered after it was last seen."""
+
+    width: int = Field(640, ge=160, le=3840, description="Width of what the network sees.")
+    min_confidence: float = Field(0.3, gt=0, lt=1, description="Starts a new track.")
+    keep_confidence: float = Field(0.12, gt=0, lt=1, description="Continues a known track.")
+    hold_s: float = Field(1.0, ge=0, description="A lost face stays covered for so long.")
+    timeout_s: float = Field(2.0, gt=0, description="A later answer withholds the frame.")
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix="WATCHPOST_",
+        env_nested_delimiter="__",
+        env_file=".env",
+        extra="ignore",
+        hide_input_in_errors=True,
+    )
+
+    host: str = "0.0.0.0"
+    port: int = Field(8000, ge=0, le=65535)
+    log_level: Literal["debug", "info", "warning", "error", "critical"] = "info"
+    debug: bool = False
+    data_dir: Path = Path("data")
+    database_url: SecretStr | None = Field(None, description="Default: SQLite in the data folder.")
+    secret_key: SecretStr | None = Field(
+        None, description="Key that stored credentials are encrypted with; default: a key file."
+    )
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    demo: bool = Field(False, description="Run a stream over bundled photographs.")
+    claude_api_key: SecretStr | None = None
+    claude_model: str = "claude-opus-4-5"
+
+    auth: AuthSettings = AuthSettings()
+    streams: StreamSettings = StreamSettings()
+    faces: FaceSettings = FaceSettings()
+
+    def resolved_database_url(self) -> str:
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{self.data_dir.absolute() / 'watchpost.db'}"
+
+
+def usable_cpus() -> int:
+    """CPUs that this process may really use: affinity, and the quota of its control group.
+
+    A container with ``--cpus 2`` on a large host sees all cores; threads for each of them
+    would only fight. Source: Linux cgroup v2 ``cpu.max``, cgroup v1 ``cpu.cfs_*``.
+    """
+    if hasattr(os, "sched_getaffinity"):
+        count = len(os.sched_getaffinity(0))
+    else:
+        count = os.cpu_count() or 1
+    quota = _cgroup_cpus()
+    return max(1, min(count, quota) if quota else count)
+
+
+def _cgroup_cpus() -> int | None:
+    candidates = (
+        ("/sys/fs/cgroup/cpu.max",),
+        ("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "/sys/fs/cgroup/cpu/cpu.cfs_period_us"),
+    )
+    for files in candidates:
+        try:
+            quota, period = " ".join(Path(file).read_text().strip() for file in files).split()
+        except (OSError, ValueError):
+            continue
+        if quota.lstrip("-").isdigit() and int(quota) > 0:
+            return max(1, round(int(quota) / int(period)))
+    return None

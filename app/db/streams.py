@@ -1,0 +1,88 @@
+"""Every query about streams."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import Engine, delete, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from app import urls
+from app.db.tables import StreamTable
+from app.db.vault import Vault
+from app.errors import SecretUnreadable, StoreError
+from app.types import StoredStream, StreamSpec, StreamState
+
+_OPTIONS = ("max_fps", "downscale", "blur", "blur_margin", "encoder", "bitrate", "transport")
+
+
+class StreamRepository:
+    """Streams as rows. Raises StoreError when the database does not do its part."""
+
+    def __init__(self, engine: Engine, vault: Vault) -> None:
+        self._engine = engine
+        self._vault = vault
+
+    def fingerprint(self, source: str) -> str:
+        """What streams of one input have in common, however its URL is spelled."""
+        return self._vault.fingerprint(urls.normalised(source))
+
+    def save(self, stored: StoredStream) -> None:
+        """Insert or replace. A row whose credentials cannot be read keeps them as they are."""
+        spec = stored.spec
+        try:
+            with Session(self._engine) as session, session.begin():
+                row = session.get(StreamTable, spec.stream_id)
+                if row is None:
+                    row = StreamTable(stream_id=spec.stream_id)
+                    session.add(row)
+                row.wanted, row.last_error = stored.wanted.value, stored.last_error
+                if stored.readable:
+                    self._fill(row, spec)
+        except SQLAlchemyError as error:
+            raise StoreError(reason=_cause(error)) from None
+
+    def _fill(self, row: StreamTable, spec: StreamSpec) -> None:
+        row.source = urls.without_credentials(spec.source)
+        row.output = spec.output and urls.without_credentials(spec.output)
+        row.secret = None
+        if (row.source, row.output) != (spec.source, spec.output):
+            row.secret = self._vault.encrypt(json.dumps([spec.source, spec.output]))
+        row.input_hash = self.fingerprint(spec.source)
+        row.options = {name: getattr(spec, name) for name in _OPTIONS}
+
+    def delete(self, stream_id: str) -> None:
+        try:
+            with Session(self._engine) as session, session.begin():
+                session.execute(delete(StreamTable).where(StreamTable.stream_id == stream_id))
+        except SQLAlchemyError as error:
+            raise StoreError(reason=_cause(error)) from None
+
+    def load(self) -> list[StoredStream]:
+        """All streams, oldest first."""
+        try:
+            with Session(self._engine) as session:
+                rows = session.scalars(select(StreamTable).order_by(StreamTable.created_at)).all()
+                return [self._stored(row) for row in rows]
+        except SQLAlchemyError as error:
+            raise StoreError(reason=_cause(error)) from None
+
+    def _stored(self, row: StreamTable) -> StoredStream:
+        options: dict[str, Any] = {k: v for k, v in row.options.items() if k in _OPTIONS}
+        spec = StreamSpec(row.stream_id, row.source, row.output, **options)
+        wanted = StreamState(row.wanted)
+        if row.secret is None:
+            return StoredStream(spec, wanted, row.last_error)
+        try:
+            source, output = json.loads(self._vault.decrypt(row.secret))
+        except SecretUnreadable as error:
+            return StoredStream(spec, StreamState.FAILED, str(error), readable=False)
+        return StoredStream(replace(spec, source=source, output=output), wanted, row.last_error)
+
+
+def _cause(error: SQLAlchemyError) -> str:
+    """What the driver said; SQLAlchemy's own text would add the statement and its values."""
+    return str(getattr(error, "orig", None) or type(error).__name__)

@@ -1,0 +1,74 @@
+"""Credentials at rest, and look-ups that do not reveal what is looked up.
+
+Encryption is Fernet (AES-128-CBC with HMAC-SHA256); fingerprints are HMAC-SHA256. Both keys are
+derived by HKDF from one secret, which lies in a file that only its owner can read, or comes from
+the environment.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import os
+import secrets
+from pathlib import Path
+
+from cryptography.fernet import Fernet, InvalidToken
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from app.errors import SecretUnreadable
+
+KEY_FILE = "secret.key"
+
+
+class Vault:
+    """Args:
+    secret: at least 16 characters or bytes of randomness.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        self._fernet = Fernet(base64.urlsafe_b64encode(_derive(secret, b"watchpost encryption")))
+        self._hash_key = _derive(secret, b"watchpost fingerprint")
+
+    def encrypt(self, text: str) -> bytes:
+        return self._fernet.encrypt(text.encode())
+
+    def decrypt(self, data: bytes) -> str:
+        """Raises SecretUnreadable when the data was encrypted with another key."""
+        try:
+            return self._fernet.decrypt(data).decode()
+        except InvalidToken:
+            raise SecretUnreadable(key_file=KEY_FILE) from None
+
+    def fingerprint(self, text: str) -> str:
+        """Equal for equal texts, 64 hexadecimal digits; without the key it says nothing."""
+        return hmac.new(self._hash_key, text.encode(), hashlib.sha256).hexdigest()
+
+
+def _derive(secret: bytes, purpose: bytes) -> bytes:
+    return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=purpose).derive(secret)
+
+
+def open_vault(data_dir: Path, secret: str | None) -> Vault:
+    """The vault with the given secret, or with the key file of the data folder, made if missing."""
+    if secret is not None:
+        return Vault(secret.encode())
+    return Vault(read_or_make_secret(data_dir / KEY_FILE)[0].encode())
+
+
+def read_or_make_secret(path: Path) -> tuple[str, bool]:
+    """The secret in a file that only its owner can read, and whether it was just made."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        path.chmod(0o600)
+        if found := path.read_text().strip():
+            return found, False
+        path.unlink()  # a full disk or a crash left it empty
+        return read_or_make_secret(path)
+    made = secrets.token_urlsafe(32)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(made + "\n")
+    return made, True

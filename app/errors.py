@@ -1,0 +1,191 @@
+"""What can go wrong, as one tree.
+
+    WatchpostError
+    ├── RequestError                  the caller asked for something that cannot be done as asked
+    │   ├── InvalidRequest            a field is missing, unknown or has the wrong value
+    │   ├── InvalidUrl                not a URL that this door accepts
+    │   ├── AddressNotAllowed         the URL leads to an address that nobody may stream from
+    │   └── OutputIsInput             a stream would read what it writes
+    ├── Unauthorized                  no token, or a call that a foreign web page made
+    ├── NotFound
+    │   └── StreamNotFound
+    ├── Conflict
+    │   ├── StreamConflict            the id runs already, with another configuration
+    │   └── OutputInUse               another stream publishes there
+    ├── FarEndError                   a camera or server at the other end of the network
+    │   ├── SourceError               the input was refused or lost, or cannot be decoded
+    │   └── SinkError                 the output was refused or was lost
+    ├── Unavailable                   nobody's fault, and not now
+    │   ├── StartTimeout              no frame came out in time
+    │   ├── StartCancelled            stopped while a caller still waited for the start
+    │   ├── NoPicture                 there is no (fresh, blurred) picture to show
+    │   ├── StoreError                the database did not take or give a row
+    │   └── ShuttingDown
+    ├── DetectorError                 a network failed or was too late; the frame is withheld
+    └── SetupError                    the server itself cannot start like this
+        ├── DataFolderLocked          another server works in the same data folder
+        └── SecretUnreadable          stored credentials and the key file do not belong together
+
+Every class has a stable ``code``; the words for it in other languages live in
+``app/api/messages.py``. Nothing here knows HTTP, and no message holds a password:
+who raises passes URLs through ``app.urls.redact`` first.
+"""
+
+from typing import ClassVar
+
+
+class WatchpostError(Exception):
+    """Base of all expected errors.
+
+    Args:
+        details: what a caller needs to act, as JSON-ready values; the message template
+            is filled from the same names.
+    """
+
+    code: ClassVar[str] = "INTERNAL_ERROR"
+    template: ClassVar[str] = "Something failed inside the server."
+
+    def __init__(self, **details: object) -> None:
+        self.details = details
+        super().__init__(self.fill(self.template, details))
+
+    @staticmethod
+    def fill(template: str, details: dict[str, object]) -> str:
+        """Put details into a template; a placeholder without its detail stays visible."""
+        return template.format_map(_Visible(details))
+
+
+class _Visible(dict[str, object]):
+    def __missing__(self, key: str) -> str:
+        return f"{{{key}}}"
+
+
+class RequestError(WatchpostError):
+    code = "BAD_REQUEST"
+    template = "The request cannot be understood."
+
+
+class InvalidRequest(RequestError):
+    code = "INVALID_REQUEST"
+    template = "{field}: {reason}"
+
+
+class InvalidUrl(RequestError):
+    code = "INVALID_RTSP_URL"
+    template = "Not a usable RTSP URL ({reason}). Expected rtsp://host:port/path."
+
+
+class AddressNotAllowed(RequestError):
+    code = "ADDRESS_NOT_ALLOWED"
+    template = "{host} leads to {address}, an address that streams may not use."
+
+
+class OutputIsInput(RequestError):
+    code = "OUTPUT_IS_INPUT"
+    template = "The stream would publish to the URL that it reads: {output_url}"
+
+
+class Unauthorized(WatchpostError):
+    code = "UNAUTHORIZED"
+    template = "{reason}"
+
+
+class NotFound(WatchpostError):
+    code = "NOT_FOUND"
+    template = "There is nothing at {path}."
+
+
+class StreamNotFound(NotFound):
+    code = "STREAM_NOT_FOUND"
+    template = "Stream not found: {stream_id}"
+
+
+class Conflict(WatchpostError):
+    code = "CONFLICT"
+    template = "This does not fit what is there already."
+
+
+class StreamConflict(Conflict):
+    code = "STREAM_ALREADY_RUNNING"
+    template = (
+        "Stream {stream_id} runs with another configuration. "
+        "Stop it first, then start it with the new one."
+    )
+
+
+class OutputInUse(Conflict):
+    code = "OUTPUT_IN_USE"
+    template = "Stream {used_by} already publishes to {output_url}."
+
+
+class FarEndError(WatchpostError):
+    """Something at the other end. ``reason`` is one of the words in ``app.pipeline.reasons``."""
+
+    code = "FAR_END_FAILED"
+    template = "{end} failed: {reason}"
+
+
+class SourceError(FarEndError):
+    code = "INPUT_FAILED"
+    template = "The input failed: {reason} ({url})"
+
+
+class SinkError(FarEndError):
+    code = "OUTPUT_FAILED"
+    template = "The output failed: {reason} ({url})"
+
+
+class Unavailable(WatchpostError):
+    code = "UNAVAILABLE"
+    template = "Not available now."
+
+
+class StartTimeout(Unavailable):
+    code = "START_TIMEOUT"
+    template = "Stream {stream_id} did not reach RUNNING within {timeout_s} s."
+
+
+class StartCancelled(Unavailable):
+    code = "START_CANCELLED"
+    template = "Stream {stream_id} was stopped before it ran."
+
+
+class NoPicture(Unavailable):
+    code = "NO_PICTURE"
+    template = "Stream {stream_id} has no picture now; its state is {status}."
+
+
+class StoreError(Unavailable):
+    code = "STORE_FAILED"
+    template = "The database failed: {reason}"
+
+
+class ShuttingDown(Unavailable):
+    code = "SHUTTING_DOWN"
+    template = "The server is shutting down."
+
+
+class DetectorError(WatchpostError):
+    code = "DETECTOR_FAILED"
+    template = "{network} failed: {reason}"
+
+
+class SetupError(WatchpostError):
+    code = "SETUP_FAILED"
+    template = "{reason}"
+
+
+class DataFolderLocked(SetupError):
+    code = "DATA_FOLDER_LOCKED"
+    template = (
+        "The data folder {folder} is in use by another Watchpost (process {pid}). "
+        "Stop it, or give this one its own folder with --data-dir."
+    )
+
+
+class SecretUnreadable(SetupError):
+    code = "SECRET_UNREADABLE"
+    template = (
+        "The stored credentials cannot be read with this key. Put the old key file back "
+        "({key_file}), or start the stream again with its full URL."
+    )

@@ -1,0 +1,49 @@
+"""Logging that cannot give a secret away: every line is scrubbed after it was formatted."""
+
+from __future__ import annotations
+
+import logging
+import re
+
+from app.urls import scrub
+
+FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+_QUERY = re.compile(r"\?\S*(?= HTTP/|\" |$)")
+LOGGERS = ("", "uvicorn", "uvicorn.error", "uvicorn.access")
+
+
+class Scrubbed(logging.Formatter):
+    """Wraps a handler's own formatter: tracebacks are scrubbed with the rest."""
+
+    def __init__(self, inner: logging.Formatter) -> None:
+        super().__init__()
+        self._inner = inner
+
+    def format(self, record: logging.LogRecord) -> str:
+        return scrub(self._inner.format(record))
+
+
+def _without_query(record: logging.LogRecord) -> bool:
+    """Queries of the access log carry tokens and camera URLs: they are left out."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(
+            _QUERY.sub("", arg) if isinstance(arg, str) and arg.startswith("/") else arg
+            for arg in record.args
+        )
+    return True
+
+
+def install(level: str) -> None:
+    """Set up logging, or take over what somebody (uvicorn) has set up already."""
+    if not logging.getLogger().handlers:
+        logging.basicConfig(format=FORMAT)
+    logging.getLogger("app").setLevel(level.upper())
+    logging.getLogger("alembic").setLevel("WARNING")
+    access = logging.getLogger("uvicorn.access")
+    if _without_query not in access.filters:
+        access.addFilter(_without_query)
+    for name in LOGGERS:
+        for handler in logging.getLogger(name).handlers:
+            inner = handler.formatter or logging.Formatter(FORMAT)
+            if not isinstance(inner, Scrubbed):
+                handler.setFormatter(Scrubbed(inner))

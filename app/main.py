@@ -1,0 +1,191 @@
+"""The whole server, assembled: the only file that knows every package."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+from typing import Any, TypedDict
+
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+from fastapi_offline import FastAPIOffline
+from starlette.middleware import Middleware
+
+from app import __version__, logs
+from app.api import auth, errors, streams, system
+from app.config import Settings
+from app.db.engine import open_database
+from app.db.streams import StreamRepository
+from app.db.vault import open_vault, read_or_make_secret
+from app.errors import DataFolderLocked, SetupError
+from app.models.faces import FaceDetector, load_faces
+from app.pipeline.manager import StreamManager
+from app.types import StreamSpec
+
+logger = logging.getLogger(__name__)
+
+STATIC = Path(__file__).resolve().parent.parent / "static"
+LOCK_FILE = "watchpost.lock"
+TOKEN_FILE = "token"
+WORKER_THREADS = 64
+RESUME_AFTER_S = 0.5
+DEMO = StreamSpec("demo", "demo:", max_fps=15)
+
+DESCRIPTION = """
+Self-hosted video analytics. Video comes in, faces are blurred before a pixel leaves, blurred
+video goes out.
+
+Calls from this machine need nothing; from elsewhere they need the token, as
+`Authorization: Bearer …` or `?token=…`. Every error has the form `{"code", "message", "details"}`;
+`Accept-Language` (`ko`, `en`, `ru`) chooses the words.
+"""
+
+
+class State(TypedDict):
+    """What the lifespan hands to requests as ``request.state``."""
+
+    manager: StreamManager
+
+
+def build_app() -> FastAPI:
+    """The app with settings from the environment: what ``uvicorn main:app`` serves."""
+    return create_app(Settings())
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Assemble the app. Nothing is opened or started before its lifespan begins.
+
+    Raises:
+        SetupError: when the data folder cannot be used.
+    """
+    logs.install("debug" if settings.debug else settings.log_level)
+    token = None if settings.auth.disabled else _token(settings)
+    gate = Middleware(
+        auth.Gate,
+        token=token,
+        require_token=settings.auth.require_token,
+        disabled=settings.auth.disabled,
+    )
+    app = FastAPIOffline(
+        title="Watchpost",
+        version=__version__,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        middleware=[gate],
+        redoc_url=None,
+        license_info={"name": "AGPL-3.0-or-later"},
+    )
+    app.state.settings = settings
+    errors.install(app)
+    app.include_router(streams.router)
+    app.include_router(system.router)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    return app
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[State]:
+    """Everything that lives as long as the server, in the order in which it may be used."""
+    settings: Settings = app.state.settings
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(WORKER_THREADS, thread_name_prefix="worker"))
+    with locked(settings.data_dir):
+        secret = settings.secret_key.get_secret_value() if settings.secret_key else None
+        engine = open_database(settings.resolved_database_url())
+        store = StreamRepository(engine, open_vault(settings.data_dir, secret))
+        network = load_faces(settings.data_dir / "cache")
+        faces = FaceDetector(network, min_confidence=settings.faces.keep_confidence)
+        manager = StreamManager(settings.streams, settings.faces, faces, store)
+        resuming = asyncio.create_task(_resume(manager, demo=settings.demo))
+        restore_signals = _on_exit_signal(lambda: loop.call_soon_threadsafe(manager.tell_viewers))
+        try:
+            yield {"manager": manager}
+        finally:
+            restore_signals()
+            resuming.cancel()
+            await manager.close()
+            await asyncio.to_thread(network.close)
+            engine.dispose()
+
+
+async def _resume(manager: StreamManager, *, demo: bool) -> None:
+    """Bring streams back once the server answers: if its port is taken it ends before that."""
+    await asyncio.sleep(RESUME_AFTER_S)
+    await manager.resume()
+    if demo:
+        manager.run_unsaved(DEMO)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the data folder, so that a second server never publishes what this one does.
+
+    The system frees the lock with the process, however that ends.
+
+    Raises:
+        DataFolderLocked: another process holds it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / LOCK_FILE).open("a+")
+    except OSError as error:
+        raise SetupError(reason=f"Data folder {folder}: {error.strerror}") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            raise DataFolderLocked(folder=str(folder), pid=file.read() or "unknown") from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def _token(settings: Settings) -> str:
+    """The configured token, or the one in the data folder, made and shown once."""
+    if settings.auth.token is not None:
+        return settings.auth.token.get_secret_value()
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        token, made = read_or_make_secret(settings.data_dir / TOKEN_FILE)
+    except OSError as error:
+        raise SetupError(reason=f"Data folder {settings.data_dir}: {error.strerror}") from None
+    if made:
+        print(f"Token for calls from other machines (kept in {TOKEN_FILE}): {token}", flush=True)
+    return token
+
+
+def _on_exit_signal(tell: Callable[[], object]) -> Callable[[], None]:
+    """Also run ``tell`` when the process is asked to end; returns what undoes that.
+
+    uvicorn waits for open responses before it ends the lifespan, and an MJPEG response ends
+    only when its viewer is told: so they must be told at the signal.
+    """
+    previous: dict[int, Any] = {}
+
+    def chained(number: int, frame: object) -> None:
+        tell()
+        before = previous.get(number)
+        if callable(before):
+            before(number, frame)
+
+    with suppress(ValueError):  # not the main thread: a test's server, which no signal ends
+        for number in (signal.SIGTERM, signal.SIGINT):
+            previous[number] = signal.getsignal(number)
+            signal.signal(number, chained)
+
+    def restore() -> None:
+        with suppress(ValueError):
+            for number, handler in previous.items():
+                if signal.getsignal(number) is chained:
+                    signal.signal(number, handler)
+
+    return restore

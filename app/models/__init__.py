@@ -1,0 +1,1 @@
+"""Machine-learning models (networks), never database tables."""

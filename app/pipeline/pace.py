@@ -1,0 +1,69 @@
+"""Time: when to try again, which frames to take, and when a frame really was."""
+
+from __future__ import annotations
+
+import random
+
+
+class Backoff:
+    """Waits that double from ``first_s`` to ``max_s``, each with jitter, so that many streams of
+    one dead server do not come back in one moment."""
+
+    def __init__(self, first_s: float, max_s: float) -> None:
+        self._first_s, self._max_s = first_s, max_s
+        self._next_s = first_s
+
+    def next(self) -> float:
+        wait = self._next_s * random.uniform(0.75, 1.25)
+        self._next_s = min(self._max_s, self._next_s * 2)
+        return min(self._max_s, wait)
+
+    def reset(self) -> None:
+        self._next_s = self._first_s
+
+
+class RateLimit:
+    """Chooses frames so that at most ``max_fps`` a second are taken, evenly spread."""
+
+    TOLERANCE = 0.25  # of an interval: jitter must not cost a frame
+    GAP = 4.0  # intervals after which the schedule starts anew
+
+    def __init__(self, max_fps: float) -> None:
+        self._interval = 1 / max_fps
+        self._due: float | None = None
+
+    def take(self, time_s: float) -> bool:
+        """Whether the frame of this media time belongs to the output."""
+        if self._due is None or not -self.GAP < (time_s - self._due) / self._interval < self.GAP:
+            self._due = time_s
+        if time_s < self._due - self.TOLERANCE * self._interval:
+            return False
+        self._due += self._interval
+        return True
+
+
+class MediaClock:
+    """Turns jittery arrival times into capture times, with the sender's own spacing.
+
+    The packet that came fastest tells how the two clocks are related; slower ones were held up
+    by the network. The relation may drift slowly, and starts anew when the sender's clock jumps.
+    """
+
+    DRIFT = 0.001  # seconds a second
+    JUMP_S = 1.0
+
+    def __init__(self) -> None:
+        self._offset: float | None = None
+        self._last_arrival = 0.0
+
+    def captured_at(self, media_s: float | None, arrived_at: float) -> float:
+        if media_s is None:
+            return arrived_at
+        offset = arrived_at - media_s
+        if self._offset is None or abs(offset - self._offset) > self.JUMP_S:
+            self._offset = offset
+        else:
+            leak = self.DRIFT * (arrived_at - self._last_arrival)
+            self._offset = min(offset, self._offset + leak)
+        self._last_arrival = arrived_at
+        return media_s + self._offset

@@ -1,0 +1,53 @@
+"""Why a far end failed, in one word that programs can compare.
+
+libav, the socket module and the publisher child report the same troubles in different
+classes; here they become one vocabulary. The words for people are in ``app/api/messages.py``.
+"""
+
+UNAUTHORIZED = "unauthorized"
+FORBIDDEN = "forbidden"
+NOT_FOUND = "not_found"
+REFUSED = "connection_refused"
+UNREACHABLE = "unreachable"
+UNKNOWN_HOST = "unknown_host"
+TIMEOUT = "timeout"
+CLOSED = "connection_closed"
+ENDED = "ended"
+STALLED = "stalled"
+NO_VIDEO = "no_video"
+INVALID_DATA = "invalid_data"
+TOO_LARGE = "too_large"
+REJECTED = "rejected"
+NO_ENCODER = "no_encoder"
+
+_BY_CLASS = {
+    "HTTPUnauthorizedError": UNAUTHORIZED,
+    "HTTPForbiddenError": FORBIDDEN,
+    "HTTPNotFoundError": NOT_FOUND,
+    "FileNotFoundError": NOT_FOUND,
+    "ConnectionRefusedError": REFUSED,
+    "gaierror": UNKNOWN_HOST,
+    "TimeoutError": TIMEOUT,
+    "ExitError": TIMEOUT,  # what libav calls an operation that ran past its time limit
+    "ConnectionResetError": CLOSED,
+    "ConnectionAbortedError": CLOSED,
+    "BrokenPipeError": CLOSED,
+    "EOFError": CLOSED,
+    "InvalidDataError": INVALID_DATA,
+}
+_UNREACHABLE_ERRNOS = {101, 113, 65, 51}  # ENETUNREACH and EHOSTUNREACH, Linux and macOS
+_IO_ERROR = 5
+
+
+def of(error: BaseException) -> str:
+    """The word for an exception of libav or of a socket."""
+    return of_class(type(error).__name__, getattr(error, "errno", None))
+
+
+def of_class(name: str, errno: int | None) -> str:
+    """The same for an exception that happened in another process."""
+    if errno in _UNREACHABLE_ERRNOS:
+        return UNREACHABLE
+    if errno == _IO_ERROR:
+        return CLOSED
+    return _BY_CLASS.get(name, REJECTED)

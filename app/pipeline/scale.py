@@ -1,0 +1,36 @@
+"""One resize each, straight from the decoder's frame: for the network, and for the output."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from av import VideoFrame
+
+from app.pipeline.blur import PLANAR_420
+
+BILINEAR = "FAST_BILINEAR"
+
+
+def to_rgb(image: VideoFrame, longest: int) -> npt.NDArray[np.uint8]:
+    """The picture as (H, W, 3) RGB with its longer side at most ``longest``, never enlarged."""
+    scale = min(1.0, longest / max(image.width, image.height))
+    width, height = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    small = image.reformat(width, height, "rgb24", interpolation=BILINEAR, threads=1)
+    return small.to_ndarray()  # type: ignore[return-value]
+
+
+def to_output(image: VideoFrame, downscale: float) -> VideoFrame:
+    """The picture as 8-bit planar YUV 4:2:0 with even sides, scaled by ``downscale``.
+
+    What is in that form already is passed on without a copy.
+    """
+    width, height = _even(image.width * downscale), _even(image.height * downscale)
+    if image.format.name in PLANAR_420:
+        if (width, height) == (image.width, image.height):
+            return image
+        return image.reformat(width, height, interpolation=BILINEAR, threads=1)
+    return image.reformat(width, height, "yuv420p", interpolation=BILINEAR, threads=1)
+
+
+def _even(side: float) -> int:
+    return max(2, round(side) // 2 * 2)

@@ -1,0 +1,28 @@
+"""Where results go. A new sink is one file here and one line in ``SINKS``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from app.config import StreamSettings
+from app.pipeline.sinks.base import Delivered, Sink
+from app.pipeline.sinks.preview import Preview
+from app.pipeline.sinks.rtsp import RtspSink
+from app.types import StreamSpec
+
+SinkFactory = Callable[[StreamSpec, StreamSettings, Delivered], Sink]
+
+SINKS: dict[str, SinkFactory] = {
+    "rtsp": RtspSink,
+    "rtsps": RtspSink,
+}
+
+
+def make_output(spec: StreamSpec, settings: StreamSettings, delivered: Delivered) -> Sink | None:
+    """The sink for ``spec.output``, by its scheme; None for a stream that is only previewed."""
+    if spec.output is None:
+        return None
+    return SINKS[spec.output.partition(":")[0].lower()](spec, settings, delivered)
+
+
+__all__ = ["SINKS", "Preview", "Sink", "make_output"]

@@ -1,0 +1,31 @@
+"""What a sink is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from app.types import Result
+
+Delivered = Callable[[float, float], None]
+"""Told once for each result that the far end took: captured_at, delivered_at."""
+
+
+class Sink(Protocol):
+    """One place where results go, used by one thread.
+
+    It connects by itself at the first result and again when the picture's size changes.
+    It accepts a ``Result`` and nothing else: see ``app.types.Picture``.
+    """
+
+    def write(self, result: Result) -> None:
+        """Deliver. Raises SinkError when the far end refuses, is gone, or takes too long."""
+        ...
+
+    def idle(self, seconds: float) -> None:
+        """Nothing to deliver for so long. Raises SinkError when the far end went away."""
+        ...
+
+    def close(self) -> None:
+        """Free everything. Safe to call twice; after it, ``write`` connects anew."""
+        ...

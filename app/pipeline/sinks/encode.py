@@ -1,0 +1,124 @@
+"""Pictures to H.264 packets."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+from av.error import FFmpegError
+from av.video.codeccontext import VideoCodecContext
+
+from app.config import usable_cpus
+from app.errors import SinkError
+from app.pipeline import reasons
+from app.types import Picture
+
+logger = logging.getLogger(__name__)
+
+TIME_BASE = Fraction(1, 90_000)  # the clock of H.264 over RTP (RFC 6184)
+KEYFRAME_SECONDS = 2
+BITS_PER_PIXEL = 0.1
+MIN_BITRATE = 300_000
+SOFTWARE = "libx264"
+HARDWARE = ("h264_nvenc", "h264_qsv", "h264_videotoolbox", "h264_amf", "h264_v4l2m2m")
+_LOW_LATENCY = {
+    "libx264": {"preset": "ultrafast", "tune": "zerolatency", "forced-idr": "1"},
+    "h264_nvenc": {"preset": "p2", "tune": "ull", "zerolatency": "1", "forced-idr": "1"},
+    "h264_qsv": {"preset": "veryfast", "async_depth": "1"},
+    "h264_videotoolbox": {"realtime": "1"},
+    "h264_amf": {"usage": "ultralowlatency"},
+}
+ENCODERS = (SOFTWARE, *HARDWARE)
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """One encoded picture in Annex B form. ``pts`` counts ``TIME_BASE``."""
+
+    data: bytes
+    pts: int
+    is_keyframe: bool
+
+
+class H264Encoder:
+    """Low delay: each picture gives its packet at once; a keyframe every two seconds.
+
+    Args:
+        encoder: FFmpeg name, or ``auto`` for hardware that works here, else libx264.
+        bitrate: bits a second; None derives it from size and rate.
+
+    Raises:
+        SinkError: when the named encoder does not work on this machine.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        height: int,
+        *,
+        fps: float,
+        pix_fmt: str = "yuv420p",
+        encoder: str = "auto",
+        bitrate: int | None = None,
+    ) -> None:
+        self.width, self.height = width, height
+        name = best_encoder() if encoder == "auto" else encoder
+        rate = bitrate or max(MIN_BITRATE, int(width * height * fps * BITS_PER_PIXEL))
+        try:
+            self._context = _open(name, width, height, fps, pix_fmt, rate)
+        except (FFmpegError, ValueError):
+            raise SinkError(end="output", reason=reasons.NO_ENCODER, url=name) from None
+        self.name = name
+
+    def encode(self, picture: Picture, pts: int) -> list[Packet]:
+        image = picture.image
+        image.pts, image.time_base = pts, TIME_BASE
+        image.pict_type = 0  # the decoder's choice of keyframes is not ours
+        return [
+            Packet(bytes(packet), packet.pts or 0, packet.is_keyframe)
+            for packet in self._context.encode(image)
+        ]
+
+
+def _open(
+    name: str, width: int, height: int, fps: float, pix_fmt: str, bitrate: int
+) -> VideoCodecContext:
+    context = av.CodecContext.create(name, "w")
+    assert isinstance(context, VideoCodecContext)
+    context.width, context.height, context.pix_fmt = width, height, pix_fmt
+    context.time_base = TIME_BASE
+    context.framerate = Fraction(fps).limit_denominator(1001)
+    context.bit_rate = bitrate
+    context.gop_size = max(1, round(fps * KEYFRAME_SECONDS))
+    context.max_b_frames = 0
+    context.thread_count = max(1, min(4, usable_cpus() // 2))
+    context.options = {
+        **_LOW_LATENCY.get(name, {}),
+        "maxrate": str(bitrate),
+        "bufsize": str(bitrate),
+    }
+    context.open()
+    return context
+
+
+@functools.cache
+def best_encoder() -> str:
+    """The first hardware encoder that really encodes a picture here, else libx264."""
+    for name in HARDWARE:
+        if name in av.codecs_available and _works(name):
+            logger.info("encoding with %s", name)
+            return name
+    return SOFTWARE
+
+
+def _works(name: str) -> bool:
+    try:
+        context = _open(name, 640, 384, 15, "yuv420p", 1_000_000)
+        image = av.VideoFrame(640, 384, "yuv420p")
+        image.pts, image.time_base = 0, TIME_BASE
+        return bool(context.encode(image) or context.encode(None))
+    except (FFmpegError, ValueError):
+        return False

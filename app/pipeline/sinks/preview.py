@@ -1,0 +1,69 @@
+"""The latest picture as JPEG, encoded once however many look, and not at all when nobody does."""
+
+from __future__ import annotations
+
+import threading
+import time
+from fractions import Fraction
+
+import av
+
+from app.pipeline.hub import Topic
+from app.pipeline.sinks.base import Delivered
+from app.types import Picture, Result
+
+QP_TO_LAMBDA = 118  # libav's FF_QP2LAMBDA
+JPEG_QSCALE = 4  # libav's scale, 1 (best) to 31; 4 is close to quality 90 of other programs
+
+
+class Preview:
+    """Keeps the newest result; gives it as JPEG to a topic (viewers) or on request (snapshots).
+
+    Args:
+        topic: gets each JPEG while somebody listens.
+    """
+
+    def __init__(self, topic: Topic[bytes], delivered: Delivered) -> None:
+        self._topic = topic
+        self._delivered = delivered
+        self._encoding = threading.Lock()
+        self._newest: Result | None = None
+        self._encoded: tuple[int, bytes] | None = None
+
+    def write(self, result: Result) -> None:
+        self._newest = result
+        self._delivered(result.captured_at, time.monotonic())
+        if self._topic.wanted:
+            self._topic.publish(self._jpeg(result))
+
+    def idle(self, seconds: float) -> None:
+        """A preview has no far end that could go away."""
+
+    def close(self) -> None:
+        """Forget the picture: a stopped stream shows nothing."""
+        self._newest = self._encoded = None
+
+    def snapshot(self) -> bytes | None:
+        """The newest picture as JPEG, or None before the first. Blocks while it encodes."""
+        newest = self._newest
+        return None if newest is None else self._jpeg(newest)
+
+    def _jpeg(self, result: Result) -> bytes:
+        with self._encoding:
+            if self._encoded is None or self._encoded[0] != result.number:
+                self._encoded = (result.number, encode_jpeg(result.picture))
+            return self._encoded[1]
+
+
+def encode_jpeg(picture: Picture) -> bytes:
+    """A baseline JPEG, straight from the planes; JPEG wants full-range values."""
+    image = picture.image
+    if image.format.name != "yuvj420p":
+        image = image.reformat(format="yuvj420p", threads=1)
+    encoder = av.CodecContext.create("mjpeg", "w")
+    encoder.width, encoder.height, encoder.pix_fmt = image.width, image.height, "yuvj420p"
+    encoder.time_base = Fraction(1, 90_000)
+    encoder.thread_count = 1
+    encoder.qscale, encoder.global_quality = True, JPEG_QSCALE * QP_TO_LAMBDA
+    packets = encoder.encode(image)
+    return b"".join(bytes(packet) for packet in [*packets, *encoder.encode(None)])

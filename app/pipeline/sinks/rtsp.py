@@ -1,0 +1,213 @@
+"""Encode here, publish in a child process: see ``publisher.py`` for why."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+from app import urls
+from app.config import StreamSettings
+from app.errors import SinkError
+from app.pipeline import reasons
+from app.pipeline.sinks.base import Delivered
+from app.pipeline.sinks.encode import TIME_BASE, H264Encoder, Packet
+from app.pipeline.sinks.publisher import HEADER
+from app.types import Result, StreamSpec, Transport
+
+CHILD = Path(__file__).with_name("publisher.py")
+TEARDOWN_S = 1.0
+
+_Failure = Callable[[str], SinkError]
+
+
+class RtspSink:
+    """Publishes the results of one stream to one RTSP URL.
+
+    Args:
+        delivered: told when the server has taken a packet.
+    """
+
+    def __init__(self, spec: StreamSpec, settings: StreamSettings, delivered: Delivered) -> None:
+        assert spec.output is not None
+        self._spec = spec
+        self._url = spec.output
+        self._settings = settings
+        self._delivered = delivered
+        self._encoder: H264Encoder | None = None
+        self._publisher: Publisher | None = None
+        self._last_pts = -1
+        self._started_at = 0.0
+
+    def write(self, result: Result) -> None:
+        picture = result.picture
+        encoder, publisher = self._encoder, self._publisher
+        if encoder is None or (encoder.width, encoder.height) != (picture.width, picture.height):
+            self.close()
+            encoder = self._encoder = H264Encoder(
+                picture.width,
+                picture.height,
+                fps=self._spec.max_fps,
+                pix_fmt=picture.image.format.name,
+                encoder=self._spec.encoder,
+                bitrate=self._spec.bitrate,
+            )
+            self._started_at, self._last_pts, publisher = result.captured_at, -1, None
+        pts = round((result.captured_at - self._started_at) / TIME_BASE)
+        self._last_pts = pts = max(pts, self._last_pts + 1)
+        for packet in encoder.encode(picture, pts):
+            if publisher is None:
+                publisher = self._publisher = self._connect(encoder)
+                publisher.send(packet, result.captured_at)
+                publisher.wait_first(self._settings.open_timeout_s)
+            else:
+                publisher.send(packet, result.captured_at)
+
+    def idle(self, seconds: float) -> None:
+        if self._publisher is None:
+            return
+        self._publisher.check()
+        if seconds >= self._settings.idle_output_s:
+            self.close()
+
+    def close(self) -> None:
+        publisher, self._publisher, self._encoder = self._publisher, None, None
+        if publisher is not None:
+            publisher.close()
+
+    def _connect(self, encoder: H264Encoder) -> Publisher:
+        try:
+            addresses = urls.resolve(self._url)
+        except OSError as error:
+            raise self._failure(reasons.of(error)) from None
+        return Publisher(
+            addresses,
+            (encoder.width, encoder.height),
+            fps=self._spec.max_fps,
+            transport=self._spec.transport,
+            stall_timeout_s=self._settings.stall_timeout_s,
+            delivered=self._delivered,
+            failure=self._failure,
+        )
+
+    def _failure(self, reason: str) -> SinkError:
+        return SinkError(end="output", reason=reason, url=urls.without_credentials(self._url))
+
+
+class Publisher:
+    """The child process, seen from here. ``send`` never waits longer than the stall limit.
+
+    Args:
+        addresses: the URLs to try, with credentials.
+        failure: makes the error to raise from a reason.
+    """
+
+    def __init__(
+        self,
+        addresses: list[str],
+        size: tuple[int, int],
+        *,
+        fps: float,
+        transport: Transport,
+        stall_timeout_s: float,
+        delivered: Delivered,
+        failure: _Failure,
+    ) -> None:
+        self._stall_timeout_s = stall_timeout_s
+        self._delivered = delivered
+        self._failure = failure
+        self._unsent: deque[tuple[int, float, float]] = deque()  # pts, captured_at, handed over at
+        self._reason: str | None = None
+        self._first = threading.Event()  # set at the first packet taken, and at the end
+        self._child = subprocess.Popen(
+            [sys.executable, "-s", str(CHILD)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+            start_new_session=True,
+        )
+        assert self._child.stdin is not None and self._child.stdout is not None
+        self._pipe = self._child.stdin
+        os.set_blocking(self._pipe.fileno(), False)
+        self._reader = threading.Thread(
+            target=self._read_answers, args=(self._child.stdout,), name="publisher", daemon=True
+        )
+        self._reader.start()
+        config = {
+            "urls": addresses,
+            "width": size[0],
+            "height": size[1],
+            "fps": max(1, round(fps)),
+            "transport": transport,
+        }
+        self._write(json.dumps(config).encode() + b"\n")
+
+    def send(self, packet: Packet, captured_at: float) -> None:
+        """Hand a packet over. Raises SinkError when the child gave up or the far end stalls."""
+        self.check()
+        self._unsent.append((packet.pts, captured_at, time.monotonic()))
+        header = HEADER.pack(len(packet.data), packet.pts, packet.is_keyframe)
+        self._write(header + packet.data)
+
+    def wait_first(self, timeout_s: float) -> None:
+        """Wait until the far end has taken the first packet. Raises SinkError if it does not."""
+        if not self._first.wait(timeout_s):
+            raise self._failure(reasons.TIMEOUT)
+        self.check()
+
+    def check(self) -> None:
+        """Raise SinkError when the child has ended or a packet waits for too long."""
+        if self._reason is not None:
+            raise self._failure(self._reason)
+        oldest = self._unsent[0][2] if self._unsent else None
+        if oldest is not None and time.monotonic() - oldest > self._stall_timeout_s:
+            raise self._failure(reasons.STALLED)
+
+    def close(self) -> None:
+        """Let the child take leave of the server if it can do so at once, else kill it."""
+        self._pipe.close()
+        try:
+            self._child.wait(TEARDOWN_S if self._first.is_set() else 0)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
+        self._reader.join()
+
+    def _write(self, data: bytes) -> None:
+        view = memoryview(data)
+        deadline = time.monotonic() + self._stall_timeout_s
+        while view:
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([], [self._pipe], [], left)[1]:
+                raise self._failure(reasons.STALLED)
+            try:
+                view = view[self._pipe.write(view) or 0 :]
+            except BrokenPipeError:
+                self._reader.join(TEARDOWN_S)  # it is reading why the child ended
+                raise self._failure(self._reason or reasons.CLOSED) from None
+
+    def _read_answers(self, answers: IO[bytes]) -> None:
+        with answers:
+            for line in answers:
+                word, *values = line.decode().split()
+                if word == "sent":
+                    self._settle(int(values[0]), float(values[1]))
+                elif word == "error":
+                    self._reason = reasons.of_class(values[0], int(values[1]))
+        self._reason = self._reason or reasons.CLOSED
+        self._first.set()
+
+    def _settle(self, pts: int, delivered_at: float) -> None:
+        while self._unsent and self._unsent[0][0] <= pts:
+            _, captured_at, _ = self._unsent.popleft()
+            self._delivered(captured_at, delivered_at)
+        self._first.set()

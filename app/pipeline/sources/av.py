@@ -1,0 +1,131 @@
+"""RTSP cameras and video files, through PyAV (FFmpeg's libraries)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+
+import av
+from av.container import InputContainer
+from av.error import FFmpegError, InvalidDataError
+from av.video.stream import VideoStream
+
+from app import urls
+from app.config import StreamSettings
+from app.errors import SourceError
+from app.pipeline import reasons
+from app.types import Frame, StreamSpec
+
+MAX_BAD_PACKETS = 200
+KEYFRAME_PATIENCE = 4  # times the stall limit: some cameras send a keyframe only every 10 s
+ANALYSE_US = 1_000_000
+
+
+class AvSource:
+    """A camera (live) or, with the scheme ``file:``, a video file (as fast as it is read)."""
+
+    def __init__(self, spec: StreamSpec, settings: StreamSettings) -> None:
+        self.live = not spec.source.startswith("file:")
+        self.codec = ""
+        self._url = spec.source
+        self._transport = spec.transport
+        self._settings = settings
+        self._container: InputContainer | None = None
+        self._stream: VideoStream | None = None
+
+    def open(self) -> None:
+        try:
+            self._container = self._connect() if self.live else av.open(self._url)
+        except (FFmpegError, OSError) as error:
+            raise self._failure(reasons.of(error)) from None
+        if not self._container.streams.video:
+            raise self._failure(reasons.NO_VIDEO)
+        self._stream = self._container.streams.video[0]
+        # Frame threads would hold back as many frames as there are threads.
+        self._stream.thread_type = "SLICE" if self.live else "AUTO"
+        self.codec = self._stream.codec_context.name
+
+    def frames(self) -> Iterator[Frame]:
+        number = 0
+        last_at = started_at = time.monotonic()
+        patience = self._settings.stall_timeout_s * KEYFRAME_PATIENCE
+        for image, arrived_at in self._images():
+            if arrived_at - last_at > patience:
+                raise self._failure(reasons.STALLED)
+            if image is None:
+                continue
+            if image.width * image.height > self._settings.max_pixels:
+                raise self._failure(reasons.TOO_LARGE)
+            last_at = arrived_at
+            captured_at = arrived_at if self.live else started_at + (image.time or 0.0)
+            number += 1
+            yield Frame(image, captured_at, number)
+
+    def close(self) -> None:
+        container, self._container, self._stream = self._container, None, None
+        if container is not None:
+            container.close()
+
+    def _connect(self) -> InputContainer:
+        """Try the checked addresses of the host in turn, within one time limit for all."""
+        deadline = time.monotonic() + self._settings.open_timeout_s
+        failure: Exception | None = None
+        for url in urls.resolve(self._url):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
+            try:
+                return av.open(
+                    url,
+                    options=self._options(left),
+                    timeout=(left, self._settings.stall_timeout_s),
+                )
+            except FFmpegError as error:
+                failure = error
+        raise failure or TimeoutError
+
+    def _options(self, open_timeout_s: float) -> dict[str, str]:
+        patience = min(open_timeout_s, self._settings.stall_timeout_s)
+        return {
+            "rtsp_transport": self._transport,
+            "timeout": str(int(patience * 1e6)),
+            "allowed_media_types": "video",
+            "fflags": "nobuffer",
+            "flags": "low_delay",
+            "analyzeduration": str(ANALYSE_US),
+            "max_delay": "200000",
+        }
+
+    def _images(self) -> Iterator[tuple[av.VideoFrame | None, float]]:
+        """Decoded images with the arrival time of their packet; None for a packet without one."""
+        assert self._container is not None and self._stream is not None
+        bad = 0
+        try:
+            for packet in self._container.demux(self._stream):
+                arrived_at = time.monotonic()
+                try:
+                    images = packet.decode()
+                    bad = 0
+                except InvalidDataError:
+                    images = []
+                    bad += 1
+                    if bad > MAX_BAD_PACKETS:
+                        raise
+                if not images:
+                    yield None, arrived_at
+                for image in images:
+                    yield image, arrived_at
+        except FFmpegError as error:
+            reason = reasons.of(error)
+            raise self._failure(reasons.STALLED if reason == reasons.TIMEOUT else reason) from None
+        if self.live:
+            raise self._failure(reasons.ENDED)
+
+    def _failure(self, reason: str) -> SourceError:
+        return SourceError(end="input", reason=reason, url=urls.without_credentials(self._url))
+
+
+def frame_rate(stream: VideoStream) -> Fraction | None:
+    """The rate that the input claims, if it claims one."""
+    return stream.average_rate or stream.guessed_rate

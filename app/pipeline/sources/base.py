@@ -1,0 +1,35 @@
+"""What a source is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from app.types import Frame
+
+
+class Source(Protocol):
+    """One input, used by one thread; after ``close`` it may be opened again.
+
+    Attributes:
+        live: frames come by themselves and too many must be dropped; a file waits instead.
+        codec: name of the input's codec once open, for people.
+    """
+
+    live: bool
+    codec: str
+
+    def open(self) -> None:
+        """Connect. Raises SourceError; takes at most ``StreamSettings.open_timeout_s``."""
+        ...
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield decoded frames. Ends where a file ends; raises SourceError where a line breaks.
+
+        Between two frames it blocks for at most ``StreamSettings.stall_timeout_s``.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free everything. Safe to call twice and before ``open``."""
+        ...

@@ -1,0 +1,303 @@
+"""★ What happens to one frame, and how one stream lives and dies.
+
+    source ──frames──▶ see ──results──▶ deliver ──▶ RTSP server   (the far end, if there is one)
+    (thread)  newest  (thread)  newest  (thread)
+              first              first  deliver ──▶ preview ──▶ JPEG viewers
+
+A raw ``Frame`` exists between the source and ``_see_frame`` and nowhere else. What leaves is a
+``Result``, whose picture is blurred when the stream asks for blur; where the face detector
+fails or is late, nothing leaves: the frame is withheld and counted.
+
+Each arrow is a bounded ``Channel``: live sources drop the oldest frame, files wait. Each thread
+runs under ``_supervise``, the only place that catches broadly: it tries again after a growing
+pause, for ever once the stream has run. Before that, a definite refusal ends the stream, so
+that whoever waits for ``started`` learns why at once.
+
+Nothing tells the state to change: ``state`` reads it off the age of the last delivered frame
+and off which ends are known to be lost.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, InvalidStateError
+from concurrent.futures import TimeoutError as FutureTimeout
+from typing import Any
+
+from app.config import FaceSettings, StreamSettings
+from app.errors import DetectorError, FarEndError, StartCancelled, WatchpostError
+from app.models.faces import FaceDetector
+from app.pipeline import reasons
+from app.pipeline.blur import conceal
+from app.pipeline.channel import Channel, Closed
+from app.pipeline.hub import Topic
+from app.pipeline.meter import Meter
+from app.pipeline.pace import Backoff, RateLimit
+from app.pipeline.scale import to_output, to_rgb
+from app.pipeline.sinks import Preview, Sink, make_output
+from app.pipeline.sources import make_source
+from app.pipeline.tracker import Tracker
+from app.types import Frame, Picture, Result, StreamSpec, StreamState, StreamStatus, Track
+from app.urls import scrub
+
+logger = logging.getLogger(__name__)
+
+FILE_QUEUE = 4
+IDLE_CHECK_S = 0.5
+SLOW_STREAM_INTERVALS = 3
+PATIENT_REASONS = (reasons.TIMEOUT, reasons.STALLED)
+
+
+class Stream:
+    """One run of one stream; it starts once and stops once.
+
+    Args:
+        faces: detector on the network that all streams share.
+        topic: carries the preview's JPEGs to viewers; closed at the end.
+        keeps_trying: the stream has run before, so no refusal at the start ends it.
+    """
+
+    def __init__(
+        self,
+        spec: StreamSpec,
+        settings: StreamSettings,
+        face_settings: FaceSettings,
+        faces: FaceDetector,
+        topic: Topic[bytes],
+        *,
+        keeps_trying: bool = False,
+    ) -> None:
+        self.spec = spec
+        self.started: Future[None] = Future()
+        self.topic = topic
+        self._settings = settings
+        self._face_settings = face_settings
+        self._faces = faces
+        self._tracker = Tracker(
+            start_confidence=face_settings.min_confidence, hold_s=face_settings.hold_s
+        )
+        self._meter = Meter()
+        self._source = make_source(spec, settings)
+        live = self._source.live
+        self._frames: Channel[Frame] = Channel(1 if live else FILE_QUEUE, live=live)
+        output = make_output(spec, settings, self._on_delivered)
+        self.preview = Preview(topic, _ignore if output else self._on_delivered)
+        self._outlets: list[tuple[Sink, Channel[Result]]] = [(self.preview, Channel(1, live=True))]
+        if output is not None:
+            self._outlets.append((output, Channel(2, live=live)))
+        self._ran = keeps_trying
+        self._lost: set[str] = set()
+        self._failure: WatchpostError | None = None
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    # ── one frame ────────────────────────────────────────────────────────────────────────
+
+    def _see_frame(self, frame: Frame) -> Result | None:
+        """From a raw frame to what may leave; None when it must not."""
+        try:
+            tracks, picture = self._find_and_cover(frame)
+        except DetectorError as error:
+            self._meter.withheld()
+            self._note("detector", error)
+            return None
+        self._found("detector")
+        self._found("pipeline")
+        self._meter.seen(len(tracks), (picture.width, picture.height))
+        return Result(picture, tracks, frame.captured_at, frame.number)
+
+    def _find_and_cover(self, frame: Frame) -> tuple[tuple[Track, ...], Picture]:
+        if self.spec.blur == "off":
+            return (), conceal(to_output(frame.image, self.spec.downscale), [], "off", 0)
+        small = to_rgb(frame.image, self._face_settings.width)
+        answer = self._faces.submit(small)
+        image = to_output(frame.image, self.spec.downscale)
+        try:
+            outputs = answer.result(self._face_settings.timeout_s)
+        except FutureTimeout:
+            answer.cancel()
+            raise DetectorError(network="faces", reason="too late") from None
+        height, width = small.shape[:2]
+        detections = self._faces.read(outputs, width, height)
+        tracks = tuple(
+            Track(t.track_id, t.label, t.confidence,
+                  t.box.scaled(image.width / width, image.height / height), t.age_s)
+            for t in self._tracker.update(detections, frame.captured_at)
+        )  # fmt: skip
+        boxes = [track.box for track in tracks]
+        return tracks, conceal(image, boxes, self.spec.blur, self.spec.blur_margin)
+
+    # ── three kinds of threads ───────────────────────────────────────────────────────────
+
+    def _read(self) -> None:
+        """Source to frames, no more than ``max_fps``, until the input ends or the line breaks."""
+        limit = RateLimit(self.spec.max_fps)
+        source = self._source
+        try:
+            source.open()
+            for frame in source.frames():
+                if self._stop.is_set():
+                    return
+                self._meter.frame_in()
+                self._found("input")
+                if limit.take(frame.captured_at):
+                    self._frames.put(frame)
+        finally:
+            source.close()
+
+    def _see(self) -> None:
+        """Frames to results, to every outlet."""
+        while (frame := self._frames.get()) is not None:
+            result = self._see_frame(frame)
+            if result is not None:
+                for _, channel in self._outlets:
+                    channel.put(result)
+
+    def _deliver(self, sink: Sink, channel: Channel[Result]) -> None:
+        """Results to one sink."""
+        last_at = time.monotonic()
+        try:
+            while True:
+                result = channel.get(timeout=IDLE_CHECK_S)
+                if result is None:
+                    sink.idle(time.monotonic() - last_at)
+                else:
+                    sink.write(result)
+                    last_at = time.monotonic()
+        finally:
+            sink.close()
+
+    # ── life ─────────────────────────────────────────────────────────────────────────────
+
+    def start(self) -> None:
+        """Begin. The outcome of the start is in ``started``."""
+        channels = [channel for _, channel in self._outlets]
+        self._spawn("input", self._read, [self._frames])
+        self._spawn("pipeline", self._see, channels)
+        for sink, channel in self._outlets:
+            end = "preview" if sink is self.preview else "output"
+            self._spawn(end, functools.partial(self._deliver, sink, channel), [])
+
+    def stop(self, timeout_s: float) -> bool:
+        """End all threads; blocks. False when one still hangs in the network after that time.
+
+        Such a thread ends by itself when its own time limit passes; nothing it has reaches
+        anybody any more.
+        """
+        deadline = time.monotonic() + timeout_s
+        self._shut()
+        _settle(self.started, StartCancelled(stream_id=self.spec.stream_id))
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        self.topic.close()
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def _shut(self) -> None:
+        self._stop.set()
+        self._frames.close(discard=True)
+        for _, channel in self._outlets:
+            channel.close(discard=True)
+
+    def _spawn(self, end: str, work: Callable[[], None], closes: Sequence[Channel[Any]]) -> None:
+        """Run ``work`` supervised in a thread; what it fed is closed when it is over."""
+
+        def run() -> None:
+            self._supervise(end, work)
+            for channel in closes:
+                channel.close()
+
+        thread = threading.Thread(target=run, name=f"{self.spec.stream_id}-{end}", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _supervise(self, end: str, work: Callable[[], None]) -> None:
+        """Run ``work`` again and again until it is done, the stream stops, or must not go on."""
+        backoff = Backoff(self._settings.backoff_first_s, self._settings.backoff_max_s)
+        while not self._stop.is_set():
+            try:
+                work()
+                return
+            except Closed:
+                return
+            except WatchpostError as error:
+                failure = error
+            except Exception as error:
+                logger.exception("stream %s: %s crashed", self.spec.stream_id, end)
+                failure = WatchpostError(end=end, reason=type(error).__name__)
+            if self._stop.is_set():
+                return
+            if end not in self._lost:  # it worked in between
+                backoff.reset()
+            self._note(end, failure)
+            if not self._ran and _is_definite(failure):
+                self._failure = failure
+                self._shut()
+                _settle(self.started, failure)
+                return
+            self._stop.wait(backoff.next())
+
+    def _note(self, end: str, error: WatchpostError) -> None:
+        """One line in the log for each time something is lost, not for each attempt."""
+        text = scrub(str(error))
+        if end not in self._lost:
+            logger.warning("stream %s: %s", self.spec.stream_id, text)
+            if self._ran:
+                self._meter.reconnect()
+        self._lost.add(end)
+        self._meter.error(text)
+
+    def _found(self, end: str) -> None:
+        if end in self._lost:
+            self._lost.discard(end)
+            logger.info("stream %s: %s is back", self.spec.stream_id, end)
+
+    def _on_delivered(self, captured_at: float, delivered_at: float) -> None:
+        self._meter.delivered(captured_at, delivered_at)
+        self._found("output")
+        self._ran = True
+        _settle(self.started, None)
+
+    # ── what others see ──────────────────────────────────────────────────────────────────
+
+    @property
+    def state(self) -> StreamState:
+        if self._failure is not None:
+            return StreamState.FAILED
+        if self._stop.is_set() or not any(thread.is_alive() for thread in self._threads):
+            return StreamState.STOPPED
+        last = self._meter.last_delivered_at
+        if last is None:
+            return StreamState.RECONNECTING if self._ran and self._lost else StreamState.STARTING
+        patience = max(self._settings.stall_timeout_s, SLOW_STREAM_INTERVALS / self.spec.max_fps)
+        if self._lost or time.monotonic() - last > patience:
+            return StreamState.RECONNECTING
+        return StreamState.RUNNING
+
+    def status(self) -> StreamStatus:
+        dropped = self._frames.dropped + self._outlets[-1][1].dropped
+        stats = self._meter.stats(dropped=dropped, codec=self._source.codec or None)
+        return StreamStatus(self.spec, self.state, stats)
+
+
+def _is_definite(failure: WatchpostError) -> bool:
+    """Whether trying again within the next seconds is pointless."""
+    return not (isinstance(failure, FarEndError) and failure.details["reason"] in PATIENT_REASONS)
+
+
+def _settle(future: Future[None], failure: WatchpostError | None) -> None:
+    """Answer a future once; the first answer stays."""
+    try:
+        if failure is None:
+            future.set_result(None)
+        else:
+            future.set_exception(failure)
+    except InvalidStateError:
+        pass
+
+
+def _ignore(captured_at: float, delivered_at: float) -> None:
+    """For a preview beside an output: the output's deliveries are what counts."""

@@ -1,0 +1,181 @@
+"""The words of the project, as values. No behaviour beyond what a value knows about itself.
+
+Boxes are in pixels of the frame they belong to. Times named ``*_at`` are ``time.monotonic()``
+seconds; times named ``*_ts`` are Unix seconds and only for people.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+
+BlurStyle = Literal["gaussian", "pixelate", "solid", "off"]
+Transport = Literal["tcp", "udp"]
+
+
+class StreamState(StrEnum):
+    STARTING = "starting"
+    RUNNING = "running"
+    RECONNECTING = "reconnecting"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+class Box(NamedTuple):
+    """A rectangle, right and bottom edge exclusive."""
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+
+    @property
+    def width(self) -> float:
+        return self.x2 - self.x1
+
+    @property
+    def height(self) -> float:
+        return self.y2 - self.y1
+
+    def scaled(self, x: float, y: float) -> Box:
+        return Box(self.x1 * x, self.y1 * y, self.x2 * x, self.y2 * y)
+
+    def moved(self, dx: float, dy: float) -> Box:
+        return Box(self.x1 + dx, self.y1 + dy, self.x2 + dx, self.y2 + dy)
+
+    def grown(self, share: float) -> Box:
+        """The box with ``share`` of its width and height added on each side."""
+        dx, dy = self.width * share, self.height * share
+        return Box(self.x1 - dx, self.y1 - dy, self.x2 + dx, self.y2 + dy)
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """What a network saw in one frame."""
+
+    label: str
+    confidence: float
+    box: Box
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """A detection followed through time. ``age_s`` is the time since it was last really seen."""
+
+    track_id: int
+    label: str
+    confidence: float
+    box: Box
+    age_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A raw decoded picture. It never leaves ``pipeline/stream.py``: see ``Picture``."""
+
+    image: VideoFrame
+    captured_at: float
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A planar YUV 4:2:0 picture that may be shown. Only ``pipeline/blur.py`` makes one.
+
+    The image is shared by all sinks and must not be written to.
+    """
+
+    image: VideoFrame
+
+    @property
+    def width(self) -> int:
+        return self.image.width
+
+    @property
+    def height(self) -> int:
+        return self.image.height
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """All that sinks, previews and viewers ever get of a frame."""
+
+    picture: Picture
+    tracks: tuple[Track, ...]
+    captured_at: float
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSpec:
+    """What a caller asked for. URLs are complete, with credentials: never show one as it is.
+
+    Attributes:
+        source: URL of the input; its scheme picks the entry of ``SOURCES``.
+        output: RTSP URL to publish to, or None for a stream that is only previewed.
+        max_fps: ceiling of the output rate, frames a second.
+        downscale: factor on width and height of what comes out, 0.1 to 1.
+        blur_margin: share of a face's size that is covered beyond its box on each side.
+        encoder: FFmpeg name of an H.264 encoder, or ``auto``.
+        bitrate: bits a second, or None to derive it from size and rate.
+    """
+
+    stream_id: str
+    source: str = field(repr=False)
+    output: str | None = field(default=None, repr=False)
+    max_fps: float = 15.0
+    downscale: float = 1.0
+    blur: BlurStyle = "gaussian"
+    blur_margin: float = 0.25
+    encoder: str = "auto"
+    bitrate: int | None = None
+    transport: Transport = "tcp"
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStats:
+    """Counters and rates of a stream since it was last started."""
+
+    input_fps: float = 0.0
+    output_fps: float = 0.0
+    frames_in: int = 0
+    frames_dropped: int = 0
+    frames_published: int = 0
+    frames_withheld: int = 0
+    faces: int = 0
+    last_frame_ts: float | None = None
+    error_count: int = 0
+    reconnects: int = 0
+    last_error: str | None = None
+    latency_p50_ms: float | None = None
+    latency_p95_ms: float | None = None
+    codec: str | None = None
+    width: int | None = None
+    height: int | None = None
+    uptime_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStatus:
+    spec: StreamSpec
+    state: StreamState
+    stats: StreamStats
+
+
+@dataclass(frozen=True, slots=True)
+class StoredStream:
+    """A stream as the database keeps it over a restart.
+
+    Attributes:
+        wanted: running, stopped or failed: what it should be again.
+        readable: False when the key for its credentials is lost; its URLs lack them then.
+    """
+
+    spec: StreamSpec
+    wanted: StreamState
+    last_error: str | None = None
+    readable: bool = True

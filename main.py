@@ -1,0 +1,3 @@
+"""``uvicorn main:app``."""
+
+from app import app as app

@@ -1,0 +1,127 @@
+"""Start the server: ``python run.py --help``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import uvicorn
+from pydantic import ValidationError
+
+from app.config import Settings
+from app.errors import SetupError
+from app.main import locked
+
+ONE_PROCESS = (
+    "--workers above 1 is not possible: streams live in one process, and every worker would "
+    "publish each of them again. One process uses all cores."
+)
+GRACE_S = 4
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description="Watchpost: video analytics on your own machine.",
+        epilog="Each setting can also come from the environment (WATCHPOST_...) or a .env file.",
+        argument_default=argparse.SUPPRESS,
+    )
+    levels = ["debug", "info", "warning", "error", "critical"]
+    parser.add_argument("--host", help="address to bind to (default: 0.0.0.0)")
+    parser.add_argument("--port", type=int, help="port to bind to (default: 8000)")
+    parser.add_argument("--reload", action="store_true", help="restart when a file changes")
+    parser.add_argument("--workers", type=int, help="only 1: streams live in one process")
+    parser.add_argument("--log-level", choices=levels, help="(default: info)")
+    parser.add_argument("--database-url", help="(default: SQLite in the data folder)")
+    parser.add_argument("--claude-api-key", help="key for the fallback of plate reading")
+    parser.add_argument("--claude-model", help="model for the fallback of plate reading")
+    parser.add_argument("--debug", action="store_true", help="log more")
+    parser.add_argument("--data-dir", help="everything written lives here (default: ./data)")
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"])
+    parser.add_argument("--demo", action="store_true", help="run a stream over bundled photos")
+    parser.add_argument("--output-base", help="RTSP server that takes all default outputs")
+    parser.add_argument("--token", help="what callers from elsewhere must show (default: made)")
+    parser.add_argument(
+        "--require-token", action="store_true", help="also from this machine (behind a proxy)"
+    )
+    parser.add_argument("--no-auth", action="store_true", help="everybody may do everything")
+    return parser.parse_args(arguments)
+
+
+NESTED = {
+    "token": "auth__token",
+    "require_token": "auth__require_token",
+    "no_auth": "auth__disabled",
+    "output_base": "streams__output_base",
+}
+
+
+def to_environment(flags: argparse.Namespace) -> None:
+    """Hand the flags on as settings, so that a reloaded process has them too."""
+    for name, value in vars(flags).items():
+        if name not in ("reload", "workers"):
+            key = f"WATCHPOST_{NESTED.get(name, name)}".upper()
+            os.environ[key] = json.dumps(value) if isinstance(value, bool) else str(value)
+
+
+def main() -> None:
+    flags = parse()
+    sys.path.insert(0, str(Path(__file__).parent))
+    if getattr(flags, "workers", 1) > 1:
+        sys.exit(ONE_PROCESS)
+    to_environment(flags)
+    try:
+        settings = Settings()
+        with locked(settings.data_dir):  # a friendly word now; the server takes it for itself
+            pass
+    except ValidationError as error:
+        sys.exit("\n".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()))
+    except SetupError as error:
+        sys.exit(str(error))
+    if settings.auth.disabled:
+        print("--no-auth: everybody who reaches this port may watch and control every stream.")
+    serve(settings, reload=getattr(flags, "reload", False))
+
+
+def serve(settings: Settings, *, reload: bool) -> None:
+    config = uvicorn.Config(
+        "main:app",
+        host=settings.host,
+        port=settings.port,
+        log_level="debug" if settings.debug else settings.log_level,
+        reload=reload,
+        timeout_graceful_shutdown=GRACE_S,
+        # The gate must see who really called; it refuses what a proxy forwarded by itself.
+        proxy_headers=False,
+        server_header=False,
+        ws_max_size=16 * 2**20,
+    )
+    # uvicorn raises the signal again when all is done: an ordered end is a success.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(0))
+    socket = config.bind_socket()  # before anything of the app starts
+    welcome(settings, socket.getsockname()[1])
+    if reload:
+        uvicorn.supervisors.ChangeReload(
+            config, target=uvicorn.Server(config).run, sockets=[socket]
+        ).run()
+        return
+    server = uvicorn.Server(config)
+    server.run(sockets=[socket])
+    if not server.started:
+        sys.exit(1)
+
+
+def welcome(settings: Settings, port: int) -> None:
+    base = f"http://localhost:{port}"
+    print(f"Watchpost is at {base}  (what it can do: {base}/docs)")
+    if settings.demo:
+        print(f"  demo, watch it: {base}/api/streams/demo/mjpeg")
+        print(f"  demo, numbers:  {base}/api/streams/demo", flush=True)
+
+
+if __name__ == "__main__":
+    main()
