@@ -1,3 +1,11 @@
-"""``uvicorn main:app``."""
+"""``uvicorn main:app``: the same app as ``app:app``, built when it is asked for."""
 
-from app import app as app
+from typing import Any
+
+import app as package
+
+
+def __getattr__(name: str) -> Any:
+    if name != "app":
+        raise AttributeError(name)
+    return package.app

@@ -81,8 +81,6 @@ def main() -> None:
         sys.exit("\n".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()))
     except SetupError as error:
         sys.exit(str(error))
-    if settings.auth.disabled:
-        print("--no-auth: everybody who reaches this port may watch and control every stream.")
     serve(settings, reload=getattr(flags, "reload", False))
 
 

@@ -15,8 +15,17 @@ from pydantic import AfterValidator, BaseModel, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app import urls
+from app.errors import RequestError
 
-RtspUrl = Annotated[str, AfterValidator(urls.check_rtsp)]
+
+def _rtsp_url(url: str) -> str:
+    try:
+        return urls.check_rtsp(url)
+    except RequestError as error:
+        raise ValueError(str(error)) from None
+
+
+RtspUrl = Annotated[str, AfterValidator(_rtsp_url)]
 
 
 class AuthSettings(BaseModel):
@@ -53,9 +62,16 @@ class StreamSettings(BaseModel):
 class FaceSettings(BaseModel):
     """How faces are found, and how long one stays covered after it was last seen."""
 
-    width: int = Field(640, ge=160, le=3840, description="Width of what the network sees.")
-    min_confidence: float = Field(0.3, gt=0, lt=1, description="Starts a new track.")
-    keep_confidence: float = Field(0.12, gt=0, lt=1, description="Continues a known track.")
+    width: int = Field(
+        960,
+        ge=160,
+        le=3840,
+        description="Longer side of what the network sees. It finds faces from about 16 pixels "
+        "of that on: with 960 from 32 pixels of a 1080p picture. 640 halves the cost, 1280 "
+        "doubles it.",
+    )
+    min_confidence: float = Field(0.15, gt=0, lt=1, description="Starts a new track.")
+    keep_confidence: float = Field(0.1, gt=0, lt=1, description="Continues a known track.")
     hold_s: float = Field(1.0, ge=0, description="A lost face stays covered for so long.")
     timeout_s: float = Field(2.0, gt=0, description="A later answer withholds the frame.")
 
@@ -65,6 +81,7 @@ class Settings(BaseSettings):
         env_prefix="WATCHPOST_",
         env_nested_delimiter="__",
         env_file=".env",
+        env_ignore_empty=True,
         extra="ignore",
         hide_input_in_errors=True,
     )

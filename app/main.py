@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
 from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import __version__, logs
 from app.api import auth, errors, streams, system
@@ -37,6 +38,8 @@ TOKEN_FILE = "token"
 WORKER_THREADS = 64
 RESUME_AFTER_S = 0.5
 DEMO = StreamSpec("demo", "demo:", max_fps=15)
+
+SETUP_ERRORS = {f"{error.__module__}.{error.__name__}" for error in (SetupError, DataFolderLocked)}
 
 DESCRIPTION = """
 Self-hosted video analytics. Video comes in, faces are blurred before a pixel leaves, blurred
@@ -66,6 +69,8 @@ def create_app(settings: Settings) -> FastAPI:
         SetupError: when the data folder cannot be used.
     """
     logs.install("debug" if settings.debug else settings.log_level)
+    if settings.auth.disabled:
+        logger.warning("no authentication: everybody may watch and control every stream")
     token = None if settings.auth.disabled else _token(settings)
     gate = Middleware(
         auth.Gate,
@@ -78,16 +83,33 @@ def create_app(settings: Settings) -> FastAPI:
         version=__version__,
         description=DESCRIPTION,
         lifespan=lifespan,
-        middleware=[gate],
+        middleware=[Middleware(OneLineFailure), gate],
         redoc_url=None,
         license_info={"name": "AGPL-3.0-or-later"},
     )
     app.state.settings = settings
-    errors.install(app)
     app.include_router(streams.router)
     app.include_router(system.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    errors.install(app)
     return app
+
+
+class OneLineFailure:
+    """A start that fails for a known reason says that reason, instead of a traceback."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_plainly(message: Message) -> None:
+            if message["type"] == "lifespan.startup.failed":
+                name, _, reason = message["message"].strip().rpartition("\n")[2].partition(": ")
+                if name in SETUP_ERRORS:
+                    message["message"] = reason
+            await send(message)
+
+        await self._app(scope, receive, send_plainly if scope["type"] == "lifespan" else send)
 
 
 @asynccontextmanager
@@ -100,11 +122,11 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         secret = settings.secret_key.get_secret_value() if settings.secret_key else None
         engine = open_database(settings.resolved_database_url())
         store = StreamRepository(engine, open_vault(settings.data_dir, secret))
-        network = load_faces(settings.data_dir / "cache")
+        network = load_faces(settings.device, settings.data_dir / "cache")
         faces = FaceDetector(network, min_confidence=settings.faces.keep_confidence)
         manager = StreamManager(settings.streams, settings.faces, faces, store)
         resuming = asyncio.create_task(_resume(manager, demo=settings.demo))
-        restore_signals = _on_exit_signal(lambda: loop.call_soon_threadsafe(manager.tell_viewers))
+        restore_signals = _on_exit_signal(lambda: loop.call_soon_threadsafe(manager.tell_everybody))
         try:
             yield {"manager": manager}
         finally:

@@ -92,12 +92,9 @@ class Picture:
     image: VideoFrame
 
     @property
-    def width(self) -> int:
-        return self.image.width
-
-    @property
-    def height(self) -> int:
-        return self.image.height
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.image.width, self.image.height
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,14 +16,16 @@ from app.errors import AddressNotAllowed, InvalidUrl
 DEFAULT_PORTS = {"rtsp": 554, "rtsps": 322}
 MAX_LENGTH = 2048
 _BLUR_SUFFIX = "-blur"
-_SECRET_NAME = (
-    r"(?:(?:[a-z0-9]+[_-])?(?:password|passwd|passphrase|pass|pwd|token|secret|signature|"
-    r"api[_-]?key)|psw|sig|auth|key)"
+# Every repetition is bounded or cannot start twice: hostile text must not cost quadratic time.
+_PARAM = re.compile(r"([\w.-]{1,64})(=|%3d)((?:(?!%26)[^&\s])*)", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    r"(?:password|passwd|passphrase|passcode|pwd|token|secret|signature|credentials?|api[_-]?key"
+    r"|(?:^|[_.-]|^[0-9a-f]{2})(?:pass|psw|sig|auth|key))$",
+    re.IGNORECASE,
 )
-_SECRET_PARAM = re.compile(rf"(?i)(?<![a-z0-9])({_SECRET_NAME})(=|%3d)[^&\s'\"<>;,]*")
-_USERINFO = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*(?:://|%3a%2f%2f))[^\s'\"<>]*(?:@|%40)")
-_BEARER = re.compile(r"(?i)\b(bearer\s+)\S+")
-_API_KEY = re.compile(r"\bsk-[A-Za-z0-9_-]{6,}")
+_AUTHORITY = re.compile(r"(?:://|%3a(?:%2f%2f|//))", re.IGNORECASE)
+_TOKEN_WORD = re.compile(r"\b(bearer\s{1,8})\S+", re.IGNORECASE)
+_API_KEY = re.compile(r"\bsk-[\w-]{6,}")
 
 
 def check_rtsp(url: str) -> str:
@@ -72,6 +74,10 @@ def _check_address(host: str, address: str) -> None:
         raise AddressNotAllowed(host=host, address=str(ip))
 
 
+def scheme_of(url: str) -> str:
+    return url.partition(":")[0].lower()
+
+
 def resolve(url: str) -> list[str]:
     """Look the host up and return one URL per address, host replaced by that address.
 
@@ -104,7 +110,7 @@ def without_credentials(url: str) -> str:
     parts = urlsplit(url)
     netloc = parts.netloc.rpartition("@")[2]
     shown = urlunsplit((parts.scheme, netloc, parts.path, parts.query, parts.fragment))
-    return _SECRET_PARAM.sub(r"\1\2***", shown)
+    return _PARAM.sub(_mask_param, shown)
 
 
 def has_secret(url: str) -> bool:
@@ -113,10 +119,25 @@ def has_secret(url: str) -> bool:
 
 def scrub(text: str) -> str:
     """Mask whatever looks like a credential in free text: for logs and error messages."""
-    text = _USERINFO.sub(r"\1***@", text)
-    text = _SECRET_PARAM.sub(r"\1\2***", text)
-    text = _BEARER.sub(r"\1***", text)
+    text = re.sub(r"\S+", _mask_userinfo, text)
+    text = _PARAM.sub(_mask_param, text)
+    text = _TOKEN_WORD.sub(r"\1***", text)
     return _API_KEY.sub("sk-***", text)
+
+
+def _mask_userinfo(word: re.Match[str]) -> str:
+    """From the first ``://`` to the last ``@``, also where they are percent-encoded."""
+    text = word[0]
+    authority = _AUTHORITY.search(text)
+    end = max(text.rfind("@"), text.rfind("%40"))
+    if authority is None or end < authority.end():
+        return text
+    return f"{text[: authority.end()]}***{text[end:]}"
+
+
+def _mask_param(param: re.Match[str]) -> str:
+    name, equals, value = param.groups()
+    return f"{name}{equals}***" if value and _SECRET_NAME.search(name) else param[0]
 
 
 def normalised(url: str, *, query: bool = True) -> str:
@@ -125,6 +146,7 @@ def normalised(url: str, *, query: bool = True) -> str:
     scheme = parts.scheme.lower()
     port = parts.port or DEFAULT_PORTS.get(scheme)
     host = (parts.hostname or "").lower().rstrip(".")
+    host = f"[{host}]" if ":" in host else host
     path = parts.path.rstrip("/")
     return urlunsplit((scheme, f"{host}:{port}", path, parts.query if query else "", ""))
 

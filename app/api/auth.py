@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 from http.cookies import CookieError, SimpleCookie
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -29,6 +30,7 @@ COOKIE = "watchpost_token"
 OPEN = ("/viewer", "/healthz")
 OPEN_BELOW = ("/static/",)
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+_HOST = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?")
 FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
 
 
@@ -99,7 +101,7 @@ class Gate:
             return send
         if "text/html" not in headers.get("accept", ""):
             return send
-        cookie = f"{COOKIE}={given}; Path=/; HttpOnly; SameSite=Strict"
+        cookie = f"{COOKIE}={quote(str(given), safe='')}; Path=/; HttpOnly; SameSite=Strict"
 
         async def send_with_cookie(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -128,10 +130,9 @@ def same_origin(headers: Headers) -> bool:
 
 
 def host_of(host_header: str) -> str:
-    try:
-        return urlsplit(f"//{host_header}").hostname or ""
-    except ValueError:
-        return ""
+    """The host without its port; empty for anything but ``host[:port]``."""
+    match = _HOST.fullmatch(host_header)
+    return match["host"].strip("[]").lower() if match else ""
 
 
 def _is_loopback_host(host: str) -> bool:
@@ -153,7 +154,7 @@ def _tokens(scope: Scope, headers: Headers) -> list[str | None]:
         morsel = None
     return [
         bearer.strip() if scheme.lower() == "bearer" else None,
-        morsel.value if morsel else None,
+        unquote(morsel.value) if morsel else None,
         _query_token(scope),
     ]
 

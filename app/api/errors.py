@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -18,6 +19,8 @@ from app.errors import WatchpostError
 from app.urls import scrub
 
 logger = logging.getLogger(__name__)
+
+MAX_FIELD = 200
 
 STATUS: dict[type[WatchpostError], HTTPStatus] = {
     errors.RequestError: HTTPStatus.BAD_REQUEST,
@@ -69,6 +72,8 @@ def reply(error: WatchpostError, accept_language: str | None) -> JSONResponse:
 def install(app: FastAPI) -> None:
     """Give every error of the app the one form; FastAPI's own 422 becomes a 400."""
 
+    app.openapi = lambda: _without_422(FastAPI.openapi(app))  # type: ignore[method-assign]
+
     @app.exception_handler(WatchpostError)
     async def expected(request: Request, error: WatchpostError) -> JSONResponse:
         return reply(error, request.headers.get("accept-language"))
@@ -81,16 +86,26 @@ def install(app: FastAPI) -> None:
     async def http(request: Request, error: HTTPException) -> JSONResponse:
         accept_language = request.headers.get("accept-language")
         if error.status_code == HTTPStatus.NOT_FOUND:
-            return reply(errors.NotFound(path=request.url.path), accept_language)
+            return reply(errors.NotFound(path=scrub(request.url.path)), accept_language)
         code = HTTPStatus(error.status_code).name
         message = ERRORS[language_of(accept_language)].get(code, str(error.detail))
-        body = ErrorReply(code=code, message=message, details={"path": request.url.path})
+        body = ErrorReply(code=code, message=message, details={"path": scrub(request.url.path)})
         return JSONResponse(body.model_dump(), error.status_code, error.headers)
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
         logger.error("%s %s: %s", request.method, request.url.path, type(error).__name__)
         return reply(WatchpostError(), request.headers.get("accept-language"))
+
+
+def _without_422(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema with what FastAPI would answer to wrong input replaced by what we do."""
+    for calls in schema["paths"].values():
+        for call in calls.values():
+            call["responses"].pop("422", None)
+    for name in ("HTTPValidationError", "ValidationError"):
+        schema["components"]["schemas"].pop(name, None)
+    return schema
 
 
 def _first_problem(error: RequestValidationError) -> errors.InvalidRequest:
@@ -105,7 +120,7 @@ def _first_problem(error: RequestValidationError) -> errors.InvalidRequest:
 def _field(location: tuple[int | str, ...]) -> str:
     """``("body", "max_fps")`` as ``max_fps``; the body itself as ``body``."""
     named = [str(part) for part in location[1:] if not isinstance(part, int)]
-    return ".".join(named) or str(location[0])
+    return scrub(".".join(named))[:MAX_FIELD] or str(location[0])
 
 
 def as_bytes(error: WatchpostError, accept_language: str | None) -> bytes:

@@ -131,6 +131,11 @@ REASONS: dict[str, dict[str, str]] = {
         "ko": "서버가 요청을 거부했습니다",
         "ru": "сервер отклонил запрос",
     },
+    reasons.SIZE_CHANGED: {
+        "en": "the picture's size changed; publishing anew",
+        "ko": "화면 크기가 변경되어 다시 연결합니다",
+        "ru": "размер кадра изменился, подключаемся заново",
+    },
     reasons.NO_ENCODER: {
         "en": "this encoder does not work here",
         "ko": "사용할 수 없는 인코더",
@@ -161,8 +166,8 @@ def language_of(accept_language: str | None) -> Language:
     """The caller's favourite of our languages (RFC 9110, 12.5.4), else the contract's Korean."""
     choices: list[tuple[float, Language]] = []
     for part in (accept_language or "").split(","):
-        tag, _, weight = part.strip().partition(";q=")
-        primary = tag.strip().lower().partition("-")[0]
+        tag, _, weight = part.replace(" ", "").lower().partition(";q=")
+        primary = tag.partition("-")[0]
         try:
             quality = float(weight) if weight else 1.0
         except ValueError:

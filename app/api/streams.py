@@ -194,9 +194,9 @@ def pasted_url(query: str) -> str | None:
     """The input URL of a query that was typed without percent-encoding, as the contract shows it.
 
     ``input_url=rtsp://host/path?channel=1&subtype=0`` means one URL with two parameters, which
-    ordinary query parsing would tear apart.
+    ordinary query parsing would tear apart. None when the query was encoded as it should be.
     """
-    name, _, rest = query.partition("=")
-    if name != "input_url" or "://" not in rest[:8]:
-        return None
-    return "&".join(part for part in rest.split("&") if not part.startswith("token="))
+    own = [part for part in query.split("&") if not part.startswith("token=")]
+    name, _, url = "&".join(own).partition("=")
+    encoded = "://" not in url[:8] or ("?" not in url and "%3f" in url.lower())
+    return url if name == "input_url" and not encoded else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,8 @@ from app.db.tables import StreamTable
 from app.db.vault import Vault
 from app.errors import SecretUnreadable, StoreError
 from app.types import StoredStream, StreamSpec, StreamState
+
+logger = logging.getLogger(__name__)
 
 _OPTIONS = ("max_fps", "downscale", "blur", "blur_margin", "encoder", "bitrate", "transport")
 
@@ -66,14 +69,18 @@ class StreamRepository:
         try:
             with Session(self._engine) as session:
                 rows = session.scalars(select(StreamTable).order_by(StreamTable.created_at)).all()
-                return [self._stored(row) for row in rows]
+                return [stored for row in rows if (stored := self._stored(row)) is not None]
         except SQLAlchemyError as error:
             raise StoreError(reason=_cause(error)) from None
 
-    def _stored(self, row: StreamTable) -> StoredStream:
-        options: dict[str, Any] = {k: v for k, v in row.options.items() if k in _OPTIONS}
-        spec = StreamSpec(row.stream_id, row.source, row.output, **options)
-        wanted = StreamState(row.wanted)
+    def _stored(self, row: StreamTable) -> StoredStream | None:
+        try:
+            options: dict[str, Any] = {k: v for k, v in row.options.items() if k in _OPTIONS}
+            spec = StreamSpec(row.stream_id, row.source, row.output, **options)
+            wanted = StreamState(row.wanted)
+        except (ValueError, AttributeError):  # written by a newer version or by hand
+            logger.error("stream %s: its row cannot be understood", row.stream_id)
+            return None
         if row.secret is None:
             return StoredStream(spec, wanted, row.last_error)
         try:

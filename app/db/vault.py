@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import os
 import secrets
+import tempfile
 from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken
@@ -60,15 +61,18 @@ def open_vault(data_dir: Path, secret: str | None) -> Vault:
 
 def read_or_make_secret(path: Path) -> tuple[str, bool]:
     """The secret in a file that only its owner can read, and whether it was just made."""
+    made = secrets.token_urlsafe(32)
+    descriptor, complete = tempfile.mkstemp(dir=path.parent, prefix=path.name)  # mode 600
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(made + "\n")
+        os.link(complete, path)  # all or nothing, and only one of two processes
     except FileExistsError:
         path.chmod(0o600)
         if found := path.read_text().strip():
             return found, False
-        path.unlink()  # a full disk or a crash left it empty
+        path.unlink()  # somebody emptied it
         return read_or_make_secret(path)
-    made = secrets.token_urlsafe(32)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(made + "\n")
+    finally:
+        Path(complete).unlink()
     return made, True

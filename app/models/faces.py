@@ -8,18 +8,21 @@ and, where a face is centred, the size and the offset of its box.
 from __future__ import annotations
 
 import importlib.util
+import logging
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
 from pathlib import Path
-from typing import NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from app.errors import SetupError
+from app.errors import DetectorError, SetupError
 from app.models.runner import Image, Runner
 from app.models.runtime import OpenVinoNetwork, Outputs, has_fast_bf16
 from app.types import Box, Detection
+
+logger = logging.getLogger(__name__)
 
 STRIDE = 4
 SIDE_MULTIPLE = 32
@@ -28,28 +31,39 @@ HEADS = ["537", "538", "539"]  # confidence, size, offset; the landmarks are not
 QUANTISED = Path(__file__).parent / "weights" / "centerface_int8.xml"
 
 
-class Letterbox(NamedTuple):
-    """How a picture of another shape was put on the network's canvas: top left, one scale.
+class Look:
+    """Faces that were asked for; the network may still be at it."""
 
-    ``width`` and ``height`` are of the scaled picture, without the grey border.
-    """
+    def __init__(
+        self, answer: Future[Outputs], seen: tuple[int, int], min_confidence: float
+    ) -> None:
+        self._answer = answer
+        self._seen = seen
+        self._min_confidence = min_confidence
 
-    width: int
-    height: int
-    canvas_width: int
-    canvas_height: int
+    def detections(self, timeout_s: float, size: tuple[int, int]) -> list[Detection]:
+        """Wait for the faces, in pixels of the same picture at this size (width, height).
 
-    @classmethod
-    def fit(cls, source_width: int, source_height: int, longest: int) -> Letterbox:
-        """Scale the longest side to ``longest`` (never up) and pad both to what the net takes."""
-        scale = min(1.0, longest / max(source_width, source_height))
-        width = max(1, round(source_width * scale))
-        height = max(1, round(source_height * scale))
-        return cls(width, height, _padded(width), _padded(height))
-
-
-def _padded(side: int) -> int:
-    return -(-side // SIDE_MULTIPLE) * SIDE_MULTIPLE
+        Raises:
+            DetectorError: when the network fails, or has not answered in time.
+        """
+        try:
+            outputs = self._answer.result(timeout_s)
+        except FutureTimeout:
+            self._answer.cancel()
+            raise DetectorError(network="faces", reason="too late") from None
+        try:
+            boxes, confidences = decode(outputs, self._min_confidence)
+        except (ValueError, IndexError) as error:
+            raise DetectorError(network="faces", reason="nonsense") from error
+        (width, height), (seen_width, seen_height) = size, self._seen
+        boxes[:, 0::2] = (boxes[:, 0::2] * (width / seen_width)).clip(0, width)
+        boxes[:, 1::2] = (boxes[:, 1::2] * (height / seen_height)).clip(0, height)
+        return [
+            Detection("face", float(confidence), Box(*map(float, box)))
+            for box, confidence in zip(boxes, confidences, strict=True)
+            if box[2] > box[0] and box[3] > box[1]
+        ]
 
 
 class FaceDetector:
@@ -64,38 +78,39 @@ class FaceDetector:
         self._runner = runner
         self._min_confidence = min_confidence
 
-    def submit(self, image: Image) -> Future[Outputs]:
-        """Ask for the faces of a (H, W, 3) RGB picture; read the answer with ``read``."""
+    def look(self, image: Image) -> Look:
+        """Ask for the faces of a (H, W, 3) RGB picture. Raises DetectorError when overloaded."""
         height, width = image.shape[:2]
         bottom, right = _padded(height) - height, _padded(width) - width
         if bottom or right:
-            image = cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_CONSTANT)  # type: ignore[assignment]
-        return self._runner.submit(image)
+            image = np.pad(image, ((0, bottom), (0, right), (0, 0)))
+        return Look(self._runner.submit(image), (width, height), self._min_confidence)
 
-    def read(self, outputs: Outputs, width: int, height: int) -> list[Detection]:
-        """Turn the three maps, (1|2|2, H/4, W/4), into faces of a picture of this size."""
-        boxes, confidences = decode(outputs, self._min_confidence)
-        boxes[:, 0::2] = boxes[:, 0::2].clip(0, width)
-        boxes[:, 1::2] = boxes[:, 1::2].clip(0, height)
-        return [
-            Detection("face", float(confidence), Box(*map(float, box)))
-            for box, confidence in zip(boxes, confidences, strict=True)
-            if box[2] > box[0] and box[3] > box[1]
-        ]
+
+def _padded(side: int) -> int:
+    return -(-side // SIDE_MULTIPLE) * SIDE_MULTIPLE
 
 
 def decode(
     outputs: Outputs, min_confidence: float
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Boxes (N, 4) as x1, y1, x2, y2 in pixels of the network's input, and confidences (N,)."""
+    """Boxes (N, 4) as x1, y1, x2, y2 in pixels of the network's input, and confidences (N,).
+
+    Raises:
+        ValueError, IndexError: for maps that cannot be right; they must not read as "nobody".
+    """
     heatmap, size, offset = outputs
     rows, columns = np.nonzero(heatmap[0] > min_confidence)
     confidences = heatmap[0, rows, columns]
-    heights, widths = np.exp(size[:, rows, columns]) * STRIDE
+    with np.errstate(over="ignore", invalid="ignore"):
+        heights, widths = np.exp(size[:, rows, columns]) * STRIDE
     centre_y = (rows + offset[0, rows, columns] + 0.5) * STRIDE
     centre_x = (columns + offset[1, rows, columns] + 0.5) * STRIDE
     left, top = centre_x - widths / 2, centre_y - heights / 2
     boxes = np.stack([left, top, left + widths, top + heights], axis=1).astype(np.float32)
+    usable = np.isfinite(boxes).all() and (heights > 0).all() and (widths > 0).all()
+    if not usable or not np.isfinite(heatmap).all():
+        raise ValueError("the network's answer is not a number everywhere")
     kept = cv2.dnn.NMSBoxes(
         np.stack([left, top, widths, heights], axis=1).tolist(),
         confidences.tolist(),
@@ -106,12 +121,14 @@ def decode(
     return boxes[index], confidences[index]
 
 
-def load_faces(cache_dir: Path | None = None) -> Runner:
+def load_faces(device: str = "auto", cache_dir: Path | None = None) -> Runner:
     """The CenterFace network that suits this CPU, ready to be shared.
 
     With native bfloat16 the original is fastest; elsewhere the project's 8-bit version of it
     costs a fraction. Its card says what it loses.
     """
+    if device not in ("auto", "cpu"):
+        logger.warning("faces are looked for on the CPU: there is no %s runtime for them", device)
     if QUANTISED.exists() and not has_fast_bf16():
         return Runner(OpenVinoNetwork(QUANTISED, cache_dir=cache_dir))
     return Runner(OpenVinoNetwork(_centerface_onnx(), outputs=HEADS, cache_dir=cache_dir))

@@ -1,8 +1,8 @@
-"""One owner thread a network: the requests of all streams, in batches.
+"""A network and its owner threads, which serve the requests of all streams, in batches.
 
-Streams ask with ``submit`` and get a future. The owner takes whatever waits when it is free
-(never waiting for more: that would buy throughput with latency), runs pictures of one size
-as one batch, and answers. Only this thread touches the network.
+Streams ask with ``submit`` and get a future. Each owner takes its share of what waits when it
+is free (never waiting for more: that would buy throughput with latency), runs pictures of one
+size as one batch, and answers. Nobody else touches the network.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class _Request:
 
 class Runner:
     """Args:
-    network: what to run; it must not be used by anybody else.
+    network: what to run; ``network.parallel`` owner threads share it.
     max_batch: most pictures in one run.
     max_waiting: beyond so many waiting requests new ones fail at once.
     """
@@ -40,8 +40,12 @@ class Runner:
         self._max_batch = max_batch
         self._requests: queue.Queue[_Request | None] = queue.Queue(max_waiting)
         self._closed = False
-        self._thread = threading.Thread(target=self._run, name=f"net-{network.name}", daemon=True)
-        self._thread.start()
+        self._owners = [
+            threading.Thread(target=self._serve, name=f"{network.name}-{number}", daemon=True)
+            for number in range(network.parallel)
+        ]
+        for owner in self._owners:
+            owner.start()
 
     def submit(self, image: Image) -> Future[Outputs]:
         """Ask for one (H, W, 3) picture. The future's outputs have no batch dimension.
@@ -59,30 +63,32 @@ class Runner:
         return request.answer
 
     def close(self) -> None:
-        """Answer what waits, then end the thread."""
-        if not self._closed:
-            self._closed = True
+        """Answer what waits, then end the threads."""
+        self._closed = True
+        for _ in self._owners:
             self._requests.put(None)
-            self._thread.join()
+        for owner in self._owners:
+            owner.join()
 
-    def _run(self) -> None:
+    def _serve(self) -> None:
         while (first := self._requests.get()) is not None:
-            waiting = [first, *self._take_waiting()]
             by_size: defaultdict[tuple[int, ...], list[_Request]] = defaultdict(list)
-            for request in waiting:
+            for request in [first, *self._take_share()]:
                 if request.answer.set_running_or_notify_cancel():
                     by_size[request.image.shape].append(request)
             for batch in by_size.values():
                 self._answer(batch)
 
-    def _take_waiting(self) -> list[_Request]:
+    def _take_share(self) -> list[_Request]:
+        """What waits now, leaving as much to each of the other owners."""
+        share = min(self._requests.qsize() // len(self._owners), self._max_batch - 1)
         taken: list[_Request] = []
-        while len(taken) < self._max_batch - 1:
+        while len(taken) < share:
             try:
                 request = self._requests.get_nowait()
             except queue.Empty:
                 break
-            if request is None:  # closing: leave the word for the next turn
+            if request is None:  # closing: the word is for the next turn
                 self._requests.put(None)
                 break
             taken.append(request)
@@ -91,11 +97,12 @@ class Runner:
     def _answer(self, batch: list[_Request]) -> None:
         try:
             outputs = self.network.infer(np.stack([request.image for request in batch]))
+            answers = [[output[index] for output in outputs] for index in range(len(batch))]
         except Exception as error:  # noqa: BLE001  it belongs to those who asked
             for request in batch:
                 failure = DetectorError(network=self.network.name, reason=type(error).__name__)
                 failure.__cause__ = error
                 request.answer.set_exception(failure)
             return
-        for index, request in enumerate(batch):
-            request.answer.set_result([output[index] for output in outputs])
+        for request, answer in zip(batch, answers, strict=True):
+            request.answer.set_result(answer)

@@ -6,7 +6,9 @@ to BGR and back would cost more than everything else here together.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -16,9 +18,9 @@ from av import VideoFrame
 from app.types import BlurStyle, Box, Picture
 
 PLANAR_420 = ("yuv420p", "yuvj420p")
-CELLS = 5  # a covered face keeps so many independent samples across its shorter side
+CELLS = 6  # a covered face keeps so many independent samples along its longer side
+MIN_CELL = 8  # pixels; also the least that is covered
 SOLID_YUV = (40, 128, 128)
-MIN_SIDE = 8
 
 Plane = npt.NDArray[np.uint8]
 
@@ -33,27 +35,47 @@ def conceal(image: VideoFrame, boxes: Iterable[Box], style: BlurStyle, margin: f
     """
     if image.format.name not in PLANAR_420:
         raise ValueError(f"conceal takes planar YUV 4:2:0, not {image.format.name}")
-    regions = [region for box in boxes if (region := _region(box, margin, image)) is not None]
+    regions = [region for box in boxes if (region := _Region.of(box.grown(margin), image))]
     if style == "off" or not regions:
         return Picture(image)
     image.make_writable()
     planes = [_pixels(plane) for plane in image.planes]
-    for left, top, right, bottom in regions:
+    for region in regions:
         for plane, value, shrink in zip(planes, SOLID_YUV, (1, 2, 2), strict=True):
-            part = plane[top // shrink : bottom // shrink, left // shrink : right // shrink]
-            _cover(part, style, value)
+            _cover(region.part(plane, shrink), style, value, region.cell / shrink)
     return Picture(image)
 
 
-def _region(box: Box, margin: float, image: VideoFrame) -> tuple[int, int, int, int] | None:
-    """The box with margin in whole, even pixels inside the picture; None if it is outside."""
-    grown = box.grown(margin)
-    spare_x, spare_y = max(0.0, MIN_SIDE - grown.width) / 2, max(0.0, MIN_SIDE - grown.height) / 2
-    left = max(0, int(grown.x1 - spare_x) // 2 * 2)
-    top = max(0, int(grown.y1 - spare_y) // 2 * 2)
-    right = min(image.width, -(-int(np.ceil(grown.x2 + spare_x)) // 2) * 2)
-    bottom = min(image.height, -(-int(np.ceil(grown.y2 + spare_y)) // 2) * 2)
-    return (left, top, right, bottom) if left < right and top < bottom else None
+class _Region(NamedTuple):
+    """What to cover, in whole, even pixels inside the picture.
+
+    ``cell`` is the size of what stays together. It comes from the longer side: a face that is
+    cut off by the edge must not keep more detail than a whole one.
+    """
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+    cell: float
+
+    @classmethod
+    def of(cls, box: Box, image: VideoFrame) -> _Region | None:
+        """The region of a box; None when it is outside the picture."""
+        spare_x = max(0.0, MIN_CELL - box.width) / 2
+        spare_y = max(0.0, MIN_CELL - box.height) / 2
+        left = max(0, int(box.x1 - spare_x) // 2 * 2)
+        top = max(0, int(box.y1 - spare_y) // 2 * 2)
+        right = min(image.width, -(-math.ceil(box.x2 + spare_x) // 2) * 2)
+        bottom = min(image.height, -(-math.ceil(box.y2 + spare_y) // 2) * 2)
+        if left >= right or top >= bottom:
+            return None
+        return cls(left, top, right, bottom, max(MIN_CELL, max(box.width, box.height) / CELLS))
+
+    def part(self, plane: Plane, shrink: int) -> Plane:
+        return plane[
+            self.top // shrink : self.bottom // shrink, self.left // shrink : self.right // shrink
+        ]
 
 
 def _pixels(plane: object) -> Plane:
@@ -62,20 +84,19 @@ def _pixels(plane: object) -> Plane:
     return rows.reshape(-1, plane.line_size)[: plane.height, : plane.width]  # type: ignore[attr-defined, no-any-return]
 
 
-def _cover(part: Plane, style: BlurStyle, value: int) -> None:
+def _cover(part: Plane, style: BlurStyle, value: int, cell: float) -> None:
     """Overwrite one plane's part of a face.
 
-    Both blurs first average the face down to a few cells, so that no detail is left to be
-    restored, however the cells are drawn afterwards.
+    Both blurs first average the face down to cells of ``cell`` pixels, so that no detail is
+    left to be restored, however the cells are drawn afterwards.
     """
     if style == "solid":
         part[...] = value
         return
     height, width = part.shape
-    cell = max(1, min(height, width) / CELLS)
     columns, rows = max(1, round(width / cell)), max(1, round(height / cell))
     cells = cv2.resize(part, (columns, rows), interpolation=cv2.INTER_AREA)
     if style == "gaussian":
         cells = cv2.GaussianBlur(cells, (3, 3), 0)
-    drawn = cv2.INTER_LINEAR if style == "gaussian" else cv2.INTER_NEAREST
+    drawn = cv2.INTER_CUBIC if style == "gaussian" else cv2.INTER_NEAREST
     part[...] = cv2.resize(cells, (width, height), interpolation=drawn)

@@ -7,7 +7,6 @@ is not held while somebody waits for a start, so that stop never waits for that.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import secrets
 from collections.abc import AsyncIterator
@@ -52,21 +51,35 @@ class StreamStore(Protocol):
     def load(self) -> list[StoredStream]: ...
 
 
+class _Turn(asyncio.Lock):
+    """The lock of one stream id, and how often its start was called off."""
+
+    called_off = 0
+
+
 @dataclass(slots=True)
 class _Entry:
-    """A stream that is known: the run in progress, or how the last one ended."""
+    """A stream that is known: the run in progress, or how the last one ended.
+
+    Attributes:
+        ended: what it is without a run; RUNNING for one that is still to be resumed.
+        kept: it ran once or was stopped by hand, so a failure does not make it unknown.
+        saved: it has a row in the database (the demo has none).
+    """
 
     spec: StreamSpec
     stream: Stream | None = None
     ended: StreamState = StreamState.STOPPED
     last_error: str | None = None
     readable: bool = True
-    kept: bool = False  # it ran once or was stopped by hand: it has a row and keeps it
+    kept: bool = False
+    saved: bool = True
 
     def status(self) -> StreamStatus:
         if self.stream is not None:
             return self.stream.status()
-        return StreamStatus(self.spec, self.ended, StreamStats(last_error=self.last_error))
+        state = StreamState.STARTING if self.ended is StreamState.RUNNING else self.ended
+        return StreamStatus(self.spec, state, StreamStats(last_error=self.last_error))
 
     @property
     def alive(self) -> bool:
@@ -93,7 +106,8 @@ class StreamManager:
         self._faces = faces
         self._store = store
         self._entries: dict[str, _Entry] = {}
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._locks: WeakValueDictionary[str, _Turn] = WeakValueDictionary()
+        self._loading: asyncio.Task[None] | None = None
         self._closing = False
 
     # ── reading ──────────────────────────────────────────────────────────────────────────
@@ -130,28 +144,40 @@ class StreamManager:
             StreamConflict: it runs with another configuration.
             SourceError, SinkError: an end refused; StartTimeout: no frame came out in time.
         """
-        async with self._lock(spec.stream_id):
-            spec = self._with_output(spec)
+        await self._load()
+        turn = self._lock(spec.stream_id)
+        called_off = turn.called_off
+        await self._check_addresses(spec.stream_id, spec.source, spec.output)
+        async with turn:
+            if turn.called_off != called_off:  # while a name was looked up
+                raise StartCancelled(stream_id=spec.stream_id)
             entry = self._entries.get(spec.stream_id)
             if entry is None or not entry.alive:
-                entry = await self._launch(spec, entry)
-            elif entry.spec != spec:
+                entry = await self._launch(self._with_output(spec), entry)
+            elif not self._means(spec, entry.spec):
                 raise StreamConflict(stream_id=spec.stream_id)
         return await self._wait_running(entry)
 
     async def restart(self, stream_id: str) -> StreamStatus:
         """Stop, and start with the same configuration."""
+        await self._load()
+        spec = self._entry(stream_id).spec
+        refusal = await self._refusal(stream_id, spec.source, spec.output)
         async with self._lock(stream_id):
             entry = self._entry(stream_id)
             if not entry.readable:
                 raise SecretUnreadable(key_file="secret.key", stream_id=stream_id)
             await self._halt(entry)
+            if refusal is not None:
+                await self._mark_failed(entry, str(refusal))
+                raise refusal
             entry = await self._launch(entry.spec, entry)
         return await self._wait_running(entry)
 
     async def stop(self, stream_id: str) -> None:
         """Stop and remember; ``restart`` brings it back."""
-        async with self._lock(stream_id):
+        await self._load()
+        async with self._call_off(stream_id):
             entry = self._entry(stream_id)
             await self._halt(entry)
             entry.ended, entry.kept = StreamState.STOPPED, True
@@ -159,22 +185,28 @@ class StreamManager:
 
     async def disconnect(self, stream_id: str) -> None:
         """Stop and forget. Forgetting what is not there is no error."""
-        async with self._lock(stream_id):
+        await self._load()
+        async with self._call_off(stream_id):
             entry = self._entries.get(stream_id)
             if entry is not None:
                 await self._remove(entry)
 
     async def find_or_create(self, source: str) -> tuple[StreamStatus, bool]:
         """The stream of an input, whatever its state, or a new one; True when it is new."""
+        await self._load()
+        if found := self._find(source):
+            return found[0].status(), False
+        await self._check_addresses(source, source)
         async with self._lock(f"input {self._store.fingerprint(source)}"):
-            found = self._find(source)
-            if found:
+            if found := self._find(source):
                 return found[0].status(), False
             entry = await self._launch_new(source)
         return await self._wait_running(entry), True
 
     async def register(self, source: str) -> StreamStatus:
         """Disconnect every stream of an input and start a new one."""
+        await self._load()
+        await self._check_addresses(source, source)
         async with self._lock(f"input {self._store.fingerprint(source)}"):
             for entry in self._find(source):
                 await self.disconnect(entry.spec.stream_id)
@@ -184,12 +216,44 @@ class StreamManager:
     # ── the life of the process ──────────────────────────────────────────────────────────
 
     async def resume(self) -> None:
-        """Bring back what the database knows; what ran runs again, however long that takes."""
+        """Run again what ran when the last process ended, however long that takes."""
+        await self._load()
+        for stream_id, entry in list(self._entries.items()):
+            async with self._lock(stream_id):
+                if entry.stream is None and entry.ended is StreamState.RUNNING:
+                    logger.info("stream %s: resuming", stream_id)
+                    self._run_or_fail(entry)
+
+    def run_unsaved(self, spec: StreamSpec) -> None:
+        """Start a stream that this process has for itself, such as the demo."""
+        if spec.stream_id not in self._entries:
+            self._entries[spec.stream_id] = entry = _Entry(spec, kept=True, saved=False)
+            self._run_or_fail(entry)
+
+    def tell_everybody(self) -> None:
+        """End what callers wait for and watch: the server is about to go."""
+        self._closing = True
+        for entry in self._entries.values():
+            if entry.stream is not None:
+                entry.stream.tell_everybody(ShuttingDown())
+
+    async def close(self) -> None:
+        """Stop everything at once; rows keep saying what should run again."""
+        self.tell_everybody()
+        await asyncio.gather(*(self._halt(entry) for entry in list(self._entries.values())))
+
+    # ── inside ───────────────────────────────────────────────────────────────────────────
+
+    async def _load(self) -> None:
+        """Know what the database knows. Whoever comes first does it, before anything else."""
+        if self._loading is None:
+            self._loading = asyncio.create_task(self._load_rows())
+        await asyncio.shield(self._loading)
+
+    async def _load_rows(self) -> None:
         for stored in await asyncio.to_thread(self._store.load):
             spec = stored.spec
-            if spec.stream_id in self._entries:
-                continue
-            entry = self._entries[spec.stream_id] = _Entry(
+            self._entries[spec.stream_id] = _Entry(
                 spec,
                 ended=stored.wanted,
                 last_error=stored.last_error,
@@ -198,28 +262,6 @@ class StreamManager:
             )
             if not stored.readable:
                 logger.error("stream %s: %s", spec.stream_id, stored.last_error)
-            elif stored.wanted is StreamState.RUNNING:
-                logger.info("stream %s: resuming", spec.stream_id)
-                self._run(entry, keeps_trying=True)
-
-    def run_unsaved(self, spec: StreamSpec) -> None:
-        """Start a stream that this process has for itself, such as the demo."""
-        self._entries[spec.stream_id] = entry = _Entry(spec)
-        self._run(entry, keeps_trying=True)
-
-    def tell_viewers(self) -> None:
-        """End all open pictures: the server is about to go."""
-        self._closing = True
-        for entry in self._entries.values():
-            if entry.stream is not None:
-                entry.stream.topic.close()
-
-    async def close(self) -> None:
-        """Stop everything at once; rows keep saying what should run again."""
-        self.tell_viewers()
-        await asyncio.gather(*(self._halt(entry) for entry in list(self._entries.values())))
-
-    # ── inside ───────────────────────────────────────────────────────────────────────────
 
     def _entry(self, stream_id: str) -> _Entry:
         try:
@@ -238,8 +280,14 @@ class StreamManager:
         ]
         return sorted(found, key=lambda entry: not entry.alive)
 
-    def _lock(self, name: str) -> asyncio.Lock:
-        return self._locks.setdefault(name, asyncio.Lock())
+    def _lock(self, name: str) -> _Turn:
+        return self._locks.setdefault(name, _Turn())
+
+    def _call_off(self, stream_id: str) -> _Turn:
+        """The id's lock, for an end; a start that does not hold it yet will not happen."""
+        turn = self._lock(stream_id)
+        turn.called_off += 1
+        return turn
 
     async def _launch_new(self, source: str) -> _Entry:
         spec = StreamSpec(f"auto-{secrets.token_hex(4)}", source)
@@ -267,26 +315,62 @@ class StreamManager:
             raise OutputInUse(output_url=shown, used_by=taken[place])
         return replace(spec, output=output)
 
-    async def _launch(self, spec: StreamSpec, known: _Entry | None) -> _Entry:
-        """Begin a run, after the checks that can fail at once. The id's lock is held."""
-        if self._closing:
-            raise ShuttingDown
-        entry = known or _Entry(spec)
-        if known is not None:
-            await self._halt(known)
-        self._entries[spec.stream_id] = entry  # claims id and output while names are looked up
+    def _means(self, asked: StreamSpec, running: StreamSpec) -> bool:
+        """Whether a request describes a running stream; a default output it once got is fine."""
+        if asked.output is not None:
+            return asked == running
+        base = self._settings.output_base
+        defaults = [
+            urls.default_output(asked.source, base=base, unique=unique)
+            for unique in (None, asked.stream_id)
+        ]
+        return running.output in defaults and replace(asked, output=running.output) == running
+
+    async def _check_addresses(self, name: str, *addresses: str | None) -> None:
+        """Look names up before any lock is taken: a name server may be slow.
+
+        A name that nobody knows is for the source or sink to report.
+
+        Raises:
+            AddressNotAllowed: when one leads where no stream may go.
+            StartTimeout: when there is no answer.
+        """
+        for url in addresses:
+            if url is None or urls.scheme_of(url) not in urls.DEFAULT_PORTS:
+                continue
+            try:
+                lookup = asyncio.to_thread(urls.resolve, url)
+                await asyncio.wait_for(lookup, self._settings.start_timeout_s)
+            except TimeoutError:
+                timeout_s = self._settings.start_timeout_s
+                raise StartTimeout(stream_id=name, timeout_s=timeout_s) from None
+            except OSError:
+                pass
+
+    async def _refusal(self, name: str, *addresses: str | None) -> WatchpostError | None:
         try:
-            for url in filter(None, (spec.source, spec.output)):
-                await asyncio.to_thread(_check_addresses, url)
+            await self._check_addresses(name, *addresses)
+        except WatchpostError as refusal:
+            return refusal
+        return None
+
+    async def _launch(self, spec: StreamSpec, known: _Entry | None) -> _Entry:
+        """Begin a run. The id's lock is held."""
+        entry = known or _Entry(spec)
+        entry.spec, entry.readable = spec, True  # claims the output before anything is awaited
+        self._entries[spec.stream_id] = entry
+        await self._halt(entry)
+        try:
+            self._run(entry, keeps_trying=False)
         except WatchpostError:
             if known is None:
                 del self._entries[spec.stream_id]
             raise
-        entry.spec, entry.readable = spec, True
-        self._run(entry, keeps_trying=False)
         return entry
 
     def _run(self, entry: _Entry, *, keeps_trying: bool) -> None:
+        if self._closing:
+            raise ShuttingDown
         entry.stream = Stream(
             entry.spec,
             self._settings,
@@ -297,6 +381,14 @@ class StreamManager:
         )
         entry.stream.start()
 
+    def _run_or_fail(self, entry: _Entry) -> None:
+        """Run without a caller who could be told: what cannot start at all is marked failed."""
+        try:
+            self._run(entry, keeps_trying=True)
+        except WatchpostError as error:
+            entry.ended, entry.last_error = StreamState.FAILED, str(error)
+            logger.error("stream %s: %s", entry.spec.stream_id, error)
+
     async def _wait_running(self, entry: _Entry) -> StreamStatus:
         """Wait for the first frame at the far end; clean up after a start that failed."""
         stream = entry.stream
@@ -305,7 +397,7 @@ class StreamManager:
         timeout_s = self._settings.start_timeout_s
         try:
             await outcome(stream.started, timeout_s)
-        except StartCancelled:
+        except (StartCancelled, ShuttingDown):
             raise
         except TimeoutError:
             await self._start_failed(entry, stream)
@@ -316,9 +408,10 @@ class StreamManager:
         except WatchpostError:
             await self._start_failed(entry, stream)
             raise
-        if not entry.kept:
-            entry.kept = True
-        await self._save(entry)
+        async with self._lock(entry.spec.stream_id):
+            if entry.stream is stream:
+                entry.kept = True
+                await self._save(entry)
         return entry.status()
 
     async def _start_failed(self, entry: _Entry, stream: Stream) -> None:
@@ -326,13 +419,16 @@ class StreamManager:
         async with self._lock(entry.spec.stream_id):
             if entry.stream is not stream:  # somebody restarted or stopped it meanwhile
                 return
-            if not entry.kept:
+            last_error = stream.status().stats.last_error
+            if entry.kept:
+                await self._halt(entry)
+                await self._mark_failed(entry, last_error)
+            else:
                 await self._remove(entry)
-                return
-            entry.last_error = stream.status().stats.last_error
-            await self._halt(entry)
-            entry.ended = StreamState.FAILED
-            await self._save(entry)
+
+    async def _mark_failed(self, entry: _Entry, last_error: str | None) -> None:
+        entry.ended, entry.last_error = StreamState.FAILED, last_error
+        await self._save(entry)
 
     async def _halt(self, entry: _Entry) -> None:
         stream = entry.stream
@@ -353,15 +449,11 @@ class StreamManager:
 
     async def _save(self, entry: _Entry) -> None:
         """Write the row. A database that fails costs the memory of a stream, not the stream."""
+        if not entry.saved:
+            return
         wanted = StreamState.RUNNING if entry.stream is not None else entry.ended
         stored = StoredStream(entry.spec, wanted, entry.last_error, entry.readable)
         try:
             await asyncio.to_thread(self._store.save, stored)
         except StoreError as error:
             logger.error("stream %s will not survive a restart: %s", entry.spec.stream_id, error)
-
-
-def _check_addresses(url: str) -> None:
-    """Raise AddressNotAllowed early; a name nobody knows is for the source or sink to report."""
-    with contextlib.suppress(OSError):
-        urls.resolve(url)

@@ -13,23 +13,20 @@ LATENCIES = 512
 
 
 class Rate:
-    """Events a second over the last five seconds (or since the first, while younger)."""
+    """Events a second over the last five seconds."""
 
     def __init__(self) -> None:
         self._times: deque[float] = deque()
-        self._first_at: float | None = None
 
     def add(self, now: float) -> None:
-        self._first_at = self._first_at or now
         self._times.append(now)
         self._forget(now)
 
     def per_second(self, now: float) -> float:
         self._forget(now)
-        if self._first_at is None or len(self._times) < 2:
+        if len(self._times) < 2:
             return 0.0
-        span = min(WINDOW_S, now - self._first_at)
-        return round(len(self._times) / max(span, 0.2), 2)
+        return round((len(self._times) - 1) / max(now - self._times[0], 1e-3), 2)
 
     def _forget(self, now: float) -> None:
         while self._times and now - self._times[0] > WINDOW_S:

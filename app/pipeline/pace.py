@@ -14,9 +14,9 @@ class Backoff:
         self._next_s = first_s
 
     def next(self) -> float:
-        wait = self._next_s * random.uniform(0.75, 1.25)
+        wait = self._next_s * random.uniform(0.75, 1.0)
         self._next_s = min(self._max_s, self._next_s * 2)
-        return min(self._max_s, wait)
+        return wait
 
     def reset(self) -> None:
         self._next_s = self._first_s

@@ -19,6 +19,7 @@ INVALID_DATA = "invalid_data"
 TOO_LARGE = "too_large"
 REJECTED = "rejected"
 NO_ENCODER = "no_encoder"
+SIZE_CHANGED = "size_changed"
 
 _BY_CLASS = {
     "HTTPUnauthorizedError": UNAUTHORIZED,

@@ -1,10 +1,12 @@
 """★ What happens to one frame, and how one stream lives and dies.
 
-    source ──frames──▶ see ──results──▶ deliver ──▶ RTSP server   (the far end, if there is one)
-    (thread)  newest  (thread)  newest  (thread)
-              first              first  deliver ──▶ preview ──▶ JPEG viewers
+    read ──Frame──▶ look ──Frame, Look──▶ cover ──Result──▶ deliver ──▶ RTSP server (far end)
+         newest          in order              newest  └──▶ deliver ──▶ preview ──▶ viewers
 
-A raw ``Frame`` exists between the source and ``_see_frame`` and nowhere else. What leaves is a
+Four kinds of threads: ``read`` decodes, ``look`` resizes and asks the shared network for faces,
+``cover`` takes the answer and blurs, ``deliver`` encodes and sends.
+
+A raw ``Frame`` exists between ``read`` and ``cover`` and nowhere else. What leaves is a
 ``Result``, whose picture is blurred when the stream asks for blur; where the face detector
 fails or is late, nothing leaves: the frame is withheld and counted.
 
@@ -23,14 +25,20 @@ import functools
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, InvalidStateError
-from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import contextmanager
 from typing import Any
 
 from app.config import FaceSettings, StreamSettings
-from app.errors import DetectorError, FarEndError, StartCancelled, WatchpostError
-from app.models.faces import FaceDetector
+from app.errors import (
+    DetectorError,
+    FarEndError,
+    SourceError,
+    StartCancelled,
+    WatchpostError,
+)
+from app.models.faces import FaceDetector, Look
 from app.pipeline import reasons
 from app.pipeline.blur import conceal
 from app.pipeline.channel import Channel, Closed
@@ -41,14 +49,16 @@ from app.pipeline.scale import to_output, to_rgb
 from app.pipeline.sinks import Preview, Sink, make_output
 from app.pipeline.sources import make_source
 from app.pipeline.tracker import Tracker
-from app.types import Frame, Picture, Result, StreamSpec, StreamState, StreamStatus, Track
-from app.urls import scrub
+from app.types import Frame, Result, StreamSpec, StreamState, StreamStatus, Track
+from app.urls import scrub, without_credentials
 
 logger = logging.getLogger(__name__)
 
 FILE_QUEUE = 4
+OUTPUT, PREVIEW = "output", "preview"
 IDLE_CHECK_S = 0.5
 SLOW_STREAM_INTERVALS = 3
+Feed = Channel[Any] | Topic[Any]
 PATIENT_REASONS = (reasons.TIMEOUT, reasons.STALLED)
 
 
@@ -84,8 +94,10 @@ class Stream:
         self._source = make_source(spec, settings)
         live = self._source.live
         self._frames: Channel[Frame] = Channel(1 if live else FILE_QUEUE, live=live)
-        output = make_output(spec, settings, self._on_delivered)
-        self.preview = Preview(topic, _ignore if output else self._on_delivered)
+        self._looks: Channel[tuple[Frame, Look | None]] = Channel(1, live=False)
+        output = make_output(spec, settings, functools.partial(self._on_delivered, OUTPUT))
+        self.preview = Preview(topic, functools.partial(self._on_delivered, PREVIEW))
+        self._far_end = OUTPUT if output else PREVIEW
         self._outlets: list[tuple[Sink, Channel[Result]]] = [(self.preview, Channel(1, live=True))]
         if output is not None:
             self._outlets.append((output, Channel(2, live=live)))
@@ -97,41 +109,25 @@ class Stream:
 
     # ── one frame ────────────────────────────────────────────────────────────────────────
 
-    def _see_frame(self, frame: Frame) -> Result | None:
-        """From a raw frame to what may leave; None when it must not."""
-        try:
-            tracks, picture = self._find_and_cover(frame)
-        except DetectorError as error:
-            self._meter.withheld()
-            self._note("detector", error)
+    def _look_at(self, frame: Frame) -> Look | None:
+        """Ask for the faces of a frame; None for a stream that is not to be blurred."""
+        if self.spec.blur == "off":
             return None
-        self._found("detector")
-        self._found("pipeline")
-        self._meter.seen(len(tracks), (picture.width, picture.height))
+        return self._faces.look(to_rgb(frame.image, self._face_settings.width))
+
+    def _cover(self, frame: Frame, look: Look | None) -> Result:
+        """From a raw frame and where its faces are to what may leave."""
+        image = to_output(frame.image, self.spec.downscale)
+        tracks: tuple[Track, ...] = ()
+        if look is not None:
+            size = (image.width, image.height)
+            detections = look.detections(self._face_settings.timeout_s, size)
+            tracks = self._tracker.update(detections, frame.captured_at)
+        boxes = [track.box for track in tracks]
+        picture = conceal(image, boxes, self.spec.blur, self.spec.blur_margin)
         return Result(picture, tracks, frame.captured_at, frame.number)
 
-    def _find_and_cover(self, frame: Frame) -> tuple[tuple[Track, ...], Picture]:
-        if self.spec.blur == "off":
-            return (), conceal(to_output(frame.image, self.spec.downscale), [], "off", 0)
-        small = to_rgb(frame.image, self._face_settings.width)
-        answer = self._faces.submit(small)
-        image = to_output(frame.image, self.spec.downscale)
-        try:
-            outputs = answer.result(self._face_settings.timeout_s)
-        except FutureTimeout:
-            answer.cancel()
-            raise DetectorError(network="faces", reason="too late") from None
-        height, width = small.shape[:2]
-        detections = self._faces.read(outputs, width, height)
-        tracks = tuple(
-            Track(t.track_id, t.label, t.confidence,
-                  t.box.scaled(image.width / width, image.height / height), t.age_s)
-            for t in self._tracker.update(detections, frame.captured_at)
-        )  # fmt: skip
-        boxes = [track.box for track in tracks]
-        return tracks, conceal(image, boxes, self.spec.blur, self.spec.blur_margin)
-
-    # ── three kinds of threads ───────────────────────────────────────────────────────────
+    # ── four kinds of threads ────────────────────────────────────────────────────────────
 
     def _read(self) -> None:
         """Source to frames, no more than ``max_fps``, until the input ends or the line breaks."""
@@ -149,13 +145,30 @@ class Stream:
         finally:
             source.close()
 
-    def _see(self) -> None:
-        """Frames to results, to every outlet."""
+    def _look(self) -> None:
+        """Frames to looks; the network works on one frame while the one before is covered."""
         while (frame := self._frames.get()) is not None:
-            result = self._see_frame(frame)
-            if result is not None:
+            with self._withholding("look"):
+                self._looks.put((frame, self._look_at(frame)))
+
+    def _cover_all(self) -> None:
+        """Looks to results, to every outlet."""
+        while (looked := self._looks.get()) is not None:
+            with self._withholding("cover"):
+                result = self._cover(*looked)
+                self._meter.seen(len(result.tracks), result.picture.size)
                 for _, channel in self._outlets:
                     channel.put(result)
+
+    @contextmanager
+    def _withholding(self, end: str) -> Iterator[None]:
+        """A frame whose faces are not known goes nowhere, and the next one has its chance."""
+        try:
+            yield
+            self._found(end)
+        except DetectorError as error:
+            self._meter.withheld()
+            self._note(end, error)
 
     def _deliver(self, sink: Sink, channel: Channel[Result]) -> None:
         """Results to one sink."""
@@ -177,10 +190,11 @@ class Stream:
         """Begin. The outcome of the start is in ``started``."""
         channels = [channel for _, channel in self._outlets]
         self._spawn("input", self._read, [self._frames])
-        self._spawn("pipeline", self._see, channels)
+        self._spawn("look", self._look, [self._looks])
+        self._spawn("cover", self._cover_all, channels)
         for sink, channel in self._outlets:
-            end = "preview" if sink is self.preview else "output"
-            self._spawn(end, functools.partial(self._deliver, sink, channel), [])
+            end, feeds = (PREVIEW, [self.topic]) if sink is self.preview else (OUTPUT, [])
+            self._spawn(end, functools.partial(self._deliver, sink, channel), feeds)
 
     def stop(self, timeout_s: float) -> bool:
         """End all threads; blocks. False when one still hangs in the network after that time.
@@ -190,25 +204,33 @@ class Stream:
         """
         deadline = time.monotonic() + timeout_s
         self._shut()
-        _settle(self.started, StartCancelled(stream_id=self.spec.stream_id))
+        self.tell_everybody(StartCancelled(stream_id=self.spec.stream_id))
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
-        self.topic.close()
         return not any(thread.is_alive() for thread in self._threads)
+
+    def tell_everybody(self, why: WatchpostError) -> None:
+        """Answer who waits for the start, and end what viewers watch."""
+        _settle(self.started, why)
+        self.topic.close()
 
     def _shut(self) -> None:
         self._stop.set()
         self._frames.close(discard=True)
+        self._looks.close(discard=True)
         for _, channel in self._outlets:
             channel.close(discard=True)
 
-    def _spawn(self, end: str, work: Callable[[], None], closes: Sequence[Channel[Any]]) -> None:
-        """Run ``work`` supervised in a thread; what it fed is closed when it is over."""
+    def _spawn(self, end: str, work: Callable[[], None], feeds: Sequence[Feed]) -> None:
+        """Run ``work`` supervised in a thread; what it feeds is closed when it is over."""
 
         def run() -> None:
             self._supervise(end, work)
-            for channel in closes:
-                channel.close()
+            for fed in feeds:
+                fed.close()
+            if end == self._far_end:  # a file without frames: who waits must hear of it
+                url = without_credentials(self.spec.source)
+                _settle(self.started, SourceError(end="input", reason=reasons.ENDED, url=url))
 
         thread = threading.Thread(target=run, name=f"{self.spec.stream_id}-{end}", daemon=True)
         self._threads.append(thread)
@@ -233,7 +255,7 @@ class Stream:
             if end not in self._lost:  # it worked in between
                 backoff.reset()
             self._note(end, failure)
-            if not self._ran and _is_definite(failure):
+            if not self._ran and self._is_vital(end) and _is_definite(failure):
                 self._failure = failure
                 self._shut()
                 _settle(self.started, failure)
@@ -245,7 +267,7 @@ class Stream:
         text = scrub(str(error))
         if end not in self._lost:
             logger.warning("stream %s: %s", self.spec.stream_id, text)
-            if self._ran:
+            if self._ran and self._is_vital(end):
                 self._meter.reconnect()
         self._lost.add(end)
         self._meter.error(text)
@@ -255,9 +277,15 @@ class Stream:
             self._lost.discard(end)
             logger.info("stream %s: %s is back", self.spec.stream_id, end)
 
-    def _on_delivered(self, captured_at: float, delivered_at: float) -> None:
+    def _is_vital(self, end: str) -> bool:
+        """A preview beside an output may fail: nobody's stream is lost by that."""
+        return end != PREVIEW or self._far_end == PREVIEW
+
+    def _on_delivered(self, end: str, captured_at: float, delivered_at: float) -> None:
+        self._found(end)
+        if end != self._far_end:
+            return
         self._meter.delivered(captured_at, delivered_at)
-        self._found("output")
         self._ran = True
         _settle(self.started, None)
 
@@ -269,11 +297,12 @@ class Stream:
             return StreamState.FAILED
         if self._stop.is_set() or not any(thread.is_alive() for thread in self._threads):
             return StreamState.STOPPED
+        lost = any(self._is_vital(end) for end in tuple(self._lost))
         last = self._meter.last_delivered_at
         if last is None:
-            return StreamState.RECONNECTING if self._ran and self._lost else StreamState.STARTING
+            return StreamState.RECONNECTING if self._ran and lost else StreamState.STARTING
         patience = max(self._settings.stall_timeout_s, SLOW_STREAM_INTERVALS / self.spec.max_fps)
-        if self._lost or time.monotonic() - last > patience:
+        if lost or time.monotonic() - last > patience:
             return StreamState.RECONNECTING
         return StreamState.RUNNING
 
@@ -297,7 +326,3 @@ def _settle(future: Future[None], failure: WatchpostError | None) -> None:
             future.set_exception(failure)
     except InvalidStateError:
         pass
-
-
-def _ignore(captured_at: float, delivered_at: float) -> None:
-    """For a preview beside an output: the output's deliveries are what counts."""

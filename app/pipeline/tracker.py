@@ -65,13 +65,13 @@ class Tracker:
 
     def update(self, detections: Sequence[Detection], now: float) -> tuple[Track, ...]:
         """Take the detections of the frame captured at ``now``; return all living tracks."""
+        self._trails = [t for t in self._trails if now - t.seen_at <= self._hold_s]
         sure = [d for d in detections if d.confidence >= self._start_confidence]
         unsure = [d for d in detections if d.confidence < self._start_confidence]
         lost, unmatched = self._match(self._trails, sure, now)
         self._match(lost, unsure, now)
         for detection in unmatched:
             self._start(detection, now)
-        self._trails = [t for t in self._trails if now - t.seen_at <= self._hold_s]
         return tuple(self._shown(trail, now) for trail in self._trails)
 
     def _match(

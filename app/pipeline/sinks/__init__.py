@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from app.config import StreamSettings
+from app.errors import InvalidUrl
 from app.pipeline.sinks.base import Delivered, Sink
 from app.pipeline.sinks.preview import Preview
 from app.pipeline.sinks.rtsp import RtspSink
 from app.types import StreamSpec
+from app.urls import scheme_of
 
 SinkFactory = Callable[[StreamSpec, StreamSettings, Delivered], Sink]
 
@@ -19,10 +21,16 @@ SINKS: dict[str, SinkFactory] = {
 
 
 def make_output(spec: StreamSpec, settings: StreamSettings, delivered: Delivered) -> Sink | None:
-    """The sink for ``spec.output``, by its scheme; None for a stream that is only previewed."""
+    """The sink for ``spec.output``, by its scheme; None for a stream that is only previewed.
+
+    Raises InvalidUrl for an unknown scheme.
+    """
     if spec.output is None:
         return None
-    return SINKS[spec.output.partition(":")[0].lower()](spec, settings, delivered)
+    make = SINKS.get(scheme_of(spec.output))
+    if make is None:
+        raise InvalidUrl(reason=f"nothing writes {scheme_of(spec.output)}:")
+    return make(spec, settings, delivered)
 
 
 __all__ = ["SINKS", "Preview", "Sink", "make_output"]

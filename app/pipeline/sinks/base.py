@@ -14,12 +14,13 @@ Delivered = Callable[[float, float], None]
 class Sink(Protocol):
     """One place where results go, used by one thread.
 
-    It connects by itself at the first result and again when the picture's size changes.
-    It accepts a ``Result`` and nothing else: see ``app.types.Picture``.
+    It connects by itself at the first result. It accepts a ``Result`` and nothing else: see
+    ``app.types.Picture``.
     """
 
     def write(self, result: Result) -> None:
-        """Deliver. Raises SinkError when the far end refuses, is gone, or takes too long."""
+        """Deliver. Raises SinkError when the far end refuses, is gone or takes too long, and
+        when the picture's size changed; the next ``write`` connects anew then."""
         ...
 
     def idle(self, seconds: float) -> None:

@@ -50,17 +50,17 @@ class RtspSink:
     def write(self, result: Result) -> None:
         picture = result.picture
         encoder, publisher = self._encoder, self._publisher
-        if encoder is None or (encoder.width, encoder.height) != (picture.width, picture.height):
-            self.close()
+        if encoder is not None and (encoder.width, encoder.height) != picture.size:
+            raise self._failure(reasons.SIZE_CHANGED)
+        if encoder is None:
             encoder = self._encoder = H264Encoder(
-                picture.width,
-                picture.height,
+                *picture.size,
                 fps=self._spec.max_fps,
                 pix_fmt=picture.image.format.name,
                 encoder=self._spec.encoder,
                 bitrate=self._spec.bitrate,
             )
-            self._started_at, self._last_pts, publisher = result.captured_at, -1, None
+            self._started_at, self._last_pts = result.captured_at, -1
         pts = round((result.captured_at - self._started_at) / TIME_BASE)
         self._last_pts = pts = max(pts, self._last_pts + 1)
         for packet in encoder.encode(picture, pts):

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from app.config import StreamSettings
+from app.errors import InvalidUrl
 from app.pipeline.sources.av import AvSource
 from app.pipeline.sources.base import Source
 from app.pipeline.sources.demo import DemoSource
 from app.types import StreamSpec
+from app.urls import scheme_of
 
 SourceFactory = Callable[[StreamSpec, StreamSettings], Source]
 
@@ -21,8 +23,11 @@ SOURCES: dict[str, SourceFactory] = {
 
 
 def make_source(spec: StreamSpec, settings: StreamSettings) -> Source:
-    """The source that the scheme of ``spec.source`` names. Raises KeyError for an unknown one."""
-    return SOURCES[spec.source.partition(":")[0].lower()](spec, settings)
+    """The source that the scheme of ``spec.source`` names. Raises InvalidUrl for an unknown one."""
+    make = SOURCES.get(scheme_of(spec.source))
+    if make is None:
+        raise InvalidUrl(reason=f"nothing reads {scheme_of(spec.source)}:")
+    return make(spec, settings)
 
 
 __all__ = ["SOURCES", "Source", "make_source"]

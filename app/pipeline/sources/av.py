@@ -83,7 +83,9 @@ class AvSource:
                 )
             except FFmpegError as error:
                 failure = error
-        raise failure or TimeoutError
+        if failure is None or time.monotonic() >= deadline:
+            raise TimeoutError  # whatever libav makes of an interrupted handshake
+        raise failure
 
     def _options(self, open_timeout_s: float) -> dict[str, str]:
         patience = min(open_timeout_s, self._settings.stall_timeout_s)

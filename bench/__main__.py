@@ -1,0 +1,20 @@
+"""Run the benchmarks and print them as tables: ``python -m bench [loop] [parts] [live]``."""
+
+from __future__ import annotations
+
+import argparse
+
+from bench import live, loop, parts
+
+ALL = {"loop": loop.run, "parts": parts.run, "live": live.run}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("which", nargs="*", choices=[*ALL, []], help="default: all")
+    for name in parser.parse_args().which or ALL:
+        ALL[name]()
+
+
+if __name__ == "__main__":
+    main()

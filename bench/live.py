@@ -1,0 +1,114 @@
+"""Live cameras: what rate and delay each of 1, 2, 4, 8 streams gets, and what they cost.
+
+A real RTSP server plays a 1080p15 clip to the server under test, which blurs and publishes it
+back. CPU and memory are of Watchpost with its children; the cameras' side is not counted, but
+it runs on the same cores.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import httpx
+import psutil
+
+from bench import clip
+from bench.table import show
+
+STREAMS = (1, 2, 4, 8)
+SETTLE_S, MEASURE_S = 6, 12
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def run() -> None:
+    sys.path.insert(0, str(ROOT / "tests"))
+    from support import rtsp
+
+    missing = rtsp.available()
+    if missing:
+        print(f"\nlive streams are not measured: {missing}")
+        return
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        rtsp.RtspServer(serve={"cam": clip.make(20, fps=15)}) as cameras,
+    ):
+        rows = [_measure(count, cameras, Path(folder)) for count in STREAMS]
+    head = ["streams", "fps each", "latency p50 ms", "p95 ms", "dropped", "CPU cores", "MiB"]
+    show("Live 1080p15 streams, RTSP to RTSP", head, rows)
+
+
+def _measure(count: int, cameras: object, folder: Path) -> list[object]:
+    port = _free_port()
+    command = [sys.executable, str(ROOT / "run.py"), "--port", str(port), "--log-level", "error"]
+    server = subprocess.Popen(
+        [*command, "--data-dir", str(folder / str(count))],
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, "WATCHPOST_STREAMS__START_TIMEOUT_S": "60"},
+    )
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=90) as client:
+            _wait(client)
+            for number in range(count):
+                body = {
+                    "rtsp_url": cameras.url("/cam"),  # type: ignore[attr-defined]
+                    "output_url": cameras.url(f"/out{number}"),  # type: ignore[attr-defined]
+                }
+                client.post(f"/api/streams/cam{number}/start", json=body).raise_for_status()
+            return [count, *_numbers(client, count, server.pid)]
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait(client: httpx.Client) -> None:
+    for _ in range(200):
+        try:
+            client.get("/healthz")
+            return
+        except httpx.TransportError:
+            time.sleep(0.1)
+    raise TimeoutError("the server does not answer")
+
+
+def _numbers(client: httpx.Client, count: int, pid: int) -> list[object]:
+    time.sleep(SETTLE_S)
+    before = _stats(client, count)
+    cpu_before, started_at = _cpu_seconds(pid), time.monotonic()
+    time.sleep(MEASURE_S)
+    seconds = time.monotonic() - started_at
+    cpu = (_cpu_seconds(pid) - cpu_before) / seconds
+    after = _stats(client, count)
+    published = [b["frames_published"] - a["frames_published"] for a, b in zip(before, after)]  # noqa: B905
+    dropped = sum(b["frames_dropped"] - a["frames_dropped"] for a, b in zip(before, after))  # noqa: B905
+    fps = [number / seconds for number in published]
+    p50 = max(stats["latency_ms"]["p50"] for stats in after)
+    p95 = max(stats["latency_ms"]["p95"] for stats in after)
+    memory = sum(p.memory_info().rss for p in _family(pid)) / 2**20
+    rates = f"{min(fps):.1f}" if count == 1 else f"{min(fps):.1f}-{max(fps):.1f}"
+    return [rates, p50, p95, dropped, f"{cpu:.2f}", f"{memory:.0f}"]
+
+
+def _stats(client: httpx.Client, count: int) -> list[dict[str, float | dict[str, float]]]:
+    return [client.get(f"/api/streams/cam{n}").json()["data"]["stats"] for n in range(count)]
+
+
+def _family(pid: int) -> list[psutil.Process]:
+    process = psutil.Process(pid)
+    return [process, *process.children(recursive=True)]
+
+
+def _cpu_seconds(pid: int) -> float:
+    return sum(sum(process.cpu_times()[:2]) for process in _family(pid))
