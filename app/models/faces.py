@@ -104,10 +104,10 @@ def decode(
     confidences = heatmap[0, rows, columns]
     with np.errstate(over="ignore", invalid="ignore"):
         heights, widths = np.exp(size[:, rows, columns]) * STRIDE
-    centre_y = (rows + offset[0, rows, columns] + 0.5) * STRIDE
-    centre_x = (columns + offset[1, rows, columns] + 0.5) * STRIDE
-    left, top = centre_x - widths / 2, centre_y - heights / 2
-    boxes = np.stack([left, top, left + widths, top + heights], axis=1).astype(np.float32)
+        centre_y = (rows + offset[0, rows, columns] + 0.5) * STRIDE
+        centre_x = (columns + offset[1, rows, columns] + 0.5) * STRIDE
+        left, top = centre_x - widths / 2, centre_y - heights / 2
+        boxes = np.stack([left, top, left + widths, top + heights], axis=1).astype(np.float32)
     usable = np.isfinite(boxes).all() and (heights > 0).all() and (widths > 0).all()
     if not usable or not np.isfinite(heatmap).all():
         raise ValueError("the network's answer is not a number everywhere")

@@ -1,0 +1,188 @@
+"""Streams as rows: what comes back, and what is never in the file."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, text
+
+from app.db.engine import open_database
+from app.db.streams import StreamRepository
+from app.db.vault import KEY_FILE, open_vault
+from app.errors import StoreError
+from app.types import StoredStream, StreamSpec, StreamState
+
+PLAIN = StreamSpec("plain", "rtsp://192.0.2.1/x", "rtsp://192.0.2.1/x-blur")
+FULL = StreamSpec(
+    "full",
+    "rtsp://admin:hidden-1@192.0.2.1:554/x?token=hidden-2&channel=1",
+    "rtsps://admin:hidden-3@192.0.2.2/out?key=hidden-4",
+    max_fps=7.5,
+    downscale=0.3,
+    blur="pixelate",
+    blur_margin=1.5,
+    encoder="libx264",
+    bitrate=750_000,
+    transport="udp",
+)
+RUNNING = StreamState.RUNNING
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    engine = open_database(f"sqlite:///{tmp_path / 'watchpost.db'}")
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def store(engine: Engine, tmp_path: Path) -> StreamRepository:
+    return StreamRepository(engine, open_vault(tmp_path, None))
+
+
+@pytest.mark.parametrize("spec", [PLAIN, FULL, replace(PLAIN, output=None)])
+@pytest.mark.parametrize("wanted", [RUNNING, StreamState.STOPPED, StreamState.FAILED])
+def test_a_stream_comes_back_as_it_was(
+    store: StreamRepository, spec: StreamSpec, wanted: StreamState
+) -> None:
+    stored = StoredStream(spec, wanted, "why it failed")
+    store.save(stored)
+    assert store.load() == [stored]
+
+
+def test_saving_again_replaces(store: StreamRepository) -> None:
+    store.save(StoredStream(FULL, RUNNING))
+    changed = replace(PLAIN, stream_id="full", max_fps=3)
+    store.save(StoredStream(changed, StreamState.STOPPED))
+    assert store.load() == [StoredStream(changed, StreamState.STOPPED)]
+
+
+def test_streams_come_back_oldest_first(store: StreamRepository) -> None:
+    for name in ("c", "a", "b"):
+        store.save(StoredStream(replace(PLAIN, stream_id=name), RUNNING))
+    store.save(StoredStream(replace(PLAIN, stream_id="c"), StreamState.STOPPED))
+    assert [stored.spec.stream_id for stored in store.load()] == ["c", "a", "b"]
+
+
+def test_what_was_deleted_is_gone_and_may_be_deleted_again(store: StreamRepository) -> None:
+    store.save(StoredStream(PLAIN, RUNNING))
+    store.delete("plain")
+    store.delete("plain")
+    assert store.load() == []
+
+
+def test_no_credential_is_ever_in_the_files(
+    store: StreamRepository, engine: Engine, tmp_path: Path
+) -> None:
+    for number in range(20):
+        spec = replace(FULL, stream_id=f"s{number}")
+        store.save(StoredStream(spec, RUNNING))
+        store.save(StoredStream(spec, StreamState.FAILED, "The input failed: unauthorized"))
+    store.delete("s3")
+    for path in tmp_path.iterdir():
+        content = path.read_bytes()
+        for secret in (b"hidden-", b"admin"):
+            assert secret not in content, f"{secret!r} is in {path.name}"
+    assert (tmp_path / "watchpost.db-wal").exists(), "the log of the database was looked at"
+    engine.dispose()
+    assert b"hidden-" not in (tmp_path / "watchpost.db").read_bytes()
+    assert b"192.0.2.1" in (tmp_path / "watchpost.db").read_bytes(), "the test looks at the rows"
+
+
+def test_a_plain_url_is_not_encrypted_so_a_lost_key_does_not_lose_it(
+    store: StreamRepository, engine: Engine, tmp_path: Path
+) -> None:
+    store.save(StoredStream(PLAIN, RUNNING))
+    (tmp_path / KEY_FILE).unlink()
+    other = StreamRepository(engine, open_vault(tmp_path, None))
+    assert other.load() == [StoredStream(PLAIN, RUNNING)]
+
+
+def test_a_lost_key_says_so_and_keeps_the_rest(
+    store: StreamRepository, engine: Engine, tmp_path: Path
+) -> None:
+    store.save(StoredStream(PLAIN, RUNNING))
+    store.save(StoredStream(FULL, RUNNING))
+    old_key = (tmp_path / KEY_FILE).read_text()
+    (tmp_path / KEY_FILE).unlink()
+    other = StreamRepository(engine, open_vault(tmp_path, None))
+    kept, lost = other.load()
+    assert kept == StoredStream(PLAIN, RUNNING)
+    assert (lost.wanted, lost.readable) == (StreamState.FAILED, False)
+    assert KEY_FILE in (lost.last_error or "")
+    assert "hidden" not in repr(lost)
+    assert lost.spec.source == "rtsp://192.0.2.1:554/x?token=***&channel=1"
+    assert lost.spec.max_fps == 7.5
+
+    other.save(replace(lost, wanted=StreamState.STOPPED))  # somebody stops it meanwhile
+    (tmp_path / KEY_FILE).write_text(old_key)
+    again = StreamRepository(engine, open_vault(tmp_path, None)).load()
+    assert again[1].spec == FULL, "with the old key it is all there again"
+
+
+def test_a_row_that_nobody_understands_does_not_hide_the_others(
+    store: StreamRepository, engine: Engine
+) -> None:
+    store.save(StoredStream(PLAIN, RUNNING))
+    store.save(StoredStream(replace(PLAIN, stream_id="odd"), RUNNING))
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE streams SET wanted = 'dancing' WHERE stream_id = 'odd'"))
+    assert "plain" in {stored.spec.stream_id for stored in store.load()}
+
+
+def test_options_of_a_newer_version_are_ignored_and_missing_ones_have_defaults(
+    store: StreamRepository, engine: Engine
+) -> None:
+    store.save(StoredStream(PLAIN, RUNNING))
+    with engine.begin() as connection:
+        connection.execute(text("""UPDATE streams SET options = '{"max_fps": 5, "new": 1}'"""))
+    (stored,) = store.load()
+    assert stored.spec == replace(PLAIN, max_fps=5)
+
+
+@pytest.mark.parametrize(
+    "other",
+    ["RTSP://u:p@CAM.example:554/x/", "rtsp://cam.example/x", "rtsp://cam.example./x"],
+)
+def test_a_fingerprint_is_of_the_input_however_it_is_spelled(
+    store: StreamRepository, other: str
+) -> None:
+    assert store.fingerprint(other) == store.fingerprint("rtsp://cam.example/x")
+    assert store.fingerprint("rtsp://cam.example/y") != store.fingerprint(other)
+    assert "cam" not in store.fingerprint(other)
+
+
+def test_a_database_that_is_locked_or_broken_is_a_store_error_without_values(
+    tmp_path: Path,
+) -> None:
+    engine = open_database(f"sqlite:///{tmp_path / 'w.db'}")
+    store = StreamRepository(engine, open_vault(tmp_path, None))
+    with sqlite3.connect(tmp_path / "w.db") as other:
+        other.execute("DROP TABLE streams")
+    for call in (
+        lambda: store.save(StoredStream(FULL, RUNNING)),
+        store.load,
+        lambda: store.delete("x"),
+    ):
+        with pytest.raises(StoreError) as caught:
+            call()
+        assert "hidden" not in str(caught.value)
+        assert "SELECT" not in str(caught.value)
+        assert "INSERT" not in str(caught.value)
+    engine.dispose()
+
+
+def test_many_threads_may_save_at_once(store: StreamRepository) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(8) as pool:
+        for future in [
+            pool.submit(store.save, StoredStream(replace(PLAIN, stream_id=f"s{n}"), RUNNING))
+            for n in range(60)
+        ]:
+            future.result(60)
+    assert len(store.load()) == 60

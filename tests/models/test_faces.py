@@ -1,0 +1,277 @@
+"""CenterFace: what it finds, and how its maps are read."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from collections.abc import Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from app.errors import DetectorError, SetupError
+from app.models.faces import NMS_IOU, STRIDE, FaceDetector, decode, load_faces
+from app.models.runner import Runner
+from app.models.runtime import OpenVinoNetwork, Outputs
+
+PATIENCE_S = 60.0
+
+
+def photo(package: str, *path: str) -> np.ndarray:
+    """An RGB photograph that an installed package carries, found without importing it."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        pytest.skip(f"{package} is not installed")
+    image = cv2.imread(str(Path(spec.submodule_search_locations[0], *path)))
+    if image is None:
+        pytest.skip(f"{package} has no {path[-1]}")
+    return np.ascontiguousarray(image[..., ::-1])
+
+
+@pytest.fixture(scope="module")
+def faces() -> Iterator[FaceDetector]:
+    runner = load_faces()
+    yield FaceDetector(runner, min_confidence=0.3)
+    runner.close()
+
+
+def find(faces: FaceDetector, image: np.ndarray) -> list[Any]:
+    height, width = image.shape[:2]
+    return faces.look(image).detections(PATIENCE_S, (width, height))
+
+
+# ── the real network ─────────────────────────────────────────────────────────────────────────
+
+ASTRONAUT_FACE = (172, 60, 272, 196)  # looked up by eye
+
+
+def overlap(box: Any, other: tuple[float, ...]) -> float:
+    width = max(0, min(box[2], other[2]) - max(box[0], other[0]))
+    height = max(0, min(box[3], other[3]) - max(box[1], other[1]))
+    both = width * height
+    areas = [(side[2] - side[0]) * (side[3] - side[1]) for side in (box, other)]
+    return both / (sum(areas) - both)
+
+
+def test_the_astronauts_face_is_found_where_it_is(faces: FaceDetector) -> None:
+    (found,) = find(faces, photo("skimage", "data", "astronaut.png"))
+    assert found.label == "face"
+    assert found.confidence > 0.6
+    assert overlap(found.box, ASTRONAUT_FACE) > 0.5
+
+
+def test_both_faces_on_a_photograph_are_found(faces: FaceDetector) -> None:
+    found = find(faces, cv2.resize(photo("ultralytics", "assets", "zidane.jpg"), (640, 360)))
+    assert len(found) == 2
+
+
+@pytest.mark.parametrize(
+    "size", [(512, 512), (511, 509), (200, 300), (97, 161), (33, 33), (640, 360)]
+)
+def test_sizes_that_the_network_does_not_take_are_padded(
+    faces: FaceDetector, size: tuple[int, int]
+) -> None:
+    image = cv2.resize(photo("skimage", "data", "astronaut.png"), size)
+    for detection in find(faces, image):
+        box = detection.box
+        assert 0 <= box.x1 < box.x2 <= size[0]
+        assert 0 <= box.y1 < box.y2 <= size[1]
+    if min(size) > 150:
+        x, y = size[0] / 512, size[1] / 512
+        (found,) = find(faces, image)
+        expected = tuple(
+            side * scale for side, scale in zip(ASTRONAUT_FACE, (x, y, x, y), strict=True)
+        )
+        assert overlap(found.box, expected) > 0.5
+
+
+def test_boxes_come_in_pixels_of_the_size_that_is_asked_for(faces: FaceDetector) -> None:
+    image = photo("skimage", "data", "astronaut.png")
+    (small,) = faces.look(image).detections(PATIENCE_S, (512, 512))
+    (large,) = faces.look(image).detections(PATIENCE_S, (2048, 1024))
+    assert np.allclose(np.array(large.box), np.array(small.box) * (4, 2, 4, 2), atol=0.01)
+
+
+@pytest.mark.parametrize("value", [0, 128, 255])
+def test_nobody_is_seen_in_an_empty_picture(faces: FaceDetector, value: int) -> None:
+    assert find(faces, np.full((384, 640, 3), value, np.uint8)) == []
+
+
+def test_a_batch_gives_the_same_as_one_after_the_other(faces: FaceDetector) -> None:
+    image = photo("skimage", "data", "astronaut.png")
+    pictures = [image, np.ascontiguousarray(image[:, ::-1]), np.zeros_like(image)] * 3
+    alone = [find(faces, picture) for picture in pictures]
+    looks = [faces.look(picture) for picture in pictures]
+    together = [look.detections(PATIENCE_S, (512, 512)) for look in looks]
+    for one, many in zip(alone, together, strict=True):
+        assert len(one) == len(many)
+        for first, second in zip(one, many, strict=True):
+            assert np.allclose(np.array(first.box), np.array(second.box), atol=2)
+
+
+def test_the_picture_that_was_given_is_left_as_it_is(faces: FaceDetector) -> None:
+    image = photo("skimage", "data", "astronaut.png")
+    before = image.copy()
+    find(faces, image)
+    assert np.array_equal(image, before)
+
+
+def test_a_file_that_is_no_network_is_a_setup_error(tmp_path: Path) -> None:
+    for name, content in {"none.onnx": None, "bad.onnx": b"this is no network"}.items():
+        if content:
+            (tmp_path / name).write_bytes(content)
+        with pytest.raises(SetupError):
+            OpenVinoNetwork(tmp_path / name)
+
+
+# ── reading the maps ─────────────────────────────────────────────────────────────────────────
+
+
+def by_hand(outputs: Outputs, min_confidence: float) -> list[tuple[float, ...]]:
+    """``decode`` cell by cell, as the paper writes it: x1, y1, x2, y2, confidence, best first."""
+    heat, size, offset = outputs
+    found = []
+    for row in range(heat.shape[1]):
+        for column in range(heat.shape[2]):
+            confidence = float(heat[0, row, column])
+            if confidence <= min_confidence:
+                continue
+            height = math.exp(size[0, row, column]) * STRIDE
+            width = math.exp(size[1, row, column]) * STRIDE
+            y = (row + float(offset[0, row, column]) + 0.5) * STRIDE
+            x = (column + float(offset[1, row, column]) + 0.5) * STRIDE
+            found.append((x - width / 2, y - height / 2, x + width / 2, y + height / 2, confidence))
+    found.sort(key=lambda face: -face[4])
+    kept: list[tuple[float, ...]] = []
+    for face in found:
+        if all(overlap(face, other) <= NMS_IOU for other in kept):
+            kept.append(face)
+    return kept
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_maps_are_read_as_the_paper_says(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rows, columns = 24 + 8 * (seed % 3), 40
+    heat = (rng.random((1, rows, columns)) ** 12).astype(np.float32)
+    size = rng.uniform(0.5, 3, (2, rows, columns)).astype(np.float32)
+    offset = rng.uniform(-0.5, 0.5, (2, rows, columns)).astype(np.float32)
+    boxes, confidences = decode([heat, size, offset], 0.3)
+    expected = by_hand([heat, size, offset], 0.3)
+    assert len(boxes) == len(expected) > 5
+    order = np.argsort(-confidences)
+    assert np.allclose(confidences[order], [face[4] for face in expected], atol=1e-5)
+    assert np.allclose(boxes[order], [face[:4] for face in expected], atol=0.05)
+
+
+def test_empty_maps_give_nothing_of_the_right_shape() -> None:
+    boxes, confidences = decode([np.zeros((n, 8, 8), np.float32) for n in (1, 2, 2)], 0.3)
+    assert boxes.shape == (0, 4)
+    assert confidences.shape == (0,)
+
+
+class Answers:
+    """A runner whose answer is given."""
+
+    def __init__(self, answer: Future[Outputs]) -> None:
+        self.answer = answer
+
+    def submit(self, image: np.ndarray) -> Future[Outputs]:
+        return self.answer
+
+
+def answered(outputs: Any) -> FaceDetector:
+    future: Future[Outputs] = Future()
+    future.set_result(outputs)
+    return FaceDetector(Answers(future), min_confidence=0.3)  # type: ignore[arg-type]
+
+
+def maps(**faulty: Any) -> Outputs:
+    heat, size, offset = (np.zeros((n, 16, 16), np.float32) for n in (1, 2, 2))
+    heat[0, 8, 8] = 0.9
+    size += 2
+    for name, value in faulty.items():
+        {"heat": heat, "size": size, "offset": offset}[name][:, 8, 8] = value
+    return [heat, size, offset]
+
+
+def test_a_face_at_the_edge_is_cut_off_there() -> None:
+    heat, size, offset = maps()
+    heat[0, 0, 0] = 0.8
+    look = answered([heat, size, offset]).look(np.zeros((64, 64, 3), np.uint8))
+    boxes = [detection.box for detection in look.detections(1, (64, 64))]
+    assert len(boxes) == 2
+    assert min(min(box) for box in boxes) == 0
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        maps(heat=np.nan),
+        maps(size=np.nan),
+        maps(size=np.inf),
+        maps(size=1e4),
+        maps(offset=np.nan),
+        maps()[:2],
+        [],
+        [np.zeros((1, 16), np.float32)] * 3,
+        [np.full_like(output, np.nan) for output in maps()],
+    ],
+    ids=["heat", "size", "inf-size", "huge-size", "offset", "two-maps", "none", "flat", "all"],
+)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_maps_that_cannot_be_right_are_a_failure_and_not_an_empty_scene(outputs: Any) -> None:
+    """Privacy rests on this: nonsense must not read as ``nobody is there``."""
+    look = answered(outputs).look(np.zeros((64, 64, 3), np.uint8))
+    try:
+        found = look.detections(1, (64, 64))
+    except DetectorError:
+        return
+    assert found, "a face was lost without a word"
+    box = found[0].box
+    assert box.x1 <= 32 <= box.x2
+    assert box.y1 <= 32 <= box.y2
+
+
+def test_an_answer_that_is_late_is_a_failure_and_is_not_waited_for() -> None:
+    future: Future[Outputs] = Future()
+    look = FaceDetector(Answers(future), min_confidence=0.3).look(np.zeros((64, 64, 3), np.uint8))  # type: ignore[arg-type]
+    with pytest.raises(DetectorError):
+        look.detections(0.01, (64, 64))
+    assert future.cancelled()
+
+
+def test_the_padding_is_right_and_below_and_black() -> None:
+    seen: list[np.ndarray] = []
+
+    class Keeps:
+        def submit(self, image: np.ndarray) -> Future[Outputs]:
+            seen.append(image)
+            return Future()
+
+    detector = FaceDetector(Keeps(), min_confidence=0.3)  # type: ignore[arg-type]
+    image = np.full((50, 70, 3), 200, np.uint8)
+    detector.look(image)
+    detector.look(np.full((64, 96, 3), 200, np.uint8))
+    padded, exact = seen
+    assert padded.shape == exact.shape == (64, 96, 3)
+    assert (padded[:50, :70] == 200).all()
+    assert not padded[50:].any()
+    assert not padded[:, 70:].any()
+
+
+def test_a_runner_that_was_shut_down_is_a_detector_error() -> None:
+    class Nothing:
+        name, parallel = "nothing", 1
+
+        def infer(self, images: np.ndarray) -> Outputs:
+            return []
+
+    runner = Runner(Nothing())
+    runner.close()
+    with pytest.raises(DetectorError):
+        FaceDetector(runner, min_confidence=0.3).look(np.zeros((32, 32, 3), np.uint8))

@@ -1,0 +1,102 @@
+"""One resize, from whatever a decoder gives to what the pipeline takes."""
+
+from __future__ import annotations
+
+import av
+import numpy as np
+import pytest
+
+from app.pipeline.scale import to_output, to_rgb
+
+from .doubles import planes
+
+FORMATS = (
+    "yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "nv12", "gray", "rgb24",
+    "yuv420p10le",
+)  # fmt: skip
+
+
+def half_and_half(width: int, height: int, name: str) -> av.VideoFrame:
+    """Left black, right white."""
+    picture = np.zeros((height, width, 3), np.uint8)
+    picture[:, width // 2 :] = 255
+    return av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format=name)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("downscale", [1.0, 0.5, 0.3])
+def test_every_format_becomes_8_bit_planar_420_that_shows_the_same(
+    name: str, downscale: float
+) -> None:
+    out = to_output(half_and_half(320, 192, name), downscale)
+    assert out.format.name in ("yuv420p", "yuvj420p")
+    luma = planes(out)[0].astype(int)
+    quarter = out.width // 4
+    assert luma[:, :quarter].max() < 30
+    assert luma[:, -quarter:].min() > 220
+
+
+@pytest.mark.parametrize("name", ["yuv420p", "yuv422p", "nv12", "rgb24"])
+@pytest.mark.parametrize(
+    ("size", "downscale", "expected"),
+    [
+        ((320, 192), 1.0, (320, 192)),
+        ((320, 192), 0.5, (160, 96)),
+        ((1920, 1080), 0.5, (960, 540)),
+        ((1280, 720), 0.1, (128, 72)),
+        ((321, 193), 1.0, (320, 192)),
+        ((1023, 767), 0.5, (512, 384)),
+        ((17, 9), 0.1, (2, 2)),
+        ((1, 1), 1.0, (2, 2)),
+    ],
+)
+def test_sides_are_even_and_scaled(
+    name: str, size: tuple[int, int], downscale: float, expected: tuple[int, int]
+) -> None:
+    if size == (1, 1) and name == "nv12":
+        pytest.skip("no such picture")
+    out = to_output(av.VideoFrame(*size, name), downscale)
+    assert abs(out.width - expected[0]) <= 2
+    assert abs(out.height - expected[1]) <= 2
+    assert (out.width % 2, out.height % 2) == (0, 0)
+    assert out.width >= 2
+    assert out.height >= 2
+
+
+def test_what_fits_already_is_passed_on_without_a_copy() -> None:
+    image = av.VideoFrame(320, 192, "yuv420p")
+    assert to_output(image, 1.0) is image
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_network_gets_rgb(name: str) -> None:
+    small = to_rgb(half_and_half(1280, 720, name), 640)
+    assert small.shape == (360, 640, 3)
+    assert small.dtype == np.uint8
+    assert small[:, :160].max() < 30
+    assert small[:, -160:].min() > 225
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((1920, 1080), (640, 360)),
+        ((1080, 1920), (360, 640)),
+        ((320, 240), (320, 240)),
+        ((641, 481), (640, 480)),
+        ((4000, 2), (640, 1)),
+        ((2, 4000), (1, 640)),
+    ],
+)
+def test_the_longer_side_is_limited_and_nothing_is_enlarged(
+    size: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    height, width, _ = to_rgb(av.VideoFrame(*size, "yuv420p"), 640).shape
+    assert (width, height) == expected
+
+
+def test_colours_are_right() -> None:
+    red = np.zeros((64, 64, 3), np.uint8)
+    red[..., 0] = 255
+    image = av.VideoFrame.from_ndarray(red, format="rgb24").reformat(format="yuv420p")
+    assert np.allclose(to_rgb(image, 64)[32, 32], (255, 0, 0), atol=6)

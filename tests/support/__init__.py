@@ -1,0 +1,1 @@
+"""What the tests need and is no test: servers, readers, pictures."""

@@ -1,0 +1,86 @@
+"""Pictures with faces, videos of them, and the project's own detector to look for them."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+
+from app.models.faces import FaceDetector, load_faces
+from support.rtsp import Picture, pattern, write_frames
+
+SURE = 0.5
+"""Faces as they are score 0.75 and more; covered ones, which are blobs, stay far below."""
+
+
+def portrait(side: int) -> Picture:
+    """A square photograph of one person; the face is about a sixth of the side wide.
+
+    Comes with scikit-image, which is found without being imported.
+    """
+    spec = importlib.util.find_spec("skimage")
+    assert spec is not None and spec.submodule_search_locations
+    path = Path(spec.submodule_search_locations[0]) / "data" / "astronaut.png"
+    image = cv2.imread(str(path))
+    return np.asarray(cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def head(side: int) -> Picture:
+    """The head alone, square; the face is about half of the side wide."""
+    return np.asarray(cv2.resize(portrait(512)[20:220, 125:325], (side, side)), np.uint8)
+
+
+def make_crossing(path: Path, size: tuple[int, int] = (640, 360), fps: int = 15) -> Path:
+    """A video in which a head comes in at the left, leaves at the right, and then pops up.
+
+    Three seconds of crossing, one of an empty picture, one with a head that is there at once,
+    one empty again.
+    """
+    picture = head(160)
+    width, height = size
+    step = (width + 160) / (3 * fps)
+
+    def draw() -> Iterator[Picture]:
+        for index in range(6 * fps):
+            image = pattern(size, index / (6 * fps))
+            second = index // fps
+            if second < 3:
+                paste_cut(image, picture, round(-160 + index * step), (height - 160) // 2)
+            elif second == 4:
+                paste_cut(image, picture, 3 * width // 5, height // 4)
+            yield image
+
+    with av.open(str(path), "w") as container:
+        write_frames(container, draw(), size, fps, gop=fps, bit_rate=4_000_000)
+    return path
+
+
+def paste_cut(image: Picture, picture: Picture, left: int, top: int) -> None:
+    """Paste a picture that may reach beyond the left and right edge."""
+    first, last = max(0, left), min(image.shape[1], left + picture.shape[1])
+    if first < last:
+        image[top : top + picture.shape[0], first:last] = picture[:, first - left : last - left]
+
+
+@functools.cache
+def _detector() -> FaceDetector:
+    return FaceDetector(load_faces(), min_confidence=SURE)
+
+
+def count_faces(picture: Picture) -> int:
+    """How many faces CenterFace is sure of in a BGR picture, looked at in full size."""
+    rgb = np.ascontiguousarray(picture[..., ::-1])
+    height, width = rgb.shape[:2]
+    return len(_detector().look(rgb).detections(60, (width, height)))
+
+
+def decode_jpeg(data: bytes) -> Picture:
+    """A JPEG as a BGR picture."""
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    assert image is not None, "not a JPEG"
+    return np.asarray(image, np.uint8)

