@@ -28,7 +28,7 @@
 
 Every class has a stable ``code``; the words for it in other languages live in
 ``app/api/messages.py``. Nothing here knows HTTP, and no message holds a password:
-who raises passes URLs through ``app.urls.redact`` first.
+who raises passes URLs through ``app.urls.without_credentials`` first.
 """
 
 from typing import ClassVar

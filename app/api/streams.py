@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from typing import Annotated
+from urllib.parse import unquote
 
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response, StreamingResponse
@@ -198,5 +199,9 @@ def pasted_url(query: str) -> str | None:
     """
     own = [part for part in query.split("&") if not part.startswith("token=")]
     name, _, url = "&".join(own).partition("=")
-    encoded = "://" not in url[:8] or ("?" not in url and "%3f" in url.lower())
-    return url if name == "input_url" and not encoded else None
+    scheme, colon, rest = url.partition("://")
+    if name != "input_url" or not colon or "%" in scheme:
+        return None
+    authority, slash, path = rest.partition("/")
+    encoded_path = "?" not in path and "%3f" in path.lower()
+    return f"{scheme}://{authority}{slash}{unquote(path) if encoded_path else path}"

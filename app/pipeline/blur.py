@@ -18,7 +18,7 @@ from av import VideoFrame
 from app.types import BlurStyle, Box, Picture
 
 PLANAR_420 = ("yuv420p", "yuvj420p")
-CELLS = 6  # a covered face keeps so many independent samples along its longer side
+CELLS = 5  # a covered face keeps so many independent samples along its longer side
 MIN_CELL = 8  # pixels; also the least that is covered
 SOLID_YUV = (40, 128, 128)
 

@@ -26,7 +26,8 @@ class Rate:
         self._forget(now)
         if len(self._times) < 2:
             return 0.0
-        return round((len(self._times) - 1) / max(now - self._times[0], 1e-3), 2)
+        # What waited while a connection opened leaves in one burst: that is no rate.
+        return round((len(self._times) - 1) / max(now - self._times[0], 1.0), 2)
 
     def _forget(self, now: float) -> None:
         while self._times and now - self._times[0] > WINDOW_S:

@@ -40,6 +40,11 @@ _UNREACHABLE_ERRNOS = {101, 113, 65, 51}  # ENETUNREACH and EHOSTUNREACH, Linux 
 _IO_ERROR = 5
 
 
+def of_handshake(reason: str) -> str:
+    """While connecting, "invalid data" is libav's word for a server that hung up."""
+    return CLOSED if reason == INVALID_DATA else reason
+
+
 def of(error: BaseException) -> str:
     """The word for an exception of libav or of a socket."""
     return of_class(type(error).__name__, getattr(error, "errno", None))

@@ -64,7 +64,7 @@ class H264Encoder:
         encoder: str = "auto",
         bitrate: int | None = None,
     ) -> None:
-        self.width, self.height = width, height
+        self.width, self.height, self._pix_fmt = width, height, pix_fmt
         name = best_encoder() if encoder == "auto" else encoder
         rate = bitrate or max(MIN_BITRATE, int(width * height * fps * BITS_PER_PIXEL))
         try:
@@ -72,6 +72,14 @@ class H264Encoder:
         except (FFmpegError, ValueError):
             raise SinkError(end="output", reason=reasons.NO_ENCODER, url=name) from None
         self.name = name
+
+    def takes(self, picture: Picture) -> bool:
+        """Whether the picture has the size and pixel format that was opened for."""
+        return (*picture.size, picture.image.format.name) == (
+            self.width,
+            self.height,
+            self._pix_fmt,
+        )
 
     def encode(self, picture: Picture, pts: int) -> list[Packet]:
         image = picture.image

@@ -50,7 +50,7 @@ class RtspSink:
     def write(self, result: Result) -> None:
         picture = result.picture
         encoder, publisher = self._encoder, self._publisher
-        if encoder is not None and (encoder.width, encoder.height) != picture.size:
+        if encoder is not None and not encoder.takes(picture):
             raise self._failure(reasons.SIZE_CHANGED)
         if encoder is None:
             encoder = self._encoder = H264Encoder(
@@ -202,7 +202,8 @@ class Publisher:
                 if word == "sent":
                     self._settle(int(values[0]), float(values[1]))
                 elif word == "error":
-                    self._reason = reasons.of_class(values[0], int(values[1]))
+                    reason = reasons.of_class(values[0], int(values[1]))
+                    self._reason = reasons.of_handshake(reason)
         self._reason = self._reason or reasons.CLOSED
         self._first.set()
 

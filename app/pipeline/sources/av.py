@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from fractions import Fraction
 
 import av
 from av.container import InputContainer
@@ -15,6 +14,7 @@ from app import urls
 from app.config import StreamSettings
 from app.errors import SourceError
 from app.pipeline import reasons
+from app.pipeline.pace import MediaClock
 from app.types import Frame, StreamSpec
 
 MAX_BAD_PACKETS = 200
@@ -38,7 +38,8 @@ class AvSource:
         try:
             self._container = self._connect() if self.live else av.open(self._url)
         except (FFmpegError, OSError) as error:
-            raise self._failure(reasons.of(error)) from None
+            reason = reasons.of(error)
+            raise self._failure(reasons.of_handshake(reason) if self.live else reason) from None
         if not self._container.streams.video:
             raise self._failure(reasons.NO_VIDEO)
         self._stream = self._container.streams.video[0]
@@ -48,6 +49,7 @@ class AvSource:
 
     def frames(self) -> Iterator[Frame]:
         number = 0
+        clock = MediaClock()
         last_at = started_at = time.monotonic()
         patience = self._settings.stall_timeout_s * KEYFRAME_PATIENCE
         for image, arrived_at in self._images():
@@ -58,7 +60,10 @@ class AvSource:
             if image.width * image.height > self._settings.max_pixels:
                 raise self._failure(reasons.TOO_LARGE)
             last_at = arrived_at
-            captured_at = arrived_at if self.live else started_at + (image.time or 0.0)
+            if self.live:
+                captured_at = clock.captured_at(image.time, arrived_at)
+            else:
+                captured_at = started_at + (image.time or 0.0)
             number += 1
             yield Frame(image, captured_at, number)
 
@@ -71,15 +76,14 @@ class AvSource:
         """Try the checked addresses of the host in turn, within one time limit for all."""
         deadline = time.monotonic() + self._settings.open_timeout_s
         failure: Exception | None = None
-        for url in urls.resolve(self._url):
-            left = deadline - time.monotonic()
-            if left <= 0:
-                break
+        addresses = urls.resolve(self._url)
+        for untried, url in zip(range(len(addresses), 0, -1), addresses, strict=True):
+            share = (deadline - time.monotonic()) / untried
             try:
                 return av.open(
                     url,
-                    options=self._options(left),
-                    timeout=(left, self._settings.stall_timeout_s),
+                    options=self._options(share),
+                    timeout=(share, self._settings.stall_timeout_s),
                 )
             except FFmpegError as error:
                 failure = error
@@ -126,8 +130,3 @@ class AvSource:
 
     def _failure(self, reason: str) -> SourceError:
         return SourceError(end="input", reason=reason, url=urls.without_credentials(self._url))
-
-
-def frame_rate(stream: VideoStream) -> Fraction | None:
-    """The rate that the input claims, if it claims one."""
-    return stream.average_rate or stream.guessed_rate

@@ -1,0 +1,1 @@
+"""Over real HTTP and real RTSP, from start to end."""
