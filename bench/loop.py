@@ -9,6 +9,7 @@ timed, not the loading of networks.
 from __future__ import annotations
 
 import asyncio
+import functools
 import importlib.util
 import os
 import statistics
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -63,15 +65,15 @@ class FileSink:
         self._file.close()
 
 
-def ours(source: Path, target: Path) -> float:
-    """Frames a second of the whole pipeline, with the stream's own threads."""
+def ours(source: Path, target: Path, width: int) -> float:
+    """Frames a second of the whole pipeline; faces are looked for at this width."""
     SINKS["bench"] = FileSink
     spec = StreamSpec("bench", f"file:{source}", f"bench:{target}", max_fps=clip.FPS)
     runner = load_faces()
-    faces = FaceDetector(runner, min_confidence=FaceSettings().keep_confidence)
-    _compile(spec, faces)
-    loop = asyncio.new_event_loop()
-    stream = Stream(spec, StreamSettings(), FaceSettings(timeout_s=60), faces, Topic(loop))
+    settings = FaceSettings(width=width, timeout_s=60)
+    faces = FaceDetector(runner, min_confidence=settings.keep_confidence)
+    _compile(spec, settings, faces)
+    stream = Stream(spec, StreamSettings(), settings, faces, Topic(asyncio.new_event_loop()))
     started_at = time.perf_counter()
     stream.start()
     while stream.state is not StreamState.STOPPED:
@@ -82,11 +84,11 @@ def ours(source: Path, target: Path) -> float:
     return stats.frames_published / seconds
 
 
-def _compile(spec: StreamSpec, faces: FaceDetector) -> None:
+def _compile(spec: StreamSpec, settings: FaceSettings, faces: FaceDetector) -> None:
     """Have the network ready for this size on all of its threads."""
     source = AvSource(spec, StreamSettings())
     source.open()
-    image = to_rgb(next(source.frames()).image, FaceSettings().width)
+    image = to_rgb(next(source.frames()).image, settings.width)
     source.close()
     for look in [faces.look(image) for _ in range(8)]:
         look.detections(60, (1, 1))
@@ -126,12 +128,16 @@ def _ffmpeg(target: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stdin=subprocess.PIPE)
 
 
-LOOPS = {"ours": ours, "usual": usual}
+USUAL = "the usual loop"
+LOOPS: dict[str, Callable[[Path, Path], float]] = {
+    f"ours, faces at {width}": functools.partial(ours, width=width) for width in (960, 640)
+}
+LOOPS[USUAL] = usual
 
 
 def run() -> None:
     source = clip.make(SECONDS)
-    names = [*LOOPS] if importlib.util.find_spec("ultralytics") else ["ours"]
+    names = [name for name in LOOPS if name != USUAL or importlib.util.find_spec("ultralytics")]
     rates: dict[str, list[float]] = {name: [] for name in names}
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(ROUNDS):
@@ -139,14 +145,19 @@ def run() -> None:
                 command = [sys.executable, "-m", "bench.loop", name, str(source), folder]
                 answer = subprocess.run(command, check=True, capture_output=True, text=True)
                 rates[name].append(float(answer.stdout.split()[-1]))
-    rows = [(name, *(f"{rate:.1f}" for rate in found)) for name, found in rates.items()]
-    show("1080p25 file in, blurred H.264 out", ["frames/s", *map(str, range(1, ROUNDS + 1))], rows)
-    if "usual" not in rates:
-        print("\nThe usual loop needs requirements.txt (make bench without LEAN).")
-        return
-    pairs = zip(rates["ours"], rates["usual"], strict=True)
-    ratio = statistics.median(our / usual for our, usual in pairs)
-    print(f"\nours is {ratio:.1f} x the usual loop (median of {ROUNDS} pairs)")
+    head = ["frames/s", *(f"round {number + 1}" for number in range(ROUNDS)), "ratio (median)"]
+    rows = [
+        (name, *(f"{r:.1f}" for r in found), _ratio(found, rates)) for name, found in rates.items()
+    ]
+    show("1080p25 file in, blurred H.264 out", head, rows)
+
+
+def _ratio(found: list[float], rates: dict[str, list[float]]) -> str:
+    """How many times the usual loop, round by round."""
+    if USUAL not in rates:
+        return "the usual loop needs requirements.txt"
+    pairs = zip(found, rates[USUAL], strict=True)
+    return f"{statistics.median(ours / usual for ours, usual in pairs):.1f}"
 
 
 if __name__ == "__main__":

@@ -56,7 +56,9 @@ def run() -> None:
         container.streams.video[0].thread_type = "SLICE"
         decoded = container.decode(video=0)
         images = costs.measure("decode H.264", lambda _: next(decoded), range(FRAMES))
-    small = costs.measure("resize to the network's RGB", lambda i: to_rgb(i, 640), images)
+    small = costs.measure(
+        f"resize to RGB, {settings.width} wide", lambda i: to_rgb(i, settings.width), images
+    )
     size = (clip.WIDTH, clip.HEIGHT)
     found = costs.measure("faces (one core)", lambda s: faces.look(s).detections(60, size), small)
     costs.measure("track", lambda f: tracker.update(f, next(numbers) / 25), found)

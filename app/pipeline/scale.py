@@ -12,11 +12,13 @@ BILINEAR = "FAST_BILINEAR"
 
 
 def to_rgb(image: VideoFrame, longest: int) -> npt.NDArray[np.uint8]:
-    """The picture as (H, W, 3) RGB with its longer side at most ``longest``, never enlarged."""
-    scale = min(1.0, longest / max(image.width, image.height))
-    width, height = max(1, round(image.width * scale)), max(1, round(image.height * scale))
-    small = image.reformat(width, height, "rgb24", interpolation=BILINEAR, threads=1)
-    return small.to_ndarray()  # type: ignore[return-value]
+    """The picture as (H, W, 3) RGB with its longer side at most ``longest``, never enlarged.
+
+    The planes are made small first and turned to RGB then: both at once takes libswscale two to
+    three times as long.
+    """
+    small = to_output(image, min(1.0, longest / max(image.width, image.height)))
+    return small.reformat(format="rgb24", threads=1).to_ndarray()  # type: ignore[return-value]
 
 
 def to_output(image: VideoFrame, downscale: float) -> VideoFrame:

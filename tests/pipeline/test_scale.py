@@ -84,8 +84,8 @@ def test_the_network_gets_rgb(name: str) -> None:
         ((1080, 1920), (360, 640)),
         ((320, 240), (320, 240)),
         ((641, 481), (640, 480)),
-        ((4000, 2), (640, 1)),
-        ((2, 4000), (1, 640)),
+        ((4000, 2), (640, 2)),
+        ((2, 4000), (2, 640)),
     ],
 )
 def test_the_longer_side_is_limited_and_nothing_is_enlarged(
