@@ -1,0 +1,1 @@
+"""How `app/models/weights/` was made: prepare, train, evaluate, export (see README.md)."""

@@ -1,0 +1,131 @@
+"""Box arithmetic. A box is (x1, y1, x2, y2) in pixels; a set of boxes is a float array (N, 4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+Choice = NDArray[np.bool_] | NDArray[np.intp] | slice
+
+CLASSES = (
+    "person",
+    "backpack",
+    "handbag",
+    "suitcase",
+    "car",
+    "motorcycle",
+    "bus",
+    "truck",
+    "face",
+    "plate",
+    "cigarette",
+)
+PERSON, FACE, PLATE, CIGARETTE = (
+    CLASSES.index(n) for n in ("person", "face", "plate", "cigarette")
+)
+COCO_CLASSES = CLASSES[:FACE]
+BAGS = tuple(CLASSES.index(n) for n in ("backpack", "handbag", "suitcase"))
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """What is in one picture: `xyxy` (N, 4) pixels, `labels` (N,) into CLASSES, `scores` (N,)."""
+
+    xyxy: Array
+    labels: NDArray[np.int64]
+    scores: Array
+
+    @classmethod
+    def of(cls, xyxy: object, label: int, scores: object = None) -> Boxes:
+        """Boxes of one class; the score is 1 where none is given."""
+        corners = np.asarray(xyxy, np.float32).reshape(-1, 4)
+        confidence = np.ones(len(corners)) if scores is None else scores
+        return cls(corners, np.full(len(corners), label), np.asarray(confidence, np.float32))
+
+    @classmethod
+    def join(cls, *parts: Boxes) -> Boxes:
+        """All boxes of several sets."""
+        return cls(
+            np.concatenate([p.xyxy for p in parts]),
+            np.concatenate([p.labels for p in parts]),
+            np.concatenate([p.scores for p in parts]),
+        )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, chosen: Choice) -> Boxes:
+        return Boxes(self.xyxy[chosen], self.labels[chosen], self.scores[chosen])
+
+    def only(self, *labels: int) -> Boxes:
+        """The boxes of these classes."""
+        return self[np.isin(self.labels, labels)]
+
+    def shifted(self, x: float, y: float) -> Boxes:
+        """The boxes moved by pixels."""
+        return Boxes(self.xyxy + np.array([x, y, x, y], np.float32), self.labels, self.scores)
+
+
+NO_BOXES = Boxes.of([], 0)
+
+
+def area(boxes: Array) -> Array:
+    """(N,) areas in square pixels; an inverted box has none."""
+    extent: Array = np.clip(boxes[..., 2:] - boxes[..., :2], 0, None)
+    return extent[..., 0] * extent[..., 1]
+
+
+def intersection(a: Array, b: Array) -> Array:
+    """(N, M) shared areas of two sets of boxes."""
+    low = np.maximum(a[:, None, :2], b[None, :, :2])
+    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    return area(np.concatenate([low, high], axis=-1))
+
+
+def iou(a: Array, b: Array) -> Array:
+    """(N, M) intersection over union."""
+    shared = intersection(a, b)
+    union = area(a)[:, None] + area(b)[None, :] - shared
+    overlap: Array = shared / np.maximum(union, 1e-9)
+    return overlap
+
+
+def non_max(boxes: Boxes, threshold: float, groups: NDArray[np.int64] | None = None) -> Boxes:
+    """Drop boxes that overlap a more confident one of the same group (by default: class)."""
+    if not len(boxes):
+        return boxes
+    groups = boxes.labels if groups is None else groups
+    corners_and_size = np.concatenate([boxes.xyxy[:, :2], boxes.xyxy[:, 2:] - boxes.xyxy[:, :2]], 1)
+    kept = cv2.dnn.NMSBoxesBatched(
+        corners_and_size.tolist(),
+        boxes.scores.tolist(),
+        groups.tolist(),
+        0.0,
+        threshold,
+    )
+    return boxes[np.asarray(kept, int).reshape(-1)]
+
+
+def upper_body(person: Array, width: int, height: int) -> NDArray[np.int64]:
+    """The square around a person's head, arms and hands, moved inside the frame: the second look.
+
+    Its side is 1.3 box widths or 0.55 box heights, whichever is more, and it begins a little
+    above the head; `person` is one box, the answer one box of whole pixels.
+    """
+    x1, y1, x2, y2 = (float(v) for v in person)
+    side = min(max(1.3 * (x2 - x1), 0.55 * (y2 - y1)), max(width, height))
+    left = np.clip((x1 + x2 - side) / 2, 0, max(width - side, 0))
+    top = np.clip(y1 - 0.08 * side, 0, max(height - side, 0))
+    return np.round([left, top, min(left + side, width), min(top + side, height)]).astype(int)
+
+
+def crop_boxes(boxes: Boxes, window: NDArray[np.int64], min_visible: float) -> Boxes:
+    """The boxes as seen in a crop: shifted, clipped, and dropped when too little is visible."""
+    low, high = np.tile(window[:2], 2), np.tile(window[2:], 2)
+    clipped = np.clip(boxes.xyxy, low, high).astype(np.float32)
+    visible = area(clipped) / np.maximum(area(boxes.xyxy), 1e-9) >= min_visible
+    return Boxes(clipped - low, boxes.labels, boxes.scores)[visible]

@@ -1,0 +1,325 @@
+"""Score networks on pictures that were never trained on, and write one markdown table.
+
+    WATCHPOST_DATA=... python -m training.evaluate WORK --network new=out/watchpost.xml \
+        --network first_recipe=.../first_recipe.pt --out scores.md
+
+Labels are people's for cigarettes and plates, and the teachers' for everything else: YOLOv8s for
+COCO's classes, CenterFace at full size for faces. Boxes of which the teachers are unsure neither
+count as missed nor as false.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from training.boxes import BAGS, CIGARETTE, CLASSES, FACE, PERSON, PLATE, Boxes
+from training.faces import CenterFace
+from training.network import Image, Network
+from training.pictures import KEPT_OUT_CLIPS, read_image, yolo_labels
+from training.scores import Scored, score
+from training.second_look import second_look
+
+LOWEST = 0.01
+"""Confidence from which detections take part in average precision."""
+THRESHOLD = 0.3
+MIN_FACE = 12
+"""Pixels of the shorter side of the smallest face that must be found."""
+SURE_FACE = 0.5
+WIDE_VIEW = (1920, 1080)
+CLOSE_SIZE = 384
+NO_SMOKER = ("plaza_crowd_720p", "dashcam_plates", "left_bag_outdoor", "faces_walking")
+
+Row = tuple[str, Callable[["Results"], float]]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A scored picture: the file, sure and unsure labels in pixels."""
+
+    path: Path
+    truth: Boxes
+    unsure: Boxes
+
+    @property
+    def image(self) -> Image:
+        """(H, W, 3) BGR."""
+        return read_image(self.path)
+
+
+def read_samples(work: Path, split: str) -> list[Sample]:
+    """The pictures of one split; none if the folder is missing."""
+    samples = []
+    for path in sorted((work / "images" / split).glob("*.jpg")):
+        height, width = read_image(path).shape[:2]
+        sure, unsure = (
+            read_boxes(work / kind / split / f"{path.stem}.txt", width, height)
+            for kind in ("labels", "unsure")
+        )
+        samples.append(Sample(path, sure, unsure))
+    return samples
+
+
+def read_boxes(path: Path, width: int, height: int) -> Boxes:
+    """A label file as boxes in pixels."""
+    labels, corners = yolo_labels(path, width, height)
+    ones = np.ones(len(labels), np.float32)
+    return Boxes(corners.astype(np.float32), np.array(labels, int), ones)
+
+
+@dataclass
+class Ground:
+    """Everything that networks are scored on, read once."""
+
+    work: Path
+    clips: list[Sample] = field(init=False)
+    val: list[Sample] = field(init=False)
+    cigarettes: list[Sample] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.val = read_samples(self.work, "val")
+        self.cigarettes = read_samples(self.work, "cigarettes_val")
+        names = [clip.split(".")[0] for clip in KEPT_OUT_CLIPS]
+        self.clips = [s for name in names for s in read_samples(self.work, name)]
+
+    @cached_property
+    def faces(self) -> list[Boxes]:
+        """CenterFace's sure faces of at least `MIN_FACE` pixels in the clips' frames."""
+        teacher = CenterFace()
+        found = [teacher.detect(s.image, SURE_FACE) for s in self.clips]
+        return [b[(b.xyxy[:, 2:] - b.xyxy[:, :2]).min(1, initial=1e9) >= MIN_FACE] for b in found]
+
+
+class Results:
+    """One network's detections on the whole ground."""
+
+    def __init__(self, name: str, path: Path, size: int, ground: Ground) -> None:
+        print(f"{name} at {size}", flush=True)
+        self.name, self.ground = name, ground
+        self.network, self.close = Network(path, size), Network(path, CLOSE_SIZE)
+        self.classes = set(self.network.to_class.tolist())
+        self.clips = [self.network.detect(s.image, LOWEST) for s in ground.clips]
+        self.val = [self.network.detect(s.image, LOWEST) for s in ground.val]
+        self.cigarettes = [self.network.detect(s.image, LOWEST) for s in ground.cigarettes]
+
+    @cached_property
+    def twice(self) -> list[Boxes]:
+        """Cigarettes of the first and the second look at whole pictures."""
+        return [self.look_again(s.image, b) for s, b in self.pairs]
+
+    @property
+    def pairs(self) -> list[tuple[Sample, Boxes]]:
+        """The cigarette pictures with what was found in them."""
+        return list(zip(self.ground.cigarettes, self.cigarettes, strict=True))
+
+    def look_again(self, image: Image, found: Boxes) -> Boxes:
+        """The detections of the first look with the second look's cigarettes."""
+        return second_look(
+            found, image, self.network.size / max(image.shape[:2]), self.close, LOWEST
+        )
+
+    @cached_property
+    def wide(self) -> tuple[list[Boxes], list[Boxes], list[Boxes]]:
+        """Cigarette labels, first look, both looks, where half the pictures are in a wide view."""
+        truth, once, twice = [], [], []
+        for sample in self.ground.cigarettes[::2]:
+            view, labels = wide_view(sample)
+            found = self.network.detect(view, LOWEST)
+            truth.append(labels.only(CIGARETTE))
+            once.append(found.only(CIGARETTE))
+            twice.append(self.look_again(view, found).only(CIGARETTE))
+        return truth, once, twice
+
+    def knows(self, *labels: int) -> bool:
+        """Whether the network has all of these classes."""
+        return self.classes.issuperset(labels)
+
+
+def wide_view(sample: Sample) -> tuple[Image, Boxes]:
+    """A picture as part of a 1920x1080 view of one grey, at its own size and a place of its own."""
+    image = sample.image
+    width, height = WIDE_VIEW
+    rng = np.random.default_rng(sum(sample.path.stem.encode()))
+    view = np.full((height, width, 3), 114, np.uint8)
+    left = int(rng.integers(0, width - image.shape[1] + 1))
+    top = int(rng.integers(0, height - image.shape[0] + 1))
+    view[top : top + image.shape[0], left : left + image.shape[1]] = image
+    return view, sample.truth.shifted(left, top)
+
+
+def scored(
+    found: Sequence[Boxes], samples: Sequence[Sample], min_iou: float, *labels: int
+) -> Scored:
+    """Score these classes as one kind."""
+    return score(
+        [b.only(*labels) for b in found],
+        [s.truth.only(*labels) for s in samples],
+        [s.unsure.only(*labels) for s in samples],
+        min_iou,
+    )
+
+
+def face_recall(results: Results, min_iou: float, threshold: float) -> float:
+    """Share of CenterFace's faces in the clips that the network finds."""
+    nothing = [b[:0] for b in results.clips]
+    faces = [b.only(FACE) for b in results.clips]
+    return score(faces, results.ground.faces, nothing, min_iou).recall(threshold)
+
+
+def plate_recall(results: Results, source: str, threshold: float) -> float:
+    """Recall of plates at IoU 0.5 on the photos (or dash-cam pictures) held back."""
+    is_dashcam = [s.path.stem.startswith("ro") for s in results.ground.val]
+    has_plate = [len(s.truth.only(PLATE)) > 0 for s in results.ground.val]
+    wanted = [p and d == (source == "dashcam") for p, d in zip(has_plate, is_dashcam, strict=True)]
+    found = [b for b, w in zip(results.val, wanted, strict=True) if w]
+    samples = [s for s, w in zip(results.ground.val, wanted, strict=True) if w]
+    return scored(found, samples, 0.5, PLATE).recall(threshold)
+
+
+def wide_recall(results: Results, looks: int, threshold: float) -> float:
+    """Recall of cigarettes at IoU 0.25 in the wide view after one look or two."""
+    truth = results.wide[0]
+    return score(results.wide[looks], truth, [b[:0] for b in truth], 0.25).recall(threshold)
+
+
+def false_alarms(results: Results, threshold: float) -> float:
+    """Cigarettes seen in 100 frames of the clips in which nobody smokes."""
+    calm = [
+        b
+        for b, s in zip(results.clips, results.ground.clips, strict=True)
+        if s.path.parent.name in NO_SMOKER
+    ]
+    return 100 * sum(int((b.only(CIGARETTE).scores >= threshold).sum()) for b in calm) / len(calm)
+
+
+def cigarette_rows(threshold: float) -> list[Row]:
+    """Scores on `cigarettes_val`, the second look, and alarms where nobody smokes."""
+
+    def of(results: Results, min_iou: float, twice: bool = False) -> Scored:
+        found = results.twice if twice else results.cigarettes
+        return scored(found, results.ground.cigarettes, min_iou, CIGARETTE)
+
+    known = [
+        ("AP at IoU 0.25", lambda r: of(r, 0.25).average_precision),
+        ("AP at IoU 0.5", lambda r: of(r, 0.5).average_precision),
+        ("AP at IoU 0.25, with second look", lambda r: of(r, 0.25, True).average_precision),
+        ("precision at threshold", lambda r: of(r, 0.25).precision(threshold)),
+        ("recall at threshold", lambda r: of(r, 0.25).recall(threshold)),
+        ("precision, with second look", lambda r: of(r, 0.25, True).precision(threshold)),
+        ("recall, with second look", lambda r: of(r, 0.25, True).recall(threshold)),
+        ("threshold of precision 0.85", lambda r: of(r, 0.25).threshold_for(0.85)),
+        ("recall there", lambda r: of(r, 0.25).recall(of(r, 0.25).threshold_for(0.85))),
+        ("wide view: recall, one look", lambda r: wide_recall(r, 1, threshold)),
+        ("wide view: recall, two looks", lambda r: wide_recall(r, 2, threshold)),
+        ("false alarms in 100 frames", lambda r: false_alarms(r, threshold)),
+    ]
+    return [(f"cigarette: {text}", only_if(CIGARETTE, value)) for text, value in known]
+
+
+def object_rows() -> list[Row]:
+    """AP at IoU 0.5 against YOLOv8s on the frames of the kept-out clips."""
+
+    def ap(*labels: int) -> Callable[[Results], float]:
+        return lambda r: scored(r.clips, r.ground.clips, 0.5, *labels).average_precision
+
+    singles: list[Row] = [
+        (f"clips: {CLASSES[i]} AP at IoU 0.5", only_if(i, ap(i))) for i in range(FACE)
+    ]
+    return [*singles, ("clips: any bag AP at IoU 0.5", ap(*BAGS))]
+
+
+def face_and_plate_rows(threshold: float) -> list[Row]:
+    """Recall of faces against CenterFace and of plates against the given boxes."""
+
+    def faces(min_iou: float, at: float) -> Callable[[Results], float]:
+        return only_if(FACE, lambda r: face_recall(r, min_iou, at))
+
+    def plates(source: str, at: float) -> Callable[[Results], float]:
+        return only_if(PLATE, lambda r: plate_recall(r, source, at))
+
+    return [
+        (f"clips: face ≥ {MIN_FACE} px recall (IoU 0.5, threshold)", faces(0.5, threshold)),
+        (f"clips: face ≥ {MIN_FACE} px recall (IoU 0.3, threshold)", faces(0.3, threshold)),
+        (f"clips: face ≥ {MIN_FACE} px recall (IoU 0.3, confidence 0.1)", faces(0.3, 0.1)),
+        ("photos: plate recall (IoU 0.5, threshold)", plates("photos", threshold)),
+        ("photos: plate recall (IoU 0.5, confidence 0.1)", plates("photos", 0.1)),
+        ("dash cam: plate recall (IoU 0.5, threshold)", plates("dashcam", threshold)),
+    ]
+
+
+def validation_rows() -> list[Row]:
+    """AP at IoU 0.5 on the validation split and the teachers' persons and faces elsewhere."""
+
+    def val(label: int) -> Callable[[Results], float]:
+        return only_if(label, lambda r: scored(r.val, r.ground.val, 0.5, label).average_precision)
+
+    def portraits(label: int) -> Callable[[Results], float]:
+        return only_if(
+            label,
+            lambda r: scored(r.cigarettes, r.ground.cigarettes, 0.5, label).average_precision,
+        )
+
+    return [
+        *((f"val: {name} AP at IoU 0.5", val(i)) for i, name in enumerate(CLASSES)),
+        *((f"cigarettes_val: {CLASSES[i]} AP at IoU 0.5", portraits(i)) for i in (PERSON, FACE)),
+    ]
+
+
+def only_if(label: int, value: Callable[[Results], float]) -> Callable[[Results], float]:
+    """The value for networks that know a class, NaN for the others."""
+    return lambda r: value(r) if r.knows(label) else float("nan")
+
+
+def table(results: Sequence[Results], rows: Sequence[Row]) -> str:
+    """A markdown table, one row a score, one column a network."""
+    lines = [
+        "| score | " + " | ".join(r.name for r in results) + " |",
+        "|---|" + "---:|" * len(results),
+    ]
+    for text, value in rows:
+        cells = (value(r) for r in results)
+        shown = " | ".join("–" if np.isnan(v) else f"{v:.3f}" for v in cells)
+        lines.append(f"| {text} | {shown} |")
+    return "\n".join(lines) + "\n"
+
+
+def evaluate(work: Path, networks: dict[str, Path], size: int, threshold: float) -> str:
+    """The whole table for these networks."""
+    ground = Ground(work)
+    results = [Results(name, path, size, ground) for name, path in networks.items()]
+    rows = (
+        cigarette_rows(threshold)
+        + object_rows()
+        + face_and_plate_rows(threshold)
+        + validation_rows()
+    )
+    counts = f"{len(ground.cigarettes)} cigarette pictures, {len(ground.clips)} frames of kept-out "
+    counts += f"clips, {len(ground.val)} pictures of the validation split"
+    return f"Input {size}, threshold {threshold}, {counts}.\n\n" + table(results, rows)
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("work", type=Path, help="the folder that training.prepare filled")
+    parser.add_argument("--network", action="append", required=True, metavar="NAME=PATH")
+    parser.add_argument("--size", type=int, default=640, help="longer side in pixels")
+    parser.add_argument("--threshold", type=float, default=THRESHOLD)
+    parser.add_argument("--out", type=Path, help="markdown file to write")
+    args = parser.parse_args()
+    cv2.setNumThreads(1)
+    networks = {n: Path(p) for n, p in (pair.split("=", 1) for pair in args.network)}
+    text = evaluate(args.work, networks, args.size, args.threshold)
+    print(text)
+    if args.out:
+        args.out.write_text(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""Export trained weights to OpenVINO: fp16-compressed and INT8, and time both.
+
+    python -m training.export WORK BEST.pt OUT
+
+The input is (B, 3, H, W) RGB in 0..1 with any batch and any height and width that are multiples of
+32; the output (B, 4 + classes, anchors): centre, extent in input pixels, then class confidences.
+INT8 is calibrated on pictures of the training split only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from pathlib import Path
+
+import numpy as np
+import openvino as ov
+from numpy.typing import NDArray
+
+from training.network import convert, letterbox
+from training.pictures import read_image
+
+CALIBRATION_PICTURES = 100
+CALIBRATION_SIZE = 576
+TIMED_RUNS = 30
+MAX_MEGABYTES = 8.0
+
+
+def save(model: ov.Model, path: Path, names: dict[int, str], precision: str) -> None:
+    """Write `path` (.xml and .bin) with what a reader needs to know inside."""
+    labels = [names[i] for i in sorted(names)]
+    model.set_rt_info(repr(names), ["model_info", "names"])
+    model.set_rt_info(
+        " ".join(label.replace(" ", "_") for label in labels), ["model_info", "labels"]
+    )
+    model.set_rt_info(precision, ["model_info", "precision"])
+    model.set_rt_info("AGPL-3.0", ["model_info", "license"])
+    ov.save_model(model, path, compress_to_fp16=True)
+    size = sum(p.stat().st_size for p in (path, path.with_suffix(".bin"))) / 1e6
+    print(f"{path.name}: {size:.1f} MB")
+    if size > MAX_MEGABYTES:
+        raise SystemExit(f"{path.name} is larger than {MAX_MEGABYTES} MB")
+
+
+def quantize(model: ov.Model, work: Path) -> ov.Model:
+    """INT8 through NNCF; the box decoding after the last convolutions stays in floating point."""
+    import nncf
+
+    listed = sorted(set((work / "train.txt").read_text().split()))
+    chosen = np.random.default_rng(0).choice(listed, min(CALIBRATION_PICTURES, len(listed)), False)
+
+    def square(file: str) -> NDArray[np.float32]:
+        blob, _ = letterbox(read_image(work / file), CALIBRATION_SIZE)
+        margin = [(0, CALIBRATION_SIZE - length) for length in blob.shape[2:]]
+        return np.pad(blob, [(0, 0), (0, 0), *margin], constant_values=114 / 255)
+
+    decoding = r"__module\.model\.22(/|\.dfl).*"
+    model.reshape([1, 3, CALIBRATION_SIZE, CALIBRATION_SIZE])  # a fixed shape is much faster
+    quantized: ov.Model = nncf.quantize(
+        model,
+        nncf.Dataset(list(chosen), square),
+        preset=nncf.QuantizationPreset.MIXED,
+        subset_size=len(chosen),
+        ignored_scope=nncf.IgnoredScope(patterns=[decoding]),
+    )
+    quantized.reshape([-1, 3, -1, -1])
+    return quantized
+
+
+def milliseconds(path: Path, shape: tuple[int, int, int, int], threads: int) -> float:
+    """Median time of one inference of a fixed shape (B, 3, H, W)."""
+    core = ov.Core()
+    model = core.read_model(path)
+    model.reshape(list(shape))
+    network = core.compile_model(model, "CPU", {"INFERENCE_NUM_THREADS": threads})
+    blob = np.random.default_rng(0).random(shape, np.float32)
+    network(blob)
+    times = []
+    for _ in range(TIMED_RUNS):
+        started = time.perf_counter()
+        network(blob)
+        times.append(1000 * (time.perf_counter() - started))
+    return statistics.median(times)
+
+
+def export(work: Path, weights: Path, out: Path, threads: int) -> None:
+    """Write OUT/watchpost.xml and OUT/watchpost_int8.xml and print their sizes and times."""
+    out.mkdir(parents=True, exist_ok=True)
+    model, names = convert(weights)
+    plain, small = out / "watchpost.xml", out / "watchpost_int8.xml"
+    save(model, plain, names, "fp16")
+    save(quantize(ov.Core().read_model(plain), work), small, names, "int8")
+    print("| input | fp16 file, ms | INT8, ms | ratio |\n|---|---:|---:|---:|")
+    for shape in ((1, 3, 384, 640), (1, 3, 640, 640), (4, 3, 384, 384)):
+        slow, fast = (milliseconds(path, shape, threads) for path in (plain, small))
+        text = "×".join(map(str, shape))
+        print(f"| {text} | {slow:.1f} | {fast:.1f} | {slow / fast:.2f} |", flush=True)
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("work", type=Path, help="the folder that training.prepare filled")
+    parser.add_argument("weights", type=Path, help="the trained .pt")
+    parser.add_argument("out", type=Path, help="folder for the .xml and .bin files")
+    parser.add_argument("--threads", type=int, default=2)
+    args = parser.parse_args()
+    export(args.work, args.weights, args.out, args.threads)
+
+
+if __name__ == "__main__":
+    main()
