@@ -11,14 +11,14 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
-from training.boxes import CIGARETTE, CLASSES, Boxes, non_max
+from training.boxes import CIGARETTE, CLASSES, PLATE, Boxes, non_max
 
 Image = NDArray[np.uint8]
 PADDING = 96
 """Pictures are padded to this multiple: few shapes, as each is compiled once. OpenVINO on a fixed
 shape is 1.5 (YOLOv8) to 5 (CenterFace) times faster than with free height and width."""
-NMS_IOU, CIGARETTE_NMS_IOU = 0.6, 0.3
-"""Cigarettes are labelled so loosely that two boxes of one often share only a third."""
+NMS_IOU, TIGHT_NMS_IOU = 0.6, 0.3
+"""Cigarettes and plates get the tight one: two boxes of the same often share only a third."""
 
 
 class Compiled:
@@ -69,8 +69,8 @@ class Network:
             confidence[anchors],
         )
         found = non_max(found, NMS_IOU)
-        cigarettes = non_max(found.only(CIGARETTE), CIGARETTE_NMS_IOU)
-        return Boxes.join(found[found.labels != CIGARETTE], cigarettes)
+        tight = np.isin(found.labels, (CIGARETTE, PLATE))
+        return Boxes.join(found[~tight], non_max(found[tight], TIGHT_NMS_IOU))
 
 
 def letterbox(image: Image, size: int) -> tuple[NDArray[np.float32], float]:

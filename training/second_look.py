@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from training.boxes import CIGARETTE, PERSON, Boxes, non_max, upper_body
-from training.network import CIGARETTE_NMS_IOU, Image, Network
+from training.network import TIGHT_NMS_IOU, Image, Network
 
 MIN_PERSON = 0.3
 MIN_GAIN = 1.25
@@ -27,5 +27,5 @@ def second_look(
         seen = close.detect(image[y1:y2, x1:x2], min_confidence).only(CIGARETTE)
         parts.append(seen.shifted(x1, y1))
     found = Boxes.join(*parts)
-    cigarettes = non_max(found.only(CIGARETTE), CIGARETTE_NMS_IOU)
+    cigarettes = non_max(found.only(CIGARETTE), TIGHT_NMS_IOU)
     return Boxes.join(found[found.labels != CIGARETTE], cigarettes)
