@@ -61,6 +61,14 @@ def test_the_output_is_h264_of_the_size_and_rate_that_were_asked_for(
     assert 3 < rate < 5.5
 
 
+def test_media_may_go_over_udp_both_ways(server: Server, camera: str) -> None:
+    data = server.begin("cam-1", camera, transport="udp")
+
+    assert data["config"]["transport"] == "udp"
+    [picture] = read_at_once(data["config"]["output_url"])
+    assert picture.shape == (360, 640, 3)
+
+
 def test_the_same_start_again_returns_the_running_stream(server: Server, camera: str) -> None:
     first = server.begin("cam-1", camera, max_fps=10)
     published = server.show("cam-1")["stats"]["frames_published"]
