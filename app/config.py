@@ -11,7 +11,14 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, SecretStr
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app import urls
@@ -76,6 +83,55 @@ class FaceSettings(BaseModel):
     timeout_s: float = Field(2.0, gt=0, description="A later answer withholds the frame.")
 
 
+class AnalysisSettings(BaseModel):
+    """How the things in a picture are looked for, for streams that ask for analytics."""
+
+    width: int = Field(640, ge=160, le=1920, description="Longer side of what the network sees.")
+    max_fps: float = Field(
+        5.0, gt=0, le=60, description="Looks a second and stream; tracks fill what is between."
+    )
+    start_confidence: float = Field(0.4, gt=0, lt=1, description="Starts a new track.")
+    hold_s: float = Field(1.5, ge=0, description="A track that was lost lives on for so long.")
+    timeout_s: float = Field(2.0, gt=0, description="A later answer is not waited for.")
+    close_ups: int = Field(
+        2, ge=0, le=32, description="Persons looked at again, enlarged, in one frame at most."
+    )
+
+
+class SmokingSettings(BaseModel):
+    """When somebody counts as smoking. A stream may change each value for itself."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    min_confidence: float = Field(0.4, gt=0, lt=1, description="A look that helps to confirm.")
+    keep_confidence: float = Field(0.25, gt=0, lt=1, description="A look that keeps it going.")
+    confirm: int = Field(3, ge=1, le=100, description="Looks with a cigarette that start it...")
+    window: int = Field(8, ge=1, le=100, description="...out of so many looks at the person.")
+    gap_s: float = Field(10.0, gt=0, le=3600, description="So long without one ends it.")
+    max_length: float = Field(
+        1.2, gt=0, le=5, description="Longest cigarette, in head sizes: larger things are none."
+    )
+    reach_down: float = Field(
+        0.75, gt=0, le=1.5, description="Lowest place of a hand, as a share of the person's height."
+    )
+
+    @model_validator(mode="after")
+    def _possible(self) -> SmokingSettings:
+        if self.confirm > self.window:
+            raise ValueError("confirm cannot be above window")
+        return self
+
+
+class PushSettings(BaseModel):
+    """Streams whose frames clients push over a WebSocket."""
+
+    max_streams: int = Field(64, ge=1, description="More at once are refused.")
+    max_message: int = Field(16 * 2**20, ge=1, description="Bytes of one message.")
+    max_bad_frames: int = Field(20, ge=1, description="In a row; then the socket is closed.")
+    grace_s: float = Field(2.0, ge=0, description="For reconnects, after the last socket left.")
+    unused_s: float = Field(60.0, gt=0, description="A stream nobody ever connected to ends.")
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="WATCHPOST_",
@@ -103,6 +159,9 @@ class Settings(BaseSettings):
     auth: AuthSettings = AuthSettings()
     streams: StreamSettings = StreamSettings()
     faces: FaceSettings = FaceSettings()
+    analysis: AnalysisSettings = AnalysisSettings()
+    smoking: SmokingSettings = SmokingSettings()
+    push: PushSettings = PushSettings()
 
     def resolved_database_url(self) -> str:
         if self.database_url is not None:

@@ -5,11 +5,13 @@
     │   ├── InvalidRequest            a field is missing, unknown or has the wrong value
     │   ├── InvalidUrl                not a URL that this door accepts
     │   ├── AddressNotAllowed         the URL leads to an address that nobody may stream from
+    │   ├── BadFrame                  a pushed picture that cannot be used
     │   └── OutputIsInput             a stream would read what it writes
     ├── Unauthorized                  no token, or a call that a foreign web page made
     ├── NotFound
     │   └── StreamNotFound
     ├── Conflict
+    │   ├── NotPushable               frames for a stream that has a source of its own
     │   ├── StreamConflict            the id runs already, with another configuration
     │   └── OutputInUse               another stream publishes there
     ├── FarEndError                   a camera or server at the other end of the network
@@ -18,6 +20,8 @@
     ├── Unavailable                   nobody's fault, and not now
     │   ├── StartTimeout              no frame came out in time
     │   ├── StartCancelled            stopped while a caller still waited for the start
+    │   ├── TooManyStreams            the limit on pushed streams is reached
+    │   ├── NoAnalytics               the network that sees things is not there
     │   ├── NoPicture                 there is no (fresh, blurred) picture to show
     │   ├── StoreError                the database did not take or give a row
     │   └── ShuttingDown
@@ -80,6 +84,11 @@ class AddressNotAllowed(RequestError):
     template = "{host} leads to {address}, an address that streams may not use."
 
 
+class BadFrame(RequestError):
+    code = "BAD_FRAME"
+    template = "The frame cannot be used: {reason}."
+
+
 class OutputIsInput(RequestError):
     code = "OUTPUT_IS_INPUT"
     template = "The stream would publish to the URL that it reads: {output_url}"
@@ -110,6 +119,13 @@ class StreamConflict(Conflict):
     template = (
         "Stream {stream_id} runs with another configuration. "
         "Stop it first, then start it with the new one."
+    )
+
+
+class NotPushable(Conflict):
+    code = "NOT_PUSHABLE"
+    template = (
+        "Stream {stream_id} takes no pushed frames. Ask for a stream with POST /stream/request."
     )
 
 
@@ -148,6 +164,16 @@ class StartTimeout(Unavailable):
 class StartCancelled(Unavailable):
     code = "START_CANCELLED"
     template = "Stream {stream_id} was stopped before it ran."
+
+
+class TooManyStreams(Unavailable):
+    code = "TOO_MANY_STREAMS"
+    template = "{count} pushed streams are open already. End one, or raise the limit."
+
+
+class NoAnalytics(Unavailable):
+    code = "NO_ANALYTICS"
+    template = "Analytics are not available: this server has no network for them."
 
 
 class NoPicture(Unavailable):

@@ -27,7 +27,10 @@ from app.db.streams import StreamRepository
 from app.db.vault import open_vault, read_or_make_secret
 from app.errors import DataFolderLocked, SetupError
 from app.models.faces import FaceDetector, load_faces
+from app.pipeline.analysis import Analyst
+from app.pipeline.events import EventLog
 from app.pipeline.manager import StreamManager
+from app.pipeline.push import PushStreams
 from app.types import StreamSpec
 
 logger = logging.getLogger(__name__)
@@ -55,6 +58,8 @@ class State(TypedDict):
     """What the lifespan hands to requests as ``request.state``."""
 
     manager: StreamManager
+    pushes: PushStreams
+    events: EventLog
 
 
 def build_app() -> FastAPI:
@@ -124,11 +129,17 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         store = StreamRepository(engine, open_vault(settings.data_dir, secret))
         network = load_faces(settings.device, settings.data_dir / "cache")
         faces = FaceDetector(network, min_confidence=settings.faces.keep_confidence)
-        manager = StreamManager(settings.streams, settings.faces, faces, store)
+        events = EventLog(loop)
+        analyst = Analyst(settings.analysis, {"smoking": settings.smoking}, None)
+        manager = StreamManager(settings.streams, settings.faces, faces, store, analyst, events)
         resuming = asyncio.create_task(_resume(manager, demo=settings.demo))
         restore_signals = _on_exit_signal(lambda: loop.call_soon_threadsafe(manager.tell_everybody))
         try:
-            yield {"manager": manager}
+            yield {
+                "manager": manager,
+                "pushes": PushStreams(manager, settings.push),
+                "events": events,
+            }
         finally:
             restore_signals()
             resuming.cancel()

@@ -6,15 +6,19 @@ seconds; times named ``*_ts`` are Unix seconds and only for people.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from app.errors import WatchpostError
 
 if TYPE_CHECKING:
     from av import VideoFrame
 
 BlurStyle = Literal["gaussian", "pixelate", "solid", "off"]
 Transport = Literal["tcp", "udp"]
+Analytics = Mapping[str, Mapping[str, Any]]
 
 
 class StreamState(StrEnum):
@@ -75,11 +79,18 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A raw decoded picture. It never leaves ``pipeline/stream.py``: see ``Picture``."""
+    """A raw decoded picture. It never leaves ``pipeline/stream.py``: see ``Picture``.
+
+    Attributes:
+        captured_at: when the camera saw it, as well as that is known.
+        number: counts up from 1 for each frame that the source gave, also those dropped later.
+        taken_at: when the source began with it (decoding, for a pushed one).
+    """
 
     image: VideoFrame
     captured_at: float
     number: int
+    taken_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +110,70 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """All that sinks, previews and viewers ever get of a frame."""
+    """All that sinks, previews and viewers ever get of a frame.
+
+    Attributes:
+        tracks: what is in the picture, in its pixels: the faces that are covered, and what the
+            stream's analytics follow.
+        finished_at: when everything about the frame was known.
+    """
 
     picture: Picture
     tracks: tuple[Track, ...]
     captured_at: float
     number: int
+    taken_at: float = 0.0
+    finished_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """A frame that did not become a result: it cannot be used, or its faces are not known."""
+
+    number: int
+    error: WatchpostError
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A result as viewers get it: with its picture as JPEG."""
+
+    result: Result
+    jpeg: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a rule saw happen: an event before it has a stream, a number and a picture.
+
+    Attributes:
+        type: such as ``smoking_started``.
+        tracks: who and what it is about, the most important first.
+        details: what else a person would want to know, as JSON-ready values.
+    """
+
+    type: str
+    tracks: tuple[Track, ...] = ()
+    confidence: float | None = None
+    duration_s: float | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something a person would want to be told.
+
+    Attributes:
+        event_id: counts up over all streams, also over restarts.
+        ts: when it happened, Unix seconds.
+        picture: the blurred picture at that moment.
+    """
+
+    event_id: int
+    stream_id: str
+    ts: float
+    finding: Finding
+    picture: Picture | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +186,9 @@ class StreamSpec:
         max_fps: ceiling of the output rate, frames a second.
         downscale: factor on width and height of what comes out, 0.1 to 1.
         blur_margin: share of a face's size that is covered beyond its box on each side.
+        name: what people call it; the id where it has none.
+        analytics: the rules to run (entries of ``RULES``), each with what it changes in its
+            settings.
         encoder: FFmpeg name of an H.264 encoder, or ``auto``.
         bitrate: bits a second, or None to derive it from size and rate.
     """
@@ -131,6 +203,8 @@ class StreamSpec:
     encoder: str = "auto"
     bitrate: int | None = None
     transport: Transport = "tcp"
+    name: str | None = None
+    analytics: Analytics = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,13 +25,12 @@ import imageio_ffmpeg
 
 from app.config import FaceSettings, StreamSettings
 from app.models.faces import FaceDetector, load_faces
-from app.pipeline.hub import Topic
 from app.pipeline.scale import to_rgb
 from app.pipeline.sinks import SINKS
 from app.pipeline.sinks.base import Delivered
 from app.pipeline.sinks.encode import H264Encoder
 from app.pipeline.sources.av import AvSource
-from app.pipeline.stream import Stream
+from app.pipeline.stream import Audience, Stream
 from app.types import Result, StreamSpec, StreamState
 from bench import clip
 from bench.table import show
@@ -73,7 +72,8 @@ def ours(source: Path, target: Path, width: int) -> float:
     settings = FaceSettings(width=width, timeout_s=60)
     faces = FaceDetector(runner, min_confidence=settings.keep_confidence)
     _compile(spec, settings, faces)
-    stream = Stream(spec, StreamSettings(), settings, faces, Topic(asyncio.new_event_loop()))
+    audience = Audience.on(asyncio.new_event_loop())
+    stream = Stream(spec, StreamSettings(), settings, faces, audience)
     started_at = time.perf_counter()
     stream.start()
     while stream.state is not StreamState.STOPPED:

@@ -22,6 +22,7 @@ ERRORS: dict[str, dict[str, str]] = {
         "INVALID_REQUEST": "잘못된 요청입니다: {field}: {reason}",
         "INVALID_RTSP_URL": "RTSP URL 형식이 올바르지 않습니다 ({reason}). 예: rtsp://host:port/path",
         "ADDRESS_NOT_ALLOWED": "{host}의 주소 {address}는 스트림에 사용할 수 없습니다.",
+        "BAD_FRAME": "프레임을 사용할 수 없습니다: {reason}.",
         "OUTPUT_IS_INPUT": "입력과 출력 URL이 같습니다: {output_url}",
         "UNAUTHORIZED": "인증이 필요합니다: {reason}",
         "NOT_FOUND": "찾을 수 없습니다: {path}",
@@ -31,6 +32,8 @@ ERRORS: dict[str, dict[str, str]] = {
         "STREAM_ALREADY_RUNNING": "스트림 {stream_id}이(가) 다른 설정으로 실행 중입니다. "
         "먼저 중지한 다음 새 설정으로 시작하세요.",
         "OUTPUT_IN_USE": "스트림 {used_by}이(가) 이미 {output_url}(으)로 출력하고 있습니다.",
+        "NOT_PUSHABLE": "스트림 {stream_id}에는 프레임을 보낼 수 없습니다. "
+        "POST /stream/request로 스트림을 요청하세요.",
         "FAR_END_FAILED": "스트림 연결에 실패했습니다: {reason}",
         "INPUT_FAILED": "입력 스트림 연결에 실패했습니다: {reason} ({url})",
         "OUTPUT_FAILED": "출력 스트림 연결에 실패했습니다: {reason} ({url})",
@@ -38,6 +41,9 @@ ERRORS: dict[str, dict[str, str]] = {
         "START_TIMEOUT": "스트림 {stream_id}이(가) {timeout_s}초 내에 "
         "RUNNING 상태가 되지 않았습니다.",
         "START_CANCELLED": "스트림 {stream_id}이(가) 실행되기 전에 중지되었습니다.",
+        "TOO_MANY_STREAMS": "이미 {count}개의 푸시 스트림이 열려 있습니다. "
+        "하나를 종료하거나 한도를 높이세요.",
+        "NO_ANALYTICS": "이 서버에는 분석용 네트워크가 없습니다.",
         "NO_PICTURE": "스트림 {stream_id}의 화면이 없습니다 (상태: {status}).",
         "STORE_FAILED": "데이터베이스 오류: {reason}",
         "SHUTTING_DOWN": "서버가 종료 중입니다.",
@@ -54,6 +60,7 @@ ERRORS: dict[str, dict[str, str]] = {
         "INVALID_REQUEST": "Некорректный запрос: {field}: {reason}",
         "INVALID_RTSP_URL": "Некорректный RTSP URL ({reason}). Пример: rtsp://host:port/path",
         "ADDRESS_NOT_ALLOWED": "{host} ведёт на адрес {address}, он запрещён для потоков.",
+        "BAD_FRAME": "Кадр нельзя использовать: {reason}.",
         "OUTPUT_IS_INPUT": "Поток публиковался бы туда, откуда читает: {output_url}",
         "UNAUTHORIZED": "Требуется доступ: {reason}",
         "NOT_FOUND": "Не найдено: {path}",
@@ -63,12 +70,16 @@ ERRORS: dict[str, dict[str, str]] = {
         "STREAM_ALREADY_RUNNING": "Поток {stream_id} уже работает с другими настройками. "
         "Остановите его и запустите с новыми.",
         "OUTPUT_IN_USE": "Поток {used_by} уже публикуется в {output_url}.",
+        "NOT_PUSHABLE": "Поток {stream_id} не принимает кадры. "
+        "Запросите поток через POST /stream/request.",
         "FAR_END_FAILED": "Не удалось подключить поток: {reason}",
         "INPUT_FAILED": "Вход недоступен: {reason} ({url})",
         "OUTPUT_FAILED": "Выход недоступен: {reason} ({url})",
         "UNAVAILABLE": "Сейчас недоступно.",
         "START_TIMEOUT": "Поток {stream_id} не запустился за {timeout_s} с.",
         "START_CANCELLED": "Поток {stream_id} остановлен до запуска.",
+        "TOO_MANY_STREAMS": "Открыто уже {count} потоков. Закройте один или увеличьте лимит.",
+        "NO_ANALYTICS": "Аналитика недоступна: на этом сервере нет сети для неё.",
         "NO_PICTURE": "У потока {stream_id} сейчас нет изображения, состояние: {status}.",
         "STORE_FAILED": "Ошибка базы данных: {reason}",
         "SHUTTING_DOWN": "Сервер завершает работу.",

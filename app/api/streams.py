@@ -29,6 +29,7 @@ from app.api.schemas import (
     StreamStatsReply,
 )
 from app.errors import InvalidRequest
+from app.types import Shown
 
 RESERVED = ("by-input", "register")
 BOUNDARY = "frame"
@@ -183,11 +184,11 @@ async def mjpeg(stream_id: StreamId, streams: Streams) -> StreamingResponse:
     )
 
 
-async def multipart(pictures: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def multipart(pictures: AsyncIterator[Shown]) -> AsyncIterator[bytes]:
     """JPEGs as parts of a multipart/x-mixed-replace body, each with its length."""
     head = f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n".encode()
     async for picture in pictures:
-        yield head % len(picture) + picture + b"\r\n"
+        yield head % len(picture.jpeg) + picture.jpeg + b"\r\n"
     yield f"--{BOUNDARY}--\r\n".encode()
 
 

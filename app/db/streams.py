@@ -19,7 +19,17 @@ from app.types import StoredStream, StreamSpec, StreamState
 
 logger = logging.getLogger(__name__)
 
-_OPTIONS = ("max_fps", "downscale", "blur", "blur_margin", "encoder", "bitrate", "transport")
+_OPTIONS = (
+    "max_fps",
+    "downscale",
+    "blur",
+    "blur_margin",
+    "encoder",
+    "bitrate",
+    "transport",
+    "name",
+    "analytics",
+)
 
 
 class StreamRepository:

@@ -2,8 +2,12 @@
 
 A ``Topic`` carries the newest value of something (a stream's JPEG, its status) from the thread
 that makes it to any number of coroutines. A subscriber that is slow misses values and slows
-nobody: there is one slot for the newest value, not a queue. However often a thread publishes,
-the loop is woken at most once until it has caught up.
+nobody: there is one slot for the newest value, not a queue.
+
+A ``Feed`` carries every value, in order: each subscriber has a bounded queue of its own, and one
+that is too slow is told how many values it missed.
+
+However often a thread publishes, the loop is woken at most once until it has caught up.
 """
 
 from __future__ import annotations
@@ -12,23 +16,45 @@ import asyncio
 import concurrent.futures
 import contextlib
 import threading
-from collections.abc import AsyncIterator
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
 
-class Topic(Generic[T]):
-    """Newest value wins. ``publish`` and ``close`` may be called from any thread."""
+class _Bell:
+    """Wakes the coroutines that wait, from any thread, with at most one call pending."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._lock = threading.Lock()
+        self._wake_pending = False
+        self._waiting: set[asyncio.Event] = set()
+
+    def _wake_soon(self) -> None:
+        with self._lock:
+            if self._wake_pending:
+                return
+            self._wake_pending = True
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to tell
+            self._loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        with self._lock:
+            self._wake_pending = False
+        for event in self._waiting:
+            event.set()
+
+
+class Topic(_Bell, Generic[T]):
+    """Newest value wins. ``publish`` and ``close`` may be called from any thread."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
         self._newest: T | None = None
         self._version = 0
         self._closed = False
-        self._wake_pending = False
-        self._waiting: set[asyncio.Event] = set()
 
     @property
     def wanted(self) -> bool:
@@ -67,19 +93,78 @@ class Topic(Generic[T]):
         finally:
             self._waiting.discard(event)
 
-    def _wake_soon(self) -> None:
-        with self._lock:
-            if self._wake_pending:
-                return
-            self._wake_pending = True
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to tell
-            self._loop.call_soon_threadsafe(self._wake)
 
-    def _wake(self) -> None:
+class Feed(_Bell, Generic[T]):
+    """Every value, in order, to each subscriber. ``publish`` may be called from any thread."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self._closed = False
+        self._subscribers: set[Subscription[T]] = set()
+
+    def publish(self, value: T) -> None:
         with self._lock:
-            self._wake_pending = False
-        for event in self._waiting:
-            event.set()
+            for subscriber in self._subscribers:
+                subscriber.add(value)
+        self._wake_soon()
+
+    def close(self) -> None:
+        """End every subscription after the values that wait."""
+        with self._lock:
+            self._closed = True
+        self._wake_soon()
+
+    @contextlib.contextmanager
+    def subscribed(self, backlog: int = 256) -> Iterator[Subscription[T]]:
+        """From here on every value waits for this subscriber, ``backlog`` of them at most."""
+        subscriber: Subscription[T] = Subscription(self, backlog)
+        with self._lock:
+            self._subscribers.add(subscriber)
+        try:
+            yield subscriber
+        finally:
+            with self._lock:
+                self._subscribers.discard(subscriber)
+
+    async def _next(self, subscriber: Subscription[T]) -> T:
+        event = asyncio.Event()
+        self._waiting.add(event)
+        try:
+            while True:
+                with self._lock:
+                    if subscriber.values:
+                        return subscriber.values.popleft()
+                    if self._closed:
+                        raise StopAsyncIteration
+                await event.wait()
+                event.clear()
+        finally:
+            self._waiting.discard(event)
+
+
+class Subscription(Generic[T]):
+    """One subscriber's queue, to be iterated by one coroutine; only its ``Feed`` makes one."""
+
+    def __init__(self, feed: Feed[T], backlog: int) -> None:
+        self.values: deque[T] = deque(maxlen=backlog)
+        self._feed = feed
+        self._missed = 0
+
+    def add(self, value: T) -> None:
+        """Called by the feed, under its lock. The oldest value makes room."""
+        self._missed += len(self.values) == self.values.maxlen
+        self.values.append(value)
+
+    def missed(self) -> int:
+        """How many values this subscriber lost since it last asked."""
+        missed, self._missed = self._missed, 0
+        return missed
+
+    def __aiter__(self) -> Subscription[T]:
+        return self
+
+    async def __anext__(self) -> T:
+        return await self._feed._next(self)
 
 
 async def outcome(future: concurrent.futures.Future[T], timeout_s: float) -> T:

@@ -7,9 +7,11 @@ is not held while somebody waits for a start, so that stop never waits for that.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import secrets
 from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Protocol
 from weakref import WeakValueDictionary
@@ -30,9 +32,20 @@ from app.errors import (
     WatchpostError,
 )
 from app.models.faces import FaceDetector
-from app.pipeline.hub import Topic, outcome
-from app.pipeline.stream import Stream
-from app.types import StoredStream, StreamSpec, StreamState, StreamStats, StreamStatus
+from app.pipeline.analysis import Analyst
+from app.pipeline.events import EventLog
+from app.pipeline.hub import Subscription, outcome
+from app.pipeline.stream import Audience, Stream
+from app.types import (
+    Result,
+    Shown,
+    StoredStream,
+    StreamSpec,
+    StreamState,
+    StreamStats,
+    StreamStatus,
+    Withheld,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -92,6 +105,8 @@ class StreamManager:
     Args:
         faces: detector on the shared network.
         store: keeps streams over a restart.
+        analyst: understands streams that ask for analytics.
+        events: takes what it understood.
     """
 
     def __init__(
@@ -100,11 +115,15 @@ class StreamManager:
         face_settings: FaceSettings,
         faces: FaceDetector,
         store: StreamStore,
+        analyst: Analyst,
+        events: EventLog,
     ) -> None:
         self._settings = settings
         self._face_settings = face_settings
         self._faces = faces
         self._store = store
+        self._analyst = analyst
+        self._events = events
         self._entries: dict[str, _Entry] = {}
         self._locks: WeakValueDictionary[str, _Turn] = WeakValueDictionary()
         self._loading: asyncio.Task[None] | None = None
@@ -128,12 +147,23 @@ class StreamManager:
                 return jpeg
         raise NoPicture(stream_id=stream_id, status=status.state.value)
 
-    def pictures(self, stream_id: str) -> AsyncIterator[bytes]:
-        """JPEGs as they come, until the stream ends. Raises NoPicture when it has ended."""
-        entry = self._entry(stream_id)
-        if entry.stream is None or not entry.alive:
-            raise NoPicture(stream_id=stream_id, status=entry.status().state.value)
-        return entry.stream.topic.subscribe()
+    def pictures(self, stream_id: str) -> AsyncIterator[Shown]:
+        """Results with JPEGs as they come, until the stream ends; the newest wins.
+
+        Raises:
+            NoPicture: it has ended.
+        """
+        return self._alive(stream_id).audience.pictures.subscribe()
+
+    def results(
+        self, stream_id: str, backlog: int
+    ) -> AbstractContextManager[Subscription[Result | Withheld]]:
+        """What becomes of every frame from here on, in order. Raises NoPicture as above."""
+        return self._alive(stream_id).audience.results.subscribed(backlog)
+
+    def push(self, stream_id: str, data: bytes, number: int) -> None:
+        """Hand a stream an encoded picture. Raises NotPushable, NoPicture."""
+        self._alive(stream_id).push(data, number)
 
     # ── changing ─────────────────────────────────────────────────────────────────────────
 
@@ -225,10 +255,15 @@ class StreamManager:
                     self._run_or_fail(entry)
 
     def run_unsaved(self, spec: StreamSpec) -> None:
-        """Start a stream that this process has for itself, such as the demo."""
+        """Start a stream that lives no longer than this process, such as the demo.
+
+        Raises:
+            InvalidRequest: its analytics are not known; ShuttingDown.
+        """
         if spec.stream_id not in self._entries:
-            self._entries[spec.stream_id] = entry = _Entry(spec, kept=True, saved=False)
-            self._run_or_fail(entry)
+            entry = _Entry(spec, kept=True, saved=False)
+            self._run(entry, keeps_trying=True)
+            self._entries[spec.stream_id] = entry
 
     def tell_everybody(self) -> None:
         """End what callers wait for and watch: the server is about to go."""
@@ -262,6 +297,12 @@ class StreamManager:
             )
             if not stored.readable:
                 logger.error("stream %s: %s", spec.stream_id, stored.last_error)
+
+    def _alive(self, stream_id: str) -> Stream:
+        entry = self._entry(stream_id)
+        if entry.stream is None or not entry.alive:
+            raise NoPicture(stream_id=stream_id, status=entry.status().state.value)
+        return entry.stream
 
     def _entry(self, stream_id: str) -> _Entry:
         try:
@@ -371,12 +412,14 @@ class StreamManager:
     def _run(self, entry: _Entry, *, keeps_trying: bool) -> None:
         if self._closing:
             raise ShuttingDown
+        tell = functools.partial(self._events.tell, entry.spec.stream_id)
         entry.stream = Stream(
             entry.spec,
             self._settings,
             self._face_settings,
             self._faces,
-            Topic(asyncio.get_running_loop()),
+            Audience.on(asyncio.get_running_loop(), tell),
+            analysis=self._analyst.analysis(entry.spec),
             keeps_trying=keeps_trying,
         )
         entry.stream.start()

@@ -1,10 +1,11 @@
 """★ What happens to one frame, and how one stream lives and dies.
 
-    read ──Frame──▶ look ──Frame, Look──▶ cover ──Result──▶ deliver ──▶ RTSP server (far end)
-         newest          in order              newest  └──▶ deliver ──▶ preview ──▶ viewers
+    read ──Frame──▶ look ──Frame, Looks──▶ cover ──Result──▶ deliver ──▶ RTSP server (far end)
+         newest          in order              newest   └──▶ deliver ──▶ preview ──▶ viewers
 
-Four kinds of threads: ``read`` decodes, ``look`` resizes and asks the shared network for faces,
-``cover`` takes the answer and blurs, ``deliver`` encodes and sends.
+Four kinds of threads: ``read`` decodes, ``look`` resizes and asks the shared networks for faces
+and, for streams with analytics, for other things; ``cover`` takes the answers, blurs, and tells
+what happened; ``deliver`` encodes and sends.
 
 A raw ``Frame`` exists between ``read`` and ``cover`` and nowhere else. What leaves is a
 ``Result``, whose picture is blurred when the stream asks for blur; where the face detector
@@ -21,6 +22,7 @@ and off which ends are known to be lost.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import logging
 import threading
@@ -28,38 +30,80 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.config import FaceSettings, StreamSettings
 from app.errors import (
+    BadFrame,
     DetectorError,
     FarEndError,
+    NotPushable,
     SourceError,
     StartCancelled,
     WatchpostError,
 )
 from app.models.faces import FaceDetector, Look
-from app.pipeline import reasons
+from app.pipeline import analysis, reasons
+from app.pipeline.analysis import Analysis
 from app.pipeline.blur import conceal
 from app.pipeline.channel import Channel, Closed
-from app.pipeline.hub import Topic
+from app.pipeline.hub import Feed, Topic
 from app.pipeline.meter import Meter
 from app.pipeline.pace import Backoff, RateLimit
 from app.pipeline.scale import to_output, to_rgb
 from app.pipeline.sinks import Preview, Sink, make_output
 from app.pipeline.sources import make_source
+from app.pipeline.sources.push import Pushed, PushSource
 from app.pipeline.tracker import Tracker
-from app.types import Frame, Result, StreamSpec, StreamState, StreamStatus, Track
+from app.types import (
+    Finding,
+    Frame,
+    Picture,
+    Result,
+    Shown,
+    StreamSpec,
+    StreamState,
+    StreamStatus,
+    Track,
+    Withheld,
+)
 from app.urls import scrub, without_credentials
 
 logger = logging.getLogger(__name__)
 
 FILE_QUEUE = 4
-OUTPUT, PREVIEW = "output", "preview"
+OUTPUT, PREVIEW, ANALYSIS = "output", "preview", "analysis"
 IDLE_CHECK_S = 0.5
 SLOW_STREAM_INTERVALS = 3
-Feed = Channel[Any] | Topic[Any]
+Fed = Channel[Any] | Topic[Any] | Feed[Any]
 PATIENT_REASONS = (reasons.TIMEOUT, reasons.STALLED)
+Tell = Callable[[Finding, float, Picture | None], None]
+
+
+class Looks(NamedTuple):
+    """What the networks were asked about one frame; None where nothing was asked."""
+
+    faces: Look | None
+    things: analysis.Look | None
+
+
+class Audience(NamedTuple):
+    """Who follows a stream; both are closed at its end.
+
+    Attributes:
+        pictures: the newest result with its JPEG, while somebody listens.
+        results: what became of every frame, in order.
+        tell: takes what the rules find, the Unix time and the picture it happened in.
+    """
+
+    pictures: Topic[Shown]
+    results: Feed[Result | Withheld]
+    tell: Tell
+
+    @classmethod
+    def on(cls, loop: asyncio.AbstractEventLoop, tell: Tell | None = None) -> Audience:
+        """Nobody yet; events go to ``tell``."""
+        return cls(Topic(loop), Feed(loop), tell or (lambda *_: None))
 
 
 class Stream:
@@ -67,7 +111,7 @@ class Stream:
 
     Args:
         faces: detector on the network that all streams share.
-        topic: carries the preview's JPEGs to viewers; closed at the end.
+        analysis: what the stream's analytics need, None when it asks for none.
         keeps_trying: the stream has run before, so no refusal at the start ends it.
     """
 
@@ -77,26 +121,30 @@ class Stream:
         settings: StreamSettings,
         face_settings: FaceSettings,
         faces: FaceDetector,
-        topic: Topic[bytes],
+        audience: Audience,
         *,
+        analysis: Analysis | None = None,
         keeps_trying: bool = False,
     ) -> None:
         self.spec = spec
         self.started: Future[None] = Future()
-        self.topic = topic
+        self.audience = audience
+        self._analysis = analysis
         self._settings = settings
         self._face_settings = face_settings
         self._faces = faces
         self._tracker = Tracker(
-            start_confidence=face_settings.min_confidence, hold_s=face_settings.hold_s
+            start_confidence=face_settings.min_confidence,
+            hold_s=face_settings.hold_s,
+            numbers=analysis.numbers if analysis else None,
         )
         self._meter = Meter()
-        self._source = make_source(spec, settings)
-        live = self._source.live
+        self.source = make_source(spec, settings)
+        live = self.source.live
         self._frames: Channel[Frame] = Channel(1 if live else FILE_QUEUE, live=live)
-        self._looks: Channel[tuple[Frame, Look | None]] = Channel(1, live=False)
+        self._looks: Channel[tuple[Frame, Looks]] = Channel(1, live=False)
         output = make_output(spec, settings, functools.partial(self._on_delivered, OUTPUT))
-        self.preview = Preview(topic, functools.partial(self._on_delivered, PREVIEW))
+        self.preview = Preview(audience.pictures, functools.partial(self._on_delivered, PREVIEW))
         self._far_end = OUTPUT if output else PREVIEW
         self._outlets: list[tuple[Sink, Channel[Result]]] = [(self.preview, Channel(1, live=True))]
         if output is not None:
@@ -109,35 +157,66 @@ class Stream:
 
     # ── one frame ────────────────────────────────────────────────────────────────────────
 
-    def _look_at(self, frame: Frame) -> Look | None:
-        """Ask for the faces of a frame; None for a stream that is not to be blurred."""
-        if self.spec.blur == "off":
-            return None
-        return self._faces.look(to_rgb(frame.image, self._face_settings.width))
+    def _look_at(self, frame: Frame) -> Looks:
+        """Ask the networks about a frame: faces if it is to be blurred, things if it is time."""
+        faces = things = None
+        if self.spec.blur != "off":
+            faces = self._faces.look(to_rgb(frame.image, self._face_settings.width))
+        if self._analysis is not None:
+            with self._forgiving(ANALYSIS):
+                see = functools.partial(to_rgb, frame.image)
+                things = self._analysis.ask(frame.captured_at, see)
+        return Looks(faces, things)
 
-    def _cover(self, frame: Frame, look: Look | None) -> Result:
-        """From a raw frame and where its faces are to what may leave."""
+    def _cover(self, frame: Frame, looks: Looks) -> Result:
+        """From a raw frame and what is known about it to what may leave."""
         image = to_output(frame.image, self.spec.downscale)
-        tracks: tuple[Track, ...] = ()
-        if look is not None:
-            size = (image.width, image.height)
-            detections = look.detections(self._face_settings.timeout_s, size)
-            tracks = self._tracker.update(detections, frame.captured_at)
-        boxes = [track.box for track in tracks]
+        size = (image.width, image.height)
+        faces = self._faces_in(looks, size, frame.captured_at)
+        boxes = [track.box for track in faces]
+        things, findings = self._things_in(frame, looks, faces, size)
         picture = conceal(image, boxes, self.spec.blur, self.spec.blur_margin)
-        return Result(picture, tracks, frame.captured_at, frame.number)
+        for finding in findings:
+            self._tell(finding, frame.captured_at, picture)
+        return Result(
+            picture,
+            (*faces, *things),
+            frame.captured_at,
+            frame.number,
+            frame.taken_at,
+            time.monotonic(),
+        )
+
+    def _faces_in(self, looks: Looks, size: tuple[int, int], now: float) -> tuple[Track, ...]:
+        """The faces to cover. Raises DetectorError when they are not known."""
+        if looks.faces is None:
+            return ()
+        detections = looks.faces.detections(self._face_settings.timeout_s, size)
+        return self._tracker.update(detections, now)
+
+    def _things_in(
+        self, frame: Frame, looks: Looks, faces: tuple[Track, ...], size: tuple[int, int]
+    ) -> tuple[tuple[Track, ...], list[Finding]]:
+        """What the analytics follow and find; nothing when the network fails: video goes on."""
+        if self._analysis is not None:
+            covered = None if looks.faces is None else faces
+            with self._forgiving(ANALYSIS):
+                return self._analysis.understand(looks.things, covered, size, frame.captured_at)
+        return (), []
 
     # ── four kinds of threads ────────────────────────────────────────────────────────────
 
     def _read(self) -> None:
         """Source to frames, no more than ``max_fps``, until the input ends or the line breaks."""
         limit = RateLimit(self.spec.max_fps)
-        source = self._source
+        source = self.source
         try:
             source.open()
             for frame in source.frames():
                 if self._stop.is_set():
                     return
+                if frame is None:
+                    continue
                 self._meter.frame_in()
                 self._found("input")
                 if limit.take(frame.captured_at):
@@ -148,26 +227,46 @@ class Stream:
     def _look(self) -> None:
         """Frames to looks; the network works on one frame while the one before is covered."""
         while (frame := self._frames.get()) is not None:
-            with self._withholding("look"):
+            with self._withholding("look", frame):
                 self._looks.put((frame, self._look_at(frame)))
 
     def _cover_all(self) -> None:
-        """Looks to results, to every outlet."""
+        """Looks to results, to every outlet; what is still going on at the end ends with it."""
+        try:
+            self._cover_each()
+        finally:
+            if self._analysis is not None:
+                for finding in self._analysis.end():
+                    self._tell(finding, time.monotonic(), None)
+
+    def _cover_each(self) -> None:
         while (looked := self._looks.get()) is not None:
-            with self._withholding("cover"):
+            with self._withholding("cover", looked[0]):
                 result = self._cover(*looked)
-                self._meter.seen(len(result.tracks), result.picture.size)
+                faces = sum(track.label == "face" for track in result.tracks)
+                self._meter.seen(faces, result.picture.size)
+                self.audience.results.publish(result)
                 for _, channel in self._outlets:
                     channel.put(result)
 
     @contextmanager
-    def _withholding(self, end: str) -> Iterator[None]:
+    def _withholding(self, end: str, frame: Frame) -> Iterator[None]:
         """A frame whose faces are not known goes nowhere, and the next one has its chance."""
         try:
             yield
             self._found(end)
         except DetectorError as error:
             self._meter.withheld()
+            self.audience.results.publish(Withheld(frame.number, error))
+            self._note(end, error)
+
+    @contextmanager
+    def _forgiving(self, end: str) -> Iterator[None]:
+        """What is not needed to keep faces private may fail without costing a frame."""
+        try:
+            yield
+            self._found(end)
+        except DetectorError as error:
             self._note(end, error)
 
     def _deliver(self, sink: Sink, channel: Channel[Result]) -> None:
@@ -191,10 +290,10 @@ class Stream:
         channels = [channel for _, channel in self._outlets]
         self._spawn("input", self._read, [self._frames])
         self._spawn("look", self._look, [self._looks])
-        self._spawn("cover", self._cover_all, channels)
+        self._spawn("cover", self._cover_all, [*channels, self.audience.results])
         for sink, channel in self._outlets:
-            end, feeds = (PREVIEW, [self.topic]) if sink is self.preview else (OUTPUT, [])
-            self._spawn(end, functools.partial(self._deliver, sink, channel), feeds)
+            end, fed = (PREVIEW, [self.audience.pictures]) if sink is self.preview else (OUTPUT, [])
+            self._spawn(end, functools.partial(self._deliver, sink, channel), fed)
 
     def stop(self, timeout_s: float) -> bool:
         """End all threads; blocks. False when one still hangs in the network after that time.
@@ -212,7 +311,8 @@ class Stream:
     def tell_everybody(self, why: WatchpostError) -> None:
         """Answer who waits for the start, and end what viewers watch."""
         _settle(self.started, why)
-        self.topic.close()
+        self.audience.pictures.close()
+        self.audience.results.close()
 
     def _shut(self) -> None:
         self._stop.set()
@@ -221,7 +321,7 @@ class Stream:
         for _, channel in self._outlets:
             channel.close(discard=True)
 
-    def _spawn(self, end: str, work: Callable[[], None], feeds: Sequence[Feed]) -> None:
+    def _spawn(self, end: str, work: Callable[[], None], feeds: Sequence[Fed]) -> None:
         """Run ``work`` supervised in a thread; what it feeds is closed when it is over."""
 
         def run() -> None:
@@ -262,6 +362,10 @@ class Stream:
                 return
             self._stop.wait(backoff.next())
 
+    def _tell(self, finding: Finding, captured_at: float, picture: Picture | None) -> None:
+        ts = time.time() - (time.monotonic() - captured_at)
+        self.audience.tell(finding, ts, picture)
+
     def _note(self, end: str, error: WatchpostError) -> None:
         """One line in the log for each time something is lost, not for each attempt."""
         text = scrub(str(error))
@@ -278,8 +382,8 @@ class Stream:
             logger.info("stream %s: %s is back", self.spec.stream_id, end)
 
     def _is_vital(self, end: str) -> bool:
-        """A preview beside an output may fail: nobody's stream is lost by that."""
-        return end != PREVIEW or self._far_end == PREVIEW
+        """A preview beside an output, or analytics, may fail: no stream is lost by that."""
+        return end != ANALYSIS and (end != PREVIEW or self._far_end == PREVIEW)
 
     def _on_delivered(self, end: str, captured_at: float, delivered_at: float) -> None:
         self._found(end)
@@ -306,9 +410,19 @@ class Stream:
             return StreamState.RECONNECTING
         return StreamState.RUNNING
 
+    def push(self, data: bytes, number: int) -> None:
+        """Hand in an encoded picture. Raises NotPushable when the source is another."""
+        if not isinstance(self.source, PushSource):
+            raise NotPushable(stream_id=self.spec.stream_id)
+
+        def rejected(error: BadFrame) -> None:
+            self.audience.results.publish(Withheld(number, error))
+
+        self.source.push(Pushed(data, number, time.monotonic(), rejected))
+
     def status(self) -> StreamStatus:
-        dropped = self._frames.dropped + self._outlets[-1][1].dropped
-        stats = self._meter.stats(dropped=dropped, codec=self._source.codec or None)
+        dropped = self.source.dropped + self._frames.dropped + self._outlets[-1][1].dropped
+        stats = self._meter.stats(dropped=dropped, codec=self.source.codec or None)
         return StreamStatus(self.spec, self.state, stats)
 
 

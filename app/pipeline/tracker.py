@@ -7,7 +7,8 @@ speed and grows, because the longer it was not seen the less is known about wher
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,13 +56,23 @@ class Tracker:
     Args:
         start_confidence: a detection at least so sure starts a track.
         hold_s: a track that was not seen for longer is forgotten.
+        numbers: where track ids come from, for trackers that share one stream.
+        growth_per_s: how much larger a track's box becomes while it is not seen, as a share.
     """
 
-    def __init__(self, *, start_confidence: float, hold_s: float) -> None:
+    def __init__(
+        self,
+        *,
+        start_confidence: float,
+        hold_s: float,
+        numbers: Iterator[int] | None = None,
+        growth_per_s: float = GROWTH_PER_S,
+    ) -> None:
         self._start_confidence = start_confidence
         self._hold_s = hold_s
+        self._growth = growth_per_s
         self._trails: list[_Trail] = []
-        self._next_id = 1
+        self._numbers = numbers or itertools.count(1)
 
     def update(self, detections: Sequence[Detection], now: float) -> tuple[Track, ...]:
         """Take the detections of the frame captured at ``now``; return all living tracks."""
@@ -91,14 +102,12 @@ class Tracker:
 
     def _start(self, detection: Detection, now: float) -> None:
         self._trails.append(
-            _Trail(self._next_id, detection.label, detection.confidence, detection.box, now)
+            _Trail(next(self._numbers), detection.label, detection.confidence, detection.box, now)
         )
-        self._next_id += 1
 
-    @staticmethod
-    def _shown(trail: _Trail, now: float) -> Track:
+    def _shown(self, trail: _Trail, now: float) -> Track:
         age = now - trail.seen_at
-        box = trail.expected(now).grown(GROWTH_PER_S * age / 2)
+        box = trail.expected(now).grown(self._growth * age / 2)
         return Track(trail.track_id, trail.label, trail.confidence, box, age)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -374,8 +375,8 @@ async def test_by_input_means_the_same_url_however_it_is_written(
 
 async def test_the_parts_of_a_picture_stream_have_their_lengths() -> None:
     async def pictures() -> Any:
-        yield b"\xff\xd8one"
-        yield b"\xff\xd8second"
+        for jpeg in (b"\xff\xd8one", b"\xff\xd8second"):
+            yield SimpleNamespace(jpeg=jpeg)
 
     body = b"".join([part async for part in multipart(pictures())])
     assert body == (

@@ -95,6 +95,7 @@ class Camera:
 
 class _CameraSource:
     codec = "test"
+    dropped = 0
 
     def __init__(self, camera: Camera, settings: StreamSettings) -> None:
         self.live = camera.live

@@ -23,7 +23,9 @@ from app.errors import SinkError, SourceError
 from app.pipeline import reasons
 from app.pipeline.blur import conceal
 from app.pipeline.sinks import SINKS, Preview, Sink, make_output
+from app.pipeline.sinks.preview import encode_jpeg
 from app.pipeline.sources import SOURCES, Source, make_source
+from app.pipeline.sources.push import Pushed, PushSource
 from app.types import Frame, Result, StreamSpec
 
 from .doubles import noise, write_video
@@ -56,6 +58,7 @@ INPUTS: dict[str, Callable[[Path], str | None]] = {
     "rtsps": lambda folder: None,
     "file": lambda folder: f"file:{folder / 'video.mp4'}",
     "demo": lambda folder: "demo:",
+    "push": lambda folder: "push:",
 }
 OUTPUTS = ("rtsp", "rtsps")
 
@@ -65,7 +68,26 @@ def source_of(scheme: str, folder: Path, settings: StreamSettings) -> Source:
     if url is None:
         pytest.skip(f"{scheme} needs a server")
     write_video(folder / "video.mp4", frames=20)
-    return make_source(StreamSpec("s", url, max_fps=60), settings)
+    source = make_source(StreamSpec("s", url, max_fps=60), settings)
+    return _Fed(settings) if isinstance(source, PushSource) else source
+
+
+class _Fed(PushSource):
+    """A pushed source with an eager client: the next picture is there when one was taken."""
+
+    def __init__(self, settings: StreamSettings) -> None:
+        super().__init__(StreamSpec("s", "push:"), settings)
+
+    def frames(self) -> Iterator[Frame | None]:
+        jpeg = encode_jpeg(conceal(noise(), [], "off", 0))
+        numbers = itertools.count(1)
+        self._feed(jpeg, next(numbers))
+        for frame in super().frames():
+            self._feed(jpeg, next(numbers))
+            yield frame
+
+    def _feed(self, jpeg: bytes, number: int) -> None:
+        self.push(Pushed(jpeg, number, time.monotonic(), pytest.fail))
 
 
 # ── sources ──────────────────────────────────────────────────────────────────────────────────

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from fixtures import eventually
 
-from app.config import FaceSettings, StreamSettings
+from app.config import AnalysisSettings, FaceSettings, SmokingSettings, StreamSettings
 from app.errors import (
     AddressNotAllowed,
     NoPicture,
@@ -29,6 +29,8 @@ from app.errors import (
 )
 from app.models.faces import FaceDetector
 from app.pipeline import reasons
+from app.pipeline.analysis import Analyst
+from app.pipeline.events import EventLog
 from app.pipeline.manager import StreamManager
 from app.types import StoredStream, StreamSpec, StreamState
 
@@ -66,7 +68,9 @@ async def manager(
     camera: Camera,
     far_end: FarEnd,
 ) -> AsyncIterator[StreamManager]:
-    manager = StreamManager(settings, face_settings, faces, store)
+    analyst = Analyst(AnalysisSettings(), {"smoking": SmokingSettings()}, None)
+    events = EventLog(asyncio.get_running_loop())
+    manager = StreamManager(settings, face_settings, faces, store, analyst, events)
     yield manager
     store.saving.set()
     camera.release()
@@ -653,7 +657,7 @@ async def test_the_demo_does_not_take_the_place_of_a_stream_of_that_name(
 async def test_pictures_come_until_the_stream_ends(manager: StreamManager) -> None:
     await manager.start(spec())
     pictures = manager.pictures("a")
-    assert (await asyncio.wait_for(anext(pictures), PATIENCE_S)).startswith(b"\xff\xd8")
+    assert (await asyncio.wait_for(anext(pictures), PATIENCE_S)).jpeg.startswith(b"\xff\xd8")
 
     async def rest() -> int:
         return len([picture async for picture in pictures])

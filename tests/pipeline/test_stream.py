@@ -14,9 +14,8 @@ from app.config import FaceSettings, StreamSettings
 from app.errors import SourceError, StartCancelled, WatchpostError
 from app.models.faces import FaceDetector
 from app.pipeline import reasons
-from app.pipeline.hub import Topic
 from app.pipeline.sinks import preview
-from app.pipeline.stream import Stream
+from app.pipeline.stream import Audience, Stream
 from app.types import StreamSpec, StreamState
 
 from .doubles import (
@@ -56,7 +55,7 @@ def start(
         values = {"stream_id": "cam", "source": SOURCE, "output": OUTPUT, "max_fps": 60}
         spec = StreamSpec(**{**values, **options})  # type: ignore[arg-type]
         stream = Stream(
-            spec, settings, face_settings, faces, Topic(loop), keeps_trying=keeps_trying
+            spec, settings, face_settings, faces, Audience.on(loop), keeps_trying=keeps_trying
         )
         streams.append(stream)
         stream.start()

@@ -10,7 +10,7 @@ import av
 
 from app.pipeline.hub import Topic
 from app.pipeline.sinks.base import Delivered
-from app.types import Picture, Result
+from app.types import Picture, Result, Shown
 
 QP_TO_LAMBDA = 118  # libav's FF_QP2LAMBDA
 JPEG_QSCALE = 4  # libav's scale, 1 (best) to 31; 4 is close to quality 90 of other programs
@@ -20,10 +20,10 @@ class Preview:
     """Keeps the newest result; gives it as JPEG to a topic (viewers) or on request (snapshots).
 
     Args:
-        topic: gets each JPEG while somebody listens.
+        topic: gets each result with its JPEG while somebody listens.
     """
 
-    def __init__(self, topic: Topic[bytes], delivered: Delivered) -> None:
+    def __init__(self, topic: Topic[Shown], delivered: Delivered) -> None:
         self._topic = topic
         self._delivered = delivered
         self._encoding = threading.Lock()
@@ -34,7 +34,7 @@ class Preview:
         self._newest = result
         self._delivered(result.captured_at, time.monotonic())
         if self._topic.wanted:
-            self._topic.publish(self._jpeg(result))
+            self._topic.publish(Shown(result, self._jpeg(result)))
 
     def idle(self, seconds: float) -> None:
         """A preview has no far end that could go away."""

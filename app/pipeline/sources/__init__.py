@@ -9,6 +9,7 @@ from app.errors import InvalidUrl
 from app.pipeline.sources.av import AvSource
 from app.pipeline.sources.base import Source
 from app.pipeline.sources.demo import DemoSource
+from app.pipeline.sources.push import PushSource
 from app.types import StreamSpec
 from app.urls import scheme_of
 
@@ -19,6 +20,7 @@ SOURCES: dict[str, SourceFactory] = {
     "rtsps": AvSource,
     "file": AvSource,
     "demo": DemoSource,
+    "push": PushSource,
 }
 
 

@@ -25,6 +25,8 @@ ANALYSE_US = 1_000_000
 class AvSource:
     """A camera (live) or, with the scheme ``file:``, a video file (as fast as it is read)."""
 
+    dropped = 0
+
     def __init__(self, spec: StreamSpec, settings: StreamSettings) -> None:
         self.live = not spec.source.startswith("file:")
         self.codec = ""

@@ -14,19 +14,22 @@ class Source(Protocol):
     Attributes:
         live: frames come by themselves and too many must be dropped; a file waits instead.
         codec: name of the input's codec once open, for people.
+        dropped: frames that the source itself let go, because newer ones were there.
     """
 
     live: bool
     codec: str
+    dropped: int
 
     def open(self) -> None:
         """Connect. Raises SourceError; takes at most ``StreamSettings.open_timeout_s``."""
         ...
 
-    def frames(self) -> Iterator[Frame]:
+    def frames(self) -> Iterator[Frame | None]:
         """Yield decoded frames. Ends where a file ends; raises SourceError where a line breaks.
 
-        Between two frames it blocks for at most ``StreamSettings.stall_timeout_s``.
+        It blocks for at most ``StreamSettings.stall_timeout_s``. Where a silent input is no
+        fault it yields None now and then, so that its reader can stop.
         """
         ...
 

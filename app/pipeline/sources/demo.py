@@ -32,6 +32,7 @@ class DemoSource:
 
     live = True
     codec = "demo"
+    dropped = 0
 
     def __init__(self, spec: StreamSpec, settings: StreamSettings) -> None:
         del settings

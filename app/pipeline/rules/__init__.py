@@ -1,0 +1,54 @@
+"""Tracks to events. A new rule is one file here and one line in ``RULES``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, ValidationError
+
+from app.config import SmokingSettings
+from app.errors import InvalidRequest
+from app.pipeline.rules.base import Rule, Scene
+from app.pipeline.rules.smoking import Smoking
+from app.types import Analytics
+
+
+class RuleEntry(NamedTuple):
+    """How a rule is made, and the settings that a stream may change for itself."""
+
+    make: Callable[[Any], Rule]
+    settings: type[BaseModel]
+
+
+RULES: dict[str, RuleEntry] = {
+    "smoking": RuleEntry(Smoking, SmokingSettings),
+}
+
+
+def make_rules(analytics: Analytics, defaults: Mapping[str, BaseModel]) -> list[Rule]:
+    """The rules that a stream asked for.
+
+    Args:
+        defaults: the server's settings of each rule, which a stream's own are laid over.
+
+    Raises:
+        InvalidRequest: an unknown rule, or a setting that the rule does not take.
+    """
+    rules: list[Rule] = []
+    for name, changes in analytics.items():
+        entry = RULES.get(name)
+        if entry is None:
+            known = ", ".join(sorted(RULES))
+            raise InvalidRequest(field="analytics", reason=f"{name} is not known here ({known})")
+        try:
+            settings = entry.settings(**{**defaults[name].model_dump(), **changes})
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(["analytics", name, *map(str, first["loc"])])
+            raise InvalidRequest(field=where, reason=first["msg"]) from None
+        rules.append(entry.make(settings))
+    return rules
+
+
+__all__ = ["RULES", "Rule", "RuleEntry", "Scene", "make_rules"]

@@ -1,0 +1,102 @@
+"""Pictures that clients push: JPEG, PNG or WebP, one at a time, decoded by FFmpeg's libraries."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import cast
+
+import av
+from av.error import FFmpegError
+from av.video.codeccontext import VideoCodecContext
+
+from app.config import StreamSettings
+from app.errors import BadFrame
+from app.pipeline.channel import Channel
+from app.types import Frame, StreamSpec
+
+MAGIC = {b"\xff\xd8\xff": "mjpeg", b"\x89PNG\r\n\x1a\n": "png"}
+CHECK_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """One encoded picture on its way in.
+
+    Attributes:
+        number: counts up over all pushers of a stream; results carry it.
+        rejected: called from the stream's thread when the picture cannot be used.
+    """
+
+    data: bytes = field(repr=False)
+    number: int
+    received_at: float
+    rejected: Callable[[BadFrame], None]
+
+
+class PushSource:
+    """Live: a newer picture replaces one that still waits. Never ends by itself."""
+
+    live = True
+
+    def __init__(self, spec: StreamSpec, settings: StreamSettings) -> None:
+        del spec
+        self.codec = ""
+        self.dropped = 0
+        self._max_pixels = settings.max_pixels
+        self._waiting: Channel[Pushed] = Channel(1, live=True)
+
+    def push(self, pushed: Pushed) -> None:
+        """Hand a picture over, from any thread."""
+        self._waiting.put(pushed)
+        self.dropped = self._waiting.dropped
+
+    def open(self) -> None:
+        """There is nothing to connect to."""
+
+    def frames(self) -> Iterator[Frame | None]:
+        while True:
+            pushed = self._waiting.get(timeout=CHECK_S)
+            if pushed is None:
+                yield None
+                continue
+            taken_at = time.monotonic()
+            try:
+                image = decode(pushed.data, self._max_pixels)
+            except BadFrame as error:
+                pushed.rejected(error)
+                continue
+            self.codec = codec_of(pushed.data)
+            yield Frame(image, pushed.received_at, pushed.number, taken_at)
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
+
+
+def codec_of(data: bytes) -> str:
+    """FFmpeg's name of a picture's format. Raises BadFrame for anything but the three."""
+    for magic, codec in MAGIC.items():
+        if data.startswith(magic):
+            return codec
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "webp"
+    if not data:
+        raise BadFrame(reason="it is empty")
+    raise BadFrame(reason="it is no JPEG, PNG or WebP picture")
+
+
+def decode(data: bytes, max_pixels: int) -> av.VideoFrame:
+    """The picture in its own pixel format. Raises BadFrame, before the memory for it is taken."""
+    codec = codec_of(data)
+    decoder = cast(VideoCodecContext, av.CodecContext.create(codec, "r"))
+    decoder.thread_count = 1
+    decoder.options = {"max_pixels": str(max_pixels), "err_detect": "explode"}
+    try:
+        images = decoder.decode(av.Packet(data))
+        images = images or decoder.decode(None)
+    except FFmpegError:
+        images = []
+    if not images:
+        raise BadFrame(reason=f"it cannot be decoded, or has more than {max_pixels} pixels")
+    return images[0]
