@@ -76,6 +76,30 @@ class FaceSettings(BaseModel):
     timeout_s: float = Field(2.0, gt=0, description="A later answer withholds the frame.")
 
 
+class ObjectSettings(BaseModel):
+    """How people, bags, vehicles, plates and cigarettes are found."""
+
+    weights: str | None = Field(
+        None,
+        description="Default: the shipped network. Else a file: .xml or .onnx runs on OpenVINO, "
+        ".pt or .engine through Ultralytics. A bare name is also looked for in the data folder's "
+        "weights.",
+    )
+    width: int | None = Field(
+        None,
+        ge=160,
+        le=1920,
+        description="Longer side of what the network sees. Default: its own, 640 as shipped.",
+    )
+    min_confidence: float | None = Field(
+        None, gt=0, lt=1, description="For all classes. Default: the network's own for each."
+    )
+    max_crops: int = Field(
+        4, ge=0, le=32, description="People looked at again, enlarged, in one frame; 0: none."
+    )
+    timeout_s: float = Field(2.0, gt=0, description="A later answer counts as none.")
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="WATCHPOST_",
@@ -103,6 +127,7 @@ class Settings(BaseSettings):
     auth: AuthSettings = AuthSettings()
     streams: StreamSettings = StreamSettings()
     faces: FaceSettings = FaceSettings()
+    objects: ObjectSettings = ObjectSettings()
 
     def resolved_database_url(self) -> str:
         if self.database_url is not None:

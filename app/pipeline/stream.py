@@ -38,7 +38,8 @@ from app.errors import (
     StartCancelled,
     WatchpostError,
 )
-from app.models.faces import FaceDetector, Look
+from app.models.faces import FaceDetector
+from app.models.look import Look
 from app.pipeline import reasons
 from app.pipeline.blur import conceal
 from app.pipeline.channel import Channel, Closed
