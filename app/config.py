@@ -83,19 +83,33 @@ class FaceSettings(BaseModel):
     timeout_s: float = Field(2.0, gt=0, description="A later answer withholds the frame.")
 
 
-class AnalysisSettings(BaseModel):
-    """How the things in a picture are looked for, for streams that ask for analytics."""
+class ObjectSettings(BaseModel):
+    """How people, bags, vehicles, plates and cigarettes are found and followed."""
 
-    width: int = Field(640, ge=160, le=1920, description="Longer side of what the network sees.")
+    weights: str | None = Field(
+        None,
+        description="Default: the shipped network. Else a file: .xml or .onnx runs on OpenVINO, "
+        ".pt or .engine through Ultralytics. A bare name is also looked for in the data folder's "
+        "weights.",
+    )
+    width: int | None = Field(
+        None,
+        ge=160,
+        le=1920,
+        description="Longer side of what the network sees. Default: its own, 640 as shipped.",
+    )
+    min_confidence: float | None = Field(
+        None, gt=0, lt=1, description="For all classes. Default: the network's own for each."
+    )
+    max_crops: int = Field(
+        2, ge=0, le=32, description="People looked at again, enlarged, in one frame; 0: none."
+    )
+    timeout_s: float = Field(2.0, gt=0, description="A later answer counts as none.")
     max_fps: float = Field(
         5.0, gt=0, le=60, description="Looks a second and stream; tracks fill what is between."
     )
     start_confidence: float = Field(0.4, gt=0, lt=1, description="Starts a new track.")
     hold_s: float = Field(1.5, ge=0, description="A track that was lost lives on for so long.")
-    timeout_s: float = Field(2.0, gt=0, description="A later answer is not waited for.")
-    close_ups: int = Field(
-        2, ge=0, le=32, description="Persons looked at again, enlarged, in one frame at most."
-    )
 
 
 class SmokingSettings(BaseModel):
@@ -159,7 +173,7 @@ class Settings(BaseSettings):
     auth: AuthSettings = AuthSettings()
     streams: StreamSettings = StreamSettings()
     faces: FaceSettings = FaceSettings()
-    analysis: AnalysisSettings = AnalysisSettings()
+    objects: ObjectSettings = ObjectSettings()
     smoking: SmokingSettings = SmokingSettings()
     push: PushSettings = PushSettings()
 

@@ -130,7 +130,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         network = load_faces(settings.device, settings.data_dir / "cache")
         faces = FaceDetector(network, min_confidence=settings.faces.keep_confidence)
         events = EventLog(loop)
-        analyst = Analyst(settings.analysis, {"smoking": settings.smoking}, None)
+        analyst = Analyst(settings.objects, {"smoking": settings.smoking}, None)
         manager = StreamManager(settings.streams, settings.faces, faces, store, analyst, events)
         resuming = asyncio.create_task(_resume(manager, demo=settings.demo))
         restore_signals = _on_exit_signal(lambda: loop.call_soon_threadsafe(manager.tell_everybody))

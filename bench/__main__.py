@@ -1,12 +1,13 @@
-"""Run the benchmarks and print them as tables: ``python -m bench [loop] [parts] [live]``."""
+"""Run the benchmarks and print them as tables: ``python -m bench [loop] [parts] [live]
+[smoking]``."""
 
 from __future__ import annotations
 
 import argparse
 
-from bench import live, loop, parts
+from bench import live, loop, parts, smoking
 
-ALL = {"loop": loop.run, "parts": parts.run, "live": live.run}
+ALL = {"loop": loop.run, "parts": parts.run, "live": live.run, "smoking": smoking.run}
 
 
 def main() -> None:

@@ -250,7 +250,12 @@ def test_protocols_have_at_most_three_methods() -> None:
 
 def test_only_the_supervisor_and_the_edges_catch_broadly() -> None:
     """Leaf code raises; the others each have their reason beside them."""
-    allowed = {"app.pipeline.stream", "app.models.runner", "app.api.errors"}
+    allowed = {
+        "app.pipeline.stream",
+        "app.models.runner",
+        "app.models.ultralytics_runtime",
+        "app.api.errors",
+    }
     catching = set()
     for module, source in SOURCES.items():
         for node in ast.walk(ast.parse(source)):

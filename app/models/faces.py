@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
 from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from app.errors import DetectorError, SetupError
+from app.errors import SetupError
+from app.models.look import Found, Look
 from app.models.runner import Image, Runner
 from app.models.runtime import OpenVinoNetwork, Outputs, has_fast_bf16
-from app.types import Box, Detection
 
 logger = logging.getLogger(__name__)
 
@@ -29,41 +27,6 @@ SIDE_MULTIPLE = 32
 NMS_IOU = 0.3
 HEADS = ["537", "538", "539"]  # confidence, size, offset; the landmarks are not needed
 QUANTISED = Path(__file__).parent / "weights" / "centerface_int8.xml"
-
-
-class Look:
-    """Faces that were asked for; the network may still be at it."""
-
-    def __init__(
-        self, answer: Future[Outputs], seen: tuple[int, int], min_confidence: float
-    ) -> None:
-        self._answer = answer
-        self._seen = seen
-        self._min_confidence = min_confidence
-
-    def detections(self, timeout_s: float, size: tuple[int, int]) -> list[Detection]:
-        """Wait for the faces, in pixels of the same picture at this size (width, height).
-
-        Raises:
-            DetectorError: when the network fails, or has not answered in time.
-        """
-        try:
-            outputs = self._answer.result(timeout_s)
-        except FutureTimeout:
-            self._answer.cancel()
-            raise DetectorError(network="faces", reason="too late") from None
-        try:
-            boxes, confidences = decode(outputs, self._min_confidence)
-        except (ValueError, IndexError) as error:
-            raise DetectorError(network="faces", reason="nonsense") from error
-        (width, height), (seen_width, seen_height) = size, self._seen
-        boxes[:, 0::2] = (boxes[:, 0::2] * (width / seen_width)).clip(0, width)
-        boxes[:, 1::2] = (boxes[:, 1::2] * (height / seen_height)).clip(0, height)
-        return [
-            Detection("face", float(confidence), Box(*map(float, box)))
-            for box, confidence in zip(boxes, confidences, strict=True)
-            if box[2] > box[0] and box[3] > box[1]
-        ]
 
 
 class FaceDetector:
@@ -84,7 +47,11 @@ class FaceDetector:
         bottom, right = _padded(height) - height, _padded(width) - width
         if bottom or right:
             image = np.pad(image, ((0, bottom), (0, right), (0, 0)))
-        return Look(self._runner.submit(image), (width, height), self._min_confidence)
+        return Look("faces", self._runner.submit(image), (width, height), self._read)
+
+    def _read(self, outputs: Outputs) -> Found:
+        boxes, confidences = decode(outputs, self._min_confidence)
+        return Found(boxes, confidences, ["face"] * len(boxes))
 
 
 def _padded(side: int) -> int:

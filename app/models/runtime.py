@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 import sys
 import threading
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -31,10 +34,16 @@ class Network(Protocol):
 
     Attributes:
         parallel: how many threads asking at once use the machine best.
+        path: the file that it was read from.
+        device: where it runs, for people.
+        precision: what its weights are stored in, for people.
     """
 
     name: str
     parallel: int
+    path: Path
+    device: str
+    precision: str
 
     def infer(self, images: Images) -> Outputs:
         """Run a batch. All images of a batch have one size; each output has N first."""
@@ -49,19 +58,35 @@ class OpenVinoNetwork:
     dynamic. Conversion from uint8 NHWC is part of the compiled graph, free of the GIL.
 
     Args:
-        path: ONNX or OpenVINO IR file, fully convolutional, NCHW input of values 0 to 255.
+        path: ONNX or OpenVINO IR file with one NCHW input.
         outputs: names of the outputs to keep, in order; the rest is cut off the graph.
+        divide_by: 1 for a network that takes values of 0 to 255, 255 for one of 0 to 1.
+        keeps_shape: a file with a fixed height and width is good for these only. Without this
+            it must be fully convolutional.
         cache_dir: where compiled networks are kept between starts.
+
+    Attributes:
+        fixed_size: the only height and width that it takes; None when all are good.
+        metadata: what the file says about itself.
 
     Raises:
         SetupError: when the file is missing or not a network.
     """
 
     def __init__(
-        self, path: Path, *, outputs: list[str] | None = None, cache_dir: Path | None = None
+        self,
+        path: Path,
+        *,
+        outputs: list[str] | None = None,
+        divide_by: float = 1,
+        keeps_shape: bool = False,
+        cache_dir: Path | None = None,
     ) -> None:
         self.name = path.stem
+        self.path = path
         self.parallel = usable_cpus()
+        self.device = f"CPU, OpenVINO {ov.__version__.partition('-')[0]}"
+        self._divide_by = divide_by
         # The binding builds a table at the first of these calls and lets the GIL go meanwhile: two
         # threads that make their first call together lock the whole process up for ever.
         ov.Type.u8.to_dtype()
@@ -73,11 +98,30 @@ class OpenVinoNetwork:
         except RuntimeError as error:
             raise SetupError(reason=f"{path.name} is not a network OpenVINO can read") from error
         self._model = model if outputs is None else _keep_outputs(model, outputs)
+        self.metadata: Mapping[str, object] = _metadata(model)
+        self.precision = _precision(model)
+        self.fixed_size: tuple[int, int] | None = None
+        self._batch: int | None = None
+        if keeps_shape:
+            self.fixed_size, self._batch = _fixed(model, path.name)
         self._compiling = threading.Lock()
         self._compiled: dict[tuple[int, int], ov.CompiledModel] = {}
         self._local = threading.local()  # a request serves one thread at a time
 
     def infer(self, images: Images) -> Outputs:
+        if self._batch is None or len(images) == self._batch:
+            return self._infer(images)
+        return self._infer_in_parts(images, self._batch)
+
+    def _infer_in_parts(self, images: Images, batch: int) -> Outputs:
+        """For a file that takes one size of batch only; what the last lacks is black."""
+        lacking = -len(images) % batch
+        images = np.concatenate([images, np.zeros((lacking, *images.shape[1:]), np.uint8)])
+        parts = [self._infer(images[at : at + batch]) for at in range(0, len(images), batch)]
+        count = len(images) - lacking
+        return [np.concatenate(output)[:count] for output in zip(*parts, strict=True)]
+
+    def _infer(self, images: Images) -> Outputs:
         size = (images.shape[1], images.shape[2])
         requests: dict[tuple[int, int], ov.InferRequest]
         requests = self._local.__dict__.setdefault("requests", {})
@@ -94,9 +138,14 @@ class OpenVinoNetwork:
 
     def _compile_anew(self, height: int, width: int) -> ov.CompiledModel:
         model = self._model.clone()
-        model.reshape({model.input(0): ov.PartialShape([-1, 3, height, width])})
+        if self.fixed_size is None:
+            batch = self._batch or -1
+            model.reshape({model.input(0): ov.PartialShape([batch, 3, height, width])})
         steps = PrePostProcessor(model)
         steps.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
+        if self._divide_by != 1:
+            values = steps.input().preprocess().convert_element_type(ov.Type.f32)
+            values.scale(float(self._divide_by))
         steps.input().model().set_layout(ov.Layout("NCHW"))
         config = {
             "PERFORMANCE_HINT": "THROUGHPUT",
@@ -117,6 +166,38 @@ def _keep_outputs(model: ov.Model, names: list[str]) -> ov.Model:
         model.get_parameters(),
         model.get_friendly_name(),
     )
+
+
+def _metadata(model: ov.Model) -> dict[str, object]:
+    """What exporters write: ONNX metadata (``framework``) and the IR's ``model_info``."""
+    known: dict[str, object] = {}
+    for section in ("framework", "model_info"):
+        if model.has_rt_info([section]):
+            values = model.get_rt_info([section]).value
+            known |= values if isinstance(values, dict) else {}
+    return {key: value for key, value in known.items() if str(value)}
+
+
+def _precision(model: ov.Model) -> str:
+    """``int8`` for a quantised network, else the type of most of its weights."""
+    nodes = model.get_ops()
+    if any(node.get_type_name() == "FakeQuantize" for node in nodes):
+        return "int8"
+    sizes: Counter[str] = Counter()
+    for node in nodes:
+        if node.get_type_name() == "Constant":
+            sizes[node.get_element_type().get_type_name()] += math.prod(node.shape)
+    name = sizes.most_common(1)[0][0] if sizes else "unknown"
+    return {"f16": "fp16", "f32": "fp32"}.get(name, name)
+
+
+def _fixed(model: ov.Model, file: str) -> tuple[tuple[int, int] | None, int | None]:
+    """The only height and width that the file takes, and its only batch, each None if free."""
+    shape = model.input(0).partial_shape if len(model.inputs) == 1 else ov.PartialShape.dynamic()
+    if shape.rank.is_dynamic or len(shape) != 4 or shape[1] != ov.Dimension(3):
+        raise SetupError(reason=f"{file} is not a network that takes colour pictures (N, 3, H, W)")
+    batch, _, height, width = (None if d.is_dynamic else d.get_length() for d in shape)
+    return (None if height is None or width is None else (height, width)), batch
 
 
 def has_fast_bf16() -> bool:

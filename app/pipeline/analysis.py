@@ -1,7 +1,8 @@
 """What one stream understands: looks to detections, detections to tracks, tracks to findings.
 
 Only streams that ask for analytics have an ``Analysis``. It looks at a few frames a second; on
-those between, its tracks move on by themselves.
+those between, its tracks move on by themselves. Where a rule asks for what is too small for the
+whole frame, the upper bodies of a few persons are looked at again, enlarged.
 """
 
 from __future__ import annotations
@@ -9,31 +10,22 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple
 
 from pydantic import BaseModel
 
-from app.config import AnalysisSettings
+from app.config import ObjectSettings
 from app.errors import NoAnalytics
+from app.models.look import Look
+from app.models.objects import ObjectDetector
 from app.models.runner import Image
+from app.models.second_look import Cut, SecondLook
 from app.pipeline.pace import RateLimit
 from app.pipeline.rules import Rule, Scene, make_rules
 from app.pipeline.tracker import Tracker
-from app.types import Box, Detection, Finding, StreamSpec, Track
+from app.types import Detection, Finding, StreamSpec, Track
 
-Crop = Callable[[Box], Image]
-
-
-class Look(Protocol):
-    """Things that were asked for; the network may still be at it."""
-
-    def detections(self, timeout_s: float, size: tuple[int, int]) -> list[Detection]: ...
-
-
-class Objects(Protocol):
-    """The network that all streams share, as ``app.models.objects.ObjectDetector`` is it."""
-
-    def look(self, image: Image) -> Look: ...
+FACE = "face"
 
 
 class Analyst:
@@ -46,9 +38,9 @@ class Analyst:
 
     def __init__(
         self,
-        settings: AnalysisSettings,
+        settings: ObjectSettings,
         rule_settings: Mapping[str, BaseModel],
-        objects: Objects | None,
+        objects: ObjectDetector | None,
     ) -> None:
         self._settings = settings
         self._rule_settings = rule_settings
@@ -68,16 +60,32 @@ class Analyst:
         return Analysis(self._settings, rules, self._objects)
 
 
+class Seen(NamedTuple):
+    """A frame as analyses may see it: without the frame.
+
+    Attributes:
+        size: its width and height.
+        cut: gives a part of it as RGB.
+    """
+
+    size: tuple[int, int]
+    cut: Cut
+    captured_at: float
+
+
 class Analysis:
     """One stream's trackers and rules. ``ask`` belongs to one thread, the rest to another."""
 
-    def __init__(self, settings: AnalysisSettings, rules: Sequence[Rule], objects: Objects) -> None:
+    def __init__(
+        self, settings: ObjectSettings, rules: Sequence[Rule], objects: ObjectDetector
+    ) -> None:
         self._settings = settings
         self._rules = rules
         self._objects = objects
         self._limit = RateLimit(settings.max_fps)
-        numbers = itertools.count(1)
-        self.numbers = numbers
+        close_up = any(rule.close_up for rule in rules)
+        self._again = SecondLook(objects, most=settings.max_crops) if close_up else None
+        self.numbers = numbers = itertools.count(1)
         self._trackers: defaultdict[str, Tracker] = defaultdict(
             lambda: Tracker(
                 start_confidence=settings.start_confidence,
@@ -95,12 +103,12 @@ class Analysis:
         """
         if not self._limit.take(captured_at):
             return None
-        return self._objects.look(see(self._settings.width))
+        return self._objects.look(see(self._objects.longest))
 
     def understand(
-        self, look: Look | None, faces: Sequence[Track] | None, size: tuple[int, int], now: float
+        self, look: Look | None, faces: Sequence[Track] | None, seen: Seen, size: tuple[int, int]
     ) -> tuple[tuple[Track, ...], list[Finding]]:
-        """Tracks of things at ``now``, in pixels of a picture of this size, and what happened.
+        """Tracks of the things in a frame, in pixels of a picture of this size, and what happened.
 
         Args:
             look: None for a frame that was not looked at.
@@ -111,12 +119,14 @@ class Analysis:
             DetectorError: when the network failed or is too late. Tracks are as they were.
         """
         if look is None:
-            return self._follow([], now), []
-        detections = look.detections(self._settings.timeout_s, size)
-        if faces is not None:
-            detections = [seen for seen in detections if seen.label != "face"]
-        tracks = self._follow(detections, now)
-        scene = Scene((*(faces or ()), *tracks), detections, now)
+            return self._follow([], seen.captured_at), []
+        detections = [
+            scaled
+            for scaled in self._things(look, seen, size)
+            if faces is None or scaled.label != FACE
+        ]
+        tracks = self._follow(detections, seen.captured_at)
+        scene = Scene((*(faces or ()), *tracks), detections, seen.captured_at)
         findings = [finding for rule in self._rules for finding in rule.update(scene)]
         return tracks, findings
 
@@ -124,14 +134,22 @@ class Analysis:
         """What ends because the stream does."""
         return [finding for rule in self._rules for finding in rule.end()]
 
+    def _things(self, look: Look, seen: Seen, size: tuple[int, int]) -> list[Detection]:
+        """What both looks saw, scaled from the frame to the picture."""
+        found = look.detections(self._settings.timeout_s, seen.size)
+        if self._again is not None:
+            found = self._again.look(found, seen.size, seen.cut).detections(
+                self._settings.timeout_s
+            )
+        x, y = size[0] / seen.size[0], size[1] / seen.size[1]
+        return [Detection(d.label, d.confidence, d.box.scaled(x, y)) for d in found]
+
     def _follow(self, detections: Sequence[Detection], now: float) -> tuple[Track, ...]:
         by_label: defaultdict[str, list[Detection]] = defaultdict(list)
         for detection in detections:
             by_label[detection.label].append(detection)
-        for label in by_label:
-            self._trackers[label]  # make one for every label that ever appears
         return tuple(
             track
-            for label, tracker in self._trackers.items()
-            for track in tracker.update(by_label[label], now)
+            for label in sorted(self._trackers.keys() | by_label.keys())
+            for track in self._trackers[label].update(by_label[label], now)
         )

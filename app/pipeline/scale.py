@@ -21,6 +21,25 @@ def to_rgb(image: VideoFrame, longest: int) -> npt.NDArray[np.uint8]:
     return small.reformat(format="rgb24", threads=1).to_ndarray()  # type: ignore[return-value]
 
 
+def part_to_rgb(image: VideoFrame, part: tuple[int, int, int, int]) -> npt.NDArray[np.uint8]:
+    """A part of the picture (left, top, right, bottom in pixels) as (H, W, 3) RGB, unscaled.
+
+    Its edges move outwards to even pixels where the colour planes need that.
+    """
+    image = to_output(image, 1.0)
+    left, top = part[0] // 2 * 2, part[1] // 2 * 2
+    right, bottom = min(-(-part[2] // 2) * 2, image.width), min(-(-part[3] // 2) * 2, image.height)
+    pieces = []
+    for plane, shrink in zip(image.planes, (1, 2, 2), strict=True):
+        rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)  # type: ignore[call-overload]
+        piece = rows[top // shrink : bottom // shrink, left // shrink : right // shrink]
+        pieces.append(np.ascontiguousarray(piece).reshape(-1))
+    cut = np.concatenate(pieces).reshape((bottom - top) * 3 // 2, right - left)
+    small = VideoFrame.from_ndarray(cut, format=image.format.name)
+    small.color_range, small.colorspace = image.color_range, image.colorspace
+    return small.reformat(format="rgb24", threads=1).to_ndarray()  # type: ignore[return-value]
+
+
 def to_output(image: VideoFrame, downscale: float) -> VideoFrame:
     """The picture as 8-bit planar YUV 4:2:0 with even sides, scaled by ``downscale``.
 

@@ -42,15 +42,16 @@ from app.errors import (
     StartCancelled,
     WatchpostError,
 )
-from app.models.faces import FaceDetector, Look
-from app.pipeline import analysis, reasons
-from app.pipeline.analysis import Analysis
+from app.models.faces import FaceDetector
+from app.models.look import Look
+from app.pipeline import reasons
+from app.pipeline.analysis import Analysis, Seen
 from app.pipeline.blur import conceal
 from app.pipeline.channel import Channel, Closed
 from app.pipeline.hub import Feed, Topic
 from app.pipeline.meter import Meter
 from app.pipeline.pace import Backoff, RateLimit
-from app.pipeline.scale import to_output, to_rgb
+from app.pipeline.scale import part_to_rgb, to_output, to_rgb
 from app.pipeline.sinks import Preview, Sink, make_output
 from app.pipeline.sources import make_source
 from app.pipeline.sources.push import Pushed, PushSource
@@ -84,7 +85,7 @@ class Looks(NamedTuple):
     """What the networks were asked about one frame; None where nothing was asked."""
 
     faces: Look | None
-    things: analysis.Look | None
+    things: Look | None
 
 
 class Audience(NamedTuple):
@@ -200,8 +201,13 @@ class Stream:
         """What the analytics follow and find; nothing when the network fails: video goes on."""
         if self._analysis is not None:
             covered = None if looks.faces is None else faces
+            seen = Seen(
+                (frame.image.width, frame.image.height),
+                functools.partial(part_to_rgb, frame.image),
+                frame.captured_at,
+            )
             with self._forgiving(ANALYSIS):
-                return self._analysis.understand(looks.things, covered, size, frame.captured_at)
+                return self._analysis.understand(looks.things, covered, seen, size)
         return (), []
 
     # ── four kinds of threads ────────────────────────────────────────────────────────────
