@@ -121,7 +121,7 @@ class SmokingSettings(BaseModel):
     keep_confidence: float = Field(0.25, gt=0, lt=1, description="A look that keeps it going.")
     confirm: int = Field(3, ge=1, le=100, description="Looks with a cigarette that start it...")
     window: int = Field(8, ge=1, le=100, description="...out of so many looks at the person.")
-    gap_s: float = Field(10.0, gt=0, le=3600, description="So long without one ends it.")
+    gap_s: float = Field(30.0, gt=0, le=3600, description="So long without one ends it.")
     max_length: float = Field(
         1.2, gt=0, le=5, description="Longest cigarette, in head sizes: larger things are none."
     )

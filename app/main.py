@@ -26,7 +26,9 @@ from app.db.engine import open_database
 from app.db.streams import StreamRepository
 from app.db.vault import open_vault, read_or_make_secret
 from app.errors import DataFolderLocked, SetupError
+from app.models import weights_file
 from app.models.faces import FaceDetector, load_faces
+from app.models.objects import ObjectDetector, load_objects
 from app.pipeline.analysis import Analyst
 from app.pipeline.events import EventLog
 from app.pipeline.manager import StreamManager
@@ -128,9 +130,10 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         engine = open_database(settings.resolved_database_url())
         store = StreamRepository(engine, open_vault(settings.data_dir, secret))
         network = load_faces(settings.device, settings.data_dir / "cache")
+        objects = _objects(settings)
         faces = FaceDetector(network, min_confidence=settings.faces.keep_confidence)
         events = EventLog(loop)
-        analyst = Analyst(settings.objects, {"smoking": settings.smoking}, None)
+        analyst = Analyst(settings.objects, {"smoking": settings.smoking}, objects)
         manager = StreamManager(settings.streams, settings.faces, faces, store, analyst, events)
         resuming = asyncio.create_task(_resume(manager, demo=settings.demo))
         restore_signals = _on_exit_signal(lambda: loop.call_soon_threadsafe(manager.tell_everybody))
@@ -145,7 +148,17 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             resuming.cancel()
             await manager.close()
             await asyncio.to_thread(network.close)
+            if objects is not None:
+                await asyncio.to_thread(objects.close)
             engine.dispose()
+
+
+def _objects(settings: Settings) -> ObjectDetector | None:
+    """The network for analytics; None where none is shipped and none is named."""
+    if settings.objects.weights is None and not weights_file.SHIPPED.exists():
+        logger.warning("no analytics: %s is missing", weights_file.SHIPPED)
+        return None
+    return load_objects(settings.objects, settings.device, settings.data_dir)
 
 
 async def _resume(manager: StreamManager, *, demo: bool) -> None:
