@@ -16,7 +16,8 @@ from tqdm import tqdm
 from app.config import FaceSettings, ObjectSettings, SmokingSettings
 from app.models.faces import FaceDetector, load_faces
 from app.models.objects import load_objects
-from app.pipeline.analysis import Analyst, Seen
+from app.pipeline.analysis import Analyst
+from app.pipeline.rules import Seen
 from app.pipeline.scale import part_to_rgb, to_rgb
 from app.pipeline.tracker import Tracker
 from app.types import StreamSpec, Track
@@ -55,9 +56,8 @@ def watch(clip: Path, analyst: Analyst, faces: FaceDetector) -> None:
                 continue
             found = faces.look(to_rgb(image, settings.width)).detections(60, size)
             tracks: tuple[Track, ...] = tracker.update(found, now)
-            things, findings = analysis.understand(
-                look, tracks, Seen(size, functools.partial(part_to_rgb, image), now), size
-            )
+            cut, see = functools.partial(part_to_rgb, image), functools.partial(to_rgb, image)
+            things, findings = analysis.understand(look, tracks, Seen(size, cut, see, now), size)
             seen_cigarettes += any(t.label == "cigarette" and t.age_s == 0 for t in things)
             for finding in findings:
                 print(f"{clip.name} {now:7.2f} s {finding.type} {finding.confidence}", flush=True)

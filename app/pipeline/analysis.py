@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
 
 from pydantic import BaseModel
 
@@ -19,9 +18,9 @@ from app.errors import NoAnalytics
 from app.models.look import Look
 from app.models.objects import ObjectDetector
 from app.models.runner import Image
-from app.models.second_look import Cut, SecondLook
+from app.models.second_look import SecondLook
 from app.pipeline.pace import RateLimit
-from app.pipeline.rules import Rule, Scene, make_rules
+from app.pipeline.rules import Rule, Scene, Seen, make_rules
 from app.pipeline.tracker import Tracker
 from app.types import Detection, Finding, StreamSpec, Track
 
@@ -58,19 +57,6 @@ class Analyst:
         if self._objects is None:
             raise NoAnalytics
         return Analysis(self._settings, rules, self._objects)
-
-
-class Seen(NamedTuple):
-    """A frame as analyses may see it: without the frame.
-
-    Attributes:
-        size: its width and height.
-        cut: gives a part of it as RGB.
-    """
-
-    size: tuple[int, int]
-    cut: Cut
-    captured_at: float
 
 
 class Analysis:
@@ -126,7 +112,7 @@ class Analysis:
             if faces is None or scaled.label != FACE
         ]
         tracks = self._follow(detections, seen.captured_at)
-        scene = Scene((*(faces or ()), *tracks), detections, seen.captured_at)
+        scene = Scene((*(faces or ()), *tracks), detections, seen.captured_at, size, seen)
         findings = [finding for rule in self._rules for finding in rule.update(scene)]
         return tracks, findings
 

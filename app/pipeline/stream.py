@@ -45,12 +45,13 @@ from app.errors import (
 from app.models.faces import FaceDetector
 from app.models.look import Look
 from app.pipeline import reasons
-from app.pipeline.analysis import Analysis, Seen
+from app.pipeline.analysis import Analysis
 from app.pipeline.blur import conceal
 from app.pipeline.channel import Channel, Closed
 from app.pipeline.hub import Feed, Topic
 from app.pipeline.meter import Meter
 from app.pipeline.pace import Backoff, RateLimit
+from app.pipeline.rules import Seen
 from app.pipeline.scale import part_to_rgb, to_output, to_rgb
 from app.pipeline.sinks import Preview, Sink, make_output
 from app.pipeline.sources import make_source
@@ -204,6 +205,7 @@ class Stream:
             seen = Seen(
                 (frame.image.width, frame.image.height),
                 functools.partial(part_to_rgb, frame.image),
+                functools.partial(to_rgb, frame.image),
                 frame.captured_at,
             )
             with self._forgiving(ANALYSIS):

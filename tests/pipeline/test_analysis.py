@@ -10,8 +10,8 @@ import pytest
 
 from app.config import ObjectSettings, SmokingSettings
 from app.errors import DetectorError, InvalidRequest, NoAnalytics
-from app.pipeline.analysis import Analysis, Analyst, Seen
-from app.pipeline.rules import Scene
+from app.pipeline.analysis import Analysis, Analyst
+from app.pipeline.rules import Scene, Seen
 from app.types import Box, Detection, Finding, StreamSpec, Track
 
 SIZE = (1280, 720)
@@ -68,7 +68,7 @@ def picture(longest: int) -> Any:
 
 
 def seen(now: float) -> Seen:
-    return Seen(SIZE, lambda part: part, now)
+    return Seen(SIZE, lambda part: part, picture, now)  # type: ignore[arg-type,return-value]
 
 
 def analysis(sight: Sight, *rules: Any, **settings: Any) -> Analysis:

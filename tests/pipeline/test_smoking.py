@@ -9,7 +9,7 @@ import pytest
 
 from app.config import SmokingSettings
 from app.errors import InvalidRequest
-from app.pipeline.rules import RULES, Scene, make_rules
+from app.pipeline.rules import RULES, Scene, Seen, make_rules
 from app.pipeline.rules.smoking import Smoking
 from app.types import Box, Detection, Finding, Track
 
@@ -17,6 +17,7 @@ PERSON = Box(100, 100, 200, 400)
 AT_THE_MOUTH = Box(155, 150, 170, 155)
 AT_THE_FEET = Box(150, 390, 160, 394)
 STEP_S = 0.2
+SIZE = (1280, 720)
 
 
 def person(box: Box = PERSON, number: int = 1, age_s: float = 0.0) -> Track:
@@ -25,6 +26,11 @@ def person(box: Box = PERSON, number: int = 1, age_s: float = 0.0) -> Track:
 
 def cigarette(box: Box = AT_THE_MOUTH, confidence: float = 0.8) -> Detection:
     return Detection("cigarette", confidence, box)
+
+
+def scene(tracks: Iterable[Track], detections: Iterable[Detection], now: float) -> Scene:
+    seen = Seen(SIZE, pytest.fail, pytest.fail, now)  # the rule needs no pixels
+    return Scene(list(tracks), list(detections), now, SIZE, seen)
 
 
 class Watcher:
@@ -36,7 +42,7 @@ class Watcher:
 
     def look(self, tracks: Iterable[Track], detections: Iterable[Detection] = ()) -> list[Finding]:
         self.now += STEP_S
-        return self.rule.update(Scene(list(tracks), list(detections), self.now))
+        return self.rule.update(scene(tracks, detections, self.now))
 
     def looks(self, count: int, *detections: Detection, tracks: Iterable[Track] = ()) -> list[str]:
         people = list(tracks) or [person()]
@@ -186,6 +192,6 @@ def test_what_a_stream_cannot_ask_for_is_named(
 def test_a_stream_changes_its_own_settings_only() -> None:
     (own,) = make_rules({"smoking": {"confirm": 1}}, DEFAULTS)
     (other,) = make_rules({"smoking": {}}, DEFAULTS)
-    scene = Scene([person()], [cigarette()], 1.0)
-    assert [f.type for f in own.update(scene)] == ["smoking_started"]
-    assert other.update(scene) == []
+    smoking = scene([person()], [cigarette()], 1.0)
+    assert [f.type for f in own.update(smoking)] == ["smoking_started"]
+    assert other.update(smoking) == []

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from app.config import SmokingSettings
 from app.errors import InvalidRequest
-from app.pipeline.rules.base import Rule, Scene
+from app.pipeline.rules.base import Rule, Scene, Seen
 from app.pipeline.rules.smoking import Smoking
 from app.types import Analytics
 
@@ -51,4 +51,4 @@ def make_rules(analytics: Analytics, defaults: Mapping[str, BaseModel]) -> list[
     return rules
 
 
-__all__ = ["RULES", "Rule", "RuleEntry", "Scene", "make_rules"]
+__all__ = ["RULES", "Rule", "RuleEntry", "Scene", "Seen", "make_rules"]

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
+from app.models.runner import Image
+from app.models.second_look import Cut
 from app.types import Detection, Finding, Track
+
+
+class Seen(NamedTuple):
+    """The pixels of one frame, as analyses and rules may see them: without the frame.
+
+    Attributes:
+        size: width and height.
+        cut: gives a part of it at full resolution, (H, W, 3) RGB.
+        see: gives the whole of it with its longer side at most so many pixels, RGB.
+    """
+
+    size: tuple[int, int]
+    cut: Cut
+    see: Callable[[int], Image]
+    captured_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,11 +34,15 @@ class Scene:
         tracks: everything that is followed now, faces included.
         detections: what was seen in this very frame, before any track was made of it.
         now: when the frame was captured.
+        size: width and height of the picture that the boxes belong to.
+        seen: the frame's pixels, whose size may be another; they are gone after ``update``.
     """
 
     tracks: Sequence[Track]
     detections: Sequence[Detection]
     now: float
+    size: tuple[int, int]
+    seen: Seen
 
     def labelled(self, label: str) -> list[Track]:
         return [track for track in self.tracks if track.label == label]
