@@ -136,6 +136,29 @@ class SmokingSettings(BaseModel):
         return self
 
 
+Share = Annotated[float, Field(ge=0, le=1)]
+Polygon = Annotated[list[tuple[Share, Share]], Field(min_length=3, max_length=64)]
+
+
+class BagSettings(BaseModel):
+    """When a bag counts as left behind. A stream may change each value for itself."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    distance: float = Field(
+        1.5, gt=0, le=50, description="An owner farther away than so many body heights is away."
+    )
+    unattended_s: float = Field(2.0, ge=0, le=86400, description="Away for so long: unattended.")
+    abandoned_s: float = Field(
+        4.0, ge=0, le=86400, description="Unattended for so much longer: abandoned."
+    )
+    settle_s: float = Field(1.5, gt=0, le=60, description="What rests for so long was set down.")
+    watch: list[Polygon] = Field(
+        [], max_length=32, description="Only these parts of the picture count (shares of 1)."
+    )
+    ignore: list[Polygon] = Field([], max_length=32, description="These parts never count.")
+
+
 class PushSettings(BaseModel):
     """Streams whose frames clients push over a WebSocket."""
 
@@ -175,7 +198,12 @@ class Settings(BaseSettings):
     faces: FaceSettings = FaceSettings()
     objects: ObjectSettings = ObjectSettings()
     smoking: SmokingSettings = SmokingSettings()
+    bags: BagSettings = BagSettings()
     push: PushSettings = PushSettings()
+
+    def rules(self) -> dict[str, BaseModel]:
+        """The server's settings of each rule of ``app.pipeline.rules``."""
+        return {"bags": self.bags, "smoking": self.smoking}
 
     def resolved_database_url(self) -> str:
         if self.database_url is not None:

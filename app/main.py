@@ -133,7 +133,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         objects = _objects(settings)
         faces = FaceDetector(network, min_confidence=settings.faces.keep_confidence)
         events = EventLog(loop)
-        analyst = Analyst(settings.objects, {"smoking": settings.smoking}, objects)
+        analyst = Analyst(settings.objects, settings.rules(), objects)
         manager = StreamManager(settings.streams, settings.faces, faces, store, analyst, events)
         resuming = asyncio.create_task(_resume(manager, demo=settings.demo))
         restore_signals = _on_exit_signal(lambda: loop.call_soon_threadsafe(manager.tell_everybody))

@@ -149,6 +149,7 @@ class Finding:
     Attributes:
         type: such as ``smoking_started``.
         tracks: who and what it is about, the most important first.
+        at: when it happened (monotonic), where that was before it could be known.
         details: what else a person would want to know, as JSON-ready values.
     """
 
@@ -157,6 +158,7 @@ class Finding:
     confidence: float | None = None
     duration_s: float | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
+    at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@ ROWS = (
 STRANGERS = {frozenset({"db", "models"}), frozenset({"db", "pipeline"})}
 BASE = ROWS[-1]
 EDGES = ("app.pipeline.sources", "app.pipeline.sinks")
-PICTURES = (*EDGES, "app.pipeline.blur", "app.pipeline.scale", "app.models")
+UNDERSTANDING = tuple(f"app.pipeline.{name}" for name in ("foreground", "people", "rules", "zones"))
+PICTURES = (*EDGES, "app.pipeline.blur", "app.pipeline.scale", "app.models", *UNDERSTANDING)
 ROOMS = {
     "fastapi": ("app.main", "app.api"),
     "fastapi_offline": ("app.main", "app.api"),

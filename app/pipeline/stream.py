@@ -371,7 +371,8 @@ class Stream:
             self._stop.wait(backoff.next())
 
     def _tell(self, finding: Finding, captured_at: float, picture: Picture | None) -> None:
-        ts = time.time() - (time.monotonic() - captured_at)
+        happened_at = captured_at if finding.at is None else finding.at
+        ts = time.time() - (time.monotonic() - happened_at)
         self.audience.tell(finding, ts, picture)
 
     def _note(self, end: str, error: WatchpostError) -> None:

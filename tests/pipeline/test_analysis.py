@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from app.config import ObjectSettings, SmokingSettings
+from app.config import ObjectSettings, Settings
 from app.errors import DetectorError, InvalidRequest, NoAnalytics
 from app.pipeline.analysis import Analysis, Analyst
 from app.pipeline.rules import Scene, Seen
@@ -167,7 +167,7 @@ def test_the_end_ends_what_goes_on() -> None:
 
 
 def test_an_analyst_makes_what_a_stream_asked_for() -> None:
-    analyst = Analyst(ObjectSettings(), {"smoking": SmokingSettings()}, Sight())  # type: ignore[arg-type]
+    analyst = Analyst(ObjectSettings(), Settings().rules(), Sight())  # type: ignore[arg-type]
     assert analyst.analysis(StreamSpec("a", "demo:")) is None
     assert analyst.analysis(StreamSpec("a", "demo:", analytics={"smoking": {}})) is not None
     with pytest.raises(InvalidRequest):
@@ -175,6 +175,6 @@ def test_an_analyst_makes_what_a_stream_asked_for() -> None:
 
 
 def test_a_server_without_the_network_says_so() -> None:
-    analyst = Analyst(ObjectSettings(), {"smoking": SmokingSettings()}, None)
+    analyst = Analyst(ObjectSettings(), Settings().rules(), None)
     with pytest.raises(NoAnalytics):
         analyst.analysis(StreamSpec("a", "demo:", analytics={"smoking": {}}))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from fixtures import eventually
 
-from app.config import FaceSettings, ObjectSettings, SmokingSettings, StreamSettings
+from app.config import FaceSettings, ObjectSettings, Settings, StreamSettings
 from app.errors import (
     AddressNotAllowed,
     NoPicture,
@@ -68,7 +68,7 @@ async def manager(
     camera: Camera,
     far_end: FarEnd,
 ) -> AsyncIterator[StreamManager]:
-    analyst = Analyst(ObjectSettings(), {"smoking": SmokingSettings()}, None)
+    analyst = Analyst(ObjectSettings(), Settings().rules(), None)
     events = EventLog(asyncio.get_running_loop())
     manager = StreamManager(settings, face_settings, faces, store, analyst, events)
     yield manager

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import pytest
 
-from app.config import SmokingSettings
+from app.config import Settings, SmokingSettings
 from app.errors import InvalidRequest
 from app.pipeline.rules import RULES, Scene, Seen, make_rules
 from app.pipeline.rules.smoking import Smoking
@@ -164,7 +164,7 @@ def test_nothing_is_kept_of_people_who_left() -> None:
 
 # ── the table ────────────────────────────────────────────────────────────────────────────────
 
-DEFAULTS = {"smoking": SmokingSettings()}
+DEFAULTS = Settings().rules()
 
 
 def test_every_rule_has_defaults_among_the_servers_settings() -> None:

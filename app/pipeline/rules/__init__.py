@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
-from app.config import SmokingSettings
+from app.config import BagSettings, SmokingSettings
 from app.errors import InvalidRequest
+from app.pipeline.rules.bags import Bags
 from app.pipeline.rules.base import Rule, Scene, Seen
 from app.pipeline.rules.smoking import Smoking
 from app.types import Analytics
@@ -22,6 +23,7 @@ class RuleEntry(NamedTuple):
 
 
 RULES: dict[str, RuleEntry] = {
+    "bags": RuleEntry(Bags, BagSettings),
     "smoking": RuleEntry(Smoking, SmokingSettings),
 }
 
