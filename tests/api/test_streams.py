@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from app.api.streams import RESERVED, multipart, pasted_url
+from app.api.multipart import multipart
+from app.api.streams import RESERVED, pasted_url
 
 pytestmark = pytest.mark.anyio
 
@@ -382,5 +383,5 @@ async def test_the_parts_of_a_picture_stream_have_their_lengths() -> None:
     assert body == (
         b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: 5\r\n\r\n\xff\xd8one\r\n"
         b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: 8\r\n\r\n\xff\xd8second\r\n"
-        b"--frame--\r\n"
+        b"--frame\r\n"
     )
