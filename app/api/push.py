@@ -16,11 +16,8 @@ from app.api.deps import AppSettings, CallerLanguage, Events, Pushes, Streams
 from app.api.errors import ErrorReply
 from app.api.live import VERSION, LiveMessage
 from app.api.multipart import MEDIA_TYPE, mjpeg_head, mjpeg_response
-from app.api.schemas import PushReply, PushRequest, analytics_of
+from app.api.schemas import PushReply, PushRequest
 from app.errors import UpgradeRequired
-from app.types import Analytics
-
-DEFAULT_ANALYTICS: Analytics = {"smoking": {}}
 
 SOCKET_DESCRIPTION = f"""
 Connect with `ws://` (or `wss://`); plain HTTP is answered with 426. Works for **every** stream of
@@ -82,10 +79,9 @@ async def request_stream(
 ) -> PushReply:
     """A stream that waits for pictures on its WebSocket; the body may be left out."""
     asked = body or PushRequest()
-    if asked.analytics is not None:
-        analytics = analytics_of(asked.analytics)
-    else:
-        analytics = DEFAULT_ANALYTICS if streams.has_analytics else {}
+    analytics = asked.analytics
+    if analytics is None:
+        analytics = {"smoking": {}} if streams.has_analytics else {}
     stream_id = pushes.open(name=asked.name, analytics=analytics, blur=asked.blur)
     return PushReply.of(stream_id)
 

@@ -4,20 +4,42 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from app import urls
 from app.pipeline.sinks.encode import ENCODERS
-from app.types import Analytics, BlurStyle, StreamSpec, StreamStats, StreamStatus, Transport
+from app.types import BlurStyle, StreamSpec, StreamStats, StreamStatus, Transport
 
 T = TypeVar("T")
 Name = Annotated[str, Field(strict=True, min_length=1, max_length=100)]
-Asked = list[str] | dict[str, dict[str, Any]]
 ANALYTICS = (
     "What to look for: a list of names (`smoking`), or an object of names and the settings to "
     'change for this stream, such as `{"smoking": {"confirm": 5}}`.'
 )
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+
+
+def _named(asked: object) -> object:
+    """A list of names as the mapping that a spec has."""
+    if isinstance(asked, list) and all(isinstance(name, str) for name in asked):
+        return {name: {} for name in asked}
+    if isinstance(asked, dict):
+        return asked
+    raise ValueError("give a list of names, or an object of names and settings")
+
+
+Asked = Annotated[
+    dict[str, dict[str, Any]],
+    BeforeValidator(_named),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "array", "items": {"type": "string"}},
+                {"type": "object", "additionalProperties": {"type": "object"}},
+            ]
+        }
+    ),
+]
 EXAMPLE_INPUT = "rtsp://192.0.2.10:554/live/cam1"
 EXAMPLE_OUTPUT = "rtsp://192.0.2.10:554/live/cam1-blur"
 
@@ -57,7 +79,7 @@ class StartRequest(BaseModel):
     )
     transport: Transport = Field("tcp", description="How RTSP carries the media.")
     name: Name | None = Field(None, description="What people call it. Default: its id.")
-    analytics: Asked = Field([], description=ANALYTICS)
+    analytics: Asked = Field({}, description=ANALYTICS)
 
     def to_spec(self, stream_id: str) -> StreamSpec:
         """Raises InvalidUrl or AddressNotAllowed."""
@@ -65,14 +87,8 @@ class StartRequest(BaseModel):
             stream_id,
             urls.check_rtsp(self.rtsp_url),
             urls.check_rtsp(self.output_url) if self.output_url is not None else None,
-            analytics=analytics_of(self.analytics),
-            **self.model_dump(exclude={"rtsp_url", "output_url", "analytics"}),
+            **self.model_dump(exclude={"rtsp_url", "output_url"}),
         )
-
-
-def analytics_of(asked: Asked) -> Analytics:
-    """A list of names as the mapping that a spec has; what is in it is checked at the start."""
-    return asked if isinstance(asked, dict) else {name: {} for name in asked}
 
 
 class PushRequest(BaseModel):
