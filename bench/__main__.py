@@ -1,12 +1,12 @@
-"""Run the benchmarks and print them as tables: ``python -m bench [loop] [parts] [live]``."""
+"""Run the benchmarks and print them as tables: ``python -m bench [loop] [parts] [live] [push]``."""
 
 from __future__ import annotations
 
 import argparse
 
-from bench import live, loop, parts
+from bench import live, loop, parts, push
 
-ALL = {"loop": loop.run, "parts": parts.run, "live": live.run}
+ALL = {"loop": loop.run, "parts": parts.run, "live": live.run, "push": push.run}
 
 
 def main() -> None:

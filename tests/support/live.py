@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import struct
+from contextlib import ExitStack
 from typing import Any, Self
 
 import cv2
@@ -51,16 +52,15 @@ class Live:
         self.stream_id = stream_id
         url = f"ws://127.0.0.1:{server.port}/ws/stream/{stream_id}{query}"
         headers = {"Accept-Language": "en"}
-        self.socket: ClientConnection = connect(
-            url,
-            **{"additional_headers": headers, "compression": None, "proxy": None, **options},
-        )
+        given = {"additional_headers": headers, "compression": None, "proxy": None, **options}
+        self._open = ExitStack()
+        self.socket: ClientConnection = self._open.enter_context(connect(url, **given))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.socket.close()
+        self._open.close()
 
     def send(self, message: str | bytes) -> None:
         self.socket.send(message)
