@@ -8,6 +8,7 @@ import ctypes
 import json
 import os
 import signal
+import socket
 import sys
 from pathlib import Path
 
@@ -23,6 +24,7 @@ ONE_PROCESS = (
     "publish each of them again. One process uses all cores."
 )
 GRACE_S = 4
+DEAF_MS = 20_000
 M_ARENA_MAX = -8  # of glibc's malloc.h
 
 
@@ -98,23 +100,37 @@ def serve(settings: Settings, *, reload: bool) -> None:
         # The gate must see who really called; it refuses what a proxy forwarded by itself.
         proxy_headers=False,
         server_header=False,
-        ws_max_size=16 * 2**20,
+        # The app itself refuses messages that are too large, in words: uvicorn would hang up.
+        ws_max_size=2 * settings.push.max_message,
+        # Pictures are compressed already; to try it again costs the event loop milliseconds.
+        ws_per_message_deflate=False,
     )
     # uvicorn raises the signal again when all is done: an ordered end is a success.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     signal.signal(signal.SIGINT, lambda *_: sys.exit(0))
     _use_few_heaps()
-    socket = config.bind_socket()  # before anything of the app starts
-    welcome(settings, socket.getsockname()[1])
+    listener = config.bind_socket()  # before anything of the app starts
+    _let_go_of_the_deaf(listener)
+    welcome(settings, listener.getsockname()[1])
     if reload:
         uvicorn.supervisors.ChangeReload(
-            config, target=uvicorn.Server(config).run, sockets=[socket]
+            config, target=uvicorn.Server(config).run, sockets=[listener]
         ).run()
         return
     server = uvicorn.Server(config)
-    server.run(sockets=[socket])
+    server.run(sockets=[listener])
     if not server.started:
         sys.exit(1)
+
+
+def _let_go_of_the_deaf(listener: socket.socket) -> None:
+    """Have the system end connections whose other side takes nothing: it may be gone, or mean.
+
+    Without that what was sent to it stays in memory for as long as it likes (RFC 5482; accepted
+    connections inherit the option).
+    """
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAF_MS)
 
 
 def _use_few_heaps() -> None:

@@ -164,6 +164,9 @@ class PushSettings(BaseModel):
 
     max_streams: int = Field(64, ge=1, description="More at once are refused.")
     max_message: int = Field(16 * 2**20, ge=1, description="Bytes of one message.")
+    send_timeout_s: float = Field(
+        10.0, gt=0, description="A client that takes nothing for so long is let go."
+    )
     max_bad_frames: int = Field(20, ge=1, description="In a row; then the socket is closed.")
     grace_s: float = Field(2.0, ge=0, description="For reconnects, after the last socket left.")
     unused_s: float = Field(60.0, gt=0, description="A stream nobody ever connected to ends.")

@@ -6,7 +6,8 @@
     │   ├── InvalidUrl                not a URL that this door accepts
     │   ├── AddressNotAllowed         the URL leads to an address that nobody may stream from
     │   ├── BadFrame                  a pushed picture that cannot be used
-    │   └── OutputIsInput             a stream would read what it writes
+    │   ├── OutputIsInput             a stream would read what it writes
+    │   └── UpgradeRequired           plain HTTP where a WebSocket is spoken
     ├── Unauthorized                  no token, or a call that a foreign web page made
     ├── NotFound
     │   └── StreamNotFound
@@ -92,6 +93,11 @@ class BadFrame(RequestError):
 class OutputIsInput(RequestError):
     code = "OUTPUT_IS_INPUT"
     template = "The stream would publish to the URL that it reads: {output_url}"
+
+
+class UpgradeRequired(RequestError):
+    code = "UPGRADE_REQUIRED"
+    template = "This address is a WebSocket: connect to it with ws:// or wss://; /docs shows how."
 
 
 class Unauthorized(WatchpostError):

@@ -10,6 +10,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -20,7 +21,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import __version__, logs
-from app.api import auth, errors, streams, system
+from app.api import auth, cameras, errors, push, streams, system
 from app.config import Settings
 from app.db.engine import open_database
 from app.db.streams import StreamRepository
@@ -33,7 +34,7 @@ from app.pipeline.analysis import Analyst
 from app.pipeline.events import EventLog
 from app.pipeline.manager import StreamManager
 from app.pipeline.push import PushStreams
-from app.types import StreamSpec
+from app.types import Analytics, StreamSpec
 
 logger = logging.getLogger(__name__)
 
@@ -96,6 +97,8 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.settings = settings
     app.include_router(streams.router)
+    app.include_router(push.router)
+    app.include_router(cameras.router)
     app.include_router(system.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     errors.install(app)
@@ -166,7 +169,8 @@ async def _resume(manager: StreamManager, *, demo: bool) -> None:
     await asyncio.sleep(RESUME_AFTER_S)
     await manager.resume()
     if demo:
-        manager.run_unsaved(DEMO)
+        analytics: Analytics = {"smoking": {}} if manager.has_analytics else {}
+        manager.run_unsaved(replace(DEMO, analytics=analytics))
 
 
 @contextmanager

@@ -116,6 +116,7 @@ class Result:
         tracks: what is in the picture, in its pixels: the faces that are covered, and what the
             stream's analytics follow.
         finished_at: when everything about the frame was known.
+        fps: how many frames a second came out lately.
     """
 
     picture: Picture
@@ -124,21 +125,56 @@ class Result:
     number: int
     taken_at: float = 0.0
     finished_at: float = 0.0
+    fps: float = 0.0
+
+    def report(self) -> Report:
+        """All but the picture."""
+        return Report(
+            self.number,
+            self.picture.size,
+            self.tracks,
+            self.captured_at,
+            self.taken_at,
+            self.finished_at,
+            self.fps,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Report:
+    """What is known about a frame that became a result, for who needs no picture.
+
+    It is small, so it may wait in queues, where pictures must not. Attributes are as in
+    ``Result``; ``size`` is width and height of its picture. Two are equal when they are one.
+    """
+
+    number: int
+    size: tuple[int, int]
+    tracks: tuple[Track, ...]
+    captured_at: float
+    taken_at: float
+    finished_at: float
+    fps: float
 
 
 @dataclass(frozen=True, slots=True)
 class Withheld:
-    """A frame that did not become a result: it cannot be used, or its faces are not known."""
+    """A frame that did not become a result.
+
+    Attributes:
+        error: it cannot be used, or its faces are not known; None for one that a newer one
+            replaced.
+    """
 
     number: int
-    error: WatchpostError
+    error: WatchpostError | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
     """A result as viewers get it: with its picture as JPEG."""
 
-    result: Result
+    report: Report
     jpeg: bytes = field(repr=False)
 
 
@@ -237,6 +273,17 @@ class StreamStatus:
     spec: StreamSpec
     state: StreamState
     stats: StreamStats
+
+
+class Pulse(NamedTuple):
+    """How a stream is right now: the little that is cheap to ask for, again and again.
+
+    Attributes:
+        trouble: why it is not running, where that is known.
+    """
+
+    state: StreamState
+    trouble: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,18 @@
-"""Run the benchmarks and print them as tables: ``python -m bench [loop] [parts] [live]
-[smoking]``."""
+"""Run the benchmarks and print them as tables: ``python -m bench [NAME...]``."""
 
 from __future__ import annotations
 
 import argparse
 
-from bench import live, loop, parts, smoking
+from bench import live, loop, parts, push, smoking
 
-ALL = {"loop": loop.run, "parts": parts.run, "live": live.run, "smoking": smoking.run}
+ALL = {
+    "loop": loop.run,
+    "parts": parts.run,
+    "live": live.run,
+    "push": push.run,
+    "smoking": smoking.run,
+}
 
 
 def main() -> None:

@@ -4,20 +4,33 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Depends, Header, Request
+from fastapi import Depends, Header
+from fastapi.requests import HTTPConnection
 
 from app.api.messages import Language, language_of
 from app.config import Settings
+from app.pipeline.events import EventLog
 from app.pipeline.manager import StreamManager
+from app.pipeline.push import PushStreams
 
 
-def _manager(request: Request) -> StreamManager:
-    manager: StreamManager = request.state.manager
+def _manager(connection: HTTPConnection) -> StreamManager:
+    manager: StreamManager = connection.state.manager
     return manager
 
 
-def _settings(request: Request) -> Settings:
-    settings: Settings = request.app.state.settings
+def _pushes(connection: HTTPConnection) -> PushStreams:
+    pushes: PushStreams = connection.state.pushes
+    return pushes
+
+
+def _events(connection: HTTPConnection) -> EventLog:
+    events: EventLog = connection.state.events
+    return events
+
+
+def _settings(connection: HTTPConnection) -> Settings:
+    settings: Settings = connection.app.state.settings
     return settings
 
 
@@ -30,5 +43,7 @@ def _language(
 
 
 Streams = Annotated[StreamManager, Depends(_manager)]
+Pushes = Annotated[PushStreams, Depends(_pushes)]
+Events = Annotated[EventLog, Depends(_events)]
 AppSettings = Annotated[Settings, Depends(_settings)]
 CallerLanguage = Annotated[Language, Depends(_language)]

@@ -24,6 +24,7 @@ MAX_FIELD = 200
 
 STATUS: dict[type[WatchpostError], HTTPStatus] = {
     errors.RequestError: HTTPStatus.BAD_REQUEST,
+    errors.UpgradeRequired: HTTPStatus.UPGRADE_REQUIRED,
     errors.Unauthorized: HTTPStatus.UNAUTHORIZED,
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.Conflict: HTTPStatus.CONFLICT,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-from app.errors import FarEndError, WatchpostError
+from app.errors import BadFrame, FarEndError, WatchpostError
 from app.pipeline import reasons
 
 Language = Literal["ko", "en", "ru"]
@@ -24,6 +24,7 @@ ERRORS: dict[str, dict[str, str]] = {
         "ADDRESS_NOT_ALLOWED": "{host}의 주소 {address}는 스트림에 사용할 수 없습니다.",
         "BAD_FRAME": "프레임을 사용할 수 없습니다: {reason}.",
         "OUTPUT_IS_INPUT": "입력과 출력 URL이 같습니다: {output_url}",
+        "UPGRADE_REQUIRED": "WebSocket 주소입니다. ws:// 또는 wss://로 연결하세요 (/docs 참고).",
         "UNAUTHORIZED": "인증이 필요합니다: {reason}",
         "NOT_FOUND": "찾을 수 없습니다: {path}",
         "METHOD_NOT_ALLOWED": "허용되지 않는 메서드입니다.",
@@ -62,6 +63,8 @@ ERRORS: dict[str, dict[str, str]] = {
         "ADDRESS_NOT_ALLOWED": "{host} ведёт на адрес {address}, он запрещён для потоков.",
         "BAD_FRAME": "Кадр нельзя использовать: {reason}.",
         "OUTPUT_IS_INPUT": "Поток публиковался бы туда, откуда читает: {output_url}",
+        "UPGRADE_REQUIRED": "Это адрес WebSocket: подключайтесь через ws:// или wss://, "
+        "примеры в /docs.",
         "UNAUTHORIZED": "Требуется доступ: {reason}",
         "NOT_FOUND": "Не найдено: {path}",
         "METHOD_NOT_ALLOWED": "Этот метод здесь не разрешён.",
@@ -152,6 +155,33 @@ REASONS: dict[str, dict[str, str]] = {
         "ko": "사용할 수 없는 인코더",
         "ru": "кодировщик здесь не работает",
     },
+    reasons.EMPTY: {"en": "it is empty", "ko": "비어 있습니다", "ru": "он пустой"},
+    reasons.NO_PICTURE: {
+        "en": "it is no JPEG, PNG or WebP picture",
+        "ko": "JPEG, PNG, WebP 이미지가 아닙니다",
+        "ru": "это не JPEG, PNG или WebP",
+    },
+    reasons.BAD_PICTURE: {
+        "en": "the picture is damaged, or has more than {max_pixels} pixels",
+        "ko": "이미지가 손상되었거나 {max_pixels}픽셀보다 큽니다",
+        "ru": "изображение повреждено или больше {max_pixels} пикселей",
+    },
+    reasons.NO_DATA_URL: {
+        "en": "a text message must be data:image/jpeg;base64,… (or image/png, image/webp)",
+        "ko": "텍스트 메시지는 data:image/jpeg;base64,… (또는 image/png, image/webp)여야 합니다",
+        "ru": "текстовое сообщение должно иметь вид data:image/jpeg;base64,… "
+        "(или image/png, image/webp)",
+    },
+    reasons.NO_BASE64: {
+        "en": "what follows the comma is not base64",
+        "ko": "쉼표 뒤의 내용이 base64가 아닙니다",
+        "ru": "после запятой не base64",
+    },
+    reasons.MESSAGE_TOO_LARGE: {
+        "en": "the message has more than {max_bytes} bytes; send a smaller picture",
+        "ko": "메시지가 {max_bytes}바이트보다 큽니다. 더 작은 이미지를 보내세요",
+        "ru": "сообщение больше {max_bytes} байт, отправьте изображение поменьше",
+    },
 }
 
 REPLIES: dict[str, dict[Language, str]] = {
@@ -159,6 +189,21 @@ REPLIES: dict[str, dict[Language, str]] = {
         "ko": "연결이 완전히 종료되었습니다.",
         "en": "The connection is closed completely.",
         "ru": "Соединение полностью закрыто.",
+    },
+    "STREAM_ENDED": {
+        "ko": "스트림이 종료되었습니다.",
+        "en": "The stream has ended.",
+        "ru": "Поток завершён.",
+    },
+    "STREAM_STOPPED": {
+        "ko": "스트림이 중지되어 있습니다.",
+        "en": "The stream is stopped.",
+        "ru": "Поток остановлен.",
+    },
+    "STREAM_FAILED": {
+        "ko": "스트림이 실패했습니다.",
+        "en": "The stream has failed.",
+        "ru": "Поток завершился с ошибкой.",
     },
     "STREAM_FOUND": {
         "ko": "기존 스트림을 찾았습니다.",
@@ -193,6 +238,8 @@ def describe(error: WatchpostError, language: Language) -> str:
     """The error in words, with the reason of a far end spelled out."""
     template = ERRORS[language].get(error.code, error.template)
     details = dict(error.details)
-    if isinstance(error, FarEndError) and (words := REASONS.get(str(details.get("reason")))):
-        details["reason"] = words[language]
+    if isinstance(error, FarEndError | BadFrame) and (
+        words := REASONS.get(str(details.get("reason")))
+    ):
+        details["reason"] = type(error).fill(words[language], details)
     return type(error).fill(template, details)

@@ -4,14 +4,42 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from app import urls
 from app.pipeline.sinks.encode import ENCODERS
 from app.types import BlurStyle, StreamSpec, StreamStats, StreamStatus, Transport
 
 T = TypeVar("T")
+Name = Annotated[str, Field(strict=True, min_length=1, max_length=100)]
+ANALYTICS = (
+    "What to look for: a list of names (`smoking`), or an object of names and the settings to "
+    'change for this stream, such as `{"smoking": {"confirm": 5}}`.'
+)
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+
+
+def _named(asked: object) -> object:
+    """A list of names as the mapping that a spec has."""
+    if isinstance(asked, list) and all(isinstance(name, str) for name in asked):
+        return {name: {} for name in asked}
+    if isinstance(asked, dict):
+        return asked
+    raise ValueError("give a list of names, or an object of names and settings")
+
+
+Asked = Annotated[
+    dict[str, dict[str, Any]],
+    BeforeValidator(_named),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "array", "items": {"type": "string"}},
+                {"type": "object", "additionalProperties": {"type": "object"}},
+            ]
+        }
+    ),
+]
 EXAMPLE_INPUT = "rtsp://192.0.2.10:554/live/cam1"
 EXAMPLE_OUTPUT = "rtsp://192.0.2.10:554/live/cam1-blur"
 
@@ -50,6 +78,8 @@ class StartRequest(BaseModel):
         None, strict=True, ge=50_000, le=100_000_000, description="Bits a second."
     )
     transport: Transport = Field("tcp", description="How RTSP carries the media.")
+    name: Name | None = Field(None, description="What people call it. Default: its id.")
+    analytics: Asked = Field({}, description=ANALYTICS)
 
     def to_spec(self, stream_id: str) -> StreamSpec:
         """Raises InvalidUrl or AddressNotAllowed."""
@@ -58,6 +88,44 @@ class StartRequest(BaseModel):
             urls.check_rtsp(self.rtsp_url),
             urls.check_rtsp(self.output_url) if self.output_url is not None else None,
             **self.model_dump(exclude={"rtsp_url", "output_url"}),
+        )
+
+
+class PushRequest(BaseModel):
+    """What ``/stream/request`` takes; nothing of it is needed."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"name": "Gate", "analytics": ["smoking"], "blur": "gaussian"}]
+        },
+    )
+
+    name: Name | None = Field(None, description="What people call it. Default: its id.")
+    analytics: Asked | None = Field(
+        None, description=f"{ANALYTICS} Default: `smoking`, where this server can see it."
+    )
+    blur: BlurStyle = Field("gaussian", description="How faces are covered.")
+
+
+class PushReply(BaseModel):
+    """A stream that waits for its first frame. All four ids are the same."""
+
+    stream_token: str
+    stream_id: str
+    video_uuid: str
+    video_id: str
+    websocket_url: str = Field(examples=["/ws/stream/3f0c6b1e9d2a4c5f8a7b6c5d4e3f2a1b"])
+    status: Literal["active"] = "active"
+
+    @classmethod
+    def of(cls, stream_id: str) -> PushReply:
+        return cls(
+            stream_token=stream_id,
+            stream_id=stream_id,
+            video_uuid=stream_id,
+            video_id=stream_id,
+            websocket_url=f"/ws/stream/{stream_id}",
         )
 
 
@@ -81,6 +149,8 @@ class StreamConfig(BaseModel):
     encoder: str
     bitrate: int | None
     transport: Transport
+    name: str | None
+    analytics: dict[str, dict[str, Any]]
 
     @classmethod
     def of(cls, spec: StreamSpec) -> StreamConfig:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Annotated
 from urllib.parse import unquote
 
@@ -13,6 +12,7 @@ from app import urls
 from app.api.deps import CallerLanguage, Streams
 from app.api.errors import ErrorReply
 from app.api.messages import REPLIES
+from app.api.multipart import MEDIA_TYPE, mjpeg_response
 from app.api.schemas import (
     EXAMPLE_INPUT,
     Envelope,
@@ -29,10 +29,8 @@ from app.api.schemas import (
     StreamStatsReply,
 )
 from app.errors import InvalidRequest
-from app.types import Shown
 
 RESERVED = ("by-input", "register")
-BOUNDARY = "frame"
 
 router = APIRouter(
     prefix="/api/streams",
@@ -83,7 +81,7 @@ async def by_input(
             stream_id=spec.stream_id,
             input_url=urls.without_credentials(spec.source),
             output_url=urls.without_credentials(spec.output or ""),
-            name=spec.stream_id,
+            name=spec.name or spec.stream_id,
             status=status.state.value,
             message=REPLIES["STREAM_CREATED" if created else "STREAM_FOUND"][language],
         )
@@ -173,23 +171,11 @@ async def jpeg(stream_id: StreamId, streams: Streams) -> Response:
     "/{stream_id}/mjpeg",
     summary="Watch (MJPEG)",
     response_class=StreamingResponse,
-    responses={200: {"content": {"multipart/x-mixed-replace": {}}}},
+    responses={200: {"content": {MEDIA_TYPE: {}}}},
 )
 async def mjpeg(stream_id: StreamId, streams: Streams) -> StreamingResponse:
     """Blurred pictures as they come, for VLC, ffplay and ``<img>``, until the stream ends."""
-    return StreamingResponse(
-        multipart(streams.pictures(stream_id)),
-        media_type=f"multipart/x-mixed-replace; boundary={BOUNDARY}",
-        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-    )
-
-
-async def multipart(pictures: AsyncIterator[Shown]) -> AsyncIterator[bytes]:
-    """JPEGs as parts of a multipart/x-mixed-replace body, each with its length."""
-    head = f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n".encode()
-    async for picture in pictures:
-        yield head % len(picture.jpeg) + picture.jpeg + b"\r\n"
-    yield f"--{BOUNDARY}--\r\n".encode()
+    return mjpeg_response(streams.pictures(stream_id))
 
 
 def pasted_url(query: str) -> str | None:

@@ -45,6 +45,11 @@ class Analyst:
         self._rule_settings = rule_settings
         self._objects = objects
 
+    @property
+    def available(self) -> bool:
+        """Whether streams may ask for analytics at all."""
+        return self._objects is not None
+
     def analysis(self, spec: StreamSpec) -> Analysis | None:
         """What a stream asked for; None when that is nothing.
 

@@ -33,8 +33,8 @@ class Channel(Generic[T]):
         self._changed = threading.Condition()
         self._closed = False
 
-    def put(self, item: T) -> None:
-        """Add an item.
+    def put(self, item: T) -> T | None:
+        """Add an item; returns the one that had to make room for it.
 
         Raises:
             Closed: when the channel was closed before or while waiting.
@@ -44,11 +44,13 @@ class Channel(Generic[T]):
                 self._changed.wait()
             if self._closed:
                 raise Closed
+            oldest: T | None = None
             if len(self._items) >= self._size:
-                self._items.popleft()
+                oldest = self._items.popleft()
                 self.dropped += 1
             self._items.append(item)
             self._changed.notify_all()
+            return oldest
 
     def get(self, timeout: float | None = None) -> T | None:
         """Take the oldest item, or None after ``timeout`` seconds without one.

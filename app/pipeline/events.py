@@ -26,9 +26,13 @@ class EventLog:
             self._feed.publish(Event(self._next_id, stream_id, ts, finding, picture))
             self._next_id += 1
 
-    def subscribed(self, backlog: int = 256) -> AbstractContextManager[Subscription[Event]]:
-        """Every event from here on."""
-        return self._feed.subscribed(backlog)
+    def subscribed(
+        self, backlog: int = 256, *, stream_id: str | None = None
+    ) -> AbstractContextManager[Subscription[Event]]:
+        """Every event from here on, of one stream or of all."""
+        if stream_id is None:
+            return self._feed.subscribed(backlog)
+        return self._feed.subscribed(backlog, lambda event: event.stream_id == stream_id)
 
     def close(self) -> None:
         """End all subscriptions after what waits."""

@@ -17,7 +17,7 @@ import concurrent.futures
 import contextlib
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -73,7 +73,7 @@ class Topic(_Bell, Generic[T]):
             self._closed = True
         self._wake_soon()
 
-    async def subscribe(self) -> AsyncIterator[T]:
+    async def subscribe(self) -> AsyncGenerator[T]:
         """Yield each value that is newest when the subscriber is ready for one."""
         event = asyncio.Event()
         seen = self._version
@@ -104,8 +104,11 @@ class Feed(_Bell, Generic[T]):
 
     def publish(self, value: T) -> None:
         with self._lock:
+            if not self._subscribers:
+                return
             for subscriber in self._subscribers:
-                subscriber.add(value)
+                if subscriber.only is None or subscriber.only(value):
+                    subscriber.add(value)
         self._wake_soon()
 
     def close(self) -> None:
@@ -115,9 +118,15 @@ class Feed(_Bell, Generic[T]):
         self._wake_soon()
 
     @contextlib.contextmanager
-    def subscribed(self, backlog: int = 256) -> Iterator[Subscription[T]]:
-        """From here on every value waits for this subscriber, ``backlog`` of them at most."""
-        subscriber: Subscription[T] = Subscription(self, backlog)
+    def subscribed(
+        self, backlog: int = 256, only: Callable[[T], bool] | None = None
+    ) -> Iterator[Subscription[T]]:
+        """From here on every value waits for this subscriber, ``backlog`` of them at most.
+
+        Args:
+            only: which values it wants; called in the thread that publishes. Default: all.
+        """
+        subscriber: Subscription[T] = Subscription(self, backlog, only)
         with self._lock:
             self._subscribers.add(subscriber)
         try:
@@ -145,8 +154,11 @@ class Feed(_Bell, Generic[T]):
 class Subscription(Generic[T]):
     """One subscriber's queue, to be iterated by one coroutine; only its ``Feed`` makes one."""
 
-    def __init__(self, feed: Feed[T], backlog: int) -> None:
+    def __init__(
+        self, feed: Feed[T], backlog: int, only: Callable[[T], bool] | None = None
+    ) -> None:
         self.values: deque[T] = deque(maxlen=backlog)
+        self.only = only
         self._feed = feed
         self._missed = 0
 
@@ -157,7 +169,8 @@ class Subscription(Generic[T]):
 
     def missed(self) -> int:
         """How many values this subscriber lost since it last asked."""
-        missed, self._missed = self._missed, 0
+        with self._feed._lock:
+            missed, self._missed = self._missed, 0
         return missed
 
     def __aiter__(self) -> Subscription[T]:

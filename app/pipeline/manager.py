@@ -10,7 +10,7 @@ import asyncio
 import functools
 import logging
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -37,7 +37,8 @@ from app.pipeline.events import EventLog
 from app.pipeline.hub import Subscription, outcome
 from app.pipeline.stream import Audience, Stream
 from app.types import (
-    Result,
+    Pulse,
+    Report,
     Shown,
     StoredStream,
     StreamSpec,
@@ -147,7 +148,7 @@ class StreamManager:
                 return jpeg
         raise NoPicture(stream_id=stream_id, status=status.state.value)
 
-    def pictures(self, stream_id: str) -> AsyncIterator[Shown]:
+    def pictures(self, stream_id: str) -> AsyncGenerator[Shown]:
         """Results with JPEGs as they come, until the stream ends; the newest wins.
 
         Raises:
@@ -157,9 +158,31 @@ class StreamManager:
 
     def results(
         self, stream_id: str, backlog: int
-    ) -> AbstractContextManager[Subscription[Result | Withheld]]:
+    ) -> AbstractContextManager[Subscription[Report | Withheld]]:
         """What becomes of every frame from here on, in order. Raises NoPicture as above."""
         return self._alive(stream_id).audience.results.subscribed(backlog)
+
+    def reports(self, stream_id: str) -> AbstractContextManager[Subscription[Report | Withheld]]:
+        """What is seen in the frames that come through; the newest wins. Raises NoPicture."""
+        feed = self._alive(stream_id).audience.results
+        return feed.subscribed(1, lambda outcome: isinstance(outcome, Report))
+
+    def pulse(self, stream_id: str) -> Pulse:
+        """How a stream is. Cheap, unlike ``get``. Raises StreamNotFound."""
+        entry = self._entry(stream_id)
+        if entry.stream is not None:
+            return entry.stream.pulse
+        return Pulse(entry.status().state, entry.last_error)
+
+    @property
+    def closing(self) -> bool:
+        """Whether the server is about to go."""
+        return self._closing
+
+    @property
+    def has_analytics(self) -> bool:
+        """Whether streams may ask for analytics on this server."""
+        return self._analyst.available
 
     def push(self, stream_id: str, data: bytes, number: int) -> None:
         """Hand a stream an encoded picture. Raises NotPushable, NoPicture."""
@@ -172,9 +195,11 @@ class StreamManager:
 
         Raises:
             StreamConflict: it runs with another configuration.
+            InvalidRequest: analytics that are not known.
             SourceError, SinkError: an end refused; StartTimeout: no frame came out in time.
         """
         await self._load()
+        self._analyst.analysis(spec)  # what cannot be understood must not end what runs
         turn = self._lock(spec.stream_id)
         called_off = turn.called_off
         await self._check_addresses(spec.stream_id, spec.source, spec.output)

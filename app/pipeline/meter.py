@@ -71,6 +71,15 @@ class Meter:
             self.last_delivered_at = delivered_at
             self._last_frame_ts = time.time() - (time.monotonic() - captured_at)
 
+    @property
+    def output_fps(self) -> float:
+        with self._lock:
+            return self._output.per_second(time.monotonic())
+
+    @property
+    def last_error(self) -> str | None:
+        return self._last_error
+
     def error(self, text: str) -> None:
         with self._lock:
             self._counts["errors"] += 1

@@ -12,7 +12,7 @@ import functools
 import itertools
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -20,11 +20,12 @@ from app.config import PushSettings
 from app.errors import NotPushable, TooManyStreams, WatchpostError
 from app.pipeline.hub import Subscription
 from app.pipeline.manager import StreamManager
-from app.types import Analytics, BlurStyle, Result, StreamSpec, Withheld
+from app.pipeline.sources.push import codec_of
+from app.types import Analytics, BlurStyle, Report, StreamSpec, Withheld
 
 logger = logging.getLogger(__name__)
 
-MAX_FPS = 240.0  # the pusher sets the pace
+MAX_FPS = 1e6  # the pusher sets the pace: a ceiling would leave frames without an answer
 BACKLOG = 256
 
 
@@ -33,18 +34,22 @@ class Processed:
     """A frame of this pusher came through.
 
     Attributes:
-        frame: which one, counted from 1 over this pusher's messages.
+        frame: the number that its pusher gave it.
         dropped: frames since the last answer that newer ones replaced.
     """
 
     frame: int
     dropped: int
-    result: Result
+    report: Report
 
 
 @dataclass(frozen=True, slots=True)
 class NotProcessed:
-    """A frame of this pusher did not come through, and why."""
+    """A frame of this pusher did not come through.
+
+    Attributes:
+        error: why; None for one that a newer one replaced.
+    """
 
     frame: int
     error: WatchpostError | None = None
@@ -75,43 +80,49 @@ class Pusher:
         self,
         push: Callable[[bytes, int], None],
         numbers: Iterator[int],
-        results: Subscription[Result | Withheld],
+        results: Subscription[Report | Withheld],
     ) -> None:
         self._push = push
         self._numbers = numbers
         self._results = results
-        self._sent = 0
         self._pending: dict[int, int] = {}
 
-    def push(self, data: bytes) -> None:
-        """Hand in a picture; what becomes of it comes out of ``answers``."""
-        self._sent += 1
+    def push(self, data: bytes, frame: int) -> None:
+        """Hand in a picture, which the caller numbers; what becomes of it is in ``answers``.
+
+        Raises:
+            BadFrame: it is no picture, so it does not replace one that still waits.
+            NoPicture: the stream has ended.
+        """
+        codec_of(data)
         number = next(self._numbers)
-        self._pending[number] = self._sent
+        self._pending[number] = frame
         self._push(data, number)
 
-    def refuse(self) -> int:
-        """Count a message that is no picture; returns its number."""
-        self._sent += 1
-        return self._sent
-
-    async def answers(self) -> AsyncIterator[Answer]:
+    async def answers(self) -> AsyncGenerator[Answer]:
         """What becomes of each frame, until the stream ends.
 
-        Frames are processed in order and the newest wins, so an outcome of a later frame, no
-        matter whose, tells that the ones before it were dropped.
+        Replaced frames are counted in the answer to the next one that comes through. Where
+        none is on its way that could, they are answered by themselves.
         """
+        dropped: list[int] = []
         async for outcome in self._results:
-            earlier = [number for number in self._pending if number < outcome.number]
-            dropped = [self._pending.pop(number) for number in earlier]
+            if self._results.missed():  # this client is so slow that outcomes were lost on it
+                missed = [number for number in self._pending if number < outcome.number]
+                dropped += [self._pending.pop(number) for number in missed]
             mine = self._pending.pop(outcome.number, None)
-            if mine is not None and isinstance(outcome, Result):
+            if mine is not None and isinstance(outcome, Report):
                 yield Processed(mine, len(dropped), outcome)
-                continue
-            for frame in dropped:
-                yield NotProcessed(frame)
-            if mine is not None and isinstance(outcome, Withheld):
-                yield NotProcessed(mine, outcome.error)
+                dropped.clear()
+            elif mine is not None and isinstance(outcome, Withheld):
+                if outcome.error is None:
+                    dropped.append(mine)
+                else:
+                    yield NotProcessed(mine, outcome.error)
+            if not self._pending:
+                for frame in dropped:
+                    yield NotProcessed(frame)
+                dropped.clear()
 
 
 class PushStreams:
@@ -128,7 +139,7 @@ class PushStreams:
 
         Raises:
             TooManyStreams: the limit is reached.
-            InvalidRequest: an unknown rule or setting.
+            InvalidRequest: an unknown rule or setting; NoAnalytics, ShuttingDown.
         """
         if len(self._doors) >= self._settings.max_streams:
             raise TooManyStreams(count=len(self._doors))
@@ -180,11 +191,12 @@ class PushStreams:
         door.ending = loop.call_later(delay_s, self._end_soon, stream_id)
 
     def _end_soon(self, stream_id: str) -> None:
+        """Close the door at once, so that nobody enters what is about to end."""
+        del self._doors[stream_id]
         task = asyncio.create_task(self._end(stream_id))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _end(self, stream_id: str) -> None:
-        if self._doors.pop(stream_id, None) is not None:
-            await self._manager.disconnect(stream_id)
-            logger.info("stream %s: ended, nobody is connected", stream_id)
+        await self._manager.disconnect(stream_id)
+        logger.info("stream %s: ended, nobody is connected", stream_id)

@@ -1,4 +1,4 @@
-"""Why a far end failed, in one word that programs can compare.
+"""Why a far end failed or a pushed frame is refused, in one word that programs can compare.
 
 libav, the socket module and the publisher child report the same troubles in different
 classes; here they become one vocabulary. The words for people are in ``app/api/messages.py``.
@@ -20,6 +20,13 @@ TOO_LARGE = "too_large"
 REJECTED = "rejected"
 NO_ENCODER = "no_encoder"
 SIZE_CHANGED = "size_changed"
+
+EMPTY = "empty"
+NO_PICTURE = "no_picture"
+BAD_PICTURE = "bad_picture"
+NO_DATA_URL = "no_data_url"
+NO_BASE64 = "no_base64"
+MESSAGE_TOO_LARGE = "message_too_large"
 
 _BY_CLASS = {
     "HTTPUnauthorizedError": UNAUTHORIZED,

@@ -61,6 +61,8 @@ from app.types import (
     Finding,
     Frame,
     Picture,
+    Pulse,
+    Report,
     Result,
     Shown,
     StreamSpec,
@@ -99,7 +101,7 @@ class Audience(NamedTuple):
     """
 
     pictures: Topic[Shown]
-    results: Feed[Result | Withheld]
+    results: Feed[Report | Withheld]
     tell: Tell
 
     @classmethod
@@ -187,6 +189,7 @@ class Stream:
             frame.number,
             frame.taken_at,
             time.monotonic(),
+            self._meter.output_fps,
         )
 
     def _faces_in(self, looks: Looks, size: tuple[int, int], now: float) -> tuple[Track, ...]:
@@ -227,8 +230,8 @@ class Stream:
                     continue
                 self._meter.frame_in()
                 self._found("input")
-                if limit.take(frame.captured_at):
-                    self._frames.put(frame)
+                if limit.take(frame.captured_at) and (oldest := self._frames.put(frame)):
+                    self.audience.results.publish(Withheld(oldest.number))
         finally:
             source.close()
 
@@ -253,13 +256,16 @@ class Stream:
                 result = self._cover(*looked)
                 faces = sum(track.label == "face" for track in result.tracks)
                 self._meter.seen(faces, result.picture.size)
-                self.audience.results.publish(result)
+                self.audience.results.publish(result.report())
                 for _, channel in self._outlets:
                     channel.put(result)
 
     @contextmanager
     def _withholding(self, end: str, frame: Frame) -> Iterator[None]:
-        """A frame whose faces are not known goes nowhere, and the next one has its chance."""
+        """A frame whose faces are not known goes nowhere, and the next one has its chance.
+
+        Whatever happens to it, who waits for its outcome is told.
+        """
         try:
             yield
             self._found(end)
@@ -267,6 +273,11 @@ class Stream:
             self._meter.withheld()
             self.audience.results.publish(Withheld(frame.number, error))
             self._note(end, error)
+        except Closed:
+            raise
+        except Exception:
+            self.audience.results.publish(Withheld(frame.number, WatchpostError()))
+            raise
 
     @contextmanager
     def _forgiving(self, end: str) -> Iterator[None]:
@@ -419,15 +430,21 @@ class Stream:
             return StreamState.RECONNECTING
         return StreamState.RUNNING
 
+    @property
+    def pulse(self) -> Pulse:
+        lost = any(self._is_vital(end) for end in tuple(self._lost))
+        failed = self._failure is not None
+        return Pulse(self.state, self._meter.last_error if lost or failed else None)
+
     def push(self, data: bytes, number: int) -> None:
         """Hand in an encoded picture. Raises NotPushable when the source is another."""
         if not isinstance(self.source, PushSource):
             raise NotPushable(stream_id=self.spec.stream_id)
 
-        def rejected(error: BadFrame) -> None:
+        def lost(error: BadFrame | None) -> None:
             self.audience.results.publish(Withheld(number, error))
 
-        self.source.push(Pushed(data, number, time.monotonic(), rejected))
+        self.source.push(Pushed(data, number, time.monotonic(), lost))
 
     def status(self) -> StreamStatus:
         dropped = self.source.dropped + self._frames.dropped + self._outlets[-1][1].dropped

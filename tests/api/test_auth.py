@@ -90,6 +90,11 @@ def test_the_walk_finds_the_routes_there_are() -> None:
         ("GET", "/api/streams/{stream_id}/mjpeg"),
         ("GET", "/docs"),
         ("GET", "/openapi.json"),
+        ("POST", "/stream/request"),
+        ("GET", "/stream/video/{stream_id}"),
+        ("HEAD", "/stream/video/{stream_id}"),
+        ("GET", "/cameras"),
+        ("", "/ws/stream/{stream_id}"),
         ("GET", "/healthz"),
     ):
         assert wanted in found

@@ -85,6 +85,7 @@ def test_the_replies_of_the_contract_are_word_for_word() -> None:
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_every_error_has_its_status(kind: type[WatchpostError]) -> None:
     expected = {
+        errors.UpgradeRequired: 426,
         errors.RequestError: 400,
         errors.Unauthorized: 401,
         errors.NotFound: 404,

@@ -14,6 +14,7 @@ from support.watchpost import Server, data_of, error_of
 CONFIG_KEYS = {
     *("rtsp_url", "max_fps", "downscale", "output_url"),
     *("blur", "blur_margin", "encoder", "bitrate", "transport"),
+    *("name", "analytics"),
 }
 STATS_KEYS = {
     *("input_fps", "output_fps", "frames_in", "frames_dropped", "frames_published"),

@@ -34,7 +34,7 @@ class Preview:
         self._newest = result
         self._delivered(result.captured_at, time.monotonic())
         if self._topic.wanted:
-            self._topic.publish(Shown(result, self._jpeg(result)))
+            self._topic.publish(Shown(result.report(), self._jpeg(result)))
 
     def idle(self, seconds: float) -> None:
         """A preview has no far end that could go away."""

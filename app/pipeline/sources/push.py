@@ -13,6 +13,7 @@ from av.video.codeccontext import VideoCodecContext
 
 from app.config import StreamSettings
 from app.errors import BadFrame
+from app.pipeline import reasons
 from app.pipeline.channel import Channel
 from app.types import Frame, StreamSpec
 
@@ -26,13 +27,14 @@ class Pushed:
 
     Attributes:
         number: counts up over all pushers of a stream; results carry it.
-        rejected: called from the stream's thread when the picture cannot be used.
+        lost: called when the picture cannot be used, or, with None, when a newer one replaced it;
+            from the thread where that is noticed.
     """
 
     data: bytes = field(repr=False)
     number: int
     received_at: float
-    rejected: Callable[[BadFrame], None]
+    lost: Callable[[BadFrame | None], None]
 
 
 class PushSource:
@@ -49,8 +51,10 @@ class PushSource:
 
     def push(self, pushed: Pushed) -> None:
         """Hand a picture over, from any thread."""
-        self._waiting.put(pushed)
+        oldest = self._waiting.put(pushed)
         self.dropped = self._waiting.dropped
+        if oldest is not None:
+            oldest.lost(None)
 
     def open(self) -> None:
         """There is nothing to connect to."""
@@ -65,7 +69,7 @@ class PushSource:
             try:
                 image = decode(pushed.data, self._max_pixels)
             except BadFrame as error:
-                pushed.rejected(error)
+                pushed.lost(error)
                 continue
             self.codec = codec_of(pushed.data)
             yield Frame(image, pushed.received_at, pushed.number, taken_at)
@@ -82,8 +86,8 @@ def codec_of(data: bytes) -> str:
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "webp"
     if not data:
-        raise BadFrame(reason="it is empty")
-    raise BadFrame(reason="it is no JPEG, PNG or WebP picture")
+        raise BadFrame(reason=reasons.EMPTY)
+    raise BadFrame(reason=reasons.NO_PICTURE)
 
 
 def decode(data: bytes, max_pixels: int) -> av.VideoFrame:
@@ -98,5 +102,5 @@ def decode(data: bytes, max_pixels: int) -> av.VideoFrame:
     except FFmpegError:
         images = []
     if not images:
-        raise BadFrame(reason=f"it cannot be decoded, or has more than {max_pixels} pixels")
+        raise BadFrame(reason=reasons.BAD_PICTURE, max_pixels=max_pixels)
     return images[0]

@@ -1,0 +1,37 @@
+"""Pictures in text messages: ``data:image/jpeg;base64,…`` (RFC 2397), as browsers write them.
+
+Lenient where clients differ without meaning anything by it: case of the media type, parameters,
+white space, missing padding (the "forgiving" decoding of the WHATWG's Infra standard). The
+picture's own first bytes say what it is; the media type only has to be one of the three.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+
+from app.errors import BadFrame
+from app.pipeline import reasons
+
+_HEAD = re.compile(
+    r"\s*data:image/(?:jpe?g|pjpeg|png|webp)(?:;[\w.+-]+=[\w.+-]*)*;\s*base64\s*,", re.IGNORECASE
+)
+_SPACE = str.maketrans("", "", "\t\n\f\r ")
+
+
+def decode(text: str) -> bytes:
+    """The picture's bytes. Raises BadFrame."""
+    if not text:
+        raise BadFrame(reason=reasons.EMPTY)
+    head = _HEAD.match(text)
+    if head is None:
+        raise BadFrame(reason=reasons.NO_DATA_URL)
+    body = text[head.end() :].translate(_SPACE)
+    try:
+        return binascii.a2b_base64(_padded(body), strict_mode=True)
+    except ValueError:  # binascii.Error is one; so is what is not ASCII
+        raise BadFrame(reason=reasons.NO_BASE64) from None
+
+
+def _padded(body: str) -> str:
+    return body if body.endswith("=") else body + "=" * (-len(body) % 4)
