@@ -17,7 +17,7 @@ import concurrent.futures
 import contextlib
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -105,7 +105,8 @@ class Feed(_Bell, Generic[T]):
     def publish(self, value: T) -> None:
         with self._lock:
             for subscriber in self._subscribers:
-                subscriber.add(value)
+                if subscriber.wants(value):
+                    subscriber.add(value)
         self._wake_soon()
 
     def close(self) -> None:
@@ -115,9 +116,15 @@ class Feed(_Bell, Generic[T]):
         self._wake_soon()
 
     @contextlib.contextmanager
-    def subscribed(self, backlog: int = 256) -> Iterator[Subscription[T]]:
-        """From here on every value waits for this subscriber, ``backlog`` of them at most."""
-        subscriber: Subscription[T] = Subscription(self, backlog)
+    def subscribed(
+        self, backlog: int = 256, wants: Callable[[T], bool] = lambda _: True
+    ) -> Iterator[Subscription[T]]:
+        """From here on every value waits for this subscriber, ``backlog`` of them at most.
+
+        Args:
+            wants: whether a value is for this subscriber; quick, called by who publishes.
+        """
+        subscriber: Subscription[T] = Subscription(self, backlog, wants)
         with self._lock:
             self._subscribers.add(subscriber)
         try:
@@ -125,6 +132,10 @@ class Feed(_Bell, Generic[T]):
         finally:
             with self._lock:
                 self._subscribers.discard(subscriber)
+
+    def _waiting_for(self, subscriber: Subscription[T]) -> list[T]:
+        with self._lock:
+            return list(subscriber.values)
 
     async def _next(self, subscriber: Subscription[T]) -> T:
         event = asyncio.Event()
@@ -145,8 +156,9 @@ class Feed(_Bell, Generic[T]):
 class Subscription(Generic[T]):
     """One subscriber's queue, to be iterated by one coroutine; only its ``Feed`` makes one."""
 
-    def __init__(self, feed: Feed[T], backlog: int) -> None:
+    def __init__(self, feed: Feed[T], backlog: int, wants: Callable[[T], bool]) -> None:
         self.values: deque[T] = deque(maxlen=backlog)
+        self.wants = wants
         self._feed = feed
         self._missed = 0
 
@@ -159,6 +171,10 @@ class Subscription(Generic[T]):
         """How many values this subscriber lost since it last asked."""
         missed, self._missed = self._missed, 0
         return missed
+
+    def waiting(self) -> list[T]:
+        """What this subscriber did not take yet, oldest first."""
+        return self._feed._waiting_for(self)
 
     def __aiter__(self) -> Subscription[T]:
         return self
