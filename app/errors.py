@@ -10,7 +10,9 @@
     │   └── UpgradeRequired           plain HTTP where a WebSocket is spoken
     ├── Unauthorized                  no token, or a call that a foreign web page made
     ├── NotFound
-    │   └── StreamNotFound
+    │   ├── StreamNotFound
+    │   ├── EventNotFound
+    │   └── NoSnapshot                an event without a picture
     ├── Conflict
     │   ├── NotPushable               frames for a stream that has a source of its own
     │   ├── StreamConflict            the id runs already, with another configuration
@@ -113,6 +115,16 @@ class NotFound(WatchpostError):
 class StreamNotFound(NotFound):
     code = "STREAM_NOT_FOUND"
     template = "Stream not found: {stream_id}"
+
+
+class EventNotFound(NotFound):
+    code = "EVENT_NOT_FOUND"
+    template = "Event not found: {event_id}"
+
+
+class NoSnapshot(NotFound):
+    code = "NO_SNAPSHOT"
+    template = "Event {event_id} has no picture."
 
 
 class Conflict(WatchpostError):

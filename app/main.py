@@ -22,14 +22,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import __version__, logs
 from app.api import auth, cameras, errors, push, streams, system
+from app.api import events as events_api
 from app.config import Settings
 from app.db.engine import open_database
+from app.db.events import EventRepository
+from app.db.snapshots import SnapshotFolder
 from app.db.streams import StreamRepository
 from app.db.vault import open_vault, read_or_make_secret
+from app.db.writer import EventWriter
 from app.errors import DataFolderLocked, SetupError
 from app.models import weights_file
 from app.models.faces import FaceDetector, load_faces
 from app.models.objects import ObjectDetector, load_objects
+from app.pipeline import draw
 from app.pipeline.analysis import Analyst
 from app.pipeline.events import EventLog
 from app.pipeline.manager import StreamManager
@@ -42,7 +47,9 @@ STATIC = Path(__file__).resolve().parent.parent / "static"
 LOCK_FILE = "watchpost.lock"
 TOKEN_FILE = "token"
 WORKER_THREADS = 64
+SNAPSHOTS = "snapshots"
 RESUME_AFTER_S = 0.5
+WRITE_REST_S = 3.0
 DEMO = StreamSpec("demo", "demo:", max_fps=15)
 
 SETUP_ERRORS = {f"{error.__module__}.{error.__name__}" for error in (SetupError, DataFolderLocked)}
@@ -63,6 +70,8 @@ class State(TypedDict):
     manager: StreamManager
     pushes: PushStreams
     events: EventLog
+    happened: EventRepository
+    writer: EventWriter
 
 
 def build_app() -> FastAPI:
@@ -99,6 +108,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(streams.router)
     app.include_router(push.router)
     app.include_router(cameras.router)
+    app.include_router(events_api.router)
     app.include_router(system.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     errors.install(app)
@@ -135,25 +145,39 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         network = load_faces(settings.device, settings.data_dir / "cache")
         objects = _objects(settings)
         faces = FaceDetector(network, min_confidence=settings.faces.keep_confidence)
-        events = EventLog(loop)
+        snapshots = SnapshotFolder(settings.data_dir / SNAPSHOTS)
+        happened = EventRepository(engine, snapshots)
+        events = EventLog(loop, happened.next_id())
         analyst = Analyst(settings.objects, settings.rules(), objects)
         manager = StreamManager(settings.streams, settings.faces, faces, store, analyst, events)
         resuming = asyncio.create_task(_resume(manager, demo=settings.demo))
-        restore_signals = _on_exit_signal(lambda: loop.call_soon_threadsafe(manager.tell_everybody))
-        try:
-            yield {
-                "manager": manager,
-                "pushes": PushStreams(manager, settings.push),
-                "events": events,
-            }
-        finally:
-            restore_signals()
-            resuming.cancel()
-            await manager.close()
-            await asyncio.to_thread(network.close)
-            if objects is not None:
-                await asyncio.to_thread(objects.close)
-            engine.dispose()
+
+        def tell_everybody() -> None:
+            manager.tell_everybody()
+            events.hang_up()
+
+        restore_signals = _on_exit_signal(lambda: loop.call_soon_threadsafe(tell_everybody))
+        with events.pictured() as arriving:
+            writer = EventWriter(arriving, happened, snapshots, draw.snapshot)
+            writer.start()
+            try:
+                yield {
+                    "manager": manager,
+                    "pushes": PushStreams(manager, settings.push),
+                    "events": events,
+                    "happened": happened,
+                    "writer": writer,
+                }
+            finally:
+                restore_signals()
+                resuming.cancel()
+                await manager.close()
+                events.close()
+                await writer.close(WRITE_REST_S)
+                await asyncio.to_thread(network.close)
+                if objects is not None:
+                    await asyncio.to_thread(objects.close)
+                engine.dispose()
 
 
 def _objects(settings: Settings) -> ObjectDetector | None:

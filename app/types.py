@@ -6,6 +6,7 @@ seconds; times named ``*_ts`` are Unix seconds and only for people.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 BlurStyle = Literal["gaussian", "pixelate", "solid", "off"]
 Transport = Literal["tcp", "udp"]
 Analytics = Mapping[str, Mapping[str, Any]]
+
+BAGS = ("backpack", "handbag", "suitcase", "bag")  # labels; "bag" is one of unknown kind
 
 
 class StreamState(StrEnum):
@@ -93,7 +96,7 @@ class Frame:
     taken_at: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Picture:
     """A planar YUV 4:2:0 picture that may be shown. Only ``pipeline/blur.py`` makes one.
 
@@ -204,7 +207,10 @@ class Event:
     Attributes:
         event_id: counts up over all streams, also over restarts.
         ts: when it happened, Unix seconds.
-        picture: the blurred picture at that moment.
+        picture: the blurred picture at that moment, for whoever keeps it. Nobody else gets it:
+            what waits for a slow client must be small.
+        pictured: there is a picture of it, which will be kept.
+        session_id: the run of the stream in which it happened.
     """
 
     event_id: int
@@ -212,6 +218,85 @@ class Event:
     ts: float
     finding: Finding
     picture: Picture | None = field(default=None, repr=False)
+    pictured: bool = False
+    session_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    """An event as it is kept and told, one field a column.
+
+    Attributes:
+        track_id: who or what it is about most.
+        person_id, bag_id: track ids, where persons and bags take part.
+        box: of what it is about most, in pixels of the snapshot.
+        snapshot: whether a picture of it is kept.
+    """
+
+    event_id: int
+    stream_id: str
+    type: str
+    ts: float
+    track_id: int | None = None
+    person_id: int | None = None
+    bag_id: int | None = None
+    box: Box | None = None
+    confidence: float | None = None
+    duration_s: float | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+    snapshot: bool = False
+    session_id: str | None = None
+
+    @classmethod
+    def of(cls, event: Event) -> EventRecord:
+        finding = event.finding
+        first = finding.tracks[0] if finding.tracks else None
+        return cls(
+            event.event_id,
+            event.stream_id,
+            finding.type,
+            event.ts,
+            track_id=first.track_id if first else None,
+            person_id=_about(finding, "person_id", ("person",)),
+            bag_id=_about(finding, "bag_id", BAGS),
+            box=first.box if first else None,
+            confidence=finding.confidence,
+            duration_s=finding.duration_s,
+            details=finding.details,
+            snapshot=event.pictured,
+            session_id=event.session_id,
+        )
+
+
+def _about(finding: Finding, name: str, labels: tuple[str, ...]) -> int | None:
+    """The identity that a rule names, or else the first track of such a kind."""
+    if name in finding.details:
+        named: int | None = finding.details[name]
+        return named
+    return next((track.track_id for track in finding.tracks if track.label in labels), None)
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events somebody wants; None wants all. ``since`` and ``until`` are Unix seconds."""
+
+    stream_id: str | None = None
+    type: str | None = None
+    since: float = -math.inf
+    until: float = math.inf
+
+    def takes(self, event: Event) -> bool:
+        return self._takes(event.stream_id, event.finding.type, event.ts)
+
+    def takes_record(self, record: EventRecord) -> bool:
+        return self._takes(record.stream_id, record.type, record.ts)
+
+    def _takes(self, stream_id: str, kind: str, ts: float) -> bool:
+        return (
+            self.stream_id in (None, stream_id)
+            and self.type in (None, kind)
+            and self.since <= ts < self.until
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,14 @@ STRANGERS = {frozenset({"db", "models"}), frozenset({"db", "pipeline"})}
 BASE = ROWS[-1]
 EDGES = ("app.pipeline.sources", "app.pipeline.sinks")
 UNDERSTANDING = tuple(f"app.pipeline.{name}" for name in ("foreground", "people", "rules", "zones"))
-PICTURES = (*EDGES, "app.pipeline.blur", "app.pipeline.scale", "app.models", *UNDERSTANDING)
+PICTURES = (
+    *EDGES,
+    "app.pipeline.blur",
+    "app.pipeline.draw",
+    "app.pipeline.scale",
+    "app.models",
+    *UNDERSTANDING,
+)
 ROOMS = {
     "fastapi": ("app.main", "app.api"),
     "fastapi_offline": ("app.main", "app.api"),
@@ -223,9 +230,16 @@ def test_a_raw_frame_is_known_to_sources_and_the_stream_only() -> None:
     assert "app.pipeline.stream" in knowing
 
 
-def test_only_blur_makes_a_picture() -> None:
+def test_only_blur_makes_a_picture_and_only_drawing_copies_one() -> None:
     making = {module for module, source in SOURCES.items() if calls_of(source, "Picture")}
-    assert making == {"app.pipeline.blur"}
+    assert making == {"app.pipeline.blur", "app.pipeline.draw"}
+
+
+def test_what_draws_takes_pictures_and_no_raw_images() -> None:
+    tree = ast.parse(SOURCES["app.pipeline.draw"])
+    public = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name[0] != "_"]
+    taken = {ast.unparse(f.args.args[0].annotation or ast.Constant(None)) for f in public}
+    assert taken == {"Event", "Picture"}
 
 
 def test_sinks_take_results() -> None:
@@ -256,6 +270,7 @@ def test_only_the_supervisor_and_the_edges_catch_broadly() -> None:
         "app.models.runner",
         "app.models.ultralytics_runtime",
         "app.api.errors",
+        "app.db.writer",
     }
     catching = set()
     for module, source in SOURCES.items():

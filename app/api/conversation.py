@@ -103,7 +103,9 @@ class Conversation:
         self._open.enter_context(self._pushes.connected(self._stream_id))
         spec = self._streams.get(self._stream_id).spec
         events = self._open.enter_context(
-            self._events.subscribed(EVENTS_BACKLOG, stream_id=self._stream_id)
+            self._events.subscribed(
+                EVENTS_BACKLOG, lambda event: event.stream_id == self._stream_id
+            )
         )
         state = self._streams.pulse(self._stream_id).state
         await self._send(live.hello(spec, state).text())

@@ -9,6 +9,8 @@ from fastapi.requests import HTTPConnection
 
 from app.api.messages import Language, language_of
 from app.config import Settings
+from app.db.events import EventRepository
+from app.db.writer import EventWriter
 from app.pipeline.events import EventLog
 from app.pipeline.manager import StreamManager
 from app.pipeline.push import PushStreams
@@ -34,6 +36,16 @@ def _settings(connection: HTTPConnection) -> Settings:
     return settings
 
 
+def _happened(connection: HTTPConnection) -> EventRepository:
+    happened: EventRepository = connection.state.happened
+    return happened
+
+
+def _writer(connection: HTTPConnection) -> EventWriter:
+    writer: EventWriter = connection.state.writer
+    return writer
+
+
 def _language(
     accept_language: Annotated[
         str | None, Header(description="`ko` (default), `en` or `ru`: the language of messages.")
@@ -45,5 +57,7 @@ def _language(
 Streams = Annotated[StreamManager, Depends(_manager)]
 Pushes = Annotated[PushStreams, Depends(_pushes)]
 Events = Annotated[EventLog, Depends(_events)]
+Happened = Annotated[EventRepository, Depends(_happened)]
+Writer = Annotated[EventWriter, Depends(_writer)]
 AppSettings = Annotated[Settings, Depends(_settings)]
 CallerLanguage = Annotated[Language, Depends(_language)]

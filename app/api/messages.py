@@ -29,6 +29,8 @@ ERRORS: dict[str, dict[str, str]] = {
         "NOT_FOUND": "찾을 수 없습니다: {path}",
         "METHOD_NOT_ALLOWED": "허용되지 않는 메서드입니다.",
         "STREAM_NOT_FOUND": "스트림을 찾을 수 없습니다: {stream_id}",
+        "EVENT_NOT_FOUND": "이벤트를 찾을 수 없습니다: {event_id}",
+        "NO_SNAPSHOT": "이벤트 {event_id}에는 사진이 없습니다.",
         "CONFLICT": "현재 상태와 충돌합니다.",
         "STREAM_ALREADY_RUNNING": "스트림 {stream_id}이(가) 다른 설정으로 실행 중입니다. "
         "먼저 중지한 다음 새 설정으로 시작하세요.",
@@ -69,6 +71,8 @@ ERRORS: dict[str, dict[str, str]] = {
         "NOT_FOUND": "Не найдено: {path}",
         "METHOD_NOT_ALLOWED": "Этот метод здесь не разрешён.",
         "STREAM_NOT_FOUND": "Поток не найден: {stream_id}",
+        "EVENT_NOT_FOUND": "Событие не найдено: {event_id}",
+        "NO_SNAPSHOT": "У события {event_id} нет снимка.",
         "CONFLICT": "Конфликт с текущим состоянием.",
         "STREAM_ALREADY_RUNNING": "Поток {stream_id} уже работает с другими настройками. "
         "Остановите его и запустите с новыми.",

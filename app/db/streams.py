@@ -56,7 +56,7 @@ class StreamRepository:
                 if stored.readable:
                     self._fill(row, spec)
         except SQLAlchemyError as error:
-            raise StoreError(reason=_cause(error)) from None
+            raise StoreError(reason=cause(error)) from None
 
     def _fill(self, row: StreamTable, spec: StreamSpec) -> None:
         row.source = urls.without_credentials(spec.source)
@@ -72,7 +72,7 @@ class StreamRepository:
             with Session(self._engine) as session, session.begin():
                 session.execute(delete(StreamTable).where(StreamTable.stream_id == stream_id))
         except SQLAlchemyError as error:
-            raise StoreError(reason=_cause(error)) from None
+            raise StoreError(reason=cause(error)) from None
 
     def load(self) -> list[StoredStream]:
         """All streams, oldest first."""
@@ -81,7 +81,7 @@ class StreamRepository:
                 rows = session.scalars(select(StreamTable).order_by(StreamTable.created_at)).all()
                 return [stored for row in rows if (stored := self._stored(row)) is not None]
         except SQLAlchemyError as error:
-            raise StoreError(reason=_cause(error)) from None
+            raise StoreError(reason=cause(error)) from None
 
     def _stored(self, row: StreamTable) -> StoredStream | None:
         try:
@@ -100,6 +100,6 @@ class StreamRepository:
         return StoredStream(replace(spec, source=source, output=output), wanted, row.last_error)
 
 
-def _cause(error: SQLAlchemyError) -> str:
+def cause(error: SQLAlchemyError) -> str:
     """What the driver said; SQLAlchemy's own text would add the statement and its values."""
     return str(getattr(error, "orig", None) or type(error).__name__)

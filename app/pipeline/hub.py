@@ -107,7 +107,7 @@ class Feed(_Bell, Generic[T]):
             if not self._subscribers:
                 return
             for subscriber in self._subscribers:
-                if subscriber.only is None or subscriber.only(value):
+                if subscriber.wants(value):
                     subscriber.add(value)
         self._wake_soon()
 
@@ -119,14 +119,14 @@ class Feed(_Bell, Generic[T]):
 
     @contextlib.contextmanager
     def subscribed(
-        self, backlog: int = 256, only: Callable[[T], bool] | None = None
+        self, backlog: int = 256, wants: Callable[[T], bool] = lambda _: True
     ) -> Iterator[Subscription[T]]:
         """From here on every value waits for this subscriber, ``backlog`` of them at most.
 
         Args:
-            only: which values it wants; called in the thread that publishes. Default: all.
+            wants: whether a value is for this subscriber; quick, called by who publishes.
         """
-        subscriber: Subscription[T] = Subscription(self, backlog, only)
+        subscriber: Subscription[T] = Subscription(self, backlog, wants)
         with self._lock:
             self._subscribers.add(subscriber)
         try:
@@ -134,6 +134,10 @@ class Feed(_Bell, Generic[T]):
         finally:
             with self._lock:
                 self._subscribers.discard(subscriber)
+
+    def _waiting_for(self, subscriber: Subscription[T]) -> list[T]:
+        with self._lock:
+            return list(subscriber.values)
 
     async def _next(self, subscriber: Subscription[T]) -> T:
         event = asyncio.Event()
@@ -154,11 +158,9 @@ class Feed(_Bell, Generic[T]):
 class Subscription(Generic[T]):
     """One subscriber's queue, to be iterated by one coroutine; only its ``Feed`` makes one."""
 
-    def __init__(
-        self, feed: Feed[T], backlog: int, only: Callable[[T], bool] | None = None
-    ) -> None:
+    def __init__(self, feed: Feed[T], backlog: int, wants: Callable[[T], bool]) -> None:
         self.values: deque[T] = deque(maxlen=backlog)
-        self.only = only
+        self.wants = wants
         self._feed = feed
         self._missed = 0
 
@@ -172,6 +174,10 @@ class Subscription(Generic[T]):
         with self._feed._lock:
             missed, self._missed = self._missed, 0
         return missed
+
+    def waiting(self) -> list[T]:
+        """What this subscriber did not take yet, oldest first."""
+        return self._feed._waiting_for(self)
 
     def __aiter__(self) -> Subscription[T]:
         return self

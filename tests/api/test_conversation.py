@@ -201,11 +201,11 @@ async def test_nothing_of_a_conversation_stays(app: Running, stream_id: str) -> 
         await viewer.next()
         pusher.send(JPEG)
         await pusher.until("ack")
-        assert events._feed._subscribers
+        assert events._told._subscribers
     assert not stream.audience.results._subscribers
     assert not stream.audience.results._waiting
     assert not stream.audience.pictures._waiting
-    assert not events._feed._subscribers
+    assert not events._told._subscribers
 
 
 async def test_when_the_server_goes_everybody_is_told(tmp_path: Path) -> None:

@@ -1,64 +1,174 @@
-"""Events of all streams, numbered, to everybody."""
+"""Events to everybody: in order, without pictures, with what happened before."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
+import gc
 
 import pytest
 
-from app.pipeline.events import EventLog
-from app.types import Event, Finding
+from app.pipeline.blur import conceal
+from app.pipeline.events import CLIENTS_BACKLOG, MAX_PICTURES, EventLog, Missed, follow
+from app.types import Box, EventFilter, EventRecord, Finding, Picture, Track
+
+from .doubles import noise
 
 pytestmark = pytest.mark.anyio
-PATIENCE_S = 30.0
+ALL = EventFilter()
+PLACED = Finding(
+    "bag_placed",
+    (Track(7, "suitcase", 0.9, Box(1, 2, 3, 4)), Track(3, "person", 0.8, Box(0, 0, 9, 9))),
+    0.7,
+)
 
 
-async def _next(events: object) -> Event:
-    return await asyncio.wait_for(anext(events), PATIENCE_S)  # type: ignore[arg-type]
+def picture() -> Picture:
+    return conceal(noise(), [], "off", 0)
 
 
-async def test_events_are_numbered_over_all_streams_and_reach_who_asked() -> None:
-    log = EventLog(asyncio.get_running_loop(), first_id=41)
-    with log.subscribed() as everything, log.subscribed(stream_id="b") as of_b:
-        await asyncio.to_thread(log.tell, "a", Finding("smoking_started"), 1.0, None)
-        await asyncio.to_thread(log.tell, "b", Finding("smoking_ended"), 2.0, None)
-        first, second = await _next(everything), await _next(everything)
-        assert [(e.event_id, e.stream_id, e.ts) for e in (first, second)] == [
-            (41, "a", 1.0),
-            (42, "b", 2.0),
-        ]
-        assert await _next(of_b) is second
+class Kept:
+    """What the database has, and what is on its way there."""
+
+    def __init__(self, kept: list[EventRecord], coming: list[EventRecord] | None = None) -> None:
+        self.kept, self.coming, self.asked = kept, coming or [], 0
+
+    def unwritten(self) -> list[EventRecord]:
+        return self.coming
+
+    def after(self, event_id: int, wanted: EventFilter, limit: int) -> list[EventRecord]:
+        self.asked += 1
+        found = [r for r in self.kept if r.event_id > event_id and wanted.takes_record(r)]
+        return found[:limit]
 
 
-async def test_numbers_are_in_order_for_everybody_however_many_threads_tell() -> None:
+def record(number: int, stream_id: str = "a") -> EventRecord:
+    return EventRecord(number, stream_id, "bag_placed", 0.0)
+
+
+def test_a_record_says_who_and_what() -> None:
+    loop = asyncio.new_event_loop()
+    log = EventLog(loop, 5)
+    with log.subscribed() as told:
+        log.tell("a", PLACED, 12.0, None, "S_2026_02_03_0001")
+        kept = EventRecord.of(told.waiting()[0])
+    loop.close()
+    assert (kept.event_id, kept.track_id, kept.person_id, kept.bag_id) == (5, 7, 3, 7)
+    assert (kept.box, kept.snapshot, kept.session_id) == (
+        Box(1, 2, 3, 4),
+        False,
+        "S_2026_02_03_0001",
+    )
+
+
+def test_a_rule_may_name_identities_itself() -> None:
+    loop = asyncio.new_event_loop()
+    log = EventLog(loop)
+    with log.subscribed() as told:
+        log.tell(
+            "a",
+            Finding("bag_taken", PLACED.tracks, details={"person_id": None, "bag_id": 2}),
+            0,
+            None,
+        )
+        kept = EventRecord.of(told.waiting()[0])
+    loop.close()
+    assert (kept.track_id, kept.person_id, kept.bag_id) == (7, None, 2)
+
+
+async def test_only_the_keeper_gets_pictures() -> None:
     log = EventLog(asyncio.get_running_loop())
-    with log.subscribed(backlog=1000) as events:
-
-        def tell() -> None:
-            for _ in range(100):
-                log.tell("a", Finding("x"), 0.0, None)
-
-        threads = [threading.Thread(target=tell) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        assert [(await _next(events)).event_id for _ in range(400)] == list(range(1, 401))
-        assert events.missed() == 0
+    with log.pictured() as keeper, log.subscribed() as client:
+        log.tell("a", PLACED, 0, picture())
+        log.tell("a", PLACED, 0, None)
+        kept, told = keeper.waiting(), client.waiting()
+    assert [event.picture is not None for event in kept] == [True, False]
+    assert [event.picture for event in told] == [None, None]
+    assert [event.pictured for event in told] == [True, False]
 
 
-async def test_who_is_slow_learns_how_many_of_its_own_were_lost() -> None:
+async def test_no_more_pictures_wait_than_memory_can_hold() -> None:
     log = EventLog(asyncio.get_running_loop())
-    with log.subscribed(backlog=2, stream_id="a") as events:
-        for number in range(5):
-            log.tell("a", Finding(f"a{number}"), 0.0, None)
-            log.tell("b", Finding("b"), 0.0, None)
-        assert (await _next(events)).finding.type == "a3"
-        assert (events.missed(), events.missed()) == (3, 0)
+    with log.pictured() as keeper:
+        for _ in range(MAX_PICTURES + 5):
+            log.tell("a", PLACED, 0, picture())
+        waiting = keeper.waiting()
+        assert sum(event.pictured for event in waiting) == MAX_PICTURES
+        assert len(waiting) == MAX_PICTURES + 5
+        del waiting
+        for _ in range(MAX_PICTURES + 5):
+            await anext(keeper)
+        gc.collect()
+        log.tell("a", PLACED, 0, picture())
+        assert keeper.waiting()[0].pictured
 
 
-async def test_the_end_comes_after_what_waits() -> None:
+async def collect(
+    log: EventLog, past: Kept, wanted: EventFilter, after: int | None
+) -> list[object]:
+    found: list[object] = []
+    async for item in follow(log, past, wanted, after):
+        found.append(item.event_id if isinstance(item, EventRecord) else item)
+    return found
+
+
+async def follower(log: EventLog, past: Kept, after: int | None, wanted: EventFilter = ALL):
+    task = asyncio.create_task(collect(log, past, wanted, after))
+    await asyncio.sleep(0.05)
+    return task
+
+
+async def test_new_followers_get_what_happens_from_now_on() -> None:
+    log, past = EventLog(asyncio.get_running_loop(), 3), Kept([record(1), record(2)])
+    task = await follower(log, past, None)
+    log.tell("a", PLACED, 0, None)
+    log.hang_up()
+    assert await task == [3]
+    assert past.asked == 0
+
+
+async def test_who_comes_back_gets_the_past_then_the_present_each_once() -> None:
+    kept = [record(number) for number in range(1, 500)]
+    log = EventLog(asyncio.get_running_loop(), 501)
+    past = Kept(kept, [record(499), record(500)])
+    task = await follower(log, past, 3)
+    past.kept += [record(500), record(501)]  # written while the client still reads
+    log.tell("a", PLACED, 0, None)
+    log.tell("a", PLACED, 0, None)
+    log.hang_up()
+    assert await task == [*range(4, 503)]
+
+
+async def test_filters_hold_for_past_and_present() -> None:
+    log = EventLog(asyncio.get_running_loop(), 5)
+    past = Kept([record(1, "a"), record(2, "b")], [record(3, "a"), record(4, "b")])
+    task = await follower(log, past, 0, EventFilter("b"))
+    log.tell("a", PLACED, 0, None)
+    log.tell("b", PLACED, 0, None)
+    log.hang_up()
+    assert await task == [2, 4, 6]
+
+
+async def test_a_slow_follower_is_told_how_many_it_missed() -> None:
     log = EventLog(asyncio.get_running_loop())
-    with log.subscribed() as events:
-        log.tell("a", Finding("x"), 0.0, None)
+    told = follow(log, Kept([]), EventFilter("a"), None)
+    first = asyncio.ensure_future(anext(told))
+    await asyncio.sleep(0.01)
+    log.tell("a", PLACED, 0, None)
+    assert isinstance(await first, EventRecord)
+    for _ in range(CLIENTS_BACKLOG + 3):
+        log.tell("b", PLACED, 0, None)  # not for this one: nothing is missed by these
+        log.tell("a", PLACED, 0, None)
+    assert await anext(told) == Missed(3)
+    after = await anext(told)
+    assert isinstance(after, EventRecord)
+    assert after.stream_id == "a"
+    await told.aclose()  # type: ignore[attr-defined]
+
+
+async def test_the_keeper_hears_the_last_events_after_clients_were_told_to_go() -> None:
+    log = EventLog(asyncio.get_running_loop())
+    with log.pictured() as keeper:
+        log.hang_up()
+        log.tell("a", PLACED, 0, None)
         log.close()
-        assert [event.finding.type async for event in events] == ["x"]
+        assert [event.event_id async for event in keeper] == [1]

@@ -1,0 +1,294 @@
+"""What happened: as it happens (server-sent events, WebSocket), and what is kept of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, TypeVar
+
+from fastapi import APIRouter, Depends, Header, Path, Query, WebSocket, WebSocketDisconnect
+from fastapi.responses import Response, StreamingResponse
+from pydantic import AfterValidator, BaseModel, Field
+
+from app.api.deps import Events, Happened, Writer
+from app.api.errors import ErrorReply
+from app.errors import InvalidRequest
+from app.pipeline.events import Missed, follow
+from app.types import EventFilter, EventRecord
+
+T = TypeVar("T")
+VERSION = 1
+HEARTBEAT_S = 15.0
+RETRY_MS = 2000
+MAX_ID = 2**63 - 1
+BAD_REQUEST_CLOSE = 4400
+EVENT_STREAM = "text/event-stream"
+
+router = APIRouter(
+    tags=["events"],
+    responses={
+        400: {"model": ErrorReply, "description": "Wrong parameter"},
+        401: {"model": ErrorReply, "description": "Token needed"},
+    },
+)
+
+
+class EventMessage(BaseModel):
+    """An event on the wire, the same at every door."""
+
+    type: Literal["event"] = "event"
+    version: Literal[1] = 1
+    stream_id: str
+    id: int
+    event: str = Field(description="What happened, such as `smoking_started`.")
+    ts: float = Field(description="When, Unix seconds.")
+    track_id: int | None = Field(description="Who or what it is about most.")
+    person_id: int | None
+    bag_id: int | None
+    box: tuple[float, float, float, float] | None = Field(
+        description="Of what it is about most: x1, y1, x2, y2 in pixels of the snapshot."
+    )
+    confidence: float | None
+    duration_s: float | None
+    session_id: str | None
+    snapshot: str | None = Field(description="Where the blurred picture is.")
+    details: dict[str, Any]
+
+    @classmethod
+    def of(cls, record: EventRecord) -> EventMessage:
+        same = ("stream_id", "ts", "track_id", "person_id", "bag_id", "confidence", "duration_s")
+        return cls(
+            **{name: getattr(record, name) for name in same},
+            id=record.event_id,
+            event=record.type,
+            box=record.box and tuple(record.box),
+            session_id=record.session_id,
+            snapshot=f"/api/events/{record.event_id}/snapshot.jpg" if record.snapshot else None,
+            details=dict(record.details),
+        )
+
+
+class MissedMessage(BaseModel):
+    """This client was too slow and lost events; ``GET /api/events`` still has them."""
+
+    type: Literal["missed"] = "missed"
+    version: Literal[1] = 1
+    events: int
+
+
+class EventPage(BaseModel):
+    """Events, newest first."""
+
+    total: int = Field(description="With these filters, on all pages.")
+    cursor: int | None = Field(description="Give it to get the next page; null on the last.")
+    events: list[EventMessage]
+
+
+def _time(text: str | None) -> str | None:
+    if text is not None:
+        try:
+            moment(text)
+        except ValueError:
+            raise ValueError("Unix seconds or ISO 8601, such as 2026-02-03T12:00:00Z") from None
+    return text
+
+
+def moment(text: str) -> float:
+    """Unix seconds of either form; a time without zone is UTC. Raises ValueError."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        parsed = datetime.fromisoformat(text)
+        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
+    if abs(seconds) > MAX_ID:  # also infinite, and not a number
+        raise ValueError("out of range")
+    if seconds != seconds:
+        raise ValueError("not a number")
+    return seconds
+
+
+Camera = Annotated[str | None, Query(description="Only of this camera or stream.", max_length=64)]
+Kind = Annotated[str | None, Query(alias="type", description="Only of this type.", max_length=64)]
+Time = Annotated[str | None, AfterValidator(_time)]
+Since = Annotated[Time, Query(description="From then on: Unix seconds or ISO 8601.")]
+Until = Annotated[Time, Query(description="Before then.")]
+EventId = Annotated[int, Path(ge=0, le=MAX_ID)]
+AfterId = Annotated[int | None, Query(ge=0, le=MAX_ID, description="What came after this event.")]
+LastId = Annotated[str | None, Header(alias="last-event-id", description="As browsers send it.")]
+
+
+def _wanted(camera: Camera = None, kind: Kind = None) -> EventFilter:
+    return EventFilter(camera, kind)
+
+
+Wanted = Annotated[EventFilter, Depends(_wanted)]
+
+
+# ── as it happens ────────────────────────────────────────────────────────────────────────────
+
+
+@router.get(
+    "/events",
+    summary="Follow (server-sent events)",
+    response_class=StreamingResponse,
+    responses={200: {"content": {EVENT_STREAM: {}}}},
+)
+async def server_sent(
+    events: Events,
+    writer: Writer,
+    wanted: Wanted,
+    last_event_id: AfterId = None,
+    resume_after: LastId = None,
+) -> StreamingResponse:
+    """Events as they happen; with `Last-Event-ID` (or `?last_event_id=`) first what was missed
+    since. `EventSource` in a browser does that by itself."""
+    after_id = _last_id(resume_after) if resume_after else last_event_id
+    told = follow(events, writer, wanted, after_id)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(_lines(told), media_type=EVENT_STREAM, headers=headers)
+
+
+async def _lines(told: AsyncIterator[EventRecord | Missed]) -> AsyncIterator[str]:
+    yield f"retry: {RETRY_MS}\n\n"
+    async for item in with_pauses(told, HEARTBEAT_S):
+        if item is None:
+            yield ": still here\n\n"
+        elif isinstance(item, Missed):
+            yield f"data: {_missed(item)}\n\n"
+        else:
+            yield f"id: {item.event_id}\ndata: {EventMessage.of(item).model_dump_json()}\n\n"
+
+
+@router.websocket("/ws/events")
+async def socket(websocket: WebSocket, events: Events, writer: Writer) -> None:
+    """The same as JSON messages; `?camera=&type=&last_event_id=`."""
+    await websocket.accept()
+    asked = websocket.query_params
+    try:
+        after_id = _last_id(asked["last_event_id"]) if "last_event_id" in asked else None
+    except InvalidRequest as error:
+        await websocket.send_json(
+            {"type": "error", "version": VERSION, "code": error.code, "message": str(error)}
+        )
+        await websocket.close(BAD_REQUEST_CLOSE)
+        return
+    wanted = EventFilter(asked.get("camera"), asked.get("type"))
+    told = follow(events, writer, wanted, after_id)
+    with contextlib.suppress(WebSocketDisconnect):
+        await until_gone(websocket, _tell(websocket, told))
+
+
+async def _tell(websocket: WebSocket, told: AsyncIterator[EventRecord | Missed]) -> None:
+    async for item in told:
+        if isinstance(item, Missed):
+            await websocket.send_text(_missed(item))
+        else:
+            await websocket.send_text(EventMessage.of(item).model_dump_json())
+    await websocket.close()
+
+
+async def until_gone(websocket: WebSocket, talking: Any) -> None:
+    """Run a coroutine that sends, but no longer than the client is there."""
+    speaker = asyncio.create_task(talking)
+    listener = asyncio.create_task(_until_disconnect(websocket))
+    try:
+        await asyncio.wait((speaker, listener), return_when=asyncio.FIRST_COMPLETED)
+        if speaker.done():
+            speaker.result()
+    finally:
+        for task in (speaker, listener):
+            task.cancel()
+        await asyncio.gather(speaker, listener, return_exceptions=True)
+
+
+async def _until_disconnect(websocket: WebSocket) -> None:
+    while (await websocket.receive())["type"] != "websocket.disconnect":
+        pass
+
+
+async def with_pauses(items: AsyncIterator[T], seconds: float) -> AsyncIterator[T | None]:
+    """The items, and None whenever none came for so long."""
+    coming = asyncio.ensure_future(anext(items))
+    try:
+        while True:
+            done, _ = await asyncio.wait([coming], timeout=seconds)
+            if not done:
+                yield None
+                continue
+            try:
+                item = coming.result()
+            except StopAsyncIteration:
+                return
+            coming = asyncio.ensure_future(anext(items))
+            yield item
+    finally:
+        coming.cancel()
+
+
+def _missed(item: Missed) -> str:
+    return MissedMessage(events=item.events).model_dump_json()
+
+
+def _last_id(text: str) -> int:
+    """Raises InvalidRequest."""
+    if not (text.isascii() and text.isdigit() and int(text) <= MAX_ID):
+        raise InvalidRequest(field="last_event_id", reason="the id of an event, a whole number")
+    return int(text)
+
+
+# ── what is kept ─────────────────────────────────────────────────────────────────────────────
+
+
+@router.get("/api/events", summary="What happened")
+async def history(
+    happened: Happened,
+    camera: Camera = None,
+    kind: Kind = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    cursor: Annotated[int | None, Query(ge=0, le=MAX_ID)] = None,
+) -> EventPage:
+    """Kept events, newest first."""
+    span = {
+        name: moment(text)
+        for name, text in (("since", since), ("until", until))
+        if text is not None
+    }
+    wanted = EventFilter(camera, kind, **span)
+    page = await asyncio.to_thread(happened.page, wanted, limit, cursor)
+    return EventPage(
+        total=page.total,
+        cursor=page.cursor,
+        events=[EventMessage.of(record) for record in page.events],
+    )
+
+
+@router.get(
+    "/api/events/{event_id}",
+    summary="One event",
+    responses={404: {"model": ErrorReply, "description": "No such event"}},
+)
+async def one(event_id: EventId, happened: Happened, writer: Writer) -> EventMessage:
+    await writer.settled(event_id)
+    return EventMessage.of(await asyncio.to_thread(happened.get, event_id))
+
+
+@router.get(
+    "/api/events/{event_id}/snapshot.jpg",
+    summary="Its picture",
+    response_class=Response,
+    responses={
+        200: {"content": {"image/jpeg": {}}},
+        404: {"model": ErrorReply, "description": "No such event, or none with a picture"},
+    },
+)
+async def snapshot(event_id: EventId, happened: Happened, writer: Writer) -> Response:
+    """The blurred picture in which it happened, with boxes around what it is about."""
+    await writer.settled(event_id)
+    jpeg = await asyncio.to_thread(happened.snapshot, event_id)
+    return Response(
+        jpeg, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"}
+    )

@@ -1,0 +1,93 @@
+"""What an event is about, drawn into its picture: from one ``Picture`` to another.
+
+The given picture is shared by all who show it, so what is drawn on is a copy.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from av import VideoFrame
+
+from app.pipeline.sinks.preview import encode_jpeg
+from app.types import Box, Event, Picture
+
+FIRST_YUV = (170, 40, 160)  # amber: who or what it is about most
+OTHERS_YUV = (150, 170, 60)  # blue
+LINE = 1 / 200  # of the picture's height
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
+def snapshot(event: Event) -> bytes:
+    """The JPEG of an event's picture, with boxes around what it is about.
+
+    Raises:
+        ValueError: the event has no picture.
+    """
+    if event.picture is None:
+        raise ValueError(f"event {event.event_id} has no picture")
+    boxes = [track.box for track in event.finding.tracks]
+    return encode_jpeg(marked(event.picture, boxes, event.finding.type.replace("_", " ")))
+
+
+def marked(picture: Picture, boxes: list[Box], text: str) -> Picture:
+    """A copy with these boxes, the first of them in another colour and with the text above."""
+    image = _copy(picture.image)
+    planes = [_pixels(plane) for plane in image.planes]
+    line = max(2, round(image.height * LINE / 2) * 2)
+    for box in reversed(boxes[1:]):
+        _frame(planes, box, OTHERS_YUV, line)
+    for box in boxes[:1]:
+        _frame(planes, box, FIRST_YUV, line)
+        _write(planes, box, text, line)
+    return Picture(image)
+
+
+def _copy(image: VideoFrame) -> VideoFrame:
+    copy = VideoFrame(image.width, image.height, image.format.name)
+    for target, source in zip(copy.planes, image.planes, strict=True):
+        _pixels(target)[...] = _pixels(source)
+    copy.colorspace, copy.color_range = image.colorspace, image.color_range
+    return copy
+
+
+def _pixels(plane: object) -> npt.NDArray[np.uint8]:
+    """A view (height, width) of a plane, without the padding at the end of its rows."""
+    rows = np.frombuffer(plane, np.uint8)  # type: ignore[call-overload]
+    return rows.reshape(-1, plane.line_size)[: plane.height, : plane.width]  # type: ignore[attr-defined, no-any-return]
+
+
+def _frame(
+    planes: list[npt.NDArray[np.uint8]], box: Box, yuv: tuple[int, int, int], line: int
+) -> None:
+    height, width = planes[0].shape
+    left, right = (round(min(max(x, 0), width) / 2) * 2 for x in (box.x1, box.x2))
+    top, bottom = (round(min(max(y, 0), height) / 2) * 2 for y in (box.y1, box.y2))
+    for plane, value, shrink in zip(planes, yuv, (1, 2, 2), strict=True):
+        x1, x2, y1, y2, thick = (n // shrink for n in (left, right, top, bottom, line))
+        if x1 >= x2 or y1 >= y2:
+            continue
+        plane[y1 : min(y1 + thick, y2), x1:x2] = value
+        plane[max(y2 - thick, y1) : y2, x1:x2] = value
+        plane[y1:y2, x1 : min(x1 + thick, x2)] = value
+        plane[y1:y2, max(x2 - thick, x1) : x2] = value
+
+
+def _write(planes: list[npt.NDArray[np.uint8]], box: Box, text: str, line: int) -> None:
+    """Bright letters on a dark strip above the box, or inside it where there is no room."""
+    height, width = planes[0].shape
+    scale = line / 5
+    (text_width, text_height), below = cv2.getTextSize(text, FONT, scale, max(1, line // 3))
+    strip_height = min(height, (text_height + below + 2 * line) // 2 * 2)
+    strip_width = min(width, (text_width + 2 * line) // 2 * 2)
+    left = round(min(max(box.x1, 0), width - strip_width)) // 2 * 2
+    top = round(box.y1) // 2 * 2 - strip_height
+    top = min(max(top if top >= 0 else top + strip_height, 0), height - strip_height) // 2 * 2
+    for plane, value, shrink in zip(planes, (30, 128, 128), (1, 2, 2), strict=True):
+        y, x = top // shrink, left // shrink
+        plane[y : y + strip_height // shrink, x : x + strip_width // shrink] = value
+    strip = np.full((strip_height, strip_width), 30, np.uint8)
+    place = (line, strip_height - below - line)
+    cv2.putText(strip, text, place, FONT, scale, 235, max(1, line // 3), cv2.LINE_AA)
+    planes[0][top : top + strip_height, left : left + strip_width] = strip
