@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from fixtures import python
 
+PATIENCE_S = 300.0  # torch, five networks, and maybe a busy machine
 CODE = """
 import json, logging, os, sys
 from pathlib import Path
@@ -86,7 +87,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What came of each attempt: labels, device and counts, or the error's words."""
     folder = tmp_path_factory.mktemp("ultralytics")
     (folder / "data").mkdir()
-    done = python(folder, CODE)
+    done = python(folder, CODE, timeout_s=PATIENCE_S)
     assert done.returncode == 0, done.stderr
     printed = done.stdout.splitlines()
     assert len(printed) == 1, "only what the test prints is on stdout"
