@@ -1,13 +1,19 @@
-"""Run the benchmarks and print them as tables: ``python -m bench [loop] [parts] [live]
+"""Run the benchmarks and print them as tables: ``python -m bench [loop] [parts] [networks] [live]
 [smoking]``."""
 
 from __future__ import annotations
 
 import argparse
 
-from bench import live, loop, parts, smoking
+from bench import live, loop, networks, parts, smoking
 
-ALL = {"loop": loop.run, "parts": parts.run, "live": live.run, "smoking": smoking.run}
+ALL = {
+    "loop": loop.run,
+    "parts": parts.run,
+    "networks": networks.run,
+    "live": live.run,
+    "smoking": smoking.run,
+}
 
 
 def main() -> None:
