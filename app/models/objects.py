@@ -120,7 +120,7 @@ def _from_places(
 ) -> tuple[Floats, Floats, npt.NDArray[np.intp]]:
     scores = output[4:][card.columns]
     if scores.min() < 0 or scores.max() > 1.001 or not output[2:4].any():
-        raise ValueError("the network's confidences are none")
+        raise ValueError("the network's numbers are not confidences")
     columns = scores.argmax(axis=0)
     confidences = np.take_along_axis(scores, columns[None], axis=0)[0]
     sure = np.flatnonzero(confidences >= thresholds[columns])
