@@ -46,6 +46,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--debug", action="store_true", help="log more")
     parser.add_argument("--data-dir", help="everything written lives here (default: ./data)")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"])
+    parser.add_argument(
+        "--weights",
+        help="network for people, bags, vehicles, plates and cigarettes: .xml, .onnx, .pt or "
+        ".engine (default: the shipped one)",
+    )
     parser.add_argument("--demo", action="store_true", help="run a stream over bundled photos")
     parser.add_argument("--output-base", help="RTSP server that takes all default outputs")
     parser.add_argument("--token", help="what callers from elsewhere must show (default: made)")
@@ -61,6 +66,7 @@ NESTED = {
     "require_token": "auth__require_token",
     "no_auth": "auth__disabled",
     "output_base": "streams__output_base",
+    "weights": "objects__weights",
 }
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 
-from bench import live, loop, parts, push, smoking
+from bench import live, loop, networks, parts, push, smoking
 
 ALL = {
     "loop": loop.run,
     "parts": parts.run,
     "live": live.run,
+    "networks": networks.run,
     "push": push.run,
+    "smoking": smoking.run,
+}
     "smoking": smoking.run,
 }
 

@@ -143,7 +143,9 @@ def server(
         started.wait()
 
 
-def python(cwd: Path, code: str, **more: str) -> subprocess.CompletedProcess[str]:
+def python(
+    cwd: Path, code: str, *, timeout_s: float = 2 * PATIENCE_S, **more: str
+) -> subprocess.CompletedProcess[str]:
     """Run Python code in a fresh interpreter, in a folder of its own."""
     return subprocess.run(
         [sys.executable, "-c", code],
@@ -151,7 +153,7 @@ def python(cwd: Path, code: str, **more: str) -> subprocess.CompletedProcess[str
         env=clean_environment(cwd, **more),
         capture_output=True,
         text=True,
-        timeout=2 * PATIENCE_S,
+        timeout=timeout_s,
         check=False,
     )
 

@@ -22,6 +22,7 @@ WAYS = [
     ("--debug", None, "debug", True, "DEBUG"),
     ("--data-dir", "/tmp/elsewhere", "data_dir", Path("/tmp/elsewhere"), "DATA_DIR"),
     ("--device", "cpu", "device", "cpu", "DEVICE"),
+    ("--weights", "yolo11m.pt", "objects.weights", "yolo11m.pt", "OBJECTS__WEIGHTS"),
     ("--demo", None, "demo", True, "DEMO"),
     ("--output-base", "rtsp://h/b", "streams.output_base", "rtsp://h/b", "STREAMS__OUTPUT_BASE"),
     ("--token", "t0ken", "auth.token", "t0ken", "AUTH__TOKEN"),
@@ -143,6 +144,9 @@ def test_an_empty_value_is_as_if_it_were_not_there(
         ("STREAMS__OUTPUT_BASE", "http://192.0.2.1/x"),
         ("FACES__WIDTH", "10"),
         ("FACES__TIMEOUT_S", "0"),
+        ("OBJECTS__WIDTH", "10"),
+        ("OBJECTS__MIN_CONFIDENCE", "1"),
+        ("OBJECTS__MAX_CROPS", "-1"),
     ],
 )
 def test_nonsense_is_refused(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,6 +35,21 @@ async def main():
 asyncio.run(main())
 """
 
+LOOK = f"""
+import sys
+from pathlib import Path
+from app.models.__main__ import main
+from support.faces import portrait
+from support.networks import places, write_ir
+import cv2
+
+cv2.imwrite("a.png", portrait(320))
+weights = str(write_ir(Path("own.xml"), places((320, 320, 600, 600, 0, 0.8))))
+assert main(["detect", "--crops", "--weights", weights, "a.png"]) == 0
+assert main(["info", "--weights", weights]) == 0
+print([name for name in {HEAVY!r} if name in sys.modules])
+"""
+
 
 def lock(name: str) -> dict[str, set[str]]:
     """Package to its pinned lines; a lock may pin one differently by Python version."""
@@ -50,6 +65,13 @@ def lock(name: str) -> dict[str, set[str]]:
 def test_the_demo_runs_without_torch(tmp_path: Path) -> None:
     done = python(tmp_path, DEMO)
     assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_objects_are_seen_without_torch(tmp_path: Path) -> None:
+    done = python(tmp_path, LOOK, PYTHONPATH=f"{ROOT}:{ROOT / 'tests'}")
+    assert done.returncode == 0, done.stderr
+    assert "1 person" in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"
 
 

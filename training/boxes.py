@@ -8,6 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from app.models import second_look
+from app.types import Box
+
 Array = NDArray[np.float32]
 Choice = NDArray[np.bool_] | NDArray[np.intp] | slice
 
@@ -111,16 +114,9 @@ def non_max(boxes: Boxes, threshold: float, groups: NDArray[np.int64] | None = N
 
 
 def upper_body(person: Array, width: int, height: int) -> NDArray[np.int64]:
-    """The square around a person's head, arms and hands, moved inside the frame: the second look.
-
-    Its side is 1.3 box widths or 0.55 box heights, whichever is more, and it begins a little
-    above the head; `person` is one box, the answer one box of whole pixels.
-    """
-    x1, y1, x2, y2 = (float(v) for v in person)
-    side = min(max(1.3 * (x2 - x1), 0.55 * (y2 - y1)), max(width, height))
-    left = np.clip((x1 + x2 - side) / 2, 0, max(width - side, 0))
-    top = np.clip(y1 - 0.08 * side, 0, max(height - side, 0))
-    return np.round([left, top, min(left + side, width), min(top + side, height)]).astype(int)
+    """The part of a frame that the second look shows of a person: one box of whole pixels."""
+    window = second_look.upper_body(Box(*map(float, person)), (width, height))
+    return np.array(window, np.int64)
 
 
 def crop_boxes(boxes: Boxes, window: NDArray[np.int64], min_visible: float) -> Boxes:

@@ -1,13 +1,12 @@
-"""The second look: people's upper bodies, cut from the full-resolution frame and enlarged."""
+"""The second look over a frame for scoring: which parts, and what is one, is the server's code."""
 
 from __future__ import annotations
 
-from training.boxes import CIGARETTE, PERSON, Boxes, non_max, upper_body
-from training.network import TIGHT_NMS_IOU, Image, Network
-
-MIN_PERSON = 0.3
-MIN_GAIN = 1.25
-"""A crop is looked at when it shows the person at least so much larger than the whole frame did."""
+from app.models.overlap import merged
+from app.models.second_look import MIN_PERSON, windows
+from app.types import Box, Detection
+from training.boxes import CIGARETTE, CLASSES, PERSON, Boxes
+from training.network import Image, Network
 
 
 def second_look(
@@ -17,15 +16,26 @@ def second_look(
 
     `frame_scale` is by how much the first look shrank the frame.
     """
-    height, width = image.shape[:2]
-    parts = [whole]
+    size = image.shape[1], image.shape[0]
     people = whole.only(PERSON)
-    for person in people[people.scores >= MIN_PERSON].xyxy:
-        x1, y1, x2, y2 = upper_body(person, width, height)
-        if close.size / max(x2 - x1, y2 - y1) < MIN_GAIN * frame_scale:
-            continue
-        seen = close.detect(image[y1:y2, x1:x2], min_confidence).only(CIGARETTE)
-        parts.append(seen.shifted(x1, y1))
-    found = Boxes.join(*parts)
-    cigarettes = non_max(found.only(CIGARETTE), TIGHT_NMS_IOU)
-    return Boxes.join(found[found.labels != CIGARETTE], cigarettes)
+    parts = windows(
+        [Box(*map(float, person)) for person in people[people.scores >= MIN_PERSON].xyxy],
+        size,
+        seen_longest=round(frame_scale * max(size)),
+        close_size=close.size,
+    )
+    found = [whole]
+    for x1, y1, x2, y2 in parts:
+        seen = close.detect(image[y1:y2, x1:x2], min_confidence)
+        found.append(seen.only(CIGARETTE).shifted(x1, y1))
+    everything = Boxes.join(*found)
+    others = everything[everything.labels != CIGARETTE]
+    return Boxes.join(others, _once(everything.only(CIGARETTE)))
+
+
+def _once(cigarettes: Boxes) -> Boxes:
+    pairs = zip(cigarettes.xyxy, cigarettes.scores, strict=True)
+    kept = merged(
+        [Detection(CLASSES[CIGARETTE], float(s), Box(*map(float, box))) for box, s in pairs]
+    )
+    return Boxes.of([d.box for d in kept], CIGARETTE, [d.confidence for d in kept])

@@ -35,16 +35,21 @@ class FaceDetector:
     Args:
         runner: the shared owner of the CenterFace network.
         min_confidence: what is less sure is not returned.
+        multiple: sides are padded to a multiple of this, 32 or more. More means fewer shapes to
+            compile, for pictures of many shapes.
     """
 
-    def __init__(self, runner: Runner, *, min_confidence: float) -> None:
+    def __init__(
+        self, runner: Runner, *, min_confidence: float, multiple: int = SIDE_MULTIPLE
+    ) -> None:
         self._runner = runner
         self._min_confidence = min_confidence
+        self._multiple = multiple
 
     def look(self, image: Image) -> Look:
         """Ask for the faces of a (H, W, 3) RGB picture. Raises DetectorError when overloaded."""
         height, width = image.shape[:2]
-        bottom, right = _padded(height) - height, _padded(width) - width
+        bottom, right = -height % self._multiple, -width % self._multiple
         if bottom or right:
             image = np.pad(image, ((0, bottom), (0, right), (0, 0)))
         return Look("faces", self._runner.submit(image), (width, height), self._read)
@@ -52,10 +57,6 @@ class FaceDetector:
     def _read(self, outputs: Outputs) -> Found:
         boxes, confidences = decode(outputs, self._min_confidence)
         return Found(boxes, confidences, ["face"] * len(boxes))
-
-
-def _padded(side: int) -> int:
-    return -(-side // SIDE_MULTIPLE) * SIDE_MULTIPLE
 
 
 def decode(
@@ -95,7 +96,7 @@ def load_faces(device: str = "auto", cache_dir: Path | None = None) -> Runner:
     costs a fraction. Its card says what it loses.
     """
     if device not in ("auto", "cpu"):
-        logger.warning("faces are looked for on the CPU: there is no %s runtime for them", device)
+        logger.info("faces are looked for on the CPU: there is no %s runtime for them", device)
     if QUANTISED.exists() and not has_fast_bf16():
         return Runner(OpenVinoNetwork(QUANTISED, cache_dir=cache_dir))
     return Runner(OpenVinoNetwork(_centerface_onnx(), outputs=HEADS, cache_dir=cache_dir))

@@ -24,7 +24,7 @@ ALIASES = {
     "handbag": ("hand bag", "purse"),
     "suitcase": ("luggage",),
     "car": ("cars", "automobile"),
-    "motorcycle": ("motorbike", "motor"),
+    "motorcycle": ("motorbike",),
     "truck": ("lorry",),
     "face": ("faces", "human face"),
     "plate": (

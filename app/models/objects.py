@@ -55,11 +55,11 @@ class ObjectDetector:
         self.card = card
         self.longest = max(fixed_size) if fixed_size else padded(longest or card.size)
         self.close_size = max(fixed_size) if fixed_size else padded(card.close_size)
-        self._fixed_size = fixed_size
-        self._multiple = multiple
-        self._thresholds = card.thresholds
+        self.fixed_size = fixed_size
+        self.thresholds = card.thresholds
         if min_confidence is not None:
-            self._thresholds = np.full_like(card.thresholds, min_confidence)
+            self.thresholds = np.full_like(card.thresholds, min_confidence)
+        self._multiple = multiple
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -80,11 +80,11 @@ class ObjectDetector:
         self.runner.close()
 
     def _look(self, image: Image, canvas: Size) -> Look:
-        boxed, (height, width) = letterbox(image, self._fixed_size or canvas)
+        boxed, (height, width) = letterbox(image, self.fixed_size or canvas)
         return Look("objects", self.runner.submit(boxed), (width, height), self._read)
 
     def _read(self, outputs: Outputs) -> Found:
-        boxes, confidences, columns = decode(outputs, self.card, self._thresholds)
+        boxes, confidences, columns = decode(outputs, self.card, self.thresholds)
         return Found(boxes, confidences, [self.card.labels[column] for column in columns])
 
 
@@ -120,7 +120,7 @@ def _from_places(
 ) -> tuple[Floats, Floats, npt.NDArray[np.intp]]:
     scores = output[4:][card.columns]
     if scores.min() < 0 or scores.max() > 1.001 or not output[2:4].any():
-        raise ValueError("the network's confidences are none")
+        raise ValueError("the network's numbers are not confidences")
     columns = scores.argmax(axis=0)
     confidences = np.take_along_axis(scores, columns[None], axis=0)[0]
     sure = np.flatnonzero(confidences >= thresholds[columns])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -12,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from support.photos import ASTRONAUT_FACE, overlap, photo
 
 from app.errors import DetectorError, SetupError
 from app.models.faces import NMS_IOU, STRIDE, FaceDetector, decode, load_faces
@@ -19,17 +19,6 @@ from app.models.runner import Runner
 from app.models.runtime import OpenVinoNetwork, Outputs
 
 PATIENCE_S = 60.0
-
-
-def photo(package: str, *path: str) -> np.ndarray:
-    """An RGB photograph that an installed package carries, found without importing it."""
-    spec = importlib.util.find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        pytest.skip(f"{package} is not installed")
-    image = cv2.imread(str(Path(spec.submodule_search_locations[0], *path)))
-    if image is None:
-        pytest.skip(f"{package} has no {path[-1]}")
-    return np.ascontiguousarray(image[..., ::-1])
 
 
 @pytest.fixture(scope="module")
@@ -45,16 +34,6 @@ def find(faces: FaceDetector, image: np.ndarray) -> list[Any]:
 
 
 # ── the real network ─────────────────────────────────────────────────────────────────────────
-
-ASTRONAUT_FACE = (172, 60, 272, 196)  # looked up by eye
-
-
-def overlap(box: Any, other: tuple[float, ...]) -> float:
-    width = max(0, min(box[2], other[2]) - max(box[0], other[0]))
-    height = max(0, min(box[3], other[3]) - max(box[1], other[1]))
-    both = width * height
-    areas = [(side[2] - side[0]) * (side[3] - side[1]) for side in (box, other)]
-    return both / (sum(areas) - both)
 
 
 def test_the_astronauts_face_is_found_where_it_is(faces: FaceDetector) -> None:

@@ -1,0 +1,120 @@
+"""The networks by hand: ``python -m app.models info`` and ``python -m app.models detect``."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+from pydantic import ValidationError
+
+from app.config import Settings
+from app.errors import SetupError
+from app.models.detect import Eyes, detect
+from app.models.draw import Gallery
+from app.models.info import info
+from app.models.media import media_in
+
+WRONG_CALL = 2
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. Returns 0, 1 when a file could not be read, 2 for a wrong call."""
+    asked = _parser().parse_args(arguments)
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    cv2.utils.logging.setLogLevel(
+        cv2.utils.logging.LOG_LEVEL_SILENT
+    )  # a damaged file is told in our words
+    try:
+        settings = _settings(asked)
+        if asked.command == "info":
+            for line in info(settings):
+                print(line, flush=True)
+            return 0
+        return _detect(asked, settings)
+    except SetupError as error:
+        print(error, file=sys.stderr)
+        return WRONG_CALL
+    except ValidationError as error:
+        for wrong in error.errors():
+            print(f"{'.'.join(map(str, wrong['loc']))}: {wrong['msg']}", file=sys.stderr)
+        return WRONG_CALL
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader has seen enough
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m app.models", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    about = commands.add_parser("info", help="what is loaded, on what device, and its speed here")
+    find = commands.add_parser("detect", help="look at pictures and videos")
+    find.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="file or folder")
+    find.add_argument("--json", action="store_true", help="one line of JSON a picture or frame")
+    find.add_argument(
+        "--min-confidence",
+        type=_confidence,
+        metavar="X",
+        help="for all classes (default: each its own)",
+    )
+    find.add_argument(
+        "--crops", action="store_true", help="look again at people, enlarged, for cigarettes"
+    )
+    find.add_argument("--out", type=Path, metavar="FOLDER", help="draw what was seen into this")
+    for command in (about, find):
+        command.add_argument("--weights", help="other weights than the shipped ones")
+        command.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"])
+    return parser
+
+
+def _confidence(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError("must be between 0 and 1")
+    return value
+
+
+def _settings(asked: argparse.Namespace) -> Settings:
+    settings = Settings()
+    if asked.weights is not None:
+        settings.objects.weights = asked.weights
+    if asked.device is not None:
+        settings.device = asked.device
+    return settings
+
+
+def _detect(asked: argparse.Namespace, settings: Settings) -> int:
+    paths = _files(asked.paths)
+    gallery = Gallery(asked.out, paths) if asked.out is not None else None
+    eyes = Eyes(settings, min_confidence=asked.min_confidence, crops=asked.crops)
+    try:
+        return detect(paths, eyes, as_json=asked.json, gallery=gallery)
+    finally:
+        eyes.close()
+
+
+def _files(paths: Sequence[Path]) -> list[Path]:
+    """The files that were named, and those in the folders that were."""
+    missing = [str(path) for path in paths if not path.exists()]
+    if missing:
+        raise SetupError(reason=f"There is no such file: {', '.join(missing)}")
+    found: list[Path] = []
+    for path in paths:
+        inside = media_in(path) if path.is_dir() else [path]
+        if not inside:
+            raise SetupError(reason=f"There is no picture and no video in {path}")
+        found += inside
+    return list(dict.fromkeys(found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

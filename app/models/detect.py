@@ -1,0 +1,176 @@
+"""The shipped networks over files: what ``python -m app.models detect`` does."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from app.config import Settings
+from app.errors import DetectorError, InvalidRequest
+from app.models.draw import Gallery
+from app.models.faces import FaceDetector, load_faces
+from app.models.letterbox import Image
+from app.models.media import count_frames, frames
+from app.models.objects import load_objects
+from app.models.overlap import merged
+from app.models.second_look import SecondLook, Window
+from app.types import Detection
+
+AHEAD = 12
+"""Frames being looked at while the first of them is not yet done, so that there are batches."""
+FEW_SHAPES = 128
+PATIENCE_S = 600.0
+LONG_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """One frame of a file; a still picture is frame 0."""
+
+    path: Path
+    frame: int
+    image: Image
+
+
+class Eyes:
+    """All networks, and what they see together in a picture.
+
+    Args:
+        min_confidence: for all labels and both networks; None for the settings of each.
+        crops: look again at people's upper bodies.
+
+    Raises:
+        SetupError: when a network cannot be loaded.
+    """
+
+    def __init__(self, settings: Settings, *, min_confidence: float | None, crops: bool) -> None:
+        objects = settings.objects
+        if min_confidence is not None:
+            objects = objects.model_copy(update={"min_confidence": min_confidence})
+        data_dir = settings.data_dir if settings.data_dir.is_dir() else None
+        self._objects = load_objects(objects, settings.device, data_dir, multiple=FEW_SHAPES)
+        self._face_runner = load_faces("auto", data_dir / "cache" if data_dir else None)
+        sure = settings.faces.min_confidence if min_confidence is None else min_confidence
+        self._faces = FaceDetector(self._face_runner, min_confidence=sure, multiple=FEW_SHAPES)
+        self._face_width = settings.faces.width
+        self._crops = crops
+
+    def see(self, image: Image) -> list[Detection]:
+        """Everything in a (H, W, 3) RGB picture, in its pixels, the surest first.
+
+        Faces are those of CenterFace and of the network of objects, each once.
+
+        Raises:
+            DetectorError: when a network fails.
+        """
+        size = image.shape[1], image.shape[0]
+        looking = self._objects.look(image)
+        facing = self._faces.look(_shrunk(image, self._face_width))
+        seen = looking.detections(PATIENCE_S, size)
+        if self._crops:
+            again = SecondLook(self._objects, most=None)
+            seen = again.look(seen, size, _cutter(image)).detections(PATIENCE_S)
+        faces = facing.detections(PATIENCE_S, size)
+        faces += [detection for detection in seen if detection.label == "face"]
+        seen = [detection for detection in seen if detection.label != "face"]
+        return sorted(seen + merged(faces), key=lambda detection: -detection.confidence)
+
+    def close(self) -> None:
+        self._objects.close()
+        self._face_runner.close()
+
+
+def detect(paths: Sequence[Path], eyes: Eyes, *, as_json: bool, gallery: Gallery | None) -> int:
+    """Look at every frame of every file and tell what was seen. Returns the exit code."""
+    failed = False
+
+    def complain(text: str) -> None:
+        nonlocal failed
+        failed = True
+        tqdm.write(text, file=sys.stderr)
+
+    tell: Callable[[Shot, list[Detection]], None] = _tell_json if as_json else _tell_plainly
+    total = sum(map(count_frames, paths))
+    with tqdm(total=total, unit="frame", delay=LONG_S, disable=None, file=sys.stderr) as bar:
+        for shot, seeing in _in_order(_shots(paths, complain), eyes):
+            try:
+                seen = seeing.result()
+            except DetectorError as error:
+                complain(f"{shot.path}, frame {shot.frame}: {error}")
+                continue
+            finally:
+                bar.update()
+            tell(shot, seen)
+            if gallery is not None:
+                gallery.add(shot.path, shot.image, seen)
+    if gallery is not None:
+        gallery.close()
+    return 1 if failed else 0
+
+
+def _shots(paths: Sequence[Path], complain: Callable[[str], None]) -> Iterator[Shot]:
+    """All frames of all files; a file that cannot be read is told, and the next one follows."""
+    for path in paths:
+        try:
+            for number, image in enumerate(frames(path)):
+                yield Shot(path, number, image)
+        except InvalidRequest as error:
+            complain(str(error))
+
+
+def _in_order(shots: Iterator[Shot], eyes: Eyes) -> Iterator[tuple[Shot, Future[list[Detection]]]]:
+    waiting: deque[tuple[Shot, Future[list[Detection]]]] = deque()
+    with ThreadPoolExecutor(AHEAD) as pool:
+        for shot in shots:
+            waiting.append((shot, pool.submit(eyes.see, shot.image)))
+            if len(waiting) == AHEAD:
+                yield waiting.popleft()
+        while waiting:
+            yield waiting.popleft()
+
+
+def _tell_json(shot: Shot, seen: list[Detection]) -> None:
+    found = [
+        {
+            "label": detection.label,
+            "confidence": round(detection.confidence, 4),
+            "box": [round(side, 2) for side in detection.box],
+        }
+        for detection in seen
+    ]
+    line = {"path": str(shot.path), "frame": shot.frame, "detections": found}
+    tqdm.write(json.dumps(line), file=sys.stdout)
+
+
+def _tell_plainly(shot: Shot, seen: list[Detection]) -> None:
+    counts = Counter(detection.label for detection in seen)
+    words = ", ".join(f"{count} {label}" for label, count in counts.most_common()) or "nothing"
+    where = f"{shot.path}" + (f", frame {shot.frame}" if shot.frame else "")
+    tqdm.write(f"{where}: {words}", file=sys.stdout)
+
+
+def _shrunk(image: Image, longest: int) -> Image:
+    """The picture with its longer side at most that, never enlarged."""
+    height, width = image.shape[:2]
+    scale = longest / max(height, width)
+    if scale >= 1:
+        return image
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _cutter(image: Image) -> Callable[[Window], Image]:
+    def cut(window: Window) -> Image:
+        x1, y1, x2, y2 = window
+        return image[y1:y2, x1:x2]
+
+    return cut

@@ -1,0 +1,160 @@
+"""One network for all labels, and the separate passes that it replaces, on the same frames.
+
+Separate passes are what one puts together from what is published: a YOLOv8n for the classes of
+COCO, one more of that size for cigarettes, and CenterFace for faces. (Plates would be a third
+of that size.) Each way is a process of its own, and they take turns; a time is of one frame,
+from its RGB picture to boxes, on whatever the machine has free.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import psutil
+
+from app.config import ObjectSettings
+from app.errors import SetupError
+from app.models.faces import FaceDetector, load_faces
+from app.models.look import Look
+from app.models.objects import load_objects
+from app.models.runner import Image
+from app.models.weights_file import shipped
+from app.pipeline.scale import to_rgb
+from bench import clip
+from bench.table import show
+
+FRAMES, WARM_UP, ROUNDS = 40, 6, 3
+LONGEST = 640
+PATIENCE_S = 60
+PARTS = {"coco": "yolov8n.pt", "cigarettes": "first_recipe.pt"}
+
+Pass = Callable[[Image], Look]
+
+
+def objects(weights: str | None) -> Pass:
+    return load_objects(ObjectSettings(weights=weights, width=LONGEST), "cpu").look
+
+
+def faces() -> Pass:
+    return FaceDetector(load_faces("cpu"), min_confidence=0.15).look
+
+
+def converted(folder: Path, name: str) -> Pass:
+    return objects(str(folder / f"{name}.xml"))
+
+
+def torch(name: str) -> Pass:
+    return objects(str(_data() / PARTS[name]))
+
+
+ONE = "one network"
+WAYS: dict[str, list[Callable[[Path], Pass]]] = {
+    ONE: [lambda _: objects(None)],
+    "one network, CenterFace too": [lambda _: objects(None), lambda _: faces()],
+    "COCO, cigarettes, CenterFace, all on OpenVINO": [
+        functools.partial(converted, name="coco"),
+        functools.partial(converted, name="cigarettes"),
+        lambda _: faces(),
+    ],
+    "COCO and cigarettes on torch, CenterFace": [
+        lambda _: torch("coco"),
+        lambda _: torch("cigarettes"),
+        lambda _: faces(),
+    ],
+}
+
+
+def run() -> None:
+    lacking = _lacking()
+    if lacking:
+        print(f"\nnetworks are not compared: {lacking}")
+        return
+    results: dict[str, list[tuple[float, float]]] = {name: [] for name in WAYS}
+    with tempfile.TemporaryDirectory() as folder:
+        _child("convert", folder)
+        for _ in range(ROUNDS):
+            for name, found in results.items():
+                answer = _child(name, folder).split()
+                found.append((float(answer[-2]), float(answer[-1])))
+    rounds = [f"ms, round {number + 1}" for number in range(ROUNDS)]
+    head = ["a frame, 640 wide", *rounds, "times the one (median)", "MiB"]
+    rows = []
+    for name, found in results.items():
+        pairs = zip(found, results[ONE], strict=True)
+        ratio = statistics.median(mine[0] / one[0] for mine, one in pairs)
+        memory = statistics.median(mebibytes for _, mebibytes in found)
+        times = [f"{milliseconds:.1f}" for milliseconds, _ in found]
+        rows.append([name, *times, f"{ratio:.1f}", f"{memory:.0f}"])
+    show(f"{shipped().stem}, and the passes that it replaces", head, rows)
+
+
+def _lacking() -> str | None:
+    """Why there is nothing to compare, in words."""
+    try:
+        shipped()
+    except SetupError as error:
+        return str(error)
+    if importlib.util.find_spec("ultralytics") is None:
+        return "that needs requirements.txt (ultralytics)"
+    if "WATCHPOST_DATA" not in os.environ:
+        return "WATCHPOST_DATA does not name the folder with weights/ of the separate passes"
+    missing = [name for name in PARTS.values() if not (_data() / name).exists()]
+    return f"{_data()} lacks {', '.join(missing)}" if missing else None
+
+
+def _data() -> Path:
+    return Path(os.environ["WATCHPOST_DATA"]) / "weights"
+
+
+def _child(name: str, folder: str) -> str:
+    command = [sys.executable, "-m", "bench.networks", name, folder]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def measure(name: str, folder: Path) -> tuple[float, float]:
+    """Median milliseconds of a frame, and MiB that the networks take."""
+    images = _images()
+    before = psutil.Process().memory_info().rss
+    passes = [load(folder) for load in WAYS[name]]
+    times = []
+    for number in range(WARM_UP + FRAMES):
+        started_at = time.perf_counter()
+        looks = [look(images[number % len(images)]) for look in passes]
+        for asked in looks:
+            asked.detections(PATIENCE_S, (clip.WIDTH, clip.HEIGHT))
+        times.append((time.perf_counter() - started_at) * 1000)
+    memory = (psutil.Process().memory_info().rss - before) / 2**20
+    return statistics.median(times[WARM_UP:]), memory
+
+
+def _images() -> list[Image]:
+    with av.open(str(clip.make(8))) as container:
+        frames = [frame for _, frame in zip(range(24), container.decode(video=0), strict=False)]
+    return [to_rgb(frame, LONGEST) for frame in frames]
+
+
+def convert(folder: Path) -> None:
+    """The separate networks as OpenVINO files, so that all run on the same."""
+    import openvino as ov
+
+    from training.network import convert as trace
+
+    for name, file in PARTS.items():
+        ov.save_model(trace(_data() / file)[0], folder / f"{name}.xml")
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "convert":
+        convert(Path(sys.argv[2]))
+    else:
+        print(*measure(sys.argv[1], Path(sys.argv[2])))

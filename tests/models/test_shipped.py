@@ -1,0 +1,166 @@
+"""The shipped network on pictures that installed packages carry, and on drawn plates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+import pytest
+from support.photos import ASTRONAUT_FACE, overlap, photo
+
+from app.config import ObjectSettings
+from app.models.labels import LABELS
+from app.models.objects import ObjectDetector, load_objects
+from app.models.second_look import SecondLook
+from app.models.weights_file import SHIPPED
+from app.types import Detection
+
+pytestmark = pytest.mark.skipif(
+    not SHIPPED.exists(), reason=f"the network is not trained yet: {SHIPPED.name}"
+)
+PATIENCE_S = 60.0
+# Looked up by eye, in pixels of the photographs.
+BUS = (15, 230, 803, 755)
+PEOPLE_BEFORE_THE_BUS = [(48, 398, 245, 903), (222, 405, 345, 861), (670, 385, 810, 880)]
+ZIDANE_FACES = [(970, 95, 1075, 265), (555, 255, 680, 440)]
+
+
+@pytest.fixture(scope="module")
+def objects() -> Iterator[ObjectDetector]:
+    detector = load_objects(ObjectSettings())
+    yield detector
+    detector.close()
+
+
+def see(objects: ObjectDetector, image: np.ndarray, label: str) -> list[Detection]:
+    size = image.shape[1], image.shape[0]
+    found = objects.look(image).detections(PATIENCE_S, size)
+    return [detection for detection in found if detection.label == label]
+
+
+def is_found(box: tuple[float, ...], found: list[Detection], least: float = 0.5) -> bool:
+    return any(overlap(detection.box, box) >= least for detection in found)
+
+
+def test_it_knows_all_of_our_labels(objects: ObjectDetector) -> None:
+    assert set(objects.labels) == set(LABELS)
+
+
+def test_its_files_are_small_and_have_a_card() -> None:
+    for path in SHIPPED.parent.glob("watchpost*"):
+        assert path.stat().st_size <= 8e6
+        assert path.with_suffix(".md").exists()
+
+
+@pytest.mark.parametrize("box", PEOPLE_BEFORE_THE_BUS)
+def test_people_are_found(box: tuple[float, ...], objects: ObjectDetector) -> None:
+    assert is_found(box, see(objects, photo("ultralytics", "assets", "bus.jpg"), "person"))
+
+
+def test_the_bus_is_found(objects: ObjectDetector) -> None:
+    assert is_found(BUS, see(objects, photo("ultralytics", "assets", "bus.jpg"), "bus"))
+
+
+@pytest.mark.parametrize("face", ZIDANE_FACES)
+def test_faces_are_found(face: tuple[float, ...], objects: ObjectDetector) -> None:
+    found = see(objects, photo("ultralytics", "assets", "zidane.jpg"), "face")
+    assert is_found(face, found, 0.4)
+    assert len(found) == 2
+
+
+def test_the_astronaut_has_one_face_and_holds_no_cigarette(objects: ObjectDetector) -> None:
+    image = photo("skimage", "data", "astronaut.png")
+    (face,) = see(objects, image, "face")
+    assert overlap(face.box, ASTRONAUT_FACE) > 0.4
+    assert see(objects, image, "cigarette") == []
+
+
+@pytest.mark.parametrize("name", ["coffee.png", "brick.png", "grass.png", "page.png"])
+def test_nobody_is_seen_where_nobody_is(name: str, objects: ObjectDetector) -> None:
+    image = photo("skimage", "data", name)
+    for label in ("person", "face", "plate"):
+        assert see(objects, image, label) == []
+
+
+@pytest.mark.parametrize("value", [0, 114, 255])
+def test_nothing_is_seen_in_an_empty_picture(value: int, objects: ObjectDetector) -> None:
+    image = np.full((360, 640, 3), value, np.uint8)
+    assert [label for label in LABELS if see(objects, image, label)] == []
+
+
+# ── drawn plates ─────────────────────────────────────────────────────────────────────────────
+
+
+def rear_of_a_car(text: str, width: int, shade: int) -> tuple[np.ndarray, tuple[float, ...]]:
+    """A plate of this width on the boot of a drawn car, (360, 640, 3) RGB; and where it is."""
+    image = np.full((360, 640, 3), 120, np.uint8)
+    image[220:] = 75  # the road
+    body = (shade, shade // 2 + 20, 40)
+    cv2.rectangle(image, (170, 110), (470, 290), body, cv2.FILLED)
+    cv2.rectangle(image, (205, 60), (435, 130), body, cv2.FILLED)
+    cv2.rectangle(image, (220, 70), (420, 125), (45, 50, 55), cv2.FILLED)
+    for x in (178, 422):
+        cv2.rectangle(image, (x, 150), (x + 40, 185), (170, 20, 20), cv2.FILLED)
+    for x in (185, 405):
+        cv2.rectangle(image, (x, 280), (x + 50, 320), (20, 20, 20), cv2.FILLED)
+    height = round(width / 4.6)
+    x, y = 320 - width // 2, 215
+    cv2.rectangle(image, (x, y), (x + width, y + height), (245, 245, 245), cv2.FILLED)
+    cv2.rectangle(image, (x, y), (x + width, y + height), (15, 15, 15), 1)
+    cv2.rectangle(image, (x, y), (x + width // 11, y + height), (20, 50, 160), cv2.FILLED)
+    scale = width / 210
+    place = (x + width // 8, y + round(height * 0.78))
+    cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, (10, 10, 10), 2, cv2.LINE_AA)
+    return cv2.GaussianBlur(image, (3, 3), 0), (x, y, x + width, y + height)
+
+
+TEXTS = ("AB 123 CD", "M TX 4711", "PL 90 KW", "GR 55 ULF")
+
+
+def test_drawn_plates_are_found(objects: ObjectDetector) -> None:
+    drawn = [
+        rear_of_a_car(text, width, shade)
+        for text in TEXTS
+        for width in (80, 110, 140)
+        for shade in (60, 200)
+    ]
+    found = [is_found(box, see(objects, image, "plate"), 0.4) for image, box in drawn]
+    assert sum(found) >= 0.8 * len(found)
+
+
+def test_a_car_without_a_plate_has_none(objects: ObjectDetector) -> None:
+    image, (x1, y1, x2, y2) = rear_of_a_car("", 110, 200)
+    image[int(y1) - 3 : int(y2) + 3, int(x1) - 3 : int(x2) + 3] = image[150, 320]
+    assert see(objects, image, "plate") == []
+
+
+# ── together ─────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_batch_gives_the_same_as_one_after_the_other(objects: ObjectDetector) -> None:
+    image = cv2.resize(photo("ultralytics", "assets", "bus.jpg"), (480, 640))
+    pictures = [image, np.ascontiguousarray(image[:, ::-1]), np.zeros_like(image)] * 3
+    alone = [objects.look(picture).detections(PATIENCE_S, (480, 640)) for picture in pictures]
+    looks = [objects.look(picture) for picture in pictures]
+    together = [look.detections(PATIENCE_S, (480, 640)) for look in looks]
+    assert [len(found) for found in together] == [len(found) for found in alone]
+    for first, second in zip(alone, together, strict=True):
+        for one, other in zip(first, second, strict=True):
+            assert one.label == other.label
+            assert np.allclose(one.box, other.box, atol=2)
+
+
+def test_the_second_look_keeps_what_the_first_one_saw(objects: ObjectDetector) -> None:
+    frame = np.full((1080, 1920, 3), 130, np.uint8)
+    frame[400:940, 800:1205] = cv2.resize(photo("ultralytics", "assets", "bus.jpg"), (405, 540))
+    whole = objects.look(frame).detections(PATIENCE_S, (1920, 1080))
+    people = [detection for detection in whole if detection.label == "person"]
+    assert len(people) >= 2
+    again = SecondLook(objects, most=None).look(
+        whole, (1920, 1080), lambda part: frame[part.y1 : part.y2, part.x1 : part.x2]
+    )
+    both = again.detections(PATIENCE_S)
+    assert [d for d in both if d.label != "cigarette"] == [
+        d for d in whole if d.label != "cigarette"
+    ]
