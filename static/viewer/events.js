@@ -1,0 +1,102 @@
+/** The log of events: newest on top, and never longer than a screen can use. */
+
+import { at } from "./api.js";
+import { announce, make, write } from "./dom.js";
+import { clock, number, onChange, percent, t, textOr } from "./i18n.js";
+
+/**
+ * @typedef {import("./wire.js").StreamEvent} StreamEvent
+ * @typedef {import("./wire.js").Missed} Missed
+ */
+
+const MOST = 100;
+
+export class Events {
+  /** @type {{entry: HTMLLIElement, message: StreamEvent | Missed, at: number}[]} newest first */
+  #entries = [];
+  #unspoken = 0;
+  #list;
+  #none;
+
+  /** @param {HTMLElement} list @param {HTMLElement} none  shown while there are none */
+  constructor(list, none) {
+    this.#list = list;
+    this.#none = none;
+    onChange(() => this.#entries.forEach(fill));
+  }
+
+  /** @param {StreamEvent | Missed} message */
+  add(message) {
+    const known = message.type === "event" && this.#entries.some(({ message: other }) => other.type === "event" && other.id === message.id);
+    if (known) return;
+    const item = { entry: make("li"), message, at: Date.now() / 1000 };
+    fill(item);
+    this.#list.prepend(item.entry);
+    this.#entries.unshift(item);
+    for (const { entry } of this.#entries.splice(MOST)) entry.remove();
+    this.#none.hidden = true;
+    this.#speak(message);
+  }
+
+  clear() {
+    this.#entries = [];
+    this.#unspoken = 0;
+    this.#list.replaceChildren();
+    this.#none.hidden = false;
+  }
+
+  /** @param {StreamEvent | Missed} message */
+  #speak(message) {
+    if (message.type !== "event") return;
+    this.#unspoken += 1;
+    announce(t("events.news", { n: this.#unspoken, what: titleOf(message) }), () => {
+      this.#unspoken = 0;
+    });
+  }
+}
+
+/** @param {{entry: HTMLLIElement, message: StreamEvent | Missed, at: number}} item */
+function fill({ entry, message, at: receivedAt }) {
+  if (message.type === "missed") {
+    entry.className = "missed";
+    write(entry, t("events.missed", { n: message.events }));
+    return;
+  }
+  const known = entry.querySelector("a");
+  entry.className = message.event.endsWith("_ended") ? "event over" : "event";
+  entry.replaceChildren(
+    make("time", { dateTime: isoOf(message.ts) }, clock(message.ts || receivedAt)),
+    make("strong", {}, titleOf(message)),
+    make("span", { className: "quiet" }, factsOf(message).join(" · ")),
+    ...(message.snapshot ? [known ?? pictureOf(message.snapshot)] : []),
+  );
+  entry.querySelector("img")?.setAttribute("alt", t("events.snapshot"));
+}
+
+/** @param {StreamEvent} message */
+function titleOf({ event }) {
+  const readable = event.replaceAll("_", " ");
+  return textOr(`event.${event}`, readable.charAt(0).toUpperCase() + readable.slice(1));
+}
+
+/** @param {StreamEvent} message */
+function factsOf({ track_id: track, confidence, duration_s: duration }) {
+  const facts = [];
+  if (track !== null) facts.push(t("events.track", { n: String(track) }));
+  if (confidence !== null) facts.push(t("events.sure", { n: percent(confidence) }));
+  if (duration !== null) facts.push(t("events.lasted", { n: number(duration, duration < 10 ? 1 : 0) }));
+  return facts;
+}
+
+/** @param {string} path  of the snapshot, on this server */
+function pictureOf(path) {
+  const href = at(path).href;
+  const image = make("img", { src: href, loading: "lazy", decoding: "async" });
+  image.addEventListener("error", () => (image.hidden = true)); // deleted by now: the event stays
+  return make("a", { href, target: "_blank", rel: "noopener" }, image);
+}
+
+/** @param {number} seconds  since 1970 */
+function isoOf(seconds) {
+  return Number.isFinite(seconds) ? new Date(seconds * 1000).toISOString() : "";
+}
