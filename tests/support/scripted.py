@@ -119,8 +119,12 @@ def hello(**fields: Any) -> dict[str, Any]:
 def result(frame: int, *detections: dict[str, Any], **fields: Any) -> dict[str, Any]:
     """A result for a picture of 640 x 360."""
     usual: dict[str, Any] = {
-        **{"frame": frame, "ts": 1_793_000_000 + frame / 10, "width": 640, "height": 360},
-        **{"fps": 10.0, "latency_ms": 48.2},
+        "frame": frame,
+        "ts": 1_793_000_000 + frame / 10,
+        "width": 640,
+        "height": 360,
+        "fps": 10.0,
+        "latency_ms": 48.2,
     }
     return message("result", **{**usual, **fields}, detections=list(detections))
 
@@ -135,8 +139,12 @@ def detection(
 def event(event_id: int, kind: str = "smoking_started", **fields: Any) -> dict[str, Any]:
     """An event without a snapshot."""
     usual: dict[str, Any] = {
-        **{"ts": 1_793_000_000.0, "track_id": 4, "confidence": 0.83, "duration_s": None},
-        **{"snapshot": None, "details": {}},
+        "ts": 1_793_000_000.0,
+        "track_id": 4,
+        "confidence": 0.83,
+        "duration_s": None,
+        "snapshot": None,
+        "details": {},
     }
     return message("event", id=event_id, event=kind, **{**usual, **fields})
 
@@ -150,7 +158,7 @@ def picture(number: int, size: tuple[int, int] = (640, 360)) -> bytes:
 def playing(
     *detections: dict[str, Any], then: Script | None = None, seconds: float = 60, **greeting: Any
 ) -> Script:
-    """A script: greet, show ten pictures a second with these detections; ``then`` after the first."""
+    """A script: greet, then ten pictures a second with these detections; ``then`` after one."""
 
     async def script(socket: WebSocket) -> None:
         await socket.send_json(hello(**greeting))
