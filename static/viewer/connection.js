@@ -10,6 +10,8 @@ const SILENT_MS = 5_000;
 const PROBE_MS = 4_000;
 /** How long a stream that was there may be gone: servers need a while to bring theirs back. */
 const GONE_MS = 30_000;
+/** A server that is fine but opens no socket for an id, time and again, has none for it. */
+const MOST_REFUSALS = 2;
 
 /**
  * What the connection is doing:
@@ -40,6 +42,7 @@ export class Connection {
   #asking = false;
   #over = false;
   #heardAt = 0;
+  #refusals = 0;
   /** Since when a stream that was there is missing. */
   #missingSince = Infinity;
 
@@ -115,6 +118,7 @@ export class Connection {
     if (message.type === "hello") {
       this.#greeted = true;
       this.#missingSince = Infinity;
+      this.#refusals = 0;
       this.#backoff.reset();
       this.#become({ kind: "open" });
     }
@@ -124,15 +128,20 @@ export class Connection {
   /** @param {number} code @param {string} reason */
   async #closed(code, reason) {
     this.#socket = null;
-    if (code === CLOSED_NOT_FOUND || this.#unknown) {
-      this.#missing();
-    } else if (this.#opened && code === CLOSED_BY_POLICY) {
-      this.#finish({ kind: "refused", reason });
-    } else if (!this.#opened && (await probe()) === "locked") {
-      if (!this.#over) this.#finish({ kind: "locked" });
-    } else if (!this.#over) {
-      this.#wait(false);
-    }
+    if (code === CLOSED_NOT_FOUND || this.#unknown) this.#missing();
+    else if (!this.#opened) await this.#refused();
+    else if (code === CLOSED_BY_POLICY) this.#finish({ kind: "refused", reason });
+    else this.#wait(false);
+  }
+
+  /** The socket did not even open. The browser does not say why, the server might. */
+  async #refused() {
+    const problem = await probe();
+    if (this.#over) return;
+    this.#refusals = problem === "fine" ? this.#refusals + 1 : 0;
+    if (problem === "locked") this.#finish({ kind: "locked" });
+    else if (this.#refusals < MOST_REFUSALS) this.#wait(false);
+    else this.#missing();
   }
 
   /** The server answers but has no such stream: not yet again, or not at all. */

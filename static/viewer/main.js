@@ -2,20 +2,21 @@
 
 import { call } from "./api.js";
 import { Connection } from "./connection.js";
-import { announce, byId, copy, tell, write } from "./dom.js";
+import { announce, byId, tell, write } from "./dom.js";
 import { Events } from "./events.js";
 import * as i18n from "./i18n.js";
 import { summary } from "./labels.js";
+import { RawJson } from "./raw.js";
 import { Rows } from "./rows.js";
 import { showAddresses } from "./share.js";
 import { Stage } from "./stage.js";
+import { Watch, bannerOf, curtainOf, markOf } from "./status.js";
 import { Streams } from "./streams.js";
 import { TokenForm, hideFromAddress } from "./token.js";
 import { Webcam } from "./webcam.js";
 
 /**
  * @typedef {import("./connection.js").Link} Link
- * @typedef {import("./wire.js").Hello} Hello
  * @typedef {import("./wire.js").Message} Message
  * @typedef {import("./wire.js").Result} Result
  * @typedef {import("./wire.js").StreamState} StreamState
@@ -23,30 +24,9 @@ import { Webcam } from "./webcam.js";
 
 const { t } = i18n;
 const DESCRIBE_MS = 5000;
-const RAW_MS = 250;
-
-/** What is watched now. */
-class Watch {
-  /** @type {Connection | null} */
-  connection = null;
-  /** @type {Hello | null} */
-  hello = null;
-  /** @type {StreamState | null} */
-  state = null;
-  reason = "";
-  /** @type {Result | null} the newest one */
-  result = null;
-  hasPicture = false;
-  raw = "";
-
-  get name() {
-    return this.hello?.name || this.connection?.streamId || "";
-  }
-}
 
 let watch = new Watch();
 let describedAt = -DESCRIBE_MS;
-let rawTimer = 0;
 let wasLost = false;
 
 hideFromAddress();
@@ -59,6 +39,7 @@ const stage = new Stage(
 );
 const rows = new Rows(byId("rows"), byId("rows-none"));
 const events = new Events(byId("events"), byId("events-none"));
+const raw = new RawJson();
 const tokenForm = new TokenForm(onUnlocked);
 const streams = new Streams(go, () => tokenForm.ask());
 new Webcam({
@@ -122,7 +103,7 @@ function end() {
   stage.clear();
   rows.clear();
   events.clear();
-  write(byId("raw-text"), "");
+  raw.clear();
   streams.mark(null);
   render();
 }
@@ -154,8 +135,7 @@ function onLink(link) {
 
 /** @param {Message} message @param {string} text */
 function onMessage(message, text) {
-  watch.raw = text;
-  showRaw();
+  raw.update(text);
   switch (message.type) {
     case "hello":
       watch.hello = message;
@@ -210,119 +190,42 @@ function describe(result) {
 }
 
 function render() {
-  const link = watch.connection?.link;
-  const mark = markOf(link);
-  byId("stage").dataset.state = watch.hasPicture && link?.kind !== "unknown" ? mark : "empty";
-  byId("bar").hidden = !watch.hello;
-  byId("results").hidden = !watch.hello;
+  const { connection, hello, hasPicture } = watch;
+  const mark = markOf(watch);
+  byId("stage").dataset.state = hasPicture ? mark : "empty";
+  byId("bar").hidden = !hello;
+  byId("results").hidden = !hello;
   byId("state").dataset.state = mark;
   write(byId("state"), i18n.textOr(`state.${mark}`, mark));
   write(byId("stream-name"), watch.name);
-  write(byId("blur"), watch.hello ? i18n.textOr(`blur.${watch.hello.blur}`, watch.hello.blur) : "–");
-  if (!watch.hasPicture) for (const id of ["fps", "latency", "size"]) write(byId(id), "–");
-  renderCurtain(link);
-  renderBanner(link);
-  document.title = watch.connection ? `${watch.name} – Watchpost` : "Watchpost";
-}
-
-/** The one word for how the stream is doing. @param {Link | undefined} link */
-function markOf(link) {
-  if (!link) return "idle";
-  if (link.kind === "open") {
-    if (watch.state !== "running") return watch.state ?? "starting";
-    return watch.connection?.silence ? "silent" : "running";
-  }
-  if (link.kind === "connecting") return "starting";
-  return link.kind === "waiting" ? "lost" : "ended";
-}
-
-/** What stands where the picture would be. @param {Link | undefined} link */
-function renderCurtain(link) {
-  const [title, text, action, busy] = curtainOf(link);
-  byId("curtain").hidden = !title;
-  byId("spinner").hidden = !busy;
-  write(byId("curtain-title"), title);
-  tell(byId("curtain-text"), text);
-  tell(byId("curtain-action"), action);
-}
-
-/**
- * @param {Link | undefined} link
- * @returns {[title: string, text: string, action: string, busy: boolean]} all empty for no curtain
- */
-function curtainOf(link) {
-  const id = watch.connection?.streamId ?? "";
-  switch (link?.kind) {
-    case undefined:
-      return [t("stage.idle"), t("stage.idle_text"), "", false];
-    case "connecting":
-      return [t("link.connecting", { id }), "", "", true];
-    case "unknown":
-      return [t("link.unknown", { id }), t("link.unknown_text"), t("link.once_more"), false];
-    case "ended":
-      return [t("link.ended"), link.reason && t("link.reason", { reason: link.reason }), t("link.again"), false];
-    case "refused":
-      return [t("link.refused"), link.reason && t("link.reason", { reason: link.reason }), t("link.again"), false];
-    case "locked":
-      return [t("link.locked"), "", t("token.open"), false];
-    case "waiting":
-      return watch.hasPicture ? ["", "", "", false] : [t("link.lost"), "", "", true];
-  }
-  if (watch.hasPicture) return ["", "", "", false];
-  const trouble = troubleOf(watch.state);
-  return [trouble || t("stage.first"), trouble && watch.reason, "", watch.state !== "failed" && watch.state !== "stopped"];
-}
-
-/** The strip across the picture. @param {Link | undefined} link */
-function renderBanner(link) {
-  const waiting = link?.kind === "waiting";
-  byId("banner-retry").hidden = !waiting;
-  write(byId("banner-text"), bannerOf(link));
+  write(byId("blur"), hello ? i18n.textOr(`blur.${hello.blur}`, hello.blur) : "–");
+  if (!hasPicture) for (const id of ["fps", "latency", "size"]) write(byId(id), "–");
+  renderCurtain();
+  write(byId("banner-text"), bannerOf(watch));
   byId("banner").hidden = !byId("banner-text").textContent;
+  byId("banner-retry").hidden = connection?.link.kind !== "waiting";
+  document.title = connection ? `${watch.name} – Watchpost` : "Watchpost";
 }
 
-/** @param {Link | undefined} link */
-function bannerOf(link) {
-  if (link?.kind === "waiting") {
-    const left = Math.ceil((link.retryAt - performance.now()) / 1000);
-    const next = left > 0 ? t("link.retry", { n: left }) : t("link.retrying");
-    return `${t(link.gone ? "link.gone" : "link.lost")} ${next}`;
-  }
-  if (link?.kind !== "open" || !watch.hasPicture) return "";
-  const trouble = troubleOf(watch.state);
-  if (trouble) return watch.reason ? `${trouble} ${t("link.reason", { reason: watch.reason })}` : trouble;
-  const silence = watch.connection?.silence ?? 0;
-  return silence ? t("link.silent", { n: Math.round(silence / 1000) }) : "";
-}
-
-/** @param {StreamState | null} state */
-function troubleOf(state) {
-  if (state === "reconnecting") return t("link.source");
-  if (state === "stopped") return t("link.stopped");
-  return state === "failed" ? t("link.failed") : "";
+function renderCurtain() {
+  const curtain = curtainOf(watch);
+  byId("curtain").hidden = !curtain;
+  byId("spinner").hidden = !curtain?.busy;
+  write(byId("curtain-title"), curtain?.title ?? "");
+  tell(byId("curtain-text"), curtain?.text ?? "");
+  tell(byId("curtain-action"), curtain?.action ?? "");
 }
 
 /** Screen readers hear of changes, not of every second of a wait. @param {Link} link */
 function announceLink(link) {
-  if (link.kind === "open") announce(wasLost ? t("link.back") : t("link.watching", { name: watch.name || (watch.connection?.streamId ?? "") }));
-  else if (link.kind === "waiting" && !wasLost) announce(`${t("link.lost")} ${t("link.retrying")}`);
-  else if (link.kind !== "waiting" && link.kind !== "connecting") announce(byId("curtain-title").textContent ?? "");
+  if (link.kind === "open") {
+    announce(t(wasLost ? "link.back" : "link.watching", { name: watch.name }));
+  } else if (link.kind === "waiting") {
+    if (!wasLost) announce(`${t("link.lost")} ${t("link.retrying")}`);
+  } else if (link.kind !== "connecting") {
+    announce(byId("curtain-title").textContent ?? "");
+  }
   wasLost = link.kind === "waiting";
-}
-
-// ── raw JSON, version ──────────────────────────────────────────────────────────────────────────
-
-const raw = /** @type {HTMLDetailsElement} */ (byId("raw"));
-
-/** Only while it is open, and never while somebody selects in it. */
-function showRaw() {
-  if (!raw.open) return;
-  rawTimer ||= setTimeout(() => {
-    rawTimer = 0;
-    const selection = getSelection();
-    const selecting = selection && !selection.isCollapsed && byId("raw-text").contains(selection.anchorNode);
-    if (!selecting && watch.raw) write(byId("raw-text"), JSON.stringify(JSON.parse(watch.raw), null, 2));
-  }, RAW_MS);
 }
 
 /** The licence gives every user of the server the right to its source. */
@@ -336,7 +239,7 @@ async function loadVersion() {
   }
 }
 
-// ── buttons ────────────────────────────────────────────────────────────────────────────────────
+// ── buttons and the like ────────────────────────────────────────────────────────────────────────────────────
 
 byId("watch-form").addEventListener("submit", (event) => {
   event.preventDefault();
@@ -380,11 +283,6 @@ function toggleShare(open) {
   byId("share").hidden = !open;
   byId("toggle-share").setAttribute("aria-expanded", String(open));
 }
-
-byId("raw").addEventListener("toggle", showRaw);
-byId("raw-copy").addEventListener("click", (event) => {
-  copy(byId("raw-text").textContent ?? "", /** @type {HTMLButtonElement} */ (event.currentTarget));
-});
 
 const language = /** @type {HTMLSelectElement} */ (byId("language"));
 language.value = i18n.current();

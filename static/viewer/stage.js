@@ -116,23 +116,23 @@ export class Stage {
     this.#ink.clearRect(0, 0, clientWidth, clientHeight);
     const shown = this.#shown;
     if (!shown || !this.#withBoxes || !shown.width || !shown.height) return;
-    this.#drawBoxes(shown, fit(shown, clientWidth, clientHeight));
+    this.#drawBoxes(shown, fit(shown, clientWidth, clientHeight), ratio);
   }
 
-  /** @param {Result} result @param {Rectangle} area  where the picture is, in CSS pixels */
-  #drawBoxes(result, area) {
+  /**
+   * @param {Result} result
+   * @param {Rectangle} area  where the picture is, in CSS pixels
+   * @param {number} ratio  pixels of the screen to a CSS pixel: lines lie on whole ones, so that
+   *   they are sharp
+   */
+  #drawBoxes(result, area, ratio) {
     const scale = area.width / result.width;
+    const across = (/** @type {number} */ x) => Math.round((area.left + x * scale) * ratio) / ratio;
+    const down = (/** @type {number} */ y) => Math.round((area.top + y * scale) * ratio) / ratio;
     const placed = result.detections.map((detection) => {
-      const [left, top, right, bottom] = detection.box;
-      return {
-        detection,
-        box: {
-          left: area.left + left * scale,
-          top: area.top + top * scale,
-          width: (right - left) * scale,
-          height: (bottom - top) * scale,
-        },
-      };
+      const [x1, y1, x2, y2] = detection.box;
+      const [left, top] = [across(x1), down(y1)];
+      return { detection, box: { left, top, width: across(x2) - left, height: down(y2) - top } };
     });
     for (const { detection, box } of placed) this.#drawBox(box, colourOf(detection.label));
     /** @type {Rectangle[]} */

@@ -42,7 +42,12 @@ class ScriptedServer:
         self.opened: dict[str, int] = {}
         self.requests: list[dict[str, Any]] = []
         config = uvicorn.Config(
-            self._build(), host="127.0.0.1", port=0, log_level="warning", ws="websockets-sansio"
+            self._build(),
+            host="127.0.0.1",
+            port=0,
+            lifespan="off",
+            log_level="warning",
+            ws="websockets-sansio",
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
