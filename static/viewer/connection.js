@@ -2,7 +2,7 @@
 
 import { at, probe, socketAt } from "./api.js";
 import { Backoff } from "./backoff.js";
-import { CLOSED_BY_POLICY, CLOSED_NOT_FOUND, STREAM_NOT_FOUND, parse } from "./wire.js";
+import { CLOSED_BY_POLICY, CLOSED_NORMALLY, CLOSED_NOT_FOUND, STREAM_NOT_FOUND, parse } from "./wire.js";
 
 /** @typedef {import("./wire.js").Message} Message */
 
@@ -39,6 +39,8 @@ export class Connection {
   #opened = false;
   #greeted = false;
   #unknown = false;
+  /** @type {string | null} why the stream ended, once the server said so */
+  #ending = null;
   #asking = false;
   #over = false;
   #heardAt = 0;
@@ -112,11 +114,12 @@ export class Connection {
       return;
     }
     if (message.type === "end") {
-      this.#finish({ kind: "ended", reason: message.reason ?? "" });
+      this.#ending = message.reason ?? "";
       return;
     }
     if (message.type === "hello") {
       this.#greeted = true;
+      this.#ending = null;
       this.#missingSince = Infinity;
       this.#refusals = 0;
       this.#backoff.reset();
@@ -125,10 +128,17 @@ export class Connection {
     this.#handlers.onMessage(message, data);
   }
 
-  /** @param {number} code @param {string} reason */
+  /**
+   * A server that shuts down ends its streams too, with another code: it may come back, and they.
+   *
+   * @param {number} code
+   * @param {string} reason
+   */
   async #closed(code, reason) {
     this.#socket = null;
-    if (code === CLOSED_NOT_FOUND || this.#unknown) this.#missing();
+    const ended = this.#ending !== null && (code === CLOSED_NORMALLY || code === CLOSED_NOT_FOUND);
+    if (ended) this.#finish({ kind: "ended", reason: this.#ending ?? "" });
+    else if (code === CLOSED_NOT_FOUND || this.#unknown) this.#missing();
     else if (!this.#opened) await this.#refused();
     else if (code === CLOSED_BY_POLICY) this.#finish({ kind: "refused", reason });
     else this.#wait(false);

@@ -12,7 +12,7 @@ import { clock, number, onChange, percent, t, textOr } from "./i18n.js";
 const MOST = 100;
 
 export class Events {
-  /** @type {{entry: HTMLLIElement, message: StreamEvent | Missed, at: number}[]} newest first */
+  /** @type {{entry: HTMLLIElement, message: StreamEvent | Missed}[]} newest first */
   #entries = [];
   #unspoken = 0;
   #list;
@@ -25,17 +25,25 @@ export class Events {
     onChange(() => this.#entries.forEach(fill));
   }
 
-  /** @param {StreamEvent | Missed} message */
+  /** @param {StreamEvent | Missed} message  that happens now */
   add(message) {
-    const known = message.type === "event" && this.#entries.some(({ message: other }) => other.type === "event" && other.id === message.id);
-    if (known) return;
-    const item = { entry: make("li"), message, at: Date.now() / 1000 };
-    fill(item);
+    if (this.#knows(message)) return;
+    const item = this.#make(message);
     this.#list.prepend(item.entry);
     this.#entries.unshift(item);
-    for (const { entry } of this.#entries.splice(MOST)) entry.remove();
-    this.#none.hidden = true;
+    this.#trim();
     this.#speak(message);
+  }
+
+  /** @param {StreamEvent[]} messages  of the time before this page was opened, newest first */
+  addOlder(messages) {
+    for (const message of messages) {
+      if (this.#knows(message)) continue;
+      const item = this.#make(message);
+      this.#list.append(item.entry);
+      this.#entries.push(item);
+    }
+    this.#trim();
   }
 
   clear() {
@@ -43,6 +51,24 @@ export class Events {
     this.#unspoken = 0;
     this.#list.replaceChildren();
     this.#none.hidden = false;
+  }
+
+  /** @param {StreamEvent | Missed} message */
+  #knows(message) {
+    if (message.type !== "event") return false;
+    return this.#entries.some(({ message: other }) => other.type === "event" && other.id === message.id);
+  }
+
+  /** @param {StreamEvent | Missed} message */
+  #make(message) {
+    const item = { entry: make("li"), message };
+    fill(item);
+    return item;
+  }
+
+  #trim() {
+    for (const { entry } of this.#entries.splice(MOST)) entry.remove();
+    this.#none.hidden = this.#entries.length > 0;
   }
 
   /** @param {StreamEvent | Missed} message */
@@ -55,8 +81,8 @@ export class Events {
   }
 }
 
-/** @param {{entry: HTMLLIElement, message: StreamEvent | Missed, at: number}} item */
-function fill({ entry, message, at: receivedAt }) {
+/** @param {{entry: HTMLLIElement, message: StreamEvent | Missed}} item */
+function fill({ entry, message }) {
   if (message.type === "missed") {
     entry.className = "missed";
     write(entry, t("events.missed", { n: message.events }));
@@ -65,7 +91,7 @@ function fill({ entry, message, at: receivedAt }) {
   const known = entry.querySelector("a");
   entry.className = message.event.endsWith("_ended") ? "event over" : "event";
   entry.replaceChildren(
-    make("time", { dateTime: isoOf(message.ts) }, clock(message.ts || receivedAt)),
+    make("time", { dateTime: isoOf(message.ts) }, clock(message.ts)),
     make("strong", {}, titleOf(message)),
     make("span", { className: "quiet" }, factsOf(message).join(" · ")),
     ...(message.snapshot ? [known ?? pictureOf(message.snapshot)] : []),

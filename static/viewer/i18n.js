@@ -98,7 +98,7 @@ export function clock(seconds) {
 
 /** @param {string[]} parts */
 export function list(parts) {
-  return new Intl.ListFormat(language, { type: "conjunction", style: "short" }).format(parts);
+  return new Intl.ListFormat(language, { type: "unit", style: "short" }).format(parts);
 }
 
 function plural() {

@@ -24,6 +24,7 @@ import { Webcam } from "./webcam.js";
 
 const { t } = i18n;
 const DESCRIBE_MS = 5000;
+const OLD_EVENTS = 20;
 
 let watch = new Watch();
 let describedAt = -DESCRIBE_MS;
@@ -138,6 +139,7 @@ function onMessage(message, text) {
   raw.update(text);
   switch (message.type) {
     case "hello":
+      if (!watch.hello) loadEvents(watch);
       watch.hello = message;
       setState(message.state, "");
       break;
@@ -153,6 +155,13 @@ function onMessage(message, text) {
       events.add(message);
       break;
   }
+}
+
+/** What happened before, for those who come later. @param {Watch} mine */
+async function loadEvents(mine) {
+  const camera = encodeURIComponent(mine.connection?.streamId ?? "");
+  const page = await call(`api/events?camera=${camera}&limit=${OLD_EVENTS}`).catch(() => null);
+  if (page && watch === mine) events.addOlder(page.events);
 }
 
 /** @param {ArrayBuffer} jpeg */

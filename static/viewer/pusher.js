@@ -3,7 +3,7 @@
 import { call, socketAt } from "./api.js";
 import { Backoff } from "./backoff.js";
 import { t } from "./i18n.js";
-import { CLOSED_BY_POLICY, CLOSED_NOT_FOUND, STREAM_NOT_FOUND, parse } from "./wire.js";
+import { CLOSED_BY_POLICY, CLOSED_NORMALLY, CLOSED_NOT_FOUND, STREAM_NOT_FOUND, parse } from "./wire.js";
 
 /** @typedef {import("./wire.js").Ack} Ack */
 
@@ -29,6 +29,8 @@ export class Pusher {
   #encoding = false;
   #over = false;
   #unknown = false;
+  /** @type {string | null} why the stream ended, once the server said so */
+  #ending = null;
   #video;
   #handlers;
 
@@ -37,6 +39,7 @@ export class Pusher {
    * @param {HTMLVideoElement} video  plays the camera
    * @param {object} handlers
    * @param {(ack: Ack) => void} handlers.onAck
+   * @param {() => void} handlers.onDropped  a frame came too late to be looked at
    * @param {(streamId: string) => void} handlers.onRenewed  the stream has a new id
    * @param {(key: string, reason: string) => void} handlers.onProblem  a text's key; empty: none any more
    * @param {(key: string, reason: string) => void} handlers.onOver  nothing is sent any more
@@ -60,6 +63,7 @@ export class Pusher {
 
   #connect() {
     this.#unknown = false;
+    this.#ending = null;
     this.#sent = this.#answered = 0;
     const socket = new WebSocket(socketAt(this.streamId));
     socket.onmessage = ({ data }) => this.#hear(data);
@@ -77,13 +81,15 @@ export class Pusher {
     } else if (message?.type === "ack") {
       this.#answer(message.frame);
       this.#handlers.onAck(message);
+    } else if (message?.type === "dropped") {
+      this.#answer(message.frame);
+      this.#handlers.onDropped();
     } else if (message?.type === "error") {
       if (message.code === STREAM_NOT_FOUND) this.#unknown = true;
       else this.#handlers.onProblem("webcam.bad_frame", message.message);
       if (message.frame) this.#answer(message.frame);
     } else if (message?.type === "end") {
-      this.close();
-      this.#handlers.onOver("webcam.refused", message.reason ?? "");
+      this.#ending = message.reason ?? "";
     }
   }
 
@@ -141,9 +147,9 @@ export class Pusher {
   #closed(code, reason) {
     this.#socket = null;
     clearTimeout(this.#timer);
-    if (code === CLOSED_BY_POLICY) {
+    if (code === CLOSED_BY_POLICY || (code === CLOSED_NORMALLY && this.#ending !== null)) {
       this.close();
-      this.#handlers.onOver("webcam.refused", reason);
+      this.#handlers.onOver("webcam.refused", this.#ending ?? reason);
       return;
     }
     this.#handlers.onProblem("webcam.lost", "");
@@ -167,7 +173,6 @@ export class Pusher {
 
 /** @returns {Promise<string>} the id of a new stream to send to */
 export async function request() {
-  const body = { name: t("webcam.name"), analytics: ["smoking"] };
-  const { stream_id: streamId } = await call("stream/request", body);
+  const { stream_id: streamId } = await call("stream/request", { name: t("webcam.name") });
   return streamId;
 }

@@ -89,6 +89,7 @@ export class Webcam {
     this.#ack = null;
     this.#pusher = new Pusher(streamId, this.#preview, {
       onAck: (ack) => this.#count(ack),
+      onDropped: () => (this.#dropped += 1),
       onRenewed: (renewed) => {
         this.#handlers.onStream(renewed);
         announce(t("webcam.renewed"));

@@ -56,6 +56,10 @@
  * @property {{waited_ms: number, processed_ms: number, total_ms: number}} timing
  * @property {Detection[]} detections
  *
+ * @typedef {object} Dropped  a newer frame replaced this one, and no ack says so
+ * @property {"dropped"} type
+ * @property {number} frame
+ *
  * @typedef {object} Failure
  * @property {"error"} type
  * @property {string} code
@@ -66,7 +70,7 @@
  * @property {"end"} type
  * @property {string | null} reason
  *
- * @typedef {Hello | Result | StreamEvent | Missed | StateChange | Ack | Failure | End} Message
+ * @typedef {Hello | Result | StreamEvent | Missed | StateChange | Ack | Dropped | Failure | End} Message
  *
  * @typedef {object} Camera  a row of GET /cameras
  * @property {string} camera_id
@@ -79,6 +83,7 @@
  */
 
 export const STREAM_NOT_FOUND = "STREAM_NOT_FOUND";
+export const CLOSED_NORMALLY = 1000;
 export const CLOSED_NOT_FOUND = 4404;
 export const CLOSED_BY_POLICY = 1008;
 

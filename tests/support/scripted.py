@@ -32,13 +32,15 @@ class ScriptedServer:
         scripts: by stream id, what a socket of that stream does once it is accepted. A socket
             of another id is told that there is none.
         cameras: the reply of ``GET /cameras``.
-        token: when set, what the calls ask for.
+        history: the events of ``GET /api/events``, newest first.
         opened: sockets so far, by stream id.
+        requests: bodies of ``POST /stream/request`` so far.
     """
 
     def __init__(self) -> None:
         self.scripts: dict[str, Script] = {}
         self.cameras: list[dict[str, Any]] = []
+        self.history: list[dict[str, Any]] = []
         self.opened: dict[str, int] = {}
         self.requests: list[dict[str, Any]] = []
         config = uvicorn.Config(
@@ -70,7 +72,8 @@ class ScriptedServer:
 
     def reset(self) -> None:
         """Forget what the test before wanted."""
-        self.scripts, self.cameras, self.opened, self.requests = {}, [], {}, []
+        self.scripts, self.opened = {}, {}
+        self.cameras, self.history, self.requests = [], [], []
 
     def _build(self) -> FastAPI:
         app = FastAPI()
@@ -87,6 +90,10 @@ class ScriptedServer:
             self.requests.append(await request.json())
             ids = dict.fromkeys(("stream_token", "stream_id", "video_uuid", "video_id"), PUSHED)
             return {**ids, "websocket_url": f"/ws/stream/{PUSHED}", "status": "active"}
+
+        @app.get("/api/events")
+        async def events() -> dict[str, Any]:
+            return {"total": len(self.history), "cursor": None, "events": self.history}
 
         @app.get("/api/events/{event_id}/snapshot.jpg")
         async def snapshot(event_id: int) -> Response:
