@@ -41,7 +41,7 @@ class PageFiles(StaticFiles):
         return response
 
 
-@router.get("/")
+@router.api_route("/", methods=["GET", "HEAD"])
 async def root(request: Request) -> Response:
     """A person is led to the page; a program is told that the server runs."""
     if "text/html" in request.headers.get("accept", ""):
@@ -49,6 +49,6 @@ async def root(request: Request) -> Response:
     return JSONResponse({"message": "Camera Collector API is running!"})
 
 
-@router.get("/viewer")
+@router.api_route("/viewer", methods=["GET", "HEAD"])
 async def viewer() -> FileResponse:
     return FileResponse(STATIC / "viewer.html", media_type="text/html", headers=HEADERS)

@@ -28,6 +28,12 @@ async def test_a_person_is_led_to_the_page_from_anywhere(served: Running) -> Non
         assert page.text == PAGE
 
 
+async def test_head_says_what_get_would(served: Running) -> None:
+    for path, status in (("/", 307), ("/viewer", 200)):
+        reply = await asgi(served.app, path, method="HEAD", headers=HTML)
+        assert (reply.status, reply.body) == (status, b"")
+
+
 async def test_a_program_is_told_that_the_server_runs(served: Running) -> None:
     reply = await asgi(served.app, "/")
     assert reply.body == b'{"message":"Camera Collector API is running!"}'
