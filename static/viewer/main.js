@@ -180,9 +180,9 @@ function setState(state, reason) {
 
 /** @param {Result} result  just drawn */
 function onShown(result) {
+  byId("stage").style.setProperty("--shape", `${result.width} / ${result.height}`);
   if (!watch.hasPicture) {
     watch.hasPicture = true;
-    byId("stage").style.setProperty("--shape", `${result.width} / ${result.height}`);
     render();
   }
   write(byId("fps"), t("facts.fps_value", { n: i18n.number(result.fps, result.fps < 10 ? 1 : 0) }));

@@ -18,6 +18,7 @@ export class Stage {
   #next = null;
   /** @type {Result | null} what is on the screen */
   #shown = null;
+  #scheduled = false;
   #busy = false;
   #withBoxes = true;
   #era = 0;
@@ -53,9 +54,8 @@ export class Stage {
    * @param {ArrayBuffer} jpeg
    */
   offer(result, jpeg) {
-    const waiting = this.#busy || this.#next !== null;
     this.#next = { result, jpeg };
-    if (!waiting) requestAnimationFrame(() => this.#draw());
+    this.#schedule();
   }
 
   /** Show nothing, and forget what was offered. */
@@ -76,6 +76,15 @@ export class Stage {
     this.redraw();
   }
 
+  #schedule() {
+    if (!this.#next || this.#busy || this.#scheduled) return;
+    this.#scheduled = true;
+    requestAnimationFrame(() => {
+      this.#scheduled = false;
+      this.#draw();
+    });
+  }
+
   async #draw() {
     const offered = this.#next;
     this.#next = null;
@@ -90,7 +99,7 @@ export class Stage {
       // not a picture this browser can decode: the one before stays until the next
     }
     this.#busy = false;
-    if (this.#next) requestAnimationFrame(() => this.#draw());
+    this.#schedule();
   }
 
   /** @param {ImageBitmap} bitmap @param {Result} result */

@@ -158,6 +158,37 @@ def test_the_boxes_are_those_of_the_very_picture(told: ScriptedServer, opening: 
     assert {bright for bright, _ in seen} == {True, False}
 
 
+def test_the_picture_changes_its_shape(told: ScriptedServer, opening: Opening) -> None:
+    """A phone that is turned: the boxes stay on the picture."""
+
+    async def script(socket: WebSocket) -> None:
+        await socket.send_json(hello())
+        for frame in range(1000):
+            width, height = (640, 360) if frame < 5 else (360, 640)
+            whole = detection("person", (0, 0, width, height))
+            await socket.send_json(result(frame, whole, width=width, height=height))
+            await socket.send_bytes(picture(frame, (width, height)))
+            await asyncio.sleep(0.1)
+
+    told.scripts["gate"] = script
+    page = opening("#gate")
+    expect(page.locator("#size")).to_have_text("360 × 640")
+    page.wait_for_timeout(500)
+    stage = page.locator("#stage").bounding_box()
+    assert stage is not None
+    columns: list[int] = page.evaluate(
+        """() => {
+          const canvas = document.querySelector("#boxes");
+          const row = canvas.getContext("2d").getImageData(0, canvas.height / 2, canvas.width, 1);
+          const inked = [...Array(canvas.width).keys()].filter((x) => row.data[4 * x + 3] > 200);
+          return [inked[0], inked.at(-1)];
+        }"""
+    )
+    wide = stage["height"] * 360 / 640
+    middle = stage["width"] / 2
+    assert columns == pytest.approx([middle - wide / 2, middle + wide / 2], abs=4)
+
+
 def test_nothing_is_decoded_that_is_not_drawn(told: ScriptedServer, opening: Opening) -> None:
     """A hidden page gets no animation frames; the newest picture waits alone until it does."""
     told.scripts["gate"] = playing(PERSON)
