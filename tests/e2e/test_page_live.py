@@ -111,12 +111,15 @@ def test_an_id_that_is_not_there(opening: Opening) -> None:
     expect(page.locator("#curtain")).to_contain_text("There is no stream “not-there”")
 
 
-@pytest.mark.parametrize("how", ["stop", "kill"])
-def test_the_server_goes_and_returns(opening: Opening, server: Server, how: str) -> None:
+@pytest.mark.parametrize("ordered", [True, False])
+def test_the_server_goes_and_returns(opening: Opening, server: Server, ordered: bool) -> None:
     page = opening("/viewer#demo")
     wait_live(page)
-    getattr(server, how)()
     try:
+        if ordered:
+            server.stop(within=60)
+        else:
+            server.kill()
         expect(page.locator("#banner")).to_contain_text("Connection lost")
         expect(page.locator("#state")).to_have_text("Offline")
         expect(page.locator("#streams-note")).to_contain_text("The server does not answer")
@@ -230,8 +233,8 @@ def test_the_camera_goes_on_after_the_server_was_away(opening: Opening, server: 
     page.get_by_role("button", name="Send my camera").click()
     wait_live(page)
     before = page.url
-    server.kill()
     try:
+        server.kill()
         expect(page.locator("#webcam-problem")).to_contain_text("Connection lost")
     finally:
         server.start()
