@@ -149,7 +149,7 @@ def welcome(settings: Settings, port: int) -> None:
     base = f"http://localhost:{port}"
     lines = [f"Watchpost is at {base}  (what it can do: {base}/docs)"]
     if settings.demo:
-        lines.append(f"  demo, watch it: {base}/api/streams/demo/mjpeg")
+        lines.append(f"  demo, watch it: {base}/viewer#demo")
         lines.append(f"  demo, numbers:  {base}/api/streams/demo")
     print("\n".join(lines), flush=True)
 

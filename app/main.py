@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from fastapi import FastAPI
-from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import __version__, logs
-from app.api import auth, cameras, errors, push, streams, system
+from app.api import auth, cameras, errors, page, push, streams, system
 from app.api import events as events_api
 from app.config import Settings
 from app.db.engine import open_database
@@ -43,7 +42,6 @@ from app.types import Analytics, StreamSpec
 
 logger = logging.getLogger(__name__)
 
-STATIC = Path(__file__).resolve().parent.parent / "static"
 LOCK_FILE = "watchpost.lock"
 TOKEN_FILE = "token"
 WORKER_THREADS = 64
@@ -110,7 +108,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(cameras.router)
     app.include_router(events_api.router)
     app.include_router(system.router)
-    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.include_router(page.router)
+    app.mount("/static", page.PageFiles(), name="static")
     errors.install(app)
     return app
 

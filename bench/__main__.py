@@ -14,8 +14,6 @@ ALL = {
     "push": push.run,
     "smoking": smoking.run,
 }
-    "smoking": smoking.run,
-}
 
 
 def main() -> None:

@@ -248,7 +248,7 @@ def test_sigterm_ends_quickly_with_success_also_while_somebody_watches(tmp_path:
     with server(tmp_path, "--demo") as started:
         started.wait_ready()
         assert f"http://localhost:{started.port}" in started.output
-        assert "/api/streams/demo/mjpeg" in started.output
+        assert "/viewer#demo" in started.output
         eventually(lambda: started.runs("demo"))
         watching = threading.Semaphore(0)
         ended: list[str] = []

@@ -27,7 +27,7 @@ from app.api.errors import reply
 from app.errors import Unauthorized
 
 COOKIE = "watchpost_token"
-OPEN = ("/viewer", "/healthz")
+OPEN = ("/", "/viewer", "/healthz")
 OPEN_BELOW = ("/static/",)
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _HOST = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, RedirectResponse, Response
+from fastapi import APIRouter
 from pydantic import BaseModel
 
 from app import __version__
@@ -24,14 +23,6 @@ class Version(BaseModel):
     version: str = __version__
     license: str = "AGPL-3.0-or-later"
     source: str = SOURCE_URL
-
-
-@router.get("/", include_in_schema=False)
-async def root(request: Request) -> Response:
-    """A person is led to the documentation; a program is told that the server runs."""
-    if "text/html" in request.headers.get("accept", ""):
-        return RedirectResponse("/docs")
-    return JSONResponse({"message": "Camera Collector API is running!"})
 
 
 @router.get("/healthz", summary="Is the process alive")

@@ -1,0 +1,95 @@
+/** Calls to the server that this page came from. */
+
+import { current } from "./i18n.js";
+
+const PATIENCE_MS = 10_000;
+
+/** The server answered, and refused. */
+export class Refused extends Error {
+  /**
+   * @param {number} status
+   * @param {{code?: string, message?: string}} body
+   */
+  constructor(status, body) {
+    super(body.message ?? `HTTP ${status}`);
+    this.status = status;
+    this.code = body.code ?? "";
+  }
+}
+
+/**
+ * The address of something on this server, also when a proxy serves it below a path.
+ *
+ * @param {string} path  with or without the leading slash
+ * @returns {URL}
+ */
+export function at(path) {
+  return new URL(`./${path.replace(/^\/+/, "")}`, document.baseURI.split(/[?#]/)[0]);
+}
+
+/**
+ * @param {string} streamId
+ * @returns {URL} where a stream's WebSocket is
+ */
+export function socketAt(streamId) {
+  const url = at(`ws/stream/${encodeURIComponent(streamId)}`);
+  url.protocol = url.protocol.replace("http", "ws");
+  return url;
+}
+
+/**
+ * GET or, with a body, POST; the reply's JSON.
+ *
+ * @param {string} path
+ * @param {object} [body]
+ * @returns {Promise<any>}
+ * @throws {Refused} with any status but 2xx
+ * @throws {TypeError | DOMException} when the server cannot be reached
+ */
+export async function call(path, body) {
+  const response = await fetch(at(path), {
+    method: body ? "POST" : "GET",
+    headers: {
+      "Accept": "application/json",
+      "Accept-Language": current(),
+      ...(body && { "Content-Type": "application/json" }),
+    },
+    body: body && JSON.stringify(body),
+    cache: "no-store",
+    signal: AbortSignal.timeout(PATIENCE_MS),
+  });
+  const reply = await response.json().catch(() => ({}));
+  if (!response.ok) throw new Refused(response.status, reply);
+  return reply;
+}
+
+/**
+ * Have the server keep a token in a cookie that no script can read.
+ *
+ * The server sets it on pages that are asked for with the token. Asking from here instead of
+ * through the address bar keeps the token out of the browser's history.
+ *
+ * @param {string} token
+ * @returns {Promise<boolean>} whether it was the right one
+ */
+export async function useToken(token) {
+  const page = at("viewer");
+  page.searchParams.set("token", token);
+  await fetch(page, { headers: { Accept: "text/html" }, cache: "no-store" });
+  return (await probe()) !== "locked";
+}
+
+/**
+ * What keeps this page from working, if anything.
+ *
+ * @returns {Promise<"fine" | "locked" | "unreachable">}
+ */
+export async function probe() {
+  try {
+    await call("cameras");
+    return "fine";
+  } catch (error) {
+    if (error instanceof Refused) return error.status === 401 ? "locked" : "fine";
+    return "unreachable";
+  }
+}

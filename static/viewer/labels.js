@@ -1,0 +1,41 @@
+/** What the server recognises: a colour each, and how to say it. */
+
+import { list, t, textOr } from "./i18n.js";
+
+/** Bright enough for dark text, far enough apart to tell one class from the next. */
+const COLOURS = new Map([
+  ["person", "#5cc8ff"],
+  ["face", "#d9d4ff"],
+  ["backpack", "#ffb454"],
+  ["handbag", "#ff9d8a"],
+  ["suitcase", "#ffd166"],
+  ["car", "#7ee081"],
+  ["motorcycle", "#b8e986"],
+  ["bus", "#4fe0c0"],
+  ["truck", "#a5d6a7"],
+  ["plate", "#fff176"],
+  ["cigarette", "#ff86c8"],
+]);
+const OTHER = "#e0e0e0";
+
+/** @param {string} label */
+export function colourOf(label) {
+  return COLOURS.get(label) ?? OTHER;
+}
+
+/** @param {string} label */
+export function nameOf(label) {
+  return textOr(`name.${label}`, label);
+}
+
+/**
+ * What there is, counted: "2 people, 1 face"; empty for nothing.
+ *
+ * @param {import("./wire.js").Detection[]} detections
+ */
+export function summary(detections) {
+  /** @type {Map<string, number>} */
+  const counts = new Map();
+  for (const { label } of detections) counts.set(label, (counts.get(label) ?? 0) + 1);
+  return list([...counts].map(([label, n]) => textOr(`label.${label}`, "") ? t(`label.${label}`, { n }) : `${n} ${label}`));
+}

@@ -1,0 +1,41 @@
+/** The newest message as it came, for those who write programs. */
+
+import { byId, copy, write } from "./dom.js";
+
+const EVERY_MS = 250;
+
+export class RawJson {
+  #details = /** @type {HTMLDetailsElement} */ (byId("raw"));
+  #text = byId("raw-text");
+  #newest = "";
+  #timer = 0;
+
+  constructor() {
+    const button = /** @type {HTMLButtonElement} */ (byId("raw-copy"));
+    button.addEventListener("click", () => copy(this.#text.textContent ?? "", button));
+    this.#details.addEventListener("toggle", () => this.#render());
+  }
+
+  /** @param {string} text  a JSON document */
+  update(text) {
+    this.#newest = text;
+    if (this.#details.open) this.#timer ||= setTimeout(() => this.#render(), EVERY_MS);
+  }
+
+  clear() {
+    this.#newest = "";
+    write(this.#text, "");
+  }
+
+  /** Nothing while it is closed, and not while somebody selects in it. */
+  #render() {
+    this.#timer = 0;
+    if (!this.#details.open || !this.#newest || this.#selecting()) return;
+    write(this.#text, JSON.stringify(JSON.parse(this.#newest), null, 2));
+  }
+
+  #selecting() {
+    const selection = getSelection();
+    return Boolean(selection && !selection.isCollapsed && this.#text.contains(selection.anchorNode));
+  }
+}

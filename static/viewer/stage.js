@@ -1,0 +1,241 @@
+/** The picture, and above it the boxes that belong to exactly this picture. */
+
+import { percent } from "./i18n.js";
+import { colourOf, nameOf } from "./labels.js";
+
+/**
+ * @typedef {import("./wire.js").Result} Result
+ * @typedef {import("./wire.js").Detection} Detection
+ * @typedef {{left: number, top: number, width: number, height: number}} Rectangle
+ */
+
+const CROWDED = 12;
+const LINE = 2;
+const TEXT_COLOUR = "#0b0f12";
+
+export class Stage {
+  /** @type {{result: Result, jpeg: ArrayBuffer} | null} newest picture that is not drawn yet */
+  #next = null;
+  /** @type {Result | null} what is on the screen */
+  #shown = null;
+  #scheduled = false;
+  #busy = false;
+  #withBoxes = true;
+  #era = 0;
+
+  /**
+   * @param {HTMLCanvasElement} picture
+   * @param {HTMLCanvasElement} boxes
+   * @param {(result: Result) => void} onShown  after each picture that was drawn
+   */
+  constructor(picture, boxes, onShown) {
+    this.#picture = picture;
+    this.#boxes = boxes;
+    this.#onShown = onShown;
+    const paper = picture.getContext("bitmaprenderer");
+    const ink = boxes.getContext("2d");
+    if (!paper || !ink) throw new Error("this browser has no canvas");
+    this.#paper = paper;
+    this.#ink = ink;
+    new ResizeObserver(() => this.redraw()).observe(boxes);
+  }
+
+  #picture;
+  #boxes;
+  #onShown;
+  #paper;
+  #ink;
+
+  /**
+   * Show a picture as soon as the screen can take one; a newer one replaces it until then. While
+   * the page is hidden nothing is drawn, so nothing is decoded either.
+   *
+   * @param {Result} result
+   * @param {ArrayBuffer} jpeg
+   */
+  offer(result, jpeg) {
+    this.#next = { result, jpeg };
+    this.#schedule();
+  }
+
+  /** Show nothing, and forget what was offered. */
+  clear() {
+    this.#era += 1;
+    this.#next = null;
+    this.#shown = null;
+    this.#paper.transferFromImageBitmap(null);
+    this.redraw();
+  }
+
+  get withBoxes() {
+    return this.#withBoxes;
+  }
+
+  set withBoxes(wanted) {
+    this.#withBoxes = wanted;
+    this.redraw();
+  }
+
+  #schedule() {
+    if (!this.#next || this.#busy || this.#scheduled) return;
+    this.#scheduled = true;
+    requestAnimationFrame(() => {
+      this.#scheduled = false;
+      this.#draw();
+    });
+  }
+
+  async #draw() {
+    const offered = this.#next;
+    this.#next = null;
+    if (!offered) return;
+    const era = this.#era;
+    this.#busy = true;
+    try {
+      const bitmap = await createImageBitmap(new Blob([offered.jpeg], { type: "image/jpeg" }));
+      if (era === this.#era) this.#show(bitmap, offered.result);
+      else bitmap.close();
+    } catch {
+      // not a picture this browser can decode: the one before stays until the next
+    }
+    this.#busy = false;
+    this.#schedule();
+  }
+
+  /** @param {ImageBitmap} bitmap @param {Result} result */
+  #show(bitmap, result) {
+    const { width, height } = bitmap;
+    if (this.#picture.width !== width) this.#picture.width = width;
+    if (this.#picture.height !== height) this.#picture.height = height;
+    this.#paper.transferFromImageBitmap(bitmap); // takes the bitmap over: nothing to close
+    this.#shown = result;
+    this.redraw();
+    this.#onShown(result);
+  }
+
+  /** Draw the boxes anew, at the resolution of the screen. */
+  redraw() {
+    const { clientWidth, clientHeight } = this.#boxes;
+    const ratio = devicePixelRatio || 1;
+    const width = Math.round(clientWidth * ratio);
+    const height = Math.round(clientHeight * ratio);
+    if (this.#boxes.width !== width) this.#boxes.width = width;
+    if (this.#boxes.height !== height) this.#boxes.height = height;
+    this.#ink.setTransform(ratio, 0, 0, ratio, 0, 0);
+    this.#ink.clearRect(0, 0, clientWidth, clientHeight);
+    const shown = this.#shown;
+    if (!shown || !this.#withBoxes || !shown.width || !shown.height) return;
+    this.#drawBoxes(shown, fit(shown, clientWidth, clientHeight), ratio);
+  }
+
+  /**
+   * @param {Result} result
+   * @param {Rectangle} area  where the picture is, in CSS pixels
+   * @param {number} ratio  pixels of the screen to a CSS pixel: lines lie on whole ones, so that
+   *   they are sharp
+   */
+  #drawBoxes(result, area, ratio) {
+    const scale = area.width / result.width;
+    const across = (/** @type {number} */ x) => Math.round((area.left + x * scale) * ratio) / ratio;
+    const down = (/** @type {number} */ y) => Math.round((area.top + y * scale) * ratio) / ratio;
+    const placed = result.detections.map((detection) => {
+      const [x1, y1, x2, y2] = detection.box;
+      const [left, top] = [across(x1), down(y1)];
+      return { detection, box: { left, top, width: across(x2) - left, height: down(y2) - top } };
+    });
+    for (const { detection, box } of placed) this.#drawBox(box, colourOf(detection.label));
+    /** @type {Rectangle[]} */
+    const taken = [];
+    const brief = placed.length > CROWDED || area.width < 480;
+    for (const { detection, box } of placed) {
+      taken.push(this.#drawLabel(detection, box, area, taken, brief));
+    }
+  }
+
+  /** A dark line below the coloured one keeps it visible on any background. */
+  #drawBox(/** @type {Rectangle} */ { left, top, width, height }, /** @type {string} */ colour) {
+    const ink = this.#ink;
+    ink.lineJoin = "round";
+    ink.strokeStyle = "rgb(0 0 0 / 60%)";
+    ink.lineWidth = LINE + 2;
+    ink.strokeRect(left, top, width, height);
+    ink.strokeStyle = colour;
+    ink.lineWidth = LINE;
+    ink.strokeRect(left, top, width, height);
+  }
+
+  /**
+   * @param {Detection} detection
+   * @param {Rectangle} box
+   * @param {Rectangle} area
+   * @param {Rectangle[]} taken  places of the labels so far
+   * @param {boolean} brief  the name alone
+   * @returns {Rectangle} where the label went
+   */
+  #drawLabel(detection, box, area, taken, brief) {
+    const ink = this.#ink;
+    const size = area.width < 480 ? 11 : 13;
+    const text = brief ? nameOf(detection.label) : describe(detection);
+    ink.font = `600 ${size}px system-ui, sans-serif`;
+    ink.textBaseline = "middle";
+    const wanted = { width: ink.measureText(text).width + 10, height: size + 7 };
+    const place = findPlace(wanted, box, area, taken);
+    ink.fillStyle = "rgb(0 0 0 / 60%)";
+    ink.fillRect(place.left - 1, place.top - 1, place.width + 2, place.height + 2);
+    ink.fillStyle = colourOf(detection.label);
+    ink.fillRect(place.left, place.top, place.width, place.height);
+    ink.fillStyle = TEXT_COLOUR;
+    ink.fillText(text, place.left + 5, place.top + place.height / 2 + 0.5);
+    return place;
+  }
+}
+
+/** @param {Detection} detection */
+function describe({ label, confidence, track_id: track }) {
+  return `${nameOf(label)} ${percent(confidence)}${track === null ? "" : ` #${track}`}`;
+}
+
+/**
+ * Where a picture lies that fills a space as far as its shape allows.
+ *
+ * @param {{width: number, height: number}} picture
+ * @param {number} width
+ * @param {number} height
+ * @returns {Rectangle}
+ */
+function fit(picture, width, height) {
+  const scale = Math.min(width / picture.width, height / picture.height);
+  const size = { width: picture.width * scale, height: picture.height * scale };
+  return { left: (width - size.width) / 2, top: (height - size.height) / 2, ...size };
+}
+
+/**
+ * A place for a label at its box that covers no other label: above, inside, or below.
+ *
+ * @param {{width: number, height: number}} size
+ * @param {Rectangle} box
+ * @param {Rectangle} area
+ * @param {Rectangle[]} taken
+ * @returns {Rectangle}
+ */
+function findPlace(size, box, area, taken) {
+  const furthest = area.left + area.width - size.width;
+  const left = Math.max(area.left, Math.min(box.left - LINE / 2, furthest));
+  const lowest = area.top + area.height - size.height;
+  const tops = [box.top - size.height, box.top, box.top + box.height - size.height, box.top + box.height];
+  const places = tops
+    .filter((top) => top >= area.top && top <= lowest)
+    .map((top) => ({ left, top, ...size }));
+  const fallback = { left, top: Math.max(area.top, Math.min(box.top, lowest)), ...size };
+  return places.find((place) => !taken.some((other) => overlap(place, other))) ?? places[0] ?? fallback;
+}
+
+/** @param {Rectangle} a @param {Rectangle} b */
+function overlap(a, b) {
+  return (
+    a.left < b.left + b.width &&
+    b.left < a.left + a.width &&
+    a.top < b.top + b.height &&
+    b.top < a.top + a.height
+  );
+}

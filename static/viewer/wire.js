@@ -1,0 +1,103 @@
+/**
+ * What the server says, as types: schema version 1 of the WebSocket /ws/stream/{stream_id} and
+ * the replies of the HTTP calls that this page makes. Described in full at /docs.
+ *
+ * @typedef {"starting" | "running" | "reconnecting" | "stopped" | "failed"} StreamState
+ *
+ * @typedef {object} Detection
+ * @property {number | null} track_id
+ * @property {string} label
+ * @property {number} confidence  0 to 1
+ * @property {[number, number, number, number]} box  left, top, right, bottom in pixels
+ *
+ * @typedef {object} Hello
+ * @property {"hello"} type
+ * @property {string} stream_id
+ * @property {string} name
+ * @property {StreamState} state
+ * @property {string} blur
+ * @property {string[]} analytics
+ *
+ * @typedef {object} Result
+ * @property {"result"} type
+ * @property {string} stream_id
+ * @property {number} frame
+ * @property {number} ts  seconds since 1970 at which the frame was taken
+ * @property {number} width
+ * @property {number} height
+ * @property {number} fps
+ * @property {number} latency_ms
+ * @property {Detection[]} detections
+ *
+ * @typedef {object} StreamEvent
+ * @property {"event"} type
+ * @property {number} id
+ * @property {string} event
+ * @property {number} ts
+ * @property {number | null} track_id
+ * @property {number | null} confidence
+ * @property {number | null} duration_s
+ * @property {string | null} snapshot  path of a picture on this server
+ * @property {Record<string, unknown>} details
+ *
+ * @typedef {object} Missed
+ * @property {"missed"} type
+ * @property {number} events
+ *
+ * @typedef {object} StateChange
+ * @property {"state"} type
+ * @property {StreamState} state
+ * @property {string | null} reason
+ *
+ * @typedef {object} Ack
+ * @property {"ack"} type
+ * @property {number} frame  which of the messages sent on this socket, counted from 1
+ * @property {number} dropped
+ * @property {{waited_ms: number, processed_ms: number, total_ms: number}} timing
+ * @property {Detection[]} detections
+ *
+ * @typedef {object} Dropped  a newer frame replaced this one, and no ack says so
+ * @property {"dropped"} type
+ * @property {number} frame
+ *
+ * @typedef {object} Failure
+ * @property {"error"} type
+ * @property {string} code
+ * @property {string} message
+ * @property {number | null} frame
+ *
+ * @typedef {object} End
+ * @property {"end"} type
+ * @property {string | null} reason
+ *
+ * @typedef {Hello | Result | StreamEvent | Missed | StateChange | Ack | Dropped | Failure | End} Message
+ *
+ * @typedef {object} Camera  a row of GET /cameras
+ * @property {string} camera_id
+ * @property {string} name
+ * @property {string} kind
+ * @property {StreamState} state
+ * @property {number | null} fps
+ * @property {number | null} width
+ * @property {number | null} height
+ */
+
+export const STREAM_NOT_FOUND = "STREAM_NOT_FOUND";
+export const CLOSED_NORMALLY = 1000;
+export const CLOSED_NOT_FOUND = 4404;
+export const CLOSED_BY_POLICY = 1008;
+
+/**
+ * The message of a text frame, or null for what this page cannot read.
+ *
+ * @param {string} text
+ * @returns {Message | null}
+ */
+export function parse(text) {
+  try {
+    const message = JSON.parse(text);
+    return message && typeof message.type === "string" ? message : null;
+  } catch {
+    return null;
+  }
+}

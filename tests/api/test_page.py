@@ -1,0 +1,85 @@
+"""The page as the server gives it: who gets it, and under which rules."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from fixtures import ROOT, STRANGER, Running, asgi
+
+from app.api.auth import COOKIE
+from app.api.system import SOURCE_URL
+
+from .conftest import TOKEN
+
+pytestmark = pytest.mark.anyio
+
+HTML = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+PAGE = (ROOT / "static" / "viewer.html").read_text()
+
+
+async def test_a_person_is_led_to_the_page_from_anywhere(served: Running) -> None:
+    for client in (("127.0.0.1", 5), STRANGER):
+        reply = await asgi(served.app, "/", headers=HTML, client=client)
+        assert (reply.status, reply.headers["location"]) == (307, "viewer")
+        async with served.client(client) as browser:
+            page = await browser.get("/viewer", headers=HTML)
+        assert page.status_code == 200
+        assert page.text == PAGE
+
+
+async def test_head_says_what_get_would(served: Running) -> None:
+    for path, status in (("/", 307), ("/viewer", 200)):
+        reply = await asgi(served.app, path, method="HEAD", headers=HTML)
+        assert (reply.status, reply.body) == (status, b"")
+
+
+async def test_a_program_is_told_that_the_server_runs(served: Running) -> None:
+    reply = await asgi(served.app, "/")
+    assert reply.body == b'{"message":"Camera Collector API is running!"}'
+
+
+async def test_the_token_is_gone_from_the_address_after_the_way_to_the_page(
+    served: Running,
+) -> None:
+    reply = await asgi(served.app, "/", headers=HTML, client=STRANGER, query=f"token={TOKEN}")
+    assert reply.headers["location"] == "viewer"
+    assert reply.headers["set-cookie"].startswith(f"{COOKIE}={TOKEN};")
+    assert "HttpOnly" in reply.headers["set-cookie"]
+
+
+@pytest.mark.parametrize("path", ["/viewer", "/static/viewer.html", "/static/viewer/main.js"])
+async def test_browsers_are_held_to_strict_rules(path: str, served: Running) -> None:
+    headers = (await asgi(served.app, path)).headers
+    policy = dict(
+        part.strip().split(" ", 1) for part in headers["content-security-policy"].split(";")
+    )
+    assert policy["default-src"] == "'self'"
+    assert policy["frame-ancestors"] == "'none'"
+    assert policy["require-trusted-types-for"] == "'script'"
+    assert "unsafe" not in headers["content-security-policy"]
+    assert "script-src" not in policy  # nothing more than the default allows
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["cache-control"] == "no-cache"
+
+
+async def test_scripts_come_as_scripts(served: Running) -> None:
+    assert (
+        "javascript" in (await asgi(served.app, "/static/viewer/main.js")).headers["content-type"]
+    )
+
+
+def test_the_page_names_no_other_host_but_the_one_of_its_source() -> None:
+    links = set(re.findall(r"https?://[^\s\"'<]+", PAGE))
+    assert links == {SOURCE_URL}
+    for file in (ROOT / "static" / "viewer").glob("*.js"):
+        assert not re.findall(r"[\"'`](?:https?:)?//", file.read_text()), file
+
+
+def test_nothing_is_inline_and_no_html_is_made_of_strings() -> None:
+    assert not re.search(r"\son\w+=|style=|<style|javascript:", PAGE)
+    assert not re.search(r"<script(?![^>]*\bsrc=)", PAGE)
+    for file in (ROOT / "static" / "viewer").glob("*.js"):
+        text = file.read_text()
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", text)

@@ -1,0 +1,759 @@
+"""The page in a real browser, told by a scripted server what real ones say seldom or never."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from fastapi import WebSocket, WebSocketDisconnect
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
+from support import browser as chrome
+from support.poll import eventually
+from support.scripted import (
+    PUSHED,
+    ScriptedServer,
+    detection,
+    event,
+    hello,
+    message,
+    picture,
+    playing,
+    result,
+)
+
+pytestmark = pytest.mark.skipif(bool(chrome.available()), reason=chrome.available())
+
+expect.set_options(timeout=10_000)
+
+PERSON = detection("person", (160, 90, 320, 270))
+HOSTILE = "<img src=x onerror=\"document.title='owned'\"><b>Gate"
+
+Opening = Callable[..., Page]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chrome.chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def scripted() -> Iterator[ScriptedServer]:
+    with ScriptedServer() as server:
+        yield server
+
+
+@pytest.fixture
+def told(scripted: ScriptedServer) -> ScriptedServer:
+    """The scripted server, without what the test before told it."""
+    scripted.reset()
+    return scripted
+
+
+@pytest.fixture
+def opening(browser: Browser, told: ScriptedServer) -> Iterator[Opening]:
+    """Opens the page, in a fresh profile each time; whatever it complains about fails the test."""
+    contexts: list[BrowserContext] = []
+    complaints: list[str] = []
+
+    def opening(
+        after: str = "", *, host: str = "127.0.0.1", script: str = "", **options: Any
+    ) -> Page:
+        context = browser.new_context(**{"locale": "en-US", "reduced_motion": "reduce", **options})
+        contexts.append(context)
+        page = context.new_page()
+        if script:
+            page.add_init_script(script)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda m: complaints.append(m.text) if is_complaint(m) else None)
+        page.goto(f"{told.url.replace('127.0.0.1', host)}/viewer{after}")
+        return page
+
+    yield opening
+    for context in contexts:
+        context.close()
+    assert not complaints
+
+
+def is_complaint(message: ConsoleMessage) -> bool:
+    """Whether the page did something wrong; that a server fails is nothing it can help."""
+    at_server = ("WebSocket connection to", "Failed to load resource")
+    return message.type == "error" and not message.text.startswith(at_server)
+
+
+# ── the picture and its boxes ────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("ratio", [1, 2])
+def test_boxes_lie_where_the_picture_has_them(
+    told: ScriptedServer, opening: Opening, ratio: int
+) -> None:
+    told.scripts["gate"] = playing(PERSON)
+    page = opening("#gate", device_scale_factor=ratio, viewport={"width": 1200, "height": 900})
+    eventually(lambda: chrome.inked(page), bool, 10, "boxes appear")
+
+    shown = page.evaluate(
+        """() => {
+          const canvas = document.querySelector("#boxes");
+          const ink = canvas.getContext("2d");
+          const at = (x, y) => [...ink.getImageData(x, y, 1, 1).data];
+          const scale = canvas.width / 640;
+          return {
+            sharp: canvas.width / canvas.clientWidth,
+            left: at(Math.round(160 * scale), Math.round(180 * scale)),
+            bottom: at(Math.round(240 * scale), Math.round(270 * scale)),
+            inside: at(Math.round(240 * scale), Math.round(180 * scale)),
+          };
+        }"""
+    )
+    assert shown["sharp"] == pytest.approx(ratio, abs=0.01)
+    for edge in ("left", "bottom"):
+        assert np.allclose(shown[edge], [0x5C, 0xC8, 0xFF, 255], atol=3), edge
+    assert shown["inside"] == [0, 0, 0, 0]
+
+    page.get_by_role("button", name="Boxes").click()
+    assert chrome.inked(page) == 0
+    expect(page.get_by_role("button", name="Boxes")).to_have_attribute("aria-pressed", "false")
+
+
+def test_the_boxes_are_those_of_the_very_picture(told: ScriptedServer, opening: Opening) -> None:
+    """Pictures of two brightnesses, each with a box of its own place, as fast as they go."""
+
+    async def script(socket: WebSocket) -> None:
+        await socket.send_json(hello())
+        for frame in range(2000):
+            left = 40 if frame % 2 else 340
+            await socket.send_json(result(frame, detection("person", (left, 90, left + 200, 270))))
+            await socket.send_bytes(picture(frame % 2 * 5))
+            await asyncio.sleep(0.01)
+
+    told.scripts["gate"] = script
+    page = opening("#gate")
+    eventually(lambda: chrome.inked(page), bool, 10, "boxes appear")
+    seen: list[list[bool]] = page.evaluate(
+        """async () => {
+          const picture = document.querySelector("#picture");
+          const boxes = document.querySelector("#boxes");
+          const copy = document.createElement("canvas");
+          const seen = [];
+          for (let index = 0; index < 60; index += 1) {
+            await new Promise((resolve) => setTimeout(resolve, 21));
+            copy.width = copy.height = 1;
+            const one = copy.getContext("2d");
+            one.drawImage(picture, 0, 0, 1, 1);
+            const bright = one.getImageData(0, 0, 1, 1).data[0] > 80;
+            const x = Math.round((40 / 640) * boxes.width);
+            const y = Math.round(boxes.height / 2);
+            seen.push([bright, boxes.getContext("2d").getImageData(x, y, 1, 1).data[3] > 0]);
+          }
+          return seen;
+        }"""
+    )
+    assert all(bright == at_left for bright, at_left in seen)
+    assert {bright for bright, _ in seen} == {True, False}
+
+
+def test_the_picture_changes_its_shape(told: ScriptedServer, opening: Opening) -> None:
+    """A phone that is turned: the boxes stay on the picture."""
+
+    async def script(socket: WebSocket) -> None:
+        await socket.send_json(hello())
+        for frame in range(1000):
+            width, height = (640, 360) if frame < 5 else (360, 640)
+            whole = detection("person", (0, 0, width, height))
+            await socket.send_json(result(frame, whole, width=width, height=height))
+            await socket.send_bytes(picture(frame, (width, height)))
+            await asyncio.sleep(0.1)
+
+    told.scripts["gate"] = script
+    page = opening("#gate")
+    expect(page.locator("#size")).to_have_text("360 × 640")
+    page.wait_for_timeout(500)
+    stage = page.locator("#stage").bounding_box()
+    assert stage is not None
+    columns: list[int] = page.evaluate(
+        """() => {
+          const canvas = document.querySelector("#boxes");
+          const row = canvas.getContext("2d").getImageData(0, canvas.height / 2, canvas.width, 1);
+          const inked = [...Array(canvas.width).keys()].filter((x) => row.data[4 * x + 3] > 200);
+          return [inked[0], inked.at(-1)];
+        }"""
+    )
+    wide = stage["height"] * 360 / 640
+    middle = stage["width"] / 2
+    assert columns == pytest.approx([middle - wide / 2, middle + wide / 2], abs=4)
+
+
+def test_nothing_is_decoded_that_is_not_drawn(told: ScriptedServer, opening: Opening) -> None:
+    """A hidden page gets no animation frames; the newest picture waits alone until it does."""
+    told.scripts["gate"] = playing(PERSON)
+    page = opening(
+        "#gate",
+        script="""
+          window.decoded = 0; window.held = [];
+          const decode = createImageBitmap;
+          window.createImageBitmap = (...all) => { window.decoded += 1; return decode(...all); };
+          window.requestAnimationFrame = (draw) => window.held.push(draw);
+        """,
+    )
+    expect(page.locator("#rows tr")).to_have_count(1)
+    page.wait_for_timeout(1500)
+    assert page.evaluate("[window.decoded, window.held.length]") == [0, 1]
+    page.evaluate("window.held.pop()()")
+    eventually(lambda: chrome.inked(page), bool, 5, "the newest picture is drawn")
+    assert page.evaluate("window.decoded") == 1
+
+
+def test_memory_stays_flat(told: ScriptedServer, opening: Opening) -> None:
+    async def script(socket: WebSocket) -> None:
+        await socket.send_json(hello())
+        large = picture(3, (1920, 1080))
+        for frame in range(5000):
+            boxes = [detection("person", (9, 9, 99, 99), frame * 10 + n) for n in range(10)]
+            await socket.send_json(result(frame, *boxes, width=1920, height=1080))
+            await socket.send_bytes(large)
+            await socket.send_json(event(frame))
+            await asyncio.sleep(0.02)
+
+    told.scripts["gate"] = script
+    page = opening("#gate")
+    session = page.context.new_cdp_session(page)
+
+    def used() -> tuple[float, float]:
+        session.send("HeapProfiler.collectGarbage")
+        heap = session.send("Runtime.getHeapUsage")
+        nodes = session.send("Memory.getDOMCounters")["nodes"]
+        return (heap["usedSize"] + heap.get("backingStorageSize", 0)) / 2**20, nodes
+
+    session.send("Performance.enable")
+    page.wait_for_timeout(4000)
+    mebibytes, nodes = used()
+    page.wait_for_timeout(6000)
+    later, later_nodes = used()
+    assert page.locator("#events li").count() == 100
+    assert later - mebibytes < 2
+    assert later_nodes - nodes < 300
+
+
+# ── results and events ───────────────────────────────────────────────────────────────────────
+
+
+def test_results_are_rows(told: ScriptedServer, opening: Opening) -> None:
+    told.scripts["gate"] = playing(
+        PERSON,
+        detection("cigarette", (9, 9, 30, 20), None, 0.52),
+        detection("drone", (1, 1, 9, 9), 8),
+    )
+    page = opening("#gate", timezone_id="UTC")
+    rows = page.locator("#rows tr")
+    expect(rows).to_have_count(3)
+    expect(rows.nth(0)).to_contain_text(re.compile(r"person.*91%.*#4.*\d+:\d\d:\d\d.*\(\d+ s\)"))
+    expect(rows.nth(1)).to_contain_text(re.compile(r"cigarette.*52%.*–"))
+    expect(rows.nth(2)).to_contain_text("drone")  # a class that came after this page
+    expect(page.locator("#fps")).to_have_text("10 fps")
+    expect(page.locator("#latency")).to_have_text("48 ms")
+    expect(page.locator("#size")).to_have_text("640 × 360")
+    expect(page.locator("#blur")).to_have_text("blurred")
+    expect(page.locator("#picture")).to_have_attribute(
+        "aria-label", "Picture of Gate: 1 person, 1 cigarette, 1 drone"
+    )
+
+
+def test_raw_json_on_demand(told: ScriptedServer, opening: Opening) -> None:
+    told.scripts["gate"] = playing(PERSON)
+    page = opening("#gate")
+    expect(page.locator("#rows tr")).to_have_count(1)
+    assert page.locator("#raw-text").text_content() == ""
+    page.get_by_text("Raw JSON").click()
+    expect(page.locator("#raw-text")).to_contain_text('"detections"')
+    shown = json.loads(page.locator("#raw-text").text_content() or "")
+    assert shown["detections"] == [PERSON]
+
+
+def test_events_are_a_log_with_pictures(told: ScriptedServer, opening: Opening) -> None:
+    async def then(socket: WebSocket) -> None:
+        await socket.send_json(event(17, snapshot="/api/events/17/snapshot.jpg"))
+        await socket.send_json(event(17, snapshot="/api/events/17/snapshot.jpg"))  # said twice
+        await socket.send_json(event(18, "smoking_ended", duration_s=3.4))
+        await socket.send_json(event(19, "something_new", track_id=None, confidence=None))
+        await socket.send_json(event(20, snapshot="https://192.0.2.1/foreign.jpg"))
+        await socket.send_json(message("missed", events=3))
+
+    told.scripts["gate"] = playing(then=then)
+    page = opening("#gate")
+    entries = page.locator("#events li")
+    expect(entries).to_have_count(5)
+    expect(entries.nth(0)).to_contain_text("3 events were missed")
+    expect(entries.nth(2)).to_contain_text("Something new")
+    expect(entries.nth(3)).to_contain_text("Smoking ended")
+    expect(entries.nth(3)).to_contain_text("lasted 3.4 s")
+    expect(entries.nth(4)).to_contain_text("Smoking started")
+    expect(entries.nth(4)).to_contain_text("track 4 · 83% sure")
+    entries.nth(4).scroll_into_view_if_needed()
+    image = entries.nth(4).get_by_role("img", name="Picture of the event")
+    eventually(lambda: image.evaluate("it => it.naturalWidth"), bool, 5, "the snapshot loads")
+    href = entries.nth(1).locator("a").get_attribute("href")
+    assert href and href.startswith(told.url)  # never another host, whatever the message says
+    expect(page.locator("#announcer")).to_contain_text("new event")
+
+
+def test_events_of_the_time_before(told: ScriptedServer, opening: Opening) -> None:
+    async def then(socket: WebSocket) -> None:
+        await socket.send_json(event(8, "bag_taken"))
+
+    told.history = [event(8, "bag_taken"), event(7, "bag_abandoned"), event(5)]
+    told.scripts["gate"] = playing(then=then)
+    page = opening("#gate")
+    entries = page.locator("#events li strong")
+    expect(entries).to_have_text(["Bag taken by somebody else", "Bag abandoned", "Smoking started"])
+
+
+def test_names_of_strangers_are_text(told: ScriptedServer, opening: Opening) -> None:
+    evil = detection("<i>person</i>", (9, 9, 99, 99))
+
+    async def then(socket: WebSocket) -> None:
+        await socket.send_json(event(1, HOSTILE))
+
+    told.cameras = [{"camera_id": HOSTILE, "name": HOSTILE, "kind": HOSTILE, "state": "running"}]
+    told.scripts[HOSTILE] = playing(evil, then=then, name=HOSTILE, blur=HOSTILE)
+    page = opening()
+    page.locator("#streams button").click()
+    expect(page.locator("#stream-name")).to_have_text(HOSTILE)
+    expect(page.locator("#rows tr")).to_contain_text("<i>person</i>")
+    expect(page.locator("#events li")).to_contain_text("onerror")
+    page.get_by_role("button", name="Share").click()
+    assert page.locator("main img, main b, main i").count() == 0
+    assert page.title() == f"{HOSTILE} – Watchpost"
+    assert "<" not in page.locator("#share-page").input_value()
+
+
+# ── how streams begin and end ────────────────────────────────────────────────────────────────
+
+
+def test_the_end_is_said_plainly(told: ScriptedServer, opening: Opening) -> None:
+    async def then(socket: WebSocket) -> None:
+        await socket.send_json(message("end", reason="the last client left"))
+        await socket.close(1000)
+
+    told.scripts["gate"] = playing(PERSON, then=then)
+    page = opening("#gate")
+    expect(page.locator("#curtain")).to_contain_text("The stream has ended")
+    expect(page.locator("#curtain")).to_contain_text("Reason: the last client left")
+    expect(page.locator("#state")).to_have_text("Ended")
+    page.wait_for_timeout(1500)
+    assert told.opened["gate"] == 1  # it does not come back by itself
+    told.scripts["gate"] = playing(PERSON)
+    page.get_by_role("button", name="Watch again").click()
+    expect(page.locator("#state")).to_have_text("Live")
+
+
+def test_a_server_that_shuts_down_is_waited_for(told: ScriptedServer, opening: Opening) -> None:
+    async def then(socket: WebSocket) -> None:
+        told.scripts["gate"] = playing(PERSON)
+        await socket.send_json(message("end", reason="the server is shutting down"))
+        await socket.close(1001)
+        raise WebSocketDisconnect
+
+    told.scripts["gate"] = playing(PERSON, then=then)
+    page = opening("#gate")
+    eventually(lambda: told.opened["gate"], lambda n: n == 2, 10, "it comes back")
+    expect(page.locator("#state")).to_have_text("Live")
+
+
+@pytest.mark.parametrize("unknown", ["nobody", "%&?#é ", "with/slash", "../cameras"])
+def test_an_unknown_id(told: ScriptedServer, opening: Opening, unknown: str) -> None:
+    page = opening()
+    page.get_by_label("Stream ID").fill(unknown)
+    page.get_by_role("button", name="Watch Stream").click()
+    expect(page.locator("#curtain")).to_contain_text(f"There is no stream “{unknown.strip()}”")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.locator("#curtain")).to_contain_text("There is no stream")
+
+
+def test_a_closed_door_is_not_run_against(told: ScriptedServer, opening: Opening) -> None:
+    async def script(socket: WebSocket) -> None:
+        await socket.send_json(hello())
+        await socket.close(1008, "too many bad frames")
+
+    told.scripts["gate"] = script
+    page = opening("#gate")
+    expect(page.locator("#curtain")).to_contain_text("too many bad frames")
+    page.wait_for_timeout(1200)
+    assert told.opened["gate"] == 1
+
+
+def test_a_lost_connection_comes_back(told: ScriptedServer, opening: Opening) -> None:
+    async def then(socket: WebSocket) -> None:
+        if told.opened["gate"] < 3:
+            await socket.close(1011)
+            raise WebSocketDisconnect
+
+    told.scripts["gate"] = playing(PERSON, then=then)
+    page = opening("#gate")
+    expect(page.locator("#banner")).to_contain_text("Connection lost")
+    expect(page.locator("#announcer")).to_contain_text("Connection lost")
+    expect(page.locator("#state")).to_have_text("Live")
+    expect(page.locator("#banner")).to_be_hidden()
+    eventually(lambda: told.opened["gate"], lambda n: n == 3, 10, "the third connection holds")
+
+
+def test_a_stream_that_is_back_later_than_its_server(
+    told: ScriptedServer, opening: Opening
+) -> None:
+    async def then(socket: WebSocket) -> None:
+        del told.scripts["gate"]
+        await socket.close(1012)
+        raise WebSocketDisconnect
+
+    told.scripts["gate"] = playing(PERSON, then=then)
+    page = opening("#gate")
+    expect(page.locator("#banner")).to_contain_text("not there at the moment")
+    told.scripts["gate"] = playing(PERSON)
+    page.get_by_role("button", name="Try now").click()
+    expect(page.locator("#state")).to_have_text("Live")
+
+
+def test_what_the_stream_says_about_its_source(told: ScriptedServer, opening: Opening) -> None:
+    async def then(socket: WebSocket) -> None:
+        await socket.send_json(message("state", state="reconnecting", reason="no answer in time"))
+        await asyncio.sleep(60)
+
+    told.scripts["gate"] = playing(PERSON, then=then)
+    page = opening("#gate")
+    expect(page.locator("#state")).to_have_text("Reconnecting")
+    expect(page.locator("#banner")).to_contain_text("Reason: no answer in time")
+
+
+def test_silence_is_said(told: ScriptedServer, opening: Opening) -> None:
+    async def then(_: WebSocket) -> None:
+        await asyncio.sleep(60)
+
+    told.scripts["gate"] = playing(PERSON, then=then)
+    page = opening("#gate")
+    expect(page.locator("#banner")).to_contain_text(re.compile(r"No new picture for \d+ s"))
+    expect(page.locator("#state")).to_have_text("No picture")
+
+
+def test_links_and_the_back_button(told: ScriptedServer, opening: Opening) -> None:
+    told.scripts = {"one": playing(name="First"), "two": playing(name="Second")}
+    page = opening("?stream=one")
+    expect(page.locator("#stream-name")).to_have_text("First")
+    page.get_by_label("Stream ID").fill("two")
+    page.keyboard.press("Enter")
+    expect(page.locator("#stream-name")).to_have_text("Second")
+    assert page.url.endswith("/viewer#two")
+    page.go_back()
+    expect(page.locator("#stream-name")).to_have_text("First")
+    page.get_by_role("button", name="Stop").click()
+    expect(page.locator("#curtain")).to_contain_text("Choose a stream")
+    assert page.url.endswith("/viewer")
+    expect(page.get_by_label("Stream ID")).to_be_focused()
+
+
+def test_the_list_of_what_runs(told: ScriptedServer, opening: Opening) -> None:
+    told.cameras = [
+        {
+            "camera_id": "gate",
+            "name": "Main gate",
+            "kind": "rtsp",
+            "state": "running",
+            "fps": 14.8,
+            "width": 1280,
+            "height": 720,
+        },
+        {"camera_id": "yard", "name": "yard", "kind": "push", "state": "failed", "fps": None},
+    ]
+    told.scripts["gate"] = playing(PERSON)
+    page = opening()
+    gate = page.get_by_role("button", name="Main gate")
+    expect(gate).to_contain_text("Live · RTSP · 15 fps · 1280 × 720 · gate")
+    expect(page.get_by_role("button", name="yard")).to_contain_text("Failed · Pushed")
+    gate.click()
+    expect(gate).to_have_attribute("aria-current", "true")
+    expect(gate).to_be_focused()
+    told.cameras = told.cameras[:1]
+    expect(page.get_by_role("button", name="yard")).to_have_count(0)
+    told.cameras = []
+    expect(page.locator("#streams-note")).to_contain_text("Nothing runs yet")
+
+
+# ── languages ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_every_text_in_every_language(opening: Opening) -> None:
+    page = opening()
+    catalogue = page.evaluate("import('/static/viewer/catalogue.js').then((it) => it.CATALOGUE)")
+    categories = page.evaluate(
+        """(tags) => Object.fromEntries(tags.map((tag) =>
+             [tag, new Intl.PluralRules(tag).resolvedOptions().pluralCategories]))""",
+        list(catalogue),
+    )
+    assert list(catalogue) == ["en", "ru", "ko"]
+    for language, texts in catalogue.items():
+        assert set(texts) == set(catalogue["en"]), language
+        for key, text in texts.items():
+            if isinstance(text, dict):
+                assert set(text) == set(categories[language]), (language, key)
+            forms = text.values() if isinstance(text, dict) else [text]
+            english = catalogue["en"][key]
+            english = english["other"] if isinstance(english, dict) else english
+            for form in forms:
+                assert form.strip()
+                assert set(re.findall(r"{\w+}", form)) == set(re.findall(r"{\w+}", english)), key
+
+
+def test_every_text_of_the_markup_is_in_the_catalogue(opening: Opening) -> None:
+    page = opening()
+    missing = page.evaluate(
+        """async () => {
+          const { CATALOGUE } = await import("/static/viewer/catalogue.js");
+          const used = [...document.querySelectorAll("[data-i18n], [data-i18n-label]")]
+            .flatMap(({ dataset }) => [dataset.i18n, dataset.i18nLabel]).filter(Boolean);
+          return used.filter((key) => !(key in CATALOGUE.en));
+        }"""
+    )
+    assert missing == []
+
+
+@pytest.mark.parametrize(
+    ("locale", "button"),
+    [
+        ("en-GB", "Watch Stream"),
+        ("ru-RU", "Смотреть поток"),
+        ("ko-KR", "스트림 보기"),
+        ("fr-FR", "Watch Stream"),
+    ],
+)
+def test_the_browsers_language(opening: Opening, locale: str, button: str) -> None:
+    page = opening(locale=locale)
+    expect(page.get_by_role("button", name=button)).to_be_visible()
+
+
+def test_switching_the_language(told: ScriptedServer, opening: Opening) -> None:
+    async def then(socket: WebSocket) -> None:
+        await socket.send_json(event(1))
+
+    told.scripts["gate"] = playing(PERSON, then=then)
+    page = opening("#gate")
+    expect(page.locator("#rows tr")).to_contain_text("person")
+    page.get_by_label("Language").select_option("ru")
+    expect(page.locator("html")).to_have_attribute("lang", "ru")
+    expect(page.locator("#rows tr")).to_contain_text("человек")
+    expect(page.locator("#events li")).to_contain_text("Начал курить")
+    expect(page.locator("#state")).to_have_text("В эфире")
+    page.reload()
+    expect(page.get_by_role("button", name="Смотреть поток")).to_be_visible()  # remembered
+    page.get_by_label("Язык").select_option("ko")
+    expect(page.locator("#rows tr")).to_contain_text("사람")
+
+
+# ── for everybody ────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_names_and_contrasts(told: ScriptedServer, opening: Opening, scheme: str) -> None:
+    async def then(socket: WebSocket) -> None:
+        await socket.send_json(event(1, snapshot="/api/events/1/snapshot.jpg"))
+        await socket.send_json(message("missed", events=1))
+
+    told.cameras = [{"camera_id": "gate", "name": "Main gate", "kind": "rtsp", "state": "running"}]
+    told.scripts["gate"] = playing(PERSON, then=then)
+    page = opening("#gate", color_scheme=scheme)
+    expect(page.locator("#events li")).to_have_count(2)
+    page.get_by_role("button", name="Share").click()
+    page.get_by_text("Raw JSON").click()
+    assert chrome.nameless(page) == []
+    assert chrome.faint(page) == []
+    page.goto(page.url.partition("#")[0] + "#nobody")
+    expect(page.locator("#curtain")).to_contain_text("There is no stream")
+    assert chrome.faint(page) == []
+
+
+def test_the_check_of_contrasts_finds_faint_text(opening: Opening) -> None:
+    page = opening()
+    page.locator(".foot").evaluate("it => it.style.color = 'rgb(200 205 210)'")
+    assert chrome.faint(page)
+    page.locator("#token-cancel, #streams-title").first.evaluate("it => it.remove()")
+    page.locator("#watch-form button").evaluate("it => it.textContent = ''")
+    assert chrome.nameless(page)
+
+
+def test_by_keyboard_alone(told: ScriptedServer, opening: Opening) -> None:
+    told.cameras = [{"camera_id": "gate", "name": "Main gate", "kind": "rtsp", "state": "running"}]
+    told.scripts["gate"] = playing(PERSON)
+    page = opening()
+    expect(page.locator("#streams button")).to_have_count(1)
+    page.keyboard.press("Tab")
+    expect(page.locator("#skip")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#stage")).to_be_focused()
+    assert page.url.endswith("/viewer")  # the skip link is no stream
+    for _ in range(4):
+        page.keyboard.press("Shift+Tab")
+        if page.evaluate("document.activeElement.className") == "stream":
+            break
+    page.keyboard.press("Enter")
+    expect(page.locator("#state")).to_have_text("Live")
+    outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert outline == "solid"
+
+
+@pytest.mark.parametrize("locale", ["en-US", "ru-RU"])
+def test_nothing_is_cut_off(told: ScriptedServer, opening: Opening, locale: str) -> None:
+    told.cameras = [
+        {"camera_id": f"a-camera-with-a-rather-long-name-{n}", "kind": "rtsp", "state": "running"}
+        for n in range(8)
+    ]
+    told.scripts["gate"] = playing(PERSON, name="A stream with quite a long name " * 3)
+    page = opening("#gate", locale=locale)
+    expect(page.locator("#rows tr")).to_have_count(1)
+    for width in (320, 390, 768, 1024, 1440):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+# ── this computer's camera ───────────────────────────────────────────────────────────────────
+
+
+def pushed_to(
+    received: list[bytes], *, answering: bool, patience: float = 60
+) -> Callable[[WebSocket], Any]:
+    """A stream that is pushed to and watched; answers each frame or none."""
+
+    async def script(socket: WebSocket) -> None:
+        await socket.send_json(hello(name="Webcam"))
+        if "pictures" in socket.query_params:
+            await asyncio.sleep(patience)
+            return
+        while True:
+            received.append(await socket.receive_bytes())
+            if answering:
+                timing = {"waited_ms": 1.0, "processed_ms": 40.0, "total_ms": 41.2}
+                await socket.send_json(
+                    message(
+                        "ack",
+                        frame=len(received),
+                        dropped=0,
+                        timing=timing,
+                        width=640,
+                        height=480,
+                        detections=[PERSON],
+                    )
+                )
+
+    return script
+
+
+def test_the_camera_is_sent_as_fast_as_it_is_answered(
+    told: ScriptedServer, opening: Opening
+) -> None:
+    received: list[bytes] = []
+    told.scripts[PUSHED] = pushed_to(received, answering=True)
+    page = opening()
+    page.get_by_role("button", name="Send my camera").click()
+    expect(page.locator("#webcam-saw")).to_have_text("1 person")
+    expect(page.locator("#webcam-rate")).to_contain_text("answered in 41 ms")
+    expect(page.locator("#stream-name")).to_have_text("Webcam")  # and it is watched at once
+    expect(page.locator("#webcam-share-video")).to_have_value(f"{told.url}/stream/video/{PUSHED}")
+    expect(page.get_by_role("button", name="Stop sending")).to_be_focused()
+    eventually(lambda: len(received), lambda n: n > 20, 10, "frames keep coming")
+    assert all(frame.startswith(b"\xff\xd8") for frame in received)
+    assert told.requests == [{"name": "Webcam"}]
+
+    page.get_by_role("button", name="Stop sending").click()
+    expect(page.get_by_role("button", name="Send my camera")).to_be_focused()
+    expect(page.locator("#webcam-preview")).to_be_hidden()
+    expect(page.locator("#curtain")).to_contain_text("Choose a stream")
+    seen = len(received)
+    page.wait_for_timeout(700)
+    assert len(received) == seen
+
+
+def test_no_more_than_two_frames_go_unanswered(told: ScriptedServer, opening: Opening) -> None:
+    received: list[bytes] = []
+    told.scripts[PUSHED] = pushed_to(received, answering=False)
+    page = opening()
+    page.get_by_role("button", name="Send my camera").click()
+    eventually(lambda: len(received), lambda n: n == 2, 10, "two frames")
+    page.wait_for_timeout(1500)
+    assert len(received) == 2
+    eventually(lambda: len(received), lambda n: n > 2, 6, "they count as lost at last")
+
+
+def test_the_camera_goes_on_after_a_lost_connection(told: ScriptedServer, opening: Opening) -> None:
+    received: list[bytes] = []
+    pushed = pushed_to(received, answering=True)
+
+    async def script(socket: WebSocket) -> None:
+        if "pictures" not in socket.query_params and not received:
+            received.append(b"\xff\xd8")
+            await socket.send_json(hello())
+            await socket.receive_bytes()
+            await socket.close(1011)
+            return
+        await pushed(socket)
+
+    told.scripts[PUSHED] = script
+    page = opening()
+    page.get_by_role("button", name="Send my camera").click()
+    eventually(lambda: len(received), lambda n: n > 5, 10, "frames come again")
+    expect(page.locator("#webcam-problem")).to_be_hidden()
+    assert len(told.requests) == 1
+
+
+def test_the_camera_gets_a_new_stream_when_its_own_is_gone(
+    told: ScriptedServer, opening: Opening
+) -> None:
+    received: list[bytes] = []
+
+    async def script(socket: WebSocket) -> None:
+        if "pictures" not in socket.query_params and len(told.requests) == 1:
+            await socket.send_json(message("error", code="STREAM_NOT_FOUND", message="?"))
+            await socket.close(4404)
+            return
+        await pushed_to(received, answering=True)(socket)
+
+    told.scripts[PUSHED] = script
+    page = opening()
+    page.get_by_role("button", name="Send my camera").click()
+    eventually(lambda: len(received), lambda n: n > 3, 10, "frames come")
+    assert len(told.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("NotAllowedError", "did not allow the camera"),
+        ("NotFoundError", "No camera was found"),
+        ("NotReadableError", "Another program may be using it"),
+    ],
+)
+def test_why_there_is_no_camera(opening: Opening, name: str, said: str) -> None:
+    page = opening(
+        script=f"navigator.mediaDevices.getUserMedia ="
+        f" () => Promise.reject(new DOMException('no', '{name}'));"
+    )
+    page.get_by_role("button", name="Send my camera").click()
+    expect(page.locator("#webcam-problem")).to_contain_text(said)
+    expect(page.get_by_role("button", name="Send my camera")).to_be_enabled()
+
+
+def test_browsers_give_no_camera_over_plain_http(opening: Opening) -> None:
+    page = opening(host=chrome.OUTSIDE)
+    assert page.evaluate("isSecureContext") is False
+    page.get_by_role("button", name="Send my camera").click()
+    expect(page.locator("#webcam-problem")).to_contain_text("https or from localhost")
+
+
+def test_copying_an_address_over_plain_http(told: ScriptedServer, opening: Opening) -> None:
+    told.scripts["gate"] = playing()
+    page = opening("#gate", host=chrome.OUTSIDE)
+    page.get_by_role("button", name="Share").click()
+    page.locator("#share button").first.click()
+    expect(page.locator("#share button").first).to_have_text("Copied")
+    expect(page.locator("#share button").first).to_have_text("Copy")

@@ -1,0 +1,184 @@
+"""A server that says to the page what a test wants it to hear, over the page's own protocol.
+
+For what the real server says too seldom, or never, to wait for it: events, hostile names, the
+bad ends of streams. The page and its headers are the real ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Any, Self
+
+import cv2
+import numpy as np
+import uvicorn
+from fastapi import FastAPI, Request, Response, WebSocket, WebSocketDisconnect
+
+from app.api import page, system
+from support.poll import eventually
+
+Script = Callable[[WebSocket], Awaitable[None]]
+
+PUSHED = "pushed-1"
+
+
+class ScriptedServer:
+    """Serves on a free port of loopback from a thread of its own.
+
+    Attributes:
+        scripts: by stream id, what a socket of that stream does once it is accepted. A socket
+            of another id is told that there is none.
+        cameras: the reply of ``GET /cameras``.
+        history: the events of ``GET /api/events``, newest first.
+        opened: sockets so far, by stream id.
+        requests: bodies of ``POST /stream/request`` so far.
+    """
+
+    def __init__(self) -> None:
+        self.scripts: dict[str, Script] = {}
+        self.cameras: list[dict[str, Any]] = []
+        self.history: list[dict[str, Any]] = []
+        self.opened: dict[str, int] = {}
+        self.requests: list[dict[str, Any]] = []
+        config = uvicorn.Config(
+            self._build(),
+            host="127.0.0.1",
+            port=0,
+            lifespan="off",
+            log_level="warning",
+            ws="websockets-sansio",
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        eventually(lambda: self._server.started, bool, 20, "the scripted server runs")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
+    ) -> None:
+        self._server.should_exit = self._server.force_exit = True
+        self._thread.join(10)
+
+    @property
+    def url(self) -> str:
+        port = self._server.servers[0].sockets[0].getsockname()[1]
+        return f"http://127.0.0.1:{port}"
+
+    def reset(self) -> None:
+        """Forget what the test before wanted."""
+        self.scripts, self.opened = {}, {}
+        self.cameras, self.history, self.requests = [], [], []
+
+    def _build(self) -> FastAPI:
+        app = FastAPI()
+        app.include_router(page.router)
+        app.include_router(system.router)
+        app.mount("/static", page.PageFiles())
+
+        @app.get("/cameras")
+        async def cameras() -> list[dict[str, Any]]:
+            return self.cameras
+
+        @app.post("/stream/request", status_code=201)
+        async def request(request: Request) -> dict[str, str]:
+            self.requests.append(await request.json())
+            ids = dict.fromkeys(("stream_token", "stream_id", "video_uuid", "video_id"), PUSHED)
+            return {**ids, "websocket_url": f"/ws/stream/{PUSHED}", "status": "active"}
+
+        @app.get("/api/events")
+        async def events() -> dict[str, Any]:
+            return {"total": len(self.history), "cursor": None, "events": self.history}
+
+        @app.get("/api/events/{event_id}/snapshot.jpg")
+        async def snapshot(event_id: int) -> Response:
+            return Response(picture(event_id), media_type="image/jpeg")
+
+        @app.websocket("/ws/stream/{stream_id}")
+        async def socket(socket: WebSocket, stream_id: str) -> None:
+            await socket.accept()
+            self.opened[stream_id] = self.opened.get(stream_id, 0) + 1
+            try:
+                await self.scripts.get(stream_id, unknown)(socket)
+            except WebSocketDisconnect:
+                return
+
+        return app
+
+
+async def unknown(socket: WebSocket) -> None:
+    """No such stream: what the server says then."""
+    await socket.send_json(message("error", code="STREAM_NOT_FOUND", message="?", frame=None))
+    await socket.close(4404)
+
+
+def message(kind: str, **fields: Any) -> dict[str, Any]:
+    """A message of schema version 1."""
+    return {"type": kind, "version": 1, "stream_id": "x", **fields}
+
+
+def hello(**fields: Any) -> dict[str, Any]:
+    """The first message of a socket."""
+    usual = {"name": "Gate", "state": "running", "blur": "gaussian", "analytics": ["smoking"]}
+    return message("hello", **{**usual, **fields})
+
+
+def result(frame: int, *detections: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    """A result for a picture of 640 x 360."""
+    usual: dict[str, Any] = {
+        "frame": frame,
+        "ts": 1_793_000_000 + frame / 10,
+        "width": 640,
+        "height": 360,
+        "fps": 10.0,
+        "latency_ms": 48.2,
+    }
+    return message("result", **{**usual, **fields}, detections=list(detections))
+
+
+def detection(
+    label: str, box: tuple[int, int, int, int], track_id: int | None = 4, confidence: float = 0.91
+) -> dict[str, Any]:
+    """One thing seen; the box in pixels."""
+    return {"track_id": track_id, "label": label, "confidence": confidence, "box": list(box)}
+
+
+def event(event_id: int, kind: str = "smoking_started", **fields: Any) -> dict[str, Any]:
+    """An event without a snapshot."""
+    usual: dict[str, Any] = {
+        "ts": 1_793_000_000.0,
+        "track_id": 4,
+        "confidence": 0.83,
+        "duration_s": None,
+        "snapshot": None,
+        "details": {},
+    }
+    return message("event", id=event_id, event=kind, **{**usual, **fields})
+
+
+def picture(number: int, size: tuple[int, int] = (640, 360)) -> bytes:
+    """A grey JPEG, a little brighter with each number."""
+    grey = np.full((size[1], size[0], 3), 40 + number * 16 % 200, np.uint8)
+    return cv2.imencode(".jpg", grey)[1].tobytes()
+
+
+def playing(
+    *detections: dict[str, Any], then: Script | None = None, seconds: float = 60, **greeting: Any
+) -> Script:
+    """A script: greet, then ten pictures a second with these detections; ``then`` after one."""
+
+    async def script(socket: WebSocket) -> None:
+        await socket.send_json(hello(**greeting))
+        for frame in range(round(seconds * 10)):
+            await socket.send_json(result(frame, *detections))
+            await socket.send_bytes(picture(frame))
+            if frame == 0 and then is not None:
+                await then(socket)
+            await asyncio.sleep(0.1)
+
+    return script
