@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from app.errors import SetupError
+from app.models.letterbox import STRIDE as SIDE_MULTIPLE
 from app.models.letterbox import padded
 from app.models.look import Found, Look
 from app.models.runner import Image, Runner

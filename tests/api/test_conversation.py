@@ -132,8 +132,12 @@ async def test_events_of_this_stream_reach_viewers_and_pushers(
                 "event": "smoking_started",
                 "ts": 1793.5,
                 "track_id": 4,
+                "person_id": 4,
+                "bag_id": None,
+                "box": [1, 2, 3, 4],
                 "confidence": 0.83,
                 "duration_s": None,
+                "session_id": None,
                 "snapshot": None,
                 "details": {"where": "gate"},
             }
