@@ -74,7 +74,7 @@ def _free_port() -> int:
 
 
 def _wait(client: httpx.Client) -> None:
-    for _ in range(200):
+    for _ in range(600):
         try:
             client.get("/healthz")
             return

@@ -14,6 +14,7 @@ from contextlib import ExitStack, aclosing
 from fastapi import WebSocket, WebSocketDisconnect
 
 from app.api import data_url, live
+from app.api.events import MissedMessage
 from app.api.messages import REPLIES, Language, describe
 from app.config import PushSettings
 from app.errors import BadFrame, NoPicture, ShuttingDown, StreamNotFound, WatchpostError
@@ -137,8 +138,8 @@ class Conversation:
     async def _tell_events(self, events: Subscription[Event]) -> None:
         async for event in events:
             if missed := events.missed():
-                await self._send(live.MissedMessage(events=missed).text())
-            await self._send(live.event(event).text())
+                await self._send(MissedMessage(events=missed).model_dump_json())
+            await self._send(live.event(event).model_dump_json())
 
     async def _tell_state(self, told: StreamState) -> None:
         while True:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import functools
 import time
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, RootModel
 
+from app.api.events import EventMessage, MissedMessage
 from app.pipeline.push import Processed
-from app.types import BlurStyle, Event, Report, StreamSpec, StreamState, Track
+from app.types import BlurStyle, Event, EventRecord, Report, StreamSpec, StreamState, Track
 
 VERSION: Literal[1] = 1
 LABELS = [
@@ -84,28 +85,6 @@ class ResultMessage(Message):
     fps: float
     latency_ms: float = Field(description="From capture until everything about it was known.")
     detections: list[Detected]
-
-
-class EventMessage(Message):
-    """To everybody: something happened that a person would want to be told."""
-
-    type: Literal["event"] = "event"
-    stream_id: str
-    id: int = Field(description="Counts up over all streams.")
-    event: str = Field(examples=["smoking_started", "smoking_ended"])
-    ts: float
-    track_id: int | None = Field(description="Whom it is about.")
-    confidence: float | None
-    duration_s: float | None
-    snapshot: str | None = Field(description="Where its picture is, if it has one.")
-    details: dict[str, Any]
-
-
-class MissedMessage(Message):
-    """To a client that was too slow: so many events are lost to it."""
-
-    type: Literal["missed"] = "missed"
-    events: int
 
 
 class StateMessage(Message):
@@ -221,18 +200,7 @@ def ack(stream_id: str, answer: Processed) -> AckMessage:
 
 
 def event(happened: Event) -> EventMessage:
-    finding = happened.finding
-    return EventMessage(
-        stream_id=happened.stream_id,
-        id=happened.event_id,
-        event=finding.type,
-        ts=round(happened.ts, 3),
-        track_id=finding.tracks[0].track_id if finding.tracks else None,
-        confidence=finding.confidence,
-        duration_s=finding.duration_s,
-        snapshot=None,
-        details=dict(finding.details),
-    )
+    return EventMessage.of(EventRecord.of(happened))
 
 
 def _detections(tracks: tuple[Track, ...]) -> list[Detected]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import threading
 from pathlib import Path
 
 import cv2
@@ -16,6 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from app.errors import SetupError
+from app.models.letterbox import STRIDE as SIDE_MULTIPLE
+from app.models.letterbox import padded
 from app.models.look import Found, Look
 from app.models.runner import Image, Runner
 from app.models.runtime import OpenVinoNetwork, Outputs, has_fast_bf16
@@ -23,7 +26,8 @@ from app.models.runtime import OpenVinoNetwork, Outputs, has_fast_bf16
 logger = logging.getLogger(__name__)
 
 STRIDE = 4
-SIDE_MULTIPLE = 32
+OWN_SIZES = 8
+COARSE_MULTIPLE = 320
 NMS_IOU = 0.3
 HEADS = ["537", "538", "539"]  # confidence, size, offset; the landmarks are not needed
 QUANTISED = Path(__file__).parent / "weights" / "centerface_int8.xml"
@@ -45,14 +49,30 @@ class FaceDetector:
         self._runner = runner
         self._min_confidence = min_confidence
         self._multiple = multiple
+        self._canvases: set[tuple[int, int]] = set()
+        self._choosing = threading.Lock()
 
     def look(self, image: Image) -> Look:
         """Ask for the faces of a (H, W, 3) RGB picture. Raises DetectorError when overloaded."""
         height, width = image.shape[:2]
-        bottom, right = -height % self._multiple, -width % self._multiple
-        if bottom or right:
-            image = np.pad(image, ((0, bottom), (0, right), (0, 0)))
+        rows, columns = self._canvas(height, width)
+        if (rows, columns) != (height, width):
+            image = np.pad(image, ((0, rows - height), (0, columns - width), (0, 0)))
         return Look("faces", self._runner.submit(image), (width, height), self._read)
+
+    def _canvas(self, height: int, width: int) -> tuple[int, int]:
+        """The size that a picture is padded to: its own for the first few sizes that are seen.
+
+        The network is compiled for each size, which takes a second, and memory for good. Cameras
+        have few sizes; but who pushes pictures of a hundred sizes must not harm all others.
+        """
+        canvas = padded(height, self._multiple), padded(width, self._multiple)
+        with self._choosing:
+            if canvas not in self._canvases and len(self._canvases) >= OWN_SIZES:
+                coarse = max(COARSE_MULTIPLE, self._multiple)
+                return padded(height, coarse), padded(width, coarse)
+            self._canvases.add(canvas)
+            return canvas
 
     def _read(self, outputs: Outputs) -> Found:
         boxes, confidences = decode(outputs, self._min_confidence)

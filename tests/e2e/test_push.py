@@ -186,7 +186,7 @@ def test_a_viewer_gets_results_and_pictures_without_the_face(server: Server, per
         assert picture.shape[:2] == (result["height"], result["width"]) == (720, 1280)
         assert count_faces(picture) == 0
         assert result["detections"][0]["label"] == "face"
-        assert abs(result["ts"] - time.time()) < 30
+        assert 0 <= time.time() - result["ts"] < 300
         assert reader.until("result")["detections"][0]["label"] == "face"
         assert ack["detections"][0]["label"] == "face"
 

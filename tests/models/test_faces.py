@@ -14,7 +14,15 @@ import pytest
 from support.photos import ASTRONAUT_FACE, overlap, photo
 
 from app.errors import DetectorError, SetupError
-from app.models.faces import NMS_IOU, STRIDE, FaceDetector, decode, load_faces
+from app.models.faces import (
+    COARSE_MULTIPLE,
+    NMS_IOU,
+    OWN_SIZES,
+    STRIDE,
+    FaceDetector,
+    decode,
+    load_faces,
+)
 from app.models.runner import Runner
 from app.models.runtime import OpenVinoNetwork, Outputs
 
@@ -254,3 +262,21 @@ def test_a_runner_that_was_shut_down_is_a_detector_error() -> None:
     runner.close()
     with pytest.raises(DetectorError):
         FaceDetector(runner, min_confidence=0.3).look(np.zeros((32, 32, 3), np.uint8))
+
+
+def test_pictures_of_hundreds_of_sizes_make_few_networks() -> None:
+    shapes = set()
+
+    class Asked:
+        def submit(self, image: np.ndarray) -> Future[Outputs]:
+            shapes.add(image.shape)
+            return Future()
+
+    faces = FaceDetector(Asked(), min_confidence=0.3)  # type: ignore[arg-type]
+    rng = np.random.default_rng(2)
+    for height, width in [(540, 960), *rng.integers(1, 961, (400, 2)), (540, 960)]:
+        seen = len(shapes)
+        faces.look(np.zeros((height, width, 3), np.uint8))
+    assert (544, 960, 3) in shapes
+    assert len(shapes) == seen  # the first camera keeps the size of its own
+    assert len(shapes) <= OWN_SIZES + (960 // COARSE_MULTIPLE) ** 2

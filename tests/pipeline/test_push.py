@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import queue
+import struct
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -75,6 +76,35 @@ def test_too_many_pixels_are_refused(kind: str) -> None:
     assert decode(picture(kind, 50, 50), 100 * 100).width == 50
     with pytest.raises(BadFrame):
         decode(picture(kind, 200, 100), 100 * 100)
+
+
+def with_orientation(jpeg: bytes, value: int, order: str = "<") -> bytes:
+    """A JPEG with the mark that phones make when they are held otherwise."""
+    tiff = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", 8)
+    tiff += struct.pack(f"{order}HHHIHHI", 1, 0x0112, 3, 1, value, 0, 0)
+    body = b"Exif\0\0" + tiff
+    return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + jpeg[2:]
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("value", range(10))
+def test_a_picture_is_turned_as_its_camera_says(value: int, order: str) -> None:
+    """OpenCV, which does the same, is the judge."""
+    image = np.zeros((40, 64, 3), np.uint8)
+    image[:12, :20] = 255
+    data = with_orientation(bytes(cv2.imencode(".jpg", image)[1]), value, order)
+    expected = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    assert expected is not None
+    turned = decode(data, MANY_PIXELS).to_ndarray(format="bgr24")
+    assert turned.shape == expected.shape
+    assert np.abs(turned.astype(int) - expected).mean() < 3
+
+
+@pytest.mark.parametrize("cut", [4, 8, 12, 16, 20])
+def test_a_broken_mark_says_nothing(cut: int) -> None:
+    mark = b"Exif\0\0" + b"II*\0" + bytes([255] * cut)
+    data = picture()[:2] + b"\xff\xe1" + struct.pack(">H", len(mark) + 2) + mark + picture()[2:]
+    assert decode(data, MANY_PIXELS).width == 64
 
 
 def test_damaged_bytes_never_do_more_than_fail() -> None:
