@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from bench import live, loop, networks, parts, push, smoking
+from bench import clips, live, loop, networks, parts, push
 
 ALL = {
     "loop": loop.run,
@@ -12,7 +12,7 @@ ALL = {
     "live": live.run,
     "networks": networks.run,
     "push": push.run,
-    "smoking": smoking.run,
+    "clips": clips.run,
 }
 
 

@@ -29,6 +29,7 @@ LEARN_S = 2.0
 BACKGROUND_S = 40.0  # time constant of the background where nothing is in front of it
 STILL_S = 0.8  # time constant of the picture that a still thing is compared with
 RECOVER = 4.0  # times faster than it grew old, a place is as it was
+SAMPLE = 3  # every third pixel tells the exposure
 ABSORB_S = 1800.0  # what stays longer is furniture
 LEAST_DIFFERENCE = 6.0  # grey levels; more where the sensor is noisy
 CLEAR_DIFFERENCE = 14.0  # some of a thing differs so much, or it is noise
@@ -131,12 +132,12 @@ class StaticForeground:
     def _same_exposure(self, picture: Array, hidden: Mask) -> Array:
         """The picture as bright as the background: cameras adapt when somebody walks in."""
         assert self._background is not None
-        seen = ~hidden
+        some = np.s_[::SAMPLE, ::SAMPLE]
+        seen = ~hidden[some]
         if not seen.any():
             return picture
-        gain = np.median(self._background[..., 0][seen]) / max(
-            1.0, float(np.median(picture[..., 0][seen]))
-        )
+        before = float(np.median(self._background[..., 0][some][seen]))
+        gain = before / max(1.0, float(np.median(picture[..., 0][some][seen])))
         if 0.7 < gain < 1.4:
             picture = picture.copy()
             picture[..., 0] *= np.float32(gain)
@@ -187,11 +188,11 @@ class StaticForeground:
         assert self._background is not None and self._still is not None
         assert self._noise is not None and self._age is not None
         quick = elapsed / (elapsed + STILL_S)
-        self._still += quick * (picture - self._still)
+        cv2.accumulateWeighted(picture, self._still, quick)
         slow = elapsed / (elapsed + (STILL_S if self.learning else BACKGROUND_S))
-        free = ~changed & ~hidden if not self.learning else ~hidden
-        self._background[free] += slow * (picture - self._background)[free]
-        self._noise[free] += slow * (1.25 * difference - self._noise)[free]
+        free = (~hidden if self.learning else ~changed & ~hidden).astype(np.uint8)
+        cv2.accumulateWeighted(picture, self._background, slow, free)
+        cv2.accumulateWeighted(1.25 * difference, self._noise, slow, free)
         furniture = self._age > ABSORB_S
         self._background[furniture] = picture[furniture]
         self._age[furniture] = 0

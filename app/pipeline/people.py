@@ -24,7 +24,8 @@ SAME_COLOURS = 0.72  # Bhattacharyya coefficient, 1 for equal histograms
 REMEMBER_S = 300.0
 HEIGHTS_PER_S = 2.5  # how fast a person may cross the view
 NEAR_HEIGHTS = 1.0
-LEARN_RATE = 0.1
+COLOURS_EVERY_S = 1.0
+LEARN_RATE = 0.3
 BINS = (12, 6)  # hue, saturation
 SIDE = (24, 24)
 
@@ -42,6 +43,7 @@ class Person:
     box: Box
     seen_at: float
     colours: Colours
+    coloured_at: float = 0.0
     confidence: float = 1.0
 
 
@@ -69,13 +71,15 @@ class People:
         for track in tracks:
             if track.age_s > 0:
                 continue
-            colours = _colours(track.box.scaled(scale, scale), cut, size)
             person = self._by_track.get(track.track_id)
-            if person is None:
-                person = self._recognise(track, colours, visible, now)
-                self._by_track[track.track_id] = person
+            if person is None or now - person.coloured_at >= COLOURS_EVERY_S:
+                colours = _colours(track.box.scaled(scale, scale), cut, size)
+                if person is None:
+                    person = self._recognise(track, colours, visible, now)
+                    self._by_track[track.track_id] = person
+                person.colours += LEARN_RATE * (colours - person.colours)
+                person.coloured_at = now
             person.box, person.seen_at = track.box, now
-            person.colours += LEARN_RATE * (colours - person.colours)
             seen.append(person)
         return seen
 
