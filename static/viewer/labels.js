@@ -18,6 +18,14 @@ const COLOURS = new Map([
 ]);
 const OTHER = "#e0e0e0";
 
+/** Less than this is a guess: good to blur a face on suspicion, too little to call it one. */
+const SURE = 0.3;
+
+/** @param {import("./wire.js").Detection} detection */
+export function isSure({ confidence }) {
+  return confidence >= SURE;
+}
+
 /** @param {string} label */
 export function colourOf(label) {
   return COLOURS.get(label) ?? OTHER;
@@ -29,13 +37,13 @@ export function nameOf(label) {
 }
 
 /**
- * What there is, counted: "2 people, 1 face"; empty for nothing.
+ * What there is for sure, counted: "2 people, 1 face"; empty for nothing.
  *
  * @param {import("./wire.js").Detection[]} detections
  */
 export function summary(detections) {
   /** @type {Map<string, number>} */
   const counts = new Map();
-  for (const { label } of detections) counts.set(label, (counts.get(label) ?? 0) + 1);
+  for (const { label } of detections.filter(isSure)) counts.set(label, (counts.get(label) ?? 0) + 1);
   return list([...counts].map(([label, n]) => textOr(`label.${label}`, "") ? t(`label.${label}`, { n }) : `${n} ${label}`));
 }

@@ -38,7 +38,7 @@ const stage = new Stage(
   /** @type {HTMLCanvasElement} */ (byId("boxes")),
   onShown,
 );
-const rows = new Rows(byId("rows"), byId("rows-none"));
+const rows = new Rows(byId("rows"), byId("rows-note"));
 const events = new Events(byId("events"), byId("events-none"));
 const raw = new RawJson();
 const tokenForm = new TokenForm(onUnlocked);

@@ -1,8 +1,8 @@
 /** The results as rows a person can read, a few times a second. */
 
-import { make, write } from "./dom.js";
+import { make, tell, write } from "./dom.js";
 import { clock, number, onChange, percent, t } from "./i18n.js";
-import { colourOf, nameOf } from "./labels.js";
+import { colourOf, isSure, nameOf } from "./labels.js";
 
 /**
  * @typedef {import("./wire.js").Result} Result
@@ -22,12 +22,12 @@ export class Rows {
   #result = null;
   #timer = 0;
   #body;
-  #none;
+  #note;
 
-  /** @param {HTMLElement} body @param {HTMLElement} none  shown while there are no rows */
-  constructor(body, none) {
+  /** @param {HTMLElement} body @param {HTMLElement} note  for what is in no row */
+  constructor(body, note) {
     this.#body = body;
-    this.#none = none;
+    this.#note = note;
     onChange(() => this.#render());
   }
 
@@ -58,7 +58,8 @@ export class Rows {
   #render() {
     clearTimeout(this.#timer);
     this.#timer = 0;
-    const detections = (this.#result?.detections ?? []).slice(0, MOST_ROWS);
+    const all = this.#result?.detections ?? [];
+    const detections = all.filter(isSure).slice(0, MOST_ROWS);
     /** @type {Set<string>} */
     const keys = new Set();
     detections.forEach((detection, index) => {
@@ -71,7 +72,13 @@ export class Rows {
       row.remove();
       this.#rows.delete(key);
     }
-    this.#none.hidden = detections.length > 0;
+    this.#renderNote(detections.length, all.length);
+  }
+
+  /** @param {number} shown @param {number} all */
+  #renderNote(shown, all) {
+    const more = all > shown ? t("rows.more", { n: all - shown }) : "";
+    tell(this.#note, shown ? more : `${t("rows.none")} ${more}`.trim());
   }
 
   /** @param {string} key */

@@ -1,7 +1,7 @@
 /** The picture, and above it the boxes that belong to exactly this picture. */
 
 import { percent } from "./i18n.js";
-import { colourOf, nameOf } from "./labels.js";
+import { colourOf, isSure, nameOf } from "./labels.js";
 
 /**
  * @typedef {import("./wire.js").Result} Result
@@ -11,6 +11,7 @@ import { colourOf, nameOf } from "./labels.js";
 
 const CROWDED = 12;
 const LINE = 2;
+const DOTS = [2, 6];
 const TEXT_COLOUR = "#0b0f12";
 
 export class Stage {
@@ -143,23 +144,31 @@ export class Stage {
       const [left, top] = [across(x1), down(y1)];
       return { detection, box: { left, top, width: across(x2) - left, height: down(y2) - top } };
     });
-    for (const { detection, box } of placed) this.#drawBox(box, colourOf(detection.label));
+    for (const { detection, box } of placed) this.#drawBox(detection, box);
     /** @type {Rectangle[]} */
     const taken = [];
-    const brief = placed.length > CROWDED || area.width < 480;
-    for (const { detection, box } of placed) {
+    const named = placed.filter(({ detection }) => isSure(detection));
+    const brief = named.length > CROWDED || area.width < 480;
+    for (const { detection, box } of named) {
       taken.push(this.#drawLabel(detection, box, area, taken, brief));
     }
   }
 
-  /** A dark line below the coloured one keeps it visible on any background. */
-  #drawBox(/** @type {Rectangle} */ { left, top, width, height }, /** @type {string} */ colour) {
+  /**
+   * A dark line below the coloured one keeps it visible on any background. What is only a guess
+   * gets dots and no name.
+   *
+   * @param {Detection} detection
+   * @param {Rectangle} box
+   */
+  #drawBox(detection, { left, top, width, height }) {
     const ink = this.#ink;
     ink.lineJoin = "round";
+    ink.setLineDash(isSure(detection) ? [] : DOTS);
     ink.strokeStyle = "rgb(0 0 0 / 60%)";
     ink.lineWidth = LINE + 2;
     ink.strokeRect(left, top, width, height);
-    ink.strokeStyle = colour;
+    ink.strokeStyle = colourOf(detection.label);
     ink.lineWidth = LINE;
     ink.strokeRect(left, top, width, height);
   }

@@ -264,6 +264,21 @@ def test_results_are_rows(told: ScriptedServer, opening: Opening) -> None:
     )
 
 
+def test_guesses_are_not_named(told: ScriptedServer, opening: Opening) -> None:
+    told.scripts["gate"] = playing(detection("face", (160, 90, 320, 270), 7, 0.11))
+    page = opening("#gate")
+    expect(page.locator("#rows-note")).to_have_text(
+        "Nothing recognised right now. 1 unsure, a dotted box."
+    )
+    expect(page.locator("#rows tr")).to_have_count(0)
+    assert chrome.inked(page) > 0
+    told.scripts["gate"] = playing(PERSON, detection("face", (9, 9, 30, 30), 8, 0.2))
+    page.get_by_role("button", name="Stop").click()
+    page.go_back()
+    expect(page.locator("#rows-note")).to_have_text("1 unsure, a dotted box.")
+    expect(page.locator("#rows tr")).to_have_count(1)
+
+
 def test_raw_json_on_demand(told: ScriptedServer, opening: Opening) -> None:
     told.scripts["gate"] = playing(PERSON)
     page = opening("#gate")
