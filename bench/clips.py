@@ -55,7 +55,8 @@ def run() -> None:
     if not data:
         print("clips: set WATCHPOST_DATA to the folder that has the clips in videos/.")
         return
-    settings = ObjectSettings(weights=os.environ.get("WATCHPOST_OBJECTS__WEIGHTS"))
+    weights = os.environ.get("WATCHPOST_OBJECTS__WEIGHTS")
+    settings = ObjectSettings(weights=weights, timeout_s=PATIENCE_S)
     objects, network = load_objects(settings), load_faces()
     faces = FaceDetector(network, min_confidence=FaceSettings().keep_confidence)
     analyst = Analyst(settings, Settings().rules(), objects)
