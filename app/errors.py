@@ -15,6 +15,8 @@
     │   └── NoSnapshot                an event without a picture
     ├── Conflict
     │   ├── NotPushable               frames for a stream that has a source of its own
+    │   ├── CameraExists              the id is taken
+    │   ├── NotACamera                the stream came through another door
     │   ├── StreamConflict            the id runs already, with another configuration
     │   └── OutputInUse               another stream publishes there
     ├── FarEndError                   a camera or server at the other end of the network
@@ -138,6 +140,16 @@ class StreamConflict(Conflict):
         "Stream {stream_id} runs with another configuration. "
         "Stop it first, then start it with the new one."
     )
+
+
+class CameraExists(Conflict):
+    code = "CAMERA_EXISTS"
+    template = "There is a camera {camera_id} already. Change it with PATCH, or take another id."
+
+
+class NotACamera(Conflict):
+    code = "NOT_A_CAMERA"
+    template = "{camera_id} is no camera: this stream was started in another way, and ends so."
 
 
 class NotPushable(Conflict):

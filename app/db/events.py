@@ -208,6 +208,10 @@ class SessionRepository:
                 raise StoreError(reason=cause(error)) from None
         raise StoreError(reason="no session number")
 
+    def next_today(self) -> str:
+        """The next session id of this day, by the machine's own clock and zone."""
+        return self.next_id(date.today())
+
     def _count(self, name: str) -> int:
         """Count up and return; the first statement takes the row, so no two get one number."""
         with Session(self._engine) as session, session.begin():
