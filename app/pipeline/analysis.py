@@ -8,7 +8,7 @@ whole frame, the upper bodies of a few persons are looked at again, enlarged.
 from __future__ import annotations
 
 import itertools
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -40,11 +40,13 @@ class Counts(NamedTuple):
 
 @runtime_checkable
 class KnowsBags(Protocol):
-    """A rule that follows bags longer than their tracks live."""
+    """A rule that follows bags longer than their tracks live.
 
-    def bags(self) -> tuple[int, int]:
-        """How many there are, and of how many the owner is known."""
-        ...
+    Attributes:
+        counts: ``bags`` there are, and how many of them are ``owned``.
+    """
+
+    counts: Counter[str]
 
 
 class Analyst:
@@ -170,7 +172,7 @@ class Analysis:
         bags, owned = sum(track.label in BAGS for track in tracks), 0
         for rule in self._rules:
             if isinstance(rule, KnowsBags):
-                bags, owned = rule.bags()
+                bags, owned = rule.counts["bags"], rule.counts["owned"]
         return Counts(sum(track.label == PERSON for track in tracks), bags, owned)
 
     def _follow(self, detections: Sequence[Detection], now: float) -> tuple[Track, ...]:
