@@ -30,6 +30,7 @@
     │   ├── NoPicture                 there is no (fresh, blurred) picture to show
     │   ├── StoreError                the database did not take or give a row
     │   └── ShuttingDown
+    ├── CameraFailed                  a camera of the Python API cannot run as asked
     ├── DetectorError                 a network failed or was too late; the frame is withheld
     └── SetupError                    the server itself cannot start like this
         ├── DataFolderLocked          another server works in the same data folder
@@ -219,6 +220,11 @@ class StoreError(Unavailable):
 class ShuttingDown(Unavailable):
     code = "SHUTTING_DOWN"
     template = "The server is shutting down."
+
+
+class CameraFailed(WatchpostError):
+    code = "CAMERA_FAILED"
+    template = "Camera {camera_id}: {reason}"
 
 
 class DetectorError(WatchpostError):
