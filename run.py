@@ -45,6 +45,13 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--claude-model", help="model for the fallback of plate reading")
     parser.add_argument("--debug", action="store_true", help="log more")
     parser.add_argument("--data-dir", help="everything written lives here (default: ./data)")
+    parser.add_argument(
+        "--media-dir",
+        action="append",
+        metavar="DIR",
+        help="folder of video files that may be watched; again for another one "
+        "(default: the data folder and the working directory)",
+    )
     parser.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"])
     parser.add_argument(
         "--weights",
@@ -62,6 +69,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 NESTED = {
+    "media_dir": "media_dirs",
     "token": "auth__token",
     "require_token": "auth__require_token",
     "no_auth": "auth__disabled",
@@ -75,7 +83,8 @@ def to_environment(flags: argparse.Namespace) -> None:
     for name, value in vars(flags).items():
         if name not in ("reload", "workers"):
             key = f"WATCHPOST_{NESTED.get(name, name)}".upper()
-            os.environ[key] = json.dumps(value) if isinstance(value, bool) else str(value)
+            text = os.pathsep.join(value) if isinstance(value, list) else value
+            os.environ[key] = json.dumps(value) if isinstance(value, bool) else str(text)
 
 
 def main() -> None:

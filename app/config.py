@@ -14,12 +14,13 @@ from typing import Annotated, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
     model_validator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app import urls
 from app.errors import RequestError
@@ -32,6 +33,12 @@ def _rtsp_url(url: str) -> str:
         raise ValueError(str(error)) from None
 
 
+def _folders(value: object) -> object:
+    """``/a:/b`` as a list; what is one already stays."""
+    return [Path(part) for part in value.split(os.pathsep)] if isinstance(value, str) else value
+
+
+Folders = Annotated[list[Path], NoDecode, BeforeValidator(_folders)]
 RtspUrl = Annotated[str, AfterValidator(_rtsp_url)]
 
 
@@ -192,6 +199,11 @@ class Settings(BaseSettings):
         None, description="Key that stored credentials are encrypted with; default: a key file."
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    media_dirs: Folders = Field(
+        [],
+        description="Folders whose video files callers may watch as cameras, with colons between "
+        "them. Default: the data folder and the working directory.",
+    )
     demo: bool = Field(False, description="Run a stream over bundled photographs.")
     claude_api_key: SecretStr | None = None
     claude_model: str = "claude-opus-4-5"
@@ -207,6 +219,10 @@ class Settings(BaseSettings):
     def rules(self) -> dict[str, BaseModel]:
         """The server's settings of each rule of ``app.pipeline.rules``."""
         return {"bags": self.bags, "smoking": self.smoking}
+
+    def allowed_folders(self) -> list[Path]:
+        """Folders that files may come from when a caller names them."""
+        return self.media_dirs or [self.data_dir, Path.cwd()]
 
     def resolved_database_url(self) -> str:
         if self.database_url is not None:

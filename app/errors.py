@@ -15,6 +15,8 @@
     │   └── NoSnapshot                an event without a picture
     ├── Conflict
     │   ├── NotPushable               frames for a stream that has a source of its own
+    │   ├── CameraExists              the id is taken
+    │   ├── NotACamera                the stream came through another door
     │   ├── StreamConflict            the id runs already, with another configuration
     │   └── OutputInUse               another stream publishes there
     ├── FarEndError                   a camera or server at the other end of the network
@@ -28,6 +30,7 @@
     │   ├── NoPicture                 there is no (fresh, blurred) picture to show
     │   ├── StoreError                the database did not take or give a row
     │   └── ShuttingDown
+    ├── CameraFailed                  a camera of the Python API cannot run as asked
     ├── DetectorError                 a network failed or was too late; the frame is withheld
     └── SetupError                    the server itself cannot start like this
         ├── DataFolderLocked          another server works in the same data folder
@@ -140,6 +143,16 @@ class StreamConflict(Conflict):
     )
 
 
+class CameraExists(Conflict):
+    code = "CAMERA_EXISTS"
+    template = "There is a camera {camera_id} already. Change it with PATCH, or take another id."
+
+
+class NotACamera(Conflict):
+    code = "NOT_A_CAMERA"
+    template = "{camera_id} is no camera: this stream was started in another way, and ends so."
+
+
 class NotPushable(Conflict):
     code = "NOT_PUSHABLE"
     template = (
@@ -207,6 +220,11 @@ class StoreError(Unavailable):
 class ShuttingDown(Unavailable):
     code = "SHUTTING_DOWN"
     template = "The server is shutting down."
+
+
+class CameraFailed(WatchpostError):
+    code = "CAMERA_FAILED"
+    template = "Camera {camera_id}: {reason}"
 
 
 class DetectorError(WatchpostError):

@@ -20,11 +20,11 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import __version__, logs
-from app.api import auth, cameras, errors, page, push, streams, system
+from app.api import auth, camera, cameras, errors, page, push, streams, system
 from app.api import events as events_api
 from app.config import Settings
 from app.db.engine import open_database
-from app.db.events import EventRepository
+from app.db.events import EventRepository, SessionRepository
 from app.db.snapshots import SnapshotFolder
 from app.db.streams import StreamRepository
 from app.db.vault import open_vault, read_or_make_secret
@@ -107,6 +107,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(push.router)
     app.include_router(cameras.router)
     app.include_router(events_api.router)
+    app.include_router(camera.router)
     app.include_router(system.router)
     app.include_router(page.router)
     app.mount("/static", page.PageFiles(), name="static")
@@ -148,7 +149,10 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         happened = EventRepository(engine, snapshots)
         events = EventLog(loop, happened.next_id())
         analyst = Analyst(settings.objects, settings.rules(), objects)
-        manager = StreamManager(settings.streams, settings.faces, faces, store, analyst, events)
+        sessions = SessionRepository(engine)
+        manager = StreamManager(
+            settings.streams, settings.faces, faces, store, analyst, events, sessions.next_today
+        )
         resuming = asyncio.create_task(_resume(manager, demo=settings.demo))
 
         def tell_everybody() -> None:

@@ -7,7 +7,7 @@ seconds; times named ``*_ts`` are Unix seconds and only for people.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -299,6 +299,17 @@ class EventFilter:
         )
 
 
+class Zone(NamedTuple):
+    """A part of the picture that is watched or ignored.
+
+    ``points`` are its corners, x and y as shares of the picture's width and height.
+    """
+
+    kind: Literal["watch", "ignore"]
+    points: tuple[tuple[float, float], ...]
+    name: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class StreamSpec:
     """What a caller asked for. URLs are complete, with credentials: never show one as it is.
@@ -312,6 +323,10 @@ class StreamSpec:
         name: what people call it; the id where it has none.
         analytics: the rules to run (entries of ``RULES``), each with what it changes in its
             settings.
+        loop: a file begins anew at its end.
+        paced: a file is played at its own speed, as a camera would show it, not as fast as it
+            can be read.
+        zones: where the analytics look and where they do not.
         encoder: FFmpeg name of an H.264 encoder, or ``auto``.
         bitrate: bits a second, or None to derive it from size and rate.
     """
@@ -328,11 +343,20 @@ class StreamSpec:
     transport: Transport = "tcp"
     name: str | None = None
     analytics: Analytics = field(default_factory=dict)
+    loop: bool = False
+    paced: bool = False
+    zones: Sequence[Zone] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class StreamStats:
-    """Counters and rates of a stream since it was last started."""
+    """Counters and rates of a stream since it was last started.
+
+    Attributes:
+        ids: persons that are followed now.
+        bags, owned: bags that are followed now, and how many of them have a known owner.
+        session_id: which run of the stream this is, such as ``S_2026_02_03_0001``.
+    """
 
     input_fps: float = 0.0
     output_fps: float = 0.0
@@ -341,6 +365,10 @@ class StreamStats:
     frames_published: int = 0
     frames_withheld: int = 0
     faces: int = 0
+    ids: int = 0
+    bags: int = 0
+    owned: int = 0
+    session_id: str | None = None
     last_frame_ts: float | None = None
     error_count: int = 0
     reconnects: int = 0

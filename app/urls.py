@@ -1,4 +1,4 @@
-"""RTSP URLs: checked, compared, shown without secrets, and turned into the default output.
+"""URLs of cameras: checked, compared, shown without secrets, and turned into the default output.
 
 Everything here works on text and addresses; nothing opens a connection except the name
 look-up in ``resolve``.
@@ -9,11 +9,13 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
+from collections.abc import Iterable
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from app.errors import AddressNotAllowed, InvalidUrl
 
-DEFAULT_PORTS = {"rtsp": 554, "rtsps": 322}
+RTSP = ("rtsp", "rtsps")
+DEFAULT_PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 MAX_LENGTH = 2048
 _BLUR_SUFFIX = "-blur"
 # Every repetition is bounded or cannot start twice: hostile text must not cost quadratic time.
@@ -30,6 +32,16 @@ _API_KEY = re.compile(r"\bsk-[\w-]{6,}")
 
 def check_rtsp(url: str) -> str:
     """Return the URL if it has the form ``rtsp[s]://host[:port]/path``, else raise InvalidUrl."""
+    return check(url, RTSP)
+
+
+def check(url: str, schemes: Iterable[str] = tuple(DEFAULT_PORTS)) -> str:
+    """Return the URL if it has one of the schemes and a host, else raise InvalidUrl.
+
+    Raises:
+        AddressNotAllowed: the host is an address that no stream may use.
+    """
+    schemes = tuple(schemes)
     if len(url) > MAX_LENGTH:
         raise InvalidUrl(reason=f"longer than {MAX_LENGTH} characters")
     if any(char.isspace() or not char.isprintable() for char in url):
@@ -39,8 +51,8 @@ def check_rtsp(url: str) -> str:
         port = parts.port
     except ValueError:
         raise InvalidUrl(reason="the host or port cannot be read") from None
-    if parts.scheme not in DEFAULT_PORTS:
-        raise InvalidUrl(reason="the scheme must be rtsp or rtsps")
+    if parts.scheme not in schemes:
+        raise InvalidUrl(reason=f"the scheme must be {' or '.join(schemes)}")
     if not parts.hostname:
         raise InvalidUrl(reason="there is no host")
     if port == 0:
@@ -111,6 +123,11 @@ def without_credentials(url: str) -> str:
     netloc = parts.netloc.rpartition("@")[2]
     shown = urlunsplit((parts.scheme, netloc, parts.path, parts.query, parts.fragment))
     return _PARAM.sub(_mask_param, shown)
+
+
+def is_network(url: str) -> bool:
+    """Whether a source is at the other end of a network, where things come back by themselves."""
+    return scheme_of(url) in DEFAULT_PORTS
 
 
 def has_secret(url: str) -> bool:

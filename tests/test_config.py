@@ -21,6 +21,7 @@ WAYS = [
     ("--claude-model", "claude-x", "claude_model", "claude-x", "CLAUDE_MODEL"),
     ("--debug", None, "debug", True, "DEBUG"),
     ("--data-dir", "/tmp/elsewhere", "data_dir", Path("/tmp/elsewhere"), "DATA_DIR"),
+    ("--media-dir", "/a", "media_dirs", [Path("/a")], "MEDIA_DIRS"),
     ("--device", "cpu", "device", "cpu", "DEVICE"),
     ("--weights", "yolo11m.pt", "objects.weights", "yolo11m.pt", "OBJECTS__WEIGHTS"),
     ("--demo", None, "demo", True, "DEMO"),
@@ -63,6 +64,12 @@ def test_every_flag_is_tested_here(capsys: pytest.CaptureFixture[str]) -> None:
         run.parse(["--help"])
     flags = set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out.partition("options:")[2]))
     assert flags - NOT_SETTINGS == {way[0] for way in WAYS}
+
+
+def test_there_may_be_several_folders_of_files() -> None:
+    assert Settings().allowed_folders() == [Path("data"), Path.cwd()]
+    run.to_environment(run.parse(["--media-dir", "/a", "--media-dir", "b c"]))
+    assert Settings().allowed_folders() == [Path("/a"), Path("b c")]
 
 
 def test_without_any_flag_the_defaults_stay() -> None:

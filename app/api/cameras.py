@@ -9,11 +9,11 @@ from pydantic import BaseModel, Field
 
 from app.api.deps import Streams
 from app.api.errors import ErrorReply
-from app.types import BlurStyle, StreamStatus
+from app.types import BlurStyle, StreamSpec, StreamStatus
 from app.urls import scheme_of
 
 Kind = Literal["demo", "rtsp", "push", "camera"]
-KINDS: dict[str, Kind] = {"demo": "demo", "push": "push", "rtsp": "rtsp", "rtsps": "rtsp"}
+KINDS: dict[str, Kind] = {"demo": "demo", "push": "push"}
 
 router = APIRouter(
     tags=["cameras"],
@@ -25,11 +25,17 @@ class CameraStats(BaseModel):
     """Numbers of the newest frame."""
 
     camera_id: str
-    faces: int = 0
-    ids: int = 0
-    bags: int = 0
-    owned: int = 0
-    session_id: str | None = None
+    faces: int
+    ids: int = Field(description="Persons that are followed.")
+    bags: int
+    owned: int = Field(description="Bags whose owner is known.")
+    session_id: str | None = Field(description="This run of it, counted up each day.")
+
+    @classmethod
+    def of(cls, status: StreamStatus) -> CameraStats:
+        names = ("faces", "ids", "bags", "owned", "session_id")
+        values = {name: getattr(status.stats, name) for name in names}
+        return cls(camera_id=status.spec.stream_id, **values)
 
 
 class Camera(BaseModel):
@@ -37,7 +43,7 @@ class Camera(BaseModel):
 
     camera_id: str
     name: str
-    kind: Kind = Field(description="Where its pictures come from.")
+    kind: Kind = Field(description="The door that it came through.")
     state: str
     fps: float
     width: int | None
@@ -52,15 +58,20 @@ class Camera(BaseModel):
         return cls(
             camera_id=spec.stream_id,
             name=spec.name or spec.stream_id,
-            kind=KINDS.get(scheme_of(spec.source), "camera"),
+            kind=kind_of(spec),
             state=status.state.value,
             fps=stats.output_fps,
             width=stats.width,
             height=stats.height,
             blur=spec.blur,
             analytics=sorted(spec.analytics),
-            stats=CameraStats(camera_id=spec.stream_id, faces=stats.faces),
+            stats=CameraStats.of(status),
         )
+
+
+def kind_of(spec: StreamSpec) -> Kind:
+    """The door that a stream came through; what is published belongs to stream control."""
+    return KINDS.get(scheme_of(spec.source), "camera" if spec.output is None else "rtsp")
 
 
 @router.get("/cameras", summary="List all streams and cameras")

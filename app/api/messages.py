@@ -34,6 +34,8 @@ ERRORS: dict[str, dict[str, str]] = {
         "CONFLICT": "현재 상태와 충돌합니다.",
         "STREAM_ALREADY_RUNNING": "스트림 {stream_id}이(가) 다른 설정으로 실행 중입니다. "
         "먼저 중지한 다음 새 설정으로 시작하세요.",
+        "CAMERA_EXISTS": "카메라 {camera_id}이(가) 이미 있습니다. PATCH로 변경하세요.",
+        "NOT_A_CAMERA": "{camera_id}은(는) 카메라가 아니라 다른 방식으로 시작된 스트림입니다.",
         "OUTPUT_IN_USE": "스트림 {used_by}이(가) 이미 {output_url}(으)로 출력하고 있습니다.",
         "NOT_PUSHABLE": "스트림 {stream_id}에는 프레임을 보낼 수 없습니다. "
         "POST /stream/request로 스트림을 요청하세요.",
@@ -50,6 +52,7 @@ ERRORS: dict[str, dict[str, str]] = {
         "NO_PICTURE": "스트림 {stream_id}의 화면이 없습니다 (상태: {status}).",
         "STORE_FAILED": "데이터베이스 오류: {reason}",
         "SHUTTING_DOWN": "서버가 종료 중입니다.",
+        "CAMERA_FAILED": "카메라 {camera_id}: {reason}",
         "DETECTOR_FAILED": "검출기 오류: {network}: {reason}",
         "SETUP_FAILED": "서버 설정 오류: {reason}",
         "DATA_FOLDER_LOCKED": "데이터 폴더 {folder}를 다른 프로세스({pid})가 사용 중입니다.",
@@ -76,6 +79,8 @@ ERRORS: dict[str, dict[str, str]] = {
         "CONFLICT": "Конфликт с текущим состоянием.",
         "STREAM_ALREADY_RUNNING": "Поток {stream_id} уже работает с другими настройками. "
         "Остановите его и запустите с новыми.",
+        "CAMERA_EXISTS": "Камера {camera_id} уже есть. Измените её через PATCH.",
+        "NOT_A_CAMERA": "{camera_id} — не камера: этот поток запущен другим способом.",
         "OUTPUT_IN_USE": "Поток {used_by} уже публикуется в {output_url}.",
         "NOT_PUSHABLE": "Поток {stream_id} не принимает кадры. "
         "Запросите поток через POST /stream/request.",
@@ -90,6 +95,7 @@ ERRORS: dict[str, dict[str, str]] = {
         "NO_PICTURE": "У потока {stream_id} сейчас нет изображения, состояние: {status}.",
         "STORE_FAILED": "Ошибка базы данных: {reason}",
         "SHUTTING_DOWN": "Сервер завершает работу.",
+        "CAMERA_FAILED": "Камера {camera_id}: {reason}",
         "DETECTOR_FAILED": "Ошибка детектора: {network}: {reason}",
         "SETUP_FAILED": "Ошибка настройки сервера: {reason}",
         "DATA_FOLDER_LOCKED": "Папку данных {folder} использует другой процесс ({pid}).",
@@ -138,6 +144,11 @@ REASONS: dict[str, dict[str, str]] = {
         "en": "data that cannot be decoded",
         "ko": "디코딩할 수 없는 데이터",
         "ru": "данные не декодируются",
+    },
+    reasons.NO_DEVICE: {
+        "en": "no such camera on this machine",
+        "ko": "이 컴퓨터에 해당 카메라가 없습니다",
+        "ru": "на этой машине нет такой камеры",
     },
     reasons.TOO_LARGE: {
         "en": "the picture is too large",

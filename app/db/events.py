@@ -9,7 +9,13 @@ from datetime import date
 from typing import Any
 
 from sqlalchemy import ColumnElement, Engine, delete, func, select, update
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError, StatementError
+from sqlalchemy.exc import (
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    SQLAlchemyError,
+    StatementError,
+)
 from sqlalchemy.orm import Session
 
 from app.db.snapshots import SnapshotFolder
@@ -21,6 +27,7 @@ from app.types import Box, EventFilter, EventRecord
 logger = logging.getLogger(__name__)
 
 FORGOTTEN = "last deleted event"
+_WHICH = ("stream_id", "session_id", "type", "ts", "track_id", "person_id", "bag_id")
 _SAME = (
     "event_id",
     "stream_id",
@@ -67,16 +74,19 @@ class EventRepository:
     # ── writing ──────────────────────────────────────────────────────────────────────────
 
     def add(self, drafts: Sequence[Draft]) -> int:
-        """Write events, all or none of them; returns how many can never be written.
+        """Write events; returns how many of them can never be written.
 
-        An event whose number is taken, because another process writes into the same database,
-        gets the next free one.
+        What is written already, by an earlier attempt, stays as it is. An event whose number is
+        taken by another one, because two processes write into one database, gets the next free.
         """
         try:
-            self._insert(drafts)
-        except (IntegrityError, StatementError) as error:
-            if isinstance(error, DBAPIError) and not isinstance(error, IntegrityError):
-                raise StoreError(reason=cause(error)) from None
+            try:
+                self._insert(drafts)
+            except IntegrityError:
+                self._insert_beside(drafts)
+        except (OperationalError, InterfaceError) as error:
+            raise StoreError(reason=cause(error)) from None
+        except StatementError:
             return sum(not self._add_alone(draft) for draft in drafts)
         except SQLAlchemyError as error:
             raise StoreError(reason=cause(error)) from None
@@ -84,12 +94,8 @@ class EventRepository:
 
     def _add_alone(self, draft: Draft) -> bool:
         try:
-            try:
-                self._insert([draft])
-            except IntegrityError:
-                if not self._is_written(draft.record):
-                    self._insert([draft], renumber=True)
-        except DBAPIError as error:
+            self._insert_beside([draft])
+        except (OperationalError, InterfaceError) as error:
             raise StoreError(reason=cause(error)) from None
         except SQLAlchemyError as error:
             record = draft.record
@@ -97,22 +103,25 @@ class EventRepository:
             return False
         return True
 
-    def _is_written(self, record: EventRecord) -> bool:
-        """Whether its number is taken by itself: an earlier attempt got that far."""
-        with Session(self._engine) as session:
-            row = session.get(EventTable, record.event_id)
-            return row is not None and (row.stream_id, row.type, row.ts) == (
-                record.stream_id,
-                record.type,
-                record.ts,
-            )
-
-    def _insert(self, drafts: Sequence[Draft], *, renumber: bool = False) -> None:
+    def _insert(self, drafts: Sequence[Draft]) -> None:
         with Session(self._engine) as session, session.begin():
+            session.add_all(_row(draft) for draft in drafts)
+
+    def _insert_beside(self, drafts: Sequence[Draft]) -> None:
+        """Insert where some numbers are taken."""
+        with Session(self._engine) as session, session.begin():
+            counter = CounterTable.name == FORGOTTEN  # writing first keeps other writers out
+            session.execute(update(CounterTable).where(counter).values(value=CounterTable.value))
+            numbers = [draft.record.event_id for draft in drafts]
+            found = session.scalars(select(EventTable).where(EventTable.event_id.in_(numbers)))
+            taken = {row.event_id: row for row in found}
+            free = max(_next_id(session), *numbers) + 1
             for draft in drafts:
-                row = _row(draft)
-                if renumber:
-                    row.event_id = _next_id(session)
+                row, other = _row(draft), taken.get(draft.record.event_id)
+                if other is not None:
+                    if all(getattr(other, name) == getattr(row, name) for name in _WHICH):
+                        continue
+                    row.event_id, free = free, free + 1
                 session.add(row)
 
     def delete_oldest(self, count: int) -> tuple[int, int]:
@@ -207,6 +216,10 @@ class SessionRepository:
             except SQLAlchemyError as error:
                 raise StoreError(reason=cause(error)) from None
         raise StoreError(reason="no session number")
+
+    def next_today(self) -> str:
+        """The next session id of this day, by the machine's own clock and zone."""
+        return self.next_id(date.today())
 
     def _count(self, name: str) -> int:
         """Count up and return; the first statement takes the row, so no two get one number."""

@@ -15,7 +15,7 @@ from app import urls
 from app.db.tables import StreamTable
 from app.db.vault import Vault
 from app.errors import SecretUnreadable, StoreError
-from app.types import StoredStream, StreamSpec, StreamState
+from app.types import StoredStream, StreamSpec, StreamState, Zone
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +29,9 @@ _OPTIONS = (
     "transport",
     "name",
     "analytics",
+    "loop",
+    "paced",
+    "zones",
 )
 
 
@@ -86,9 +89,14 @@ class StreamRepository:
     def _stored(self, row: StreamTable) -> StoredStream | None:
         try:
             options: dict[str, Any] = {k: v for k, v in row.options.items() if k in _OPTIONS}
+            if "zones" in options:  # JSON knows no tuples
+                options["zones"] = tuple(
+                    Zone(kind, tuple((x, y) for x, y in points), name)
+                    for kind, points, name in options["zones"]
+                )
             spec = StreamSpec(row.stream_id, row.source, row.output, **options)
             wanted = StreamState(row.wanted)
-        except (ValueError, AttributeError):  # written by a newer version or by hand
+        except (ValueError, TypeError, AttributeError):  # written by a newer version or by hand
             logger.error("stream %s: its row cannot be understood", row.stream_id)
             return None
         if row.secret is None:

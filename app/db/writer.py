@@ -49,6 +49,7 @@ class EventWriter:
     Args:
         arriving: every event, with its picture.
         draw: makes the JPEG of an event that has a picture. Blocks.
+        told: is given each event once its picture is saved, whatever the database does. Quick.
 
     Attributes:
         lost: events that will never be in the database.
@@ -60,12 +61,14 @@ class EventWriter:
         repository: EventRepository,
         snapshots: SnapshotFolder,
         draw: Callable[[Event], bytes],
+        told: Callable[[Draft], None] = lambda _: None,
     ) -> None:
         self.lost = 0
         self._arriving = arriving
         self._repository = repository
         self._snapshots = snapshots
         self._draw = draw
+        self._told = told
         self._drawing: Event | None = None
         self._waiting: deque[Draft] = deque()
         self._changed = asyncio.Condition()
@@ -120,6 +123,7 @@ class EventWriter:
             if missed := self._arriving.missed():
                 self._lose(missed, "more events came than can be kept")
             draft = await asyncio.to_thread(self._drafted, event)
+            self._told(draft)
             async with self._changed:
                 self._drawing = None
                 self._waiting.append(draft)

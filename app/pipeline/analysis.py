@@ -8,8 +8,9 @@ whole frame, the upper bodies of a few persons are looked at again, enlarged.
 from __future__ import annotations
 
 import itertools
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
@@ -22,9 +23,30 @@ from app.models.second_look import SecondLook
 from app.pipeline.pace import RateLimit
 from app.pipeline.rules import Rule, Scene, Seen, make_rules
 from app.pipeline.tracker import Tracker
-from app.types import Detection, Finding, StreamSpec, Track
+from app.pipeline.zones import Polygon, Zones
+from app.types import BAGS, Analytics, Detection, Finding, StreamSpec, Track, Zone
 
-FACE = "face"
+FACE, PERSON = "face", "person"
+ZONED = ("bags",)
+
+
+class Counts(NamedTuple):
+    """What a stream follows now: persons, bags, and bags whose owner is known."""
+
+    ids: int = 0
+    bags: int = 0
+    owned: int = 0
+
+
+@runtime_checkable
+class KnowsBags(Protocol):
+    """A rule that follows bags longer than their tracks live.
+
+    Attributes:
+        counts: ``bags`` there are, and how many of them are ``owned``.
+    """
+
+    counts: Counter[str]
 
 
 class Analyst:
@@ -58,18 +80,24 @@ class Analyst:
         """
         if not spec.analytics:
             return None
-        rules = make_rules(spec.analytics, self._rule_settings)
+        rules = make_rules(_with_zones(spec), self._rule_settings)
         if self._objects is None:
             raise NoAnalytics
-        return Analysis(self._settings, rules, self._objects)
+        return Analysis(self._settings, rules, self._objects, spec.zones)
 
 
 class Analysis:
     """One stream's trackers and rules. ``ask`` belongs to one thread, the rest to another."""
 
     def __init__(
-        self, settings: ObjectSettings, rules: Sequence[Rule], objects: ObjectDetector
+        self,
+        settings: ObjectSettings,
+        rules: Sequence[Rule],
+        objects: ObjectDetector,
+        zones: Sequence[Zone] = (),
     ) -> None:
+        self.counts = Counts()
+        self._zones = Zones(*_polygons(zones))
         self._settings = settings
         self._rules = rules
         self._objects = objects
@@ -119,6 +147,7 @@ class Analysis:
         tracks = self._follow(detections, seen.captured_at)
         scene = Scene((*(faces or ()), *tracks), detections, seen.captured_at, size, seen)
         findings = [finding for rule in self._rules for finding in rule.update(scene)]
+        self.counts = self._count(tracks)
         return tracks, findings
 
     def end(self) -> list[Finding]:
@@ -133,7 +162,18 @@ class Analysis:
                 self._settings.timeout_s
             )
         x, y = size[0] / seen.size[0], size[1] / seen.size[1]
-        return [Detection(d.label, d.confidence, d.box.scaled(x, y)) for d in found]
+        return [
+            Detection(d.label, d.confidence, d.box.scaled(x, y))
+            for d in found
+            if self._zones.watched(d.box, seen.size)
+        ]
+
+    def _count(self, tracks: Sequence[Track]) -> Counts:
+        bags, owned = sum(track.label in BAGS for track in tracks), 0
+        for rule in self._rules:
+            if isinstance(rule, KnowsBags):
+                bags, owned = rule.counts["bags"], rule.counts["owned"]
+        return Counts(sum(track.label == PERSON for track in tracks), bags, owned)
 
     def _follow(self, detections: Sequence[Detection], now: float) -> tuple[Track, ...]:
         by_label: defaultdict[str, list[Detection]] = defaultdict(list)
@@ -144,3 +184,21 @@ class Analysis:
             for label in sorted(self._trackers.keys() | by_label.keys())
             for track in self._trackers[label].update(by_label[label], now)
         )
+
+
+def _polygons(zones: Sequence[Zone]) -> tuple[list[Polygon], list[Polygon]]:
+    """Those to watch and those to ignore."""
+    watch: list[Polygon] = [zone.points for zone in zones if zone.kind == "watch"]
+    ignore: list[Polygon] = [zone.points for zone in zones if zone.kind == "ignore"]
+    return watch, ignore
+
+
+def _with_zones(spec: StreamSpec) -> Analytics:
+    """What was asked for, with the stream's zones for rules that do not only look at detections."""
+    if not spec.zones:
+        return spec.analytics
+    watch, ignore = _polygons(spec.zones)
+    return {
+        name: {"watch": watch, "ignore": ignore, **changes} if name in ZONED else changes
+        for name, changes in spec.analytics.items()
+    }

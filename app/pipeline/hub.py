@@ -17,8 +17,8 @@ import concurrent.futures
 import contextlib
 import threading
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterator
-from typing import Generic, TypeVar
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -193,3 +193,38 @@ async def outcome(future: concurrent.futures.Future[T], timeout_s: float) -> T:
         TimeoutError: when it says nothing within ``timeout_s``.
     """
     return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(future)), timeout_s)
+
+
+class LoopThread:
+    """An event loop in a thread of its own, for programs that have none.
+
+    It does not keep the process alive. ``call`` is for every other thread.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        self.loop.run_forever()
+
+    def call(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine there; blocks until it is done and returns or raises what it does."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result()
+
+    def close(self) -> None:
+        """End the loop and its helper threads. What still runs there is cancelled."""
+        self.call(self._end_tasks())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join()
+        self.loop.close()
+
+    async def _end_tasks(self) -> None:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        await self.loop.shutdown_asyncgens()
+        await self.loop.shutdown_default_executor()

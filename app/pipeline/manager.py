@@ -7,10 +7,10 @@ is not held while somebody waits for a start, so that stop never waits for that.
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 import secrets
-from collections.abc import AsyncGenerator
+import time
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -19,6 +19,7 @@ from weakref import WeakValueDictionary
 from app import urls
 from app.config import FaceSettings, StreamSettings
 from app.errors import (
+    CameraExists,
     NoPicture,
     OutputInUse,
     OutputIsInput,
@@ -37,6 +38,8 @@ from app.pipeline.events import EventLog
 from app.pipeline.hub import Subscription, outcome
 from app.pipeline.stream import Audience, Stream
 from app.types import (
+    Finding,
+    Picture,
     Pulse,
     Report,
     Shown,
@@ -50,6 +53,7 @@ from app.types import (
 
 logger = logging.getLogger(__name__)
 
+FIRST_LOOK_S = 0.05
 ALIVE = (StreamState.STARTING, StreamState.RUNNING, StreamState.RECONNECTING)
 
 
@@ -79,6 +83,7 @@ class _Entry:
         ended: what it is without a run; RUNNING for one that is still to be resumed.
         kept: it ran once or was stopped by hand, so a failure does not make it unknown.
         saved: it has a row in the database (the demo has none).
+        session_id: number of the run in progress, once the database has given one.
     """
 
     spec: StreamSpec
@@ -88,10 +93,12 @@ class _Entry:
     readable: bool = True
     kept: bool = False
     saved: bool = True
+    session_id: str | None = None
 
     def status(self) -> StreamStatus:
         if self.stream is not None:
-            return self.stream.status()
+            status = self.stream.status()
+            return replace(status, stats=replace(status.stats, session_id=self.session_id))
         state = StreamState.STARTING if self.ended is StreamState.RUNNING else self.ended
         return StreamStatus(self.spec, state, StreamStats(last_error=self.last_error))
 
@@ -108,6 +115,7 @@ class StreamManager:
         store: keeps streams over a restart.
         analyst: understands streams that ask for analytics.
         events: takes what it understood.
+        new_session: gives the number of a run; blocks, raises StoreError.
     """
 
     def __init__(
@@ -118,6 +126,7 @@ class StreamManager:
         store: StreamStore,
         analyst: Analyst,
         events: EventLog,
+        new_session: Callable[[], str] | None = None,
     ) -> None:
         self._settings = settings
         self._face_settings = face_settings
@@ -125,6 +134,8 @@ class StreamManager:
         self._store = store
         self._analyst = analyst
         self._events = events
+        self._new_session = new_session
+        self._numbering: set[asyncio.Task[None]] = set()
         self._entries: dict[str, _Entry] = {}
         self._locks: WeakValueDictionary[str, _Turn] = WeakValueDictionary()
         self._loading: asyncio.Task[None] | None = None
@@ -213,6 +224,64 @@ class StreamManager:
                 raise StreamConflict(stream_id=spec.stream_id)
         return await self._wait_running(entry)
 
+    async def keep(self, spec: StreamSpec, *, known: bool) -> StreamStatus:
+        """Run a camera: a stream that publishes nowhere. One at the other end of a network is
+        kept whatever its input does; what is on this machine works now or never.
+
+        Args:
+            known: it takes the place of the camera of this id; False for a new one.
+
+        Raises:
+            CameraExists, StreamNotFound: the id is taken, or is not.
+            SourceError, StartTimeout: a local input gave no picture; all is as it was before.
+        """
+        await self._load()
+        self._analyst.analysis(spec)  # what cannot be understood must not end what runs
+        await self._check_addresses(spec.stream_id, spec.source)
+        async with self._lock(spec.stream_id):
+            entry = self._entries.get(spec.stream_id)
+            if entry is not None and not known:
+                raise CameraExists(camera_id=spec.stream_id)
+            if entry is None and known:
+                raise StreamNotFound(stream_id=spec.stream_id)
+            if urls.is_network(spec.source):
+                stream = await self._begin_camera(spec, entry or _Entry(spec))
+            else:
+                stream = await self._try_camera(spec, entry)
+            entry = self._entries[spec.stream_id]
+            await self._save(entry)
+        deadline = time.monotonic() + self._settings.start_timeout_s
+        while stream.state is StreamState.STARTING and time.monotonic() < deadline:
+            await asyncio.sleep(FIRST_LOOK_S)
+        return entry.status()
+
+    async def _try_camera(self, spec: StreamSpec, known: _Entry | None) -> Stream:
+        """Run a camera and wait for its first picture; without one, undo that."""
+        before = known.spec if known is not None and known.readable else None
+        entry = known or _Entry(spec)
+        timeout_s = self._settings.start_timeout_s
+        try:
+            stream = await self._begin_camera(spec, entry)
+            try:
+                await outcome(stream.started, timeout_s)
+            except TimeoutError:
+                raise StartTimeout(stream_id=spec.stream_id, timeout_s=timeout_s) from None
+        except WatchpostError:
+            if before is None:
+                await self._remove(entry)
+            else:
+                await self._begin_camera(before, entry)
+            raise
+        return stream
+
+    async def _begin_camera(self, spec: StreamSpec, entry: _Entry) -> Stream:
+        self._entries[spec.stream_id] = entry
+        await self._halt(entry)
+        entry.spec, entry.readable, entry.kept = spec, True, True
+        self._run(entry, keeps_trying=urls.is_network(spec.source))
+        assert entry.stream is not None
+        return entry.stream
+
     async def restart(self, stream_id: str) -> StreamStatus:
         """Stop, and start with the same configuration."""
         await self._load()
@@ -300,6 +369,8 @@ class StreamManager:
     async def close(self) -> None:
         """Stop everything at once; rows keep saying what should run again."""
         self.tell_everybody()
+        for task in self._numbering:
+            task.cancel()
         await asyncio.gather(*(self._halt(entry) for entry in list(self._entries.values())))
 
     # ── inside ───────────────────────────────────────────────────────────────────────────
@@ -437,7 +508,12 @@ class StreamManager:
     def _run(self, entry: _Entry, *, keeps_trying: bool) -> None:
         if self._closing:
             raise ShuttingDown
-        tell = functools.partial(self._events.tell, entry.spec.stream_id)
+
+        def tell(finding: Finding, ts: float, picture: Picture | None) -> None:
+            self._events.tell(entry.spec.stream_id, finding, ts, picture, entry.session_id)
+
+        entry.session_id = None
+        self._number_soon(entry)
         entry.stream = Stream(
             entry.spec,
             self._settings,
@@ -448,6 +524,19 @@ class StreamManager:
             keeps_trying=keeps_trying,
         )
         entry.stream.start()
+
+    def _number_soon(self, entry: _Entry) -> None:
+        if self._new_session is not None:
+            task = asyncio.create_task(self._number(entry, self._new_session))
+            self._numbering.add(task)
+            task.add_done_callback(self._numbering.discard)
+
+    async def _number(self, entry: _Entry, new_session: Callable[[], str]) -> None:
+        """Give a run its number. Without a database it has none: video is worth more."""
+        try:
+            entry.session_id = await asyncio.to_thread(new_session)
+        except StoreError as error:
+            logger.error("stream %s: no session number: %s", entry.spec.stream_id, error)
 
     def _run_or_fail(self, entry: _Entry) -> None:
         """Run without a caller who could be told: what cannot start at all is marked failed."""

@@ -67,3 +67,25 @@ class MediaClock:
             self._offset = min(offset, self._offset + leak)
         self._last_arrival = arrived_at
         return media_s + self._offset
+
+
+class PlayClock:
+    """When each picture of a recording is to be shown, from the moment of the first one on.
+
+    A reader that fell behind, or times that jump, start the schedule anew: nothing is hurried.
+    """
+
+    JUMP_S = 10.0
+    LATE_S = 1.0
+
+    def __init__(self) -> None:
+        self._offset: float | None = None
+
+    def wait_s(self, media_s: float | None, now: float) -> float:
+        """How long to wait before the picture of this media time; 0 or less shows it now."""
+        if media_s is None:
+            return 0.0
+        wait = 0.0 if self._offset is None else media_s + self._offset - now
+        if self._offset is None or not -self.LATE_S < wait < self.JUMP_S:
+            self._offset, wait = now - media_s, 0.0
+        return wait

@@ -20,6 +20,7 @@ TOO_LARGE = "too_large"
 REJECTED = "rejected"
 NO_ENCODER = "no_encoder"
 SIZE_CHANGED = "size_changed"
+NO_DEVICE = "no_device"
 
 EMPTY = "empty"
 NO_PICTURE = "no_picture"
@@ -31,6 +32,7 @@ MESSAGE_TOO_LARGE = "message_too_large"
 _BY_CLASS = {
     "HTTPUnauthorizedError": UNAUTHORIZED,
     "HTTPForbiddenError": FORBIDDEN,
+    "PermissionError": FORBIDDEN,
     "HTTPNotFoundError": NOT_FOUND,
     "FileNotFoundError": NOT_FOUND,
     "ConnectionRefusedError": REFUSED,

@@ -30,6 +30,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from app.config import FaceSettings, StreamSettings
@@ -449,6 +450,8 @@ class Stream:
     def status(self) -> StreamStatus:
         dropped = self.source.dropped + self._frames.dropped + self._outlets[-1][1].dropped
         stats = self._meter.stats(dropped=dropped, codec=self.source.codec or None)
+        if self._analysis is not None:
+            stats = replace(stats, **self._analysis.counts._asdict())
         return StreamStatus(self.spec, self.state, stats)
 
 

@@ -57,6 +57,9 @@ INPUTS: dict[str, Callable[[Path], str | None]] = {
     "rtsp": lambda folder: None,  # with a real server: tests/e2e
     "rtsps": lambda folder: None,
     "file": lambda folder: f"file:{folder / 'video.mp4'}",
+    "http": lambda folder: None,  # with a real server: test_played.py
+    "https": lambda folder: None,
+    "webcam": lambda folder: None,
     "demo": lambda folder: "demo:",
     "push": lambda folder: "push:",
 }

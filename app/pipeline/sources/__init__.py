@@ -9,7 +9,9 @@ from app.errors import InvalidUrl
 from app.pipeline.sources.av import AvSource
 from app.pipeline.sources.base import Source
 from app.pipeline.sources.demo import DemoSource
+from app.pipeline.sources.played import HttpSource, file_source
 from app.pipeline.sources.push import PushSource
+from app.pipeline.sources.webcam import WebcamSource
 from app.types import StreamSpec
 from app.urls import scheme_of
 
@@ -18,7 +20,10 @@ SourceFactory = Callable[[StreamSpec, StreamSettings], Source]
 SOURCES: dict[str, SourceFactory] = {
     "rtsp": AvSource,
     "rtsps": AvSource,
-    "file": AvSource,
+    "http": HttpSource,
+    "https": HttpSource,
+    "file": file_source,
+    "webcam": WebcamSource,
     "demo": DemoSource,
     "push": PushSource,
 }

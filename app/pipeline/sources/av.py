@@ -1,4 +1,4 @@
-"""RTSP cameras and video files, through PyAV (FFmpeg's libraries)."""
+"""RTSP cameras, and video files as fast as they can be read, through PyAV (FFmpeg's libraries)."""
 
 from __future__ import annotations
 
@@ -20,6 +20,11 @@ from app.types import Frame, StreamSpec
 MAX_BAD_PACKETS = 200
 KEYFRAME_PATIENCE = 4  # times the stall limit: some cameras send a keyframe only every 10 s
 ANALYSE_US = 1_000_000
+# Containers that hold their video themselves; not those that lead to other files or hosts.
+FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,live_flv,ogg,asf,gif,apng,"
+    "webp_pipe,h264,hevc,av1,ivf,obu,m4v,mjpeg,mpjpeg,mxf,nut,wtv,rm,dv,vob,svcd,vcd,y4m,yuv4mpegpipe"
+)
 
 
 class AvSource:
@@ -28,20 +33,23 @@ class AvSource:
     dropped = 0
 
     def __init__(self, spec: StreamSpec, settings: StreamSettings) -> None:
-        self.live = not spec.source.startswith("file:")
+        self._remote = urls.is_network(spec.source)
+        self.live = self._endless = self._remote
         self.codec = ""
         self._url = spec.source
         self._transport = spec.transport
         self._settings = settings
+        self._read_timeout_s = settings.stall_timeout_s
+        self._patience_s = settings.stall_timeout_s * KEYFRAME_PATIENCE
         self._container: InputContainer | None = None
         self._stream: VideoStream | None = None
 
     def open(self) -> None:
         try:
-            self._container = self._connect() if self.live else av.open(self._url)
+            self._container = self._connect()
         except (FFmpegError, OSError) as error:
             reason = reasons.of(error)
-            raise self._failure(reasons.of_handshake(reason) if self.live else reason) from None
+            raise self._failure(reasons.of_handshake(reason) if self._remote else reason) from None
         if not self._container.streams.video:
             raise self._failure(reasons.NO_VIDEO)
         self._stream = self._container.streams.video[0]
@@ -49,11 +57,11 @@ class AvSource:
         self._stream.thread_type = "SLICE" if self.live else "AUTO"
         self.codec = self._stream.codec_context.name
 
-    def frames(self) -> Iterator[Frame]:
+    def frames(self) -> Iterator[Frame | None]:
         number = 0
         clock = MediaClock()
         last_at = started_at = time.monotonic()
-        patience = self._settings.stall_timeout_s * KEYFRAME_PATIENCE
+        patience = self._patience_s
         for image, arrived_at in self._images():
             if arrived_at - last_at > patience:
                 raise self._failure(reasons.STALLED)
@@ -75,6 +83,9 @@ class AvSource:
             container.close()
 
     def _connect(self) -> InputContainer:
+        return self._connect_to_host() if self._remote else open_file(self._url)
+
+    def _connect_to_host(self) -> InputContainer:
         """Try the checked addresses of the host in turn, within one time limit for all."""
         deadline = time.monotonic() + self._settings.open_timeout_s
         failure: Exception | None = None
@@ -85,7 +96,7 @@ class AvSource:
                 return av.open(
                     url,
                     options=self._options(share),
-                    timeout=(share, self._settings.stall_timeout_s),
+                    timeout=(share, self._read_timeout_s),
                 )
             except FFmpegError as error:
                 failure = error
@@ -127,8 +138,13 @@ class AvSource:
         except FFmpegError as error:
             reason = reasons.of(error)
             raise self._failure(reasons.STALLED if reason == reasons.TIMEOUT else reason) from None
-        if self.live:
+        if self._endless:
             raise self._failure(reasons.ENDED)
 
     def _failure(self, reason: str) -> SourceError:
         return SourceError(end="input", reason=reason, url=urls.without_credentials(self._url))
+
+
+def open_file(url: str) -> InputContainer:
+    """Open ``file:/path``. What the file names in turn, such as a playlist does, is not opened."""
+    return av.open(url, options={"protocol_whitelist": "file", "format_whitelist": FORMATS})

@@ -1,0 +1,538 @@
+"""Many cameras from a script or a notebook, without the web server.
+
+    svc = MultiCameraService()
+    svc.set_event_callback(lambda camera_id, events: print(camera_id, events))
+    svc.start_camera(CameraConfig("CAM_01", 0))
+    svc.get_latest_jpeg("CAM_01"), svc.get_latest_stats("CAM_01")
+    svc.stop_all()
+
+The streams, rules and events are the server's own; they run on an event loop in a thread of
+their own. Every method may be called from every thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import concurrent.futures.thread  # noqa: F401 - its hook must be there before ours, see _at_exit
+import ctypes
+import functools
+import logging
+import platform
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, aclosing
+from dataclasses import KW_ONLY, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from app.config import Settings
+from app.db.engine import open_database
+from app.db.events import Draft, EventRepository, SessionRepository
+from app.db.snapshots import SnapshotFolder
+from app.db.writer import EventWriter
+from app.errors import CameraFailed, InvalidRequest, StreamNotFound, WatchpostError
+from app.models import weights_file
+from app.models.faces import FaceDetector, load_faces
+from app.models.objects import ObjectDetector, load_objects
+from app.models.runner import Runner
+from app.pipeline import draw
+from app.pipeline.analysis import Analyst
+from app.pipeline.channel import Channel, Closed
+from app.pipeline.events import EventLog
+from app.pipeline.hub import LoopThread
+from app.pipeline.manager import StreamManager
+from app.pipeline.sinks.tiny_server import TinyServer
+from app.pipeline.sinks.window import Window, no_display
+from app.pipeline.sources.named import source_url
+from app.types import Analytics, BlurStyle, EventRecord, StoredStream, StreamSpec, Transport, Zone
+from app.urls import normalised, scrub
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+logger = logging.getLogger(__name__)
+
+EventCallback = Callable[[str, list[dict[str, Any]]], object]
+DEVICES = ("cuda", "mps", "cpu", "auto")
+CALLBACK_BACKLOG = 1000
+CALLBACK_END_S = 1.0
+WRITE_REST_S = 3.0
+SESSION_S = 2.0
+
+
+@dataclass(frozen=True)
+class CameraConfig:
+    """What to watch, and how.
+
+    Attributes:
+        camera_id: unique among the cameras of a service.
+        source: index of a webcam, path of a file, or RTSP or HTTP URL.
+        db_path: SQLite file for events and session numbers; cameras may share one. Pictures of
+            events lie in the folder ``snapshots`` beside it.
+        device: ``cuda``, ``mps`` or ``cpu``; the CPU where the device is not there.
+        preview_port: port of 127.0.0.1 with the pictures as MJPEG.
+        render_enabled: show a window, where there is a display.
+        loop: a file begins anew at its end.
+        analytics: rules to run, as names or with settings; default: ``bags``, where this
+            installation has the network for it.
+        zones: parts of the picture to watch or to ignore.
+    """
+
+    camera_id: str
+    source: str | int = field(repr=False)  # it may hold a password
+    db_path: str = "antiterror.db"
+    device: str = "cuda"
+    preview_port: int | None = None
+    render_enabled: bool = False
+    _: KW_ONLY
+    name: str | None = None
+    loop: bool = False
+    max_fps: float = 15.0
+    downscale: float = 1.0
+    blur: BlurStyle = "gaussian"
+    blur_margin: float = 0.25
+    transport: Transport = "tcp"
+    analytics: Analytics | Sequence[str] | None = None
+    zones: Sequence[Zone] = ()
+
+
+class MultiCameraService:
+    """Runs cameras in the background.
+
+    Args:
+        settings: limits and thresholds; default: the environment's, as for the server.
+    """
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self._settings = settings or Settings()
+        self._callback: EventCallback | None = None
+        self._happened: Channel[tuple[str, dict[str, Any]]] = Channel(CALLBACK_BACKLOG, live=True)
+        self._lock = threading.Lock()
+        self._studio: _Studio | None = None
+        self._thread: LoopThread | None = None
+
+    def start_camera(self, cfg: CameraConfig) -> None:
+        """Run a camera in the background; returns once it runs.
+
+        One in the network that cannot be reached is tried again and again, and said in the log.
+
+        Raises:
+            CameraFailed: it cannot run as asked, or its id is taken; the message names it.
+        """
+        studio, thread = self._running()
+        try:
+            thread.call(studio.start(cfg))
+        except CameraFailed:
+            raise
+        except WatchpostError as error:
+            raise CameraFailed(camera_id=cfg.camera_id, reason=scrub(str(error))) from None
+
+    def stop_camera(self, camera_id: str) -> None:
+        """End one camera. One that does not run is no error."""
+        studio, thread = self._running()
+        thread.call(studio.stop(camera_id))
+
+    def stop_all(self) -> None:
+        """End all cameras, write what they found, and free everything.
+
+        The service may be used again afterwards.
+        """
+        with self._lock:
+            studio, thread = self._studio, self._thread
+            happened, self._happened = self._happened, Channel(CALLBACK_BACKLOG, live=True)
+            self._studio = self._thread = None
+        if studio is not None and thread is not None:
+            thread.call(studio.close())
+            thread.close()
+            happened.close()
+            if studio.teller is not threading.current_thread():
+                studio.teller.join(CALLBACK_END_S)  # a callback that hangs is left behind
+
+    def get_latest_jpeg(self, camera_id: str) -> bytes | None:
+        """The newest picture, faces covered; None before the first and after the end."""
+        studio, thread = self._running()
+        return thread.call(studio.jpeg(camera_id))
+
+    def get_latest_stats(self, camera_id: str) -> dict[str, Any] | None:
+        """``camera_id faces ids bags owned session_id``; None for a camera that is not there."""
+        studio, thread = self._running()
+        return thread.call(studio.stats(camera_id))
+
+    def set_event_callback(self, callback: EventCallback | None) -> None:
+        """``callback(camera_id, events)`` for what happens from now on, in order, in a thread
+        made for it. Each event is a dictionary with at least ``type``."""
+        self._callback = callback
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop_all()
+
+    def _running(self) -> tuple[_Studio, LoopThread]:
+        with self._lock:
+            if self._studio is None or self._thread is None:
+                teller = threading.Thread(
+                    target=self._tell, args=[self._happened], name="camera-events", daemon=True
+                )
+                teller.start()
+                self._thread = LoopThread("cameras")
+                self._studio = _Studio(self._settings, self._happened, teller)
+                _at_exit(self)
+            return self._studio, self._thread
+
+    def _tell(self, happened: Channel[tuple[str, dict[str, Any]]]) -> None:
+        """Events to the callback. What it does wrong harms nobody else."""
+        dropped = 0
+        while True:
+            try:
+                taken = happened.get()
+            except Closed:
+                return
+            if happened.dropped > dropped:
+                logger.warning("callback too slow: %d events lost", happened.dropped - dropped)
+                dropped = happened.dropped
+            if taken is None or self._callback is None:
+                continue
+            try:
+                self._callback(taken[0], [taken[1]])
+            except Exception:
+                logger.exception("the event callback failed")
+
+
+@dataclass(frozen=True, slots=True)
+class _Networks:
+    """What all cameras on one device share."""
+
+    face_runner: Runner
+    faces: FaceDetector
+    objects: ObjectDetector | None
+
+    def close(self) -> None:
+        self.face_runner.close()
+        if self.objects is not None:
+            self.objects.close()
+
+
+class _Nowhere:
+    """A ``StreamStore`` that keeps nothing: a script says itself what runs the next time."""
+
+    def fingerprint(self, source: str) -> str:
+        return normalised(source)
+
+    def save(self, stored: StoredStream) -> None:
+        pass
+
+    def delete(self, stream_id: str) -> None:
+        pass
+
+    def load(self) -> list[StoredStream]:
+        return []
+
+
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """The streams that share one database and one device."""
+
+    engine: Engine
+    log: EventLog
+    manager: StreamManager
+    writer: EventWriter
+    stack: ExitStack
+
+    async def close(self) -> None:
+        await self.manager.close()
+        self.log.close()
+        await self.writer.close(WRITE_REST_S)
+        self.stack.close()
+        self.engine.dispose()
+
+
+@dataclass(slots=True)
+class _Camera:
+    room: _Room
+    server: TinyServer | None = None
+    window: asyncio.Task[None] | None = None
+
+
+class _Studio:
+    """Everything that lives on the event loop's thread."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        happened: Channel[tuple[str, dict[str, Any]]],
+        teller: threading.Thread,
+    ) -> None:
+        self.teller = teller
+        self._settings = settings
+        self._happened = happened
+        self._changing = asyncio.Lock()
+        self._networks: dict[str, _Networks] = {}
+        self._rooms: dict[tuple[Path, str], _Room] = {}
+        self._cameras: dict[str, _Camera] = {}
+
+    # ── cameras ──────────────────────────────────────────────────────────────────────────
+
+    async def start(self, cfg: CameraConfig) -> None:
+        url = await asyncio.to_thread(source_url, cfg.source)
+        device = usable_device(cfg.device)
+        async with self._changing:
+            if cfg.camera_id in self._cameras and self._is_alive(cfg.camera_id):
+                raise CameraFailed(camera_id=cfg.camera_id, reason="it runs already; stop it first")
+            await self._end(cfg.camera_id)
+            room = await self._room(Path(cfg.db_path), device)
+            camera = self._cameras[cfg.camera_id] = _Camera(room)
+            try:
+                if cfg.preview_port is not None:
+                    camera.server = await self._serve(cfg, room)
+                spec = _spec(cfg, url, has_objects=room.manager.has_analytics)
+                await room.manager.keep(spec, known=False)
+            except BaseException:
+                await self._end(cfg.camera_id)
+                raise
+            if cfg.render_enabled:
+                camera.window = self._render(cfg.camera_id, room)
+        await self._numbered(cfg.camera_id)
+
+    async def stop(self, camera_id: str) -> None:
+        async with self._changing:
+            await self._end(camera_id)
+
+    async def close(self) -> None:
+        async with self._changing:
+            await asyncio.gather(*(self._end(camera_id) for camera_id in list(self._cameras)))
+            for room in self._rooms.values():
+                await room.close()
+            for networks in self._networks.values():
+                await asyncio.to_thread(networks.close)
+
+    async def jpeg(self, camera_id: str) -> bytes | None:
+        camera = self._cameras.get(camera_id)
+        try:
+            return None if camera is None else await camera.room.manager.snapshot(camera_id)
+        except WatchpostError:
+            return None
+
+    async def stats(self, camera_id: str) -> dict[str, Any] | None:
+        camera = self._cameras.get(camera_id)
+        if camera is None:
+            return None
+        try:
+            stats = camera.room.manager.get(camera_id).stats
+        except StreamNotFound:  # it is just starting
+            return None
+        names = ("faces", "ids", "bags", "owned", "session_id")
+        return {"camera_id": camera_id, **{name: getattr(stats, name) for name in names}}
+
+    def _is_alive(self, camera_id: str) -> bool:
+        try:
+            state = self._cameras[camera_id].room.manager.get(camera_id).state
+        except StreamNotFound:
+            return False
+        return state in ("starting", "running", "reconnecting")
+
+    async def _end(self, camera_id: str) -> None:
+        camera = self._cameras.pop(camera_id, None)
+        if camera is None:
+            return
+        if camera.window is not None:
+            camera.window.cancel()
+        if camera.server is not None:
+            await camera.server.close()
+        await camera.room.manager.disconnect(camera_id)
+
+    async def _numbered(self, camera_id: str) -> None:
+        """Wait a moment for the session's number, so that the first statistics have it."""
+        for _ in range(int(SESSION_S / 0.02)):
+            stats = await self.stats(camera_id)
+            if stats is None or stats["session_id"] is not None:
+                return
+            await asyncio.sleep(0.02)
+
+    # ── what cameras share ───────────────────────────────────────────────────────────────
+
+    async def _room(self, db_path: Path, device: str) -> _Room:
+        key = (await asyncio.to_thread(db_path.absolute().resolve), device)
+        if key not in self._rooms:
+            networks = await self._shared_networks(device)
+            self._rooms[key] = await self._open_room(key[0], networks)
+        return self._rooms[key]
+
+    async def _shared_networks(self, device: str) -> _Networks:
+        if device not in self._networks:
+            self._networks[device] = await asyncio.to_thread(_load, self._settings, device)
+        return self._networks[device]
+
+    async def _open_room(self, db_path: Path, networks: _Networks) -> _Room:
+        settings = self._settings
+        engine = await asyncio.to_thread(open_database, f"sqlite:///{db_path}")
+        folder = db_path.parent / "snapshots"
+        snapshots = SnapshotFolder(folder)
+        repository = EventRepository(engine, snapshots)
+        first_id = await asyncio.to_thread(repository.next_id)
+        log = EventLog(asyncio.get_running_loop(), first_id)
+        manager = StreamManager(
+            settings.streams,
+            settings.faces,
+            networks.faces,
+            _Nowhere(),
+            Analyst(settings.objects, settings.rules(), networks.objects),
+            log,
+            SessionRepository(engine).next_today,
+        )
+        stack = ExitStack()
+        arriving = stack.enter_context(log.pictured())
+        tell = functools.partial(self._tell, folder)
+        writer = EventWriter(arriving, repository, snapshots, draw.snapshot, tell)
+        writer.start()
+        return _Room(engine, log, manager, writer, stack)
+
+    def _tell(self, folder: Path, draft: Draft) -> None:
+        path = None if draft.snapshot is None else str(folder / draft.snapshot)
+        self._happened.put((draft.record.stream_id, as_dict(draft.record, path)))
+
+    # ── ways to look ─────────────────────────────────────────────────────────────────────
+
+    async def _serve(self, cfg: CameraConfig, room: _Room) -> TinyServer:
+        assert cfg.preview_port is not None
+        server = TinyServer(functools.partial(room.manager.pictures, cfg.camera_id))
+        try:
+            await server.open(cfg.preview_port)
+        except (OSError, OverflowError) as error:
+            reason = f"preview_port {cfg.preview_port} cannot be used: {error}"
+            raise CameraFailed(camera_id=cfg.camera_id, reason=reason) from None
+        return server
+
+    def _render(self, camera_id: str, room: _Room) -> asyncio.Task[None] | None:
+        if reason := no_display():
+            logger.warning("camera %s: no window is shown: %s", camera_id, reason)
+            return None
+        return asyncio.create_task(self._show(camera_id, room))
+
+    async def _show(self, camera_id: str, room: _Room) -> None:
+        window = await asyncio.to_thread(Window, camera_id)
+        try:
+            async with aclosing(room.manager.pictures(camera_id)) as pictures:
+                async for shown in pictures:
+                    if not await asyncio.to_thread(window.show, shown.jpeg):
+                        break
+        finally:
+            said = window.close()
+            logger.warning("camera %s: its window is gone: %s", camera_id, said or "closed")
+
+
+def as_dict(record: EventRecord, snapshot: str | None) -> dict[str, Any]:
+    """An event as callbacks get it; a rule's details stand beside the rest.
+
+    Args:
+        snapshot: path of its picture, faces covered, if there is one.
+    """
+    return {
+        **record.details,
+        "type": record.type,
+        "camera_id": record.stream_id,
+        "session_id": record.session_id,
+        "event_id": record.event_id,
+        "ts": record.ts,
+        "time": datetime.fromtimestamp(record.ts, UTC).isoformat(),
+        "track_id": record.track_id,
+        "person_id": record.person_id,
+        "bag_id": record.bag_id,
+        "box": None if record.box is None else list(record.box),
+        "confidence": record.confidence,
+        "duration_s": record.duration_s,
+        "snapshot": snapshot,
+    }
+
+
+def _spec(cfg: CameraConfig, url: str, *, has_objects: bool) -> StreamSpec:
+    asked = cfg.analytics
+    if asked is None:
+        asked = ["bags"] if has_objects else []
+    analytics = asked if isinstance(asked, Mapping) else {name: {} for name in asked}
+    same = ("name", "loop", "max_fps", "downscale", "blur", "blur_margin", "transport")
+    return StreamSpec(
+        cfg.camera_id,
+        url,
+        paced=True,
+        analytics=analytics,
+        zones=tuple(cfg.zones),
+        **{name: getattr(cfg, name) for name in same},
+    )
+
+
+def _load(settings: Settings, device: str) -> _Networks:
+    runner = load_faces("auto" if device == "cuda" else device)
+    objects = None
+    if settings.objects.weights is not None or weights_file.SHIPPED.exists():
+        objects = load_objects(settings.objects, device)
+    else:
+        logger.warning("no analytics: %s is missing", weights_file.SHIPPED)
+    faces = FaceDetector(runner, min_confidence=settings.faces.keep_confidence)
+    return _Networks(runner, faces, objects)
+
+
+def _at_exit(service: MultiCameraService) -> None:
+    """Have a script that just ends stop its cameras first.
+
+    Native threads that run on while the interpreter is taken down end the process with a crash.
+    ``atexit`` would come too late: helper threads can be started no more by then. The standard
+    library's own pools end by the same hook; the last one that was registered runs first.
+    """
+    alive = weakref.ref(service)
+
+    def stop() -> None:
+        if (still := alive()) is not None:
+            still.stop_all()
+
+    getattr(threading, "_register_atexit", atexit.register)(stop)
+
+
+# ── devices ──────────────────────────────────────────────────────────────────────────────────
+
+_warned: set[str] = set()
+
+
+def usable_device(device: str) -> str:
+    """The device, or ``cpu`` where it is not there; that is said once.
+
+    Raises:
+        InvalidRequest: there is no such kind of device.
+    """
+    kind = device.partition(":")[0].lower()
+    if kind not in DEVICES:
+        raise InvalidRequest(field="device", reason=f"one of {', '.join(DEVICES)}")
+    if kind not in ("cuda", "mps") or (has_cuda() if kind == "cuda" else has_mps()):
+        return kind
+    if kind not in _warned:
+        _warned.add(kind)
+        logger.warning("there is no %s on this machine: the CPU is used", kind)
+    return "cpu"
+
+
+@functools.cache
+def has_cuda() -> bool:
+    """Whether NVIDIA's driver is here and knows a device; asked without loading torch."""
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    count = ctypes.c_int(0)
+    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
+        return False
+    return count.value > 0
+
+
+def has_mps() -> bool:
+    return sys.platform == "darwin" and platform.machine() == "arm64"

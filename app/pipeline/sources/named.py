@@ -1,0 +1,66 @@
+"""What people call a source, to the URL that a stream reads."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from app import urls
+from app.errors import InvalidRequest, InvalidUrl
+
+MAX_INDEX = 63
+MAX_PATH = 4096
+_VIDEO_DEVICE = re.compile(r"/dev/video([0-9]{1,2})")
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://.*", re.DOTALL)
+
+
+def source_url(source: str | int, folders: Iterable[Path] | None = None) -> str:
+    """The URL of a webcam's index, of a file's path, or of a camera's RTSP or HTTP URL.
+
+    Args:
+        folders: where files may be; None for anywhere. A link counts as what it leads to.
+
+    Raises:
+        InvalidRequest: nothing can be read there; AddressNotAllowed.
+    """
+    if isinstance(source, int) or source.strip().isdecimal():
+        return _webcam(int(source))
+    if device := _VIDEO_DEVICE.fullmatch(source):
+        return _webcam(int(device[1]))
+    if source.startswith("file:"):
+        return _file(
+            source.removeprefix("file://" if source.startswith("file://") else "file:"), folders
+        )
+    if _SCHEME.fullmatch(source):
+        try:
+            return urls.check(source)
+        except InvalidUrl as error:
+            raise InvalidRequest(field="source", reason=str(error.details["reason"])) from None
+    return _file(source, folders)
+
+
+def _webcam(index: int) -> str:
+    if not 0 <= index <= MAX_INDEX:
+        raise InvalidRequest(field="source", reason=f"a webcam's index is 0 to {MAX_INDEX}")
+    return f"webcam:{index}"
+
+
+def _file(path: str, folders: Iterable[Path] | None) -> str:
+    """Nothing is said about files outside the folders, not even whether they are there."""
+    if not path or len(path) > MAX_PATH or "\0" in path:
+        raise InvalidRequest(field="source", reason="it names no file")
+    try:
+        real = Path(path).resolve()
+        roots = None if folders is None else [folder.resolve() for folder in folders]
+    except (OSError, RuntimeError):  # such as links in a circle
+        raise InvalidRequest(field="source", reason="it names no file") from None
+    if roots is not None and not any(real.is_relative_to(root) for root in roots):
+        raise InvalidRequest(
+            field="source",
+            reason="files may only be read below the folders that the server was started with "
+            "(--media-dir)",
+        )
+    if not real.is_file():
+        raise InvalidRequest(field="source", reason="there is no such file")
+    return f"file:{real}"

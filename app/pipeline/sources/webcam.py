@@ -1,0 +1,38 @@
+"""Cameras that are plugged in: ``webcam:0`` is the first one."""
+
+from __future__ import annotations
+
+import sys
+
+import av
+from av.container import InputContainer
+
+from app.config import StreamSettings
+from app.pipeline import reasons
+from app.pipeline.sources.av import AvSource
+from app.types import StreamSpec
+
+# FFmpeg's input format of each system, and what it calls the camera of an index.
+SYSTEMS = {
+    "linux": ("v4l2", "/dev/video{}"),
+    "darwin": ("avfoundation", "{}"),
+}
+
+
+class WebcamSource(AvSource):
+    """Video4Linux on Linux, AVFoundation on macOS. Live."""
+
+    def __init__(self, spec: StreamSpec, settings: StreamSettings) -> None:
+        super().__init__(spec, settings)
+        self.live = self._endless = True
+        self._index = spec.source.partition(":")[2]
+
+    def _connect(self) -> InputContainer:
+        if sys.platform not in SYSTEMS:
+            raise self._failure(reasons.NO_DEVICE)
+        format, name = SYSTEMS[sys.platform]
+        timeout = (self._settings.open_timeout_s, self._settings.stall_timeout_s)
+        try:
+            return av.open(name.format(self._index), format=format, timeout=timeout)
+        except FileNotFoundError:
+            raise self._failure(reasons.NO_DEVICE) from None
