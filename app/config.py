@@ -81,6 +81,11 @@ class FaceSettings(BaseModel):
     keep_confidence: float = Field(0.1, gt=0, lt=1, description="Continues a known track.")
     hold_s: float = Field(1.0, ge=0, description="A lost face stays covered for so long.")
     timeout_s: float = Field(2.0, gt=0, description="A later answer withholds the frame.")
+    recheck_s: float = Field(
+        1.0,
+        ge=0,
+        description="Where nothing changed, faces are looked for only so often; 0: in every frame.",
+    )
 
 
 class ObjectSettings(BaseModel):
