@@ -57,8 +57,8 @@ class OpenVinoNetwork:
 
     As many requests as there are CPUs run side by side, each on one core: two requests on one
     core each take a quarter less CPU time than one after the other on both. Shapes are fixed, a
-    batch is run picture by picture: on one core that costs nothing, while a free batch size cost
-    CenterFace a fifth more. Conversion from uint8 NHWC is part of the compiled graph, free of the
+    batch is run picture by picture: on one core that costs nothing, while a free batch size costs
+    CenterFace a tenth more. Conversion from uint8 NHWC is part of the compiled graph, free of the
     GIL.
 
     Args:

@@ -5,9 +5,10 @@ of a fixed camera most of them are. Each part of the picture is compared with ho
 was last looked at, not with the frame before: slow changes add up until they are seen.
 
 The comparison is made on cells of 4 x 4 network pixels, in which sensor noise averages out; the
-smallest face that CenterFace finds is 3 x 3 of them. What counts as a change is below what the
-network needs: of faces blended into a plain wall until it just found them, the faintest made a
-difference of 2.7 of 255.
+smallest face that CenterFace finds is 3 x 3 of them. What counts as a change is about what the
+network needs: of 300 faces that were blended into plain walls and a street until it just found
+them, 95 in 100 made a larger difference. The rest had a twelfth of their contrast or less; the
+next look at the whole picture finds those.
 """
 
 from __future__ import annotations
@@ -25,9 +26,8 @@ Image = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.uint8]
 
 CELL = 4
-SMALLEST_CHANGE = 2.5  # mean difference over 3 x 3 cells, of 255
-NOISE_FACTOR = 2  # a change is at least so many times the noise
-MOST_NOISE = 2.0  # above that nothing can be told from noise
+CHANGE = 4.0  # mean difference over 3 x 3 cells, of 255
+MOST_NOISE = CHANGE / 2  # the same over most of the picture: nothing can be told from noise
 CONTEXT = 16  # pixels around a change where answers may be other ones now
 MARGIN = 32  # pixels along the edge of a window where answers are not to be trusted
 WORTHWHILE = 0.75  # share of the picture beyond which all of it is looked at
@@ -102,12 +102,12 @@ class ChangeGate:
         """Cells that changed, 0 or 1; None when that cannot be told, or most of them did."""
         if self._seen is None:
             return None
-        difference = cv2.absdiff(cells, self._seen).max(axis=2).astype(np.float32)
-        around = cv2.blur(difference, (3, 3))
-        noise = float(np.median(around))
-        if noise > MOST_NOISE:
+        red, green, blue = cv2.split(cv2.absdiff(cells, self._seen))
+        largest = cv2.max(cv2.max(red, green), blue).astype(np.float32)
+        around = cv2.blur(largest, (3, 3))
+        if np.median(around[::3, ::3]) > MOST_NOISE:
             return None
-        return np.asarray(around > max(SMALLEST_CHANGE, NOISE_FACTOR * noise), np.uint8)
+        return np.asarray(around > CHANGE, np.uint8)
 
     def _cover(self, changed: Mask) -> list[Window] | None:
         """Few windows that hold all changes with their context; None where that is too much."""
@@ -152,7 +152,9 @@ def to_cells(image: Image) -> Image:
     """The mean colour of each cell, (H // 4, W // 4, 3)."""
     rows, columns = image.shape[0] // CELL, image.shape[1] // CELL
     whole = image[: rows * CELL, : columns * CELL]
-    return np.asarray(cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8)
+    for size in ((2 * columns, 2 * rows), (columns, rows)):  # in two steps: a third of the time
+        whole = np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return whole
 
 
 def _cells_of(box: Box) -> tuple[slice, slice]:
