@@ -50,7 +50,7 @@ class StreamSettings(BaseModel):
         None, description="RTSP server that takes all default outputs, rtsp://host:port/prefix."
     )
     start_timeout_s: float = 10.0
-    stop_timeout_s: float = Field(5.0, description="How long stop waits for a stream's threads.")
+    stop_timeout_s: float = Field(4.5, description="How long stop waits for a stream's threads.")
     open_timeout_s: float = Field(
         4.0,
         description="Opening an input; below stop_timeout_s, since opening cannot be cut short.",
