@@ -32,7 +32,7 @@ CONTEXT = 16  # pixels around a change where answers may be other ones now
 MARGIN = 32  # pixels along the edge of a window where answers are not to be trusted
 WORTHWHILE = 0.75  # share of the picture beyond which all of it is looked at
 SHAPES = ((1 / 4, 1 / 4), (1 / 3, 1.0), (1 / 2, 1.0))  # width of width, height of width; 1: full
-SIDE_MULTIPLE = 32
+GRID = 32  # pixels of the network's coarsest cell: a shift by less alters its answers
 
 
 class Window(NamedTuple):
@@ -129,23 +129,16 @@ class ChangeGate:
     def _around(self, box: Box) -> Window | None:
         """The smallest window with ``box`` in its core, or None."""
         for width, height in self.shapes:
-            left = _start(box.x1, box.x2, width, self.width)
-            top = _start(box.y1, box.y2, height, self.height)
-            right, bottom = left + width, top + height
-            core = Box(
-                left + MARGIN if left > 0 else 0,
-                top + MARGIN if top > 0 else 0,
-                right - MARGIN if right < self.width else self.width,
-                bottom - MARGIN if bottom < self.height else self.height,
-            )
+            left, right, x1, x2 = _stretch(box.x1, box.x2, width, self.width)
+            top, bottom, y1, y2 = _stretch(box.y1, box.y2, height, self.height)
+            core = Box(x1, y1, x2, y2)
             if _holds(core, box):
-                return Window(left, top, width, height, core)
+                return Window(left, top, right - left, bottom - top, core)
         return None
 
     def _shape(self, width: float, height: float) -> tuple[int, int]:
-        across = min(self.width, _rounded_up(self.width * width))
-        down = self.height if height == 1 else min(self.height, _rounded_up(self.width * height))
-        return across, down
+        down = self.height if height == 1 else min(self.height, self.width * height)
+        return _on_grid(self.width * width), _on_grid(down)
 
 
 def to_cells(image: Image) -> Image:
@@ -182,10 +175,17 @@ def _holds(outer: Box, inner: Box) -> bool:
     )
 
 
-def _start(low: float, high: float, length: int, whole: int) -> int:
-    """Where a stretch of that length begins that has low..high in its middle, if it can."""
-    return max(0, min(int(low + high - length) // 2, whole - length))
+def _stretch(low: float, high: float, length: int, whole: int) -> tuple[int, int, int, int]:
+    """A stretch of that length around low..high: its start and end, and those of its core.
+
+    It begins on the network's grid and has low..high near its middle. Where it reaches the edge
+    of the picture there is no margin; beyond the edge the detector pads, as it does for all of it.
+    """
+    last = max(0, _on_grid(whole) - length)
+    start = min(max(0, round((low + high - length) / 2 / GRID) * GRID), last)
+    end = min(start + length, whole)
+    return start, end, start + MARGIN if start else 0, end - MARGIN if end < whole else whole
 
 
-def _rounded_up(side: float) -> int:
-    return -(-int(side) // SIDE_MULTIPLE) * SIDE_MULTIPLE
+def _on_grid(side: float) -> int:
+    return -(-int(side) // GRID) * GRID
