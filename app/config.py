@@ -57,7 +57,7 @@ class StreamSettings(BaseModel):
         None, description="RTSP server that takes all default outputs, rtsp://host:port/prefix."
     )
     start_timeout_s: float = 10.0
-    stop_timeout_s: float = Field(5.0, description="How long stop waits for a stream's threads.")
+    stop_timeout_s: float = Field(4.5, description="How long stop waits for a stream's threads.")
     open_timeout_s: float = Field(
         4.0,
         description="Opening an input; below stop_timeout_s, since opening cannot be cut short.",
@@ -88,6 +88,11 @@ class FaceSettings(BaseModel):
     keep_confidence: float = Field(0.1, gt=0, lt=1, description="Continues a known track.")
     hold_s: float = Field(1.0, ge=0, description="A lost face stays covered for so long.")
     timeout_s: float = Field(2.0, gt=0, description="A later answer withholds the frame.")
+    recheck_s: float = Field(
+        1.0,
+        ge=0,
+        description="Where nothing changed, faces are looked for only so often; 0: in every frame.",
+    )
 
 
 class ObjectSettings(BaseModel):

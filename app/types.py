@@ -48,6 +48,14 @@ class Box(NamedTuple):
     def height(self) -> float:
         return self.y2 - self.y1
 
+    def iou(self, other: Box) -> float:
+        """Intersection over union."""
+        width = min(self.x2, other.x2) - max(self.x1, other.x1)
+        height = min(self.y2, other.y2) - max(self.y1, other.y1)
+        shared = max(0.0, width) * max(0.0, height)
+        union = self.width * self.height + other.width * other.height - shared
+        return shared / union if union > 0 else 0.0
+
     def scaled(self, x: float, y: float) -> Box:
         return Box(self.x1 * x, self.y1 * y, self.x2 * x, self.y2 * y)
 

@@ -1,32 +1,80 @@
-"""A 1080p25 H.264 clip with faces in it, made from the demo's photographs."""
+"""1080p H.264 clips as cameras send them: what the benchmarks run on.
+
+One comes from the demo's photographs and is always there; every pixel of it moves. The others
+are fixed cameras out of ``$WATCHPOST_DATA/videos``, enlarged, with a sensor's noise added, frame
+by frame at the rate asked for (so people in clips of fewer frames a second walk fast).
+"""
 
 from __future__ import annotations
 
+import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from app.pipeline.sources.demo import demo_photos, look
 
 WIDTH, HEIGHT, FPS = 1920, 1080, 25
+BIT_RATE = 6_000_000
+NOISE = 2.0
+WANDERING = "wandering camera"
+FIXED = {
+    "people, one by one": "indoor_people_one_by_one.mp4",
+    "a man leaves a bag": "left_bag_outdoor.avi",
+    "crowd from above": "plaza_crowd_720p.mp4",
+}
+
+View = npt.NDArray[np.uint8]
 
 
-def make(seconds: int, *, fps: int = FPS) -> Path:
+def available() -> list[str]:
+    """Names of the clips that can be made here."""
+    return [WANDERING, *(name for name in FIXED if _recording(name).exists())]
+
+
+def make(seconds: int, *, fps: int = FPS, name: str = WANDERING) -> Path:
     """The clip of that length, made once and kept in the temporary folder."""
-    path = Path(tempfile.gettempdir()) / f"watchpost-bench-{HEIGHT}p{fps}-{seconds}s.mp4"
+    file = f"watchpost-bench-{name.replace(', ', '-').replace(' ', '-')}-{fps}-{seconds}s.mp4"
+    path = Path(tempfile.gettempdir()) / file
     if path.exists():
         return path
     unfinished = path.with_suffix(".part.mp4")
-    photos = [np.asarray(cv2.imread(str(photo)), np.uint8) for photo in demo_photos()]
+    views = _wandering(fps) if name == WANDERING else _recorded(_recording(name))
     with av.open(str(unfinished), "w") as container:
-        stream = container.add_stream("libx264", rate=fps, options={"preset": "fast", "crf": "21"})
+        stream = container.add_stream("libx264", rate=fps, options={"preset": "fast"})
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        stream.gop_size = fps
-        for number in range(seconds * fps):
-            view = cv2.resize(look(photos, number / fps * 2), (WIDTH, HEIGHT))
+        stream.bit_rate, stream.gop_size = BIT_RATE, fps
+        for _, view in zip(range(seconds * fps), views, strict=False):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(view, format="bgr24")))
         container.mux(stream.encode(None))
     return unfinished.rename(path)
+
+
+def _wandering(fps: int) -> Iterator[View]:
+    photos = [np.asarray(cv2.imread(str(photo)), np.uint8) for photo in demo_photos()]
+    number = 0
+    while True:
+        yield np.asarray(cv2.resize(look(photos, number / fps * 2), (WIDTH, HEIGHT)), np.uint8)
+        number += 1
+
+
+def _recording(name: str) -> Path:
+    return Path(os.environ.get("WATCHPOST_DATA", "")) / "videos" / FIXED[name]
+
+
+def _recorded(path: Path) -> Iterator[View]:
+    """The clip from a third of its length on, so that somebody is there, again and again."""
+    noise = np.random.default_rng(1)
+    while True:
+        with av.open(str(path)) as container:
+            first = container.streams.video[0].frames // 3
+            for number, image in enumerate(container.decode(video=0)):
+                if number >= first:
+                    view = image.to_ndarray(format="bgr24", width=WIDTH, height=HEIGHT)
+                    grain = noise.normal(0, NOISE, (HEIGHT, WIDTH, 1)).astype(np.float32)
+                    yield np.asarray((view + grain).round().clip(0, 255), np.uint8)

@@ -26,6 +26,7 @@ PICTURES = (
     *EDGES,
     "app.pipeline.blur",
     "app.pipeline.draw",
+    "app.pipeline.gate",
     "app.pipeline.scale",
     "app.models",
     *UNDERSTANDING,

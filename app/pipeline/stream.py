@@ -50,6 +50,7 @@ from app.pipeline.analysis import Analysis
 from app.pipeline.blur import conceal
 from app.pipeline.channel import Channel, Closed
 from app.pipeline.hub import Feed, Topic
+from app.pipeline.lookout import Glance, Lookout
 from app.pipeline.meter import Meter
 from app.pipeline.pace import Backoff, RateLimit
 from app.pipeline.rules import Seen
@@ -88,7 +89,7 @@ Tell = Callable[[Finding, float, Picture | None], None]
 class Looks(NamedTuple):
     """What the networks were asked about one frame; None where nothing was asked."""
 
-    faces: Look | None
+    faces: Glance | None
     things: Look | None
 
 
@@ -137,7 +138,7 @@ class Stream:
         self._analysis = analysis
         self._settings = settings
         self._face_settings = face_settings
-        self._faces = faces
+        self._lookout = Lookout(faces, face_settings)
         self._tracker = Tracker(
             start_confidence=face_settings.min_confidence,
             hold_s=face_settings.hold_s,
@@ -166,7 +167,8 @@ class Stream:
         """Ask the networks about a frame: faces if it is to be blurred, things if it is time."""
         faces = things = None
         if self.spec.blur != "off":
-            faces = self._faces.look(to_rgb(frame.image, self._face_settings.width))
+            small = to_rgb(frame.image, self._face_settings.width)
+            faces = self._lookout.look(small, frame.captured_at)
         if self._analysis is not None:
             with self._forgiving(ANALYSIS):
                 see = functools.partial(to_rgb, frame.image)

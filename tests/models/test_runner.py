@@ -20,6 +20,7 @@ class Sums:
     """A network that tells the sum of each picture; it can be held, and it can fail."""
 
     name = "sums"
+    max_batch = 8
 
     def __init__(self, parallel: int = 1) -> None:
         self.parallel = parallel

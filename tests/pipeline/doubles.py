@@ -221,6 +221,7 @@ class FaceNetwork:
 
     name: str = "faces"
     parallel: int = 1
+    max_batch: int = 8
     sees: list[tuple[float, float, float, float, float]] = field(default_factory=list)
     fails_with: Exception | None = None
     answers: Callable[[Images], Outputs] | None = None

@@ -443,6 +443,7 @@ def make_video(
     *,
     gop: int | None = None,
     bit_rate: int = 2_000_000,
+    encoder: str = "libx264",
 ) -> Path:
     """Make an H.264 file of a moving pattern that loops smoothly, and return its path.
 
@@ -459,7 +460,9 @@ def make_video(
 
     images = (draw(index) for index in range(count))
     with av.open(str(path), "w") as container:
-        write_frames(container, images, size, fps, gop=gop or fps, bit_rate=bit_rate)
+        write_frames(
+            container, images, size, fps, gop=gop or fps, bit_rate=bit_rate, encoder=encoder
+        )
     return path
 
 
@@ -472,13 +475,16 @@ def write_frames(
     gop: int,
     bit_rate: int = 2_000_000,
     realtime: bool = False,
+    encoder: str = "libx264",
 ) -> None:
     """Encode BGR pictures into an open file or RTSP publication, at most in real time if asked."""
-    stream = container.add_stream("libx264", rate=fps)
+    stream = container.add_stream(encoder, rate=fps)
     stream.width, stream.height, stream.pix_fmt = size[0], size[1], "yuv420p"
     stream.bit_rate = bit_rate
     stream.gop_size = gop
     stream.options = {"preset": "veryfast", "tune": "zerolatency", "bf": "0", "sc_threshold": "0"}
+    if encoder == "libx265":
+        stream.options = {"preset": "ultrafast", "tune": "zerolatency"}
     start = time.monotonic()
     for index in itertools.count():
         if realtime:

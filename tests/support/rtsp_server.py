@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """A small RTSP relay for tests, built on GStreamer's RTSP server.
 
-Publishers ANNOUNCE/RECORD one H.264 stream on any path, readers DESCRIBE/PLAY it from there, and
-the coded frames pass through unchanged. It runs under the system Python, because GStreamer's
-bindings (``gi``, ``GstRtspServer``) are system packages: it must not import the project.
+Publishers ANNOUNCE/RECORD one H.264 stream on any path (or H.265, with ``?codec=h265`` behind it),
+readers DESCRIBE/PLAY it from there, and the coded frames pass through unchanged. It runs under the
+system Python, because GStreamer's bindings (``gi``, ``GstRtspServer``) are system packages: it must
+not import the project.
 
     rtsp_server.py --port 0 [--host H] [--user U --password P [--auth basic|digest]]
                    [--serve PATH=FILE ...]
@@ -31,13 +32,14 @@ gi.require_version("GstRtsp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
 from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
 
-H264_CAPS = "video/x-h264,stream-format=byte-stream,alignment=au"
+CODECS = ("h264", "h265")
+CAPS = "video/x-{codec},stream-format=byte-stream,alignment=au"
 RECORD_LAUNCH = (
-    f"( rtph264depay name=depay0 ! {H264_CAPS} ! h264parse config-interval=-1 ! {H264_CAPS} "
+    f"( rtp{{codec}}depay name=depay0 ! {CAPS} ! {{codec}}parse config-interval=-1 ! {CAPS} "
     "! appsink name=sink emit-signals=true sync=false async=false max-buffers=0 )"
 )
 PLAY_LAUNCH = (
-    "( appsrc name=src is-live=true format=time max-bytes=0 ! rtph264pay name=pay0 pt=96 )"
+    "( appsrc name=src is-live=true format=time max-bytes=0 ! rtp{codec}pay name=pay0 pt=96 )"
 )
 JITTER_MS = 50
 """How long a publisher's missing UDP packet is waited for."""
@@ -58,6 +60,11 @@ def log(message: str) -> None:
 def path_key(uri: GstRtsp.RTSPUrl) -> str:
     """Name a stream by its path alone: without the query, without a trailing slash."""
     return (uri.abspath or "/").rstrip("/") or "/"
+
+
+def codec_of(uri: GstRtsp.RTSPUrl) -> str:
+    """Name the codec that a publisher's URL announces."""
+    return next((codec for codec in CODECS if f"codec={codec}" in (uri.query or "")), CODECS[0])
 
 
 def mount_path(uri: GstRtsp.RTSPUrl) -> str:
@@ -149,9 +156,10 @@ class Reader:
 class Relay:
     """One publisher's stream and its readers."""
 
-    def __init__(self, path: str, connection: Connection, streams: Streams) -> None:
+    def __init__(self, path: str, codec: str, connection: Connection, streams: Streams) -> None:
         """Relay what ``connection`` publishes as ``path``; ``streams`` lists what is live."""
         self.path = path
+        self.codec = codec
         self.connection = connection
         self.streams = streams
         self.caps: Gst.Caps | None = None
@@ -295,7 +303,7 @@ def record_factory(relay: Relay) -> GstRtspServer.RTSPMediaFactory:
         sink.connect("new-sample", relay.on_sample)
         media.connect("unprepared", relay.close)
 
-    factory = new_factory(RECORD_LAUNCH)
+    factory = new_factory(RECORD_LAUNCH.format(codec=relay.codec))
     factory.set_transport_mode(GstRtspServer.RTSPTransportMode.RECORD)
     factory.set_latency(JITTER_MS)
     factory.connect("media-configure", configure)
@@ -313,7 +321,7 @@ def play_factory(relay: Relay, connection: Connection) -> GstRtspServer.RTSPMedi
         source.connect("need-data", lambda source, _: relay.attach(reader, source))
         media.connect("unprepared", lambda *_: relay.detach(reader))
 
-    factory = new_factory(PLAY_LAUNCH)
+    factory = new_factory(PLAY_LAUNCH.format(codec=relay.codec))
     factory.connect("media-configure", configure)
     return factory
 
@@ -366,7 +374,8 @@ class Gate(GstRtspServer.RTSPAuth):
             context.client.set_mount_points(mounts)
 
     def _announced(self, context: GstRtspServer.RTSPContext) -> GstRtspServer.RTSPMediaFactory:
-        relay = Relay(path_key(context.uri), Connection(context.client), self.streams)
+        path, codec = path_key(context.uri), codec_of(context.uri)
+        relay = Relay(path, codec, Connection(context.client), self.streams)
         context.client.connect("closed", relay.close)
         return record_factory(relay)
 
@@ -377,7 +386,9 @@ class Gate(GstRtspServer.RTSPAuth):
         if relay is not None:
             return play_factory(relay, Connection(context.client))
         if self.protected and not self._logged_in(context):
-            return new_factory(PLAY_LAUNCH)  # never built: the server answers 401, not 404
+            return new_factory(
+                PLAY_LAUNCH.format(codec=CODECS[0])
+            )  # never built: the server answers 401, not 404
         return None
 
     def _logged_in(self, context: GstRtspServer.RTSPContext) -> bool:
