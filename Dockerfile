@@ -12,6 +12,7 @@ RUN pip install --no-cache-dir -r requirements-lean.txt
 COPY run.py main.py ./
 COPY static static
 COPY app app
+COPY anti_terror anti_terror
 
 RUN useradd --system watchpost && mkdir /data && chown watchpost /data
 USER watchpost
