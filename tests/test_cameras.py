@@ -21,11 +21,12 @@ from pipeline.doubles import threads_of, write_video
 from anti_terror import service as old_name
 from app import cameras
 from app.cameras import CameraConfig, MultiCameraService
-from app.config import Settings
+from app.config import Settings, StreamSettings
 from app.errors import CameraFailed
 from app.types import Box, Finding, Track
 
 KEYS = {"camera_id", "faces", "ids", "bags", "owned", "session_id"}
+SETTINGS = Settings(_env_file=None, streams=StreamSettings(start_timeout_s=60))  # type: ignore[call-arg]
 PLACED = Finding(
     "bag_placed", (Track(7, "suitcase", 0.9, Box(1, 2, 3, 4)),), 0.8, details={"owner": "sure"}
 )
@@ -46,7 +47,7 @@ def db(tmp_path: Path) -> str:
 @pytest.fixture
 def service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[MultiCameraService]:
     monkeypatch.chdir(tmp_path)
-    with MultiCameraService(Settings(_env_file=None)) as service:  # type: ignore[call-arg]
+    with MultiCameraService(SETTINGS) as service:
         yield service
 
 
@@ -119,7 +120,7 @@ def test_sessions_count_up(service: MultiCameraService, video: str, db: str) -> 
 
 def test_nothing_is_left_when_all_is_stopped(video: str, db: str) -> None:
     before = set(threading.enumerate())
-    service = MultiCameraService(Settings(_env_file=None))  # type: ignore[call-arg]
+    service = MultiCameraService(SETTINGS)
     for camera_id in ("CAM_01", "CAM_02"):
         service.start_camera(config(camera_id, video, db))
     service.stop_all()
@@ -308,8 +309,8 @@ def test_methods_may_be_called_from_many_threads(
 
 def test_two_services_share_a_database(video: str, db: str) -> None:
     with (
-        MultiCameraService(Settings(_env_file=None)) as one,  # type: ignore[call-arg]
-        MultiCameraService(Settings(_env_file=None)) as two,  # type: ignore[call-arg]
+        MultiCameraService(SETTINGS) as one,
+        MultiCameraService(SETTINGS) as two,
     ):
         one.start_camera(config("CAM_01", video, db))
         two.start_camera(config("CAM_01", video, db))

@@ -192,7 +192,10 @@ async def outcome(future: concurrent.futures.Future[T], timeout_s: float) -> T:
     Raises:
         TimeoutError: when it says nothing within ``timeout_s``.
     """
-    return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(future)), timeout_s)
+    waiting = asyncio.wrap_future(future)
+    # What it says later, when nobody waits any more, is no failure that asyncio should report.
+    waiting.add_done_callback(lambda late: late.cancelled() or late.exception())
+    return await asyncio.wait_for(asyncio.shield(waiting), timeout_s)
 
 
 class LoopThread:

@@ -17,7 +17,7 @@ import websockets
 from fixtures import PATIENCE_S, running
 from pipeline.doubles import threads_of, write_video
 
-from app.config import AuthSettings, Settings
+from app.config import AuthSettings, Settings, StreamSettings
 from app.main import create_app
 
 pytestmark = pytest.mark.anyio
@@ -61,6 +61,7 @@ async def serving(folder: Path) -> AsyncIterator[Site]:
         data_dir=folder / "data",
         media_dirs=[media],
         auth=AuthSettings(disabled=True),
+        streams=StreamSettings(start_timeout_s=60),
     )
     async with running(create_app(settings)) as app:
 
