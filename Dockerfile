@@ -13,6 +13,7 @@ COPY run.py main.py ./
 COPY static static
 COPY app app
 COPY anti_terror anti_terror
+RUN python -m compileall -q app anti_terror run.py main.py
 
 RUN useradd --system watchpost && mkdir /data && chown watchpost /data
 USER watchpost

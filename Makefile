@@ -21,6 +21,7 @@ $(BIN)/python:
 
 $(VENV)/.%.installed: % | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r $<
+	$(BIN)/python -m compileall -q app run.py main.py
 	@touch $@
 
 test: setup $(VENV)/.requirements-dev.txt.installed  ## all tests; ARGS="-k auth"

@@ -36,7 +36,7 @@ from app.types import Result, StreamSpec, StreamState
 from bench import clip
 from bench.table import show
 
-SECONDS = 8
+SECONDS = 6
 ROUNDS = 3
 
 

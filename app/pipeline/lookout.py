@@ -25,7 +25,7 @@ from app.models.look import Look
 from app.pipeline.gate import ChangeGate, Window, to_cells
 from app.types import Detection
 
-SAME_FACE_IOU = 0.3
+SAME_FACE_IOU = 0.5  # less is covered twice rather than not at all
 
 Image = npt.NDArray[np.uint8]
 
