@@ -184,6 +184,29 @@ class PushSettings(BaseModel):
     unused_s: float = Field(60.0, gt=0, description="A stream nobody ever connected to ends.")
 
 
+class CollectSettings(BaseModel):
+    """Collection jobs."""
+
+    max_jobs: int = Field(16, ge=1, description="More at once are refused.")
+    on_restart: Literal["resume", "interrupt"] = Field(
+        "resume", description="What becomes of jobs that ran when the server ended."
+    )
+    gap_s: float = Field(3.0, gt=0, description="So long without a picture is a gap.")
+    start_timeout_s: float = Field(10.0, gt=0, description="A source's first picture.")
+    backoff_max_s: float = Field(60.0, gt=0, description="Longest pause between attempts.")
+
+
+class SpaceSettings(BaseModel):
+    """How much may be kept: recordings, snapshots and plate images together."""
+
+    min_free: int = Field(
+        2 * 2**30, ge=0, description="Bytes of free disk that are left to everybody else."
+    )
+    max_bytes: int | None = Field(None, ge=0, description="Of all that is kept; default: no cap.")
+    max_days: float | None = Field(None, gt=0, description="Older things go; default: no cap.")
+    every_s: float = Field(60.0, gt=0, description="Pause between two looks.")
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="WATCHPOST_",
@@ -220,6 +243,8 @@ class Settings(BaseSettings):
     smoking: SmokingSettings = SmokingSettings()
     bags: BagSettings = BagSettings()
     push: PushSettings = PushSettings()
+    collect: CollectSettings = CollectSettings()
+    space: SpaceSettings = SpaceSettings()
 
     def rules(self) -> dict[str, BaseModel]:
         """The server's settings of each rule of ``app.pipeline.rules``."""
@@ -228,6 +253,10 @@ class Settings(BaseSettings):
     def allowed_folders(self) -> list[Path]:
         """Folders that files may come from when a caller names them."""
         return self.media_dirs or [self.data_dir, Path.cwd()]
+
+    def recordings_dir(self) -> Path:
+        """Where collection jobs keep their files, a folder a job."""
+        return self.data_dir / "recordings"
 
     def resolved_database_url(self) -> str:
         if self.database_url is not None:

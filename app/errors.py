@@ -12,7 +12,10 @@
     ├── NotFound
     │   ├── StreamNotFound
     │   ├── EventNotFound
-    │   └── NoSnapshot                an event without a picture
+    │   ├── NoSnapshot                an event without a picture
+    │   ├── JobNotFound
+    │   ├── FileNotFound              of a job; or it was removed to make room
+    │   └── ScheduleNotFound
     ├── Conflict
     │   ├── NotPushable               frames for a stream that has a source of its own
     │   ├── CameraExists              the id is taken
@@ -26,6 +29,7 @@
     │   ├── StartTimeout              no frame came out in time
     │   ├── StartCancelled            stopped while a caller still waited for the start
     │   ├── TooManyStreams            the limit on pushed streams is reached
+    │   ├── TooManyJobs               the limit on collection jobs is reached
     │   ├── NoAnalytics               the network that sees things is not there
     │   ├── NoPicture                 there is no (fresh, blurred) picture to show
     │   ├── StoreError                the database did not take or give a row
@@ -130,6 +134,21 @@ class NoSnapshot(NotFound):
     template = "Event {event_id} has no picture."
 
 
+class JobNotFound(NotFound):
+    code = "JOB_NOT_FOUND"
+    template = "There is no collection job {job_id}."
+
+
+class FileNotFound(NotFound):
+    code = "FILE_NOT_FOUND"
+    template = "Job {job_id} has no file {file_id}, or it was removed to make room."
+
+
+class ScheduleNotFound(NotFound):
+    code = "SCHEDULE_NOT_FOUND"
+    template = "There is no schedule {schedule_id}."
+
+
 class Conflict(WatchpostError):
     code = "CONFLICT"
     template = "This does not fit what is there already."
@@ -200,6 +219,11 @@ class StartCancelled(Unavailable):
 class TooManyStreams(Unavailable):
     code = "TOO_MANY_STREAMS"
     template = "{count} pushed streams are open already. End one, or raise the limit."
+
+
+class TooManyJobs(Unavailable):
+    code = "TOO_MANY_JOBS"
+    template = "{count} collection jobs run already. Wait for one, cancel one, or raise the limit."
 
 
 class NoAnalytics(Unavailable):

@@ -20,11 +20,12 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import __version__, logs
-from app.api import auth, camera, cameras, errors, page, push, streams, system
+from app.api import auth, camera, cameras, errors, jobs, page, push, streams, system
 from app.api import events as events_api
 from app.config import Settings
 from app.db.engine import open_database
 from app.db.events import EventRepository, SessionRepository
+from app.db.jobs import JobRepository
 from app.db.snapshots import SnapshotFolder
 from app.db.streams import StreamRepository
 from app.db.vault import open_vault, read_or_make_secret
@@ -35,9 +36,13 @@ from app.models.faces import FaceDetector, load_faces
 from app.models.objects import ObjectDetector, load_objects
 from app.pipeline import draw
 from app.pipeline.analysis import Analyst
+from app.pipeline.collector import Collector, RecordingKeeper
 from app.pipeline.events import EventLog
 from app.pipeline.manager import StreamManager
 from app.pipeline.push import PushStreams
+from app.pipeline.retention import FolderKeeper, Space
+from app.pipeline.run import Workshop
+from app.pipeline.schedules import Scheduler
 from app.types import Analytics, StreamSpec
 
 logger = logging.getLogger(__name__)
@@ -70,6 +75,10 @@ class State(TypedDict):
     events: EventLog
     happened: EventRepository
     writer: EventWriter
+    jobs: JobRepository
+    collector: Collector
+    schedules: Scheduler
+    space: Space
 
 
 def build_app() -> FastAPI:
@@ -110,6 +119,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(camera.router)
     app.include_router(system.router)
     app.include_router(page.router)
+    app.include_router(jobs.router)  # the last: its /ws/{job_id} takes every name below /ws
     app.mount("/static", page.PageFiles(), name="static")
     errors.install(app)
     return app
@@ -141,7 +151,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
     with locked(settings.data_dir):
         secret = settings.secret_key.get_secret_value() if settings.secret_key else None
         engine = open_database(settings.resolved_database_url())
-        store = StreamRepository(engine, open_vault(settings.data_dir, secret))
+        vault = open_vault(settings.data_dir, secret)
+        store = StreamRepository(engine, vault)
         network = load_faces(settings.device, settings.data_dir / "cache")
         objects = _objects(settings)
         faces = FaceDetector(network, min_confidence=settings.faces.keep_confidence)
@@ -153,7 +164,10 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         manager = StreamManager(
             settings.streams, settings.faces, faces, store, analyst, events, sessions.next_today
         )
-        resuming = asyncio.create_task(_resume(manager, demo=settings.demo))
+        job_rows = JobRepository(engine, vault)
+        collection = Collection(settings, manager, job_rows)
+        collection.space.register(FolderKeeper(settings.data_dir / SNAPSHOTS, "*/*.jpg"))
+        resuming = asyncio.create_task(_resume(manager, collection, demo=settings.demo))
 
         def tell_everybody() -> None:
             manager.tell_everybody()
@@ -170,10 +184,15 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
                     "events": events,
                     "happened": happened,
                     "writer": writer,
+                    "jobs": job_rows,
+                    "collector": collection.collector,
+                    "schedules": collection.schedules,
+                    "space": collection.space,
                 }
             finally:
                 restore_signals()
                 resuming.cancel()
+                await collection.close()
                 await manager.close()
                 events.close()
                 await writer.close(WRITE_REST_S)
@@ -191,13 +210,39 @@ def _objects(settings: Settings) -> ObjectDetector | None:
     return load_objects(settings.objects, settings.device, settings.data_dir)
 
 
-async def _resume(manager: StreamManager, *, demo: bool) -> None:
+class Collection:
+    """Jobs, their schedules, and the room for what they keep."""
+
+    def __init__(self, settings: Settings, manager: StreamManager, store: JobRepository) -> None:
+        folder = settings.recordings_dir()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SetupError(reason=f"Data folder {folder}: {error.strerror}") from None
+        self.space = Space(folder, settings.space)
+        self.space.register(RecordingKeeper(folder, store))
+        shop = Workshop(manager, store, self.space, settings.collect, settings.streams, folder)
+        self.collector = Collector(shop, settings.allowed_folders)
+        self.schedules = Scheduler(self.collector, store)
+        self._tasks = [
+            asyncio.create_task(self.space.run()),
+            asyncio.create_task(self.schedules.run()),
+        ]
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await self.collector.close()
+
+
+async def _resume(manager: StreamManager, collection: Collection, *, demo: bool) -> None:
     """Bring streams back once the server answers: if its port is taken it ends before that."""
     await asyncio.sleep(RESUME_AFTER_S)
     await manager.resume()
     if demo:
         analytics: Analytics = {"smoking": {}} if manager.has_analytics else {}
         manager.run_unsaved(replace(DEMO, analytics=analytics))
+    await collection.collector.resume()
 
 
 @contextmanager

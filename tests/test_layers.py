@@ -16,7 +16,7 @@ ROWS = (
     ("api", "cameras"),
     ("pipeline", "db"),
     ("models",),
-    ("types", "errors", "config", "urls", "logs"),
+    ("types", "errors", "config", "urls", "logs", "jobs"),
 )
 STRANGERS = {frozenset({"db", "models"}), frozenset({"db", "pipeline"})}
 BASE = ROWS[-1]

@@ -28,6 +28,12 @@ ERRORS: dict[str, dict[str, str]] = {
         "UNAUTHORIZED": "인증이 필요합니다: {reason}",
         "NOT_FOUND": "찾을 수 없습니다: {path}",
         "METHOD_NOT_ALLOWED": "허용되지 않는 메서드입니다.",
+        "JOB_NOT_FOUND": "수집 작업 {job_id}이(가) 없습니다.",
+        "FILE_NOT_FOUND": "작업 {job_id}에 파일 {file_id}이(가) 없거나 공간 확보를 위해 "
+        "삭제되었습니다.",
+        "SCHEDULE_NOT_FOUND": "예약 {schedule_id}이(가) 없습니다.",
+        "TOO_MANY_JOBS": "이미 수집 작업 {count}개가 실행 중입니다. 하나가 끝나기를 기다리거나 "
+        "취소하거나 한도를 늘리세요.",
         "STREAM_NOT_FOUND": "스트림을 찾을 수 없습니다: {stream_id}",
         "EVENT_NOT_FOUND": "이벤트를 찾을 수 없습니다: {event_id}",
         "NO_SNAPSHOT": "이벤트 {event_id}에는 사진이 없습니다.",
@@ -73,6 +79,12 @@ ERRORS: dict[str, dict[str, str]] = {
         "UNAUTHORIZED": "Требуется доступ: {reason}",
         "NOT_FOUND": "Не найдено: {path}",
         "METHOD_NOT_ALLOWED": "Этот метод здесь не разрешён.",
+        "JOB_NOT_FOUND": "Задания сбора {job_id} нет.",
+        "FILE_NOT_FOUND": "В задании {job_id} нет файла {file_id}, или он удалён, чтобы "
+        "освободить место.",
+        "SCHEDULE_NOT_FOUND": "Расписания {schedule_id} нет.",
+        "TOO_MANY_JOBS": "Уже идёт заданий сбора: {count}. Дождитесь одного, отмените одно или "
+        "увеличьте предел.",
         "STREAM_NOT_FOUND": "Поток не найден: {stream_id}",
         "EVENT_NOT_FOUND": "Событие не найдено: {event_id}",
         "NO_SNAPSHOT": "У события {event_id} нет снимка.",
@@ -164,6 +176,21 @@ REASONS: dict[str, dict[str, str]] = {
         "en": "the picture's size changed; publishing anew",
         "ko": "화면 크기가 변경되어 다시 연결합니다",
         "ru": "размер кадра изменился, подключаемся заново",
+    },
+    reasons.DISK_FULL: {
+        "en": "the disk is full",
+        "ko": "디스크 공간이 부족합니다",
+        "ru": "диск заполнен",
+    },
+    reasons.UNFIT_CODEC: {
+        "en": "its video codec does not fit into MP4; ask without blur: false",
+        "ko": "이 비디오 코덱은 MP4에 담을 수 없습니다. blur: false 없이 요청하세요",
+        "ru": "этот видеокодек не помещается в MP4; запросите без blur: false",
+    },
+    reasons.STOPPED: {
+        "en": "the stream was stopped",
+        "ko": "스트림이 중지되었습니다",
+        "ru": "поток остановлен",
     },
     reasons.NO_ENCODER: {
         "en": "this encoder does not work here",

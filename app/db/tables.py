@@ -5,7 +5,17 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, BigInteger, DateTime, Float, Index, LargeBinary, String, Text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Float,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    String,
+    Text,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -18,6 +28,7 @@ class Table(DeclarativeBase):
         datetime: DateTime(timezone=True),
         dict[str, Any]: JSON,
         list[float]: JSON,
+        list[Any]: JSON,
     }
 
 
@@ -74,3 +85,79 @@ class CounterTable(Table):
 
     name: Mapped[str] = mapped_column(String(64), primary_key=True)
     value: Mapped[int] = mapped_column(BigInteger)
+
+
+class JobTable(Table):
+    """One collection job.
+
+    ``parts`` and ``options`` name sources as replies show them; where the complete ones hold
+    more than that, they are in ``secret``, encrypted.
+    """
+
+    __tablename__ = "collect_jobs"
+
+    job_id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    state: Mapped[str] = mapped_column(String(24), index=True)
+    name: Mapped[str | None] = mapped_column(Text)
+    tags: Mapped[list[Any]]
+    flagged: Mapped[bool]
+    error: Mapped[str | None] = mapped_column(Text)
+    schedule_id: Mapped[str | None] = mapped_column(String(36), index=True)
+    options: Mapped[dict[str, Any]]
+    parts: Mapped[list[Any]]
+    gaps: Mapped[list[Any]]
+    secret: Mapped[bytes | None] = mapped_column(LargeBinary)
+    frames: Mapped[int]
+    seconds: Mapped[float]
+    total_bytes: Mapped[int] = mapped_column(BigInteger)
+    retries: Mapped[int]
+    created_ts: Mapped[float] = mapped_column(index=True)
+    ended_ts: Mapped[float | None]
+
+
+class JobFileTable(Table):
+    """A recording that was looked into. Its row stays when the file is removed for room."""
+
+    __tablename__ = "collect_files"
+
+    file_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    job_id: Mapped[str] = mapped_column(
+        ForeignKey("collect_jobs.job_id", ondelete="CASCADE"), index=True
+    )
+    source: Mapped[str] = mapped_column(Text)
+    path: Mapped[str] = mapped_column(Text)
+    started_ts: Mapped[float]
+    facts: Mapped[dict[str, Any]]
+    removed_ts: Mapped[float | None]
+
+
+class JobLogTable(Table):
+    """What happened in a job; ``line`` is set where it is one that followers hear."""
+
+    __tablename__ = "collect_logs"
+
+    log_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    job_id: Mapped[str] = mapped_column(
+        ForeignKey("collect_jobs.job_id", ondelete="CASCADE"), index=True
+    )
+    ts: Mapped[float]
+    level: Mapped[str] = mapped_column(String(16))
+    text: Mapped[str] = mapped_column(Text)
+    line: Mapped[dict[str, Any] | None]
+
+
+class ScheduleTable(Table):
+    """A job that repeats."""
+
+    __tablename__ = "collect_schedules"
+
+    schedule_id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    cron: Mapped[str] = mapped_column(Text)
+    timezone: Mapped[str] = mapped_column(String(64))
+    enabled: Mapped[bool]
+    options: Mapped[dict[str, Any]]
+    secret: Mapped[bytes | None] = mapped_column(LargeBinary)
+    created_ts: Mapped[float]
+    last_run_ts: Mapped[float | None]
+    last_job_id: Mapped[str | None] = mapped_column(String(36))
+    skipped: Mapped[int]

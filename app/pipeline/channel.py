@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -81,3 +83,39 @@ class Channel(Generic[T]):
 
     def __len__(self) -> int:
         return len(self._items)
+
+
+class Fan(Generic[T]):
+    """One producer thread to any number of others that come and go; none of them slows it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._taps: tuple[Channel[T], ...] = ()
+        self._closed = False
+
+    def publish(self, item: T) -> None:
+        for tap in self._taps:
+            with contextlib.suppress(Closed):  # it left just now
+                tap.put(item)
+
+    @contextlib.contextmanager
+    def tapped(self, size: int) -> Iterator[Channel[T]]:
+        """Every item from here on; the oldest of ``size`` makes room for the newest."""
+        tap: Channel[T] = Channel(size, live=True)
+        with self._lock:
+            self._taps = (*self._taps, tap)
+            if self._closed:
+                tap.close()
+        try:
+            yield tap
+        finally:
+            with self._lock:
+                self._taps = tuple(other for other in self._taps if other is not tap)
+            tap.close(discard=True)
+
+    def close(self) -> None:
+        """Nothing more will come; what waits is still handed out."""
+        with self._lock:
+            self._closed = True
+            for tap in self._taps:
+                tap.close()

@@ -34,14 +34,17 @@ from app.errors import (
 )
 from app.models.faces import FaceDetector
 from app.pipeline.analysis import Analyst
+from app.pipeline.channel import Channel
 from app.pipeline.events import EventLog
 from app.pipeline.hub import Subscription, outcome
+from app.pipeline.sinks import Output, make_output
 from app.pipeline.stream import Audience, Stream
 from app.types import (
     Finding,
     Picture,
     Pulse,
     Report,
+    Result,
     Shown,
     StoredStream,
     StreamSpec,
@@ -172,6 +175,10 @@ class StreamManager:
     ) -> AbstractContextManager[Subscription[Report | Withheld]]:
         """What becomes of every frame from here on, in order. Raises NoPicture as above."""
         return self._alive(stream_id).audience.results.subscribed(backlog)
+
+    def tapped(self, stream_id: str, size: int) -> AbstractContextManager[Channel[Result]]:
+        """Every result with its picture, for a thread. Raises NoPicture."""
+        return self._alive(stream_id).audience.taps.tapped(size)
 
     def reports(self, stream_id: str) -> AbstractContextManager[Subscription[Report | Withheld]]:
         """What is seen in the frames that come through; the newest wins. Raises NoPicture."""
@@ -348,7 +355,9 @@ class StreamManager:
                     logger.info("stream %s: resuming", stream_id)
                     self._run_or_fail(entry)
 
-    def run_unsaved(self, spec: StreamSpec) -> None:
+    def run_unsaved(
+        self, spec: StreamSpec, *, make_sink: Output = make_output, keeps_trying: bool = True
+    ) -> None:
         """Start a stream that lives no longer than this process, such as the demo.
 
         Raises:
@@ -356,7 +365,7 @@ class StreamManager:
         """
         if spec.stream_id not in self._entries:
             entry = _Entry(spec, kept=True, saved=False)
-            self._run(entry, keeps_trying=True)
+            self._run(entry, keeps_trying=keeps_trying, make_sink=make_sink)
             self._entries[spec.stream_id] = entry
 
     def tell_everybody(self) -> None:
@@ -505,7 +514,7 @@ class StreamManager:
             raise
         return entry
 
-    def _run(self, entry: _Entry, *, keeps_trying: bool) -> None:
+    def _run(self, entry: _Entry, *, keeps_trying: bool, make_sink: Output = make_output) -> None:
         if self._closing:
             raise ShuttingDown
 
@@ -522,6 +531,7 @@ class StreamManager:
             Audience.on(asyncio.get_running_loop(), tell),
             analysis=self._analyst.analysis(entry.spec),
             keeps_trying=keeps_trying,
+            make_sink=make_sink,
         )
         entry.stream.start()
 

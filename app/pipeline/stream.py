@@ -48,14 +48,14 @@ from app.models.look import Look
 from app.pipeline import reasons
 from app.pipeline.analysis import Analysis
 from app.pipeline.blur import conceal
-from app.pipeline.channel import Channel, Closed
+from app.pipeline.channel import Channel, Closed, Fan
 from app.pipeline.hub import Feed, Topic
 from app.pipeline.lookout import Glance, Lookout
 from app.pipeline.meter import Meter
 from app.pipeline.pace import Backoff, RateLimit
 from app.pipeline.rules import Seen
 from app.pipeline.scale import part_to_rgb, to_output, to_rgb
-from app.pipeline.sinks import Preview, Sink, make_output
+from app.pipeline.sinks import Output, Preview, Sink, make_output
 from app.pipeline.sources import make_source
 from app.pipeline.sources.push import Pushed, PushSource
 from app.pipeline.tracker import Tracker
@@ -81,7 +81,7 @@ FILE_QUEUE = 4
 OUTPUT, PREVIEW, ANALYSIS = "output", "preview", "analysis"
 IDLE_CHECK_S = 0.5
 SLOW_STREAM_INTERVALS = 3
-Fed = Channel[Any] | Topic[Any] | Feed[Any]
+Fed = Channel[Any] | Topic[Any] | Feed[Any] | Fan[Any]
 PATIENT_REASONS = (reasons.TIMEOUT, reasons.STALLED)
 Tell = Callable[[Finding, float, Picture | None], None]
 
@@ -94,22 +94,24 @@ class Looks(NamedTuple):
 
 
 class Audience(NamedTuple):
-    """Who follows a stream; both are closed at its end.
+    """Who follows a stream; all are closed at its end.
 
     Attributes:
         pictures: the newest result with its JPEG, while somebody listens.
         results: what became of every frame, in order.
         tell: takes what the rules find, the Unix time and the picture it happened in.
+        taps: every result with its picture, to other threads: recordings.
     """
 
     pictures: Topic[Shown]
     results: Feed[Report | Withheld]
     tell: Tell
+    taps: Fan[Result]
 
     @classmethod
     def on(cls, loop: asyncio.AbstractEventLoop, tell: Tell | None = None) -> Audience:
         """Nobody yet; events go to ``tell``."""
-        return cls(Topic(loop), Feed(loop), tell or (lambda *_: None))
+        return cls(Topic(loop), Feed(loop), tell or (lambda *_: None), Fan())
 
 
 class Stream:
@@ -119,6 +121,7 @@ class Stream:
         faces: detector on the network that all streams share.
         analysis: what the stream's analytics need, None when it asks for none.
         keeps_trying: the stream has run before, so no refusal at the start ends it.
+        make_sink: makes the output; a recording is one that no caller can name by URL.
     """
 
     def __init__(
@@ -131,6 +134,7 @@ class Stream:
         *,
         analysis: Analysis | None = None,
         keeps_trying: bool = False,
+        make_sink: Output = make_output,
     ) -> None:
         self.spec = spec
         self.started: Future[None] = Future()
@@ -149,7 +153,7 @@ class Stream:
         live = self.source.live
         self._frames: Channel[Frame] = Channel(1 if live else FILE_QUEUE, live=live)
         self._looks: Channel[tuple[Frame, Looks]] = Channel(1, live=False)
-        output = make_output(spec, settings, functools.partial(self._on_delivered, OUTPUT))
+        output = make_sink(spec, settings, functools.partial(self._on_delivered, OUTPUT))
         self.preview = Preview(audience.pictures, functools.partial(self._on_delivered, PREVIEW))
         self._far_end = OUTPUT if output else PREVIEW
         self._outlets: list[tuple[Sink, Channel[Result]]] = [(self.preview, Channel(1, live=True))]
@@ -260,6 +264,7 @@ class Stream:
                 faces = sum(track.label == "face" for track in result.tracks)
                 self._meter.seen(faces, result.picture.size)
                 self.audience.results.publish(result.report())
+                self.audience.taps.publish(result)
                 for _, channel in self._outlets:
                     channel.put(result)
 
@@ -312,7 +317,9 @@ class Stream:
         channels = [channel for _, channel in self._outlets]
         self._spawn("input", self._read, [self._frames])
         self._spawn("look", self._look, [self._looks])
-        self._spawn("cover", self._cover_all, [*channels, self.audience.results])
+        self._spawn(
+            "cover", self._cover_all, [*channels, self.audience.results, self.audience.taps]
+        )
         for sink, channel in self._outlets:
             end, fed = (PREVIEW, [self.audience.pictures]) if sink is self.preview else (OUTPUT, [])
             self._spawn(end, functools.partial(self._deliver, sink, channel), fed)
@@ -335,6 +342,7 @@ class Stream:
         _settle(self.started, why)
         self.audience.pictures.close()
         self.audience.results.close()
+        self.audience.taps.close()
 
     def _shut(self) -> None:
         self._stop.set()

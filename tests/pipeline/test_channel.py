@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from app.pipeline.channel import Channel, Closed
+from app.pipeline.channel import Channel, Closed, Fan
 
 PATIENCE_S = 30.0
 
@@ -145,3 +145,41 @@ def test_taken_and_dropped_together_are_all_that_was_put() -> None:
     assert len(items) + channel.dropped == 2000
     assert items == sorted(items)
     assert items[-1] == 1999
+
+
+# ── a fan ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_every_tap_gets_every_item_from_when_it_came() -> None:
+    fan: Fan[int] = Fan()
+    fan.publish(1)
+    with fan.tapped(4) as early:
+        fan.publish(2)
+        with fan.tapped(4) as late:
+            fan.publish(3)
+            assert (early.get(), early.get(), late.get()) == (2, 3, 3)
+        fan.publish(4)
+        assert early.get() == 4
+        with pytest.raises(Closed):
+            late.get()
+
+
+def test_a_slow_tap_loses_the_oldest_and_slows_nobody() -> None:
+    fan: Fan[int] = Fan()
+    with fan.tapped(2) as slow:
+        for number in range(10):
+            fan.publish(number)
+        assert (slow.get(), slow.get(), slow.dropped) == (8, 9, 8)
+
+
+def test_a_closed_fan_hands_out_what_waits_and_ends_every_tap() -> None:
+    fan: Fan[int] = Fan()
+    with fan.tapped(2) as tap:
+        fan.publish(1)
+        fan.close()
+        fan.publish(2)
+        assert tap.get() == 1
+        with pytest.raises(Closed):
+            tap.get()
+    with fan.tapped(2) as late, pytest.raises(Closed):
+        late.get()

@@ -13,6 +13,7 @@ from app.types import StreamSpec
 from app.urls import scheme_of
 
 SinkFactory = Callable[[StreamSpec, StreamSettings, Delivered], Sink]
+Output = Callable[[StreamSpec, StreamSettings, Delivered], Sink | None]
 
 SINKS: dict[str, SinkFactory] = {
     "rtsp": RtspSink,
@@ -33,4 +34,4 @@ def make_output(spec: StreamSpec, settings: StreamSettings, delivered: Delivered
     return make(spec, settings, delivered)
 
 
-__all__ = ["SINKS", "Preview", "Sink", "make_output"]
+__all__ = ["SINKS", "Output", "Preview", "Sink", "make_output"]

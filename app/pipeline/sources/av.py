@@ -31,6 +31,7 @@ class AvSource:
     """A camera (live) or, with the scheme ``file:``, a video file (as fast as it is read)."""
 
     dropped = 0
+    media = "video"  # what to ask a camera for
 
     def __init__(self, spec: StreamSpec, settings: StreamSettings) -> None:
         self._remote = urls.is_network(spec.source)
@@ -82,6 +83,10 @@ class AvSource:
         if container is not None:
             container.close()
 
+    def connect(self) -> InputContainer:
+        """The input itself, for who wants its packets. Raises FFmpegError, OSError."""
+        return self._connect()
+
     def _connect(self) -> InputContainer:
         return self._connect_to_host() if self._remote else open_file(self._url)
 
@@ -109,7 +114,7 @@ class AvSource:
         return {
             "rtsp_transport": self._transport,
             "timeout": str(int(patience * 1e6)),
-            "allowed_media_types": "video",
+            "allowed_media_types": self.media,
             "fflags": "nobuffer",
             "flags": "low_delay",
             "analyzeduration": str(ANALYSE_US),

@@ -1,0 +1,263 @@
+"""Collection jobs (contract ``collector.en.md``, with its planned enhancements)."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import replace
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, WebSocket, WebSocketDisconnect
+from fastapi.responses import FileResponse
+
+from app.api.deps import Collect, Jobs, RecordingsFolder, Schedules
+from app.api.errors import ErrorReply
+from app.api.job_schemas import (
+    CollectRequest,
+    JobChange,
+    JobEnded,
+    JobFile,
+    JobFiles,
+    JobList,
+    JobLogs,
+    JobReply,
+    JobStarted,
+    LogReply,
+    ScheduleChange,
+    ScheduleReply,
+    ScheduleRequest,
+)
+from app.db.jobs import JobRepository
+from app.errors import FileNotFound, JobNotFound
+from app.jobs import Job, JobState, Line
+from app.pipeline.collector import Collector
+
+router = APIRouter(
+    tags=["collection"],
+    responses={
+        code: {"model": ErrorReply, "description": description}
+        for code, description in {
+            400: "Wrong field or value",
+            401: "Token needed",
+            404: "No such job, file or schedule",
+            503: "Too many jobs, or the database failed",
+        }.items()
+    },
+)
+
+JobId = Annotated[str, Path(description="From `POST /collect`.")]
+ScheduleId = Annotated[str, Path(description="From `POST /collect/schedules`.")]
+Limit = Annotated[int, Query(ge=1, le=500)]
+Offset = Annotated[int, Query(ge=0)]
+
+NOT_FOUND = 4404
+GOING_AWAY = 1001
+
+
+# ── jobs ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@router.post("/collect", summary="Start a collection job")
+async def collect(collector: Collect, body: CollectRequest | None = None) -> JobStarted:
+    """Record video files. Without a body: everything that runs, for a minute.
+
+    Follow the job at `/ws/{job_id}`.
+    """
+    job = await collector.start((body or CollectRequest()).to_spec())
+    message = f"Collection started with Job ID {job.job_id}"
+    return JobStarted(job_id=job.job_id, message=message)
+
+
+@router.get("/collect/jobs", summary="List jobs")
+async def list_jobs(
+    jobs: Jobs,
+    collector: Collect,
+    state: JobState | None = None,
+    name: Annotated[str | None, Query(description="A part of it.")] = None,
+    tag: str | None = None,
+    schedule_id: str | None = None,
+    since: Annotated[float | None, Query(description="Created at or after, Unix seconds.")] = None,
+    until: Annotated[float | None, Query(description="Created before, Unix seconds.")] = None,
+    limit: Limit = 50,
+    offset: Offset = 0,
+) -> JobList:
+    """Newest first."""
+    found, total = await asyncio.to_thread(
+        jobs.find,
+        state=state,
+        name=name,
+        tag=tag,
+        schedule_id=schedule_id,
+        since_ts=since,
+        until_ts=until,
+        limit=limit,
+        offset=offset,
+    )
+    shown = [JobReply.of(collector.running(job.job_id) or job) for job in found]
+    return JobList(total=total, limit=limit, offset=offset, jobs=shown)
+
+
+@router.get("/collect/jobs/{job_id}", summary="Show a job")
+async def show_job(job_id: JobId, jobs: Jobs, collector: Collect) -> JobReply:
+    """State, sources, gaps, and numbers that are current while it runs."""
+    return JobReply.of(await _find(job_id, jobs, collector))
+
+
+@router.patch("/collect/jobs/{job_id}", summary="Name, tag or flag a job")
+async def change_job(job_id: JobId, body: JobChange, jobs: Jobs, collector: Collect) -> JobReply:
+    """A flagged job's files are the last that are removed when room is needed."""
+    job = await asyncio.to_thread(jobs.get, job_id)
+    for field in body.model_fields_set:
+        value = getattr(body, field)
+        setattr(job, field, tuple(value) if field == "tags" else value)
+    await asyncio.to_thread(jobs.change, job)
+    collector.change(job)
+    return JobReply.of(await _find(job_id, jobs, collector))
+
+
+@router.delete("/collect/jobs/{job_id}", summary="Cancel a job, or remove a finished one")
+async def end_job(job_id: JobId, jobs: Jobs, collector: Collect) -> JobEnded:
+    """A running job is cancelled and keeps its files; a finished one goes with them."""
+    if await collector.cancel(job_id):
+        return JobEnded(job_id=job_id, result="cancelled")
+    await asyncio.to_thread(jobs.get, job_id)
+    await collector.remove(job_id)
+    return JobEnded(job_id=job_id, result="removed")
+
+
+@router.get("/collect/jobs/{job_id}/logs", summary="What happened in a job")
+async def job_logs(job_id: JobId, jobs: Jobs, limit: Limit = 100, offset: Offset = 0) -> JobLogs:
+    """In order, with the lines that followers hear."""
+    entries, total = await asyncio.to_thread(jobs.logs, job_id, limit=limit, offset=offset)
+    return JobLogs(
+        total=total, limit=limit, offset=offset, logs=[LogReply.of(entry) for entry in entries]
+    )
+
+
+@router.get("/collect/jobs/{job_id}/files", summary="The files of a job")
+async def job_files(job_id: JobId, jobs: Jobs) -> JobFiles:
+    """Files that were looked into and can be played; removed ones stay in the list."""
+    found = await asyncio.to_thread(jobs.recordings, job_id)
+    return JobFiles(files=[JobFile.of(recording) for recording in found])
+
+
+@router.api_route(
+    "/collect/jobs/{job_id}/files/{file_id}",
+    methods=["GET", "HEAD"],
+    summary="Download a file",
+    response_class=FileResponse,
+    responses={200: {"content": {"video/mp4": {}}}, 206: {"description": "A part of it"}},
+)
+async def download(
+    job_id: JobId, file_id: str, jobs: Jobs, folder: RecordingsFolder
+) -> FileResponse:
+    """The MP4 file; takes `Range`, so that players can jump in it."""
+    if not file_id.isdecimal() or len(file_id) > 18:
+        raise FileNotFound(job_id=job_id, file_id=file_id)
+    recording = await asyncio.to_thread(jobs.recording, job_id, int(file_id))
+    path = folder / recording.path
+    if not path.is_file():
+        raise FileNotFound(job_id=job_id, file_id=file_id)
+    return FileResponse(path, media_type="video/mp4", filename=path.name)
+
+
+# ── schedules ────────────────────────────────────────────────────────────────────────────────
+
+
+@router.post("/collect/schedules", summary="Repeat a job")
+async def add_schedule(body: ScheduleRequest, schedules: Schedules) -> ScheduleReply:
+    """Five cron fields, read in a time zone. A run that would overlap the one before is left
+    out, and counted."""
+    schedule = body.to_schedule(str(uuid.uuid4()))
+    await schedules.put(schedule)
+    return ScheduleReply.of(schedule, schedules.due(schedule.schedule_id))
+
+
+@router.get("/collect/schedules", summary="List schedules")
+async def list_schedules(schedules: Schedules) -> list[ScheduleReply]:
+    """Oldest first."""
+    found = await schedules.all()
+    return [ScheduleReply.of(schedule, schedules.due(schedule.schedule_id)) for schedule in found]
+
+
+@router.get("/collect/schedules/{schedule_id}", summary="Show a schedule")
+async def show_schedule(schedule_id: ScheduleId, schedules: Schedules) -> ScheduleReply:
+    schedule = await schedules.get(schedule_id)
+    return ScheduleReply.of(schedule, schedules.due(schedule_id))
+
+
+@router.patch("/collect/schedules/{schedule_id}", summary="Change a schedule or switch it off")
+async def change_schedule(
+    schedule_id: ScheduleId, body: ScheduleChange, schedules: Schedules
+) -> ScheduleReply:
+    changes = {name: getattr(body, name) for name in body.model_fields_set}
+    schedule = replace(await schedules.get(schedule_id), **changes)
+    await schedules.put(schedule)
+    return ScheduleReply.of(schedule, schedules.due(schedule_id))
+
+
+@router.delete("/collect/schedules/{schedule_id}", summary="Remove a schedule", status_code=204)
+async def remove_schedule(schedule_id: ScheduleId, schedules: Schedules) -> None:
+    """A job of it that runs goes on."""
+    await schedules.remove(schedule_id)
+
+
+# ── following a job ──────────────────────────────────────────────────────────────────────────
+
+
+@router.websocket("/ws/{job_id}")
+async def follow(websocket: WebSocket, job_id: str, jobs: Jobs, collector: Collect) -> None:
+    """Every line of a job from the first on, then close. ``?format=json``: with numbers.
+
+    This path takes every one-part name below /ws, so its router is the last.
+    """
+    await websocket.accept()
+    try:
+        lines = await _lines(job_id, jobs, collector)
+    except JobNotFound as error:
+        await websocket.close(NOT_FOUND, str(error)[:120])
+        return
+    as_json = websocket.query_params.get("format") == "json"
+    telling = asyncio.create_task(_tell(websocket, lines, as_json=as_json))
+    leaving = asyncio.create_task(_left(websocket))
+    await asyncio.wait((telling, leaving), return_when=asyncio.FIRST_COMPLETED)
+    for task in (telling, leaving):
+        task.cancel()
+        with suppress(asyncio.CancelledError, WebSocketDisconnect, RuntimeError):
+            await task
+
+
+async def _tell(websocket: WebSocket, lines: AsyncIterator[Line], *, as_json: bool) -> None:
+    last = None
+    async for line in lines:
+        last = line
+        await (websocket.send_json(line.as_json()) if as_json else websocket.send_text(line.text))
+    ended = last is not None and last.last
+    await websocket.close(1000 if ended else GOING_AWAY)
+
+
+async def _left(websocket: WebSocket) -> None:
+    """Return when the client is gone; what it says means nothing."""
+    while (await websocket.receive())["type"] != "websocket.disconnect":
+        pass
+
+
+async def _lines(job_id: str, jobs: JobRepository, collector: Collector) -> AsyncIterator[Line]:
+    """From the job in progress, or from the rows of one that is over. Raises JobNotFound."""
+    running = await collector.lines(job_id)
+    if running is not None:
+        return running
+    said = await asyncio.to_thread(jobs.lines, job_id)
+
+    async def replay() -> AsyncIterator[Line]:
+        for line in said:
+            yield line
+
+    return replay()
+
+
+async def _find(job_id: str, jobs: JobRepository, collector: Collector) -> Job:
+    running = collector.running(job_id)
+    return running if running is not None else await asyncio.to_thread(jobs.get, job_id)

@@ -1,0 +1,361 @@
+"""Every query about collection jobs."""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy import Engine, Text, cast, delete, func, select, update
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from app import urls
+from app.db.tables import JobFileTable, JobLogTable, JobTable, ScheduleTable
+from app.db.vault import Vault
+from app.errors import FileNotFound, JobNotFound, ScheduleNotFound, SecretUnreadable, StoreError
+from app.jobs import (
+    Facts,
+    Gap,
+    Job,
+    JobSpec,
+    JobState,
+    Line,
+    LogEntry,
+    Part,
+    Recording,
+    Schedule,
+)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+logger = logging.getLogger(__name__)
+
+_PLAIN = (
+    "job_id",
+    "error",
+    "schedule_id",
+    "frames",
+    "seconds",
+    "retries",
+    "created_ts",
+    "ended_ts",
+    "name",
+    "flagged",
+)
+_SCHEDULE = (
+    "schedule_id",
+    "cron",
+    "timezone",
+    "enabled",
+    "created_ts",
+    "last_run_ts",
+    "last_job_id",
+    "skipped",
+)
+
+
+def _storing(
+    query: Callable[Concatenate[JobRepository, P], R],
+) -> Callable[Concatenate[JobRepository, P], R]:
+    """What the driver says becomes StoreError, without the statement and its values."""
+
+    @functools.wraps(query)
+    def run(self: JobRepository, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return query(self, *args, **kwargs)
+        except SQLAlchemyError as error:
+            cause = str(getattr(error, "orig", None) or type(error).__name__)
+            raise StoreError(reason=cause) from None
+
+    return run
+
+
+class JobRepository:
+    """Jobs, files, logs and schedules as rows. Raises StoreError when the database fails."""
+
+    def __init__(self, engine: Engine, vault: Vault) -> None:
+        self._engine = engine
+        self._vault = vault
+
+    # ── jobs ─────────────────────────────────────────────────────────────────────────────
+
+    @_storing
+    def save(self, job: Job) -> None:
+        """Insert or replace."""
+        with Session(self._engine) as session, session.begin():
+            row = session.get(JobTable, job.job_id) or JobTable(job_id=job.job_id)
+            for name in _PLAIN:
+                setattr(row, name, getattr(job, name))
+            row.state, row.tags = job.state.value, list(job.tags)
+            row.total_bytes = job.bytes
+            row.options = _options(job.spec)
+            row.parts = [asdict(part) | {"source": part.label} for part in job.parts]
+            row.gaps = [asdict(gap) for gap in job.gaps]
+            complete = [list(job.spec.sources), [part.source for part in job.parts]]
+            row.secret = self._secret(complete, [row.options["sources"], _labels(job.parts)])
+            session.add(row)
+
+    @_storing
+    def get(self, job_id: str) -> Job:
+        """Raises JobNotFound."""
+        with Session(self._engine) as session:
+            return self._job(self._row(session, job_id))
+
+    @_storing
+    def change(self, job: Job) -> None:
+        """Write name, tags and flag, and nothing else: the job may run. Raises JobNotFound."""
+        with Session(self._engine) as session, session.begin():
+            row = self._row(session, job.job_id)
+            row.name, row.tags, row.flagged = job.name, list(job.tags), job.flagged
+
+    @_storing
+    def find(
+        self,
+        *,
+        state: JobState | None = None,
+        name: str | None = None,
+        tag: str | None = None,
+        schedule_id: str | None = None,
+        since_ts: float | None = None,
+        until_ts: float | None = None,
+        limit: int = 50,
+        offset: int = 0,
+    ) -> tuple[list[Job], int]:
+        """Jobs, newest first, and how many there are in all."""
+        wanted = select(JobTable)
+        if state is not None:
+            wanted = wanted.where(JobTable.state == state.value)
+        if name is not None:
+            wanted = wanted.where(JobTable.name.icontains(name, autoescape=True))
+        if tag is not None:
+            tags = cast(JobTable.tags, Text)
+            wanted = wanted.where(tags.contains(json.dumps(tag), autoescape=True))
+        if schedule_id is not None:
+            wanted = wanted.where(JobTable.schedule_id == schedule_id)
+        if since_ts is not None:
+            wanted = wanted.where(JobTable.created_ts >= since_ts)
+        if until_ts is not None:
+            wanted = wanted.where(JobTable.created_ts < until_ts)
+        with Session(self._engine) as session:
+            total = session.scalar(select(func.count()).select_from(wanted.subquery())) or 0
+            newest_first = wanted.order_by(JobTable.created_ts.desc(), JobTable.job_id)
+            rows = session.scalars(newest_first.limit(limit).offset(offset)).all()
+            return [self._job(row) for row in rows], total
+
+    @_storing
+    def unfinished(self) -> list[Job]:
+        """Jobs that ran when the last process ended, oldest first."""
+        wanted = select(JobTable).where(JobTable.state == JobState.RUNNING.value)
+        with Session(self._engine) as session:
+            return [self._job(row) for row in session.scalars(wanted.order_by(JobTable.created_ts))]
+
+    @_storing
+    def delete(self, job_id: str) -> None:
+        """With everything that belongs to it. Raises JobNotFound."""
+        with Session(self._engine) as session, session.begin():
+            row = self._row(session, job_id)
+            for table in (JobFileTable, JobLogTable):
+                session.execute(delete(table).where(table.job_id == job_id))
+            session.delete(row)
+
+    # ── what jobs say ────────────────────────────────────────────────────────────────────
+
+    @_storing
+    def add_line(self, line: Line) -> None:
+        level = "error" if line.type == "error" else "info"
+        values = line.as_json() | {"state": line.state.value}
+        with Session(self._engine) as session, session.begin():
+            session.add(
+                JobLogTable(
+                    job_id=line.job_id, ts=line.ts, level=level, text=line.text, line=values
+                )
+            )
+
+    @_storing
+    def lines(self, job_id: str) -> list[Line]:
+        """What followers of a job have heard. Raises JobNotFound."""
+        with Session(self._engine) as session:
+            self._row(session, job_id)
+            rows = session.scalars(_logs_of(job_id)).all()
+            said = [row.line for row in rows if row.line]
+            return [Line(**(values | {"state": JobState(values["state"])})) for values in said]
+
+    @_storing
+    def log(self, job_id: str, level: str, text: str) -> None:
+        with Session(self._engine) as session, session.begin():
+            session.add(JobLogTable(job_id=job_id, ts=time.time(), level=level, text=text))
+
+    @_storing
+    def logs(self, job_id: str, *, limit: int, offset: int) -> tuple[list[LogEntry], int]:
+        """What happened, in order, and how many entries there are. Raises JobNotFound."""
+        with Session(self._engine) as session:
+            self._row(session, job_id)
+            total = session.scalar(select(func.count()).select_from(_logs_of(job_id).subquery()))
+            rows = session.scalars(_logs_of(job_id).limit(limit).offset(offset)).all()
+            return [LogEntry(row.ts, row.level, row.text) for row in rows], total or 0
+
+    # ── files ────────────────────────────────────────────────────────────────────────────
+
+    @_storing
+    def add_recording(self, recording: Recording) -> None:
+        with Session(self._engine) as session, session.begin():
+            session.add(
+                JobFileTable(
+                    job_id=recording.job_id,
+                    source=recording.source,
+                    path=recording.path,
+                    started_ts=recording.started_ts,
+                    facts=asdict(recording.facts),
+                )
+            )
+
+    @_storing
+    def recordings(self, job_id: str) -> list[Recording]:
+        """All files of a job, in order, the removed ones too. Raises JobNotFound."""
+        with Session(self._engine) as session:
+            flagged = self._row(session, job_id).flagged
+            wanted = select(JobFileTable).where(JobFileTable.job_id == job_id)
+            rows = session.scalars(wanted.order_by(JobFileTable.file_id))
+            return [_recording(row, flagged) for row in rows]
+
+    @_storing
+    def recording(self, job_id: str, file_id: int) -> Recording:
+        """Raises JobNotFound, FileNotFound when it is not there (any more)."""
+        with Session(self._engine) as session:
+            flagged = self._row(session, job_id).flagged
+            row = session.get(JobFileTable, file_id)
+            if row is None or row.job_id != job_id or row.removed_ts is not None:
+                raise FileNotFound(job_id=job_id, file_id=file_id)
+            return _recording(row, flagged)
+
+    @_storing
+    def all_recordings(self) -> list[Recording]:
+        """Every file that is there."""
+        wanted = select(JobFileTable, JobTable.flagged).join(
+            JobTable, JobTable.job_id == JobFileTable.job_id
+        )
+        with Session(self._engine) as session:
+            rows = session.execute(wanted.where(JobFileTable.removed_ts.is_(None)))
+            return [_recording(row, flagged) for row, flagged in rows]
+
+    @_storing
+    def mark_removed(self, file_id: int) -> None:
+        with Session(self._engine) as session, session.begin():
+            session.execute(
+                update(JobFileTable)
+                .where(JobFileTable.file_id == file_id)
+                .values(removed_ts=time.time())
+            )
+
+    # ── schedules ────────────────────────────────────────────────────────────────────────
+
+    @_storing
+    def save_schedule(self, schedule: Schedule) -> None:
+        """Insert or replace."""
+        with Session(self._engine) as session, session.begin():
+            row = session.get(ScheduleTable, schedule.schedule_id) or ScheduleTable()
+            for name in _SCHEDULE:
+                setattr(row, name, getattr(schedule, name))
+            row.options = _options(schedule.spec)
+            complete = [list(schedule.spec.sources), []]
+            row.secret = self._secret(complete, [row.options["sources"], []])
+            session.add(row)
+
+    @_storing
+    def schedules(self) -> list[Schedule]:
+        """All, oldest first."""
+        with Session(self._engine) as session:
+            rows = session.scalars(select(ScheduleTable).order_by(ScheduleTable.created_ts))
+            return [self._schedule(row) for row in rows]
+
+    @_storing
+    def delete_schedule(self, schedule_id: str) -> None:
+        """Raises ScheduleNotFound."""
+        with Session(self._engine) as session, session.begin():
+            row = session.get(ScheduleTable, schedule_id)
+            if row is None:
+                raise ScheduleNotFound(schedule_id=schedule_id)
+            session.delete(row)
+
+    # ── rows to values ───────────────────────────────────────────────────────────────────
+
+    def _row(self, session: Session, job_id: str) -> JobTable:
+        row = session.get(JobTable, job_id)
+        if row is None:
+            raise JobNotFound(job_id=job_id)
+        return row
+
+    def _job(self, row: JobTable) -> Job:
+        spec = _spec(row.options)
+        parts = [Part(**values) for values in row.parts]
+        if row.secret is not None:
+            sources, complete = self._complete(row.secret, spec.sources, row.parts)
+            spec = replace(spec, sources=tuple(sources))
+            parts = [replace(p, source=source) for p, source in zip(parts, complete, strict=True)]
+        plain: dict[str, Any] = {name: getattr(row, name) for name in _PLAIN}
+        return Job(
+            spec=spec,
+            state=JobState(row.state),
+            parts=parts,
+            gaps=[Gap(**values) for values in row.gaps],
+            tags=tuple(row.tags),
+            bytes=row.total_bytes,
+            **plain,
+        )
+
+    def _complete(
+        self, secret: bytes, sources: tuple[str, ...], parts: list[Any]
+    ) -> tuple[list[str], list[str]]:
+        """Sources with their credentials; without, where the key is lost: they are refused."""
+        try:
+            complete: tuple[list[str], list[str]] = json.loads(self._vault.decrypt(secret))
+        except SecretUnreadable as error:
+            logger.error("a job's sources: %s", error)
+            return list(sources), [part["source"] for part in parts]
+        return complete
+
+    def _schedule(self, row: ScheduleTable) -> Schedule:
+        spec = _spec(row.options)
+        if row.secret is not None:
+            spec = replace(spec, sources=tuple(self._complete(row.secret, spec.sources, [])[0]))
+        plain: dict[str, Any] = {name: getattr(row, name) for name in _SCHEDULE}
+        return Schedule(spec=spec, **plain)
+
+    def _secret(self, complete: list[list[str]], shown: list[list[str]]) -> bytes | None:
+        return None if complete == shown else self._vault.encrypt(json.dumps(complete))
+
+
+def _logs_of(job_id: str) -> Any:
+    return select(JobLogTable).where(JobLogTable.job_id == job_id).order_by(JobLogTable.log_id)
+
+
+def _options(spec: JobSpec) -> dict[str, Any]:
+    shown = [urls.without_credentials(source) for source in spec.sources]
+    return asdict(spec) | {"sources": shown, "tags": list(spec.tags)}
+
+
+def _spec(options: dict[str, Any]) -> JobSpec:
+    values = options | {"sources": tuple(options["sources"]), "tags": tuple(options["tags"])}
+    return JobSpec(**values)
+
+
+def _labels(parts: list[Part]) -> list[str]:
+    return [part.label for part in parts]
+
+
+def _recording(row: JobFileTable, flagged: bool) -> Recording:
+    return Recording(
+        row.job_id,
+        row.source,
+        row.path,
+        row.started_ts,
+        Facts(**row.facts),
+        row.file_id,
+        row.removed_ts,
+        flagged,
+    )

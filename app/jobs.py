@@ -1,0 +1,198 @@
+"""The words of collection: jobs, what they record, what they say, and when they repeat.
+
+Times named ``*_ts`` are Unix seconds. A job's *parts* are its sources; a part is recorded in one
+or more *takes* (one connection each) of one or more *segments* (one file each).
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any, Literal
+
+PartKind = Literal["stream", "open", "copy"]
+LineType = Literal["started", "progress", "completed", "error"]
+
+
+class JobState(StrEnum):
+    RUNNING = "running"
+    COMPLETED = "completed"
+    COMPLETED_WITH_GAPS = "completed_with_gaps"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """What a caller asked for.
+
+    Attributes:
+        sources: URLs, files or stream ids, with credentials; empty for everything that runs.
+        segment_s: a new file begins after so many seconds.
+        steps: slices of the run whose ends are told.
+        blur: False copies raw sources as they are.
+        retries: attempts in a row for a source that is lost; then it is given up.
+        flagged: removed last when space is needed.
+    """
+
+    sources: tuple[str, ...] = field(default=(), repr=False)
+    duration_s: float = 60.0
+    segment_s: float = 300.0
+    steps: int = 5
+    blur: bool = True
+    retries: int = 5
+    backoff_s: float = 2.0
+    name: str | None = None
+    tags: tuple[str, ...] = ()
+    flagged: bool = False
+
+
+@dataclass(slots=True)
+class Part:
+    """One source of a job.
+
+    Attributes:
+        kind: ``stream`` records the results of a stream that runs anyway, ``open`` runs the
+            source through the pipeline, ``copy`` keeps it as it is.
+        source: a stream id, or a URL with credentials.
+        label: the source as people may see it.
+        position_s: how much of the run lies behind.
+        covered_ts: when the newest recorded picture was taken.
+        done: nothing more will be recorded; with an ``error`` it was given up.
+    """
+
+    kind: PartKind
+    source: str = field(repr=False)
+    label: str
+    position_s: float = 0.0
+    covered_ts: float | None = None
+    done: bool = False
+    error: str | None = None
+
+    @property
+    def live(self) -> bool:
+        """Whether it goes on while nobody records; a file waits."""
+        return self.kind == "stream" or not self.source.startswith("file:")
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A time of a live source that is in no file."""
+
+    source: str
+    from_ts: float
+    to_ts: float
+    reason: str
+
+
+@dataclass(slots=True)
+class Job:
+    """One run, as it is now and as its row keeps it."""
+
+    job_id: str
+    spec: JobSpec
+    state: JobState = JobState.RUNNING
+    parts: list[Part] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+    error: str | None = None
+    created_ts: float = field(default_factory=time.time)
+    ended_ts: float | None = None
+    schedule_id: str | None = None
+    frames: int = 0
+    seconds: float = 0.0
+    bytes: int = 0
+    retries: int = 0
+    flagged: bool = False
+    name: str | None = None
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What a job says to whoever follows it: the contract's text, and the same as numbers."""
+
+    type: LineType
+    job_id: str
+    text: str
+    state: JobState
+    step: int
+    steps: int
+    percent: float
+    eta_s: float | None
+    bytes: int
+    frames: int
+    seconds: float
+    ts: float
+
+    @property
+    def last(self) -> bool:
+        return self.type in ("completed", "error")
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a look into a finished file found.
+
+    Attributes:
+        audio: codec of its sound, None without.
+    """
+
+    seconds: float
+    frames: int
+    codec: str
+    width: int
+    height: int
+    bytes: int
+    sha256: str
+    audio: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A finished, checked file of a job.
+
+    Attributes:
+        path: below the recordings' folder.
+        removed_ts: when it was removed to make room; its row stays.
+    """
+
+    job_id: str
+    source: str
+    path: str
+    started_ts: float
+    facts: Facts
+    file_id: int = 0
+    removed_ts: float | None = None
+    flagged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    ts: float
+    level: str
+    text: str
+
+
+@dataclass(slots=True)
+class Schedule:
+    """A job that repeats.
+
+    Attributes:
+        cron: five fields, read in ``timezone``.
+        skipped: runs left out because the one before still ran.
+    """
+
+    schedule_id: str
+    cron: str
+    spec: JobSpec
+    timezone: str = "UTC"
+    enabled: bool = True
+    created_ts: float = field(default_factory=time.time)
+    last_run_ts: float | None = None
+    last_job_id: str | None = None
+    skipped: int = 0

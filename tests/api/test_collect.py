@@ -1,0 +1,240 @@
+"""Collection over HTTP: what is refused and by which name, lists, labels, schedules."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fixtures import PATIENCE_S, Running, running
+
+from app.config import AuthSettings, Settings
+from app.main import create_app
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(scope="module")
+async def served(
+    anyio_backend: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Running]:
+    folder = tmp_path_factory.mktemp("collect")
+    settings = Settings(
+        _env_file=None,  # type: ignore[call-arg]
+        data_dir=folder / "data",
+        media_dirs=[folder],
+        auth=AuthSettings(token="x"),  # type: ignore[arg-type]
+    )
+    (folder / "words.mp4").write_text("this is no video")
+    async with running(create_app(settings)) as app:
+        yield app
+
+
+async def ended(near: httpx.AsyncClient, job_id: str) -> dict[str, Any]:
+    async with asyncio.timeout(PATIENCE_S):
+        while (job := (await near.get(f"/collect/jobs/{job_id}")).json())["state"] == "running":
+            await asyncio.sleep(0.05)
+    return dict(job)
+
+
+async def failed_job(near: httpx.AsyncClient, **body: object) -> str:
+    """A job over a file that is no video: it ends at once."""
+    reply = await near.post("/collect", json={"sources": ["words.mp4"], **body})
+    assert reply.status_code == 200, reply.text
+    job_id = str(reply.json()["job_id"])
+    assert (await ended(near, job_id))["state"] == "failed"
+    return job_id
+
+
+async def test_a_program_hears_that_the_server_runs(near: httpx.AsyncClient) -> None:
+    reply = await near.get("/")
+    assert reply.json() == {"message": "Camera Collector API is running!"}
+    person = await near.get("/", headers={"Accept": "text/html,*/*"})
+    assert person.status_code == 307
+
+
+@pytest.mark.parametrize("body", [None, {}])
+async def test_without_a_body_the_reply_is_the_contracts_also_when_nothing_runs(
+    near: httpx.AsyncClient, body: dict[str, Any] | None
+) -> None:
+    reply = await near.post("/collect", **({} if body is None else {"json": body}))
+    assert reply.status_code == 200
+    job_id = reply.json()["job_id"]
+    message = f"Collection started with Job ID {job_id}"
+    assert reply.json() == {"job_id": job_id, "message": message}
+    job = await ended(near, job_id)
+    assert job["state"] == "failed"
+    assert "no stream or camera is running" in job["error"]
+    assert (job["duration"], job["steps"], job["blur"]) == (60, 5, True)
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"duration": 0}, "duration"),
+        ({"duration": "60"}, "duration"),
+        ({"duration": 1e9}, "duration"),
+        ({"segment_s": 0.5}, "segment_s"),
+        ({"steps": 0}, "steps"),
+        ({"steps": 2.5}, "steps"),
+        ({"steps": True}, "steps"),
+        ({"blur": "false"}, "blur"),
+        ({"blur": 0}, "blur"),
+        ({"retries": -1}, "retries"),
+        ({"backoff_s": 0}, "backoff_s"),
+        ({"name": ""}, "name"),
+        ({"tags": "night"}, "tags"),
+        ({"tags": [""]}, "tags"),
+        ({"sources": "cam-1"}, "sources"),
+        ({"sources": [""]}, "sources"),
+        ({"sources": ["words.mp4"] * 65}, "sources"),
+        ({"unknown": 1}, "unknown"),
+        ({"sources": ["no-such-stream"]}, "sources.0"),
+        ({"sources": ["words.mp4", "/etc/passwd"]}, "sources.1"),
+        ({"sources": ["file:///etc/passwd"]}, "sources.0"),
+        ({"sources": ["http://192.0.2.1/x"], "blur": False}, "sources.0"),
+        ({"sources": ["0"], "blur": False}, "sources.0"),
+        ({"sources": ["ftp://192.0.2.1/x"]}, "sources.0"),
+        ({"sources": ["a" * 2000]}, "sources.0"),
+        ({"sources": ["a\0b"]}, "sources.0"),
+        ({"sources": ["rtsp://169.254.169.254/x"]}, "sources.0"),
+        ({"sources": ["rtsp://"]}, "sources.0"),
+        ({"sources": ["push:"]}, "sources.0"),
+        ({"sources": ["demo:"]}, "sources.0"),
+    ],
+)
+async def test_a_bad_parameter_is_named(
+    near: httpx.AsyncClient, body: dict[str, Any], field: str
+) -> None:
+    reply = await near.post("/collect", json=body)
+    assert (reply.status_code, reply.json()["code"]) == (400, "INVALID_REQUEST")
+    assert reply.json()["details"]["field"] == field
+
+
+async def test_every_bad_parameter_is_named(near: httpx.AsyncClient) -> None:
+    reply = await near.post("/collect", json={"duration": -1, "steps": "x", "blur": 3})
+    named = [problem["field"] for problem in reply.json()["details"]["errors"]]
+    assert named == ["duration", "steps", "blur"]
+    reply = await near.post("/collect", json={"sources": ["none-a", "words.mp4", "none-b"]})
+    named = [problem["field"] for problem in reply.json()["details"]["errors"]]
+    assert named == ["sources.0", "sources.2"]
+
+
+async def test_jobs_are_listed_with_filters_and_pages(near: httpx.AsyncClient) -> None:
+    one = await failed_job(near, name="List one", tags=["list", "a"])
+    two = await failed_job(near, name="List two", tags=["list"])
+
+    async def found(**query: object) -> tuple[list[str], int]:
+        reply = await near.get("/collect/jobs", params={"tag": "list", **query})
+        assert reply.status_code == 200, reply.text
+        return [job["job_id"] for job in reply.json()["jobs"]], reply.json()["total"]
+
+    assert await found() == ([two, one], 2)
+    assert await found(limit=1, offset=1) == ([one], 2)
+    assert await found(name="two") == ([two], 1)
+    assert await found(tag="a") == ([one], 1)
+    assert await found(state="failed") == ([two, one], 2)
+    assert await found(state="running") == ([], 0)
+    assert await found(until=0) == ([], 0)
+    for query in ({"state": "odd"}, {"limit": 0}, {"limit": 501}, {"offset": -1}, {"since": "x"}):
+        reply = await near.get("/collect/jobs", params=query)
+        assert (reply.status_code, reply.json()["details"]["field"]) == (400, next(iter(query)))
+
+
+async def test_a_job_can_be_named_tagged_and_flagged(near: httpx.AsyncClient) -> None:
+    job_id = await failed_job(near, name="before", tags=["x"])
+    changed = await near.patch(f"/collect/jobs/{job_id}", json={"flagged": True})
+    job = changed.json()
+    assert (job["flagged"], job["name"], job["tags"]) == (True, "before", ["x"])
+    changed = await near.patch(f"/collect/jobs/{job_id}", json={"name": "after", "tags": []})
+    job = changed.json()
+    assert (job["flagged"], job["name"], job["tags"]) == (True, "after", [])
+    refused = await near.patch(f"/collect/jobs/{job_id}", json={"state": "completed"})
+    assert (refused.status_code, refused.json()["details"]["field"]) == (400, "state")
+
+
+async def test_logs_come_in_pages(near: httpx.AsyncClient) -> None:
+    job_id = await failed_job(near)
+    whole = (await near.get(f"/collect/jobs/{job_id}/logs")).json()
+    assert whole["logs"][0]["text"] == f"Collection started with Job ID: {job_id}"
+    assert whole["logs"][-1]["text"].startswith(f"Error with Job ID {job_id}: ")
+    page = (await near.get(f"/collect/jobs/{job_id}/logs?limit=1&offset=1")).json()
+    assert page["logs"] == whole["logs"][1:2]
+    assert page["total"] == whole["total"] == len(whole["logs"])
+
+
+# ── schedules ────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_the_life_of_a_schedule(near: httpx.AsyncClient) -> None:
+    body = {"cron": "0 3 * * *", "timezone": "Asia/Seoul", "sources": ["words.mp4"], "name": "x"}
+    made = await near.post("/collect/schedules", json=body)
+    assert made.status_code == 200, made.text
+    schedule = made.json()
+    path = f"/collect/schedules/{schedule['schedule_id']}"
+    assert schedule["next_run_ts"] % 86_400 == 18 * 3600, "three o'clock in Seoul"
+    assert (await near.get(path)).json() == schedule
+    assert schedule in (await near.get("/collect/schedules")).json()
+    off = (await near.patch(path, json={"enabled": False})).json()
+    assert (off["enabled"], off["next_run_ts"], off["cron"]) == (False, None, "0 3 * * *")
+    assert (await near.delete(path)).status_code == 204
+    for reply in (await near.get(path), await near.delete(path), await near.patch(path, json={})):
+        assert (reply.status_code, reply.json()["code"]) == (404, "SCHEDULE_NOT_FOUND")
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "cron"),
+        ({"cron": "99 * * * *"}, "cron"),
+        ({"cron": "0 3 * * *", "timezone": "Nowhere"}, "timezone"),
+        ({"cron": "0 3 * * *", "sources": ["none"]}, "sources.0"),
+        ({"cron": "0 3 * * *", "duration": 0}, "duration"),
+    ],
+)
+async def test_a_schedule_of_no_use_is_refused_by_name(
+    near: httpx.AsyncClient, body: dict[str, Any], field: str
+) -> None:
+    reply = await near.post("/collect/schedules", json=body)
+    assert (reply.status_code, reply.json()["details"]["field"]) == (400, field)
+
+
+async def test_a_schedule_starts_jobs_that_know_it(
+    near: httpx.AsyncClient, served: Running
+) -> None:
+    scheduler = served.state["schedules"]
+    body = {"cron": "* * * * *", "sources": ["words.mp4"]}
+    schedule_id = (await near.post("/collect/schedules", json=body)).json()["schedule_id"]
+    scheduler._due[schedule_id] = 0.0  # now, not at the end of the minute
+    await scheduler.tick()
+    shown = (await near.get(f"/collect/schedules/{schedule_id}")).json()
+    listed = (await near.get("/collect/jobs", params={"schedule_id": schedule_id})).json()
+    assert [job["job_id"] for job in listed["jobs"]] == [shown["last_job_id"]]
+    await ended(near, shown["last_job_id"])
+    await near.delete(f"/collect/schedules/{schedule_id}")
+
+
+def test_the_sockets_of_streams_and_events_come_before_that_of_jobs(tmp_path: Path) -> None:
+    settings = Settings(_env_file=None, data_dir=tmp_path)  # type: ignore[call-arg]
+    paths = [getattr(route, "path", "") for route in _routes(create_app(settings))]
+    sockets = [path for path in paths if path.startswith("/ws")]
+    assert sockets[-1] == "/ws/{job_id}"
+
+
+def _routes(app: Any) -> list[Any]:
+    """All routes in the order in which they are tried."""
+    found: list[Any] = []
+
+    def visit(routes: list[Any]) -> None:
+        for route in routes:
+            inner = getattr(route, "original_router", None) or getattr(route, "routes", None)
+            if inner is not None and not hasattr(route, "endpoint"):
+                visit(list(getattr(inner, "routes", inner) or []))
+            else:
+                found.append(route)
+
+    visit(app.routes)
+    return found

@@ -1,0 +1,205 @@
+"""Jobs, files, logs and schedules as rows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, text
+
+from app.db.engine import open_database
+from app.db.jobs import JobRepository
+from app.db.vault import Vault
+from app.errors import FileNotFound, JobNotFound, ScheduleNotFound, StoreError
+from app.jobs import Facts, Gap, Job, JobSpec, JobState, Line, Part, Recording, Schedule
+
+SECRET = b"0123456789abcdef"
+URL = "rtsp://admin:hidden@192.0.2.1/live"
+SHOWN = "rtsp://192.0.2.1/live"
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    engine = open_database(f"sqlite:///{tmp_path / 'x.db'}")
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def jobs(engine: Engine) -> JobRepository:
+    return JobRepository(engine, Vault(SECRET))
+
+
+def job(job_id: str = "a", **values: object) -> Job:
+    spec = JobSpec(sources=(URL, "cam-1"), tags=("night",), name="Yard")
+    parts = [Part("open", URL, SHOWN, 3.5, 99.0), Part("stream", "cam-1", "cam-1")]
+    made = Job(job_id, spec, parts=parts, name="Yard", tags=("night",))
+    return replace(made, **values)  # type: ignore[arg-type]
+
+
+def line(job_id: str, kind: str, step: int = 0) -> Line:
+    return Line(
+        kind,  # type: ignore[arg-type]
+        job_id,
+        f"{kind} {step}",
+        JobState.RUNNING,
+        step,
+        5,
+        20.0 * step,
+        None,
+        10**12,
+        5,
+        0.5,
+        time.time(),
+    )
+
+
+def recording(job_id: str = "a", path: str = "a/1.mp4") -> Recording:
+    facts = Facts(1.5, 30, "h264", 640, 360, 5 * 2**30, "f" * 64)
+    return Recording(job_id, "cam-1", path, 1234.5, facts)
+
+
+def test_a_job_comes_back_as_it_was(jobs: JobRepository) -> None:
+    saved = job(gaps=[Gap("cam-1", 1.0, 2.5, "no data")], retries=3, bytes=2**40, flagged=True)
+    jobs.save(saved)
+    assert jobs.get("a") == saved
+    jobs.save(replace(saved, state=JobState.FAILED, error="away", ended_ts=5.0))
+    assert (jobs.get("a").state, jobs.get("a").error) == (JobState.FAILED, "away")
+
+
+def test_passwords_are_encrypted(jobs: JobRepository, engine: Engine) -> None:
+    jobs.save(job())
+    jobs.save_schedule(Schedule("s", "0 3 * * *", JobSpec(sources=(URL,))))
+    with engine.connect() as connection:
+        for table in ("collect_jobs", "collect_schedules"):
+            row = connection.execute(text(f"SELECT * FROM {table}")).one()
+            assert "hidden" not in str(row)
+    assert jobs.get("a").parts[0].source == URL
+    assert jobs.schedules()[0].spec.sources == (URL,)
+
+
+def test_with_another_key_the_job_is_there_and_its_passwords_are_not(
+    jobs: JobRepository, engine: Engine
+) -> None:
+    jobs.save(job())
+    other = JobRepository(engine, Vault(b"another-key-here"))
+    assert other.get("a").parts[0].source == SHOWN
+
+
+@pytest.mark.parametrize("job_id", ["none", "", "a'; DROP TABLE collect_jobs; --"])
+def test_unknown_jobs_are_not_found(jobs: JobRepository, job_id: str) -> None:
+    for look in (jobs.get, jobs.lines, jobs.recordings, jobs.delete):
+        with pytest.raises(JobNotFound):
+            look(job_id)
+    with pytest.raises(JobNotFound):
+        jobs.logs(job_id, limit=1, offset=0)
+
+
+def test_jobs_are_found_by_what_they_are(jobs: JobRepository) -> None:
+    jobs.save(job("a", created_ts=100.0))
+    jobs.save(job("b", created_ts=200.0, name="100% gate", tags=("día", "x")))
+    jobs.save(job("c", created_ts=300.0, state=JobState.FAILED, schedule_id="s", tags=()))
+
+    def found(**filters: object) -> str:
+        return "".join(one.job_id for one in jobs.find(**filters)[0])  # type: ignore[arg-type]
+
+    assert found() == "cba"
+    assert found(state=JobState.FAILED) == "c"
+    assert found(name="yard") == "ca"
+    assert found(name="0%") == "b"
+    assert found(name="_") == ""
+    assert found(tag="día") == "b"
+    assert found(tag="nig") == ""
+    assert found(tag="%") == ""
+    assert found(schedule_id="s") == "c"
+    assert found(since_ts=200.0) == "cb"
+    assert found(until_ts=200.0) == "a"
+    assert found(limit=1, offset=1) == "b"
+    assert jobs.find(limit=1)[1] == 3
+
+
+def test_unfinished_jobs_are_those_that_ran(jobs: JobRepository) -> None:
+    jobs.save(job("a", created_ts=2.0))
+    jobs.save(job("b", created_ts=1.0))
+    jobs.save(job("c", state=JobState.COMPLETED))
+    assert [one.job_id for one in jobs.unfinished()] == ["b", "a"]
+
+
+def test_lines_and_logs_are_in_order(jobs: JobRepository) -> None:
+    jobs.save(job())
+    said = [line("a", "started"), line("a", "progress", 1)]
+    jobs.add_line(said[0])
+    jobs.log("a", "warning", "between")
+    jobs.add_line(said[1])
+    assert jobs.lines("a") == said
+    entries, total = jobs.logs("a", limit=2, offset=1)
+    assert [entry.text for entry in entries] == ["between", "progress 1"]
+    assert (total, entries[0].level) == (3, "warning")
+
+
+def test_files_are_kept_and_marked_when_they_are_removed(jobs: JobRepository) -> None:
+    jobs.save(job(flagged=True))
+    jobs.add_recording(recording())
+    jobs.add_recording(recording(path="a/2.mp4"))
+    first, second = jobs.recordings("a")
+    assert first == replace(recording(), file_id=first.file_id, flagged=True)
+    assert jobs.recording("a", second.file_id).path == "a/2.mp4"
+    jobs.mark_removed(first.file_id)
+    assert [one.file_id for one in jobs.all_recordings()] == [second.file_id]
+    assert jobs.recordings("a")[0].removed_ts is not None
+    with pytest.raises(FileNotFound):
+        jobs.recording("a", first.file_id)
+
+
+def test_a_file_belongs_to_its_job_only(jobs: JobRepository) -> None:
+    jobs.save(job("a"))
+    jobs.save(job("b"))
+    jobs.add_recording(recording("a"))
+    with pytest.raises(FileNotFound):
+        jobs.recording("b", jobs.recordings("a")[0].file_id)
+
+
+def test_a_job_goes_with_everything_that_belongs_to_it(jobs: JobRepository, engine: Engine) -> None:
+    for job_id in ("a", "b"):
+        jobs.save(job(job_id))
+        jobs.log(job_id, "info", "x")
+        jobs.add_recording(recording(job_id))
+    jobs.delete("a")
+    with engine.connect() as connection:
+        for table in ("collect_jobs", "collect_files", "collect_logs"):
+            assert connection.execute(text(f"SELECT count(*) FROM {table}")).scalar() == 1
+
+
+def test_changing_a_label_leaves_the_rest(jobs: JobRepository) -> None:
+    jobs.save(job())
+    jobs.change(replace(job(), name="New", tags=("x",), flagged=True, state=JobState.FAILED))
+    changed = jobs.get("a")
+    assert (changed.name, changed.tags, changed.flagged) == ("New", ("x",), True)
+    assert changed.state is JobState.RUNNING
+
+
+def test_schedules_come_back_and_go(jobs: JobRepository) -> None:
+    schedule = Schedule("s", "0 3 * * *", JobSpec(duration_s=5, tags=("x",)), "Asia/Seoul")
+    jobs.save_schedule(schedule)
+    schedule.skipped, schedule.last_job_id = 4, "a"
+    jobs.save_schedule(schedule)
+    assert jobs.schedules() == [schedule]
+    jobs.delete_schedule("s")
+    assert jobs.schedules() == []
+    with pytest.raises(ScheduleNotFound):
+        jobs.delete_schedule("s")
+
+
+def test_a_database_that_fails_is_a_store_error_without_values(
+    jobs: JobRepository, engine: Engine
+) -> None:
+    with engine.begin() as connection:
+        for table in ("collect_files", "collect_logs", "collect_jobs", "collect_schedules"):
+            connection.execute(text(f"DROP TABLE {table}"))
+    for call in (lambda: jobs.save(job()), jobs.unfinished, jobs.schedules, jobs.all_recordings):
+        with pytest.raises(StoreError) as caught:
+            call()
+        assert "hidden" not in str(caught.value)
