@@ -9,10 +9,10 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
@@ -20,25 +20,36 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import __version__, logs
-from app.api import auth, camera, cameras, errors, page, push, streams, system
+from app.api import auth, camera, cameras, errors, page, plates, push, streams, system
 from app.api import events as events_api
-from app.config import Settings
+from app.api.plate_deps import PlateDoor
+from app.config import Settings, usable_cpus
 from app.db.engine import open_database
 from app.db.events import EventRepository, SessionRepository
+from app.db.plate_search import PlateSearch
+from app.db.plates import PlateRepository
 from app.db.snapshots import SnapshotFolder
 from app.db.streams import StreamRepository
 from app.db.vault import open_vault, read_or_make_secret
+from app.db.watchlist import ClaudeCalls, Watchlist
 from app.db.writer import EventWriter
 from app.errors import DataFolderLocked, SetupError
 from app.models import weights_file
 from app.models.faces import FaceDetector, load_faces
 from app.models.objects import ObjectDetector, load_objects
+from app.models.plates import load_plates
+from app.models.plates.claude import ClaudeReader
 from app.pipeline import draw
 from app.pipeline.analysis import Analyst
 from app.pipeline.events import EventLog
 from app.pipeline.manager import StreamManager
+from app.pipeline.plates.desk import PlateDesk
+from app.pipeline.plates.files import PlateFiles
 from app.pipeline.push import PushStreams
 from app.types import Analytics, StreamSpec
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +81,8 @@ class State(TypedDict):
     events: EventLog
     happened: EventRepository
     writer: EventWriter
+    plates: PlateDoor
+    reading: asyncio.Semaphore
 
 
 def build_app() -> FastAPI:
@@ -108,6 +121,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(cameras.router)
     app.include_router(events_api.router)
     app.include_router(camera.router)
+    app.include_router(plates.router)
     app.include_router(system.router)
     app.include_router(page.router)
     app.mount("/static", page.PageFiles(), name="static")
@@ -160,7 +174,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             events.hang_up()
 
         restore_signals = _on_exit_signal(lambda: loop.call_soon_threadsafe(tell_everybody))
-        with events.pictured() as arriving:
+        with events.pictured() as arriving, plate_reading(settings, engine, objects) as door:
             writer = EventWriter(arriving, happened, snapshots, draw.snapshot)
             writer.start()
             try:
@@ -170,6 +184,9 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
                     "events": events,
                     "happened": happened,
                     "writer": writer,
+                    "plates": door,
+                    # A picture of 50 megapixels takes 150 MB while it is read.
+                    "reading": asyncio.Semaphore(usable_cpus()),
                 }
             finally:
                 restore_signals()
@@ -189,6 +206,30 @@ def _objects(settings: Settings) -> ObjectDetector | None:
         logger.warning("no analytics: %s is missing", weights_file.SHIPPED)
         return None
     return load_objects(settings.objects, settings.device, settings.data_dir)
+
+
+@contextmanager
+def plate_reading(
+    settings: Settings, engine: Engine, objects: ObjectDetector | None
+) -> Iterator[PlateDoor]:
+    """All that reads and keeps number plates; Claude is asked only where a key was given."""
+    options, rows = settings.plates, PlateRepository(engine)
+    networks = load_plates(settings.data_dir / "cache")
+    reader = networks.reader(objects, options.countries)
+    with closing(networks), ExitStack() as open_ones:
+        claude = None
+        if settings.claude_api_key is not None:
+            key = settings.claude_api_key.get_secret_value()
+            claude = ClaudeReader(
+                key,
+                settings.claude_model,
+                ClaudeCalls(engine),
+                daily=options.claude_daily,
+                countries=options.countries,
+            )
+            open_ones.enter_context(closing(claude))
+        desk = PlateDesk(options, reader, claude, rows, PlateFiles(settings.data_dir))
+        yield PlateDoor(desk, rows, PlateSearch(engine), Watchlist(engine))
 
 
 async def _resume(manager: StreamManager, *, demo: bool) -> None:
