@@ -254,7 +254,7 @@ class Settings(BaseSettings):
 
     def rules(self) -> dict[str, BaseModel]:
         """The server's settings of each rule of ``app.pipeline.rules``."""
-        return {"bags": self.bags, "smoking": self.smoking}
+        return {"bags": self.bags, "plates": self.plate_rule, "smoking": self.smoking}
 
     def allowed_folders(self) -> list[Path]:
         """Folders that files may come from when a caller names them."""

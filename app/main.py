@@ -43,8 +43,10 @@ from app.pipeline import draw
 from app.pipeline.analysis import Analyst
 from app.pipeline.events import EventLog
 from app.pipeline.manager import StreamManager
+from app.pipeline.plates.attendant import PlateAttendant
 from app.pipeline.plates.desk import PlateDesk
 from app.pipeline.plates.files import PlateFiles
+from app.pipeline.plates.keeper import PlateKeeper
 from app.pipeline.push import PushStreams
 from app.types import Analytics, StreamSpec
 
@@ -162,7 +164,10 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         snapshots = SnapshotFolder(settings.data_dir / SNAPSHOTS)
         happened = EventRepository(engine, snapshots)
         events = EventLog(loop, happened.next_id())
-        analyst = Analyst(settings.objects, settings.rules(), objects)
+        open_ones = ExitStack()
+        door, attendant = open_ones.enter_context(plate_reading(settings, engine, objects))
+        helpers = {"plates": attendant}
+        analyst = Analyst(settings.objects, settings.rules(), objects, helpers)
         sessions = SessionRepository(engine)
         manager = StreamManager(
             settings.streams, settings.faces, faces, store, analyst, events, sessions.next_today
@@ -174,7 +179,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             events.hang_up()
 
         restore_signals = _on_exit_signal(lambda: loop.call_soon_threadsafe(tell_everybody))
-        with events.pictured() as arriving, plate_reading(settings, engine, objects) as door:
+        keeping = asyncio.create_task(PlateKeeper(events, door.desk).run())
+        with events.pictured() as arriving:
             writer = EventWriter(arriving, happened, snapshots, draw.snapshot)
             writer.start()
             try:
@@ -194,6 +200,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
                 await manager.close()
                 events.close()
                 await writer.close(WRITE_REST_S)
+                await asyncio.wait([keeping], timeout=WRITE_REST_S)
+                await asyncio.to_thread(open_ones.close)
                 await asyncio.to_thread(network.close)
                 if objects is not None:
                     await asyncio.to_thread(objects.close)
@@ -211,7 +219,7 @@ def _objects(settings: Settings) -> ObjectDetector | None:
 @contextmanager
 def plate_reading(
     settings: Settings, engine: Engine, objects: ObjectDetector | None
-) -> Iterator[PlateDoor]:
+) -> Iterator[tuple[PlateDoor, PlateAttendant]]:
     """All that reads and keeps number plates; Claude is asked only where a key was given."""
     options, rows = settings.plates, PlateRepository(engine)
     networks = load_plates(settings.data_dir / "cache")
@@ -228,8 +236,10 @@ def plate_reading(
                 countries=options.countries,
             )
             open_ones.enter_context(closing(claude))
+        watches = Watchlist(engine)
+        attendant = open_ones.enter_context(closing(PlateAttendant(reader, watches)))
         desk = PlateDesk(options, reader, claude, rows, PlateFiles(settings.data_dir))
-        yield PlateDoor(desk, rows, PlateSearch(engine), Watchlist(engine))
+        yield PlateDoor(desk, rows, PlateSearch(engine), watches), attendant
 
 
 async def _resume(manager: StreamManager, *, demo: bool) -> None:

@@ -199,6 +199,7 @@ class Finding:
         tracks: who and what it is about, the most important first.
         at: when it happened (monotonic), where that was before it could be known.
         details: what else a person would want to know, as JSON-ready values.
+        crop: JPEG of a number plate, clear, for whoever keeps it; clients get none.
     """
 
     type: str
@@ -207,6 +208,7 @@ class Finding:
     duration_s: float | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
     at: float | None = None
+    crop: bytes | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

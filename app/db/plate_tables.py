@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Boolean, Computed, Float, ForeignKey, String, Text
+from sqlalchemy import Boolean, FetchedValue, Float, ForeignKey, String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.db.tables import Table
@@ -37,8 +37,8 @@ class SessionTable(Table):
 class PlateTable(Table):
     """One plate that was seen; ``plate_number`` is empty where it could not be read.
 
-    ``shape`` is the database's own work: ``plate_number`` with look-alikes made equal, for
-    search, so that rows of other programs are found too.
+    ``shape`` is the database's own work (see the migration): ``plate_number`` with look-alikes
+    made equal, for search, so that rows of other programs are found too.
     """
 
     __tablename__ = "license_plates"
@@ -62,7 +62,7 @@ class PlateTable(Table):
     votes: Mapped[dict[str, Any] | None]
     source: Mapped[str] = mapped_column(String(64), default="upload")
     first_reading: Mapped[str | None] = mapped_column(String(32))
-    shape: Mapped[str] = mapped_column(String(32), Computed("''"))  # the migration has it
+    shape: Mapped[str] = mapped_column(String(32), server_default=FetchedValue())
 
 
 class WatchTable(Table):

@@ -217,7 +217,9 @@ def _conditions(wanted: PlateFilter) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = [LIVING]
     if wanted.number:
         part = numbers.shape(wanted.number)
-        found.append(PlateTable.shape.contains(part, autoescape=True))
+        named = PlateTable.shape.contains(part, autoescape=True)
+        # From the index of search; the rows themselves are fetched for what is found only.
+        found.append(PlateTable.id.in_(select(PlateTable.id).where(named, LIVING)))
     if wanted.verified is not None:
         found.append(PlateTable.is_verified.is_(wanted.verified))
     if wanted.since is not None:

@@ -29,7 +29,7 @@ from app.types import Box
 WEIGHTS = Path(__file__).parent.parent / "weights"
 LABEL = "plate"
 LOOK_TIMEOUT_S = 10.0
-CLEAR, SURE = 5.0, 0.9
+CLEAR, SURE = 4.0, 0.9
 SIGN, PLATE = 0.3, 0.02
 """Strength from which writing counts as a plate: anywhere, and where the network saw one."""
 WORTH_MORE = 0.02
@@ -147,7 +147,7 @@ class PlateReader:
             return found
         more = self._reader.more_votes(image, found.lines)
         other = more[0] if len(more) == 1 else stacked(more[0], more[1])
-        votes = pooled([(found.votes, 2.0), (other, 3.0)])
+        votes = pooled([(found.votes, 2.0), (other, 1.0)])
         return self._candidate(found.lines, votes)
 
     def _stacked(self, own: list[_Candidate]) -> list[_Candidate]:

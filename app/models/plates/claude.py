@@ -1,8 +1,8 @@
 """Claude as the second reader: sees the crop of a plate that the networks are unsure of.
 
 Only the crop leaves the machine, and only with a key. Whatever goes wrong (no network, a
-refusal, nonsense), the first reading stands. The package ``anthropic`` is imported when the
-first question is asked; its ``ANTHROPIC_BASE_URL`` is obeyed.
+refusal, nonsense), the first reading stands. The package ``anthropic`` is imported only when
+there is a key; its ``ANTHROPIC_BASE_URL`` is obeyed.
 """
 
 from __future__ import annotations
@@ -90,6 +90,7 @@ class ClaudeReader:
         self._client: Any = None
         self._opening = threading.Lock()
         self._asking = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="claude")
+        self._asking.submit(self._opened)  # importing takes a second that no upload has
 
     def review(self, plate: ReadPlate, deadline: float) -> ReadPlate:
         """The plate as Claude reads it, or as it was when that is no better.

@@ -76,7 +76,7 @@ PATTERNS: dict[str, tuple[str, ...]] = {
     "KR": ("99A9999", "999A9999"),
     "US": (
         "AAA9999", "9AAA999", "AAA999", "999AAA", "AA9A9A", "A99999", "AA99999", "99999AA",
-        "999A999", "AA9999", "9999AA", "A9A9A9", "A999999",
+        "999A999", "AA9999", "9999AA", "A9A9A9",
     ),
 }  # fmt: skip
 
@@ -101,7 +101,7 @@ But for O and 0, I and 1, which are one shape on many plates, these are small en
 format (``MOST_EVIDENCE``) turns a clear reading into another: only one that was in doubt anyway.
 """
 
-MOST_EVIDENCE = 30.0
+MOST_EVIDENCE = 12.0
 LENGTHS = {3: 0.02, 4: 0.15, 5: 0.4, 6: 1.0, 7: 1.0, 8: 0.7, 9: 0.3, 10: 0.05}
 ONLY_LETTERS, ONLY_DIGITS = 0.15, 0.5
 MIN_LENGTH, MAX_LENGTH = 3, 10

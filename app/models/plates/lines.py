@@ -51,7 +51,7 @@ class LineDetector:
     min_confidence: mean of a core's pixels.
     """
 
-    def __init__(self, runner: Runner, *, core: float = 0.3, min_confidence: float = 0.5) -> None:
+    def __init__(self, runner: Runner, *, core: float = 0.3, min_confidence: float = 0.4) -> None:
         self._runner = runner
         self._core = core
         self._min_confidence = min_confidence

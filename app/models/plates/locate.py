@@ -16,6 +16,7 @@ from app.models.runner import Image
 from app.types import Box
 
 LONGEST, CANVAS_STEP = 960, 128
+MOST_ENLARGED = 2.0
 CLOSE_CANVAS = (320, 192)
 MIN_HEIGHT, MIN_RATIO, MAX_RATIO = 7.0, 1.2, 10.0
 MOST_LINES = 24
@@ -45,7 +46,7 @@ def spots(image: Image, plates: Sequence[Box], detector: LineDetector) -> list[S
         DetectorError: when the text network fails.
     """
     height, width = image.shape[:2]
-    scale = min(1.0, LONGEST / max(height, width))
+    scale = min(MOST_ENLARGED, LONGEST / max(height, width))
     canvas = _stepped(width * scale), _stepped(height * scale)
     lines = [line for line in detector.lines(image, canvas) if is_legible(line)]
     lines.sort(key=lambda line: -line.confidence * line.height)

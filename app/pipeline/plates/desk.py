@@ -11,9 +11,8 @@ from typing import Protocol
 from app.config import PlateSettings
 from app.models.plates import PlateReader, ReadPlate, SecondReader
 from app.models.plates.picture import pixels, to_jpeg
-from app.models.runner import Image
 from app.pipeline.plates.files import PlateFiles
-from app.types import Box, NewPlate, PlateRead, StoredSession
+from app.types import NewPlate, PlateRead, StoredSession
 
 logger = logging.getLogger(__name__)
 
@@ -80,12 +79,12 @@ class PlateDesk:
         return session
 
     def passage(
-        self, stream_id: str, read: PlateRead, crop: Image, frame_jpeg: bytes, at: datetime
+        self, stream_id: str, read: PlateRead, crop_jpeg: bytes, frame_jpeg: bytes, at: datetime
     ) -> StoredSession:
         """Keep what drove past a camera: the clear crop, and the frame as viewers saw it."""
         with self.files.batch() as batch:
             source = batch.source(f"{stream_id}.jpg", frame_jpeg) if frame_jpeg else ""
-            kept = NewPlate(read, batch.crop(0, to_jpeg(crop)))
+            kept = NewPlate(read, batch.crop(0, crop_jpeg))
             return self._store.add(
                 filename=stream_id,
                 source=stream_id,
@@ -111,14 +110,3 @@ class PlateDesk:
             return
         for plate, stored in zip(plates, session.plates, strict=True):
             self._second.was_about(plate, stored.plate_id)
-
-
-def inside(box: Box, size: tuple[int, int]) -> Box:
-    """The box cut to whole pixels of a picture of this width and height."""
-    width, height = size
-    return Box(
-        max(0, round(box.x1)),
-        max(0, round(box.y1)),
-        min(width, round(box.x2)),
-        min(height, round(box.y2)),
-    )

@@ -14,13 +14,13 @@ LATIN = "ABEKMHOPCTYXI"
 GAPS = " -."
 
 
-def shape() -> str:
+def shape(number: str) -> str:
     """SQL of a plate number with look-alikes made equal: as ``app.numbers.shape``."""
     pairs = {**dict(zip(CYRILLIC, LATIN, strict=True)), "O": "0", "Q": "0", "I": "1"}
     if op.get_bind().dialect.name == "postgresql":
-        first = f"translate(plate_number, '{CYRILLIC}{GAPS}', '{LATIN}')"
+        first = f"translate({number}, '{CYRILLIC}{GAPS}', '{LATIN}')"
         return f"translate(upper({first}), 'OQI', '001')"
-    expression = "plate_number"
+    expression = number
     for gap in GAPS:
         expression = f"replace({expression}, '{gap}', '')"
     for cyrillic, latin in zip(CYRILLIC, LATIN, strict=True):
@@ -31,10 +31,27 @@ def shape() -> str:
     return expression
 
 
-def shape_type() -> sa.String:
-    """Compared byte by byte everywhere, so that a range of the index is what begins alike."""
-    postgresql = op.get_bind().dialect.name == "postgresql"
-    return sa.String(32, collation="C" if postgresql else None)
+def shape_column() -> sa.Column[str]:
+    """What search looks through, kept by the database itself, whoever writes the row.
+
+    PostgreSQL: a generated column, compared byte by byte, so that a range of the index is what
+    begins alike. SQLite answers from the index alone only for a plain column: triggers fill it.
+    """
+    if op.get_bind().dialect.name == "postgresql":
+        own = sa.Computed(shape("plate_number"), persisted=True)
+        return sa.Column("shape", sa.String(32, collation="C"), own)
+    return sa.Column("shape", sa.String(32), nullable=False, server_default=sa.text("''"))
+
+
+def keep_shape() -> None:
+    if op.get_bind().dialect.name == "postgresql":
+        return
+    for event in ("INSERT", "UPDATE OF plate_number"):
+        op.execute(
+            f"CREATE TRIGGER license_plates_shape_{event[:6].lower()} AFTER {event} "
+            "ON license_plates BEGIN UPDATE license_plates "
+            f"SET shape = {shape('NEW.plate_number')} WHERE id = NEW.id; END"
+        )
 
 
 def upgrade() -> None:
@@ -72,11 +89,12 @@ def upgrade() -> None:
         sa.Column("votes", sa.JSON(), nullable=True),
         sa.Column("source", sa.String(64), nullable=False, server_default="upload"),
         sa.Column("first_reading", sa.String(32), nullable=True),
-        sa.Column("shape", shape_type(), sa.Computed(shape(), persisted=True)),
+        shape_column(),
     )
     op.create_index("ix_license_plates_detection_id", "license_plates", ["detection_id"])
     op.create_index("ix_license_plates_newest", "license_plates", ["timestamp", "id"])
     op.create_index("ix_license_plates_search", "license_plates", ["shape", "is_deleted", "id"])
+    keep_shape()
     op.create_table(
         "watchlist",
         sa.Column("id", sa.Integer(), primary_key=True),
