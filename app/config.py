@@ -171,6 +171,35 @@ class BagSettings(BaseModel):
     ignore: list[Polygon] = Field([], max_length=32, description="These parts never count.")
 
 
+class PlateSettings(BaseModel):
+    """Number plates: uploads, reading, and Claude as the second reader."""
+
+    max_bytes: int = Field(20 * 2**20, ge=1, description="Larger uploads are refused.")
+    max_pixels: int = Field(50_000_000, ge=1, description="Larger pictures are refused.")
+    max_files: int = Field(32, ge=1, le=1000, description="Pictures in one batch.")
+    countries: tuple[str, ...] = Field(
+        (), description='Formats of these only, such as ["RU", "KZ"]. Default: all known ones.'
+    )
+    claude_below: float = Field(
+        0.7, ge=0, le=1, description="Readings less sure than this go to Claude, if there is a key."
+    )
+    claude_timeout_s: float = Field(10.0, gt=0, le=60, description="For all plates of an upload.")
+    claude_daily: int = Field(200, ge=0, description="Most calls a day (UTC).")
+
+
+class PlateRuleSettings(BaseModel):
+    """Plates in front of a camera. A stream may change each value for itself."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    min_width: int = Field(60, ge=20, le=2000, description="Narrower plates are not read, pixels.")
+    max_reads: int = Field(12, ge=1, le=200, description="Of one passage; then it is decided.")
+    min_reads: int = Field(2, ge=1, le=50, description="Fewer, and the passage is not kept.")
+    min_confidence: float = Field(0.5, ge=0, le=1, description="Less sure ones are not kept.")
+    gap_s: float = Field(3.0, gt=0, le=600, description="Unseen for so long, it has passed.")
+    again_s: float = Field(60.0, ge=0, le=86400, description="The same number counts anew after.")
+
+
 class PushSettings(BaseModel):
     """Streams whose frames clients push over a WebSocket."""
 
@@ -242,13 +271,15 @@ class Settings(BaseSettings):
     objects: ObjectSettings = ObjectSettings()
     smoking: SmokingSettings = SmokingSettings()
     bags: BagSettings = BagSettings()
+    plates: PlateSettings = PlateSettings()
+    plate_rule: PlateRuleSettings = PlateRuleSettings()
     push: PushSettings = PushSettings()
     collect: CollectSettings = CollectSettings()
     space: SpaceSettings = SpaceSettings()
 
     def rules(self) -> dict[str, BaseModel]:
         """The server's settings of each rule of ``app.pipeline.rules``."""
-        return {"bags": self.bags, "smoking": self.smoking}
+        return {"bags": self.bags, "plates": self.plate_rule, "smoking": self.smoking}
 
     def allowed_folders(self) -> list[Path]:
         """Folders that files may come from when a caller names them."""

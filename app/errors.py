@@ -6,6 +6,9 @@
     │   ├── InvalidUrl                not a URL that this door accepts
     │   ├── AddressNotAllowed         the URL leads to an address that nobody may stream from
     │   ├── BadFrame                  a pushed picture that cannot be used
+    │   ├── BadUpload                 an uploaded picture that is damaged, empty or missing
+    │   │   ├── UploadTooLarge        more bytes or pixels than are taken
+    │   │   └── NotAnImage            a file of another kind
     │   ├── OutputIsInput             a stream would read what it writes
     │   └── UpgradeRequired           plain HTTP where a WebSocket is spoken
     ├── Unauthorized                  no token, or a call that a foreign web page made
@@ -15,7 +18,11 @@
     │   ├── NoSnapshot                an event without a picture
     │   ├── JobNotFound
     │   ├── FileNotFound              of a job; or it was removed to make room
-    │   └── ScheduleNotFound
+    │   ├── ScheduleNotFound
+    │   ├── PlateNotFound             also a plate that was deleted
+    │   ├── SessionNotFound           an upload, or a passage in front of a camera
+    │   ├── WatchNotFound
+    │   └── ImageGone                 erased, or cleared away by age
     ├── Conflict
     │   ├── NotPushable               frames for a stream that has a source of its own
     │   ├── CameraExists              the id is taken
@@ -99,6 +106,21 @@ class BadFrame(RequestError):
     template = "The frame cannot be used: {reason}."
 
 
+class BadUpload(RequestError):
+    code = "BAD_UPLOAD"
+    template = "The upload cannot be used: {reason}."
+
+
+class UploadTooLarge(BadUpload):
+    code = "UPLOAD_TOO_LARGE"
+    template = "The upload is too large: at most {limit} are taken."
+
+
+class NotAnImage(BadUpload):
+    code = "NOT_AN_IMAGE"
+    template = "The file is no picture of a kind that is read here: JPEG, PNG, WebP or BMP."
+
+
 class OutputIsInput(RequestError):
     code = "OUTPUT_IS_INPUT"
     template = "The stream would publish to the URL that it reads: {output_url}"
@@ -147,6 +169,26 @@ class FileNotFound(NotFound):
 class ScheduleNotFound(NotFound):
     code = "SCHEDULE_NOT_FOUND"
     template = "There is no schedule {schedule_id}."
+
+
+class PlateNotFound(NotFound):
+    code = "PLATE_NOT_FOUND"
+    template = "Plate not found: {plate_id}"
+
+
+class SessionNotFound(NotFound):
+    code = "SESSION_NOT_FOUND"
+    template = "Session not found: {session_id}"
+
+
+class WatchNotFound(NotFound):
+    code = "WATCH_NOT_FOUND"
+    template = "Entry of the watch-list not found: {watch_id}"
+
+
+class ImageGone(NotFound):
+    code = "IMAGE_NOT_FOUND"
+    template = "This picture is not kept any more."
 
 
 class Conflict(WatchpostError):

@@ -9,10 +9,10 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
@@ -20,30 +20,43 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import __version__, logs
-from app.api import auth, camera, cameras, errors, jobs, page, push, streams, system
+from app.api import auth, camera, cameras, errors, jobs, page, plates, push, streams, system
 from app.api import events as events_api
-from app.config import Settings
+from app.api.plate_deps import PlateDoor
+from app.config import Settings, usable_cpus
 from app.db.engine import open_database
 from app.db.events import EventRepository, SessionRepository
 from app.db.jobs import JobRepository
+from app.db.plate_search import PlateSearch
+from app.db.plates import PlateRepository
 from app.db.snapshots import SnapshotFolder
 from app.db.streams import StreamRepository
 from app.db.vault import open_vault, read_or_make_secret
+from app.db.watchlist import ClaudeCalls, Watchlist
 from app.db.writer import EventWriter
 from app.errors import DataFolderLocked, SetupError
 from app.models import weights_file
 from app.models.faces import FaceDetector, load_faces
 from app.models.objects import ObjectDetector, load_objects
+from app.models.plates import load_plates
+from app.models.plates.claude import ClaudeReader
 from app.pipeline import draw
 from app.pipeline.analysis import Analyst
 from app.pipeline.collector import Collector, RecordingKeeper
 from app.pipeline.events import EventLog
 from app.pipeline.manager import StreamManager
+from app.pipeline.plates.attendant import PlateAttendant
+from app.pipeline.plates.desk import PlateDesk
+from app.pipeline.plates.files import CROPS, UPLOADS, PlateFiles
+from app.pipeline.plates.keeper import PlateKeeper
 from app.pipeline.push import PushStreams
 from app.pipeline.retention import FolderKeeper, Space
 from app.pipeline.run import Workshop
 from app.pipeline.schedules import Scheduler
 from app.types import Analytics, StreamSpec
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +92,8 @@ class State(TypedDict):
     collector: Collector
     schedules: Scheduler
     space: Space
+    plates: PlateDoor
+    reading: asyncio.Semaphore
 
 
 def build_app() -> FastAPI:
@@ -117,6 +132,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(cameras.router)
     app.include_router(events_api.router)
     app.include_router(camera.router)
+    app.include_router(plates.router)
     app.include_router(system.router)
     app.include_router(page.router)
     app.include_router(jobs.router)  # the last: its /ws/{job_id} takes every name below /ws
@@ -159,7 +175,10 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         snapshots = SnapshotFolder(settings.data_dir / SNAPSHOTS)
         happened = EventRepository(engine, snapshots)
         events = EventLog(loop, happened.next_id())
-        analyst = Analyst(settings.objects, settings.rules(), objects)
+        open_ones = ExitStack()
+        door, attendant = open_ones.enter_context(plate_reading(settings, engine, objects))
+        helpers = {"plates": attendant}
+        analyst = Analyst(settings.objects, settings.rules(), objects, helpers)
         sessions = SessionRepository(engine)
         manager = StreamManager(
             settings.streams, settings.faces, faces, store, analyst, events, sessions.next_today
@@ -167,6 +186,14 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         job_rows = JobRepository(engine, vault)
         collection = Collection(settings, manager, job_rows)
         collection.space.register(FolderKeeper(settings.data_dir / SNAPSHOTS, "*/*.jpg"))
+
+        def verified() -> set[Path]:
+            return {settings.data_dir / path for path in door.rows.verified_pictures()}
+
+        for folder in (CROPS, UPLOADS):
+            collection.space.register(
+                FolderKeeper(settings.data_dir / folder, "*", precious=verified)
+            )
         resuming = asyncio.create_task(_resume(manager, collection, demo=settings.demo))
 
         def tell_everybody() -> None:
@@ -174,6 +201,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             events.hang_up()
 
         restore_signals = _on_exit_signal(lambda: loop.call_soon_threadsafe(tell_everybody))
+        keeping = asyncio.create_task(PlateKeeper(events, door.desk).run())
         with events.pictured() as arriving:
             writer = EventWriter(arriving, happened, snapshots, draw.snapshot)
             writer.start()
@@ -188,6 +216,9 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
                     "collector": collection.collector,
                     "schedules": collection.schedules,
                     "space": collection.space,
+                    "plates": door,
+                    # A picture of 50 megapixels takes 150 MB while it is read.
+                    "reading": asyncio.Semaphore(usable_cpus()),
                 }
             finally:
                 restore_signals()
@@ -196,6 +227,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
                 await manager.close()
                 events.close()
                 await writer.close(WRITE_REST_S)
+                await asyncio.wait([keeping], timeout=WRITE_REST_S)
+                await asyncio.to_thread(open_ones.close)
                 await asyncio.to_thread(network.close)
                 if objects is not None:
                     await asyncio.to_thread(objects.close)
@@ -233,6 +266,32 @@ class Collection:
         for task in self._tasks:
             task.cancel()
         await self.collector.close()
+
+
+@contextmanager
+def plate_reading(
+    settings: Settings, engine: Engine, objects: ObjectDetector | None
+) -> Iterator[tuple[PlateDoor, PlateAttendant]]:
+    """All that reads and keeps number plates; Claude is asked only where a key was given."""
+    options, rows = settings.plates, PlateRepository(engine)
+    networks = load_plates(settings.data_dir / "cache")
+    reader = networks.reader(objects, options.countries)
+    with closing(networks), ExitStack() as open_ones:
+        claude = None
+        if settings.claude_api_key is not None:
+            key = settings.claude_api_key.get_secret_value()
+            claude = ClaudeReader(
+                key,
+                settings.claude_model,
+                ClaudeCalls(engine),
+                daily=options.claude_daily,
+                countries=options.countries,
+            )
+            open_ones.enter_context(closing(claude))
+        watches = Watchlist(engine)
+        attendant = open_ones.enter_context(closing(PlateAttendant(reader, watches)))
+        desk = PlateDesk(options, reader, claude, rows, PlateFiles(settings.data_dir))
+        yield PlateDoor(desk, rows, PlateSearch(engine), watches), attendant
 
 
 async def _resume(manager: StreamManager, collection: Collection, *, demo: bool) -> None:

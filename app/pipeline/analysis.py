@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
@@ -55,6 +55,7 @@ class Analyst:
     Args:
         rule_settings: the server's settings of each rule, by its name.
         objects: None on a server without the network.
+        helpers: what rules of several streams share, by name.
     """
 
     def __init__(
@@ -62,8 +63,10 @@ class Analyst:
         settings: ObjectSettings,
         rule_settings: Mapping[str, BaseModel],
         objects: ObjectDetector | None,
+        helpers: Mapping[str, Any] | None = None,
     ) -> None:
         self._settings = settings
+        self._helpers = helpers
         self._rule_settings = rule_settings
         self._objects = objects
 
@@ -80,7 +83,7 @@ class Analyst:
         """
         if not spec.analytics:
             return None
-        rules = make_rules(_with_zones(spec), self._rule_settings)
+        rules = make_rules(_with_zones(spec), self._rule_settings, self._helpers)
         if self._objects is None:
             raise NoAnalytics
         return Analysis(self._settings, rules, self._objects, spec.zones)

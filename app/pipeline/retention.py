@@ -51,22 +51,23 @@ class FolderKeeper:
     """Files below a folder that nobody else has rows for, such as snapshots.
 
     Args:
-        is_precious: says it of a file; by default none is.
+        precious: gives the files that are kept longest; by default none is.
     """
 
     def __init__(
-        self, folder: Path, pattern: str = "**/*", is_precious: Callable[[Path], bool] | None = None
+        self, folder: Path, pattern: str = "**/*", precious: Callable[[], set[Path]] = set
     ) -> None:
         self._folder = folder
         self._pattern = pattern
-        self._is_precious = is_precious or (lambda _: False)
+        self._precious = precious
 
     def kept(self) -> Iterable[Kept]:
+        precious = self._precious()
         for path in self._folder.glob(self._pattern):
             try:
                 if path.is_file():
                     stat = path.stat()
-                    yield Kept(str(path), stat.st_size, stat.st_mtime, self._is_precious(path))
+                    yield Kept(str(path), stat.st_size, stat.st_mtime, path in precious)
             except OSError:  # gone meanwhile
                 continue
 

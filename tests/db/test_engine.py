@@ -11,6 +11,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
+from app.db import plate_tables
 from app.db.engine import MIGRATIONS, open_database
 from app.db.tables import Table
 from app.errors import SetupError
@@ -23,6 +24,7 @@ def script() -> ScriptDirectory:
 
 
 def test_the_migrations_make_what_the_tables_say(tmp_path: Path) -> None:
+    assert issubclass(plate_tables.PlateTable, Table)  # in a file of its own
     engine = open_database(f"sqlite:///{tmp_path / 'x.db'}")
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})

@@ -101,7 +101,8 @@ def test_a_folder_keeps_its_files(tmp_path: Path) -> None:
     (folder / "deep").mkdir(parents=True)
     for name in ("a.jpg", "deep/b.jpg", "deep/verified.jpg"):
         (folder / name).write_bytes(b"x" * 100)
-    keeper = FolderKeeper(folder, "**/*.jpg", lambda path: path.name == "verified.jpg")
+    verified = folder / "deep" / "verified.jpg"
+    keeper = FolderKeeper(folder, "**/*.jpg", lambda: {verified})
     found = {Path(kept.key).name: kept for kept in keeper.kept()}
     assert set(found) == {"a.jpg", "b.jpg", "verified.jpg"}
     assert [kept.precious for kept in found.values()].count(True) == 1

@@ -169,7 +169,7 @@ DEFAULTS = Settings().rules()
 
 def test_every_rule_has_defaults_among_the_servers_settings() -> None:
     assert set(RULES) == set(DEFAULTS)
-    assert make_rules({name: {} for name in RULES}, DEFAULTS)
+    assert make_rules({name: {} for name in RULES}, DEFAULTS, {"plates": object()})
 
 
 @pytest.mark.parametrize(

@@ -7,35 +7,48 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
-from app.config import BagSettings, SmokingSettings
-from app.errors import InvalidRequest
+from app.config import BagSettings, PlateRuleSettings, SmokingSettings
+from app.errors import InvalidRequest, NoAnalytics
 from app.pipeline.rules.bags import Bags
 from app.pipeline.rules.base import Rule, Scene, Seen
+from app.pipeline.rules.plates import Plates
 from app.pipeline.rules.smoking import Smoking
 from app.types import Analytics
 
 
 class RuleEntry(NamedTuple):
-    """How a rule is made, and the settings that a stream may change for itself."""
+    """How a rule is made, and the settings that a stream may change for itself.
 
-    make: Callable[[Any], Rule]
+    Attributes:
+        needs: name of the helper that it shares with all streams, as its second argument.
+    """
+
+    make: Callable[..., Rule]
     settings: type[BaseModel]
+    needs: str | None = None
 
 
 RULES: dict[str, RuleEntry] = {
     "bags": RuleEntry(Bags, BagSettings),
+    "plates": RuleEntry(Plates, PlateRuleSettings, needs="plates"),
     "smoking": RuleEntry(Smoking, SmokingSettings),
 }
 
 
-def make_rules(analytics: Analytics, defaults: Mapping[str, BaseModel]) -> list[Rule]:
+def make_rules(
+    analytics: Analytics,
+    defaults: Mapping[str, BaseModel],
+    helpers: Mapping[str, Any] | None = None,
+) -> list[Rule]:
     """The rules that a stream asked for.
 
     Args:
         defaults: the server's settings of each rule, which a stream's own are laid over.
+        helpers: what rules share with those of other streams, by name.
 
     Raises:
         InvalidRequest: an unknown rule, or a setting that the rule does not take.
+        NoAnalytics: a rule whose helper is not there.
     """
     rules: list[Rule] = []
     for name, changes in analytics.items():
@@ -49,7 +62,12 @@ def make_rules(analytics: Analytics, defaults: Mapping[str, BaseModel]) -> list[
             first = error.errors()[0]
             where = ".".join(["analytics", name, *map(str, first["loc"])])
             raise InvalidRequest(field=where, reason=first["msg"]) from None
-        rules.append(entry.make(settings))
+        if entry.needs is None:
+            rules.append(entry.make(settings))
+        elif helpers and entry.needs in helpers:
+            rules.append(entry.make(settings, helpers[entry.needs]))
+        else:
+            raise NoAnalytics
     return rules
 
 

@@ -1,0 +1,253 @@
+"""Wire shapes of plate reading, exactly as ``anpr.ru.md`` has them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+    model_validator,
+)
+
+from app import numbers
+from app.api.errors import ErrorReply
+from app.types import PlateStatistics, StoredPlate, StoredSession, WatchEntry
+
+
+def utc_text(moment: datetime) -> str:
+    """``2025-05-19T12:34:56.789Z``."""
+    utc = moment.astimezone(UTC).replace(tzinfo=None)
+    return utc.isoformat(timespec="milliseconds") + "Z"
+
+
+def _number(text: str) -> str:
+    """Any spelling of a number as it is stored; empty means that it cannot be read."""
+    found = numbers.normalised(text)
+    if text.strip() and not found:
+        raise ValueError("no letter or digit of a plate is in it")
+    if len(found) > numbers.MAX_LENGTH:
+        raise ValueError(f"a plate has at most {numbers.MAX_LENGTH} characters")
+    return found
+
+
+def _pattern(text: str) -> str:
+    parts = [c if c in "*?" else numbers.normalised(c) for c in text]
+    found = "".join(parts)
+    if not found.strip("*?") or len(found) > numbers.MAX_LENGTH:
+        raise ValueError(f"1 to {numbers.MAX_LENGTH} letters or digits; * and ? stand for others")
+    return found
+
+
+Moment = Annotated[datetime, PlainSerializer(utc_text, return_type=str)]
+Number = Annotated[str, StringConstraints(strict=True, max_length=64), AfterValidator(_number)]
+Readings = Annotated[str, StringConstraints(strict=True, max_length=500)]
+
+
+class Position(BaseModel):
+    """In pixels of the picture, turned upright."""
+
+    x_min: int
+    y_min: int
+    x_max: int
+    y_max: int
+
+
+class Plate(BaseModel):
+    id: int = Field(examples=[1])
+    plate_number: str = Field(examples=["A123BC"], description="Empty where it cannot be read.")
+    confidence: float = Field(examples=[0.87])
+    timestamp: Moment
+    image_path: str = Field(examples=["detected_plates/plate_1621234567_0.jpg"])
+    source_image_path: str = Field(examples=["uploads/1621234567_car_image.jpg"])
+    position: Position
+    processed_by: str = Field(examples=["local"], description="`local`, `claude` or `manual`.")
+    alternative_readings: str | None = Field(examples=["A123BC/A128BC"])
+    is_verified: bool
+    is_deleted: bool
+    detection_id: int | None = Field(examples=[1], description="The session.")
+
+    @classmethod
+    def of(cls, plate: StoredPlate) -> Plate:
+        return cls(**_columns(plate))
+
+
+class PlateDetails(Plate):
+    """A plate with what else is known about it."""
+
+    country: str | None = Field(description="Countries whose formats it fits, with `/`.")
+    votes: dict[str, float] | None = Field(description="Candidates and their share of the vote.")
+    source: str = Field(description="`upload`, or the stream's id.")
+    first_reading: str | None = Field(description="What was read before a person changed it.")
+
+    @classmethod
+    def of(cls, plate: StoredPlate) -> PlateDetails:
+        more = {name: getattr(plate, name) for name in cls.model_fields if hasattr(plate, name)}
+        return cls(**{**more, **_columns(plate)})
+
+
+def _columns(plate: StoredPlate) -> dict[str, Any]:
+    return {
+        "id": plate.plate_id,
+        "plate_number": plate.plate_number,
+        "confidence": round(plate.confidence, 4),
+        "timestamp": plate.at,
+        "image_path": plate.image_path,
+        "source_image_path": plate.source_image_path,
+        "position": Position(**dict(zip(Position.model_fields, plate.box, strict=True))),
+        "processed_by": plate.processed_by,
+        "alternative_readings": plate.alternative_readings,
+        "is_verified": plate.is_verified,
+        "is_deleted": plate.is_deleted,
+        "detection_id": plate.session_id,
+    }
+
+
+class Uploaded(BaseModel):
+    """What was read in an uploaded picture."""
+
+    session_id: int
+    filename: str
+    processing_time_ms: float
+    plates_detected: int
+    plates: list[Plate]
+
+    @classmethod
+    def of(cls, session: StoredSession) -> Uploaded:
+        return cls(
+            session_id=session.session_id,
+            filename=session.filename,
+            processing_time_ms=session.processing_time_ms,
+            plates_detected=len(session.plates),
+            plates=[Plate.of(plate) for plate in session.plates],
+        )
+
+
+class Refused(BaseModel):
+    """A file of a batch that could not be used."""
+
+    filename: str
+    error: ErrorReply
+
+
+class SessionReply(BaseModel):
+    id: int
+    filename: str
+    timestamp: Moment
+    processing_time: float = Field(description="Milliseconds.")
+    total_plates_detected: int
+    plates: list[Plate]
+
+    @classmethod
+    def of(cls, session: StoredSession) -> SessionReply:
+        return cls(
+            id=session.session_id,
+            filename=session.filename,
+            timestamp=session.at,
+            processing_time=session.processing_time_ms,
+            total_plates_detected=session.total_plates,
+            plates=[Plate.of(plate) for plate in session.plates],
+        )
+
+
+class PlateChange(BaseModel):
+    """All fields are optional. Another number than was read makes it ``manual``."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"plate_number": "A123BC", "is_verified": True}]},
+    )
+
+    plate_number: Number | None = None
+    is_verified: bool | None = Field(None, strict=True)
+    alternative_readings: Readings | None = None
+
+    @model_validator(mode="after")
+    def _real(self) -> PlateChange:
+        for name in ("plate_number", "is_verified"):
+            if name in self.model_fields_set and getattr(self, name) is None:
+                raise ValueError(f"{name} cannot be null; leave it out to keep it as it is")
+        return self
+
+
+class PlateDeleted(BaseModel):
+    message: str = Field(examples=["Номер успешно удален"])
+    id: int
+
+
+class Statistics(BaseModel):
+    total_plates: int
+    verified_plates: int
+    unrecognized_plates: int
+    recognition_rate: float
+    total_sessions: int
+    avg_confidence: float
+    recent_plates: list[Plate]
+
+    @classmethod
+    def of(cls, found: PlateStatistics) -> Statistics:
+        read = found.total - found.unrecognised
+        return cls(
+            total_plates=found.total,
+            verified_plates=found.verified,
+            unrecognized_plates=found.unrecognised,
+            recognition_rate=round(read / found.total, 4) if found.total else 0.0,
+            total_sessions=found.sessions,
+            avg_confidence=round(found.mean_confidence, 4),
+            recent_plates=[Plate.of(plate) for plate in found.newest],
+        )
+
+
+class Activity(BaseModel):
+    """Counts of plates that were not deleted; hours and days are UTC."""
+
+    per_hour: dict[str, int] = Field(examples=[{"07": 12, "08": 31}])
+    per_day: dict[str, int] = Field(examples=[{"2025-05-19": 43}])
+    by_source: dict[str, int] = Field(examples=[{"cam-1": 30, "upload": 13}])
+    by_reader: dict[str, int] = Field(examples=[{"local": 40, "manual": 3}])
+    corrected: int = Field(description="Readings that a person changed.")
+    confirmed: int = Field(description="Readings that a person verified unchanged.")
+    correction_rate: float | None = Field(description="Corrected of those a person checked.")
+
+    @classmethod
+    def of(cls, counts: dict[str, dict[str, int]]) -> Activity:
+        checked = counts["checked"]
+        total = checked["corrected"] + checked["confirmed"]
+        rate = round(checked["corrected"] / total, 4) if total else None
+        groups = {name: group for name, group in counts.items() if name != "checked"}
+        return cls(**groups, **checked, correction_rate=rate)
+
+
+class WatchChange(BaseModel):
+    """A number to wait for; ``*`` stands for any characters, ``?`` for one."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"number": "A123BC*", "note": "stolen", "action": "alert"}]
+        },
+    )
+
+    number: Annotated[str, StringConstraints(strict=True, max_length=64), AfterValidator(_pattern)]
+    note: str = Field("", strict=True, max_length=1000)
+    action: Literal["allow", "alert"] = "alert"
+
+
+class WatchReply(BaseModel):
+    id: int
+    number: str
+    note: str
+    action: Literal["allow", "alert"]
+
+    @classmethod
+    def of(cls, entry: WatchEntry) -> WatchReply:
+        return cls(id=entry.watch_id, number=entry.number, note=entry.note, action=entry.action)
+
+
+class WatchDeleted(BaseModel):
+    id: int

@@ -1,0 +1,300 @@
+"""Number plates: upload, look up, correct, search (contract ``anpr.ru.md``)."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from fastapi.responses import FileResponse, StreamingResponse
+
+from app.api.deps import CallerLanguage
+from app.api.errors import ErrorReply
+from app.api.messages import REPLIES, describe
+from app.api.plate_deps import Desk, PlateRows, PlateSearcher, Watches
+from app.api.plate_schemas import (
+    Activity,
+    Plate,
+    PlateChange,
+    PlateDeleted,
+    PlateDetails,
+    Refused,
+    SessionReply,
+    Statistics,
+    Uploaded,
+    WatchChange,
+    WatchDeleted,
+    WatchReply,
+    utc_text,
+)
+from app.api.uploads import BODY, MANY, read_uploads
+from app.errors import BadUpload
+from app.types import PlateFilter, StoredPlate
+
+MOST = 1000
+PICTURES: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"image/jpeg": {}}, "description": "The picture"}
+}
+TOTAL: dict[int | str, dict[str, Any]] = {
+    200: {"headers": {"X-Total-Count": {"schema": {"type": "integer"}, "description": "All."}}}
+}
+
+router = APIRouter(
+    prefix="/api",
+    tags=["plates"],
+    responses={
+        code: {"model": ErrorReply, "description": description}
+        for code, description in {
+            400: "Wrong field or value, or a picture that is empty or damaged",
+            401: "Token needed",
+            404: "No such plate, session or picture",
+            413: "More bytes or pixels than are taken",
+            415: "Not a JPEG, PNG, WebP or BMP picture",
+            503: "The database failed",
+        }.items()
+    },
+)
+
+Id = Annotated[int, Path(ge=1, le=2**31 - 1, examples=[1])]
+Skip = Annotated[int, Query(ge=0, le=2**31 - 1, description="How many to leave out.")]
+
+
+def _limit(
+    limit: Annotated[int, Query(description="1 to 1000; more is taken as 1000.")] = 100,
+) -> int:
+    return max(1, min(limit, MOST))
+
+
+Limit = Annotated[int, Depends(_limit)]
+
+
+def _filter(
+    plate_number: Annotated[
+        str | None, Query(max_length=64, description="The number or a part of it.")
+    ] = None,
+    verified: Annotated[bool | None, Query()] = None,
+    since: Annotated[datetime | None, Query(alias="from", description="ISO 8601, UTC.")] = None,
+    until: Annotated[datetime | None, Query(alias="to", description="ISO 8601, UTC.")] = None,
+    source: Annotated[
+        str | None, Query(max_length=64, description="`upload`, or a stream's id.")
+    ] = None,
+    min_confidence: Annotated[float | None, Query(ge=0, le=1)] = None,
+) -> PlateFilter:
+    return PlateFilter(plate_number, verified, _utc(since), _utc(until), source, min_confidence)
+
+
+Wanted = Annotated[PlateFilter, Depends(_filter)]
+
+
+@router.post("/upload", summary="Read a picture", openapi_extra=BODY)
+async def upload(request: Request, desk: Desk) -> Uploaded:
+    """Find and read the number plates of a JPEG, PNG, WebP or BMP picture (not HEIC), up to 20 MB
+    and 50 megapixels, turned as its EXIF data say."""
+    [file] = await read_uploads(request, max_bytes=desk.settings.max_bytes)
+    async with request.state.reading:
+        return Uploaded.of(await asyncio.to_thread(desk.upload, file.name, file.data))
+
+
+@router.post("/upload/batch", summary="Read several pictures", openapi_extra=MANY)
+async def upload_batch(
+    request: Request, desk: Desk, language: CallerLanguage
+) -> list[Uploaded | Refused]:
+    """Several `file` parts at once, each its own session, answered in their order; a file that
+    cannot be used has its error there and costs the others nothing."""
+    files = await read_uploads(
+        request, max_bytes=desk.settings.max_bytes, max_files=desk.settings.max_files
+    )
+    replies: list[Uploaded | Refused] = []
+    for file in files:
+        try:
+            async with request.state.reading:
+                session = await asyncio.to_thread(desk.upload, file.name, file.data)
+            replies.append(Uploaded.of(session))
+        except BadUpload as error:
+            said = ErrorReply(
+                code=error.code, message=describe(error, language), details=error.details
+            )
+            replies.append(Refused(filename=file.name, error=said))
+    return replies
+
+
+@router.get("/sessions", summary="List sessions", responses=TOTAL)
+async def list_sessions(
+    response: Response, rows: PlateRows, limit: Limit, skip: Skip = 0
+) -> list[SessionReply]:
+    """Uploads, and passages in front of cameras, newest first."""
+    found, total = await asyncio.to_thread(rows.sessions, skip, limit)
+    response.headers["X-Total-Count"] = str(total)
+    return [SessionReply.of(session) for session in found]
+
+
+@router.get("/sessions/{session_id}", summary="Show a session")
+async def show_session(session_id: Id, rows: PlateRows) -> SessionReply:
+    return SessionReply.of(await asyncio.to_thread(rows.session, session_id))
+
+
+@router.get("/sessions/{session_id}/image", summary="A session's picture", responses=PICTURES)
+async def session_image(session_id: Id, rows: PlateRows, desk: Desk) -> FileResponse:
+    """The whole picture; of a camera's, the blurred one."""
+    session = await asyncio.to_thread(rows.session, session_id)
+    return _picture(desk, session.source_image_path)
+
+
+@router.get("/plates", summary="List plates", responses=TOTAL)
+async def list_plates(
+    response: Response, wanted: Wanted, rows: PlateRows, limit: Limit, skip: Skip = 0
+) -> list[Plate]:
+    """Newest first; how many match is in `X-Total-Count`."""
+    found, total = await asyncio.to_thread(rows.plates, wanted, skip, limit)
+    response.headers["X-Total-Count"] = str(total)
+    return [Plate.of(plate) for plate in found]
+
+
+@router.get(
+    "/plates/export.csv",
+    summary="Plates as CSV",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/csv": {}}}},
+)
+async def export(wanted: Wanted, rows: PlateRows) -> StreamingResponse:
+    """All plates that match, newest first, with country and votes."""
+    return StreamingResponse(
+        _csv(rows.export(wanted)),
+        media_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": 'attachment; filename="plates.csv"'},
+    )
+
+
+@router.get("/plates/{plate_id}", summary="Show a plate")
+async def show_plate(plate_id: Id, rows: PlateRows) -> Plate:
+    return Plate.of(await asyncio.to_thread(rows.plate, plate_id))
+
+
+@router.get("/plates/{plate_id}/details", summary="All about a plate")
+async def details(plate_id: Id, rows: PlateRows) -> PlateDetails:
+    return PlateDetails.of(await asyncio.to_thread(rows.plate, plate_id))
+
+
+@router.get("/plates/{plate_id}/image", summary="A plate's picture", responses=PICTURES)
+async def plate_image(plate_id: Id, rows: PlateRows, desk: Desk) -> FileResponse:
+    plate = await asyncio.to_thread(rows.plate, plate_id)
+    return _picture(desk, plate.image_path)
+
+
+@router.put("/plates/{plate_id}", summary="Correct or verify")
+async def change(plate_id: Id, body: PlateChange, rows: PlateRows) -> Plate:
+    """A corrected number is `manual` from then on; the statistics count it."""
+    changes = body.model_dump(exclude_unset=True)
+    return Plate.of(await asyncio.to_thread(rows.update, plate_id, changes))
+
+
+@router.delete("/plates/{plate_id}", summary="Delete a plate")
+async def delete(
+    plate_id: Id,
+    rows: PlateRows,
+    language: CallerLanguage,
+    accept_language: Annotated[str | None, Header(include_in_schema=False)] = None,
+) -> PlateDeleted:
+    """It vanishes from lists, search and statistics; its row and its pictures stay."""
+    await asyncio.to_thread(rows.delete, plate_id)
+    spoken = language if accept_language else "ru"
+    return PlateDeleted(message=REPLIES["PLATE_DELETED"][spoken], id=plate_id)
+
+
+@router.delete("/plates/{plate_id}/data", summary="Erase pictures for good")
+async def erase(
+    plate_id: Id,
+    rows: PlateRows,
+    desk: Desk,
+    language: CallerLanguage,
+    accept_language: Annotated[str | None, Header(include_in_schema=False)] = None,
+) -> PlateDeleted:
+    """The picture of the plate, the whole picture it was in and all others cut from that are
+    removed from the disk; also of a deleted plate."""
+    paths = await asyncio.to_thread(rows.forget_pictures, plate_id)
+    await asyncio.to_thread(desk.files.erase, paths)
+    spoken = language if accept_language else "ru"
+    return PlateDeleted(message=REPLIES["PICTURES_ERASED"][spoken], id=plate_id)
+
+
+@router.get("/search", summary="Search")
+async def search(
+    query: Annotated[str, Query(min_length=1, max_length=64, examples=["A123"])],
+    limit: Limit,
+    searcher: PlateSearcher,
+) -> list[Plate]:
+    """A number or a part of it, look-alikes included (O and 0, I and 1); best first. Only where
+    nothing has it, numbers one edit away."""
+    found = await asyncio.to_thread(searcher.find, query, limit)
+    return [Plate.of(plate) for plate in found]
+
+
+@router.get("/statistics", summary="Statistics")
+async def statistics(rows: PlateRows) -> Statistics:
+    return Statistics.of(await asyncio.to_thread(rows.statistics))
+
+
+@router.get("/statistics/activity", summary="Counts by hour, day and source")
+async def activity(rows: PlateRows) -> Activity:
+    """And how often people had to correct what was read."""
+    return Activity.of(await asyncio.to_thread(rows.activity))
+
+
+@router.get("/watchlist", summary="Show the watch-list")
+async def watchlist(watches: Watches) -> list[WatchReply]:
+    return [WatchReply.of(entry) for entry in await asyncio.to_thread(watches.entries)]
+
+
+@router.post("/watchlist", summary="Wait for a number", status_code=201)
+async def watch(body: WatchChange, watches: Watches) -> WatchReply:
+    """Streams with `analytics.plates` tell `plate_match` when it passes."""
+    return WatchReply.of(await asyncio.to_thread(watches.add, body.number, body.note, body.action))
+
+
+@router.delete("/watchlist/{watch_id}", summary="Wait no more")
+async def unwatch(watch_id: Id, watches: Watches) -> WatchDeleted:
+    await asyncio.to_thread(watches.remove, watch_id)
+    return WatchDeleted(id=watch_id)
+
+
+def _picture(desk: Desk, relative: str) -> FileResponse:
+    path = desk.files.path(relative)
+    kind = {".png": "image/png", ".webp": "image/webp", ".bmp": "image/bmp"}.get(path.suffix)
+    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    return FileResponse(path, media_type=kind or "image/jpeg", headers=headers)
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    if moment is None:
+        return None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _csv(plates: Iterator[StoredPlate]) -> Iterator[str]:
+    names = [name for name in PlateDetails.model_fields if name != "position"]
+    names[names.index("processed_by") : names.index("processed_by")] = [
+        "x_min", "y_min", "x_max", "y_max",
+    ]  # fmt: skip
+    yield _line(names)
+    for plate in plates:
+        row: dict[str, Any] = PlateDetails.of(plate).model_dump()
+        row |= row.pop("position")
+        row["timestamp"] = utc_text(plate.at)
+        row["votes"] = json.dumps(plate.votes) if plate.votes else ""
+        yield _line([_harmless(row[name]) for name in names])
+
+
+def _line(values: list[Any]) -> str:
+    file = io.StringIO()
+    csv.writer(file).writerow(values)
+    return file.getvalue()
+
+
+def _harmless(value: Any) -> Any:
+    """A spreadsheet takes a text with these at its front for a formula."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" and value else value

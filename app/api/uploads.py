@@ -1,0 +1,101 @@
+"""Multipart bodies with a limit that acts while they arrive."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import NamedTuple
+
+from fastapi import Request
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+from app.errors import BadUpload, UploadTooLarge
+
+FIELD = "file"
+WRAPPING = 64 * 1024
+"""What a part's headers and boundaries may add to the bytes of its file."""
+BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": [FIELD],
+                    "properties": {FIELD: {"type": "string", "format": "binary"}},
+                }
+            }
+        },
+    }
+}
+MANY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": [FIELD],
+                    "properties": {
+                        FIELD: {"type": "array", "items": {"type": "string", "format": "binary"}}
+                    },
+                }
+            }
+        },
+    }
+}
+
+
+class Upload(NamedTuple):
+    name: str
+    data: bytes
+
+
+async def read_uploads(request: Request, *, max_bytes: int, max_files: int = 1) -> list[Upload]:
+    """The files of the field ``file``, each at most ``max_bytes``.
+
+    Raises:
+        BadUpload: no multipart form, or no file in it; UploadTooLarge.
+    """
+    kind = request.headers.get("content-type", "")
+    if not kind.lower().startswith("multipart/form-data") or "boundary=" not in kind.lower():
+        raise BadUpload(reason="send it as multipart/form-data, in the field `file`")
+    body = _limited(request, (max_bytes + WRAPPING) * max_files, max_bytes)
+    # One part more than is taken, so that too many can be told from a broken form.
+    parser = MultiPartParser(request.headers, body, max_files=max_files + 8, max_fields=64)
+    try:
+        form = await parser.parse()
+    except MultiPartException as error:
+        raise BadUpload(reason=f"the form is broken: {error.message}") from None
+    try:
+        files = [part for part in form.getlist(FIELD) if isinstance(part, UploadFile)]
+        if not files:
+            raise BadUpload(reason="no file came in the field `file`")
+        if len(files) > max_files:
+            raise BadUpload(reason=f"more than {max_files} files came in the field `file`")
+        return [await _checked(file, max_bytes) for file in files]
+    finally:
+        await form.close()
+
+
+async def _checked(file: UploadFile, max_bytes: int) -> Upload:
+    data = await file.read()
+    if len(data) > max_bytes:
+        raise UploadTooLarge(limit=in_words(max_bytes))
+    return Upload(file.filename or "image", data)
+
+
+async def _limited(request: Request, most: int, max_bytes: int) -> AsyncGenerator[bytes]:
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > most:
+        raise UploadTooLarge(limit=in_words(max_bytes))
+    arrived = 0
+    async for chunk in request.stream():
+        arrived += len(chunk)
+        if arrived > most:
+            raise UploadTooLarge(limit=in_words(max_bytes))
+        yield chunk
+
+
+def in_words(size: int) -> str:
+    return f"{size / 2**20:g} MB"

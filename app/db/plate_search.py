@@ -1,0 +1,67 @@
+"""Plates by a number or a part of it, look-alikes included; best first.
+
+Everything is asked of one index over ``shape``, ``is_deleted`` and ``id``: what begins with the
+query by a search in it, parts by reading it from end to end, which touches no row of the table.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Engine, func, select
+from sqlalchemy.orm import Session
+
+from app import numbers
+from app.db.plate_tables import PlateTable
+from app.db.plates import LIVING, opened, plate_of
+from app.types import StoredPlate
+
+MOST_CANDIDATES = 5000
+LAST = "\U0010ffff"
+
+
+class PlateSearch:
+    """Raises StoreError when the database does not do its part."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def find(self, query: str, limit: int) -> list[StoredPlate]:
+        """The number itself, then what begins with the query, then what has it inside.
+
+        Only where nothing has it, numbers that are one edit away. Newest first among equals.
+        """
+        wanted = numbers.shape(query)
+        if not wanted:
+            return []
+        with opened(self._engine) as session:
+            found = self._ids(session, PlateTable.shape == wanted, limit)
+            if len(found) < limit:
+                begins = (PlateTable.shape > wanted) & (PlateTable.shape < wanted + LAST)
+                found += self._ids(session, begins, limit - len(found))
+            if len(found) < limit:
+                inside = PlateTable.shape.contains(wanted, autoescape=True)
+                later = ~PlateTable.shape.startswith(wanted, autoescape=True)
+                found += self._ids(session, inside & later, limit - len(found))
+            if not found:
+                found = self._one_edit_away(session, wanted, limit)
+            rows = session.scalars(select(PlateTable).where(PlateTable.id.in_(found)))
+            by_id = {row.id: plate_of(row) for row in rows}
+        return [by_id[plate_id] for plate_id in found if plate_id in by_id]
+
+    def _ids(self, session: Session, condition: ColumnElement[bool], limit: int) -> list[int]:
+        query = select(PlateTable.id).where(condition, LIVING)
+        return list(session.scalars(query.order_by(PlateTable.id.desc()).limit(limit)))
+
+    def _one_edit_away(self, session: Session, wanted: str, limit: int) -> list[int]:
+        """One edit leaves one half of the query as it is: that half is looked for."""
+        middle = len(wanted) // 2
+        if middle == 0:
+            return []
+        length: ColumnElement[Any] = func.length(PlateTable.shape)
+        near = length.between(len(wanted) - 1, len(wanted) + 1)
+        begins = PlateTable.shape.startswith(wanted[:middle], autoescape=True)
+        ends = PlateTable.shape.endswith(wanted[middle:], autoescape=True)
+        query = select(PlateTable.id, PlateTable.shape).where(near, begins | ends, LIVING)
+        rows = session.execute(query.order_by(PlateTable.id.desc()).limit(MOST_CANDIDATES))
+        return [i for i, text in rows if numbers.one_edit_apart(text, wanted)][:limit]

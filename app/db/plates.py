@@ -1,0 +1,312 @@
+"""Every query about sessions and plates but search."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Engine, case, func, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session, selectinload
+
+from app import numbers
+from app.db.plate_tables import PlateTable, SessionTable
+from app.errors import PlateNotFound, SessionNotFound, StoreError
+from app.types import NewPlate, PlateFilter, PlateStatistics, StoredPlate, StoredSession
+
+MANUAL = "manual"
+EXPORT_PAGE = 1000
+NEWEST = 10
+MOST_PARTS = 1000
+LIVING = PlateTable.is_deleted.is_(False)
+
+
+@contextmanager
+def opened(engine: Engine) -> Iterator[Session]:
+    """A session that is committed at the end. Raises StoreError with what the driver said."""
+    try:
+        with Session(engine) as session, session.begin():
+            yield session
+    except SQLAlchemyError as error:
+        cause = str(getattr(error, "orig", None) or type(error).__name__)
+        raise StoreError(reason=cause) from None
+
+
+class PlateRepository:
+    """Sessions and plates as rows. Raises StoreError when the database does not do its part."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def add(
+        self,
+        *,
+        filename: str,
+        source: str,
+        source_image_path: str,
+        processing_time_ms: float,
+        plates: Sequence[NewPlate],
+        at: datetime | None = None,
+    ) -> StoredSession:
+        """One session with its plates, all or nothing."""
+        at = at or datetime.now(UTC)
+        with opened(self._engine) as session:
+            row = SessionTable(
+                filename=filename,
+                timestamp=at,
+                processing_time=processing_time_ms,
+                total_plates_detected=len(plates),
+                source=source,
+                source_image_path=source_image_path,
+            )
+            session.add(row)
+            session.flush()
+            for plate in plates:
+                session.add(_row(plate, row, at))
+            session.flush()
+            return _session(row)
+
+    def sessions(self, skip: int, limit: int) -> tuple[list[StoredSession], int]:
+        """Newest first, and how many there are."""
+        newest = select(SessionTable).order_by(
+            SessionTable.timestamp.desc(), SessionTable.id.desc()
+        )
+        with opened(self._engine) as session:
+            total = session.scalar(select(func.count()).select_from(SessionTable)) or 0
+            page = newest.offset(skip).limit(limit).options(selectinload(SessionTable.plates))
+            return [_session(row) for row in session.scalars(page)], total
+
+    def session(self, session_id: int) -> StoredSession:
+        with opened(self._engine) as session:
+            row = session.get(SessionTable, session_id)
+            if row is None:
+                raise SessionNotFound(session_id=session_id)
+            return _session(row)
+
+    def plates(self, wanted: PlateFilter, skip: int, limit: int) -> tuple[list[StoredPlate], int]:
+        """Newest first, and how many match."""
+        conditions = _conditions(wanted)
+        newest = (
+            select(PlateTable).where(*conditions).order_by(*_newest()).offset(skip).limit(limit)
+        )
+        with opened(self._engine) as session:
+            count = select(func.count()).select_from(PlateTable).where(*conditions)
+            return [plate_of(row) for row in session.scalars(newest)], session.scalar(count) or 0
+
+    def export(self, wanted: PlateFilter) -> Iterator[StoredPlate]:
+        """All that match, newest first, a page at a time: rows that come meanwhile may lack."""
+        last: tuple[datetime, int] | None = None
+        while True:
+            query = select(PlateTable).where(*_conditions(wanted)).order_by(*_newest())
+            if last is not None:
+                at, plate_id = last
+                same = (PlateTable.timestamp == at) & (PlateTable.id < plate_id)
+                query = query.where((PlateTable.timestamp < at) | same)
+            with opened(self._engine) as session:
+                page = [plate_of(row) for row in session.scalars(query.limit(EXPORT_PAGE))]
+            yield from page
+            if len(page) < EXPORT_PAGE:
+                return
+            last = page[-1].at, page[-1].plate_id
+
+    def plate(self, plate_id: int, *, deleted: bool = False) -> StoredPlate:
+        """Raises PlateNotFound; also for a deleted one, unless that is wanted."""
+        with opened(self._engine) as session:
+            return plate_of(_get(session, plate_id, deleted=deleted))
+
+    def update(self, plate_id: int, changes: dict[str, Any]) -> StoredPlate:
+        """Change columns. A number that differs makes the reading a person's."""
+        with opened(self._engine) as session:
+            row = _get(session, plate_id)
+            number = changes.get("plate_number")
+            if number is not None and number != row.plate_number:
+                row.processed_by = MANUAL
+            for name, value in changes.items():
+                setattr(row, name, value)
+            session.flush()
+            return plate_of(row)
+
+    def delete(self, plate_id: int) -> None:
+        """Hide a plate; its row stays."""
+        with opened(self._engine) as session:
+            _get(session, plate_id).is_deleted = True
+
+    def forget_pictures(self, plate_id: int) -> list[str]:
+        """Take a plate's pictures out of every row that names them; return their paths.
+
+        The source picture shows the plate too, so it goes, and with it every crop of it.
+        """
+        with opened(self._engine) as session:
+            row = _get(session, plate_id, deleted=True)
+            shown = PlateTable.source_image_path == row.source_image_path
+            same = [row]
+            if row.source_image_path:
+                same = list(session.scalars(select(PlateTable).where(shown)))
+                named = SessionTable.source_image_path == row.source_image_path
+                for found in session.scalars(select(SessionTable).where(named)):
+                    found.source_image_path = ""
+            paths = {row.source_image_path, *(plate.image_path for plate in same)}
+            for plate in same:
+                plate.image_path = plate.source_image_path = ""
+            return sorted(paths - {""})
+
+    def verified_pictures(self) -> set[str]:
+        """Paths of the pictures that belong to plates which a person verified."""
+        wanted = select(PlateTable.image_path, PlateTable.source_image_path).where(
+            PlateTable.is_verified
+        )
+        with opened(self._engine) as session:
+            return {path for row in session.execute(wanted) for path in row if path}
+
+    def statistics(self) -> PlateStatistics:
+        with opened(self._engine) as session:
+            total, verified, unread, confidence = session.execute(
+                select(
+                    func.count(),
+                    func.sum(case((PlateTable.is_verified, 1), else_=0)),
+                    func.sum(case((PlateTable.plate_number == "", 1), else_=0)),
+                    func.avg(PlateTable.confidence),
+                ).where(LIVING)
+            ).one()
+            sessions = session.scalar(select(func.count()).select_from(SessionTable)) or 0
+            newest = select(PlateTable).where(LIVING).order_by(*_newest()).limit(NEWEST)
+            return PlateStatistics(
+                total,
+                verified or 0,
+                unread or 0,
+                sessions,
+                confidence or 0.0,
+                tuple(plate_of(row) for row in session.scalars(newest)),
+            )
+
+    def activity(self) -> dict[str, dict[str, int]]:
+        """Counts of living plates by hour (UTC), day, source and who read them.
+
+        ``corrected`` counts the readings that a person changed, ``confirmed`` those that a person
+        marked as verified unchanged.
+        """
+        moment = PlateTable.timestamp
+        if self._engine.dialect.name == "sqlite":
+            hour: ColumnElement[Any] = func.strftime("%H", moment)
+            day: ColumnElement[Any] = func.strftime("%Y-%m-%d", moment)
+        else:
+            moment = func.timezone("UTC", moment)  # type: ignore[assignment]
+            hour, day = func.to_char(moment, "HH24"), func.to_char(moment, "YYYY-MM-DD")
+        corrected = PlateTable.processed_by == MANUAL
+        with opened(self._engine) as session:
+            checked = session.execute(
+                select(
+                    func.sum(case((corrected, 1), else_=0)),
+                    func.sum(case((PlateTable.is_verified & ~corrected, 1), else_=0)),
+                ).where(LIVING)
+            ).one()
+            return {
+                "per_hour": _counted(session, hour),
+                "per_day": _counted(session, day),
+                "by_source": _counted(session, PlateTable.source),
+                "by_reader": _counted(session, PlateTable.processed_by),
+                "checked": {"corrected": checked[0] or 0, "confirmed": checked[1] or 0},
+            }
+
+
+def _counted(session: Session, group: Any) -> dict[str, int]:
+    query = select(group, func.count()).where(LIVING).group_by(group).order_by(group)
+    rows: list[Any] = list(session.execute(query))
+    return {str(name): count for name, count in rows[-MOST_PARTS:]}
+
+
+def _newest() -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    return PlateTable.timestamp.desc(), PlateTable.id.desc()
+
+
+def _conditions(wanted: PlateFilter) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = [LIVING]
+    if wanted.number:
+        part = numbers.shape(wanted.number)
+        named = PlateTable.shape.contains(part, autoescape=True)
+        # From the index of search; the rows themselves are fetched for what is found only.
+        found.append(PlateTable.id.in_(select(PlateTable.id).where(named, LIVING)))
+    if wanted.verified is not None:
+        found.append(PlateTable.is_verified.is_(wanted.verified))
+    if wanted.since is not None:
+        found.append(PlateTable.timestamp >= wanted.since)
+    if wanted.until is not None:
+        found.append(PlateTable.timestamp <= wanted.until)
+    if wanted.source is not None:
+        found.append(PlateTable.source == wanted.source)
+    if wanted.min_confidence is not None:
+        found.append(PlateTable.confidence >= wanted.min_confidence)
+    return found
+
+
+def _get(session: Session, plate_id: int, *, deleted: bool = False) -> PlateTable:
+    row = session.get(PlateTable, plate_id)
+    if row is None or (row.is_deleted and not deleted):
+        raise PlateNotFound(plate_id=plate_id)
+    return row
+
+
+def _row(plate: NewPlate, session: SessionTable, at: datetime) -> PlateTable:
+    read = plate.read
+    x_min, y_min, x_max, y_max = (round(side) for side in read.box)
+    return PlateTable(
+        plate_number=read.text,
+        confidence=read.confidence,
+        timestamp=at,
+        image_path=plate.image_path,
+        source_image_path=session.source_image_path,
+        x_min=x_min,
+        y_min=y_min,
+        x_max=x_max,
+        y_max=y_max,
+        processed_by=read.processed_by,
+        alternative_readings="/".join((read.text, *read.alternatives))
+        if read.alternatives
+        else None,
+        detection_id=session.id,
+        country=read.country,
+        votes=dict(read.votes),
+        source=session.source,
+        first_reading=read.text,
+    )
+
+
+def _session(row: SessionTable) -> StoredSession:
+    return StoredSession(
+        row.id,
+        row.filename,
+        _utc(row.timestamp),
+        row.processing_time,
+        row.total_plates_detected,
+        row.source,
+        row.source_image_path,
+        tuple(plate_of(plate) for plate in row.plates if not plate.is_deleted),
+    )
+
+
+def plate_of(row: PlateTable) -> StoredPlate:
+    return StoredPlate(
+        row.id,
+        row.plate_number,
+        row.confidence,
+        _utc(row.timestamp),
+        row.image_path,
+        row.source_image_path,
+        (row.x_min, row.y_min, row.x_max, row.y_max),
+        row.processed_by,
+        row.alternative_readings,
+        row.is_verified,
+        row.is_deleted,
+        row.detection_id,
+        row.country,
+        row.votes,
+        row.source,
+        row.first_reading,
+    )
+
+
+def _utc(moment: datetime) -> datetime:
+    """SQLite keeps no time zone; all that is written there is UTC."""
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -1,0 +1,201 @@
+"""Number plates of a picture: found, straightened, read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from app.models.objects import ObjectDetector
+from app.models.plates.lines import Line, LineDetector
+from app.models.plates.locate import box_of, close_lines, same_plate, spots, stacks
+from app.models.plates.read import (
+    NOTHING,
+    Decision,
+    LineReader,
+    ReadPlate,
+    Votes,
+    plate_read,
+    pooled,
+    stacked,
+)
+from app.models.plates.recogniser import Recogniser
+from app.models.runner import Image, Runner
+from app.models.runtime import OpenVinoNetwork
+from app.types import Box
+
+WEIGHTS = Path(__file__).parent.parent / "weights"
+LABEL = "plate"
+LOOK_TIMEOUT_S = 10.0
+CLEAR, SURE = 4.0, 0.9
+SIGN, PLATE = 0.3, 0.02
+"""Strength from which writing counts as a plate: anywhere, and where the network saw one."""
+WORTH_MORE = 0.02
+CROP_MARGIN = 0.25
+
+
+class SecondReader(Protocol):
+    """Who is asked about plates that the networks are unsure of."""
+
+    def review(self, plate: ReadPlate, deadline: float) -> ReadPlate: ...
+
+    def was_about(self, plate: ReadPlate, plate_id: int) -> None: ...
+
+
+class _Candidate(NamedTuple):
+    lines: tuple[Line, ...]
+    votes: Votes
+    decision: Decision
+
+
+class PlateReader:
+    """Args:
+    objects: the network that knows plates; None where there is none, then text alone tells.
+    countries: formats of these only; all when empty.
+    """
+
+    def __init__(
+        self,
+        lines: LineDetector,
+        reader: LineReader,
+        objects: ObjectDetector | None,
+        countries: tuple[str, ...] = (),
+    ) -> None:
+        self._lines = lines
+        self._reader = reader
+        self._objects = objects if objects and LABEL in objects.labels else None
+        self._countries = countries
+
+    def read(self, image: Image) -> list[ReadPlate]:
+        """The plates of a (H, W, 3) RGB picture, the surest first. Blocking.
+
+        Raises:
+            DetectorError: when a network fails.
+        """
+        found = spots(image, self._seen(image), self._lines)
+        lines = [line for spot in found for line in spot.lines]
+        votes = iter(self._reader.first_votes(image, lines) if lines else [])
+        plates: list[tuple[float, ReadPlate]] = []
+        loose: list[_Candidate] = []
+        for spot in found:
+            own = [self._candidate((line,), next(votes)) for line in spot.lines]
+            if spot.box is None:
+                loose += own
+                continue
+            best = self._best(image, own)
+            if best is None or best.decision.strength < PLATE:
+                plates.append((0.0, self._kept(image, NOTHING, spot.box)))
+            else:
+                plates.append((best.decision.strength, self._kept(image, best.decision, spot.box)))
+        for best in self._apart(image, loose):
+            size = image.shape[1], image.shape[0]
+            read = self._kept(image, best.decision, box_of(best.lines, size, 0.1))
+            plates.append((best.decision.strength, read))
+        return [plate for _, plate in sorted(plates, key=lambda item: -item[0])]
+
+    def read_crop(self, crop: Image) -> Votes:
+        """The vote on a picture of one plate with little around it; empty without text."""
+        whole = Box(0, 0, crop.shape[1], crop.shape[0])
+        lines = close_lines(crop, whole, self._lines)
+        if not lines:
+            return {}
+        own = [
+            self._candidate((line,), votes)
+            for line, votes in zip(lines, self._reader.first_votes(crop, lines), strict=True)
+        ]
+        best = max((*own, *self._stacked(own)), key=lambda found: found.decision.strength)
+        return best.votes if best.decision.strength >= PLATE else {}
+
+    def settle(self, votes: Sequence[tuple[Votes, float]]) -> Decision:
+        """What several votes on one plate come to, each with its weight."""
+        return self._reader.decide([(pooled(votes), 1.0)])
+
+    def _seen(self, image: Image) -> list[Box]:
+        if self._objects is None:
+            return []
+        size = image.shape[1], image.shape[0]
+        found = self._objects.look(image).detections(LOOK_TIMEOUT_S, size)
+        return [seen.box for seen in found if seen.label == LABEL]
+
+    def _candidate(self, lines: tuple[Line, ...], votes: Votes) -> _Candidate:
+        return _Candidate(lines, votes, self._reader.decide([(votes, 1.0)]))
+
+    def _best(self, image: Image, own: list[_Candidate]) -> _Candidate | None:
+        """The strongest of a plate's lines and pairs of lines, read more often if in doubt."""
+        best = max(
+            (*own, *self._stacked(own)), key=lambda found: found.decision.strength, default=None
+        )
+        return self._surer(image, best) if best else None
+
+    def _apart(self, image: Image, loose: list[_Candidate]) -> list[_Candidate]:
+        """The plates among lines that only text tells of, one for each plate."""
+        ranked = sorted((*loose, *self._stacked(loose)), key=lambda found: -found.decision.strength)
+        kept: list[_Candidate] = []
+        for candidate in ranked:
+            if candidate.decision.strength < WORTH_MORE:
+                break
+            near = any(same_plate(a, b) for k in kept for a in k.lines for b in candidate.lines)
+            if not near:
+                kept.append(self._surer(image, candidate))
+        return [found for found in kept if found.decision.strength >= SIGN]
+
+    def _surer(self, image: Image, found: _Candidate) -> _Candidate:
+        """The same with more variants in the vote, where it was no clear case."""
+        if found.decision.share >= SURE and found.decision.strength >= CLEAR:
+            return found
+        more = self._reader.more_votes(image, found.lines)
+        other = more[0] if len(more) == 1 else stacked(more[0], more[1])
+        votes = pooled([(found.votes, 2.0), (other, 1.0)])
+        return self._candidate(found.lines, votes)
+
+    def _stacked(self, own: list[_Candidate]) -> list[_Candidate]:
+        """Candidates of two lines, where neither line is a plate's by itself."""
+        single = {id(found.lines[0]): found for found in own if found.decision.strength < CLEAR}
+        pairs = stacks([found.lines[0] for found in single.values()])
+        return [
+            self._candidate(
+                (upper, lower), stacked(single[id(upper)].votes, single[id(lower)].votes)
+            )
+            for upper, lower in pairs
+        ]
+
+    def _kept(self, image: Image, decision: Decision, box: Box) -> ReadPlate:
+        around = box.grown(CROP_MARGIN / 2)
+        left, top = max(0, int(around.x1)), max(0, int(around.y1))
+        crop = image[top : max(top + 2, int(around.y2)), left : max(left + 2, int(around.x2))]
+        return ReadPlate(plate_read(decision, box, self._countries), np.ascontiguousarray(crop))
+
+
+class PlateNetworks(NamedTuple):
+    """The two text networks, loaded once."""
+
+    lines: Runner
+    text: Runner
+
+    def close(self) -> None:
+        self.lines.close()
+        self.text.close()
+
+    def reader(
+        self, objects: ObjectDetector | None, countries: tuple[str, ...] = ()
+    ) -> PlateReader:
+        reader = LineReader(Recogniser(self.text), countries)
+        return PlateReader(LineDetector(self.lines), reader, objects, countries)
+
+
+def load_plates(cache_dir: Path | None = None) -> PlateNetworks:
+    """The networks for plates. Raises SetupError when their files are missing."""
+    files = WEIGHTS / "text_lines.xml", WEIGHTS / "plate_text.xml"
+    lines, text = (OpenVinoNetwork(file, cache_dir=cache_dir) for file in files)
+    return PlateNetworks(Runner(lines), Runner(text, max_batch=4))
+
+
+__all__ = [
+    "PlateNetworks",
+    "PlateReader",
+    "ReadPlate",
+    "SecondReader",
+    "load_plates",
+]

@@ -1,0 +1,126 @@
+"""Where plates are: the network that knows plates, and lines of text as a second opinion.
+
+Each makes good what the other misses: a plate that the network overlooks shows by its text, and
+one whose text is not found by the network's box.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from app.models.plates.lines import Line, LineDetector
+from app.models.runner import Image
+from app.types import Box
+
+LONGEST, CANVAS_STEP = 960, 128
+MOST_ENLARGED = 2.0
+CLOSE_CANVAS = (320, 192)
+MIN_HEIGHT, MIN_RATIO, MAX_RATIO = 7.0, 1.2, 10.0
+MOST_LINES = 24
+PLATE_MARGIN = 0.15
+SAME_PLATE = 2.2
+STACK_GAP, STACK_RATIO, STACK_OVERLAP = 0.9, 1.8, 0.5
+
+
+class Spot(NamedTuple):
+    """Where a plate may be.
+
+    Attributes:
+        box: what the network saw, or None for lines that it says nothing about.
+        lines: of text in it, or the one line that makes it a spot.
+    """
+
+    box: Box | None
+    lines: tuple[Line, ...]
+
+
+def spots(image: Image, plates: Sequence[Box], detector: LineDetector) -> list[Spot]:
+    """Everything worth reading in a picture; what the network saw first.
+
+    A box without text is looked at closely once more.
+
+    Raises:
+        DetectorError: when the text network fails.
+    """
+    height, width = image.shape[:2]
+    scale = min(MOST_ENLARGED, LONGEST / max(height, width))
+    canvas = _stepped(width * scale), _stepped(height * scale)
+    lines = [line for line in detector.lines(image, canvas) if is_legible(line)]
+    lines.sort(key=lambda line: -line.confidence * line.height)
+    found, taken = [], set()
+    for box in plates:
+        inside = [i for i, line in enumerate(lines) if _holds(box, line)]
+        taken.update(inside)
+        own = [lines[i] for i in inside] or close_lines(image, box, detector)
+        found.append(Spot(box, tuple(own)))
+    free = [line for i, line in enumerate(lines) if i not in taken][:MOST_LINES]
+    return found + [Spot(None, (line,)) for line in free]
+
+
+def close_lines(image: Image, box: Box, detector: LineDetector) -> list[Line]:
+    """Lines in the enlarged surroundings of a box, in pixels of the whole picture."""
+    around = box.grown(PLATE_MARGIN)
+    left, top = max(0, int(around.x1)), max(0, int(around.y1))
+    crop = image[top : int(around.y2) + 1, left : int(around.x2) + 1]
+    if min(crop.shape[:2]) < 4:
+        return []
+    offset = np.array([left, top], np.float32)
+    lines = detector.lines(crop, CLOSE_CANVAS)
+    moved = [Line(line.quad + offset, line.confidence) for line in lines]
+    return [line for line in moved if is_legible(line)]
+
+
+def is_legible(line: Line) -> bool:
+    """Whether a line has the size and shape of a plate's."""
+    if line.height < MIN_HEIGHT:
+        return False
+    return MIN_RATIO <= line.width / line.height <= MAX_RATIO
+
+
+def same_plate(a: Line, b: Line) -> bool:
+    """Whether two lines are so near that they are of one plate."""
+    away = abs(float(a.centre[1] - b.centre[1]))
+    aside = abs(float(a.centre[0] - b.centre[0]))
+    reach = max(a.height, b.height)
+    return away < SAME_PLATE * reach and aside < (a.width + b.width) / 2 + reach
+
+
+def stacks(lines: Sequence[Line]) -> list[tuple[Line, Line]]:
+    """Pairs that may be the upper and the lower line of one plate."""
+    return [(a, b) for a in lines for b in lines if a is not b and _is_above(a, b)]
+
+
+def _is_above(upper: Line, lower: Line) -> bool:
+    gap = float(lower.quad[:, 1].min() - upper.quad[:, 1].max())
+    tall, small = max(upper.height, lower.height), min(upper.height, lower.height)
+    left = max(upper.quad[:, 0].min(), lower.quad[:, 0].min())
+    right = min(upper.quad[:, 0].max(), lower.quad[:, 0].max())
+    shared = float(right - left) / min(upper.width, lower.width)
+    near = -0.7 * small < gap < STACK_GAP * tall and upper.centre[1] < lower.centre[1]
+    return bool(near and tall <= STACK_RATIO * small and shared > STACK_OVERLAP)
+
+
+def box_of(lines: Sequence[Line], size: tuple[int, int], margin: float = 0.0) -> Box:
+    """The upright box around lines, inside a picture of this width and height.
+
+    Args:
+        margin: added on each side, as a share of the first line's height.
+    """
+    points = np.concatenate([line.quad for line in lines])
+    more = margin * lines[0].height
+    (x1, y1), (x2, y2) = points.min(axis=0) - more, points.max(axis=0) + more
+    width, height = size
+    return Box(float(max(0, x1)), float(max(0, y1)), float(min(width, x2)), float(min(height, y2)))
+
+
+def _holds(box: Box, line: Line) -> bool:
+    x, y = line.centre
+    around = box.grown(PLATE_MARGIN)
+    return bool(around.x1 <= x <= around.x2 and around.y1 <= y <= around.y2)
+
+
+def _stepped(side: float) -> int:
+    return max(CANVAS_STEP, -(-round(side) // CANVAS_STEP) * CANVAS_STEP)

@@ -1,0 +1,92 @@
+"""One line of text to probabilities of characters: PP-OCRv6's recogniser, cut to plates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from app.errors import DetectorError
+from app.models.plates.lines import Quad
+from app.models.runner import Image, Runner
+
+HEIGHT = 48
+STEP = 64
+MIN_WIDTH, MAX_WIDTH = 64, 448
+PATIENCE_S = 20.0
+GREY = 127
+SMOOTH_PIXELS = 1.2
+Columns = npt.NDArray[np.float32]
+
+
+class Recogniser:
+    """Args:
+    runner: the shared owner of the network.
+    """
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+
+    def read(self, strips: Sequence[Image]) -> list[Columns]:
+        """Probabilities (T, 37) for each (48, W, 3) strip; pictures of one width run together.
+
+        Raises:
+            DetectorError: when the network fails.
+        """
+        answers = [self._runner.submit(_padded(strip)) for strip in strips]
+        try:
+            return [answer.result(PATIENCE_S)[0] for answer in answers]
+        except TimeoutError:
+            raise DetectorError(network="plate_text", reason="too late") from None
+
+
+def _padded(strip: Image) -> Image:
+    """On grey, to one of a few widths: each has to be compiled once."""
+    width = min(max(-(-strip.shape[1] // STEP) * STEP, MIN_WIDTH), MAX_WIDTH)
+    padded = np.full((HEIGHT, width, 3), GREY, np.uint8)
+    padded[:, : strip.shape[1]] = strip[:, :width]
+    return padded
+
+
+class Look(NamedTuple):
+    """How a line is shown to the recogniser.
+
+    Attributes:
+        above: how much more is shown above and below, as a share of the line's height.
+        aside: how much more at both ends, in the same unit.
+        stretch: how much wider than it is: plates are set narrower than what it learned on.
+        smooth: blurred a little, against the steps of pixels that were enlarged.
+        even: in grey, with local contrast evened out.
+    """
+
+    above: float = 0.0
+    aside: float = 0.0
+    stretch: float = 1.0
+    smooth: bool = False
+    even: bool = False
+
+
+def strip_of(image: Image, quad: Quad, look: Look) -> Image:
+    """What a quadrangle shows, straightened to 48 pixels of height."""
+    down = (quad[3] - quad[0] + quad[2] - quad[1]) / 2
+    along = (quad[1] - quad[0] + quad[2] - quad[3]) / 2
+    height, width = float(np.linalg.norm(down)), float(np.linalg.norm(along))
+    out = along / max(width, 1e-3) * height * look.aside
+    up = down * look.above
+    grown = quad + np.stack([-out - up, out - up, out + up, -out + up])
+    ratio = (width + 2 * look.aside * height) / max(height * (1 + 2 * look.above), 1e-3)
+    across = int(min(max(round(HEIGHT * ratio * look.stretch), 16), MAX_WIDTH))
+    target = np.array([[0, 0], [across, 0], [across, HEIGHT], [0, HEIGHT]], np.float32)
+    turn = cv2.getPerspectiveTransform(grown.astype(np.float32), target)
+    strip = cv2.warpPerspective(
+        image, turn, (across, HEIGHT), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+    )
+    if look.smooth:
+        strip = cv2.GaussianBlur(strip, (0, 0), SMOOTH_PIXELS)
+    if look.even:
+        grey = cv2.cvtColor(strip, cv2.COLOR_RGB2GRAY)
+        strip = cv2.cvtColor(cv2.createCLAHE(2.0, (2, 4)).apply(grey), cv2.COLOR_GRAY2RGB)
+    return np.asarray(strip, np.uint8)

@@ -1,0 +1,36 @@
+"""Plate numbers as texts: how they are stored, and which of them people take for each other."""
+
+from __future__ import annotations
+
+import string
+
+_ALLOWED = frozenset(string.ascii_uppercase + string.digits)
+_LATIN = str.maketrans("АВЕКМНОРСТУХІЅЈавекмнорстухіѕј", "ABEKMHOPCTYXISJABEKMHOPCTYXISJ", " -.")
+_TWINS = str.maketrans("OQI", "001")
+MAX_LENGTH = 16
+
+
+def normalised(text: str) -> str:
+    """A number as it is stored: Latin capitals and digits; Cyrillic twins become Latin."""
+    return "".join(c for c in text.translate(_LATIN).upper() if c in _ALLOWED)
+
+
+def shape(text: str) -> str:
+    """Equal for what nobody can tell apart on a plate: O, Q and 0, I and 1, gaps or none.
+
+    The database does the same in its column ``shape``: see the migration ``0020_plates``.
+    """
+    return text.translate(_LATIN).upper().translate(_TWINS)
+
+
+def one_edit_apart(a: str, b: str) -> bool:
+    """Whether one character more, less or different makes one text the other."""
+    if abs(len(a) - len(b)) > 1 or a == b:
+        return False
+    start = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), None)
+    if start is None:
+        return True
+    if len(a) == len(b):
+        return a[start + 1 :] == b[start + 1 :]
+    longer, shorter = (a, b) if len(a) > len(b) else (b, a)
+    return longer[start + 1 :] == shorter[start:]

@@ -1,0 +1,1 @@
+"""Plates from uploads and streams to rows and files."""

@@ -1,0 +1,91 @@
+"""Reads the plates of all streams, one after the other, and knows the watch-list."""
+
+from __future__ import annotations
+
+import fnmatch
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Protocol
+
+from app import numbers
+from app.errors import StoreError
+from app.models.plates import PlateReader
+from app.models.plates.picture import to_jpeg
+from app.models.plates.read import Decision, Votes
+from app.models.runner import Image
+from app.types import WatchEntry
+
+logger = logging.getLogger(__name__)
+
+MOST_WAITING = 8
+LIST_AGE_S = 2.0
+
+
+class Watches(Protocol):
+    """Blocking; raises StoreError."""
+
+    def entries(self) -> list[WatchEntry]: ...
+
+
+class PlateAttendant:
+    """Args:
+    reader: reads crops; used by one thread here.
+    watches: the watch-list; looked at anew after two seconds.
+    """
+
+    def __init__(self, reader: PlateReader, watches: Watches) -> None:
+        self._reader = reader
+        self._watches = watches
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="plates")
+        self._waiting = threading.Semaphore(MOST_WAITING)
+        self._entries: list[WatchEntry] = []
+        self._listed_at = float("-inf")
+
+    def read(self, crop: Image) -> Future[Votes] | None:
+        """Begin to read a crop; None while too many others wait."""
+        if not self._waiting.acquire(blocking=False):
+            return None
+        reading = self._thread.submit(self._reader.read_crop, crop)
+        reading.add_done_callback(lambda _: self._waiting.release())
+        return reading
+
+    def settle(self, votes: Sequence[tuple[Votes, float]]) -> Decision:
+        """What several votes come to, each with its weight."""
+        return self._reader.settle(votes)
+
+    def waited_for(self, number: str) -> list[WatchEntry]:
+        """Entries that a number may be, look-alikes and one edit counted as the same."""
+        return [entry for entry in self._listed() if matches(entry.number, number)]
+
+    def jpeg(self, crop: Image) -> bytes:
+        return to_jpeg(crop)
+
+    def close(self) -> None:
+        """Drop what waits; the crop being read is finished."""
+        self._thread.shutdown(wait=True, cancel_futures=True)
+
+    def _listed(self) -> list[WatchEntry]:
+        if time.monotonic() - self._listed_at > LIST_AGE_S:
+            try:
+                self._entries = self._watches.entries()
+                self._listed_at = time.monotonic()
+            except StoreError as error:  # the list as it was is better than none
+                logger.warning("the watch-list cannot be read: %s", error)
+        return self._entries
+
+
+def matches(wanted: str, number: str) -> bool:
+    """Whether a number that was read may be one on the list.
+
+    Numbers match with one edit; patterns (``*`` any characters, ``?`` one) only by look-alikes.
+    """
+    read, shape = numbers.shape(number), numbers.shape(wanted)
+    if "*" in shape or "?" in shape:
+        return fnmatch.fnmatchcase(read, shape.replace("[", "[[]"))
+    return read == shape or numbers.one_edit_apart(read, shape)
+
+
+__all__ = ["PlateAttendant", "matches"]

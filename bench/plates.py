@@ -1,0 +1,174 @@
+"""How well plates are read: ``WATCHPOST_DATA=… python -m bench plates [--rapidocr]``.
+
+Whole photo in, the first answer counts. Right is strict, or with O, Q and 0, I and 1 taken as
+equal, because the truth itself mixes them. Every other photo was looked at while thresholds were
+set (dev); the others (held out) were not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from app import numbers
+from app.models.plates import load_plates
+from app.models.plates.picture import pixels
+from bench.table import show
+
+MOST_PIXELS = 50_000_000
+BINS = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1.01)
+
+
+class Shot(NamedTuple):
+    """One photo: what it says, what was read, what it cost."""
+
+    name: str
+    truth: str
+    texts: list[str]
+    confidences: list[float]
+    ms: float
+    plain_ms: float
+
+    @property
+    def first(self) -> str:
+        return self.texts[0] if self.texts else ""
+
+    @property
+    def strict(self) -> bool:
+        return self.first == self.truth
+
+    @property
+    def alike(self) -> bool:
+        return numbers.shape(self.first) == numbers.shape(self.truth)
+
+
+def photos(data: Path) -> list[tuple[Path, str]]:
+    """Photos and what their plates say, dev and held out in turn."""
+    found = sorted(data.glob("plates/*/*.jpg"))
+    return [(path, path.with_suffix(".txt").read_text().strip().split("\t")[-1]) for path in found]
+
+
+def is_dev(number: int) -> bool:
+    return number % 2 == 0
+
+
+def read_all(data: Path, *, rapidocr: bool, out: Path | None) -> list[Shot]:
+    networks = load_plates()
+    reader = networks.reader(None)
+    plain = _rapidocr() if rapidocr else None
+    shots = []
+    for path, truth in photos(data):
+        image = pixels(path.read_bytes(), MOST_PIXELS)
+        begun = time.perf_counter()
+        plates = reader.read(image)
+        between = time.perf_counter()
+        if plain is not None:
+            plain(image[:, :, ::-1])
+        after = time.perf_counter()
+        shots.append(
+            Shot(
+                f"{path.parent.name}/{path.name}",
+                truth,
+                [plate.read.text for plate in plates],
+                [plate.read.confidence for plate in plates],
+                (between - begun) * 1000,
+                (after - between) * 1000,
+            )
+        )
+        if out is not None:
+            out.write_text(json.dumps([shot._asdict() for shot in shots]))
+    networks.close()
+    return shots
+
+
+def _rapidocr() -> Any:
+    try:
+        from rapidocr import RapidOCR
+    except ImportError:
+        sys.exit("plain RapidOCR is compared with: pip install rapidocr onnxruntime")
+    return RapidOCR()
+
+
+def report(shots: list[Shot]) -> None:
+    rows = []
+    for country in sorted({shot.name[:2] for shot in shots}):
+        for part in ("dev", "held out", "all"):
+            own = [
+                shot
+                for number, shot in enumerate(shots)
+                if shot.name.startswith(country) and part in ("all", _part(number))
+            ]
+            rows.append(
+                [
+                    f"{country} {part}",
+                    str(len(own)),
+                    _share([shot.alike for shot in own]),
+                    _share([shot.strict for shot in own]),
+                    _share([len(shot.texts) > 1 for shot in own]),
+                ]
+            )
+    show("Plates read", ["photos", "n", "look-alikes equal", "strict", "more than one plate"], rows)
+    show("What a confidence means", ["confidence", "n", "mean said", "right"], reliability(shots))
+    warm = shots[10:]
+    if warm:
+        print(f"\np50 {statistics.median(s.ms for s in warm):.0f} ms a photo", end="")
+        plain = statistics.median(s.plain_ms for s in warm)
+        print(f", plain RapidOCR {plain:.0f} ms" if plain > 1 else "")
+    print("\nmisses (truth, read, confidence):")
+    for number, shot in enumerate(shots):
+        if not shot.alike:
+            print(
+                f"  {_part(number):8} {shot.name} {shot.truth} {shot.texts} {shot.confidences[:1]}"
+            )
+
+
+def reliability(shots: list[Shot]) -> list[list[str]]:
+    """Of the first answers in each range of confidence, how many are right."""
+    said = np.array([shot.confidences[0] if shot.confidences else 0.0 for shot in shots])
+    right = np.array([shot.alike for shot in shots])
+    rows = []
+    for low, high in itertools.pairwise(BINS):
+        inside = (said >= low) & (said < high)
+        if inside.any():
+            mean = f"{said[inside].mean():.2f}"
+            rows.append(
+                [f"{low:.2f} to {min(high, 1):.2f}", str(inside.sum()), mean, _share(right[inside])]
+            )
+    return rows
+
+
+def _part(number: int) -> str:
+    return "dev" if is_dev(number) else "held out"
+
+
+def _share(flags: Any) -> str:
+    return f"{100 * float(np.mean(flags)):.1f} %" if len(flags) else "-"
+
+
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="bench plates", description=__doc__)
+    parser.add_argument("--rapidocr", action="store_true", help="time plain RapidOCR beside it")
+    parser.add_argument("--out", type=Path, help="keep what was read here, as JSON")
+    parser.add_argument("--again", type=Path, help="report what --out kept, reading nothing")
+    chosen = parser.parse_args(arguments)
+    if chosen.again:
+        shots = [Shot(**each) for each in json.loads(chosen.again.read_text())]
+    else:
+        data = os.environ.get("WATCHPOST_DATA")
+        if not data:
+            sys.exit("WATCHPOST_DATA is not set: it names the folder with the photos")
+        shots = read_all(Path(data), rapidocr=chosen.rapidocr, out=chosen.out)
+    report(shots)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,256 @@
+"""Sessions, plates, search and the watch-list as rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, text
+
+from app.db.engine import open_database
+from app.db.plate_search import PlateSearch
+from app.db.plates import PlateRepository
+from app.db.watchlist import ClaudeCalls, Watchlist
+from app.errors import InvalidRequest, PlateNotFound, SessionNotFound, WatchNotFound
+from app.types import Box, ClaudeCall, NewPlate, PlateFilter, PlateRead, StoredSession
+
+BEGUN = datetime(2025, 5, 19, 12, 34, 56, 789000, UTC)
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    opened = open_database(f"sqlite:///{tmp_path / 'plates.db'}")
+    yield opened
+    opened.dispose()
+
+
+@pytest.fixture
+def rows(engine: Engine) -> PlateRepository:
+    return PlateRepository(engine)
+
+
+def add(
+    rows: PlateRepository, *texts: str, minutes: int = 0, source: str = "upload", sure: float = 0.9
+) -> StoredSession:
+    plates = [
+        NewPlate(
+            PlateRead(
+                number,
+                sure if number else 0.0,
+                Box(1.4, 2, 3, 4.6),
+                ("X1",) if number else (),
+            ),
+            f"detected_plates/{number or 'none'}.jpg",
+        )
+        for number in texts
+    ]
+    return rows.add(
+        filename="car.jpg",
+        source=source,
+        source_image_path="uploads/car.jpg",
+        processing_time_ms=12.5,
+        plates=plates,
+        at=BEGUN + timedelta(minutes=minutes),
+    )
+
+
+def numbers_of(rows: PlateRepository, **wanted: object) -> list[str]:
+    found, total = rows.plates(PlateFilter(**wanted), 0, 100)  # type: ignore[arg-type]
+    assert total == len(found)
+    return [plate.plate_number for plate in found]
+
+
+def test_a_session_comes_back_as_it_was_kept(rows: PlateRepository) -> None:
+    kept = add(rows, "A123BC", "")
+    assert rows.session(kept.session_id) == kept
+    first, second = kept.plates
+    assert (first.plate_number, first.box, first.at) == ("A123BC", (1, 2, 3, 5), BEGUN)
+    assert first.alternative_readings == "A123BC/X1"
+    assert (second.plate_number, second.alternative_readings) == ("", None)
+    assert first.session_id == second.session_id == kept.session_id
+
+
+def test_lists_are_newest_first_and_paged(rows: PlateRepository) -> None:
+    for number in range(5):
+        add(rows, f"AB{number}", minutes=number)
+    found, total = rows.plates(PlateFilter(), 1, 2)
+    assert ([plate.plate_number for plate in found], total) == (["AB3", "AB2"], 5)
+    sessions, total = rows.sessions(3, 10)
+    assert ([s.plates[0].plate_number for s in sessions], total) == (["AB1", "AB0"], 5)
+
+
+def test_filters(rows: PlateRepository) -> None:
+    add(rows, "A123BC", minutes=0)
+    add(rows, "A1O3BC", minutes=10, source="cam-1", sure=0.4)
+    rows.update(1, {"is_verified": True})
+    assert numbers_of(rows, number="103") == ["A1O3BC"]
+    assert numbers_of(rows, number="а123") == ["A123BC"]
+    assert numbers_of(rows, number="%") == []
+    assert numbers_of(rows, verified=True) == ["A123BC"]
+    assert numbers_of(rows, verified=False) == ["A1O3BC"]
+    assert numbers_of(rows, source="cam-1") == ["A1O3BC"]
+    assert numbers_of(rows, min_confidence=0.5) == ["A123BC"]
+    assert numbers_of(rows, since=BEGUN + timedelta(minutes=5)) == ["A1O3BC"]
+    assert numbers_of(rows, until=BEGUN + timedelta(minutes=5)) == ["A123BC"]
+
+
+def test_another_number_makes_it_manual_and_the_same_does_not(rows: PlateRepository) -> None:
+    add(rows, "A123BC")
+    same = rows.update(1, {"plate_number": "A123BC", "is_verified": True})
+    assert (same.processed_by, same.is_verified) == ("local", True)
+    changed = rows.update(1, {"plate_number": "A124BC"})
+    assert (changed.processed_by, changed.first_reading) == ("manual", "A123BC")
+    assert rows.activity()["checked"] == {"corrected": 1, "confirmed": 0}
+
+
+def test_a_deleted_plate_vanishes_but_its_row_stays(rows: PlateRepository, engine: Engine) -> None:
+    kept = add(rows, "A123BC", "B777BB")
+    rows.delete(1)
+    assert numbers_of(rows) == ["B777BB"]
+    assert [p.plate_number for p in rows.session(kept.session_id).plates] == ["B777BB"]
+    assert PlateSearch(engine).find("A123", 10) == []
+    assert rows.statistics().total == 1
+    for call in (lambda: rows.plate(1), lambda: rows.delete(1), lambda: rows.update(1, {})):
+        with pytest.raises(PlateNotFound):
+            call()
+    assert rows.plate(1, deleted=True).plate_number == "A123BC"
+    with pytest.raises(SessionNotFound):
+        rows.session(99)
+
+
+def test_statistics_count_what_could_not_be_read(rows: PlateRepository) -> None:
+    assert rows.statistics().mean_confidence == 0
+    add(rows, "A123BC", "", "", "B777BB")
+    found = rows.statistics()
+    assert (found.total, found.unrecognised, found.sessions) == (4, 2, 1)
+    assert found.mean_confidence == pytest.approx(0.45)
+    assert [plate.plate_id for plate in found.newest] == [4, 3, 2, 1]
+
+
+def test_activity_by_hour_day_and_source(rows: PlateRepository) -> None:
+    add(rows, "A1")
+    add(rows, "A2", minutes=60, source="cam-1")
+    found = rows.activity()
+    assert found["per_hour"] == {"12": 1, "13": 1}
+    assert found["per_day"] == {"2025-05-19": 2}
+    assert found["by_source"] == {"cam-1": 1, "upload": 1}
+
+
+def test_pictures_are_forgotten_in_every_row_that_names_them(rows: PlateRepository) -> None:
+    kept = add(rows, "A1", "A2")
+    assert rows.forget_pictures(1) == [
+        "detected_plates/A1.jpg", "detected_plates/A2.jpg", "uploads/car.jpg",
+    ]  # fmt: skip
+    assert rows.session(kept.session_id).source_image_path == ""
+    assert rows.plate(2).image_path == ""
+    assert rows.forget_pictures(1) == []
+
+
+def test_the_export_has_every_row_once(
+    rows: PlateRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.db.plates.EXPORT_PAGE", 3)
+    add(rows, *[f"A{number}" for number in range(10)])
+    exported = [plate.plate_id for plate in rows.export(PlateFilter())]
+    assert exported == list(range(10, 0, -1))
+
+
+# ── search ───────────────────────────────────────────────────────────────────────────────────
+
+
+def search(engine: Engine, query: str, limit: int = 10) -> list[str]:
+    return [plate.plate_number for plate in PlateSearch(engine).find(query, limit)]
+
+
+def test_the_best_comes_first(rows: PlateRepository, engine: Engine) -> None:
+    add(rows, "XA123", "A123BC", "A123", "B9")
+    assert search(engine, "A123") == ["A123", "A123BC", "XA123"]
+    assert search(engine, "a-123") == ["A123", "A123BC", "XA123"]
+    assert search(engine, "A123", 2) == ["A123", "A123BC"]
+
+
+def test_look_alikes_are_found(rows: PlateRepository, engine: Engine) -> None:
+    add(rows, "AO1QIB")
+    for query in ("A010", "AO1O", "а01", "1Q1", "I0IB"):
+        assert search(engine, query) == ["AO1QIB"], query
+
+
+def test_one_edit_away_only_when_nothing_else_matches(
+    rows: PlateRepository, engine: Engine
+) -> None:
+    add(rows, "A123BC", "A124BC")
+    assert search(engine, "A124BC") == ["A124BC"]
+    assert search(engine, "A125BC") == ["A124BC", "A123BC"]
+    assert search(engine, "A12BC") == ["A124BC", "A123BC"]
+    assert search(engine, "XA123BC") == ["A123BC"]
+    assert search(engine, "Z999ZZ") == []
+
+
+@pytest.mark.parametrize("query", ["%", "_", "A%3", "A_23", "\\", "'", '"; drop table', "/"])
+def test_wildcards_are_plain_text(rows: PlateRepository, engine: Engine, query: str) -> None:
+    add(rows, "A123BC")
+    assert search(engine, query) == []
+
+
+def test_rows_of_other_programs_are_right(rows: PlateRepository, engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO license_plates (plate_number, confidence, timestamp) VALUES "
+                "('А 123-ВС', 0.5, '2025-05-19 12:00:00'), ('ab1o', 0.5, '2025-05-19T12:00:00.5')"
+            )
+        )
+    assert search(engine, "A123BC") == ["А 123-ВС"]
+    assert search(engine, "AB10") == ["ab1o"]
+    found, total = rows.plates(PlateFilter(), 0, 10)
+    assert total == 2
+    assert {plate.session_id for plate in found} == {None}
+    assert all(plate.at.tzinfo is UTC for plate in found)
+    assert rows.update(1, {"is_verified": True}).is_verified
+
+
+def test_search_reads_only_the_index(engine: Engine) -> None:
+    plans = {
+        "SELECT id FROM license_plates WHERE shape = 'A' AND is_deleted = 0": "SEARCH",
+        "SELECT id FROM license_plates WHERE shape LIKE '%A1%' AND is_deleted = 0": "SCAN",
+    }
+    with engine.connect() as connection:
+        for query, how in plans.items():
+            (row,) = connection.execute(text(f"EXPLAIN QUERY PLAN {query}"))
+            assert how in row.detail
+            assert "COVERING INDEX ix_license_plates_search" in row.detail
+
+
+# ── watch-list, and the record of calls ──────────────────────────────────────────────────────
+
+
+def test_the_watch_list(engine: Engine) -> None:
+    watches = Watchlist(engine)
+    entry = watches.add("A123*", "stolen", "alert")
+    assert watches.entries() == [entry]
+    with pytest.raises(InvalidRequest):
+        watches.add("A123*", "", "allow")
+    watches.remove(entry.watch_id)
+    assert watches.entries() == []
+    with pytest.raises(WatchNotFound):
+        watches.remove(entry.watch_id)
+
+
+def test_calls_are_counted_answered_from_the_record_and_named(engine: Engine) -> None:
+    calls = ClaudeCalls(engine)
+    number = calls.begin("hash", "model", 2)
+    assert number is not None
+    assert calls.answer("hash", "model") is None
+    calls.settle(number, ClaudeCall("hash", "model", "read", "A1", 300, 9))
+    known = calls.answer("hash", "model")
+    assert known is not None
+    assert known.answer == "A1"
+    assert calls.answer("hash", "other") is None
+    assert calls.begin("other", "model", 2) is not None
+    assert calls.begin("third", "model", 2) is None
+    calls.assign("hash", 7)
+    with engine.connect() as connection:
+        row = connection.execute(text("SELECT * FROM claude_calls WHERE plate_id = 7")).one()
+    assert (row.outcome, row.input_tokens, row.output_tokens) == ("read", 300, 9)

@@ -1,0 +1,233 @@
+"""From pixels to numbers: votes, formats, and the shipped networks on drawn plates."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+from support.plates import photo, plate
+
+from app import numbers
+from app.errors import BadUpload, NotAnImage, UploadTooLarge
+from app.models.plates import PlateReader, beam, formats, load_plates
+from app.models.plates.lines import decode, ordered
+from app.models.plates.picture import pixels, to_jpeg
+from app.models.plates.read import confidence, decide, stacked
+
+
+def columns(*steps: dict[str, float]) -> np.ndarray:
+    """Probabilities by character; ``_`` is the blank and gets what is left."""
+    table = np.zeros((len(steps), 37), np.float32)
+    for row, step in enumerate(steps):
+        for character, share in step.items():
+            table[row, 0 if character == "_" else 1 + beam.ALPHABET.index(character)] = share
+        table[row, 0] += 1 - table[row].sum()
+    return table
+
+
+# ── texts of columns ─────────────────────────────────────────────────────────────────────────
+
+
+def test_a_character_over_several_columns_is_one_and_a_blank_parts_two() -> None:
+    table = columns({"A": 1}, {"A": 1}, {"_": 1}, {"A": 1}, {"B": 1})
+    assert max(beam.texts(table).items(), key=lambda item: item[1]) == ("AAB", pytest.approx(1))
+
+
+def test_ways_to_one_text_add_up() -> None:
+    table = columns({"A": 0.6}, {"A": 0.5})
+    texts = beam.texts(table)
+    assert texts["A"] == pytest.approx(0.6 * 0.5 + 0.6 * 0.5 + 0.4 * 0.5)
+    assert texts[""] == pytest.approx(0.4 * 0.5)
+
+
+@pytest.mark.parametrize("wrong", [np.full((4, 37), np.nan), np.zeros((4, 5)), np.zeros(37)])
+def test_what_is_no_list_of_probabilities_is_refused(wrong: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="probabilities"):
+        beam.texts(wrong.astype(np.float32))
+
+
+# ── formats ──────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("read", "meant"),
+    [
+        ("A123BC77", "A123BC77"),
+        ("4FCW533", "4FCW533"),
+        ("PJY5472", "PJY5472"),
+        ("CEMENT", "CEMENT"),  # a vanity plate stays
+        ("1268205", "1268205"),  # so does what fits nothing, if it is clear
+    ],
+)
+def test_formats_bend_only_what_nobody_can_tell_apart(read: str, meant: str) -> None:
+    assert decide({read: 0.98}).text == meant
+
+
+def test_a_format_decides_between_look_alikes_that_are_in_doubt() -> None:
+    doubt = {"PJYS472": 0.55, "PJY5472": 0.45}
+    assert decide(doubt, ("BR",)).text == "PJY5472"
+    assert decide({"PJYS472": 0.99}, ("BR",)).text == "PJYS472"  # no doubt, no change
+
+
+def test_an_o_among_digits_is_a_nought() -> None:
+    assert decide({"RK3OOAG": 0.98}, ("SK",)).text == "RK300AG"
+
+
+def test_clear_readings_are_surer_than_torn_ones() -> None:
+    clear = decide({"PJY5472": 0.99})
+    torn = decide({"PJY5472": 0.5, "PJY5412": 0.4, "PJV5472": 0.1})
+    assert confidence(clear) > confidence(torn)
+    assert {text for text, _ in torn.ranked[:2]} == {"PJY5472", "PJY5412"}
+
+
+def test_words_are_weak_and_plates_are_strong() -> None:
+    assert decide({"TOYOTA": 1.0}).strength < 0.2 < decide({"A123BC77": 1.0}).strength
+    assert decide({}).text == ""
+
+
+def test_countries_can_be_chosen() -> None:
+    assert "RU" in formats.countries_of("A123BC77")
+    assert formats.countries_of("A123BC77", ("KZ",)) == ()
+    assert all(fit.country == "BR" for fit in formats.fits("PJY5472", ("BR",)))
+
+
+def test_every_format_has_a_length_that_is_read() -> None:
+    assert set(formats.FORMATS) <= set(formats.LENGTHS)
+    countries = {form.country for forms in formats.FORMATS.values() for form in forms}
+    assert countries >= {"RU", "KZ", "BY", "UA", "DE", "FR", "IT", "ES", "GB", "US", "BR", "KR"}
+
+
+def test_two_lines_are_put_together() -> None:
+    assert stacked({"AB": 0.9, "": 0.1}, {"1234": 1.0}) == {"AB1234": 0.9}
+
+
+@pytest.mark.parametrize(
+    ("written", "stored"), [("а123вс 77", "A123BC77"), ("ab-12 cd", "AB12CD"), ("???", "")]
+)
+def test_numbers_are_stored_in_latin_capitals(written: str, stored: str) -> None:
+    assert numbers.normalised(written) == stored
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "apart"),
+    [
+        ("AB12", "AB13", True),
+        ("AB12", "AB1", True),
+        ("AB12", "XAB12", True),
+        ("AB12", "AB12", False),
+        ("AB12", "BA12", False),
+        ("AB12", "AB", False),
+        ("", "A", True),
+    ],
+)
+def test_one_edit(a: str, b: str, apart: bool) -> None:
+    assert numbers.one_edit_apart(a, b) is apart
+    assert numbers.one_edit_apart(b, a) is apart
+
+
+# ── lines ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_core_grows_to_its_line() -> None:
+    heat = np.zeros((100, 200), np.float32)
+    heat[40:50, 30:150] = 0.9
+    (line,) = decode(heat, 0.3, 0.5)
+    assert line.width > 120
+    assert 15 < line.height < 40
+    assert line.centre == pytest.approx([90, 45], abs=2)
+
+
+def test_corners_begin_at_the_top_left() -> None:
+    corners = [[100, 60], [10, 50], [100, 10], [10, 5]]
+    assert ordered(corners).tolist() == [[10, 5], [100, 10], [100, 60], [10, 50]]
+
+
+# ── pictures ─────────────────────────────────────────────────────────────────────────────────
+
+
+def encoded(image: Pillow.Image, kind: str, **options: object) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP"])
+def test_four_kinds_of_pictures_are_read(kind: str) -> None:
+    assert pixels(encoded(Pillow.new("RGB", (64, 32), "red"), kind), 10_000).shape == (32, 64, 3)
+
+
+def test_a_picture_is_turned_as_its_exif_says() -> None:
+    image = Pillow.new("RGB", (64, 32))
+    exif = image.getexif()
+    exif[0x0112] = 6
+    assert pixels(encoded(image, "JPEG", exif=exif), 10_000).shape == (64, 32, 3)
+
+
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [
+        (b"", BadUpload),
+        (b"hello, this is no picture", NotAnImage),
+        (encoded(Pillow.new("RGB", (64, 64)), "GIF"), NotAnImage),
+        (encoded(Pillow.new("RGB", (64, 64)), "TIFF"), NotAnImage),
+        (encoded(Pillow.new("RGB", (200, 64)), "PNG"), UploadTooLarge),
+        (encoded(Pillow.effect_noise((90, 90), 50), "JPEG")[:-900], BadUpload),
+        (encoded(Pillow.new("RGB", (4, 64)), "PNG"), BadUpload),
+    ],
+    ids=["empty", "text", "gif", "tiff", "pixels", "cut off", "tiny"],
+)
+def test_what_cannot_be_used_is_refused(data: bytes, error: type[Exception]) -> None:
+    with pytest.raises(BadUpload) as caught:
+        pixels(data, 10_000)
+    assert type(caught.value) is error
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "P", "L", "I;16", "CMYK"])
+def test_every_kind_of_colour_becomes_rgb(mode: str) -> None:
+    kind = "JPEG" if mode == "CMYK" else "PNG"
+    assert pixels(encoded(Pillow.new(mode, (40, 30)), kind), 10_000).shape == (30, 40, 3)
+
+
+# ── the shipped networks ─────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def reader() -> Iterator[PlateReader]:
+    networks = load_plates()
+    yield networks.reader(None)
+    networks.close()
+
+
+def test_drawn_plates_are_found_and_read(reader: PlateReader) -> None:
+    found = reader.read(photo(plate("PJY5472"), plate("RK884AL")))
+    assert {each.read.text for each in found} == {"PJY5472", "RK884AL"}
+    for each in found:
+        assert each.read.confidence > 0.8
+        assert each.read.box.width > 200
+        assert each.crop.shape[1] >= each.read.box.width
+
+
+def test_a_turned_plate_is_straightened(reader: PlateReader) -> None:
+    (found,) = reader.read(photo(plate("PJY5472"), turn=12))
+    assert found.read.text == "PJY5472"
+
+
+def test_a_scene_without_text_has_no_plate(reader: PlateReader) -> None:
+    assert reader.read(photo()) == []
+
+
+def test_words_are_no_plates(reader: PlateReader) -> None:
+    assert reader.read(photo(plate("TOYOTA"))) == []
+
+
+def test_a_crop_is_read_for_the_vote_of_a_stream(reader: PlateReader) -> None:
+    votes = reader.read_crop(np.pad(plate("PJY5472"), ((20, 20), (20, 20), (0, 0)), mode="edge"))
+    assert reader.settle([(votes, 1.0)]).text == "PJY5472"
+    assert reader.read_crop(np.full((60, 200, 3), 120, np.uint8)) == {}
+
+
+def test_jpeg_and_back(reader: PlateReader) -> None:
+    assert pixels(to_jpeg(photo()), 10**7).shape == (540, 960, 3)

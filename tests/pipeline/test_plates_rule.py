@@ -1,0 +1,157 @@
+"""One passage, one event: votes over a track, and the watch-list."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+
+import numpy as np
+import pytest
+
+from app.config import PlateRuleSettings
+from app.models.plates.read import Decision, Votes, decide, pooled
+from app.pipeline.plates.attendant import matches
+from app.pipeline.rules import Scene, Seen
+from app.pipeline.rules.plates import Plates
+from app.types import Box, Finding, Track, WatchEntry
+
+SIZE = (1280, 720)
+WHERE = Box(500, 300, 620, 330)
+
+
+class Attendant:
+    """Reads what it is told to; the networks have tests of their own."""
+
+    def __init__(self, *reads: Votes) -> None:
+        self.reads = list(reads)
+        self.watched: list[WatchEntry] = []
+        self.crops: list[tuple[int, ...]] = []
+
+    def read(self, crop: np.ndarray) -> Future[Votes] | None:
+        self.crops.append(crop.shape)
+        done: Future[Votes] = Future()
+        done.set_result(self.reads.pop(0) if self.reads else {})
+        return done
+
+    def settle(self, votes: list[tuple[Votes, float]]) -> Decision:
+        return decide(pooled(votes))
+
+    def waited_for(self, number: str) -> list[WatchEntry]:
+        return [entry for entry in self.watched if matches(entry.number, number)]
+
+    def jpeg(self, crop: np.ndarray) -> bytes:
+        return b"jpeg"
+
+
+class Road:
+    def __init__(self, *reads: Votes, **settings: float) -> None:
+        self.attendant = Attendant(*reads)
+        self.rule = Plates(PlateRuleSettings(**settings), self.attendant)  # type: ignore[arg-type]
+        self.now = 100.0
+
+    def look(self, number: int | None = 1, box: Box = WHERE, step_s: float = 0.2) -> list[Finding]:
+        self.now += step_s
+        tracks = [] if number is None else [Track(number, "plate", 0.9, box)]
+        cut = lambda window: np.zeros((window.size[1], window.size[0], 3), np.uint8)  # noqa: E731
+        seen = Seen((SIZE[0] * 2, SIZE[1] * 2), cut, pytest.fail, self.now)
+        return self.rule.update(Scene(tracks, [], self.now, SIZE, seen))
+
+
+def test_reads_of_one_passage_vote_and_it_is_told_once() -> None:
+    road = Road({"PJY5412": 0.9}, *[{"PJY5472": 0.95}] * 20)
+    told = [finding for _ in range(20) for finding in road.look()]
+    (seen,) = told
+    assert seen.type == "plate_seen"
+    assert seen.details["plate_number"] == "PJY5472"
+    assert seen.crop == b"jpeg"
+    assert seen.tracks[0].box == WHERE
+    assert road.look(None, step_s=10) == []
+
+
+def test_the_crop_is_cut_from_the_full_frame() -> None:
+    road = Road({"PJY5472": 0.9})
+    road.look()
+    height, width, _ = road.attendant.crops[0]
+    assert width >= 2 * WHERE.width
+    assert height >= 2 * WHERE.height
+
+
+def test_a_clear_number_is_told_while_it_is_in_the_picture() -> None:
+    road = Road(*[{"PJY5472": 0.999}] * 9, min_reads=2)
+    assert road.look() == []
+    assert [finding.type for finding in road.look() + road.look()] == ["plate_seen"]
+
+
+def test_a_doubtful_one_is_told_when_it_has_passed() -> None:
+    road = Road({"PJY5472": 0.5, "PJY5412": 0.3}, {"PJY5472": 0.5, "PJY5412": 0.3})
+    assert [finding for _ in range(4) for finding in road.look()] == []
+    (seen,) = road.look(None, step_s=5)
+    assert seen.details["alternatives"][0] == "PJY5412"
+
+
+def test_too_few_reads_or_too_unsure_ones_are_not_told() -> None:
+    once = Road({"PJY5472": 0.99}, min_reads=2)
+    once.look()
+    assert once.look(None, step_s=10) == []
+    unsure = Road(*[{"PJY5472": 0.3, "PJY5412": 0.29}] * 5, min_confidence=0.9)
+    for _ in range(5):
+        assert unsure.look() == []
+    assert unsure.look(None, step_s=10) == []
+
+
+def test_a_track_that_broke_does_not_make_a_second_passage() -> None:
+    road = Road(*[{"PJY5472": 0.999}] * 9, {"PJY5412": 0.999}, {"PJY5412": 0.999}, again_s=60)
+    first = [f for _ in range(9) for f in road.look(1)]
+    again = [f for _ in range(4) for f in road.look(2)]
+    assert [f.type for f in first + again] == ["plate_seen"]
+
+
+def test_small_plates_are_left_alone() -> None:
+    road = Road({"PJY5472": 1.0}, min_width=100)
+    road.look(box=Box(0, 0, 30, 8))
+    assert road.attendant.crops == []
+
+
+def test_the_end_of_the_stream_tells_who_is_still_there() -> None:
+    road = Road(*[{"PJY5472": 0.6, "PJY5412": 0.2}] * 2)
+    for _ in range(2):
+        road.look()
+    assert [finding.type for finding in road.rule.end()] == ["plate_seen"]
+    assert road.rule.end() == []
+
+
+def test_a_number_that_is_waited_for_is_told_twice() -> None:
+    road = Road(*[{"PJY5472": 0.999}] * 5)
+    road.attendant.watched = [
+        WatchEntry(7, "PJY5473", "stolen", "alert"),
+        WatchEntry(8, "X*", "", "allow"),
+    ]
+    told = [finding for _ in range(5) for finding in road.look()]
+    assert [finding.type for finding in told] == ["plate_seen", "plate_match"]
+    assert told[1].details["watch_id"] == 7
+    assert told[1].details["action"] == "alert"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "number", "hit"),
+    [
+        ("A123BC", "A123BC", True),
+        ("A123BO", "A123B0", True),
+        ("A123BC", "A123BX", True),
+        ("A123BC", "A124BX", False),
+        ("A123*", "A123BC77", True),
+        ("A12?BC", "A125BC", True),
+        ("A12?BC", "A1255BC", False),
+        ("[A]*", "A123", False),
+    ],
+)
+def test_the_watch_list_forgives_one_edit_and_look_alikes(
+    wanted: str, number: str, hit: bool
+) -> None:
+    assert matches(wanted, number) is hit
+
+
+def test_passages_do_not_pile_up() -> None:
+    road = Road(gap_s=1)
+    for number in range(1, 300):
+        road.look(number)
+    assert len(road.rule._passages) < 10
