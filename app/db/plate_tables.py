@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Boolean, FetchedValue, Float, ForeignKey, String, Text
+from sqlalchemy import Boolean, FetchedValue, Float, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.db.tables import Table
@@ -42,6 +42,10 @@ class PlateTable(Table):
     """
 
     __tablename__ = "license_plates"
+    __table_args__ = (
+        Index("ix_license_plates_newest", "timestamp", "id"),
+        Index("ix_license_plates_search", "shape", "is_deleted", "id"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     plate_number: Mapped[str] = mapped_column(String(32), default="")
@@ -57,7 +61,9 @@ class PlateTable(Table):
     alternative_readings: Mapped[str | None] = mapped_column(Text)
     is_verified: Mapped[bool] = mapped_column(Boolean, default=False)
     is_deleted: Mapped[bool] = mapped_column(Boolean, default=False)
-    detection_id: Mapped[int | None] = mapped_column(ForeignKey("detection_sessions.id"))
+    detection_id: Mapped[int | None] = mapped_column(
+        ForeignKey("detection_sessions.id"), index=True
+    )
     country: Mapped[str | None] = mapped_column(String(64))
     votes: Mapped[dict[str, Any] | None]
     source: Mapped[str] = mapped_column(String(64), default="upload")
