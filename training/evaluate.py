@@ -174,7 +174,7 @@ def face_recall(results: Results, min_iou: float, threshold: float) -> float:
 
 def plate_recall(results: Results, source: str, threshold: float) -> float:
     """Recall of plates at IoU 0.5 on the photos (or dash-cam pictures) held back."""
-    is_dashcam = [s.path.stem.startswith("ro") for s in results.ground.val]
+    is_dashcam = [s.path.stem.startswith("plate_boxes") for s in results.ground.val]
     has_plate = [len(s.truth.only(PLATE)) > 0 for s in results.ground.val]
     wanted = [p and d == (source == "dashcam") for p, d in zip(has_plate, is_dashcam, strict=True)]
     found = [b for b, w in zip(results.val, wanted, strict=True) if w]

@@ -1,10 +1,9 @@
 """Train the network: Ultralytics' trainer, a cosine over iterations or over a time budget.
 
-    python -m training.train WORK --start first_recipe.pt [--epochs 8] [--hours 1.5]
-    python -m training.train WORK --resume
+    python -m training.train WORK --start WORK/start.pt --teacher yolov8n.pt [--hours 1.5]
+    python -m training.train WORK --teacher yolov8n.pt --resume
 
-The detection head's rows of the classes that stay are kept by name; the plate's row starts from
-the stop sign's. With `--hours` the schedule ends after that much running time, whatever the machine
+With `--hours` the schedule ends after that much running time, whatever the machine
 is doing besides; without it, after the given epochs.
 """
 
@@ -18,13 +17,15 @@ from typing import Any
 
 import torch
 from ultralytics.models.yolo.detect import DetectionTrainer
-from ultralytics.nn.tasks import DetectionModel
+from ultralytics.utils.torch_utils import unwrap_model
+
+from training.retain import RetainingLoss, Teacher
 
 RECIPE: dict[str, object] = {
     "batch": 16,
     "nbs": 16,
     "optimizer": "AdamW",
-    "lr0": 5e-4,
+    "lr0": 2e-4,
     "momentum": 0.9,
     "weight_decay": 5e-4,
     "warmup_epochs": 0.0,
@@ -32,7 +33,7 @@ RECIPE: dict[str, object] = {
     "compile": True,
     "amp": False,
     "cache": "ram",
-    "scale": (0.4, 1.5),
+    "scale": (0.3, 1.6),
     "translate": 0.15,
     "hsv_h": 0.02,
     "hsv_s": 0.7,
@@ -40,15 +41,14 @@ RECIPE: dict[str, object] = {
     "close_mosaic": 0,
     "patience": 0,
     "plots": False,
+    "val": False,
     "deterministic": False,
 }
 """The two stem stages stay as COCO made them (freeze 4); AdamW without accumulation suits the few
 thousand steps that a CPU affords. Mosaic is closed by `Schedule`, not by epoch number."""
-WARMUP = 0.02
+WARMUP = 0.03
 MOSAIC_UNTIL = 0.7
 FINAL_RATE = 0.01
-ROW_FROM = {"plate": "stop sign"}
-"""A class that COCO lacks, and the COCO class whose row of the head it starts from."""
 CHECKPOINT_SECONDS = 600
 
 
@@ -88,6 +88,8 @@ class Schedule:
             group["lr"] = group["initial_lr"] * cosine * min(1.0, (done + 1e-4) / WARMUP)
         if self.mosaic_open and done >= MOSAIC_UNTIL:
             trainer._close_dataloader_mosaic()
+            trainer.train_loader.reset()
+            trainer.train_loader.iterator = trainer.train_loader._get_iterator()
             self.mosaic_open = False
         if self.budget is not None and done >= 1:
             trainer.stop = True
@@ -102,37 +104,41 @@ class Schedule:
 
 
 class Trainer(DetectionTrainer):
-    """Ultralytics' trainer with the new classes' rows started from related ones."""
+    """Ultralytics' trainer that keeps what the teacher knows (see retain.py).
 
-    def get_model(
-        self,
-        cfg: str | dict[str, Any] | None = None,
-        weights: Any = None,
-        verbose: bool = True,
-    ) -> DetectionModel:
-        """A network of our classes with everything of `weights` that fits."""
-        model: DetectionModel = super().get_model(cfg, weights, verbose)
-        if weights is not None:
-            start_rows(model, weights)
-        return model
+    Batch statistics stay as they came: pictures of smokers would move them for every class.
+    """
 
+    def __init__(self, overrides: dict[str, object], teacher: Path, threads: int) -> None:
+        super().__init__(overrides=overrides)
+        self.args.workers = 1  # Ultralytics takes none on a CPU; then both cores wait for pictures
+        self.teacher, self.threads = teacher, threads
 
-def start_rows(model: Any, weights: Any) -> None:
-    """Copy the head's rows of related classes for classes that the weights lack."""
-    source = {name: i for i, name in weights.names.items()}
-    with torch.no_grad():
-        for row, name in model.names.items():
-            related = source.get(ROW_FROM.get(name, ""))
-            if name in source or related is None:
-                continue
-            for branch, old in zip(model.model[-1].cv3, weights.model[-1].cv3, strict=True):
-                branch[-1].weight[row] = old[-1].weight[related].to(branch[-1].weight)
-                branch[-1].bias[row] = old[-1].bias[related].to(branch[-1].bias)
+    def attach_loss(self) -> None:
+        """The loss is set from outside, so that checkpoints hold a plain `DetectionModel`."""
+        size = int(self.args.imgsz)
+        teacher = Teacher(self.teacher, (self.batch_size, 3, size, size), self.threads)
+        model = unwrap_model(self.model)
+        model.criterion = RetainingLoss(model, teacher)
+
+    def _model_train(self) -> None:
+        super()._model_train()
+        for module in self.model.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.eval()
+
+    def validate(self) -> tuple[dict[str, float], float]:
+        """Nothing: `evaluate.py` scores checkpoints, with unsure boxes left out."""
+        return {}, 0.0
+
+    def final_eval(self) -> None:
+        """Nothing, likewise."""
 
 
 def train(
     work: Path,
     start: Path,
+    teacher: Path,
     name: str,
     size: int,
     epochs: int,
@@ -155,9 +161,10 @@ def train(
     }
     if resume:
         overrides["resume"] = str(run / "weights" / "last.pt")
-    trainer = Trainer(overrides=overrides)
+    trainer = Trainer(overrides, teacher, threads)
     schedule = Schedule(hours)
     trainer.add_callback("on_train_start", lambda _: torch.set_num_threads(threads))
+    trainer.add_callback("on_train_start", Trainer.attach_loss)
     trainer.add_callback("on_train_start", schedule.begin)
     trainer.add_callback("on_train_batch_start", schedule.before_step)
     trainer.add_callback("on_model_save", schedule.save)
@@ -169,6 +176,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("work", type=Path, help="the folder that training.prepare filled")
     parser.add_argument("--start", type=Path, help="weights to start from (.pt)")
+    parser.add_argument("--teacher", type=Path, required=True, help="whose classes to keep (.pt)")
     parser.add_argument("--name", default="watchpost", help="name of the run")
     parser.add_argument("--size", type=int, default=512, help="input size in pixels")
     parser.add_argument("--epochs", type=int, default=8)
@@ -181,6 +189,7 @@ def main() -> None:
     train(
         args.work,
         args.start,
+        args.teacher,
         args.name,
         args.size,
         args.epochs,
