@@ -22,6 +22,11 @@ NMS_IOU, TIGHT_NMS_IOU = 0.6, 0.3
 """Cigarettes and plates get the tight one: two boxes of the same often share only a third."""
 
 
+def nms_iou(label: int) -> float:
+    """From which overlap two boxes of a class are one."""
+    return TIGHT_NMS_IOU if label in (CIGARETTE, PLATE) else NMS_IOU
+
+
 class Compiled:
     """An OpenVINO model of any height and width, compiled for each shape that it meets."""
 

@@ -31,6 +31,7 @@ from training.boxes import (
     CIGARETTE,
     CLASSES,
     FACE,
+    NEW_CLASSES,
     PERSON,
     Boxes,
     crop_boxes,
@@ -336,6 +337,7 @@ def write_index(work: Path, rows: Sequence[Row]) -> None:
     (work / "dataset.yaml").write_text(
         f"path: {work.resolve()}\ntrain: train.txt\nval: images/val\nnames:\n{names}"
     )
+    write_branch(work, shown)
     for split in sorted({row.split for row in rows}):
         counts: Counter[int] = Counter()
         for label_file in (work / "labels" / split).iterdir():
@@ -343,6 +345,28 @@ def write_index(work: Path, rows: Sequence[Row]) -> None:
         total = sum(row.split == split for row in rows)
         print(split, total, {CLASSES[c]: n for c, n in sorted(counts.items())})
     print(f"{len(shown)} pictures an epoch")
+
+
+def write_branch(work: Path, shown: Sequence[str]) -> None:
+    """The same set with the new classes alone, numbered from 0: what the added branch learns."""
+    folder = work / "branch"
+    folder.mkdir(exist_ok=True)
+    if not (folder / "images").exists():
+        (folder / "images").symlink_to("../images", target_is_directory=True)
+    for split in ("train", "val"):
+        (folder / "labels" / split).mkdir(parents=True, exist_ok=True)
+        for path in (work / "labels" / split).iterdir():
+            lines = (line.split(maxsplit=1) for line in path.read_text().splitlines())
+            kept = (f"{int(c) - FACE} {box}\n" for c, box in lines if int(c) >= FACE)
+            (folder / "labels" / split / path.name).write_text("".join(kept))
+    # Lists, not folders: Ultralytics would follow the link of a folder to the other labels.
+    held_back = [f"./images/val/{path.name}" for path in sorted((work / "images/val").iterdir())]
+    for name, pictures in (("train", shown), ("val", held_back)):
+        (folder / f"{name}.txt").write_text("\n".join(pictures) + "\n")
+    names = "".join(f"  {i}: {name}\n" for i, name in enumerate(NEW_CLASSES))
+    (folder / "dataset.yaml").write_text(
+        f"path: {folder.resolve()}\ntrain: train.txt\nval: val.txt\nnames:\n{names}"
+    )
 
 
 def main() -> None:

@@ -1,10 +1,11 @@
-"""Train the network: Ultralytics' trainer, a cosine over iterations or over a time budget.
+"""Train the added branch: Ultralytics' trainer, a cosine over iterations or over a time budget.
 
-    python -m training.train WORK --start WORK/start.pt --teacher yolov8n.pt [--hours 1.5]
-    python -m training.train WORK --teacher yolov8n.pt --resume
+    python -m training.train WORK --start WORK/start.pt [--hours 1.5]
+    python -m training.train WORK --resume
 
-With `--hours` the schedule ends after that much running time, whatever the machine
-is doing besides; without it, after the given epochs.
+The backbone is frozen, so that YOLOv8n's own branch stays exactly right (see join.py). With
+`--hours` the schedule ends after that much running time, whatever the machine is doing besides;
+without it, after the given epochs.
 """
 
 from __future__ import annotations
@@ -17,22 +18,20 @@ from typing import Any
 
 import torch
 from ultralytics.models.yolo.detect import DetectionTrainer
-from ultralytics.utils.torch_utils import unwrap_model
 
-from training.retain import RetainingLoss, Teacher
+from training.start import BACKBONE
 
 RECIPE: dict[str, object] = {
-    "batch": 16,
-    "nbs": 16,
+    "batch": 8,
+    "nbs": 8,
     "optimizer": "AdamW",
-    "lr0": 2e-4,
+    "lr0": 3e-4,
     "momentum": 0.9,
     "weight_decay": 5e-4,
     "warmup_epochs": 0.0,
-    "freeze": 4,
+    "freeze": BACKBONE,
     "compile": True,
     "amp": False,
-    "cache": "ram",
     "scale": (0.3, 1.6),
     "translate": 0.15,
     "hsv_h": 0.02,
@@ -44,8 +43,8 @@ RECIPE: dict[str, object] = {
     "val": False,
     "deterministic": False,
 }
-"""The two stem stages stay as COCO made them (freeze 4); AdamW without accumulation suits the few
-thousand steps that a CPU affords. Mosaic is closed by `Schedule`, not by epoch number."""
+"""AdamW without accumulation suits the one or two thousand steps that a CPU affords. Mosaic is
+closed by `Schedule`, not by epoch number."""
 WARMUP = 0.03
 MOSAIC_UNTIL = 0.7
 FINAL_RATE = 0.01
@@ -104,22 +103,11 @@ class Schedule:
 
 
 class Trainer(DetectionTrainer):
-    """Ultralytics' trainer that keeps what the teacher knows (see retain.py).
+    """Ultralytics' trainer with batch statistics as they came, so that small batches do."""
 
-    Batch statistics stay as they came: pictures of smokers would move them for every class.
-    """
-
-    def __init__(self, overrides: dict[str, object], teacher: Path, threads: int) -> None:
+    def __init__(self, overrides: dict[str, object]) -> None:
         super().__init__(overrides=overrides)
         self.args.workers = 1  # Ultralytics takes none on a CPU; then both cores wait for pictures
-        self.teacher, self.threads = teacher, threads
-
-    def attach_loss(self) -> None:
-        """The loss is set from outside, so that checkpoints hold a plain `DetectionModel`."""
-        size = int(self.args.imgsz)
-        teacher = Teacher(self.teacher, (self.batch_size, 3, size, size), self.threads)
-        model = unwrap_model(self.model)
-        model.criterion = RetainingLoss(model, teacher)
 
     def _model_train(self) -> None:
         super()._model_train()
@@ -138,7 +126,6 @@ class Trainer(DetectionTrainer):
 def train(
     work: Path,
     start: Path,
-    teacher: Path,
     name: str,
     size: int,
     epochs: int,
@@ -151,7 +138,7 @@ def train(
     overrides: dict[str, object] = {
         **RECIPE,
         "model": str(start),
-        "data": str(work / "dataset.yaml"),
+        "data": str(work / "branch" / "dataset.yaml"),
         "imgsz": size,
         "epochs": epochs if hours is None else 1000,
         "project": str(run.parent),
@@ -161,10 +148,9 @@ def train(
     }
     if resume:
         overrides["resume"] = str(run / "weights" / "last.pt")
-    trainer = Trainer(overrides, teacher, threads)
+    trainer = Trainer(overrides)
     schedule = Schedule(hours)
     trainer.add_callback("on_train_start", lambda _: torch.set_num_threads(threads))
-    trainer.add_callback("on_train_start", Trainer.attach_loss)
     trainer.add_callback("on_train_start", schedule.begin)
     trainer.add_callback("on_train_batch_start", schedule.before_step)
     trainer.add_callback("on_model_save", schedule.save)
@@ -176,7 +162,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("work", type=Path, help="the folder that training.prepare filled")
     parser.add_argument("--start", type=Path, help="weights to start from (.pt)")
-    parser.add_argument("--teacher", type=Path, required=True, help="whose classes to keep (.pt)")
     parser.add_argument("--name", default="watchpost", help="name of the run")
     parser.add_argument("--size", type=int, default=512, help="input size in pixels")
     parser.add_argument("--epochs", type=int, default=8)
@@ -189,7 +174,6 @@ def main() -> None:
     train(
         args.work,
         args.start,
-        args.teacher,
         args.name,
         args.size,
         args.epochs,
