@@ -47,8 +47,6 @@ def save(model: ov.Model, path: Path, precision: str) -> None:
     }
     for key, value in known.items():
         model.set_rt_info(value, ["model_info", key])
-    for node in model.get_ops():  # names of fused nodes are half of the .xml
-        node.get_rt_info().clear()
     ov.save_model(model, path, compress_to_fp16=True)
     for part in (path, path.with_suffix(".bin")):
         megabytes = part.stat().st_size / 1e6
