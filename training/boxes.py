@@ -30,7 +30,7 @@ CLASSES = (
 PERSON, FACE, PLATE, CIGARETTE = (
     CLASSES.index(n) for n in ("person", "face", "plate", "cigarette")
 )
-COCO_CLASSES = CLASSES[:FACE]
+COCO_CLASSES, NEW_CLASSES = CLASSES[:FACE], CLASSES[FACE:]
 BAGS = tuple(CLASSES.index(n) for n in ("backpack", "handbag", "suitcase"))
 
 

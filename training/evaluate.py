@@ -172,14 +172,14 @@ def face_recall(results: Results, min_iou: float, threshold: float) -> float:
     return score(faces, results.ground.faces, nothing, min_iou).recall(threshold)
 
 
-def plate_recall(results: Results, source: str, threshold: float) -> float:
-    """Recall of plates at IoU 0.5 on the photos (or dash-cam pictures) held back."""
-    is_dashcam = [s.path.stem.startswith("ro") for s in results.ground.val]
+def plates(results: Results, source: str) -> Scored:
+    """Plates at IoU 0.5 on the photos (or dash-cam pictures) held back."""
+    is_dashcam = [s.path.stem.startswith("plate_boxes") for s in results.ground.val]
     has_plate = [len(s.truth.only(PLATE)) > 0 for s in results.ground.val]
     wanted = [p and d == (source == "dashcam") for p, d in zip(has_plate, is_dashcam, strict=True)]
     found = [b for b, w in zip(results.val, wanted, strict=True) if w]
     samples = [s for s, w in zip(results.ground.val, wanted, strict=True) if w]
-    return scored(found, samples, 0.5, PLATE).recall(threshold)
+    return scored(found, samples, 0.5, PLATE)
 
 
 def wide_recall(results: Results, looks: int, threshold: float) -> float:
@@ -240,16 +240,21 @@ def face_and_plate_rows(threshold: float) -> list[Row]:
     def faces(min_iou: float, at: float) -> Callable[[Results], float]:
         return only_if(FACE, lambda r: face_recall(r, min_iou, at))
 
-    def plates(source: str, at: float) -> Callable[[Results], float]:
-        return only_if(PLATE, lambda r: plate_recall(r, source, at))
+    def plate_rows(source: str, text: str) -> list[Row]:
+        known = [
+            ("recall (IoU 0.5, threshold)", lambda r: plates(r, source).recall(threshold)),
+            ("recall (IoU 0.5, confidence 0.1)", lambda r: plates(r, source).recall(0.1)),
+            ("precision at threshold", lambda r: plates(r, source).precision(threshold)),
+            ("AP at IoU 0.5", lambda r: plates(r, source).average_precision),
+        ]
+        return [(f"{text}: plate {what}", only_if(PLATE, value)) for what, value in known]
 
     return [
         (f"clips: face ≥ {MIN_FACE} px recall (IoU 0.5, threshold)", faces(0.5, threshold)),
         (f"clips: face ≥ {MIN_FACE} px recall (IoU 0.3, threshold)", faces(0.3, threshold)),
         (f"clips: face ≥ {MIN_FACE} px recall (IoU 0.3, confidence 0.1)", faces(0.3, 0.1)),
-        ("photos: plate recall (IoU 0.5, threshold)", plates("photos", threshold)),
-        ("photos: plate recall (IoU 0.5, confidence 0.1)", plates("photos", 0.1)),
-        ("dash cam: plate recall (IoU 0.5, threshold)", plates("dashcam", threshold)),
+        *plate_rows("photos", "photos"),
+        *plate_rows("dashcam", "dash cam"),
     ]
 
 

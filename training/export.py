@@ -1,10 +1,12 @@
-"""Export trained weights to OpenVINO: fp16-compressed and INT8, and time both.
+"""Join YOLOv8n and the trained branch in OpenVINO: fp16-compressed and INT8, and time both.
 
-    python -m training.export WORK BEST.pt OUT
+    python -m training.export WORK $WATCHPOST_DATA/weights/yolov8n.pt BRANCH.pt OUT
 
-The input is (B, 3, H, W) RGB in 0..1 with any batch and any height and width that are multiples of
-32; the output (B, 4 + classes, anchors): centre, extent in input pixels, then class confidences.
-INT8 is calibrated on pictures of the training split only.
+The input is (B, 3, H, W) RGB in 0..1 with any batch and any height and width that are multiples
+of 32; the output (B, 4 + classes, anchors): centre, extent in input pixels, then class
+confidences. What a reader needs stands in the file's rt_info under `model_info`: `names`,
+`thresholds` and `nms_iou` (one a class), `size` and `close_size` (longer side in pixels, first
+and second look). INT8 is calibrated on pictures of the training split only.
 """
 
 from __future__ import annotations
@@ -18,29 +20,39 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
-from training.network import convert, letterbox
+from training.boxes import CLASSES
+from training.join import Joined
+from training.network import letterbox, nms_iou, trace
 from training.pictures import read_image
 
 CALIBRATION_PICTURES = 100
 CALIBRATION_SIZE = 576
 TIMED_RUNS = 30
 MAX_MEGABYTES = 8.0
+SIZE, CLOSE_SIZE, THRESHOLD = 640, 384, 0.3
+"""What the scores were measured with, and what a reader should take."""
 
 
-def save(model: ov.Model, path: Path, names: dict[int, str], precision: str) -> None:
+def save(model: ov.Model, path: Path, precision: str) -> None:
     """Write `path` (.xml and .bin) with what a reader needs to know inside."""
-    labels = [names[i] for i in sorted(names)]
-    model.set_rt_info(repr(names), ["model_info", "names"])
-    model.set_rt_info(
-        " ".join(label.replace(" ", "_") for label in labels), ["model_info", "labels"]
-    )
-    model.set_rt_info(precision, ["model_info", "precision"])
-    model.set_rt_info("AGPL-3.0", ["model_info", "license"])
+    known = {
+        "names": repr(dict(enumerate(CLASSES))),
+        "labels": " ".join(CLASSES),
+        "thresholds": " ".join([str(THRESHOLD)] * len(CLASSES)),
+        "nms_iou": " ".join(str(nms_iou(i)) for i in range(len(CLASSES))),
+        "size": str(SIZE),
+        "close_size": str(CLOSE_SIZE),
+        "precision": precision,
+        "license": "AGPL-3.0",
+    }
+    for key, value in known.items():
+        model.set_rt_info(value, ["model_info", key])
     ov.save_model(model, path, compress_to_fp16=True)
-    size = sum(p.stat().st_size for p in (path, path.with_suffix(".bin"))) / 1e6
-    print(f"{path.name}: {size:.1f} MB")
-    if size > MAX_MEGABYTES:
-        raise SystemExit(f"{path.name} is larger than {MAX_MEGABYTES} MB")
+    for part in (path, path.with_suffix(".bin")):
+        megabytes = part.stat().st_size / 1e6
+        print(f"{part.name}: {megabytes:.2f} MB")
+        if megabytes > MAX_MEGABYTES:
+            raise SystemExit(f"{part.name} is larger than {MAX_MEGABYTES} MB")
 
 
 def quantize(model: ov.Model, work: Path) -> ov.Model:
@@ -55,7 +67,7 @@ def quantize(model: ov.Model, work: Path) -> ov.Model:
         margin = [(0, CALIBRATION_SIZE - length) for length in blob.shape[2:]]
         return np.pad(blob, [(0, 0), (0, 0), *margin], constant_values=114 / 255)
 
-    decoding = r"__module\.model\.22(/|\.dfl).*"
+    decoding = r"__module\.(coco\.model\.22|branch\.model\.19)(/|\.dfl).*"
     model.reshape([1, 3, CALIBRATION_SIZE, CALIBRATION_SIZE])  # a fixed shape is much faster
     quantized: ov.Model = nncf.quantize(
         model,
@@ -84,13 +96,13 @@ def milliseconds(path: Path, shape: tuple[int, int, int, int], threads: int) -> 
     return statistics.median(times)
 
 
-def export(work: Path, weights: Path, out: Path, threads: int) -> None:
+def export(work: Path, coco: Path, branch: Path, out: Path, threads: int) -> None:
     """Write OUT/watchpost.xml and OUT/watchpost_int8.xml and print their sizes and times."""
     out.mkdir(parents=True, exist_ok=True)
-    model, names = convert(weights)
+    joined = Joined(coco, branch).eval()
     plain, small = out / "watchpost.xml", out / "watchpost_int8.xml"
-    save(model, plain, names, "fp16")
-    save(quantize(ov.Core().read_model(plain), work), small, names, "int8")
+    save(trace(joined, joined.names), plain, "fp16")
+    save(quantize(ov.Core().read_model(plain), work), small, "int8")
     print("| input | fp16 file, ms | INT8, ms | ratio |\n|---|---:|---:|---:|")
     for shape in ((1, 3, 384, 640), (1, 3, 640, 640), (4, 3, 384, 384)):
         slow, fast = (milliseconds(path, shape, threads) for path in (plain, small))
@@ -102,11 +114,12 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("work", type=Path, help="the folder that training.prepare filled")
-    parser.add_argument("weights", type=Path, help="the trained .pt")
+    parser.add_argument("coco", type=Path, help="yolov8n.pt")
+    parser.add_argument("branch", type=Path, help="the trained branch (.pt)")
     parser.add_argument("out", type=Path, help="folder for the .xml and .bin files")
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
-    export(args.work, args.weights, args.out, args.threads)
+    export(args.work, args.coco, args.branch, args.out, args.threads)
 
 
 if __name__ == "__main__":

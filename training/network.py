@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,12 +22,18 @@ NMS_IOU, TIGHT_NMS_IOU = 0.6, 0.3
 """Cigarettes and plates get the tight one: two boxes of the same often share only a third."""
 
 
+def nms_iou(label: int) -> float:
+    """From which overlap two boxes of a class are one."""
+    return TIGHT_NMS_IOU if label in (CIGARETTE, PLATE) else NMS_IOU
+
+
 class Compiled:
     """An OpenVINO model of any height and width, compiled for each shape that it meets."""
 
-    def __init__(self, model: ov.Model, threads: int, shapes: int = 12) -> None:
+    def __init__(self, model: ov.Model, threads: int, shapes: int = 48) -> None:
         self.model = model
-        self.config = {"INFERENCE_NUM_THREADS": threads}
+        # Unpinned: OpenVINO would put the one thread of each of two processes on the same core.
+        self.config = {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}
         self.for_shape = lru_cache(shapes)(self.compile)
 
     def compile(self, shape: tuple[int, ...]) -> ov.CompiledModel:
@@ -96,20 +103,32 @@ def load(path: Path) -> tuple[ov.Model, dict[int, str]]:
 
 def convert(path: Path) -> tuple[ov.Model, dict[int, str]]:
     """Trace Ultralytics weights to an OpenVINO model of any batch, height and width."""
-    import torch
+    module, names = checkpoint(path)
+    head = module.model[-1]
+    head.export, head.dynamic, head.format = True, True, "openvino"
+    return trace(module, names), names
+
+
+def checkpoint(path: Path) -> tuple[Any, dict[int, str]]:
+    """The torch module of an Ultralytics checkpoint, ready to be run, and its class names."""
     from ultralytics.nn.tasks import load_checkpoint
 
     module = load_checkpoint(path)[0].float().eval().fuse(verbose=False)
     names = {
         int(i): str(name).replace("license-plate", "plate") for i, name in module.names.items()
     }
-    head = module.model[-1]
-    head.export, head.dynamic, head.format = True, True, "openvino"
+    return module, names
+
+
+def trace(module: Any, names: dict[int, str]) -> ov.Model:
+    """A torch module as OpenVINO model of any batch, height and width, with the names inside."""
+    import torch
+
     with torch.no_grad():
         example = torch.zeros(2, 3, 320, 384)
         module(example)
-        traced = torch.jit.trace(module, example, strict=False, check_trace=False)
-    model = ov.convert_model(traced, example_input=example)
+        graph = torch.jit.trace(module, example, strict=False, check_trace=False)
+    model = ov.convert_model(graph, example_input=example)
     model.reshape([-1, 3, -1, -1])
     model.set_rt_info(repr(names), ["model_info", "names"])
-    return model, names
+    return model

@@ -65,7 +65,8 @@ def labelled_folder(folder: Path, source: str, label: int) -> Iterator[Picture]:
         image = read_image(path)
         height, width = image.shape[:2]
         _, corners = yolo_labels(folder / "labels" / f"{path.stem}.txt", width, height)
-        yield Picture(path.stem, source, image, Boxes.of(corners, label))
+        # The source belongs to the name: cigarettes and cigarettes_val share 53 file names.
+        yield Picture(f"{source}_{path.stem}", source, image, Boxes.of(corners, label))
 
 
 def plate_photos(folder: Path) -> Iterator[Picture]:
@@ -74,7 +75,7 @@ def plate_photos(folder: Path) -> Iterator[Picture]:
         file, x, y, w, h = path.read_text().split("\t")[:5]
         x1, y1 = float(x), float(y)
         box = Boxes.of([x1, y1, x1 + float(w), y1 + float(h)], PLATE)
-        yield Picture(path.stem, "plates", read_image(path.with_name(file)), box)
+        yield Picture(f"plates_{path.stem}", "plates", read_image(path.with_name(file)), box)
 
 
 def clip_frames(path: Path, every: int) -> Iterator[Picture]:

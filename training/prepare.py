@@ -14,10 +14,9 @@ from __future__ import annotations
 import argparse
 import csv
 import multiprocessing
-import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import astuple, dataclass, replace
 from itertools import chain
 from pathlib import Path
 from threading import Semaphore
@@ -25,12 +24,14 @@ from threading import Semaphore
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from training.boxes import (
     BAGS,
     CIGARETTE,
     CLASSES,
     FACE,
+    NEW_CLASSES,
     PERSON,
     Boxes,
     crop_boxes,
@@ -41,12 +42,14 @@ from training.boxes import (
 from training.faces import CenterFace, YuNet, agree
 from training.network import Image, Network
 from training.pictures import Picture, data_root, scoring_pictures, training_pictures
+from training.upright import SIZE as UPRIGHT_SIZE
+from training.upright import Turn, Upright
 
 SURE, UNSURE = 0.35, 0.15
 """YOLOv8s's confidence from which a box is a label; between the two it counts for nothing."""
 SURE_BAG = 0.25
 UNSURE_FACE = 0.25
-TEACHER_SIZES = (480, 576, 768)
+TEACHER_SIZES = (576, 768)
 """YOLOv8s sees a picture at the first of these sizes (pixels) that is not smaller than it."""
 SAME_OBJECT_IOU = 0.7
 NEAR_DUPLICATE_BITS = 8
@@ -55,6 +58,8 @@ MIN_CROP_SIDE = 96
 """Pixels of the smallest upper-body crop worth learning from."""
 REPEATS = {"plates": 3, "plate_boxes": 3}
 BAG_REPEATS = 3
+TURNED_SOURCES = ("cigarettes", "cigarettes_val")
+"""Sets in which some pictures lie on their side."""
 JPEG_QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 93]
 
 
@@ -74,23 +79,35 @@ class Teachers:
         self.objects = Network(weights / "yolov8s.pt", threads=1)
         self.centerface = CenterFace(threads=1)
         self.yunet = YuNet(weights / "yunet_s_dynamic.onnx")
+        people = Network(weights / "yolov8n.pt", UPRIGHT_SIZE, threads=1)
+        self.upright = Upright(self.centerface, people)
 
-    def label(self, picture: Picture) -> Labels:
-        """The given boxes and the teachers' in one picture."""
-        longest = max(picture.image.shape[:2])
+    def label(self, picture: Picture) -> tuple[Labels, Turn]:
+        """The given boxes and the teachers' in one picture, and the turn that sets it upright.
+
+        Teachers look at the upright picture; the labels are of the picture as it is.
+        """
+        height, width = picture.image.shape[:2]
+        turn = Turn(0, width, height)
+        if picture.source in TURNED_SOURCES:
+            turn = self.upright.find(picture.image)
+        labels = self.look(turn.image(picture.image))
+        sure, unsure = (turn.back.boxes(b) for b in (labels.sure, labels.unsure))
+        return Labels(Boxes.join(picture.given, sure), unsure), turn
+
+    def look(self, image: Image) -> Labels:
+        """What the teachers see in (H, W, 3) BGR."""
+        longest = max(image.shape[:2])
         self.objects.size = next((s for s in TEACHER_SIZES if s >= longest), TEACHER_SIZES[-1])
-        found = self.objects.detect(picture.image, UNSURE)
+        found = self.objects.detect(image, UNSURE)
         kinds = np.array([one_of_a_kind(int(label)) for label in found.labels], int)
         found = non_max(found, SAME_OBJECT_IOU, kinds)
         needed = np.where(np.isin(found.labels, BAGS), SURE_BAG, SURE)
         sure = found.scores >= needed
         faces, unsure_faces = agree(
-            self.centerface.detect(picture.image, UNSURE_FACE),
-            self.yunet.detect(picture.image, 0.5),
+            self.centerface.detect(image, UNSURE_FACE), self.yunet.detect(image, 0.5)
         )
-        return Labels(
-            Boxes.join(picture.given, found[sure], faces), Boxes.join(found[~sure], unsure_faces)
-        )
+        return Labels(Boxes.join(found[sure], faces), Boxes.join(found[~sure], unsure_faces))
 
 
 def one_of_a_kind(label: int) -> int:
@@ -194,35 +211,101 @@ def repeats(picture: Picture, labels: Labels) -> int:
     return max(REPEATS.get(picture.source, 1), bags)
 
 
+@dataclass(frozen=True)
+class Row:
+    """One line of the manifest; `shown` is how often an epoch shows the picture."""
+
+    file: str
+    source: str
+    split: str
+    group: int
+    shown: int
+
+
+class Manifest:
+    """`manifest.csv`: written line by line, so that a stopped run goes on where it was."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: list[Row] = []
+        if path.exists():
+            with path.open(newline="") as file:
+                for line in csv.DictReader(file):
+                    group, shown = int(line["group"]), int(line["shown"])
+                    self.rows.append(Row(line["file"], line["source"], line["split"], group, shown))
+
+    @property
+    def names(self) -> set[str]:
+        """Names of the pictures that are done."""
+        return {Path(row.file).stem for row in self.rows}
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Write the lines of one picture and what was cut from it; its own comes last."""
+        begun = self.path.exists()
+        with self.path.open("a", newline="") as file:
+            writer = csv.writer(file)
+            if not begun:
+                writer.writerow(("file", "source", "split", "group", "shown"))
+            writer.writerows(astuple(row) for row in rows)
+        self.rows += rows
+
+
+def place(work: Path, picture: Picture, labels: Labels, turn: Turn, split: str) -> list[Row]:
+    """Write one picture, to learn from also its upper-body crops and, were it turned, both ways.
+
+    The rows are without group, that of the picture itself last.
+    """
+    write_picture(work, split, picture, labels)
+    here = Row(f"{picture.name}.jpg", picture.source, split, -1, 0)
+    if split != "train":
+        return [here]
+    extra: list[tuple[Picture, Labels]] = []
+    upright, standing = picture, labels
+    if turn.quarters:
+        upright = Picture(
+            f"{picture.name}_upright",
+            picture.source,
+            turn.image(picture.image),
+            turn.boxes(picture.given),
+        )
+        standing = Labels(turn.boxes(labels.sure), turn.boxes(labels.unsure))
+        extra.append((upright, standing))
+    extra += upper_body_crops(upright, standing)
+    for other, seen in extra:
+        write_picture(work, split, other, seen)
+    rows = [
+        Row(f"{other.name}.jpg", picture.source, split, -1, repeats(other, seen))
+        for other, seen in extra
+    ]
+    return [*rows, replace(here, shown=repeats(picture, labels))]
+
+
 def prepare(work: Path, workers: int) -> None:
     """Write images, labels, the manifest and Ultralytics' dataset file under `work`."""
     root = data_root()
+    work.mkdir(parents=True, exist_ok=True)
     known = [(p.name, p.source, difference_hash(p.image)) for p in training_pictures(root)]
     groups = near_duplicate_groups(np.stack([row[2] for row in known]))
     held_back = validation_groups(groups, [row[1] for row in known])
     largest = Counter(groups.tolist()).most_common(1)[0][1]
     print(f"{len(known)} pictures, {len(np.unique(groups))} groups, largest {largest}", flush=True)
     group_of = {row[0]: int(g) for row, g in zip(known, groups, strict=True)}
-    rows: list[tuple[str, str, str, int]] = []
-    shown: list[str] = []
-    started = time.monotonic()
+    manifest = Manifest(work / "manifest.csv")
+    done = manifest.names
+    every = chain(scoring_pictures(root), training_pictures(root))
+    pictures = (picture for picture in every if picture.name not in done)
+    left = len(known) + sum(1 for _ in scoring_pictures(root)) - len(done & group_of.keys())
+    left -= sum(row.group < 0 for row in manifest.rows)
     with multiprocessing.get_context("spawn").Pool(workers, hire, (root / "weights",)) as pool:
-        pictures = chain(training_pictures(root), scoring_pictures(root))
-        for picture, labels in pool.imap(label, throttle(pictures, ahead := Semaphore(64))):
+        ahead = Semaphore(64)
+        results = pool.imap(label, throttle(pictures, ahead))
+        for picture, labels, turn in tqdm(results, total=left, unit="picture", mininterval=5):
             ahead.release()
             group = group_of.get(picture.name, -1)
             split = picture.source if group < 0 else "val" if group in held_back else "train"
-            write_picture(work, split, picture, labels)
-            rows.append((f"{picture.name}.jpg", picture.source, split, group))
-            if split == "train":
-                shown += [f"./images/train/{picture.name}.jpg"] * repeats(picture, labels)
-                for crop, seen in upper_body_crops(picture, labels):
-                    write_picture(work, "train", crop, seen)
-                    rows.append((f"{crop.name}.jpg", picture.source, "train", group))
-                    shown.append(f"./images/train/{crop.name}.jpg")
-            if len(rows) % 250 == 0:
-                print(f"{len(rows)} pictures, {time.monotonic() - started:.0f} s", flush=True)
-    write_index(work, rows, shown)
+            rows = place(work, picture, labels, turn, split)
+            manifest.add([replace(row, group=group) for row in rows])
+    write_index(work, manifest.rows)
 
 
 hired: list[Teachers] = []
@@ -234,9 +317,9 @@ def hire(weights: Path) -> None:
     hired.append(Teachers(weights))
 
 
-def label(picture: Picture) -> tuple[Picture, Labels]:
+def label(picture: Picture) -> tuple[Picture, Labels, Turn]:
     """A picture with its labels, from this worker's teachers."""
-    return picture, hired[0].label(picture)
+    return picture, *hired[0].label(picture)
 
 
 def throttle(pictures: Iterable[Picture], ahead: Semaphore) -> Iterator[Picture]:
@@ -246,24 +329,44 @@ def throttle(pictures: Iterable[Picture], ahead: Semaphore) -> Iterator[Picture]
         yield picture
 
 
-def write_index(work: Path, rows: list[tuple[str, str, str, int]], shown: list[str]) -> None:
-    """The manifest, the list of pictures of one epoch, the dataset file and a count of labels."""
-    with (work / "manifest.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(("file", "source", "split", "group"))
-        writer.writerows(rows)
+def write_index(work: Path, rows: Sequence[Row]) -> None:
+    """The list of pictures of one epoch, the dataset file and a count of labels."""
+    shown = [f"./images/{row.split}/{row.file}" for row in rows for _ in range(row.shown)]
     (work / "train.txt").write_text("\n".join(shown) + "\n")
     names = "".join(f"  {i}: {name}\n" for i, name in enumerate(CLASSES))
     (work / "dataset.yaml").write_text(
         f"path: {work.resolve()}\ntrain: train.txt\nval: images/val\nnames:\n{names}"
     )
-    for split in sorted({row[2] for row in rows}):
+    write_branch(work, shown)
+    for split in sorted({row.split for row in rows}):
         counts: Counter[int] = Counter()
         for label_file in (work / "labels" / split).iterdir():
             counts.update(int(line.split()[0]) for line in label_file.read_text().splitlines())
-        total = sum(row[2] == split for row in rows)
+        total = sum(row.split == split for row in rows)
         print(split, total, {CLASSES[c]: n for c, n in sorted(counts.items())})
     print(f"{len(shown)} pictures an epoch")
+
+
+def write_branch(work: Path, shown: Sequence[str]) -> None:
+    """The same set with the new classes alone, numbered from 0: what the added branch learns."""
+    folder = work / "branch"
+    folder.mkdir(exist_ok=True)
+    if not (folder / "images").exists():
+        (folder / "images").symlink_to("../images", target_is_directory=True)
+    for split in ("train", "val"):
+        (folder / "labels" / split).mkdir(parents=True, exist_ok=True)
+        for path in (work / "labels" / split).iterdir():
+            lines = (line.split(maxsplit=1) for line in path.read_text().splitlines())
+            kept = (f"{int(c) - FACE} {box}\n" for c, box in lines if int(c) >= FACE)
+            (folder / "labels" / split / path.name).write_text("".join(kept))
+    # Lists, not folders: Ultralytics would follow the link of a folder to the other labels.
+    held_back = [f"./images/val/{path.name}" for path in sorted((work / "images/val").iterdir())]
+    for name, pictures in (("train", shown), ("val", held_back)):
+        (folder / f"{name}.txt").write_text("\n".join(pictures) + "\n")
+    names = "".join(f"  {i}: {name}\n" for i, name in enumerate(NEW_CLASSES))
+    (folder / "dataset.yaml").write_text(
+        f"path: {folder.resolve()}\ntrain: train.txt\nval: val.txt\nnames:\n{names}"
+    )
 
 
 def main() -> None:

@@ -1,0 +1,56 @@
+"""The joined network answers for COCO's classes exactly as the network it was made from."""
+
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("ultralytics")
+
+from ultralytics.nn.tasks import DetectionModel  # noqa: E402
+
+from training.boxes import CLASSES, COCO_CLASSES, NEW_CLASSES  # noqa: E402
+from training.join import Joined  # noqa: E402
+from training.network import checkpoint  # noqa: E402
+from training.start import branch  # noqa: E402
+
+NAMES = [*COCO_CLASSES, "stop sign", "face", "cigarette"]
+
+
+def random_network(path: Path, seed: int) -> Path:
+    torch.manual_seed(seed)
+    network = DetectionModel("yolov8n.yaml", nc=len(NAMES), verbose=False)
+    network.names = dict(enumerate(NAMES))
+    torch.save({"model": network.half(), "train_args": {}}, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("networks")
+    coco = random_network(folder / "coco.pt", 0)
+    branch(coco, random_network(folder / "earlier.pt", 1), folder / "branch.pt")
+    return coco, folder / "branch.pt"
+
+
+@torch.no_grad()
+def test_the_coco_branch_is_the_coco_network(files: tuple[Path, Path]) -> None:
+    images = torch.rand(2, 3, 64, 96)
+    whole = checkpoint(files[0])[0](images)[0]
+    joined = Joined(*files)(images)
+    first, second = joined.split((whole.shape[2], 8 * 12 + 4 * 6), 2)
+    assert joined.shape[1] == 4 + len(CLASSES)
+    assert torch.equal(first[:, : 4 + len(COCO_CLASSES)], whole[:, : 4 + len(COCO_CLASSES)])
+    assert not first[:, -len(NEW_CLASSES) :].any()
+    assert not second[:, 4:-3].any()
+    assert second[:, -3:].any()
+
+
+def test_a_branch_that_trained_the_backbone_is_refused(
+    files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    content = torch.load(files[1], weights_only=False)
+    content["model"].model[0].conv.weight.data += 1
+    torch.save(content, tmp_path / "trained.pt")
+    with pytest.raises(ValueError, match="backbone"):
+        Joined(files[0], tmp_path / "trained.pt")

@@ -1,0 +1,81 @@
+"""One network of two branches: YOLOv8n as it is, and what was learned beside it.
+
+Both share YOLOv8n's backbone (layers 0..9), which is never trained, so COCO's classes are seen
+exactly as YOLOv8n sees them: nothing is forgotten. The added branch has a neck and a head of its
+own at strides 8 and 16. Keeping a network frozen and learning beside it: Rusu et al., "Progressive
+Neural Networks" (2016); Zhang et al., "Side-Tuning" (ECCV 2020).
+
+The output is (B, 4 + 11, A): YOLOv8n's anchors, then the branch's, each with zeros in the classes
+of the other. Beside one anchor's person there may so be another's face: none competes for a box.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from training.boxes import CLASSES, COCO_CLASSES, NEW_CLASSES
+from training.network import checkpoint
+from training.start import BACKBONE
+
+
+class Joined(nn.Module):
+    """YOLOv8n and the branch on one backbone; (B, 3, H, W) RGB in 0..1 to (B, 15, A)."""
+
+    names: ClassVar[dict[int, str]] = dict(enumerate(CLASSES))
+
+    def __init__(self, coco: Path, branch: Path) -> None:
+        super().__init__()
+        self.coco, coco_names = checkpoint(coco)
+        self.branch, names = checkpoint(branch)
+        if list(names.values()) != list(NEW_CLASSES):
+            raise ValueError(f"{branch} has the classes {list(names.values())}")
+        require_same_backbone(self.coco, self.branch)
+        keep_rows(self.coco, [list(coco_names.values()).index(name) for name in COCO_CLASSES])
+        for network in (self.coco, self.branch):
+            head = network.model[-1]
+            head.export, head.dynamic, head.format = True, True, "openvino"
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Both branches' anchors."""
+        shared = run(self.coco.model[:BACKBONE], [images])
+        old = run(self.coco.model[BACKBONE:], shared)[-1]
+        new = run(self.branch.model[BACKBONE:], shared)[-1]
+        old = nn.functional.pad(old, (0, 0, 0, len(NEW_CLASSES)))
+        boxes, scores = new.split((4, len(NEW_CLASSES)), 1)
+        scores = nn.functional.pad(scores, (0, 0, len(COCO_CLASSES), 0))
+        return torch.cat([old, torch.cat([boxes, scores], 1)], 2)
+
+
+def run(layers: Any, outputs: list[Any]) -> list[Any]:
+    """Append each layer's output; `outputs` begins with the picture and then layer 0's.
+
+    A layer's `f` says from where it takes its input: layer numbers, or -1 for the one before.
+    """
+    outputs = list(outputs)
+    for layer in layers:
+        sources = layer.f if isinstance(layer.f, list) else [layer.f]
+        inputs = [outputs[-1] if i == -1 else outputs[i + 1] for i in sources]
+        outputs.append(layer(inputs if isinstance(layer.f, list) else inputs[0]))
+    return outputs
+
+
+def keep_rows(network: Any, rows: list[int]) -> None:
+    """Drop all classes but these from a detection head."""
+    head = network.model[-1]
+    for scale in head.cv3:
+        last = scale[-1]
+        scale[-1] = nn.Conv2d(last.in_channels, len(rows), 1)
+        scale[-1].load_state_dict({"weight": last.weight[rows], "bias": last.bias[rows]})
+    head.nc, head.no = len(rows), len(rows) + 4 * head.reg_max
+
+
+def require_same_backbone(one: Any, other: Any) -> None:
+    """Both were fused alike, so equal weights mean an equal backbone."""
+    mine, theirs = one.model[:BACKBONE].state_dict(), other.model[:BACKBONE].state_dict()
+    changed = [name for name, value in mine.items() if not torch.equal(value, theirs[name])]
+    if changed:
+        raise ValueError(f"the branch has trained the shared backbone: {changed[0]}")
