@@ -86,6 +86,8 @@ def test_the_replies_of_the_contract_are_word_for_word() -> None:
 def test_every_error_has_its_status(kind: type[WatchpostError]) -> None:
     expected = {
         errors.UpgradeRequired: 426,
+        errors.UploadTooLarge: 413,
+        errors.NotAnImage: 415,
         errors.RequestError: 400,
         errors.Unauthorized: 401,
         errors.NotFound: 404,
