@@ -112,7 +112,7 @@ def test_small_plates_are_left_alone() -> None:
 
 
 def test_the_end_of_the_stream_tells_who_is_still_there() -> None:
-    road = Road(*[{"PJY5472": 0.6, "PJY5412": 0.2}] * 2)
+    road = Road(*[{"PJY5472": 0.5, "PJY5412": 0.3}] * 2)
     for _ in range(2):
         road.look()
     assert [finding.type for finding in road.rule.end()] == ["plate_seen"]
