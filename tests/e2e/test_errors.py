@@ -43,7 +43,8 @@ WRONG_FIELDS: list[tuple[str, Any]] = [
     ("rtsp_url", 5),
     ("output_url", 5),
     ("analytics", True),
-    ("name", "front door"),
+    ("name", 5),
+    ("colour", "red"),
 ]
 
 

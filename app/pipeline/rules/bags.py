@@ -46,10 +46,11 @@ TOUCH = 0.25  # a person's box grown by so much of its width touches what it rea
 STANDING_S = 2.0  # a bag that the network sees standing still for so long was set down
 STANDING_HEIGHTS = 0.12
 LARGEST, SMALLEST = 0.75, 0.06  # body heights; larger static things are no bags
-SMALLEST_THING = 0.13  # without a bag seen there: papers and cups are no luggage
+SMALLEST_THING = 0.18  # without a bag seen there: papers and cups are no luggage
 GONE_S = 1.2
 FREE_S = 0.7
 NARROW = 0.1
+LEAST_OWNER = 0.6  # who set a thing down that no network knows: in a crowd, anybody
 EDGE = 0.005  # of the picture
 TOUCHED_S = 4.0
 SAME_PLACE = 0.3
@@ -280,7 +281,7 @@ class Bags:
         if not detected and _at_the_edge(box, scene.size):
             return []
         owner, sure = self._owner(box, since)
-        if owner is None:
+        if owner is None or (not detected and sure < LEAST_OWNER):
             return []
         item = _Item(
             next(self._ids),
