@@ -13,7 +13,9 @@ from app.errors import BadUpload, NotAnImage, UploadTooLarge
 from app.models.runner import Image
 
 KINDS = ("JPEG", "PNG", "WEBP", "BMP")
+MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF", b"BM")
 MIN_SIDE = 16
+_open = Pillow.open  # as it is: Ultralytics, once loaded, replaces it by one that installs packages
 
 
 def pixels(data: bytes, max_pixels: int) -> Image:
@@ -28,10 +30,12 @@ def pixels(data: bytes, max_pixels: int) -> Image:
     """
     if not data:
         raise BadUpload(reason="the file is empty")
+    if not data.startswith(MAGIC):
+        raise NotAnImage
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # large pictures are judged by our own limit
         try:
-            picture = Pillow.open(io.BytesIO(data), formats=KINDS)
+            picture = _open(io.BytesIO(data), formats=KINDS)
         except UnidentifiedImageError:
             raise NotAnImage from None
         except Pillow.DecompressionBombError:
