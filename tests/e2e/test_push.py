@@ -162,8 +162,8 @@ def test_each_kind_of_picture_is_acknowledged(server: Server, kind: str, as_text
 def test_an_ack_tells_what_was_seen_and_where(server: Server, person: bytes) -> None:
     with Live(server, request(server)) as client:
         for _ in range(3):
-            (seen,) = client.push(person)["detections"]
-            assert seen["label"] == "face"
+            detections = client.push(person)["detections"]
+            (seen,) = [detection for detection in detections if detection["label"] == "face"]
             assert seen["confidence"] > 0.5
             x1, y1, x2, y2 = seen["box"]
             assert 360 < x1 < x2 < 920
