@@ -738,7 +738,7 @@ def test_the_documented_python_client_works(server: Server, person: bytes, tmp_p
         _, complaints = client.communicate()
     assert complaints == ""
     for number, line in enumerate(lines, 1):
-        assert re.fullmatch(rf"frame {number}: [\d.]+ ms, \['face'\]\n", line), lines
+        assert re.fullmatch(rf"frame {number}: [\d.]+ ms, \['face'.*\]\n", line), lines
 
 
 def test_the_documented_javascript_client_works(server: Server) -> None:
