@@ -157,7 +157,9 @@ def load_objects(
 ) -> ObjectDetector:
     """The network that the settings name, or the shipped one, ready to be shared.
 
-    It has answered once when this returns, for the shape of most cameras.
+    Foreign weights have answered once when this returns, for the shape of most cameras. The
+    shipped network is known to answer; it is compiled at the first look, as a server that only
+    blurs should neither wait for that nor hold its memory.
 
     Args:
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
@@ -177,11 +179,12 @@ def load_objects(
         multiple=multiple,
         min_confidence=settings.min_confidence,
     )
-    try:
-        _try(detector, network)
-    except SetupError:
-        detector.close()
-        raise
+    if settings.weights:
+        try:
+            _try(detector, network)
+        except SetupError:
+            detector.close()
+            raise
     return detector
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,6 +37,31 @@ def test_the_migrations_make_what_the_tables_say(tmp_path: Path) -> None:
 
 def test_there_is_one_line_of_migrations() -> None:
     assert len(script().get_heads()) == 1
+
+
+def test_a_database_of_an_older_version_is_brought_up(tmp_path: Path) -> None:
+    from alembic import command
+
+    url = f"sqlite:///{tmp_path / 'x.db'}"
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("sqlalchemy.url", url)
+    command.upgrade(config, "0001")
+    engine = open_database(url)
+    with engine.connect() as connection:
+        found = MigrationContext.configure(connection).get_current_revision()
+    assert found == script().get_current_head()
+    engine.dispose()
+
+
+def test_a_start_with_nothing_to_migrate_does_without_alembic(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'x.db'}"
+    open_database(url).dispose()
+    program = (
+        "import sys; from app.db.engine import open_database; "
+        f"open_database({url!r}); sys.exit('alembic' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
 
 
 def test_opening_again_changes_nothing(tmp_path: Path) -> None:
