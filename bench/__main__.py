@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from bench import clips, gate, live, loop, networks, parts, push
+from bench import clips, gate, live, loop, networks, parts, push, stills
 
 ALL = {
     "loop": loop.run,
@@ -13,6 +13,7 @@ ALL = {
     "networks": networks.run,
     "push": push.run,
     "clips": clips.run,
+    "stills": stills.run,
     "gate": gate.run,
 }
 

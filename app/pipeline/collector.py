@@ -18,7 +18,7 @@ from app.errors import (
     TooManyJobs,
 )
 from app.jobs import Job, JobSpec, JobState, Line, Part
-from app.pipeline.manager import ALIVE
+from app.pipeline.entry import ALIVE
 from app.pipeline.retention import Kept
 from app.pipeline.run import JobStore, Run, Workshop
 from app.pipeline.sources.named import source_url

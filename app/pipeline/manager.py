@@ -12,8 +12,6 @@ import secrets
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
-from typing import Protocol
 from weakref import WeakValueDictionary
 
 from app import urls
@@ -21,8 +19,6 @@ from app.config import FaceSettings, StreamSettings
 from app.errors import (
     CameraExists,
     NoPicture,
-    OutputInUse,
-    OutputIsInput,
     SecretUnreadable,
     ShuttingDown,
     StartCancelled,
@@ -33,8 +29,10 @@ from app.errors import (
     WatchpostError,
 )
 from app.models.faces import FaceDetector
+from app.pipeline import outputs
 from app.pipeline.analysis import Analyst
 from app.pipeline.channel import Channel
+from app.pipeline.entry import Entry, StreamStore
 from app.pipeline.events import EventLog
 from app.pipeline.hub import Subscription, outcome
 from app.pipeline.sinks import Output, make_output
@@ -49,7 +47,6 @@ from app.types import (
     StoredStream,
     StreamSpec,
     StreamState,
-    StreamStats,
     StreamStatus,
     Withheld,
 )
@@ -57,57 +54,12 @@ from app.types import (
 logger = logging.getLogger(__name__)
 
 FIRST_LOOK_S = 0.05
-ALIVE = (StreamState.STARTING, StreamState.RUNNING, StreamState.RECONNECTING)
-
-
-class StreamStore(Protocol):
-    """Where streams are kept over a restart. Blocking; raises StoreError."""
-
-    def fingerprint(self, source: str) -> str: ...
-
-    def save(self, stored: StoredStream) -> None: ...
-
-    def delete(self, stream_id: str) -> None: ...
-
-    def load(self) -> list[StoredStream]: ...
 
 
 class _Turn(asyncio.Lock):
     """The lock of one stream id, and how often its start was called off."""
 
     called_off = 0
-
-
-@dataclass(slots=True)
-class _Entry:
-    """A stream that is known: the run in progress, or how the last one ended.
-
-    Attributes:
-        ended: what it is without a run; RUNNING for one that is still to be resumed.
-        kept: it ran once or was stopped by hand, so a failure does not make it unknown.
-        saved: it has a row in the database (the demo has none).
-        session_id: number of the run in progress, once the database has given one.
-    """
-
-    spec: StreamSpec
-    stream: Stream | None = None
-    ended: StreamState = StreamState.STOPPED
-    last_error: str | None = None
-    readable: bool = True
-    kept: bool = False
-    saved: bool = True
-    session_id: str | None = None
-
-    def status(self) -> StreamStatus:
-        if self.stream is not None:
-            status = self.stream.status()
-            return replace(status, stats=replace(status.stats, session_id=self.session_id))
-        state = StreamState.STARTING if self.ended is StreamState.RUNNING else self.ended
-        return StreamStatus(self.spec, state, StreamStats(last_error=self.last_error))
-
-    @property
-    def alive(self) -> bool:
-        return self.stream is not None and self.stream.state in ALIVE
 
 
 class StreamManager:
@@ -139,7 +91,7 @@ class StreamManager:
         self._events = events
         self._new_session = new_session
         self._numbering: set[asyncio.Task[None]] = set()
-        self._entries: dict[str, _Entry] = {}
+        self._entries: dict[str, Entry] = {}
         self._locks: WeakValueDictionary[str, _Turn] = WeakValueDictionary()
         self._loading: asyncio.Task[None] | None = None
         self._closing = False
@@ -220,14 +172,14 @@ class StreamManager:
         self._analyst.analysis(spec)  # what cannot be understood must not end what runs
         turn = self._lock(spec.stream_id)
         called_off = turn.called_off
-        await self._check_addresses(spec.stream_id, spec.source, spec.output)
+        await self._check(spec.stream_id, spec.source, spec.output)
         async with turn:
             if turn.called_off != called_off:  # while a name was looked up
                 raise StartCancelled(stream_id=spec.stream_id)
             entry = self._entries.get(spec.stream_id)
             if entry is None or not entry.alive:
                 entry = await self._launch(self._with_output(spec), entry)
-            elif not self._means(spec, entry.spec):
+            elif not outputs.means_the_same(spec, entry.spec, self._settings.output_base):
                 raise StreamConflict(stream_id=spec.stream_id)
         return await self._wait_running(entry)
 
@@ -244,7 +196,7 @@ class StreamManager:
         """
         await self._load()
         self._analyst.analysis(spec)  # what cannot be understood must not end what runs
-        await self._check_addresses(spec.stream_id, spec.source)
+        await self._check(spec.stream_id, spec.source)
         async with self._lock(spec.stream_id):
             entry = self._entries.get(spec.stream_id)
             if entry is not None and not known:
@@ -252,7 +204,7 @@ class StreamManager:
             if entry is None and known:
                 raise StreamNotFound(stream_id=spec.stream_id)
             if urls.is_network(spec.source):
-                stream = await self._begin_camera(spec, entry or _Entry(spec))
+                stream = await self._begin_camera(spec, entry or Entry(spec))
             else:
                 stream = await self._try_camera(spec, entry)
             entry = self._entries[spec.stream_id]
@@ -262,10 +214,10 @@ class StreamManager:
             await asyncio.sleep(FIRST_LOOK_S)
         return entry.status()
 
-    async def _try_camera(self, spec: StreamSpec, known: _Entry | None) -> Stream:
+    async def _try_camera(self, spec: StreamSpec, known: Entry | None) -> Stream:
         """Run a camera and wait for its first picture; without one, undo that."""
         before = known.spec if known is not None and known.readable else None
-        entry = known or _Entry(spec)
+        entry = known or Entry(spec)
         timeout_s = self._settings.start_timeout_s
         try:
             stream = await self._begin_camera(spec, entry)
@@ -281,7 +233,7 @@ class StreamManager:
             raise
         return stream
 
-    async def _begin_camera(self, spec: StreamSpec, entry: _Entry) -> Stream:
+    async def _begin_camera(self, spec: StreamSpec, entry: Entry) -> Stream:
         self._entries[spec.stream_id] = entry
         await self._halt(entry)
         entry.spec, entry.readable, entry.kept = spec, True, True
@@ -293,7 +245,11 @@ class StreamManager:
         """Stop, and start with the same configuration."""
         await self._load()
         spec = self._entry(stream_id).spec
-        refusal = await self._refusal(stream_id, spec.source, spec.output)
+        refusal: WatchpostError | None = None
+        try:
+            await self._check(stream_id, spec.source, spec.output)
+        except WatchpostError as error:
+            refusal = error
         async with self._lock(stream_id):
             entry = self._entry(stream_id)
             if not entry.readable:
@@ -327,7 +283,7 @@ class StreamManager:
         await self._load()
         if found := self._find(source):
             return found[0].status(), False
-        await self._check_addresses(source, source)
+        await self._check(source, source)
         async with self._lock(f"input {self._store.fingerprint(source)}"):
             if found := self._find(source):
                 return found[0].status(), False
@@ -337,7 +293,7 @@ class StreamManager:
     async def register(self, source: str) -> StreamStatus:
         """Disconnect every stream of an input and start a new one."""
         await self._load()
-        await self._check_addresses(source, source)
+        await self._check(source, source)
         async with self._lock(f"input {self._store.fingerprint(source)}"):
             for entry in self._find(source):
                 await self.disconnect(entry.spec.stream_id)
@@ -364,7 +320,7 @@ class StreamManager:
             InvalidRequest: its analytics are not known; ShuttingDown.
         """
         if spec.stream_id not in self._entries:
-            entry = _Entry(spec, kept=True, saved=False)
+            entry = Entry(spec, kept=True, saved=False)
             self._run(entry, keeps_trying=keeps_trying, make_sink=make_sink)
             self._entries[spec.stream_id] = entry
 
@@ -393,7 +349,7 @@ class StreamManager:
     async def _load_rows(self) -> None:
         for stored in await asyncio.to_thread(self._store.load):
             spec = stored.spec
-            self._entries[spec.stream_id] = _Entry(
+            self._entries[spec.stream_id] = Entry(
                 spec,
                 ended=stored.wanted,
                 last_error=stored.last_error,
@@ -409,13 +365,13 @@ class StreamManager:
             raise NoPicture(stream_id=stream_id, status=entry.status().state.value)
         return entry.stream
 
-    def _entry(self, stream_id: str) -> _Entry:
+    def _entry(self, stream_id: str) -> Entry:
         try:
             return self._entries[stream_id]
         except KeyError:
             raise StreamNotFound(stream_id=stream_id) from None
 
-    def _find(self, source: str) -> list[_Entry]:
+    def _find(self, source: str) -> list[Entry]:
         """Streams of an input that publish, the live ones first."""
         wanted = self._store.fingerprint(source)
         found = [
@@ -435,74 +391,21 @@ class StreamManager:
         turn.called_off += 1
         return turn
 
-    async def _launch_new(self, source: str) -> _Entry:
+    async def _launch_new(self, source: str) -> Entry:
         spec = StreamSpec(f"auto-{secrets.token_hex(4)}", source)
         async with self._lock(spec.stream_id):
             return await self._launch(self._with_output(spec), None)
 
     def _with_output(self, spec: StreamSpec) -> StreamSpec:
-        """The spec with an output that is its own: the caller's, or the default, made unique."""
-        taken = {
-            urls.normalised(entry.spec.output, query=False): entry.spec.stream_id
-            for entry in self._entries.values()
-            if entry.spec.output is not None and entry.spec.stream_id != spec.stream_id
-        }
-        output = spec.output
-        if output is None:
-            output = urls.default_output(spec.source, base=self._settings.output_base)
-            if urls.normalised(output, query=False) in taken:
-                output = urls.default_output(
-                    spec.source, base=self._settings.output_base, unique=spec.stream_id
-                )
-        shown, place = urls.without_credentials(output), urls.normalised(output, query=False)
-        if place == urls.normalised(spec.source, query=False):
-            raise OutputIsInput(output_url=shown)
-        if place in taken:
-            raise OutputInUse(output_url=shown, used_by=taken[place])
-        return replace(spec, output=output)
+        others = [entry.spec for entry in self._entries.values()]
+        return outputs.with_output(spec, others, self._settings.output_base)
 
-    def _means(self, asked: StreamSpec, running: StreamSpec) -> bool:
-        """Whether a request describes a running stream; a default output it once got is fine."""
-        if asked.output is not None:
-            return asked == running
-        base = self._settings.output_base
-        defaults = [
-            urls.default_output(asked.source, base=base, unique=unique)
-            for unique in (None, asked.stream_id)
-        ]
-        return running.output in defaults and replace(asked, output=running.output) == running
+    async def _check(self, name: str, *addresses: str | None) -> None:
+        await outputs.check_addresses(name, addresses, self._settings.start_timeout_s)
 
-    async def _check_addresses(self, name: str, *addresses: str | None) -> None:
-        """Look names up before any lock is taken: a name server may be slow.
-
-        A name that nobody knows is for the source or sink to report.
-
-        Raises:
-            AddressNotAllowed: when one leads where no stream may go.
-            StartTimeout: when there is no answer.
-        """
-        for url in addresses:
-            if url is None or urls.scheme_of(url) not in urls.DEFAULT_PORTS:
-                continue
-            try:
-                lookup = asyncio.to_thread(urls.resolve, url)
-                await asyncio.wait_for(lookup, self._settings.start_timeout_s)
-            except TimeoutError:
-                timeout_s = self._settings.start_timeout_s
-                raise StartTimeout(stream_id=name, timeout_s=timeout_s) from None
-            except OSError:
-                pass
-
-    async def _refusal(self, name: str, *addresses: str | None) -> WatchpostError | None:
-        try:
-            await self._check_addresses(name, *addresses)
-        except WatchpostError as refusal:
-            return refusal
-        return None
-
-    async def _launch(self, spec: StreamSpec, known: _Entry | None) -> _Entry:
+    async def _launch(self, spec: StreamSpec, known: Entry | None) -> Entry:
         """Begin a run. The id's lock is held."""
-        entry = known or _Entry(spec)
+        entry = known or Entry(spec)
         entry.spec, entry.readable = spec, True  # claims the output before anything is awaited
         self._entries[spec.stream_id] = entry
         await self._halt(entry)
@@ -514,7 +417,7 @@ class StreamManager:
             raise
         return entry
 
-    def _run(self, entry: _Entry, *, keeps_trying: bool, make_sink: Output = make_output) -> None:
+    def _run(self, entry: Entry, *, keeps_trying: bool, make_sink: Output = make_output) -> None:
         if self._closing:
             raise ShuttingDown
 
@@ -535,20 +438,20 @@ class StreamManager:
         )
         entry.stream.start()
 
-    def _number_soon(self, entry: _Entry) -> None:
+    def _number_soon(self, entry: Entry) -> None:
         if self._new_session is not None:
             task = asyncio.create_task(self._number(entry, self._new_session))
             self._numbering.add(task)
             task.add_done_callback(self._numbering.discard)
 
-    async def _number(self, entry: _Entry, new_session: Callable[[], str]) -> None:
+    async def _number(self, entry: Entry, new_session: Callable[[], str]) -> None:
         """Give a run its number. Without a database it has none: video is worth more."""
         try:
             entry.session_id = await asyncio.to_thread(new_session)
         except StoreError as error:
             logger.error("stream %s: no session number: %s", entry.spec.stream_id, error)
 
-    def _run_or_fail(self, entry: _Entry) -> None:
+    def _run_or_fail(self, entry: Entry) -> None:
         """Run without a caller who could be told: what cannot start at all is marked failed."""
         try:
             self._run(entry, keeps_trying=True)
@@ -556,7 +459,7 @@ class StreamManager:
             entry.ended, entry.last_error = StreamState.FAILED, str(error)
             logger.error("stream %s: %s", entry.spec.stream_id, error)
 
-    async def _wait_running(self, entry: _Entry) -> StreamStatus:
+    async def _wait_running(self, entry: Entry) -> StreamStatus:
         """Wait for the first frame at the far end; clean up after a start that failed."""
         stream = entry.stream
         if stream is None:
@@ -581,7 +484,7 @@ class StreamManager:
                 await self._save(entry)
         return entry.status()
 
-    async def _start_failed(self, entry: _Entry, stream: Stream) -> None:
+    async def _start_failed(self, entry: Entry, stream: Stream) -> None:
         """A stream that never ran is removed; one that did keeps its row, as failed."""
         async with self._lock(entry.spec.stream_id):
             if entry.stream is not stream:  # somebody restarted or stopped it meanwhile
@@ -593,11 +496,11 @@ class StreamManager:
             else:
                 await self._remove(entry)
 
-    async def _mark_failed(self, entry: _Entry, last_error: str | None) -> None:
+    async def _mark_failed(self, entry: Entry, last_error: str | None) -> None:
         entry.ended, entry.last_error = StreamState.FAILED, last_error
         await self._save(entry)
 
-    async def _halt(self, entry: _Entry) -> None:
+    async def _halt(self, entry: Entry) -> None:
         stream = entry.stream
         if stream is None:
             return
@@ -606,7 +509,7 @@ class StreamManager:
             logger.warning("stream %s: a thread still waits for the network", stream.spec.stream_id)
         entry.stream = None
 
-    async def _remove(self, entry: _Entry) -> None:
+    async def _remove(self, entry: Entry) -> None:
         await self._halt(entry)
         self._entries.pop(entry.spec.stream_id, None)
         try:
@@ -614,7 +517,7 @@ class StreamManager:
         except StoreError as error:
             logger.error("stream %s: its row stays: %s", entry.spec.stream_id, error)
 
-    async def _save(self, entry: _Entry) -> None:
+    async def _save(self, entry: Entry) -> None:
         """Write the row. A database that fails costs the memory of a stream, not the stream."""
         if not entry.saved:
             return

@@ -19,7 +19,8 @@ from app.errors import SinkError, SourceError, StreamNotFound
 from app.jobs import Part
 from app.pipeline import reasons
 from app.pipeline.channel import Closed
-from app.pipeline.manager import ALIVE, StreamManager
+from app.pipeline.entry import ALIVE
+from app.pipeline.manager import StreamManager
 from app.pipeline.sinks.base import Delivered, Sink
 from app.pipeline.sinks.copier import Copier
 from app.pipeline.sinks.recorder import Recorder
