@@ -22,6 +22,19 @@ BlurStyle = Literal["gaussian", "pixelate", "solid", "off"]
 Transport = Literal["tcp", "udp"]
 Analytics = Mapping[str, Mapping[str, Any]]
 
+LABELS = (
+    "person",
+    "backpack",
+    "handbag",
+    "suitcase",
+    "car",
+    "motorcycle",
+    "bus",
+    "truck",
+    "face",
+    "plate",
+    "cigarette",
+)
 BAGS = ("backpack", "handbag", "suitcase", "bag")  # labels; "bag" is one of unknown kind
 
 

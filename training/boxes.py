@@ -9,24 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.models import second_look
-from app.types import Box
+from app.types import LABELS, Box
 
 Array = NDArray[np.float32]
 Choice = NDArray[np.bool_] | NDArray[np.intp] | slice
 
-CLASSES = (
-    "person",
-    "backpack",
-    "handbag",
-    "suitcase",
-    "car",
-    "motorcycle",
-    "bus",
-    "truck",
-    "face",
-    "plate",
-    "cigarette",
-)
+CLASSES = LABELS
 PERSON, FACE, PLATE, CIGARETTE = (
     CLASSES.index(n) for n in ("person", "face", "plate", "cigarette")
 )

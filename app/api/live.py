@@ -14,22 +14,9 @@ from pydantic import BaseModel, Field, RootModel
 
 from app.api.events import EventMessage, MissedMessage
 from app.pipeline.push import Processed
-from app.types import BlurStyle, Event, EventRecord, Report, StreamSpec, StreamState, Track
+from app.types import LABELS, BlurStyle, Event, EventRecord, Report, StreamSpec, StreamState, Track
 
 VERSION: Literal[1] = 1
-LABELS = [
-    "person",
-    "backpack",
-    "handbag",
-    "suitcase",
-    "car",
-    "motorcycle",
-    "bus",
-    "truck",
-    "face",
-    "plate",
-    "cigarette",
-]
 State = Literal["starting", "running", "reconnecting", "stopped", "failed"]
 
 
@@ -47,7 +34,7 @@ class Detected(BaseModel):
     """Somebody or something in the picture."""
 
     track_id: int = Field(description="Stays the same from frame to frame.")
-    label: str = Field(examples=LABELS)
+    label: str = Field(examples=list(LABELS))
     confidence: float = Field(description="0 to 1.")
     box: tuple[float, float, float, float] = Field(
         description="x1, y1, x2, y2 in pixels of the shown picture (width x height)."

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from app.errors import SetupError
-from app.models.labels import LABELS, our_columns
+from app.models.labels import our_columns
+from app.types import LABELS
 
 Floats = npt.NDArray[np.float32]
 Metadata = Mapping[str, object]

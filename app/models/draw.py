@@ -14,10 +14,9 @@ from av.container import OutputContainer
 from av.video.stream import VideoStream
 
 from app.errors import SetupError
-from app.models.labels import LABELS
 from app.models.letterbox import Image
 from app.models.media import frame_rate, is_still
-from app.types import Detection
+from app.types import LABELS, Detection
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 MAX_RATE = 1_000_000

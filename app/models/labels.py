@@ -5,19 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-LABELS = (
-    "person",
-    "backpack",
-    "handbag",
-    "suitcase",
-    "car",
-    "motorcycle",
-    "bus",
-    "truck",
-    "face",
-    "plate",
-    "cigarette",
-)
+from app.types import LABELS
+
 ALIASES = {
     "person": ("people", "persons", "human", "pedestrian"),
     "backpack": ("rucksack",),

@@ -9,7 +9,8 @@ import pytest
 
 from app.errors import SetupError
 from app.models.card import read_card
-from app.models.labels import LABELS, our_columns, our_label
+from app.models.labels import our_columns, our_label
+from app.types import LABELS
 
 COCO = {
     **dict.fromkeys(range(80), "something"),

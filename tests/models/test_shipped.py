@@ -10,11 +10,10 @@ import pytest
 from support.photos import ASTRONAUT_FACE, overlap, photo
 
 from app.config import ObjectSettings
-from app.models.labels import LABELS
 from app.models.objects import ObjectDetector, load_objects
 from app.models.second_look import SecondLook
 from app.models.weights_file import SHIPPED
-from app.types import Detection
+from app.types import LABELS, Detection
 
 PATIENCE_S = 60.0
 # Looked up by eye, in pixels of the photographs.
