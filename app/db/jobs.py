@@ -148,6 +148,14 @@ class JobRepository:
             return [self._job(row) for row in rows], total
 
     @_storing
+    def count_by_state(self) -> dict[JobState, int]:
+        """How many jobs there are in each state; every state is there."""
+        counted = select(JobTable.state, func.count().label("number")).group_by(JobTable.state)
+        with Session(self._engine) as session:
+            found = {row.state: row.number for row in session.execute(counted)}
+        return {state: found.get(state.value, 0) for state in JobState}
+
+    @_storing
     def unfinished(self) -> list[Job]:
         """Jobs that ran when the last process ended, oldest first."""
         wanted = select(JobTable).where(JobTable.state == JobState.RUNNING.value)

@@ -16,11 +16,12 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from app.db.events import Draft, EventRepository
 from app.db.snapshots import SnapshotFolder
 from app.errors import StoreError
+from app.tally import Histogram
 from app.types import Event, EventFilter, EventRecord
 
 logger = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ MAX_WAITING = 2000
 BATCH = 200
 RETRY_FIRST_S, RETRY_MAX_S = 0.5, 10.0
 SETTLE_S = 3.0
+WRITE_BOUNDS_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 30.0)
 
 
 class Arriving(Protocol):
@@ -43,6 +45,11 @@ class Arriving(Protocol):
     def waiting(self) -> list[Event]: ...
 
 
+class _Waiting(NamedTuple):
+    draft: Draft
+    since: float
+
+
 class EventWriter:
     """Belongs to the event loop's thread; ``run`` does the work until the events end.
 
@@ -53,6 +60,7 @@ class EventWriter:
 
     Attributes:
         lost: events that will never be in the database.
+        written: seconds from when an event came until it was in the database, of each.
     """
 
     def __init__(
@@ -64,13 +72,14 @@ class EventWriter:
         told: Callable[[Draft], None] = lambda _: None,
     ) -> None:
         self.lost = 0
+        self.written = Histogram(WRITE_BOUNDS_S)
         self._arriving = arriving
         self._repository = repository
         self._snapshots = snapshots
         self._draw = draw
         self._told = told
         self._drawing: Event | None = None
-        self._waiting: deque[Draft] = deque()
+        self._waiting: deque[_Waiting] = deque()
         self._changed = asyncio.Condition()
         self._ended = False
         self._disk_failed = False
@@ -95,7 +104,12 @@ class EventWriter:
         """What is on its way into the database, oldest first."""
         drawing = [] if self._drawing is None else [self._drawing]
         coming = [EventRecord.of(event) for event in (*drawing, *self._arriving.waiting())]
-        return [*(draft.record for draft in self._waiting), *coming]
+        return [*(waiting.draft.record for waiting in self._waiting), *coming]
+
+    @property
+    def lag_s(self) -> float:
+        """For how long the oldest event has waited for the database; 0 when none does."""
+        return time.monotonic() - self._waiting[0].since if self._waiting else 0.0
 
     def after(self, event_id: int, wanted: EventFilter, limit: int) -> list[EventRecord]:
         return self._repository.after(event_id, wanted, limit)
@@ -119,17 +133,17 @@ class EventWriter:
     async def _take(self) -> None:
         """Events to drafts: draw and save their pictures, one at a time."""
         async for event in self._arriving:
-            self._drawing = event
+            self._drawing, since = event, time.monotonic()
             if missed := self._arriving.missed():
                 self._lose(missed, "more events came than can be kept")
             draft = await asyncio.to_thread(self._drafted, event)
             self._told(draft)
             async with self._changed:
                 self._drawing = None
-                self._waiting.append(draft)
+                self._waiting.append(_Waiting(draft, since))
                 self._changed.notify_all()
             if len(self._waiting) > MAX_WAITING:
-                oldest = self._waiting.popleft()
+                oldest = self._waiting.popleft().draft
                 self._lose(1, "too many wait for the database")
                 if oldest.snapshot:
                     await asyncio.to_thread(self._snapshots.delete, [oldest.snapshot])
@@ -160,7 +174,8 @@ class EventWriter:
         while await self._something_waits():
             batch = list(islice(self._waiting, BATCH))
             try:
-                lost = await asyncio.to_thread(self._repository.add, batch)
+                drafts = [waiting.draft for waiting in batch]
+                lost = await asyncio.to_thread(self._repository.add, drafts)
             except StoreError as error:
                 if pause_s == RETRY_FIRST_S:
                     logger.error("events wait for the database: %s", error)
@@ -174,7 +189,9 @@ class EventWriter:
                 logger.info("the database takes events again")
             pause_s = RETRY_FIRST_S
             self._lose(lost, "they cannot be written")
-            written = {id(draft) for draft in batch}
+            for waiting in batch[lost:]:
+                self.written.observe(time.monotonic() - waiting.since)
+            written = {id(waiting) for waiting in batch}
             async with self._changed:
                 while self._waiting and id(self._waiting[0]) in written:
                     self._waiting.popleft()

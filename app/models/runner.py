@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections import defaultdict
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -18,8 +19,11 @@ import numpy.typing as npt
 
 from app.errors import DetectorError
 from app.models.runtime import Network, Outputs
+from app.tally import Histogram, Tally
 
 Image = npt.NDArray[np.uint8]
+SECONDS = (0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+BATCHES = (1, 2, 4, 8, 16, 32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,11 @@ class Runner:
     network: what to run; ``network.parallel`` owner threads share it.
     max_batch: most pictures in one run, if not as many as the network likes best.
     max_waiting: beyond so many waiting requests new ones fail at once.
+
+    Attributes:
+        seconds: what its batches took.
+        batch_sizes: how many pictures were in each.
+        outcomes: pictures by what became of them: ``answered`` or ``failed``.
     """
 
     def __init__(
@@ -42,6 +51,10 @@ class Runner:
         self._max_batch = max_batch or network.max_batch
         self._requests: queue.Queue[_Request | None] = queue.Queue(max_waiting)
         self._closed = False
+        self._last_failure: str | None = None
+        self.seconds = Histogram(SECONDS)
+        self.batch_sizes = Histogram(BATCHES)
+        self.outcomes = Tally("answered", "failed")
         self._owners = [
             threading.Thread(target=self._serve, name=f"{network.name}-{number}", daemon=True)
             for number in range(network.parallel)
@@ -63,6 +76,20 @@ class Runner:
         except queue.Full:
             raise DetectorError(network=self.network.name, reason="too many requests") from None
         return request.answer
+
+    @property
+    def waiting(self) -> int:
+        """Requests that nobody works on yet."""
+        return self._requests.qsize()
+
+    @property
+    def trouble(self) -> str | None:
+        """Why it does not answer, None while it does."""
+        if self._closed:
+            return "it was shut down"
+        if not any(owner.is_alive() for owner in self._owners):
+            return "its threads have ended"
+        return self._last_failure
 
     def close(self) -> None:
         """Answer what waits, then end the threads."""
@@ -97,14 +124,21 @@ class Runner:
         return taken
 
     def _answer(self, batch: list[_Request]) -> None:
+        began_at = time.monotonic()
         try:
             outputs = self.network.infer(np.stack([request.image for request in batch]))
             answers = [[output[index] for output in outputs] for index in range(len(batch))]
         except Exception as error:  # noqa: BLE001  it belongs to those who asked
+            self.outcomes.add("failed", len(batch))
+            self._last_failure = type(error).__name__
             for request in batch:
                 failure = DetectorError(network=self.network.name, reason=type(error).__name__)
                 failure.__cause__ = error
                 request.answer.set_exception(failure)
             return
+        self._last_failure = None
+        self.seconds.observe(time.monotonic() - began_at)
+        self.batch_sizes.observe(len(batch))
+        self.outcomes.add("answered", len(batch))
         for request, answer in zip(batch, answers, strict=True):
             request.answer.set_result(answer)

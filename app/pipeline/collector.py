@@ -23,6 +23,7 @@ from app.pipeline.retention import Kept
 from app.pipeline.run import JobStore, Run, Workshop
 from app.pipeline.sources.named import source_url
 from app.pipeline.takes import OWN_IDS
+from app.pipeline.totals import JobTotals
 
 logger = logging.getLogger(__name__)
 
@@ -110,6 +111,15 @@ class Collector:
     def count(self) -> int:
         """How many jobs run."""
         return len(self._runs)
+
+    def now(self) -> list[Job]:
+        """All jobs in progress, with their newest numbers."""
+        return [run.now() for run in self._runs.values()]
+
+    @property
+    def totals(self) -> JobTotals:
+        """What all jobs of this process came to."""
+        return self._shop.totals
 
     async def cancel(self, job_id: str) -> bool:
         """End a job early and wait until it has; False when it does not run."""
@@ -218,6 +228,7 @@ class Collector:
             del self._runs[job.job_id]
             run.over.set()
             raise
+        self._shop.totals.started += 1
         self._go(run)
         return job
 

@@ -16,6 +16,8 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from app.pipeline.hub import Feed, Subscription
+from app.pipeline.rules import EVENTS
+from app.tally import Tally
 from app.types import Event, EventFilter, EventRecord, Finding, Picture
 
 logger = logging.getLogger(__name__)
@@ -29,6 +31,9 @@ PAGE = 200
 class EventLog:
     """Args:
     first_id: number of the next event; it must count on over restarts.
+
+    Attributes:
+        counts: events by type, since this process began.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, first_id: int = 1) -> None:
@@ -37,6 +42,7 @@ class EventLog:
         self._pictures: weakref.WeakSet[Picture] = weakref.WeakSet()
         self._lock = threading.Lock()
         self._next_id = first_id
+        self.counts: Tally[str] = Tally(*EVENTS)
 
     def tell(
         self,
@@ -55,6 +61,7 @@ class EventLog:
             self._kept.publish(event)
             self._told.publish(replace(event, picture=None))
             self._next_id += 1
+        self.counts.add(finding.type)
 
     def _afford(self, picture: Picture | None) -> Picture | None:
         """The picture, unless too many still wait to be kept: the event goes without it then."""

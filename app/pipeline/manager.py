@@ -36,7 +36,7 @@ from app.pipeline.entry import Entry, StreamStore
 from app.pipeline.events import EventLog
 from app.pipeline.hub import Subscription, outcome
 from app.pipeline.sinks import Output, make_output
-from app.pipeline.stream import Audience, Stream
+from app.pipeline.stream import Audience, Measures, Stream
 from app.types import (
     Finding,
     Picture,
@@ -103,6 +103,13 @@ class StreamManager:
 
     def get(self, stream_id: str) -> StreamStatus:
         return self._entry(stream_id).status()
+
+    def measured(self) -> list[tuple[StreamStatus, Measures | None]]:
+        """All streams with what their operator wants to know; None for those without a run."""
+        return [
+            (entry.status(), entry.stream.measures() if entry.stream is not None else None)
+            for entry in self._entries.values()
+        ]
 
     async def snapshot(self, stream_id: str) -> bytes:
         """The newest picture as JPEG. Raises NoPicture unless the stream runs."""

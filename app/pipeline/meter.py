@@ -6,10 +6,12 @@ import threading
 import time
 from collections import deque
 
+from app.tally import Histogram
 from app.types import StreamStats
 
 WINDOW_S = 5.0
 LATENCIES = 512
+LATENCY_BOUNDS_S = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0)
 
 
 class Rate:
@@ -35,9 +37,14 @@ class Rate:
 
 
 class Meter:
-    """Counters of one run of one stream."""
+    """Counters of one run of one stream.
+
+    Attributes:
+        latency: seconds from the camera to the far end, of every frame.
+    """
 
     def __init__(self) -> None:
+        self.latency = Histogram(LATENCY_BOUNDS_S)
         self._lock = threading.Lock()
         self._started_at = time.monotonic()
         self._input, self._output = Rate(), Rate()
@@ -64,6 +71,7 @@ class Meter:
             self._faces, self._size = faces, size
 
     def delivered(self, captured_at: float, delivered_at: float) -> None:
+        self.latency.observe(delivered_at - captured_at)
         with self._lock:
             self._counts["published"] += 1
             self._output.add(delivered_at)

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from app.config import SpaceSettings
 from app.errors import WatchpostError
@@ -33,6 +33,13 @@ class Kept:
     bytes: int
     ts: float
     precious: bool = False
+
+
+class Disk(NamedTuple):
+    """Bytes of the disk that recordings are on."""
+
+    size: int
+    free: int
 
 
 class Keeper(Protocol):
@@ -78,6 +85,10 @@ class FolderKeeper:
 class Space:
     """Args:
     folder: on the disk whose free space counts.
+
+    Attributes:
+        removed: things that were removed to make room.
+        used_bytes: of all that is kept, as of the last sweep.
     """
 
     def __init__(self, folder: Path, settings: SpaceSettings) -> None:
@@ -93,7 +104,12 @@ class Space:
 
     def free(self) -> int:
         """Bytes of free disk."""
-        return shutil.disk_usage(self._folder).free
+        return self.disk().free
+
+    def disk(self) -> Disk:
+        """Raises OSError when it cannot be looked at."""
+        usage = shutil.disk_usage(self._folder)
+        return Disk(usage.total, usage.free)
 
     @property
     def settings(self) -> SpaceSettings:

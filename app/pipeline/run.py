@@ -15,7 +15,7 @@ import math
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -30,6 +30,7 @@ from app.pipeline.retention import Space
 from app.pipeline.sinks.probe import examine, length_of, trim
 from app.pipeline.sinks.segments import GROWING, Segment, SegmentFiles, finished_name, stem_of
 from app.pipeline.takes import CopyTake, OpenTake, StreamTake, Take, Wanted
+from app.pipeline.totals import JobTotals
 
 logger = logging.getLogger(__name__)
 
@@ -86,6 +87,7 @@ class Workshop:
 
     Attributes:
         folder: below it, each job has a folder of its own.
+        totals: of all jobs.
     """
 
     manager: StreamManager
@@ -94,6 +96,7 @@ class Workshop:
     settings: CollectSettings
     streams: StreamSettings
     folder: Path
+    totals: JobTotals = field(default_factory=JobTotals)
 
 
 class Run:
@@ -215,6 +218,7 @@ class Run:
         if error is None:
             await self._tell_steps(1.0)
         job.state, job.error, job.ended_ts = state, error, time.time()
+        self._shop.totals.end(job)
         if job.gaps:
             await self._log("warning", f"{len(job.gaps)} gaps in the recordings: see the job")
         await self._save()  # before the last line: who hears that may ask at once
@@ -253,6 +257,7 @@ class Run:
                 break
             attempts += 1
             self.job.retries += 1
+            self._shop.totals.retries += 1
             await self._pause(min(backoff.next(), self._left(index, part)))
             if self._left(index, part) <= 0:
                 break
@@ -353,6 +358,7 @@ class Run:
         job.frames += facts.frames
         job.seconds += facts.seconds
         job.bytes += facts.bytes
+        self._shop.totals.file(facts)
         name = str(path.relative_to(self._shop.folder))
         recording = Recording(job.job_id, part.label, name, segment.started_ts, facts)
         await self._keep(self._store.add_recording, recording)

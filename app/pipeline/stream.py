@@ -59,6 +59,7 @@ from app.pipeline.sinks import Output, Preview, Sink, make_output
 from app.pipeline.sources import make_source
 from app.pipeline.sources.push import Pushed, PushSource
 from app.pipeline.tracker import Tracker
+from app.tally import Spread
 from app.types import (
     Finding,
     Frame,
@@ -91,6 +92,18 @@ class Looks(NamedTuple):
 
     faces: Glance | None
     things: Look | None
+
+
+class Measures(NamedTuple):
+    """What only the operator of a server wants to know about a run.
+
+    Attributes:
+        latency: seconds from the camera to the far end.
+        waiting: frames and results between its threads, by queue.
+    """
+
+    latency: Spread
+    waiting: dict[str, int]
 
 
 class Audience(NamedTuple):
@@ -463,6 +476,14 @@ class Stream:
         if self._analysis is not None:
             stats = replace(stats, **self._analysis.counts._asdict())
         return StreamStatus(self.spec, self.state, stats)
+
+    def measures(self) -> Measures:
+        names = (PREVIEW, OUTPUT)
+        outlets = {
+            name: len(channel) for name, (_, channel) in zip(names, self._outlets, strict=False)
+        }
+        waiting = {"frames": len(self._frames), "looks": len(self._looks), **outlets}
+        return Measures(self._meter.latency.read(), waiting)
 
 
 def _is_definite(failure: WatchpostError) -> bool:

@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from sqlalchemy import Engine
 
 from app.db import writer as writer_module
 from app.db.engine import open_database
-from app.db.events import EventRepository
+from app.db.events import Draft, EventRepository
 from app.db.snapshots import SnapshotFolder
 from app.db.writer import EventWriter
 from app.errors import NoSnapshot, StoreError
@@ -241,3 +241,25 @@ async def test_a_full_disk_costs_pictures_and_not_events(
     assert sum("without its picture" in line for line in caplog.messages) == 1
     assert repository.delete_oldest(3) == (3, 900_000)
     assert snapshots.save(9, 0.0, bytes(300_000))
+
+
+async def test_it_tells_how_far_the_database_is_behind(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert desk.writer.lag_s == 0
+    add, broken = desk.repository.add, True
+
+    def sometimes(drafts: Sequence[Draft]) -> int:
+        if broken:
+            raise StoreError(reason="locked")
+        return add(drafts)
+
+    monkeypatch.setattr(desk.repository, "add", sometimes)
+    desk.arriving.tell(1)
+    desk.arriving.tell(2)
+    await desk.until(lambda: desk.writer.lag_s > 0.3)
+    assert desk.writer.written.read().count == 0
+    broken = False
+    await desk.until(lambda: desk.writer.written.read().count == 2)
+    assert desk.writer.written.read().total > 0.6
+    await desk.until(lambda: desk.writer.lag_s == 0)

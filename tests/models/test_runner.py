@@ -257,3 +257,33 @@ def test_many_streams_at_once_all_get_the_right_answers(parallel: int) -> None:
     assert wrong == []
     assert len(network.threads) <= parallel
     assert max(shape[0] for shape in network.batches) <= 8
+
+
+# ── what it counts ───────────────────────────────────────────────────────────────────────────
+
+
+def test_batches_are_measured_and_pictures_counted(runner: Runner, network: Sums) -> None:
+    network.hold(runner)
+    waiting = [runner.submit(picture(1)) for _ in range(3)]
+    assert runner.waiting == 3
+    network.free.set()
+    for answer in waiting:
+        answer.result(PATIENCE_S)
+    assert runner.outcomes.read() == {"answered": 4, "failed": 0}
+    assert dict(runner.batch_sizes.read().buckets)[float("inf")] == 2
+    assert runner.batch_sizes.read().total == 4
+    assert runner.seconds.read().count == 2
+    assert runner.waiting == 0
+
+
+def test_it_tells_its_trouble_until_that_is_over(runner: Runner, network: Sums) -> None:
+    assert runner.trouble is None
+    network.fails = lambda images: True
+    assert runner.submit(picture(1)).exception(PATIENCE_S)
+    assert runner.trouble == "RuntimeError"
+    assert runner.outcomes.read() == {"answered": 0, "failed": 1}
+    network.fails = lambda images: False
+    runner.submit(picture(1)).result(PATIENCE_S)
+    assert runner.trouble is None
+    runner.close()
+    assert runner.trouble == "it was shut down"

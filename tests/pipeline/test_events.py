@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import gc
+import inspect
+import re
 
 import pytest
 
 from app.pipeline.blur import conceal
 from app.pipeline.events import CLIENTS_BACKLOG, MAX_PICTURES, EventLog, Missed, follow
+from app.pipeline.rules import EVENTS, bags, plates, smoking
 from app.types import Box, EventFilter, EventRecord, Finding, Picture, Track
 
 from .doubles import noise
+
+TYPE = (
+    r"(bag|plate)_(placed|unattended|abandoned|reclaimed|taken|seen|match)|camera_moved|smoking_\w+"
+)
 
 pytestmark = pytest.mark.anyio
 ALL = EventFilter()
@@ -172,3 +180,22 @@ async def test_the_keeper_hears_the_last_events_after_clients_were_told_to_go() 
         log.tell("a", PLACED, 0, None)
         log.close()
         assert [event.event_id async for event in keeper] == [1]
+
+
+async def test_events_are_counted_by_type_whether_or_not_somebody_listens() -> None:
+    log = EventLog(asyncio.get_running_loop())
+    assert set(log.counts.read()) == set(EVENTS)
+    assert set(log.counts.read().values()) == {0}
+    log.tell("a", PLACED, 0, None)
+    log.tell("b", PLACED, 0, None)
+    assert {kind: count for kind, count in log.counts.read().items() if count} == {PLACED.type: 2}
+
+
+def test_every_type_that_a_rule_tells_is_known() -> None:
+    """A word of the form ``thing_happened`` in a rule, as far as it is given to a finding."""
+    told: set[str] = set()
+    for module in (bags, plates, smoking):
+        tree = ast.parse(inspect.getsource(module))
+        words = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant)}
+        told |= {str(word) for word in words if re.fullmatch(TYPE, str(word))}
+    assert told == set(EVENTS)

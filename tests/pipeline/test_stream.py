@@ -523,3 +523,18 @@ def test_a_loss_is_one_line_in_the_log_however_often_it_is_tried(
     lines = [r for r in caplog.records if r.name == "app.pipeline.stream" and "cam" in r.message]
     assert len(lines) == 1
     assert lines[0].exc_info is None
+
+
+def test_every_delivered_frame_is_in_the_histogram_of_latencies(
+    start: Start, far_end: FarEnd
+) -> None:
+    stream = start()
+    for _ in range(5):
+        far_end.next()
+    far_end.taking.clear()
+    eventually(lambda: stream.measures().waiting["output"] == 2)
+    measures = stream.measures()
+    assert set(measures.waiting) == {"frames", "looks", "preview", "output"}
+    assert measures.latency.count == stream.status().stats.frames_published >= 5
+    assert measures.latency.total > 0
+    far_end.taking.set()

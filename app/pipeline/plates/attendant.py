@@ -34,22 +34,31 @@ class PlateAttendant:
     """Args:
     reader: reads crops; used by one thread here.
     watches: the watch-list; looked at anew after two seconds.
+
+    Attributes:
+        waiting: crops that wait or are being read.
+        skipped: crops that were not read because too many waited.
     """
 
     def __init__(self, reader: PlateReader, watches: Watches) -> None:
         self._reader = reader
         self._watches = watches
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="plates")
-        self._waiting = threading.Semaphore(MOST_WAITING)
+        self._lock = threading.Lock()
+        self.waiting = 0
+        self.skipped = 0
         self._entries: list[WatchEntry] = []
         self._listed_at = float("-inf")
 
     def read(self, crop: Image) -> Future[Votes] | None:
         """Begin to read a crop; None while too many others wait."""
-        if not self._waiting.acquire(blocking=False):
-            return None
+        with self._lock:
+            if self.waiting >= MOST_WAITING:
+                self.skipped += 1
+                return None
+            self.waiting += 1
         reading = self._thread.submit(self._reader.read_crop, crop)
-        reading.add_done_callback(lambda _: self._waiting.release())
+        reading.add_done_callback(self._done)
         return reading
 
     def settle(self, votes: Sequence[tuple[Votes, float]]) -> Decision:
@@ -66,6 +75,10 @@ class PlateAttendant:
     def close(self) -> None:
         """Drop what waits; the crop being read is finished."""
         self._thread.shutdown(wait=True, cancel_futures=True)
+
+    def _done(self, _: Future[Votes]) -> None:
+        with self._lock:
+            self.waiting -= 1
 
     def _listed(self) -> list[WatchEntry]:
         if time.monotonic() - self._listed_at > LIST_AGE_S:

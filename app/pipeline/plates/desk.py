@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import time
 from collections.abc import Sequence
@@ -12,9 +13,13 @@ from app.config import PlateSettings
 from app.models.plates import PlateReader, ReadPlate, SecondReader
 from app.models.plates.picture import pixels, to_jpeg
 from app.pipeline.plates.files import PlateFiles
+from app.tally import Tally
 from app.types import NewPlate, PlateRead, StoredSession
 
 logger = logging.getLogger(__name__)
+
+UPLOAD, CAMERA = "upload", "camera"
+OUTCOMES = ("read", "read_by_claude", "unreadable")
 
 
 class SessionStore(Protocol):
@@ -35,6 +40,9 @@ class SessionStore(Protocol):
 class PlateDesk:
     """Args:
     second: Claude, or None without a key.
+
+    Attributes:
+        outcomes: plates that were kept, by where they came from and one of ``OUTCOMES``.
     """
 
     def __init__(
@@ -50,6 +58,7 @@ class PlateDesk:
         self.files = files
         self._second = second
         self._store = store
+        self.outcomes = Tally(*itertools.product((UPLOAD, CAMERA), OUTCOMES))
 
     def upload(self, name: str, data: bytes) -> StoredSession:
         """Read the plates of a picture and keep all of it. Blocking; from any thread.
@@ -70,11 +79,13 @@ class PlateDesk:
             ]
             session = self._store.add(
                 filename=name[:255],
-                source="upload",
+                source=UPLOAD,
                 source_image_path=source,
                 processing_time_ms=took_ms,
                 plates=kept,
             )
+        for plate in plates:
+            self.outcomes.add((UPLOAD, _outcome(plate.read)))
         self._name_plates(plates, session)
         return session
 
@@ -85,7 +96,7 @@ class PlateDesk:
         with self.files.batch() as batch:
             source = batch.source(f"{stream_id}.jpg", frame_jpeg) if frame_jpeg else ""
             kept = NewPlate(read, batch.crop(0, crop_jpeg))
-            return self._store.add(
+            session = self._store.add(
                 filename=stream_id,
                 source=stream_id,
                 source_image_path=source,
@@ -93,6 +104,8 @@ class PlateDesk:
                 plates=[kept],
                 at=at,
             )
+        self.outcomes.add((CAMERA, _outcome(read)))
+        return session
 
     def _doubted(self, plates: list[ReadPlate], begun: float) -> list[ReadPlate]:
         """The same with what Claude knows better, the least sure asked first."""
@@ -110,3 +123,9 @@ class PlateDesk:
             return
         for plate, stored in zip(plates, session.plates, strict=True):
             self._second.was_about(plate, stored.plate_id)
+
+
+def _outcome(read: PlateRead) -> str:
+    if not read.text:
+        return "unreadable"
+    return "read_by_claude" if read.processed_by == "claude" else "read"

@@ -34,6 +34,20 @@ RULES: dict[str, RuleEntry] = {
     "smoking": RuleEntry(Smoking, SmokingSettings),
 }
 
+EVENTS = (
+    "bag_placed",
+    "bag_unattended",
+    "bag_abandoned",
+    "bag_reclaimed",
+    "bag_taken",
+    "camera_moved",
+    "plate_seen",
+    "plate_match",
+    "smoking_started",
+    "smoking_ended",
+)
+"""Every type of event that there is."""
+
 
 def make_rules(
     analytics: Analytics,
@@ -71,4 +85,4 @@ def make_rules(
     return rules
 
 
-__all__ = ["RULES", "Rule", "RuleEntry", "Scene", "Seen", "make_rules"]
+__all__ = ["EVENTS", "RULES", "Rule", "RuleEntry", "Scene", "Seen", "make_rules"]

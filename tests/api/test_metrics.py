@@ -1,0 +1,320 @@
+"""What the operator of a server sees: /metrics and /readyz."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from fixtures import PATIENCE_S, STRANGER, Running
+from prometheus_client import generate_latest
+from prometheus_client.openmetrics import parser as openmetrics
+from prometheus_client.parser import text_string_to_metric_families
+from support.plates import photo_jpeg
+
+from app.api import instruments as instruments_module
+from app.api.exposition import MOST_STREAMS
+from app.api.instruments import Instruments, Pulse
+from app.errors import StoreError
+from app.jobs import JobState
+from app.pipeline.plates.attendant import MOST_WAITING, PlateAttendant
+from app.pipeline.retention import Disk
+from app.types import Finding, StreamSpec, StreamState, StreamStats, StreamStatus
+
+from .conftest import TOKEN
+
+pytestmark = pytest.mark.anyio
+
+LABELS = {"state", "stream", "kind", "queue", "network", "outcome", "source", "type", "job_id"}
+LABELS |= {"le", "version"}
+
+
+def values(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+async def scrape(near: httpx.AsyncClient) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    reply = await near.get("/metrics")
+    assert reply.status_code == 200, reply.text
+    return values(reply.text)
+
+
+@pytest.fixture
+def panel(served: Running) -> Instruments:
+    instruments: Instruments = served.state["instruments"]
+    return instruments
+
+
+# ── the numbers ──────────────────────────────────────────────────────────────────────────────
+
+
+async def test_prometheus_reads_every_family(near: httpx.AsyncClient) -> None:
+    reply = await near.get("/metrics")
+    assert reply.headers["content-type"].startswith("text/plain; version=")
+    families = list(text_string_to_metric_families(reply.text))
+    assert len(families) > 40
+    for family in families:
+        assert family.documentation, family.name
+        assert family.name.startswith(("watchpost_", "process_"))
+        for sample in family.samples:
+            assert set(sample.labels) <= LABELS, sample
+
+
+async def test_open_metrics_is_spoken_too(near: httpx.AsyncClient) -> None:
+    accept = {"Accept": "application/openmetrics-text;version=1.0.0,text/plain;q=0.5"}
+    reply = await near.get("/metrics", headers=accept)
+    assert reply.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
+    names = {family.name for family in openmetrics.text_string_to_metric_families(reply.text)}
+    assert "watchpost_stream_latency_seconds" in names
+
+
+@pytest.mark.parametrize(
+    "accept", ["", "*/*", "text/plain;version=x.y", "application/openmetrics-text;version=x", ";;,"]
+)
+async def test_no_accept_header_is_an_error(near: httpx.AsyncClient, accept: str) -> None:
+    reply = await near.get("/metrics", headers={"Accept": accept})
+    assert reply.status_code == 200
+    assert "watchpost_build_info" in reply.text
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/readyz"])
+async def test_strangers_need_the_token(served: Running, path: str) -> None:
+    async with served.client(STRANGER, "http://192.0.2.5:8000") as stranger:
+        refused = await stranger.get(path)
+        assert (refused.status_code, refused.json()["code"]) == (401, "UNAUTHORIZED")
+        bearer = {"Authorization": f"Bearer {TOKEN}"}
+        assert (await stranger.get(path, headers=bearer)).status_code == 200
+
+
+async def test_a_job_is_counted(near: httpx.AsyncClient) -> None:
+    before = await scrape(near)
+    job_id = (await near.post("/collect")).json()["job_id"]
+    async with asyncio.timeout(PATIENCE_S):
+        while (await near.get(f"/collect/jobs/{job_id}")).json()["state"] == "running":
+            await asyncio.sleep(0.05)
+    after = await scrape(near)
+    failed = (("state", "failed"),)
+    for name, labels in (
+        ("watchpost_jobs", failed),
+        ("watchpost_jobs_ended_total", failed),
+        ("watchpost_jobs_started_total", ()),
+        ("watchpost_job_duration_seconds_count", ()),
+    ):
+        assert after[name, labels] == before[name, labels] + 1, name
+    assert not any(name == "watchpost_job_progress_ratio" for name, _ in after), "none runs"
+
+
+async def test_an_event_is_counted_by_its_type(near: httpx.AsyncClient, panel: Instruments) -> None:
+    before = await scrape(near)
+    panel.events.tell("cam-1", Finding("bag_placed"), time.time(), None)
+    panel.events.tell("cam-1", Finding("bag_placed"), time.time(), None)
+    after = await scrape(near)
+    grown = {key: after[key] - before[key] for key in before if key[0] == "watchpost_events_total"}
+    assert {dict(labels)["type"]: more for (_, labels), more in grown.items() if more} == {
+        "bag_placed": 2
+    }
+    async with asyncio.timeout(PATIENCE_S):
+        name = "watchpost_database_write_seconds_count"
+        while (await scrape(near))[name, ()] < before[name, ()] + 2:
+            await asyncio.sleep(0.05)
+    after = await scrape(near)
+    assert after["watchpost_database_queue_length", ()] == 0
+    assert after["watchpost_database_write_lag_seconds", ()] == 0
+
+
+async def test_plates_and_networks_are_counted(near: httpx.AsyncClient) -> None:
+    before = await scrape(near)
+    for picture in (photo_jpeg("PJY5472"), photo_jpeg()):
+        files = {"file": ("car.jpg", picture, "image/jpeg")}
+        assert (await near.post("/api/upload", files=files)).status_code == 200
+    after = await scrape(near)
+    grown = {key: after[key] - before[key] for key in before}
+    plates = {key[1]: more for key, more in grown.items() if key[0] == "watchpost_plates_total"}
+    assert len(plates) == 6
+    read = (("outcome", "read"), ("source", "upload"))
+    assert {labels: more for labels, more in plates.items() if more} == {read: 1}
+    for network in ("text_lines", "plate_text"):
+        mine = (("network", network),)
+        batches = grown["watchpost_network_batch_seconds_count", mine]
+        shown = grown["watchpost_network_pictures_total", (*mine, ("outcome", "answered"))]
+        assert shown >= batches > 0
+        assert grown["watchpost_network_batch_size_count", mine] == batches
+        assert grown["watchpost_network_batch_size_sum", mine] == shown
+    assert {dict(labels)["network"] for name, labels in after if "network_queue" in name} == {
+        "faces",
+        "objects",
+        "text_lines",
+        "plate_text",
+    }
+
+
+def test_crops_beyond_those_that_may_wait_are_skipped_and_counted() -> None:
+    free = threading.Event()
+
+    class Slow:
+        def read_crop(self, crop: object) -> dict[str, float]:
+            free.wait(PATIENCE_S)
+            return {}
+
+    attendant = PlateAttendant(Slow(), None)  # type: ignore[arg-type]
+    crop = np.zeros((8, 16, 3), np.uint8)
+    readings = [attendant.read(crop) for _ in range(MOST_WAITING + 2)]
+    assert readings[MOST_WAITING:] == [None, None]
+    assert (attendant.waiting, attendant.skipped) == (MOST_WAITING, 2)
+    free.set()
+    attendant.close()
+    assert attendant.waiting == 0
+
+
+async def test_no_label_shows_what_people_wrote(near: httpx.AsyncClient) -> None:
+    spec = {
+        "camera_id": "counted-cam",
+        "source": "rtsp://admin:hidden-word@192.0.2.1:554/secret-path",
+        "name": "Uncle's gate",
+    }
+    assert (await near.post("/cameras", json=spec)).status_code < 300
+    try:
+        text = (await near.get("/metrics")).text
+    finally:
+        await near.delete("/camera/counted-cam")
+    assert 'stream="counted-cam"' in text
+    for hidden in ("hidden-word", "secret-path", "192.0.2.1", "Uncle"):
+        assert hidden not in text
+    gone = (await near.get("/metrics")).text
+    assert "counted-cam" not in gone, "a stream that is forgotten leaves no series"
+
+
+async def test_however_many_streams_there_are_the_series_are_bounded(panel: Instruments) -> None:
+    def status(number: int) -> StreamStatus:
+        spec = StreamSpec(f"s{number:03d}", "push:")
+        state = StreamState.RUNNING if number >= 60 else StreamState.STOPPED
+        return StreamStatus(spec, state, StreamStats(frames_in=number))
+
+    streams = [(status(number), None) for number in range(150)]
+    readings = replace(await panel.read(), streams=streams)
+    found = values(generate_latest(readings).decode())
+    shown = {dict(labels).get("stream") for _, labels in found} - {None}
+    assert len(shown) == MOST_STREAMS
+    assert {f"s{number:03d}" for number in range(60, 150)} <= shown, "those that live come first"
+    assert found["watchpost_streams_hidden", ()] == 50
+    assert found["watchpost_streams", (("state", "running"),)] == 90
+    assert found["watchpost_stream_frames_in_total", (("stream", "s070"),)] == 70
+
+
+# ── is all there ─────────────────────────────────────────────────────────────────────────────
+
+
+async def missing(near: httpx.AsyncClient) -> list[dict[str, Any]]:
+    reply = await near.get("/readyz", headers={"Accept-Language": "en"})
+    assert (reply.status_code, reply.json()["code"]) == (503, "NOT_READY"), reply.text
+    listed: list[dict[str, Any]] = reply.json()["details"]["missing"]
+    for trouble in listed:
+        assert trouble["what"] in reply.json()["message"]
+        assert trouble["reason"] in reply.json()["message"]
+    return listed
+
+
+async def test_a_server_that_has_everything_is_ready(near: httpx.AsyncClient) -> None:
+    reply = await near.get("/readyz")
+    assert (reply.status_code, reply.json()) == (200, {"status": "ready"})
+
+
+async def test_a_database_that_fails_is_named(
+    near: httpx.AsyncClient, panel: Instruments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> dict[JobState, int]:
+        raise StoreError(reason="disk I/O error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(panel.pulse._jobs, "count_by_state", fail)
+        assert await missing(near) == [{"what": "database", "reason": "disk I/O error"}]
+        found = await scrape(near)
+        assert found["watchpost_database_up", ()] == 0
+        assert not any(name == "watchpost_jobs" for name, _ in found)
+        assert (await near.get("/healthz")).status_code == 200, "the process is alive"
+    assert (await scrape(near))["watchpost_database_up", ()] == 1
+    assert (await near.get("/readyz")).status_code == 200
+
+
+@pytest.fixture
+def stuck(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Pulse, list[int]]]:
+    """A database that says nothing, and the questions it was asked."""
+    asked: list[int] = []
+    free = threading.Event()
+
+    class Silent:
+        def count_by_state(self) -> dict[JobState, int]:
+            asked.append(1)
+            free.wait(PATIENCE_S)
+            return {}
+
+    monkeypatch.setattr(instruments_module, "DATABASE_PATIENCE_S", 0.1)
+    yield Pulse(Silent()), asked  # type: ignore[arg-type]
+    free.set()
+
+
+async def test_a_silent_database_costs_one_thread_and_nobody_waits(
+    stuck: tuple[Pulse, list[int]],
+) -> None:
+    pulse, asked = stuck
+    began = time.monotonic()
+    for _ in range(5):
+        with pytest.raises(StoreError, match="no answer"):
+            await pulse.jobs_by_state()
+    assert time.monotonic() - began < 5
+    assert len(asked) == 1
+
+
+async def test_events_that_wait_too_long_for_the_database_are_told(
+    near: httpx.AsyncClient, panel: Instruments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(panel.writer), "lag_s", 31.0)
+    (trouble,) = await missing(near)
+    assert trouble["what"] == "database"
+    assert "takes no events" in trouble["reason"]
+
+
+async def test_a_full_disk_is_named(
+    near: httpx.AsyncClient, panel: Instruments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(panel.space, "disk", lambda: Disk(10**9, 5))
+    (trouble,) = await missing(near)
+    assert trouble["what"] == "disk"
+    assert trouble["reason"].startswith("5 bytes are free, and ")
+    assert (await scrape(near))["watchpost_disk_free_bytes", ()] == 5
+
+
+async def test_a_network_that_fails_or_is_not_there_is_named(
+    near: httpx.AsyncClient, panel: Instruments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faces = panel.networks["faces"]
+    assert faces is not None
+    monkeypatch.setattr(faces, "_last_failure", "RuntimeError")
+    monkeypatch.setitem(panel.networks, "objects", None)  # type: ignore[arg-type]
+    assert await missing(near) == [
+        {"what": "network for faces", "reason": "RuntimeError"},
+        {"what": "network for objects", "reason": "it is not there"},
+    ]
+
+
+@pytest.mark.parametrize(("language", "word"), [("ko", "준비"), ("ru", "Сервер")])
+async def test_it_is_said_in_the_callers_language(
+    near: httpx.AsyncClient,
+    panel: Instruments,
+    monkeypatch: pytest.MonkeyPatch,
+    language: str,
+    word: str,
+) -> None:
+    monkeypatch.setitem(panel.networks, "objects", None)  # type: ignore[arg-type]
+    reply = await near.get("/readyz", headers={"Accept-Language": language})
+    assert word in reply.json()["message"]
