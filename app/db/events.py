@@ -86,7 +86,7 @@ class EventRepository:
                 self._insert_beside(drafts)
         except (OperationalError, InterfaceError) as error:
             raise StoreError(reason=cause(error)) from None
-        except StatementError:
+        except (StatementError, TypeError):  # psycopg makes JSON by itself, outside of a statement
             return sum(not self._add_alone(draft) for draft in drafts)
         except SQLAlchemyError as error:
             raise StoreError(reason=cause(error)) from None
@@ -97,7 +97,7 @@ class EventRepository:
             self._insert_beside([draft])
         except (OperationalError, InterfaceError) as error:
             raise StoreError(reason=cause(error)) from None
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, TypeError) as error:
             record = draft.record
             logger.error("event %d (%s) cannot be written: %s", record.event_id, record.type, error)
             return False
