@@ -1,0 +1,212 @@
+"""What stands in deploy/ and the Dockerfile, as far as it can be checked without containers."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from fixtures import ROOT
+
+from app.config import Settings
+
+DEPLOY = ROOT / "deploy"
+COMPOSE = DEPLOY / "compose"
+
+
+def tool(name: str, *arguments: str) -> str:
+    """What a program says that must find nothing wrong."""
+    if shutil.which(name) is None:
+        pytest.skip(f"{name} is not installed")
+    done = subprocess.run([name, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+# ── Prometheus ───────────────────────────────────────────────────────────────────────────────
+
+
+def test_prometheus_takes_configuration_and_rules() -> None:
+    said = tool("promtool", "check", "config", str(DEPLOY / "prometheus.yml"))
+    assert "rules found" in said
+    tool("promtool", "check", "rules", str(DEPLOY / "alerts.yml"))
+
+
+def test_the_configuration_of_compose_is_one_too(tmp_path: Path) -> None:
+    shutil.copy(COMPOSE / "prometheus.yml", tmp_path)
+    shutil.copy(DEPLOY / "alerts.yml", tmp_path)
+    (tmp_path / "prometheus.yml").write_text(
+        (COMPOSE / "prometheus.yml").read_text().replace("/run/secrets/", f"{tmp_path}/")
+    )
+    (tmp_path / "watchpost_token").write_text("x")
+    tool("promtool", "check", "config", str(tmp_path / "prometheus.yml"))
+
+
+def test_alerts_fire_when_they_should_and_only_then() -> None:
+    tool("promtool", "test", "rules", str(ROOT / "tests" / "alerts_test.yml"))
+
+
+# ── Grafana ──────────────────────────────────────────────────────────────────────────────────
+
+
+def dashboard() -> dict[str, Any]:
+    return dict(json.loads((DEPLOY / "dashboard.json").read_text()))
+
+
+def test_panels_have_each_an_id_and_a_place_of_their_own() -> None:
+    panels = dashboard()["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    taken: set[tuple[int, int]] = set()
+    for panel in panels:
+        place = panel["gridPos"]
+        assert place["x"] + place["w"] <= 24
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert not cells & taken, panel["title"]
+        taken |= cells
+
+
+def test_panels_ask_the_prometheus_that_is_chosen_and_only_known_variables() -> None:
+    names = {variable["name"] for variable in dashboard()["templating"]["list"]}
+    for panel in dashboard()["panels"]:
+        for target in panel.get("targets", []):
+            assert target["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+            used = set(re.findall(r"\$\{?(\w+)", target["expr"])) - {"__rate_interval"}
+            assert used <= names, panel["title"]
+
+
+def test_it_shows_all_that_an_operator_asks_for() -> None:
+    text = (DEPLOY / "dashboard.json").read_text()
+    for shown in ("job_progress", "stream_state", "network_batch", "plates_total", "disk_free"):
+        assert f"watchpost_{shown}" in text
+
+
+# ── compose ──────────────────────────────────────────────────────────────────────────────────
+
+
+def compose() -> dict[str, Any]:
+    return dict(yaml.safe_load((COMPOSE / "compose.yaml").read_text()))
+
+
+def test_compose_has_all_that_watchpost_works_with() -> None:
+    services = compose()["services"]
+    assert set(services) == {"watchpost", "mediamtx", "postgres", "prometheus", "grafana"}
+    assert (COMPOSE / services["watchpost"]["build"] / "Dockerfile").resolve().exists()
+    for name, service in services.items():
+        for port in service.get("ports", []):
+            assert name == "watchpost" or port.startswith("127.0.0.1:"), f"{name} is open to all"
+        for volume in service.get("volumes", []):
+            source, _, target = volume.partition(":")
+            if source.startswith("."):
+                assert (COMPOSE / source).exists(), volume
+                assert target.endswith(":ro"), volume
+            else:
+                assert source in compose()["volumes"]
+        for secret in service.get("secrets", []):
+            assert secret in compose()["secrets"]
+    assert "latest" not in "".join(service.get("image", "") for service in services.values())
+
+
+def test_compose_gives_settings_that_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = compose()["services"]["watchpost"]["environment"]
+    for name, value in given.items():
+        plain = re.sub(r"\$\{(\w+):\?[^}]*\}", r"\1-word", value)
+        monkeypatch.setenv(name, plain)
+    settings = Settings(_env_file=None)  # type: ignore[call-arg]
+    assert settings.auth.token is not None
+    assert settings.auth.token.get_secret_value() == "WATCHPOST_TOKEN-word"
+    there = "postgresql+psycopg://watchpost:POSTGRES_PASSWORD-word@postgres/watchpost"
+    assert settings.resolved_database_url() == there
+    assert settings.streams.output_base == "rtsp://mediamtx:8554"
+
+
+def test_no_secret_stands_in_a_file() -> None:
+    for path in COMPOSE.rglob("*.y*ml"):
+        for line in path.read_text().splitlines():
+            if re.search(r"(PASSWORD|TOKEN)\w*:", line) and not line.lstrip().startswith("#"):
+                assert "${" in line, line
+
+
+def test_grafana_finds_the_dashboard_where_compose_puts_it() -> None:
+    provider = yaml.safe_load((COMPOSE / "grafana/dashboards/watchpost.yaml").read_text())
+    folder = provider["providers"][0]["options"]["path"]
+    mounted = compose()["services"]["grafana"]["volumes"]
+    assert any(volume.startswith(f"../dashboard.json:{folder}/") for volume in mounted)
+    sources = yaml.safe_load((COMPOSE / "grafana/datasources/prometheus.yaml").read_text())
+    assert sources["datasources"][0]["url"] == "http://prometheus:9090"
+
+
+# ── systemd ──────────────────────────────────────────────────────────────────────────────────
+
+
+def unit() -> str:
+    return (DEPLOY / "watchpost.service").read_text()
+
+
+def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+    installed = tmp_path / "watchpost.service"
+    installed.write_text(unit().replace("/opt/watchpost/.venv/bin/python", "/bin/true"))
+    assert "watchpost" not in tool("systemd-analyze", "verify", str(installed)).lower()
+
+
+def test_the_unit_starts_run_with_flags_that_exist() -> None:
+    import run
+
+    (line,) = re.findall(r"^ExecStart=(.+)$", unit(), re.M)
+    _, program, *flags = shlex.split(line)
+    assert program.endswith("/run.py")
+    assert run.parse(flags).data_dir == "/var/lib/watchpost"
+
+
+# ── the image ────────────────────────────────────────────────────────────────────────────────
+
+
+def dockerfile() -> list[tuple[str, str]]:
+    """Instructions, with continued lines joined."""
+    text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    return [(word, rest.strip()) for word, _, rest in (line.partition(" ") for line in lines)]
+
+
+def test_the_image_has_all_that_the_app_imports_and_opens() -> None:
+    copied: set[str] = set()
+    for word, rest in dockerfile():
+        if word == "COPY":
+            copied |= set(rest.split()[:-1])
+    ignored = set((ROOT / ".dockerignore").read_text().split())
+    assert {"run.py", "main.py", "app", "anti_terror", "static", "LICENSE"} <= copied
+    for name in copied:
+        assert (ROOT / name).exists()
+        assert name not in ignored
+    for inside in ("app/db/migrations/env.py", "app/models/weights/watchpost.xml"):
+        assert (ROOT / inside).exists()
+    assert any("requirements-lean.txt" in name for name in copied)
+
+
+def test_the_image_runs_as_nobody_special_and_says_how_it_is() -> None:
+    steps = dockerfile()
+    words = [word for word, _ in steps]
+    assert [rest for word, rest in steps if word == "USER"] == ["watchpost"]
+    assert words.index("USER") > max(at for at, word in enumerate(words) if word in ("RUN", "COPY"))
+    (health,) = [rest for word, rest in steps if word == "HEALTHCHECK"]
+    assert "/healthz" in health
+    assert steps[-1] == ("CMD", '["python", "run.py", "--data-dir", "/data"]')
+
+
+def test_the_cpu_image_leaves_out_what_only_gpus_need() -> None:
+    (install,) = [rest for word, rest in dockerfile() if word == "RUN" and "TORCH" in rest]
+    (pattern,) = re.findall(r"grep -vE '([^']+)'", install)
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    left = [line for line in lines if not re.match(pattern, line)]
+    assert any(line.startswith("torch==") for line in left)
+    assert any(line.startswith("openvino==") for line in left)
+    assert not any("nvidia" in line or "triton" in line for line in left)
