@@ -22,7 +22,7 @@ from prometheus_client.metrics_core import (
 from app import __version__
 from app.jobs import Job, JobState
 from app.models.runner import Runner
-from app.pipeline.manager import ALIVE
+from app.pipeline.entry import ALIVE
 from app.pipeline.retention import Disk
 from app.pipeline.stream import Measures
 from app.pipeline.totals import JobTotals
