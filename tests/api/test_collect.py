@@ -144,6 +144,12 @@ async def test_jobs_are_listed_with_filters_and_pages(near: httpx.AsyncClient) -
         assert (reply.status_code, reply.json()["details"]["field"]) == (400, next(iter(query)))
 
 
+@pytest.mark.parametrize("body", ["{", "[]", "1", '"x"'])
+async def test_a_body_that_is_no_job_is_a_400(near: httpx.AsyncClient, body: str) -> None:
+    reply = await near.post("/collect", content=body, headers={"Content-Type": "application/json"})
+    assert (reply.status_code, reply.json()["code"]) == (400, "INVALID_REQUEST"), reply.text
+
+
 async def test_a_job_can_be_named_tagged_and_flagged(near: httpx.AsyncClient) -> None:
     job_id = await failed_job(near, name="before", tags=["x"])
     changed = await near.patch(f"/collect/jobs/{job_id}", json={"flagged": True})
@@ -183,6 +189,41 @@ async def test_the_life_of_a_schedule(near: httpx.AsyncClient) -> None:
     assert (await near.delete(path)).status_code == 204
     for reply in (await near.get(path), await near.delete(path), await near.patch(path, json={})):
         assert (reply.status_code, reply.json()["code"]) == (404, "SCHEDULE_NOT_FOUND")
+
+
+async def test_a_schedule_is_changed_or_stays_as_it_was(near: httpx.AsyncClient) -> None:
+    body = {"cron": "0 3 * * *", "sources": ["words.mp4"], "duration": 7, "tags": ["x"]}
+    before = (await near.post("/collect/schedules", json=body)).json()
+    path = f"/collect/schedules/{before['schedule_id']}"
+    for change, field in (
+        ({"cron": "99 * * * *"}, "cron"),
+        ({"cron": ""}, "cron"),
+        ({"cron": None}, "cron"),
+        ({"timezone": "Nowhere"}, "timezone"),
+        ({"enabled": "yes"}, "enabled"),
+        ({"enabled": None}, "enabled"),
+        ({"schedule_id": "x"}, "schedule_id"),
+    ):
+        refused = await near.patch(path, json=change)
+        assert (refused.status_code, refused.json()["details"]["field"]) == (400, field), change
+        assert (await near.get(path)).json() == before
+    refused = await near.patch(path, json={"cron": "99 * * * *", "enabled": False})
+    assert (await near.get(path)).json() == before, "all of a change, or none"
+
+    moved = (await near.patch(path, json={"cron": "30 4 * * *", "timezone": "Asia/Seoul"})).json()
+
+    assert moved["next_run_ts"] % 86_400 == 19.5 * 3600, "half past four in Seoul"
+    assert {key for key in before if moved[key] != before[key]} == {
+        "cron",
+        "timezone",
+        "next_run_ts",
+    }
+    off = (await near.patch(path, json={"enabled": False})).json()
+    assert off["next_run_ts"] is None
+    again = (await near.patch(path, json={"enabled": True})).json()
+    assert again == moved
+    assert (await near.get("/collect/schedules")).json()[-1] == moved
+    await near.delete(path)
 
 
 @pytest.mark.parametrize(

@@ -211,6 +211,38 @@ def test_two_jobs_on_one_stream_that_runs(server: Server, person: str) -> None:
     assert server.show("cam-1")["status"] == "running"
 
 
+def test_cameras_are_recorded_by_their_ids_and_with_all_that_runs(
+    server: Server, media: Path, person: str
+) -> None:
+    """Cameras of ``/cameras``: a file that is played, and an RTSP one."""
+    cameras = {"yard": {"source": "person.mp4", "loop": True}, "gate": {"source": person}}
+    for camera_id, camera in cameras.items():
+        body = {"camera_id": camera_id, **camera}
+        assert server.http.post("/cameras", json=body).status_code == 201
+    try:
+        for camera_id in cameras:
+            server.wait_status(camera_id, "running")
+        named = collect(server, sources=["yard"], duration=3)
+        every = collect(server, duration=3, steps=2)
+        said, _ = follow(server, named)
+        assert said == [started(named), *steps(5), completed(named)]
+        assert follow(server, every)[0] == [started(every), *steps(2), completed(every)]
+    finally:
+        for camera_id in cameras:
+            server.http.delete(f"/camera/{camera_id}")
+
+    assert [part["source"] for part in job_of(server, named)["sources"]] == ["yard"]
+    assert {part["source"] for part in job_of(server, every)["sources"]} == set(cameras)
+    for job_id in (named, every):
+        files = files_of(server, job_id)
+        assert {file["source"] for file in files} == {
+            part["source"] for part in job_of(server, job_id)["sources"]
+        }
+        for file in files:
+            plays(file["path"])
+            assert not any(count_faces(picture) for picture in pictures(file["path"], 10))
+
+
 def test_a_pushed_stream_is_recorded_like_any_other(server: Server, media: Path) -> None:
     jpegs = [
         cv2.imencode(".jpg", picture)[1].tobytes() for picture in pictures(media / "person.mp4", 3)

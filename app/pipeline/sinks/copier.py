@@ -28,7 +28,7 @@ from app import urls
 from app.config import StreamSettings
 from app.errors import SourceError, WatchpostError
 from app.pipeline import reasons
-from app.pipeline.sinks.segments import FRAGMENTED, Segment, SegmentFiles, Written, write_failure
+from app.pipeline.sinks.segments import FRAGMENTED, Reel, SegmentFiles, Written
 from app.pipeline.sources.av import AvSource
 from app.types import StreamSpec
 
@@ -64,12 +64,11 @@ class Copier:
         self.ended = False
         self._url = url
         self._settings = settings
-        self._files = files
         self._segment_s = segment_s
         self._gap_s = gap_s
         self._skip_s, self._limit_s = skip_s, limit_s
         self._stop = threading.Event()
-        self._file: _File | None = None
+        self._reel: Reel[_File] = Reel(files, self.written)
 
     def stop(self) -> None:
         """Ask the thread to end; it does so at the next packet."""
@@ -87,7 +86,7 @@ class Copier:
         except WatchpostError as error:
             self.written.failure = error
         finally:
-            self._finish()
+            self._reel.end()
 
     def _copy(self, source: InputContainer) -> None:
         if not source.streams.video:
@@ -109,9 +108,9 @@ class Copier:
                 return
             if packet.stream.index == video.index:
                 self._video(packet, clock, video, audio)
-            elif self._file is not None:
-                with self._writing():
-                    self._file.audio(packet)
+            elif self._reel.file is not None:
+                with self._reel.writing():
+                    self._reel.file.audio(packet)
 
     def _video(
         self, packet: Packet[Any], clock: _Clock, video: VideoStream, audio: AudioStream | None
@@ -119,38 +118,21 @@ class Copier:
         assert packet.dts is not None and packet.time_base is not None
         at = float(packet.dts * packet.time_base)
         jumped = clock.jumps(at)
-        file = self._file
+        file = self._reel.file
         if packet.is_keyframe and (
             file is None or jumped or at - file.started_at >= self._segment_s - EARLY_S
         ):
-            with self._writing():
-                self._roll()
-                self.written.growing = path = self._files.next()
-                file = self._file = _File(path, at, video, audio)
+            with self._reel.writing():
+                file = self._reel.begin(lambda path: _File(path, at, video, audio))
         if file is None or (jumped and not packet.is_keyframe):
             return
         seconds = clock.seconds(at)
         if self._limit_s is not None and seconds >= self._limit_s:
             self.written.full = True
             return
-        with self._writing():
+        with self._reel.writing():
             file.video(packet)
         self.written.picture(time.time(), max(seconds - self._skip_s, 0.0), self._gap_s)
-
-    def _roll(self) -> None:
-        file, self._file = self._file, None
-        if file is not None:
-            try:
-                file.close()
-            finally:
-                self.written.closed.append(Segment(file.path, file.started_ts))
-                self.written.growing = None
-
-    def _finish(self) -> None:
-        try:
-            self._roll()
-        except (FFmpegError, OSError) as error:
-            self.written.failure = self.written.failure or write_failure(error, None)
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -161,13 +143,6 @@ class Copier:
             raise self._failure(
                 reasons.STALLED if reason == reasons.TIMEOUT and self.written.frames else reason
             ) from None
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        try:
-            yield
-        except (FFmpegError, OSError) as error:
-            raise write_failure(error, self.written.growing) from None
 
     def _failure(self, reason: str) -> SourceError:
         return SourceError(end="input", reason=reason, url=urls.without_credentials(self._url))

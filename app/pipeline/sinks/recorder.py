@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,11 @@ from typing import Any
 import av
 import numpy as np
 import numpy.typing as npt
-from av.error import FFmpegError
 from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
 from app.config import usable_cpus
-from app.errors import SourceError
+from app.errors import SinkError, SourceError
 from app.pipeline import reasons
 from app.pipeline.sinks.encode import (
     BITS_PER_PIXEL,
@@ -29,7 +27,7 @@ from app.pipeline.sinks.encode import (
     TIME_BASE,
     best_encoder,
 )
-from app.pipeline.sinks.segments import FRAGMENTED, Segment, SegmentFiles, Written, write_failure
+from app.pipeline.sinks.segments import FRAGMENTED, Reel, SegmentFiles, Written
 from app.types import Picture, Result
 
 MAX_RATE = 30.0  # what the bitrate is derived from; a pushed stream has no rate of its own
@@ -59,12 +57,11 @@ class Recorder:
     ) -> None:
         self.written = Written(skip_s)
         self.delivered: Callable[[float, float], None] = lambda *_: None
-        self._files = files
         self._segment_s = segment_s
         self._fps = min(fps, MAX_RATE)
         self._gap_s = gap_s
         self._skip_s, self._limit_s = skip_s, limit_s
-        self._file: _File | None = None
+        self._reel: Reel[_File] = Reel(files, self.written)
         self._first_at: float | None = None
         self._last_number = 0
         self._finished = False
@@ -74,11 +71,12 @@ class Recorder:
             if self._finished or self.written.full or self.written.failure:
                 return
             try:
-                self._write(result)
-            except (FFmpegError, OSError) as error:
-                self.written.failure = write_failure(error, self.written.growing)
-                self._abandon()
-                raise self.written.failure from None
+                with self._reel.writing():
+                    self._write(result)
+            except SinkError as error:
+                self.written.failure = error
+                self._reel.end()
+                raise
         self.delivered(result.captured_at, time.monotonic())
 
     def idle(self, seconds: float) -> None:
@@ -88,11 +86,7 @@ class Recorder:
         """Close the file that grows; the next ``write`` begins another."""
         with self.written.lock:
             if self.written.failure is None:
-                try:
-                    self._roll()
-                except (FFmpegError, OSError) as error:
-                    self.written.failure = write_failure(error, self.written.growing)
-                    self._abandon()
+                self._reel.end()
 
     def finish(self) -> None:
         """Close, and take nothing more."""
@@ -118,33 +112,14 @@ class Recorder:
 
     def _place(self, result: Result) -> _File:
         """The file for this result, a new one where the last is long enough or does not fit."""
-        file = self._file
-        if file is not None and not (
-            file.takes(result.picture) and result.captured_at - file.started_at < self._segment_s
+        file = self._reel.file
+        if (
+            file is None
+            or not file.takes(result.picture)
+            or result.captured_at - file.started_at >= self._segment_s
         ):
-            self._roll()
-            file = None
-        if file is None:
-            self.written.growing = self._files.next()
-            file = _File(self.written.growing, result, self._fps)
-            self._file = file
+            file = self._reel.begin(lambda path: _File(path, result, self._fps))
         return file
-
-    def _roll(self) -> None:
-        file, self._file = self._file, None
-        if file is not None:
-            try:
-                file.close()
-            finally:
-                self.written.closed.append(Segment(file.path, file.started_ts))
-                self.written.growing = None
-
-    def _abandon(self) -> None:
-        """After a failed write: what is on disk already may still be good."""
-        file, self._file, self.written.growing = self._file, None, None
-        if file is not None:
-            file.abandon()
-            self.written.closed.append(Segment(file.path, file.started_ts))
 
 
 class _File:
@@ -193,10 +168,6 @@ class _File:
         try:
             self._container.mux(self._stream.encode(None))
         finally:
-            self._container.close()
-
-    def abandon(self) -> None:
-        with suppress(FFmpegError, OSError):  # still full; the fragments before are there
             self._container.close()
 
 

@@ -6,8 +6,11 @@ import errno
 import re
 import threading
 from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Generic, Protocol, TypeVar
 
 from av.error import FFmpegError
 
@@ -105,6 +108,66 @@ class Written:
             return growing.stat().st_size if growing is not None else 0
         except OSError:
             return 0
+
+
+class GrowingFile(Protocol):
+    """One file while it is written."""
+
+    path: Path
+    started_ts: float
+
+    def close(self) -> None:
+        """Raises FFmpegError, OSError; it is closed anyway."""
+        ...
+
+
+F = TypeVar("F", bound=GrowingFile)
+
+
+class Reel(Generic[F]):
+    """The files of one take, one after another: each is handed over once it is closed.
+
+    Attributes:
+        file: the one that grows.
+    """
+
+    def __init__(self, files: SegmentFiles, written: Written) -> None:
+        self.file: F | None = None
+        self._files = files
+        self._written = written
+
+    def begin(self, make: Callable[[Path], F]) -> F:
+        """Close the file that grows, if there is one, and open the next."""
+        self.roll()
+        self._written.growing = path = self._files.next()
+        self.file = file = make(path)
+        return file
+
+    def roll(self) -> None:
+        """Close the file that grows. Raises FFmpegError, OSError."""
+        file, self.file = self.file, None
+        try:
+            if file is not None:
+                file.close()
+        finally:
+            if file is not None:
+                self._written.closed.append(Segment(file.path, file.started_ts))
+            self._written.growing = None
+
+    def end(self) -> None:
+        """Close the last file. After a failed write what is on disk may still be good."""
+        try:
+            self.roll()
+        except (FFmpegError, OSError) as error:
+            self._written.failure = self._written.failure or write_failure(error, None)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """What libav and the system say becomes SinkError."""
+        try:
+            yield
+        except (FFmpegError, OSError) as error:
+            raise write_failure(error, self._written.growing) from None
 
 
 def write_failure(error: FFmpegError | OSError, path: Path | None) -> SinkError:

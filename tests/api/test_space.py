@@ -1,0 +1,117 @@
+"""One cap over everything that the server keeps, on the assembled server."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from fixtures import PATIENCE_S, Running, running
+from support.plates import photo_jpeg
+from support.rtsp import make_video
+
+from app.config import AuthSettings, Settings, SpaceSettings
+from app.main import create_app
+from app.pipeline.retention import Space
+
+pytestmark = pytest.mark.anyio
+HOUR_S = 3600.0
+
+
+def aged(path: Path, hours: float) -> Path:
+    at = time.time() - hours * HOUR_S
+    os.utime(path, (at, at))
+    return path
+
+
+async def recorded(near: httpx.AsyncClient, *, flagged: bool) -> str:
+    body = {"sources": ["pattern.mp4"], "flagged": flagged, "duration": 1}
+    job_id = str((await near.post("/collect", json=body)).json()["job_id"])
+    async with asyncio.timeout(PATIENCE_S):
+        while (job := (await near.get(f"/collect/jobs/{job_id}")).json())["state"] == "running":
+            await asyncio.sleep(0.05)
+    assert job["state"] == "completed", job
+    return job_id
+
+
+async def there(near: httpx.AsyncClient, job_id: str) -> bool:
+    (file,) = (await near.get(f"/collect/jobs/{job_id}/files")).json()["files"]
+    status = (await near.get(file["url"])).status_code
+    assert (status == 404) == (file["removed_ts"] is not None)
+    return status == 200
+
+
+async def upload(near: httpx.AsyncClient, *, verified: bool) -> int:
+    files = {"file": ("car.jpg", photo_jpeg("PJY5472"), "image/jpeg")}
+    (plate,) = (await near.post("/api/upload", files=files)).json()["plates"]
+    if verified:
+        change = {"is_verified": True}
+        assert (await near.put(f"/api/plates/{plate['id']}", json=change)).status_code == 200
+    return int(plate["id"])
+
+
+async def shows(near: httpx.AsyncClient, plate_id: int) -> bool:
+    return (await near.get(f"/api/plates/{plate_id}/image")).status_code == 200
+
+
+async def test_the_oldest_goes_first_whatever_it_is_and_what_matters_last(tmp_path: Path) -> None:
+    make_video(tmp_path / "pattern.mp4")
+    data = tmp_path / "data"
+    settings = Settings(
+        _env_file=None,  # type: ignore[call-arg]
+        data_dir=data,
+        media_dirs=[tmp_path],
+        auth=AuthSettings(token="x"),  # type: ignore[arg-type]
+        space=SpaceSettings(min_free=0, every_s=10_000),
+    )
+    async with running(create_app(settings)) as app, app.client() as near:
+        verified, plain = await upload(near, verified=True), await upload(near, verified=False)
+        flagged, common = await recorded(near, flagged=True), await recorded(near, flagged=False)
+        snapshot = data / "snapshots" / "000001" / "1.jpg"
+        snapshot.parent.mkdir(parents=True)
+        snapshot.write_bytes(bytes(20_000))
+        pictures = {
+            plate_id: [data / path for path in await _pictures(near, plate_id)]
+            for plate_id in (verified, plain)
+        }
+        for path in pictures[verified]:
+            aged(path, 9)
+        aged(snapshot, 8)
+        for path in pictures[plain]:
+            aged(path, 7)
+
+        async def sweep_until_gone(what: str) -> None:
+            space = _space(app)
+            await asyncio.to_thread(space.sweep)
+            space.settings.max_bytes = space.used_bytes - 1
+            assert await asyncio.to_thread(space.sweep) >= 1, what
+
+        await sweep_until_gone("the snapshot is the oldest that is not verified")
+        assert not snapshot.exists()
+        assert await shows(near, plain)
+        while await shows(near, plain):
+            assert await there(near, common)
+            await sweep_until_gone("pictures of the other plate")
+        while await there(near, common):
+            await sweep_until_gone("a recording that nobody flagged")
+        assert await shows(near, verified)
+        assert await there(near, flagged)
+        _space(app).settings.max_bytes = 0
+        await asyncio.to_thread(_space(app).sweep)
+        assert not await shows(near, verified)
+        assert not await there(near, flagged)
+        assert _space(app).used_bytes == 0
+        assert (await near.get(f"/api/plates/{verified}")).status_code == 200, "rows stay"
+
+
+async def _pictures(near: httpx.AsyncClient, plate_id: int) -> list[str]:
+    plate = (await near.get(f"/api/plates/{plate_id}")).json()
+    return [plate["image_path"], plate["source_image_path"]]
+
+
+def _space(app: Running) -> Space:
+    space: Space = app.state["instruments"].space
+    return space
