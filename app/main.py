@@ -52,8 +52,8 @@ from app.pipeline.plates.files import CROPS, UPLOADS, PlateFiles
 from app.pipeline.plates.keeper import PlateKeeper
 from app.pipeline.push import PushStreams
 from app.pipeline.retention import FolderKeeper, Space
-from app.pipeline.run import Workshop
 from app.pipeline.schedules import Scheduler
+from app.pipeline.workshop import Workshop
 from app.types import Analytics, StreamSpec
 
 if TYPE_CHECKING:

@@ -20,10 +20,11 @@ from app.errors import (
 from app.jobs import Job, JobSpec, JobState, Line, Part
 from app.pipeline.entry import ALIVE
 from app.pipeline.retention import Kept
-from app.pipeline.run import JobStore, Run, Workshop
+from app.pipeline.run import Run
 from app.pipeline.sources.named import source_url
 from app.pipeline.takes import OWN_IDS
 from app.pipeline.totals import JobTotals
+from app.pipeline.workshop import JobStore, Workshop
 
 logger = logging.getLogger(__name__)
 

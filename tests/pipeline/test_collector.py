@@ -19,8 +19,8 @@ from app.pipeline.collector import Collector, RecordingKeeper
 from app.pipeline.events import EventLog
 from app.pipeline.manager import StreamManager
 from app.pipeline.retention import Space
-from app.pipeline.run import JobStore, Workshop
 from app.pipeline.sinks.probe import examine
+from app.pipeline.workshop import JobStore, Workshop
 from app.types import StreamSpec, StreamState
 
 from .doubles import Camera, MemoryStore, source_error, threads_of
@@ -315,7 +315,7 @@ async def test_a_mistake_in_the_program_ends_the_job_with_an_error(
     store.fails = RuntimeError  # at the next save
 
     def once() -> bool:
-        if collector._runs[job.job_id]._stopping.is_set():
+        if collector._runs[job.job_id]._stop.asked.is_set():
             store.fails = None
         return store.fails is None
 
