@@ -105,7 +105,9 @@ def _measure(container: InputContainer) -> tuple[float, int]:
         return 0.0, 0
     span = max(times) - min(times)
     typical = span / (len(times) - 1) if len(times) > 1 else 0
-    return float((span + typical) * stream.time_base), len(times)
+    told = stream.duration or 0  # how long the last one is shown is in it
+    length = told if span < told < span + 2 * typical else span + typical
+    return float(length * stream.time_base), len(times)
 
 
 def _useless(path: Path) -> SinkError:
