@@ -84,10 +84,12 @@ class Prometheus:
 # ── numbers as people read them ──────────────────────────────────────────────────────────────
 
 
-def readable(value: float, unit: str | None) -> str:
+def readable(value: float, unit: str | None, decimals: int | None = None) -> str:
     """A number with its unit: 2.4 GB, 35 ms, 40 %."""
     if not np.isfinite(value):
         return "–"
+    if unit is None and decimals is not None:
+        return f"{value:,.{decimals}f}"
     if unit == "bytes":
         for prefix in ("", "k", "M", "G"):
             if abs(value) < 1000:
@@ -150,7 +152,7 @@ def draw_number(axes: Axes, series: Sequence[Series], panel: dict[str, Any], _: 
     axes.text(
         0.5,
         0.45,
-        readable(value, defaults.get("unit")),
+        readable(value, defaults.get("unit"), defaults.get("decimals")),
         ha="center",
         va="center",
         fontsize=19,

@@ -75,6 +75,11 @@ async def metrics(request: Request, panel: Panel) -> Response:
     return Response(body, media_type=content_type)
 
 
+@router.get("/api/version", summary="Version, licence and source")
+async def version() -> Version:
+    return Version()
+
+
 def _format(accept: str) -> tuple[Callable[[Collector], bytes], str]:
     """How numbers are written down, and what that is called."""
     if "application/openmetrics-text" in accept:

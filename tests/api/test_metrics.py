@@ -18,6 +18,7 @@ from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 from support.plates import photo_jpeg
 
+from app import __version__
 from app.api import instruments as instruments_module
 from app.api.exposition import MOST_STREAMS
 from app.api.instruments import Instruments, Pulse
@@ -222,6 +223,13 @@ async def missing(near: httpx.AsyncClient) -> list[dict[str, Any]]:
         assert trouble["what"] in reply.json()["message"]
         assert trouble["reason"] in reply.json()["message"]
     return listed
+
+
+async def test_it_lives_and_says_which_version_it_is(near: httpx.AsyncClient) -> None:
+    assert (await near.get("/healthz")).json() == {"status": "ok"}
+    version = (await near.get("/api/version")).json()
+    assert set(version) == {"name", "version", "license", "source"}
+    assert (version["license"], version["version"]) == ("AGPL-3.0-or-later", __version__)
 
 
 async def test_a_server_that_has_everything_is_ready(near: httpx.AsyncClient) -> None:
