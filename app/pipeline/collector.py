@@ -115,7 +115,8 @@ class Collector:
 
     def now(self) -> list[Job]:
         """All jobs in progress, with their newest numbers."""
-        return [run.now() for run in self._runs.values()]
+        running = (run for run in self._runs.values() if run.job.state is JobState.RUNNING)
+        return [run.now() for run in running]
 
     @property
     def totals(self) -> JobTotals:
