@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Header
 from fastapi.requests import HTTPConnection
@@ -20,49 +20,18 @@ from app.pipeline.push import PushStreams
 from app.pipeline.schedules import Scheduler
 
 
-def _manager(connection: HTTPConnection) -> StreamManager:
-    manager: StreamManager = connection.state.manager
-    return manager
+def _held(name: str) -> Any:
+    """What the lifespan hands to requests under that name; the annotation beside it says what."""
 
+    def get(connection: HTTPConnection) -> Any:
+        return getattr(connection.state, name)
 
-def _pushes(connection: HTTPConnection) -> PushStreams:
-    pushes: PushStreams = connection.state.pushes
-    return pushes
-
-
-def _events(connection: HTTPConnection) -> EventLog:
-    events: EventLog = connection.state.events
-    return events
+    return Depends(get)
 
 
 def _settings(connection: HTTPConnection) -> Settings:
     settings: Settings = connection.app.state.settings
     return settings
-
-
-def _happened(connection: HTTPConnection) -> EventRepository:
-    happened: EventRepository = connection.state.happened
-    return happened
-
-
-def _writer(connection: HTTPConnection) -> EventWriter:
-    writer: EventWriter = connection.state.writer
-    return writer
-
-
-def _collector(connection: HTTPConnection) -> Collector:
-    collector: Collector = connection.state.collector
-    return collector
-
-
-def _jobs(connection: HTTPConnection) -> JobRepository:
-    jobs: JobRepository = connection.state.jobs
-    return jobs
-
-
-def _schedules(connection: HTTPConnection) -> Scheduler:
-    schedules: Scheduler = connection.state.schedules
-    return schedules
 
 
 def _recordings_folder(connection: HTTPConnection) -> Path:
@@ -78,14 +47,14 @@ def _language(
     return language_of(accept_language)
 
 
-Streams = Annotated[StreamManager, Depends(_manager)]
-Pushes = Annotated[PushStreams, Depends(_pushes)]
-Events = Annotated[EventLog, Depends(_events)]
-Happened = Annotated[EventRepository, Depends(_happened)]
-Writer = Annotated[EventWriter, Depends(_writer)]
-Collect = Annotated[Collector, Depends(_collector)]
-Jobs = Annotated[JobRepository, Depends(_jobs)]
-Schedules = Annotated[Scheduler, Depends(_schedules)]
+Streams = Annotated[StreamManager, _held("manager")]
+Pushes = Annotated[PushStreams, _held("pushes")]
+Events = Annotated[EventLog, _held("events")]
+Happened = Annotated[EventRepository, _held("happened")]
+Writer = Annotated[EventWriter, _held("writer")]
+Collect = Annotated[Collector, _held("collector")]
+Jobs = Annotated[JobRepository, _held("jobs")]
+Schedules = Annotated[Scheduler, _held("schedules")]
 RecordingsFolder = Annotated[Path, Depends(_recordings_folder)]
 AppSettings = Annotated[Settings, Depends(_settings)]
 CallerLanguage = Annotated[Language, Depends(_language)]
