@@ -1,6 +1,6 @@
 """The dashboard as a picture: every panel of ``dashboard.json``, drawn from what Prometheus has.
 
-    python deploy/picture.py docs/dashboard.png --prometheus http://localhost:9090 --minutes 10
+    python deploy/picture.py docs/dashboard.webp --prometheus http://localhost:9090 --minutes 10
 
 Needs matplotlib (requirements-dev.txt) and no Grafana.
 """
@@ -65,7 +65,9 @@ class Prometheus:
     def _target(self, target: dict[str, Any]) -> Iterator[Series]:
         window = f"{max(15, round(4 * self._step))}s"
         expr = target["expr"].replace("$__rate_interval", window).replace("$stream", ".*")
-        query = {"query": expr, "start": self.start, "end": self.end, "step": self._step}
+        query: dict[str, Any] = {"query": expr, "time": self.end}
+        if not target.get("instant"):
+            query = {"query": expr, "start": self.start, "end": self.end, "step": self._step}
         call = "query" if target.get("instant") else "query_range"
         url = f"{self._url}/api/v1/{call}?{urllib.parse.urlencode(query)}"
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -194,7 +196,8 @@ def draw_states(
         for second, value in zip(one.times, one.values, strict=True):
             color = NAMED[known[str(int(value))]["color"]]
             axes.barh(place, width * 1.05, left=second, color=color, height=0.7, linewidth=0)
-        axes.text(data.start, place, f" {one.name}", va="center", fontsize=8, color="white")
+        away = {"xy": (data.start, place), "xytext": (-8, 0), "textcoords": "offset points"}
+        axes.annotate(one.name, **away, ha="right", va="center", fontsize=8, color=TEXT)
     axes.set_xlim(data.start, data.end)
     axes.set_ylim(len(ordered) - 0.4, -0.6)
     bare(axes)
@@ -244,10 +247,11 @@ def draw(dashboard: dict[str, Any], data: Prometheus, out: Path) -> None:
         )
         figure.text(left + 0.009, top - 0.22 / height, panel["title"], color=TEXT, fontsize=9)
         lines = panel["type"] in ("timeseries", "state-timeline")
+        aside = {"timeseries": 0.035, "state-timeline": 0.05}.get(panel["type"], 0.012)
         inner = (
-            left + (0.035 if panel["type"] == "timeseries" else 0.012),
+            left + aside,
             top - tall + (0.62 if lines else 0.15) / height,
-            width - (0.05 if panel["type"] == "timeseries" else 0.024),
+            width - aside - 0.014,
             tall - (0.95 if lines else 0.48) / height,
         )
         axes = figure.add_axes(inner, facecolor=PANEL)

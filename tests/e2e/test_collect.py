@@ -262,7 +262,14 @@ def test_a_pushed_stream_is_recorded_like_any_other(server: Server, media: Path)
     pusher = threading.Thread(target=push)
     pusher.start()
     try:
-        job_id = collect(server, sources=[opened["stream_id"]], duration=4)
+        stream_id = opened["stream_id"]
+        eventually(
+            lambda: server.show(stream_id)["stats"]["frames_published"],
+            lambda count: count > 3,  # the network is ready for pictures of this size
+            60,
+            "the first pictures",
+        )
+        job_id = collect(server, sources=[stream_id], duration=6)
         said, _ = follow(server, job_id)
     finally:
         stopped.set()

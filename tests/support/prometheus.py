@@ -53,7 +53,7 @@ class Prometheus:
                 [
                     "prometheus",
                     f"--config.file={self._folder / 'prometheus.yml'}",
-                    f"--storage.tsdb.path={self._folder / 'data'}",
+                    f"--storage.tsdb.path={self._folder / 'prometheus'}",
                     f"--web.listen-address=127.0.0.1:{self.port}",
                 ],
                 stdout=log,
