@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import pytest
 from support.collect import collect, completed, files_of, follow, job_of
 from support.poll import eventually
 from support.postgres import Postgres, programs
-from support.watchpost import Server, error_of
+from support.watchpost import ROOT, Server, error_of
 
 
 @pytest.fixture(scope="module")
@@ -83,17 +83,26 @@ def test_a_backup_brings_jobs_and_files_back(own: Server, postgres: Postgres, vi
     assert len(files_of(own, job_id)) == 1
 
 
-def test_sqlite_is_backed_up_while_the_server_runs(tmp_path: Path, video: Path) -> None:
-    """As ``deploy/README.md`` says: SQLite's own backup, the key file, the folders of files."""
+def test_the_lines_for_a_backup_work_when_pasted_while_the_server_runs(
+    tmp_path: Path, video: Path
+) -> None:
+    """With SQLite; then a server is started on what they saved."""
+    text = (ROOT / "deploy" / "README.md").read_text().partition("## Backup")[2]
+    lines = text.partition("```bash\n")[2].partition("```")[0]
     (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
     with Server(tmp_path / "a", media_dirs=str(video.parent)) as first:
         job_id = record(first, video)
-        copied = tmp_path / "b" / "data"
-        copied.mkdir(parents=True)
-        with sqlite3.connect(first.data / "watchpost.db") as source:
-            source.backup(sqlite3.connect(copied / "watchpost.db"))
-        (copied / "secret.key").write_bytes((first.data / "secret.key").read_bytes())
-        (first.data / "recordings").rename(copied / "recordings")
+        growing = first.data / "recordings" / job_id / "x.part.mp4"
+        growing.write_bytes(b"half of a file")
+        lines = lines.replace("/var/lib/watchpost", str(first.data))
+        lines = lines.replace("/backup/watchpost", str(tmp_path / "b" / "data"))
+        subprocess.run(["bash", "-e", "-o", "pipefail", "-c", lines], check=True)
+    saved = {path.name for path in (tmp_path / "b" / "data").iterdir()}
+    assert saved == {"watchpost.db", "secret.key", "token", "recordings"}
+    assert not list((tmp_path / "b").rglob("*.part.mp4"))
+    assert (tmp_path / "b" / "data").stat().st_mode & 0o777 == 0o700
     with Server(tmp_path / "b", media_dirs=str(video.parent)) as second:
         assert job_of(second, job_id)["state"] == "completed"
         assert len(files_of(second, job_id)) == 1
+        assert second.http.get("/readyz").status_code == 200
