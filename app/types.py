@@ -103,6 +103,18 @@ class Track:
 
 
 @dataclass(frozen=True, slots=True)
+class CloseUp:
+    """What a network saw in a part of a frame that was enlarged for it.
+
+    Attributes:
+        part: which part, in the same pixels as the boxes of the detections.
+    """
+
+    part: Box
+    detections: Sequence[Detection]
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
     """A raw decoded picture. It never leaves ``pipeline/stream.py``: see ``Picture``.
 

@@ -21,7 +21,9 @@ ROWS = (
 STRANGERS = {frozenset({"db", "models"}), frozenset({"db", "pipeline"})}
 BASE = ROWS[-1]
 EDGES = ("app.pipeline.sources", "app.pipeline.sinks")
-UNDERSTANDING = tuple(f"app.pipeline.{name}" for name in ("foreground", "people", "rules", "zones"))
+UNDERSTANDING = tuple(
+    f"app.pipeline.{name}" for name in ("bags", "foreground", "people", "rules", "zones")
+)
 PICTURES = (
     *EDGES,
     "app.pipeline.blur",

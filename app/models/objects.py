@@ -71,9 +71,14 @@ class ObjectDetector:
         size = image.shape[0], image.shape[1]
         return self._look(image, canvas_for(size, self.longest, self._multiple))
 
-    def look_closely(self, crop: Image) -> Look:
-        """The same for a part of a picture, of about square shape, which may be enlarged."""
-        return self._look(crop, (self.close_size, self.close_size))
+    def look_closely(self, crop: Image, side: int | None = None) -> Look:
+        """The same for a part of a picture, of about square shape, which may be enlarged.
+
+        Args:
+            side: of the square that it is brought to, a multiple of 32; the network's own if None.
+        """
+        side = side or self.close_size
+        return self._look(crop, (side, side))
 
     def close(self) -> None:
         """Answer what waits, then end the network's threads."""

@@ -19,15 +19,16 @@ from app.errors import NoAnalytics
 from app.models.look import Look
 from app.models.objects import ObjectDetector
 from app.models.runner import Image
-from app.models.second_look import SecondLook
+from app.models.second_look import SecondLook, Window, around
 from app.pipeline.pace import RateLimit
-from app.pipeline.rules import Rule, Scene, Seen, make_rules
+from app.pipeline.rules import Doubts, Rule, Scene, Seen, make_rules
 from app.pipeline.tracker import Tracker
 from app.pipeline.zones import Polygon, Zones
-from app.types import BAGS, Analytics, Detection, Finding, StreamSpec, Track, Zone
+from app.types import BAGS, Analytics, Box, CloseUp, Detection, Finding, StreamSpec, Track, Zone
 
 FACE, PERSON = "face", "person"
 ZONED = ("bags",)
+MOST_DOUBTS = 2  # of a rule in one frame
 
 
 class Counts(NamedTuple):
@@ -105,8 +106,9 @@ class Analysis:
         self._rules = rules
         self._objects = objects
         self._limit = RateLimit(settings.max_fps)
-        close_up = any(rule.close_up for rule in rules)
-        self._again = SecondLook(objects, most=settings.max_crops) if close_up else None
+        wanted = [label for rule in rules for label in rule.close_up]
+        again = SecondLook(objects, most=settings.max_crops, labels=wanted)
+        self._again = again if wanted else None
         self.numbers = numbers = itertools.count(1)
         self._trackers: defaultdict[str, Tracker] = defaultdict(
             lambda: Tracker(
@@ -142,13 +144,17 @@ class Analysis:
         """
         if look is None:
             return self._follow([], seen.captured_at), []
+        doubts = self._ask_closely(seen, size)
         detections = [
             scaled
             for scaled in self._things(look, seen, size)
             if faces is None or scaled.label != FACE
         ]
         tracks = self._follow(detections, seen.captured_at)
-        scene = Scene((*(faces or ()), *tracks), detections, seen.captured_at, size, seen)
+        close_ups = [self._close_up(part, closer, seen, size) for part, closer in doubts]
+        scene = Scene(
+            (*(faces or ()), *tracks), detections, seen.captured_at, size, seen, close_ups
+        )
         findings = [finding for rule in self._rules for finding in rule.update(scene)]
         self.counts = self._count(tracks)
         return tracks, findings
@@ -171,6 +177,32 @@ class Analysis:
             if self._zones.watched(d.box, seen.size)
         ]
 
+    def _ask_closely(self, seen: Seen, size: tuple[int, int]) -> list[tuple[Window, Look]]:
+        """Have the network look at the parts that rules have doubts about, enlarged."""
+        x, y = seen.size[0] / size[0], seen.size[1] / size[1]
+        doubts = [
+            _square(box.scaled(x, y), seen.size)
+            for rule in self._rules
+            if isinstance(rule, Doubts)
+            for box in rule.doubts[:MOST_DOUBTS]
+        ]
+        return [
+            (part, self._objects.look_closely(seen.cut(part)))
+            for part in doubts
+            if min(part.size) > 0
+        ]
+
+    def _close_up(self, part: Window, look: Look, seen: Seen, size: tuple[int, int]) -> CloseUp:
+        x, y = size[0] / seen.size[0], size[1] / seen.size[1]
+        found = look.detections(self._settings.timeout_s, part.size)
+        return CloseUp(
+            Box(*part).scaled(x, y),
+            [
+                Detection(d.label, d.confidence, d.box.moved(part.x1, part.y1).scaled(x, y))
+                for d in found
+            ],
+        )
+
     def _count(self, tracks: Sequence[Track]) -> Counts:
         bags, owned = sum(track.label in BAGS for track in tracks), 0
         for rule in self._rules:
@@ -187,6 +219,11 @@ class Analysis:
             for label in sorted(self._trackers.keys() | by_label.keys())
             for track in self._trackers[label].update(by_label[label], now)
         )
+
+
+def _square(box: Box, size: tuple[int, int]) -> Window:
+    side = max(box.width, box.height)
+    return around((box.x1 + box.x2) / 2, (box.y1 + box.y2) / 2, side, size)
 
 
 def _polygons(zones: Sequence[Zone]) -> tuple[list[Polygon], list[Polygon]]:

@@ -6,7 +6,7 @@ rates tell an object that was set down from one that passes (Porikli: Detection 
 static regions by processing video at different frame rates, 2007).
 
 Three things look like an object and are none. A *shadow* or a patch of light changes brightness
-and keeps the texture below it. A *ghost* is the place that something left: its outline is in the
+and keeps the texture below it; where that is seen it is cut off, also from the thing that throws it. A *ghost* is the place that something left: its outline is in the
 background and not in the picture. And when most of the picture changes at once, the light was
 switched or the camera was moved: then everything is learnt anew.
 """
@@ -40,6 +40,9 @@ MOST_CHANGED = 0.5  # of the picture at once: the light, or the camera
 MOVED_PIXELS = 2.0
 MOVED_FITS = 0.6  # of the difference is left when the background is moved along
 SAME_TEXTURE = 0.75
+TEXTURE_WINDOW = 7  # pixels of the small picture
+LOCAL_TEXTURE, LEAST_TEXTURE = 0.8, 3.0  # correlation; grey levels
+SAME_COLOUR = 4.0
 EDGE_GAIN = 1.1
 OVERLAP = 0.25
 
@@ -85,12 +88,22 @@ class StaticForeground:
         self._noise: Array | None = None
         self._age: Array | None = None
         self._begun: Array | None = None
+        self._changed: Mask | None = None
         self._started_at = self._last_at = 0.0
 
     @property
     def learning(self) -> bool:
         """True while nothing can be told: at the start, and after an upset."""
         return self._background is None or self._last_at - self._started_at < LEARN_S
+
+    def change(self, box: Box) -> float:
+        """How much of a box, in pixels of the small picture, differs from the background now,
+        0 to 1; 0 while nothing is known."""
+        if self._changed is None:
+            return 0.0
+        left, top = max(0, int(box.x1)), max(0, int(box.y1))
+        part = self._changed[top : max(top, int(box.y2) + 1), left : max(left, int(box.x2) + 1)]
+        return float(part.mean()) if part.size else 0.0
 
     def update(
         self, image: npt.NDArray[np.uint8], busy: list[Box], now: float
@@ -116,6 +129,7 @@ class StaticForeground:
         if upset is not None:
             self._begin(_opponent(image), now)
             return [], upset
+        self._changed = changed
         still = _distance(picture, self._still) < STILL_DIFFERENCE
         self._grow_old(changed, still, hidden, elapsed, now)
         self._learn(picture, difference, changed, hidden, elapsed)
@@ -126,6 +140,7 @@ class StaticForeground:
         self._noise = np.full(picture.shape[:2], LEAST_DIFFERENCE / 4, np.float32)
         self._age = np.zeros(picture.shape[:2], np.float32)
         self._begun = np.full(picture.shape[:2], now, np.float32)
+        self._changed = None
         self._started_at = self._last_at = now
         self._upset_for = 0
 
@@ -199,7 +214,11 @@ class StaticForeground:
 
     def _blobs(self, picture: Array, difference: Array, hidden: Mask) -> list[Blob]:
         assert self._age is not None and self._begun is not None and self._background is not None
-        static = ((self._age >= self._settle_s) & ~hidden).astype(np.uint8)
+        old = self._age >= self._settle_s
+        if not old.any():
+            return []
+        shadow = _shadows(picture, self._background)
+        static = (old & ~hidden & ~shadow).astype(np.uint8)
         whole = cv2.morphologyEx(static, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
         whole = cv2.morphologyEx(whole, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
         count, labels, stats, _ = cv2.connectedComponentsWithStats(whole, connectivity=8)
@@ -256,6 +275,30 @@ def _edges(luma: Array) -> Array:
 
 def _window(shape: tuple[int, ...]) -> Array:
     return np.asarray(cv2.createHanningWindow((shape[1], shape[0]), cv2.CV_32F), np.float32)
+
+
+def _shadows(picture: Array, background: Array) -> Mask:
+    """Where only the light on the ground is another: (H, W).
+
+    On textured ground the texture is still seen, which a thing would hide: by local correlation
+    (Jacques et al.: Background subtraction and shadow detection in grayscale video, 2005). On a
+    smooth floor or wall that says nothing; there, what is still as smooth, of the same colour,
+    and only a little darker or brighter, is light.
+    """
+    size = (TEXTURE_WINDOW, TEXTURE_WINDOW)
+    luma, under = picture[..., 0], background[..., 0]
+    new, old = cv2.blur(luma, size), cv2.blur(under, size)
+    new_power = np.maximum(cv2.blur(luma * luma, size) - new * new, 0)
+    old_power = np.maximum(cv2.blur(under * under, size) - old * old, 0)
+    both = cv2.blur(luma * under, size) - new * old
+    alike = both > LOCAL_TEXTURE * np.sqrt(new_power * old_power)
+    textured = (old_power > LEAST_TEXTURE**2) & (new_power > (LEAST_TEXTURE / 2) ** 2)
+    ratio = new / np.maximum(old, 1)
+    on_texture = alike & textured & (ratio > 0.4) & (ratio < 1.6)
+    smooth = (old_power <= LEAST_TEXTURE**2) & (new_power <= LEAST_TEXTURE**2)
+    colour = np.abs(picture[..., 1:] - background[..., 1:]).max(axis=2)
+    on_smooth = smooth & (ratio > 0.75) & (ratio < 1.3) & (cv2.blur(colour, size) < SAME_COLOUR)
+    return np.asarray(on_texture | on_smooth, np.bool_)
 
 
 def _is_shadow(picture: Array, background: Array, inside: Mask) -> bool:

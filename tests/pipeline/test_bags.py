@@ -386,4 +386,4 @@ def test_nothing_grows_with_the_people_who_pass() -> None:
     stage.look(1)
     rule = stage.rule
     assert len(rule._people._known) == len(rule._people._by_track) == 0
-    assert len(rule._history) == 0
+    assert len(rule._presences) == 0

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from app.models.runner import Image
 from app.models.second_look import Cut
-from app.types import Detection, Finding, Track
+from app.types import Box, CloseUp, Detection, Finding, Track
 
 
 class Seen(NamedTuple):
@@ -36,6 +36,7 @@ class Scene:
         now: when the frame was captured.
         size: width and height of the picture that the boxes belong to.
         seen: the frame's pixels, whose size may be another; they are gone after ``update``.
+        close_ups: what rules had doubts about; None where nothing can be enlarged.
     """
 
     tracks: Sequence[Track]
@@ -43,6 +44,7 @@ class Scene:
     now: float
     size: tuple[int, int]
     seen: Seen
+    close_ups: Sequence[CloseUp] | None = None
 
     def labelled(self, label: str) -> list[Track]:
         return [track for track in self.tracks if track.label == label]
@@ -65,3 +67,14 @@ class Rule(Protocol):
     def end(self) -> list[Finding]:
         """What ends because the stream does."""
         ...
+
+
+@runtime_checkable
+class Doubts(Protocol):
+    """A rule that wants to see parts of the next frame enlarged before it says something.
+
+    Attributes:
+        doubts: the parts, in pixels of the picture of its last scene.
+    """
+
+    doubts: Sequence[Box]
