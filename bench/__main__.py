@@ -14,6 +14,7 @@ ALL = {
     "push": push.run,
     "clips": clips.run,
     "stills": stills.run,
+    "staged": clips.run_staged,
     "gate": gate.run,
 }
 

@@ -6,9 +6,10 @@ rates tell an object that was set down from one that passes (Porikli: Detection 
 static regions by processing video at different frame rates, 2007).
 
 Three things look like an object and are none. A *shadow* or a patch of light changes brightness
-and keeps the texture below it; where that is seen it is cut off, also from the thing that throws it. A *ghost* is the place that something left: its outline is in the
-background and not in the picture. And when most of the picture changes at once, the light was
-switched or the camera was moved: then everything is learnt anew.
+and keeps the texture below it; it is cut off, also from the thing that throws it. A *ghost* is
+the place that something left: its outline is in the background and not in the picture. And when
+most of the picture changes at once, the light was switched or the camera was moved: then
+everything is learnt anew.
 """
 
 from __future__ import annotations

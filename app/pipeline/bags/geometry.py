@@ -7,6 +7,7 @@ import math
 from app.types import Box
 
 TOUCH = 0.25  # a person's box grown by so much of its height touches what it reaches
+IN_HAND = 0.07  # body heights
 EDGE = 0.005  # of the picture
 
 
@@ -44,6 +45,11 @@ def middle(box: Box) -> tuple[float, float]:
     return (box.x1 + box.x2) / 2, (box.y1 + box.y2) / 2
 
 
+def foot(box: Box) -> tuple[float, float]:
+    """Where it stands: the middle of its lower edge."""
+    return (box.x1 + box.x2) / 2, box.y2
+
+
 def square_around(box: Box, side: float) -> Box:
     """The square of that side around a box's middle."""
     x, y = middle(box)
@@ -54,6 +60,13 @@ def reach(person: Box) -> Box:
     """A person's box and as far as the arms go."""
     aside = TOUCH * person.height / 2
     return Box(person.x1 - aside, person.y1, person.x2 + aside, person.y2 + 0.1 * person.height)
+
+
+def is_in_hand(box: Box, person: Box) -> bool:
+    """Whether somebody may hold what they stand beside: it ends above their feet."""
+    return (
+        gap(person, box) < IN_HAND * person.height and box.y2 < person.y2 - IN_HAND * person.height
+    )
 
 
 def at_the_edge(box: Box, size: tuple[int, int]) -> bool:

@@ -9,13 +9,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.pipeline.bags.geometry import EDGE, gap, overlap, reach, share_of
+from app.pipeline.bags.geometry import EDGE, foot, gap, overlap, reach, share_of
 from app.pipeline.people import Person
 from app.types import Box
 
 HISTORY_S = 30.0
 BEFORE_S, AFTER_S = 5.0, 2.0  # around the moment of rest: when an owner must have been there
 CARRIER_WEIGHT = 2.0  # who was seen with a bag rather sets one down than who was not
+SPEED_S = 1.0
+STOPS = 0.3  # body heights a second: slower is standing
 NEAR_HEIGHTS = 0.5
 BODIES = 200
 
@@ -25,6 +27,7 @@ class _Presence:
     at: float
     person_id: int
     box: Box
+    speed: float  # body heights a second
 
 
 class Presences:
@@ -42,10 +45,20 @@ class Presences:
         for person in people:
             if person.box.y1 < EDGE * max(size):
                 continue
-            self._history.append(_Presence(now, person.person_id, person.box))
+            speed = self._speed(person, now)
+            self._history.append(_Presence(now, person.person_id, person.box, speed))
             self._bodies.append(person.box.height)
         while self._history and now - self._history[0].at > HISTORY_S:
             self._history.popleft()
+
+    def _speed(self, person: Person, now: float) -> float:
+        for before in reversed(self._history):
+            if now - before.at > SPEED_S:
+                break
+            if before.person_id == person.person_id and now > before.at:
+                height = max(person.box.height, 1.0)
+                return math.dist(foot(before.box), foot(person.box)) / height / (now - before.at)
+        return 0.0
 
     def owner(
         self, box: Box, rest_at: float, carriers: Collection[int] = ()
@@ -63,6 +76,7 @@ class Presences:
             if overlap(arms, box) > 0 and presence.box.y2 >= box.y1:
                 nearness = math.exp(-abs(presence.at - rest_at) / 2)
                 weight = CARRIER_WEIGHT if presence.person_id in carriers else 1.0
+                weight /= 1 + presence.speed / STOPS  # who passes sets nothing down
                 touched[presence.person_id] += weight * nearness * share_of(box, arms)
         if not touched:
             return None, 0.0

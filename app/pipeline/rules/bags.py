@@ -26,7 +26,7 @@ from typing import ClassVar
 from app.config import BagSettings
 from app.pipeline.bags.carried import Carried
 from app.pipeline.bags.doubt import Checks
-from app.pipeline.bags.geometry import at_the_edge, gap, same_place, share_of, way
+from app.pipeline.bags.geometry import at_the_edge, gap, is_in_hand, same_place, share_of, way
 from app.pipeline.bags.item import THING, Candidate, Item, State
 from app.pipeline.bags.presence import Presences
 from app.pipeline.bags.view import View, alike
@@ -223,6 +223,9 @@ class Bags:
         if not smallest * body <= max(box.width, box.height) <= LARGEST * body:
             return None
         if not detected and at_the_edge(box, scene.size):
+            return None
+        people = [person.box for person in _each_once(scene.labelled("person"))]
+        if any(is_in_hand(box, person) for person in people):
             return None
         owner, sure = self._presences.owner(box, since, self._carried.carriers())
         if owner is None or (not detected and sure < LEAST_OWNER):
