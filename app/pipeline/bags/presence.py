@@ -17,7 +17,7 @@ HISTORY_S = 30.0
 BEFORE_S, AFTER_S = 5.0, 2.0  # around the moment of rest: when an owner must have been there
 CARRIER_WEIGHT = 2.0  # who was seen with a bag rather sets one down than who was not
 SPEED_S = 1.0
-STOPS = 0.3  # body heights a second: slower is standing
+STOPS, WALKS = 0.3, 0.6  # body heights a second: slower is standing, faster is walking
 NEAR_HEIGHTS = 0.5
 BODIES = 200
 
@@ -61,16 +61,24 @@ class Presences:
         return 0.0
 
     def owner(
-        self, box: Box, rest_at: float, carriers: Collection[int] = ()
+        self,
+        box: Box,
+        rest_at: float,
+        carriers: Collection[int] = (),
+        *,
+        walking: bool = True,
     ) -> tuple[int | None, float]:
         """Who was at the place when something came to rest there, and how sure that is.
 
         Args:
             carriers: who was seen with a bag before.
+            walking: whether somebody may have let go of it without slowing down.
         """
         touched: defaultdict[int, float] = defaultdict(float)
         for presence in self._history:
             if not -BEFORE_S <= presence.at - rest_at <= AFTER_S:
+                continue
+            if presence.speed > WALKS and not walking:
                 continue
             arms = reach(presence.box)
             if overlap(arms, box) > 0 and presence.box.y2 >= box.y1:

@@ -227,7 +227,8 @@ class Bags:
         people = [person.box for person in _each_once(scene.labelled("person"))]
         if any(is_in_hand(box, person) for person in people):
             return None
-        owner, sure = self._presences.owner(box, since, self._carried.carriers())
+        carriers = self._carried.carriers()
+        owner, sure = self._presences.owner(box, since, carriers, walking=detected > 0)
         if owner is None or (not detected and sure < LEAST_OWNER):
             return None
         if scene.close_ups is not None:
