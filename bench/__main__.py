@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from bench import clips, gate, live, loop, networks, parts, push, stills
+from bench import clips, gate, live, loop, networks, parts, push, tracking
 
 ALL = {
     "loop": loop.run,
@@ -16,6 +17,7 @@ ALL = {
     "stills": stills.run,
     "staged": clips.run_staged,
     "gate": gate.run,
+    "tracking": tracking.run,
 }
 
 

@@ -305,3 +305,21 @@ PLAYS = [
         26,
     ),
 ]
+
+CROSSING = Play(
+    "ten people cross each other",
+    [
+        Actor(
+            f"walker {n}",
+            (ANNA, BEN, CARL)[n % 3],
+            [
+                (1 + 1.3 * n, -50 if n % 2 else WIDTH + 50, y),
+                (8 + 1.3 * n + n % 4, WIDTH + 50 if n % 2 else -50, y + 37 * n % 60 - 30),
+            ],
+        )
+        for n, y in enumerate((300, 330, 360, 390, 420, 450, 345, 375, 405, 435))
+    ],
+    [],
+    [],
+    24,
+)

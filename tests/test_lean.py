@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 from fixtures import ROOT, python
 
-HEAVY = ("torch", "torchvision", "ultralytics", "tensorflow", "scipy.optimize", "matplotlib")
+HEAVY = (
+    "torch",
+    "torchvision",
+    "ultralytics",
+    "tensorflow",
+    "scipy.optimize",
+    "matplotlib",
+    "trackers",
+    "supervision",
+)
 NAMED = (
     "fastapi", "uvicorn", "opencv-python", "ultralytics", "numpy", "sqlalchemy", "pydantic",
     "websockets", "python-multipart", "av",

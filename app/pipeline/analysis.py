@@ -18,11 +18,13 @@ from app.config import ObjectSettings
 from app.errors import NoAnalytics
 from app.models.look import Look
 from app.models.objects import ObjectDetector
+from app.models.overlap import merged
 from app.models.runner import Image
 from app.models.second_look import SecondLook, Window, around
+from app.pipeline import following
+from app.pipeline.following import Follower
 from app.pipeline.pace import RateLimit
 from app.pipeline.rules import Doubts, Rule, Scene, Seen, make_rules
-from app.pipeline.tracker import Tracker
 from app.pipeline.zones import Polygon, Zones
 from app.types import BAGS, Analytics, Box, CloseUp, Detection, Finding, StreamSpec, Track, Zone
 
@@ -87,6 +89,7 @@ class Analyst:
         rules = make_rules(_with_zones(spec), self._rule_settings, self._helpers)
         if self._objects is None:
             raise NoAnalytics
+        following.prepare()
         return Analysis(self._settings, rules, self._objects, spec.zones)
 
 
@@ -110,12 +113,12 @@ class Analysis:
         again = SecondLook(objects, most=settings.max_crops, labels=wanted)
         self._again = again if wanted else None
         self.numbers = numbers = itertools.count(1)
-        self._trackers: defaultdict[str, Tracker] = defaultdict(
-            lambda: Tracker(
+        self._followers: defaultdict[str, Follower] = defaultdict(
+            lambda: Follower(
                 start_confidence=settings.start_confidence,
                 hold_s=settings.hold_s,
                 numbers=numbers,
-                growth_per_s=0.0,
+                fps=settings.max_fps,
             )
         )
 
@@ -143,7 +146,7 @@ class Analysis:
             DetectorError: when the network failed or is too late. Tracks are as they were.
         """
         if look is None:
-            return self._follow([], seen.captured_at), []
+            return self._between(seen.captured_at), []
         doubts = self._ask_closely(seen, size)
         detections = [
             scaled
@@ -211,13 +214,23 @@ class Analysis:
         return Counts(sum(track.label == PERSON for track in tracks), bags, owned)
 
     def _follow(self, detections: Sequence[Detection], now: float) -> tuple[Track, ...]:
-        by_label: defaultdict[str, list[Detection]] = defaultdict(list)
+        """Tracks with what a look saw. All bags are of one kind: from behind a suitcase looks
+        like a backpack, and is the same thing."""
+        by_kind: defaultdict[str, list[Detection]] = defaultdict(list)
         for detection in detections:
-            by_label[detection.label].append(detection)
+            by_kind["bag" if detection.label in BAGS else detection.label].append(detection)
+        by_kind["bag"] = merged(by_kind["bag"])
         return tuple(
             track
-            for label in sorted(self._trackers.keys() | by_label.keys())
-            for track in self._trackers[label].update(by_label[label], now)
+            for kind in sorted(self._followers.keys() | {k for k, v in by_kind.items() if v})
+            for track in self._followers[kind].update(by_kind[kind], now)
+        )
+
+    def _between(self, now: float) -> tuple[Track, ...]:
+        return tuple(
+            track
+            for kind in sorted(self._followers)
+            for track in self._followers[kind].between(now)
         )
 
 

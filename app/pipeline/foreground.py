@@ -310,7 +310,7 @@ def _is_shadow(picture: Array, background: Array, inside: Mask) -> bool:
     if old.std() < 3:  # a smooth floor has no texture that could stay
         ratio = new / np.maximum(old, 1)
         return bool(0.5 < np.median(ratio) < 0.95 and ratio.std() < 0.06)
-    return bool(np.corrcoef(new, old)[0, 1] > SAME_TEXTURE)
+    return bool(new.std() > 0 and np.corrcoef(new, old)[0, 1] > SAME_TEXTURE)
 
 
 def _is_ghost(picture: Array, background: Array, region: Mask) -> bool:

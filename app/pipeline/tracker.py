@@ -1,7 +1,8 @@
 """Detections to tracks, made for covering faces: when in doubt, a track lives on.
 
 Association in two passes after ByteTrack (Zhang et al., 2022): sure detections may start
-tracks, unsure ones may only continue one. Between sightings a track moves on with its last
+tracks, unsure ones may only continue one; people and things are in better hands in
+``following.py``. Between sightings a track moves on with its last
 speed and grows, because the longer it was not seen the less is known about where it is.
 """
 
@@ -24,7 +25,9 @@ MAX_COAST_WIDTHS = 2.0
 
 
 @dataclass(slots=True)
-class _Trail:
+class Trail:
+    """Where something was seen last, and which way it went."""
+
     track_id: int
     label: str
     confidence: float
@@ -33,7 +36,7 @@ class _Trail:
     speed: tuple[float, float] = (0.0, 0.0)
 
     def expected(self, now: float) -> Box:
-        """Where the face should be now, by constant speed, no farther than it can be trusted."""
+        """Where it should be now, by constant speed, no farther than it can be trusted."""
         age = now - self.seen_at
         limit = MAX_COAST_WIDTHS * max(self.box.width, self.box.height)
         dx, dy = (max(-limit, min(limit, speed * age)) for speed in self.speed)
@@ -71,7 +74,7 @@ class Tracker:
         self._start_confidence = start_confidence
         self._hold_s = hold_s
         self._growth = growth_per_s
-        self._trails: list[_Trail] = []
+        self._trails: list[Trail] = []
         self._numbers = numbers or itertools.count(1)
 
     def update(self, detections: Sequence[Detection], now: float) -> tuple[Track, ...]:
@@ -86,8 +89,8 @@ class Tracker:
         return tuple(self._shown(trail, now) for trail in self._trails)
 
     def _match(
-        self, trails: list[_Trail], detections: list[Detection], now: float
-    ) -> tuple[list[_Trail], list[Detection]]:
+        self, trails: list[Trail], detections: list[Detection], now: float
+    ) -> tuple[list[Trail], list[Detection]]:
         """Update the trails that found a detection; return both leftovers."""
         overlap = _overlaps([t.expected(now) for t in trails], [d.box for d in detections])
         pairs = _best_pairs(overlap)
@@ -102,10 +105,10 @@ class Tracker:
 
     def _start(self, detection: Detection, now: float) -> None:
         self._trails.append(
-            _Trail(next(self._numbers), detection.label, detection.confidence, detection.box, now)
+            Trail(next(self._numbers), detection.label, detection.confidence, detection.box, now)
         )
 
-    def _shown(self, trail: _Trail, now: float) -> Track:
+    def _shown(self, trail: Trail, now: float) -> Track:
         age = now - trail.seen_at
         box = trail.expected(now).grown(self._growth * age / 2)
         return Track(trail.track_id, trail.label, trail.confidence, box, age)
