@@ -120,6 +120,13 @@ class ObjectSettings(BaseModel):
     max_fps: float = Field(
         5.0, gt=0, le=60, description="Looks a second and stream; tracks fill what is between."
     )
+    max_wait: float = Field(
+        0.3,
+        gt=0,
+        le=1,
+        description="Where frames wait for looks during more than this share of the time, as on a "
+        "machine with too many streams, there are fewer looks; 1: never.",
+    )
     start_confidence: float = Field(0.4, gt=0, lt=1, description="Starts a new track.")
     hold_s: float = Field(1.5, ge=0, description="A track that was lost lives on for so long.")
 

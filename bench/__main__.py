@@ -6,6 +6,7 @@ import argparse
 
 from bench import clips, gate, live, loop, networks, parts, push, stills
 from bench import clips, gate, live, loop, networks, parts, push, tracking
+from bench import cameras, clips, gate, live, loop, networks, parts, push, tracking
 
 ALL = {
     "loop": loop.run,
@@ -17,6 +18,7 @@ ALL = {
     "stills": stills.run,
     "staged": clips.run_staged,
     "gate": gate.run,
+    "cameras": cameras.run,
     "tracking": tracking.run,
 }
 

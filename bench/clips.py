@@ -73,7 +73,7 @@ class Watcher:
 
     def __init__(self, settings: ObjectSettings | None = None) -> None:
         weights = os.environ.get("WATCHPOST_OBJECTS__WEIGHTS")
-        settings = settings or ObjectSettings(weights=weights, timeout_s=PATIENCE_S)
+        settings = settings or ObjectSettings(weights=weights, timeout_s=PATIENCE_S, max_wait=1)
         self._objects, self._network = load_objects(settings), load_faces()
         self._faces = FaceDetector(self._network, min_confidence=FaceSettings().keep_confidence)
         self._analyst = Analyst(settings, Settings().rules(), self._objects)

@@ -8,16 +8,7 @@ from pathlib import Path
 import pytest
 from fixtures import ROOT, python
 
-HEAVY = (
-    "torch",
-    "torchvision",
-    "ultralytics",
-    "tensorflow",
-    "scipy.optimize",
-    "matplotlib",
-    "trackers",
-    "supervision",
-)
+HEAVY = ("torch", "torchvision", "ultralytics", "tensorflow", "matplotlib")
 NAMED = (
     "fastapi", "uvicorn", "opencv-python", "ultralytics", "numpy", "sqlalchemy", "pydantic",
     "websockets", "python-multipart", "av",
@@ -42,6 +33,13 @@ async def main():
     print([name for name in {HEAVY!r} if name in sys.modules])
 
 asyncio.run(main())
+"""
+
+LATER = ("trackers", "supervision", "scipy.optimize")  # with the first stream that wants them
+BARE = f"""
+import sys
+import app.main, app.cameras
+print([name for name in {LATER!r} if name in sys.modules])
 """
 
 LOOK = f"""
@@ -81,6 +79,12 @@ def test_objects_are_seen_without_torch(tmp_path: Path) -> None:
     done = python(tmp_path, LOOK, PYTHONPATH=f"{ROOT}:{ROOT / 'tests'}")
     assert done.returncode == 0, done.stderr
     assert "1 person" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_what_only_analytics_need_waits_for_them(tmp_path: Path) -> None:
+    done = python(tmp_path, BARE)
+    assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "[]"
 
 

@@ -8,8 +8,11 @@ whole frame, the upper bodies of a few persons are looked at again, enlarged.
 from __future__ import annotations
 
 import itertools
+import math
+import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from pydantic import BaseModel
@@ -109,6 +112,7 @@ class Analysis:
         self._rules = rules
         self._objects = objects
         self._limit = RateLimit(settings.max_fps)
+        self._rest_until = -math.inf
         wanted = [label for rule in rules for label in rule.close_up]
         again = SecondLook(objects, most=settings.max_crops, labels=wanted)
         self._again = again if wanted else None
@@ -128,7 +132,7 @@ class Analysis:
         Args:
             see: makes the (H, W, 3) RGB picture of a frame for a longest side in pixels.
         """
-        if not self._limit.take(captured_at):
+        if not self._limit.take(captured_at) or captured_at < self._rest_until:
             return None
         return self._objects.look(see(self._objects.longest))
 
@@ -147,20 +151,33 @@ class Analysis:
         """
         if look is None:
             return self._between(seen.captured_at), []
-        doubts = self._ask_closely(seen, size)
-        detections = [
-            scaled
-            for scaled in self._things(look, seen, size)
-            if faces is None or scaled.label != FACE
-        ]
+        with self._resting_after(seen.captured_at):
+            doubts = self._ask_closely(seen, size)
+            detections = [
+                scaled
+                for scaled in self._things(look, seen, size)
+                if faces is None or scaled.label != FACE
+            ]
+            close_ups = [self._close_up(part, closer, seen, size) for part, closer in doubts]
         tracks = self._follow(detections, seen.captured_at)
-        close_ups = [self._close_up(part, closer, seen, size) for part, closer in doubts]
         scene = Scene(
             (*(faces or ()), *tracks), detections, seen.captured_at, size, seen, close_ups
         )
         findings = [finding for rule in self._rules for finding in rule.update(scene)]
         self.counts = self._count(tracks)
         return tracks, findings
+
+    @contextmanager
+    def _resting_after(self, captured_at: float) -> Iterator[None]:
+        """The longer this frame has to wait for its looks, the later comes the next look, but
+        before anybody is forgotten."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            if self._settings.max_wait < 1:
+                rest_s = (time.monotonic() - began) / self._settings.max_wait
+                self._rest_until = captured_at + min(rest_s, self._settings.hold_s / 2)
 
     def end(self) -> list[Finding]:
         """What ends because the stream does."""

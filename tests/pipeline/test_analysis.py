@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -178,3 +179,46 @@ def test_a_server_without_the_network_says_so() -> None:
     analyst = Analyst(ObjectSettings(), Settings().rules(), None)
     with pytest.raises(NoAnalytics):
         analyst.analysis(StreamSpec("a", "demo:", analytics={"smoking": {}}))
+
+
+class _Slow(_Look):
+    def detections(self, timeout_s: float, size: tuple[int, int]) -> list[Detection]:
+        time.sleep(0.15)
+        return super().detections(timeout_s, size)
+
+
+@pytest.mark.parametrize(("max_wait", "looks"), [(0.1, 3), (1, 10)])
+def test_where_frames_wait_long_there_are_fewer_looks(max_wait: float, looks: int) -> None:
+    """Each waits 0.15 s, a tenth of 1.5 s: the next comes as late as half of ``hold_s`` allows."""
+    rule, sight = Recorder(), Sight()
+    sight.look = lambda image: _Slow(sight.whole)  # type: ignore[method-assign]
+    work = analysis(sight, rule, max_fps=5, max_wait=max_wait, max_crops=0)
+    for number in range(20):
+        tracks, _ = step(work, number / 10)
+        assert [track.label for track in tracks] == ["person"]
+    assert abs(len(rule.scenes) - looks) <= 1
+
+
+@dataclass
+class Doubter(Recorder):
+    """Wants to see one place enlarged."""
+
+    doubts: list[Box] = field(default_factory=lambda: [Box(100, 100, 200, 150)])
+
+
+def test_what_a_rule_doubts_is_shown_to_it_enlarged() -> None:
+    rule, sight = Doubter(), Sight(whole=[], close=[CIGARETTE])
+    step(analysis(sight, rule), 1.0, size=(640, 360))
+    (part,) = sight.crops
+    assert part == (200, 150, 400, 350)  # in pixels of the frame, and square
+    (close,) = rule.scenes[0].close_ups or ()
+    assert close.part == Box(100, 75, 200, 175)
+    assert close.detections[0].box == CIGARETTE.box.moved(200, 150).scaled(0.5, 0.5)
+    assert rule.scenes[0].detections == []
+
+
+def test_a_bag_seen_as_two_kinds_is_one() -> None:
+    bag = Box(100, 100, 160, 160)
+    whole = [Detection("handbag", 0.6, bag), Detection("suitcase", 0.5, bag.moved(3, 2))]
+    tracks, _ = step(analysis(Sight(whole=whole), Recorder()), 1.0)
+    assert [track.label for track in tracks] == ["handbag"]

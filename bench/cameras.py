@@ -1,0 +1,136 @@
+"""Eight file cameras at ten frames a second: what each gets, what they cost, and who suffers.
+
+The server under test plays the files itself, at their own speed, and watches each for bags.
+Then a ninth camera joins that never answers, and the eight are measured again.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from bench import clip
+from bench.table import show
+
+CAMERAS, FPS = 8, 10
+SETTLE_S, MEASURE_S = 10, 20
+ROOT = Path(__file__).resolve().parent.parent
+CLIPS = ("left_bag_outdoor.avi", "indoor_people_one_by_one.mp4", "plaza_crowd_720p.mp4")
+
+
+def run() -> None:
+    sys.path.insert(0, str(ROOT / "tests"))
+    from support.fake_rtsp import FakeRtsp
+    from support.watchpost import free_port
+
+    files = _files()
+    rows: list[list[object]] = []
+    sums: list[list[object]] = []
+    with tempfile.TemporaryDirectory() as folder, _server(Path(folder), free_port(), files) as site:
+        for number in range(CAMERAS):
+            _add(site.http, f"cam{number}", str(files[number % len(files)]))
+        each, total = _measure(site, "eight")
+        rows += each
+        sums.append(total)
+        with FakeRtsp() as silent:
+            _add(site.http, "hangs", silent.url())
+            each, total = _measure(site, "and one that hangs")
+            rows += each
+            sums.append(total)
+    head = ["cameras", "camera", "file", "fps", "latency p50 ms", "p95 ms", "dropped"]
+    show(f"eight file cameras at {FPS} fps, bags watched for", head, rows)
+    head = ["cameras", "fps, sum", "least", "fairness", "p95 ms, median", "CPU cores", "MiB"]
+    show("in sum (fairness: Jain's index, 1 is even)", head, sums)
+
+
+class _Site:
+    """A server that runs."""
+
+    def __init__(self, http: httpx.Client, pid: int) -> None:
+        self.http = http
+        self.process = psutil.Process(pid)
+
+    def cpu_s(self) -> float:
+        return sum(sum(p.cpu_times()[:2]) for p in self._family())
+
+    def mib(self) -> float:
+        return sum(p.memory_info().rss for p in self._family()) / 2**20
+
+    def _family(self) -> list[psutil.Process]:
+        return [self.process, *self.process.children(recursive=True)]
+
+
+@contextmanager
+def _server(folder: Path, port: int, files: list[Path]) -> Iterator[_Site]:
+    command = [sys.executable, str(ROOT / "run.py"), "--port", str(port), "--log-level", "error"]
+    for parent in sorted({str(file.parent) for file in files}):
+        command += ["--media-dir", parent]
+    server = subprocess.Popen(
+        [*command, "--data-dir", str(folder)],
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, "WATCHPOST_STREAMS__START_TIMEOUT_S": "90"},
+    )
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120) as http:
+            for _ in range(600):
+                try:
+                    http.get("/healthz")
+                    break
+                except httpx.TransportError:
+                    time.sleep(0.1)
+            yield _Site(http, server.pid)
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _files() -> list[Path]:
+    folder = Path(os.environ.get("WATCHPOST_DATA", "")) / "videos"
+    there = [folder / name for name in CLIPS if (folder / name).exists()]
+    return there or [clip.make(20)]
+
+
+def _add(http: httpx.Client, camera_id: str, source: str) -> None:
+    body = {"camera_id": camera_id, "source": source, "max_fps": FPS, "loop": True}
+    if "://" in source:
+        del body["loop"]
+    http.post("/cameras", json={**body, "analytics": ["bags"]}).raise_for_status()
+
+
+def _measure(site: _Site, name: str) -> tuple[list[list[object]], list[object]]:
+    """Rows of each camera, and the row of all."""
+    time.sleep(SETTLE_S)
+    before, cpu, began = _numbers(site.http), site.cpu_s(), time.monotonic()
+    time.sleep(MEASURE_S)
+    after, seconds = _numbers(site.http), time.monotonic() - began
+    cores = (site.cpu_s() - cpu) / seconds
+    rows: list[list[object]] = []
+    rates: list[float] = []
+    for camera_id, now in sorted(after.items()):
+        then, latency = before[camera_id]["numbers"], now["numbers"]["latency_ms"]
+        numbers = now["numbers"]
+        rate = (numbers["frames_published"] - then["frames_published"]) / seconds
+        dropped = numbers["frames_dropped"] - then["frames_dropped"]
+        rates.append(rate)
+        p50, p95 = latency["p50"], latency["p95"]
+        file = Path(now["source"]).name
+        rows.append([name, camera_id, file, f"{rate:.1f}", p50, p95, dropped])
+    fair = sum(rates) ** 2 / max(1e-9, len(rates) * sum(rate**2 for rate in rates))
+    p95 = statistics.median(float(row[5] or 0) for row in rows)  # type: ignore[arg-type]
+    total = [f"{sum(rates):.1f}", f"{min(rates):.1f}", f"{fair:.3f}", f"{p95:.0f}"]
+    return rows, [name, *total, f"{cores:.2f}", f"{site.mib():.0f}"]
+
+
+def _numbers(http: httpx.Client) -> dict[str, dict[str, Any]]:
+    return {f"cam{n}": http.get(f"/camera/cam{n}").json() for n in range(CAMERAS)}
