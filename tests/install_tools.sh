@@ -4,6 +4,8 @@
 # Installed where that is possible (root, apt); elsewhere those tests say why they are skipped.
 set -eu
 packages="ffmpeg python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-good gstreamer1.0-plugins-bad prometheus"
+# a display without a screen.
+packages="ffmpeg python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-good gstreamer1.0-plugins-bad xvfb"
 command -v chromium >/dev/null 2>&1 || packages="$packages chromium"
 command -v apt-get >/dev/null 2>&1 || exit 0
 missing=""

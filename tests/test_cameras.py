@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import os
+import shutil
 import socket
 import sqlite3
+import subprocess
 import threading
 import time
 import urllib.error
@@ -17,6 +20,7 @@ from typing import Any
 import pytest
 from fixtures import eventually, python
 from pipeline.doubles import threads_of, write_video
+from support.fake_rtsp import FakeRtsp
 
 from anti_terror import service as old_name
 from app import cameras
@@ -389,6 +393,71 @@ def test_a_display_that_is_gone_costs_only_the_window(
     service.start_camera(config("CAM_01", video, db, render_enabled=True))
     eventually(lambda: "its window is gone" in caplog.text, "the window is gone")
     assert service.get_latest_jpeg("CAM_01")
+
+
+@pytest.fixture
+def display(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """A display without a screen: its name, and the file that holds its pixels."""
+    if shutil.which("Xvfb") is None:
+        pytest.skip("Xvfb is not installed (Debian: xvfb)")
+    read, write = os.pipe()
+    command = ["Xvfb", "-displayfd", str(write), "-screen", "0", "640x480x24"]
+    with subprocess.Popen(
+        [*command, "-fbdir", str(tmp_path), "-nolisten", "tcp"],
+        pass_fds=[write],
+        stderr=subprocess.DEVNULL,
+    ) as server:
+        os.close(write)
+        with os.fdopen(read) as said:
+            number = said.readline().strip()
+        yield f":{number}", tmp_path / "Xvfb_screen0"
+        server.terminate()
+
+
+def test_a_window_really_shows_the_pictures(
+    service: MultiCameraService,
+    video: str,
+    db: str,
+    display: tuple[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    name, pixels = display
+
+    def shades() -> int:
+        """How many different bytes the screen shows, behind the head of the file."""
+        return len(set(pixels.read_bytes()[4096:]))
+
+    assert shades() < 10
+    monkeypatch.setenv("DISPLAY", name)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    service.start_camera(config("CAM_01", video, db, render_enabled=True))
+    eventually(lambda: shades() > 100, "the window shows the gradient of the video")
+    assert "window is gone" not in caplog.text
+
+
+def test_a_camera_that_hangs_costs_the_others_nothing(
+    service: MultiCameraService, video: str, db: str, tmp_path: Path
+) -> None:
+    service.start_camera(config("works", video, db))
+    with FakeRtsp() as silent:
+        starting = threading.Thread(
+            target=service.start_camera, args=[config("hangs", silent.url(), db)]
+        )
+        starting.start()
+        eventually(lambda: silent.connections > 0, "it was called")
+        seen = {service.get_latest_jpeg("works")}
+
+        def changed() -> bool:
+            seen.add(service.get_latest_jpeg("works"))
+            return len(seen) >= 8
+
+        eventually(changed, "the other one goes on")
+        assert service.get_latest_jpeg("hangs") is None
+        service.stop_camera("hangs")
+        starting.join(30)
+        assert not starting.is_alive()
+    assert service.get_latest_jpeg("works") is not None
 
 
 # ── a script ─────────────────────────────────────────────────────────────────────────────────

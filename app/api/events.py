@@ -41,9 +41,11 @@ class EventMessage(BaseModel):
     type: Literal["event"] = "event"
     version: Literal[1] = 1
     stream_id: str
+    camera_id: str = Field(description="The same: every stream is listed as a camera.")
     id: int
     event: str = Field(description="What happened, such as `smoking_started`.")
-    ts: float = Field(description="When, Unix seconds.")
+    ts: float = Field(description="When, Unix seconds; it may be told later.")
+    time: str = Field(description="The same as ISO 8601, UTC.")
     track_id: int | None = Field(description="Who or what it is about most.")
     person_id: int | None
     bag_id: int | None
@@ -62,6 +64,8 @@ class EventMessage(BaseModel):
         return cls(
             **{name: getattr(record, name) for name in same},
             id=record.event_id,
+            camera_id=record.stream_id,
+            time=datetime.fromtimestamp(record.ts, UTC).isoformat(),
             event=record.type,
             box=record.box and tuple(record.box),
             session_id=record.session_id,

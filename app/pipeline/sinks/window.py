@@ -6,19 +6,17 @@ The process reads JPEGs from its standard input, each after its length (4 bytes,
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 import subprocess
 import sys
+import threading
+from collections import deque
 from pathlib import Path
-from typing import BinaryIO
 
-import cv2
-import numpy as np
-
-ROOT = Path(__file__).resolve().parents[3]
+SCRIPT = Path(__file__).resolve().with_name("window_process.py")
 LENGTH = struct.Struct(">I")
-ESCAPE = 27
 
 
 def no_display() -> str | None:
@@ -35,11 +33,20 @@ class Window:
 
     def __init__(self, title: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__, title],
-            cwd=ROOT,
+            [sys.executable, "-P", str(SCRIPT), title],
+            env={**os.environ, "QT_LOGGING_RULES": "default.warning=false"},
             stdin=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
+        self._said: deque[bytes] = deque(maxlen=1)
+        self._listener = threading.Thread(target=self._listen, name=f"window-{title}", daemon=True)
+        self._listener.start()
+
+    def _listen(self) -> None:
+        """Take what the process says: nobody else does, and it would wait for somebody."""
+        assert self._process.stderr is not None
+        with self._process.stderr as said:
+            self._said.extend(line for line in said if line.strip())
 
     def show(self, jpeg: bytes) -> bool:
         """Hand over a picture; blocks until it is taken. False when the window is gone."""
@@ -54,21 +61,9 @@ class Window:
     def close(self) -> str:
         """End the process; returns what it said last, empty when it was closed in order."""
         self._process.kill()
-        _, said = self._process.communicate()
-        return said.decode(errors="replace").strip().rpartition("\n")[2]
-
-
-def main(title: str, pictures: BinaryIO) -> None:
-    """Show pictures until they end, or the window is closed, or Escape is pressed."""
-    cv2.namedWindow(title, cv2.WINDOW_NORMAL)
-    while head := pictures.read(LENGTH.size):
-        jpeg = pictures.read(LENGTH.unpack(head)[0])
-        picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
-        if picture is not None:
-            cv2.imshow(title, picture)
-        if cv2.waitKey(1) == ESCAPE or cv2.getWindowProperty(title, cv2.WND_PROP_VISIBLE) < 1:
-            return
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], sys.stdin.buffer)
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        self._process.wait()
+        self._listener.join()
+        return b"".join(self._said).decode(errors="replace").strip()
