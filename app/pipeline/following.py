@@ -140,9 +140,10 @@ def _byte_track() -> Callable[[float, float, float], _Associate]:
             begun = [i for i, name in pairs if name < 0]
             begun = [i for i in begun if detections[i].confidence >= start_confidence]
             nameless = [track for track in tracker.tracks if track.tracker_id < 0]
-            for begins, track in zip(begun, nameless, strict=True):
+            for begins, track in zip(begun, nameless, strict=False):
                 track.tracker_id = next(names)
                 pairs.append((begins, track.tracker_id))
+            tracker.tracks = [track for track in tracker.tracks if track.tracker_id >= 0]
             return [(which, name) for which, name in pairs if name >= 0]
 
         return associate

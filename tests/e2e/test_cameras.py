@@ -26,7 +26,7 @@ from websockets.sync.client import connect
 
 KEYS = {"camera_id", "faces", "ids", "bags", "owned", "session_id"}
 STARTS_S = 60
-JUMP_S = 40
+JUMP_S = 60
 
 
 def write_jumping(path: Path) -> None:
@@ -63,6 +63,16 @@ def own(tmp_path: Path, jumping: Path) -> Iterator[Server]:
     yield server
     server.stop()
     server.http.close()
+
+
+@pytest.fixture(autouse=True)
+def without_cameras(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The module's server is left without cameras."""
+    yield
+    if "server" in request.fixturenames:
+        server: Server = request.getfixturevalue("server")
+        for row in server.http.get("/cameras").json():
+            server.http.delete(f"/camera/{row['camera_id']}")
 
 
 def add(server: Server, camera_id: str, source: object, **more: object) -> dict[str, Any]:
@@ -190,13 +200,16 @@ def following(server: Server, query: str = "", **headers: str) -> Iterator[Itera
 
 def _events(response: httpx.Response) -> Iterator[Any]:
     number = None
-    for line in response.iter_lines():
+    deadline = time.monotonic() + JUMP_S
+    for line in response.iter_lines():  # a heartbeat comes now and then
+        assert time.monotonic() < deadline, f"no event came; last {number}"
         if line.startswith("id: "):
             number = int(line[4:])
         if line.startswith("data: "):
             event = json.loads(line[6:])
             assert event["id"] == number
             yield event
+            deadline = time.monotonic() + JUMP_S
 
 
 def test_events_live_resumed_kept_and_pictured(own: Server, jumping: Path) -> None:
