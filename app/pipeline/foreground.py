@@ -33,6 +33,7 @@ RECOVER = 4.0  # times faster than it grew old, a place is as it was
 SAMPLE = 3  # every third pixel tells the exposure
 ABSORB_S = 1800.0  # what stays longer is furniture
 LEAST_DIFFERENCE = 6.0  # grey levels; more where the sensor is noisy
+MOST_NOISE = 6.0  # or whatever moves while it is learnt would blind it there for minutes
 CLEAR_DIFFERENCE = 16.0  # some of a thing differs so much, or it is noise
 CLEAR_SHARE = 0.2
 STILL_DIFFERENCE = 10.0
@@ -130,6 +131,8 @@ class StaticForeground:
         if upset is not None:
             self._begin(_opponent(image), now)
             return [], upset
+        if self._upset_for:  # nothing may be learnt of what may be another picture
+            return [], None
         self._changed = changed
         still = _distance(picture, self._still) < STILL_DIFFERENCE
         self._grow_old(changed, still, hidden, elapsed, now)
@@ -208,7 +211,8 @@ class StaticForeground:
         slow = elapsed / (elapsed + (STILL_S if self.learning else BACKGROUND_S))
         free = (~hidden if self.learning else ~changed & ~hidden).astype(np.uint8)
         cv2.accumulateWeighted(picture, self._background, slow, free)
-        cv2.accumulateWeighted(1.25 * difference, self._noise, slow, free)
+        noise = np.minimum(1.25 * difference, MOST_NOISE)
+        cv2.accumulateWeighted(noise, self._noise, slow, free)
         furniture = self._age > ABSORB_S
         self._background[furniture] = picture[furniture]
         self._age[furniture] = 0
@@ -219,7 +223,7 @@ class StaticForeground:
         if not old.any():
             return []
         shadow = _shadows(picture, self._background)
-        static = (old & ~hidden & ~shadow).astype(np.uint8)
+        static = _without((old & ~hidden).astype(np.uint8), shadow)
         whole = cv2.morphologyEx(static, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
         whole = cv2.morphologyEx(whole, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
         count, labels, stats, _ = cv2.connectedComponentsWithStats(whole, connectivity=8)
@@ -300,6 +304,18 @@ def _shadows(picture: Array, background: Array) -> Mask:
     colour = np.abs(picture[..., 1:] - background[..., 1:]).max(axis=2)
     on_smooth = smooth & (ratio > 0.75) & (ratio < 1.3) & (cv2.blur(colour, size) < SAME_COLOUR)
     return np.asarray(on_texture | on_smooth, np.bool_)
+
+
+def _without(static: npt.NDArray[np.uint8], shadow: Mask) -> npt.NDArray[np.uint8]:
+    """What is static without its shadows, (H, W) of 0 and 1.
+
+    At a shadow's rim the window that tells it sees both sides, so the rim is cut off with it;
+    what that cost the thing itself grows back from what is left of it.
+    """
+    window = np.ones((TEXTURE_WINDOW, TEXTURE_WINDOW), np.uint8)
+    rim = np.asarray(cv2.dilate(shadow.astype(np.uint8), window), np.uint8)
+    core = cv2.morphologyEx(static & (1 - rim), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    return static & np.asarray(cv2.dilate(core, window), np.uint8)
 
 
 def _is_shadow(picture: Array, background: Array, inside: Mask) -> bool:

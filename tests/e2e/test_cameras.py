@@ -65,14 +65,12 @@ def own(tmp_path: Path, jumping: Path) -> Iterator[Server]:
     server.http.close()
 
 
-@pytest.fixture(autouse=True)
-def without_cameras(request: pytest.FixtureRequest) -> Iterator[None]:
-    """The module's server is left without cameras."""
-    yield
-    if "server" in request.fixturenames:
-        server: Server = request.getfixturevalue("server")
-        for row in server.http.get("/cameras").json():
-            server.http.delete(f"/camera/{row['camera_id']}")
+@pytest.fixture
+def server(server: Server) -> Iterator[Server]:
+    """The module's server, which a test leaves without cameras."""
+    yield server
+    for row in server.http.get("/cameras").json():
+        server.http.delete(f"/camera/{row['camera_id']}")
 
 
 def add(server: Server, camera_id: str, source: object, **more: object) -> dict[str, Any]:
