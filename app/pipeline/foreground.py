@@ -244,6 +244,8 @@ class StaticForeground:
             clarity = min(1.0, float(clear.mean()) / CLEAR_DIFFERENCE)
             confidence = (area / (width * height)) ** 0.5 * clarity
             since = float(np.median(self._begun[place][inside]))
+            if since - self._started_at < LEARN_S:
+                continue  # what was there before is not known
             box = Box(left, top, left + width, top + height)
             blobs.append(Blob(box, since, round(confidence, 3)))
         return blobs
