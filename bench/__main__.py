@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from bench import clips, gate, live, loop, networks, parts, push, stills
-from bench import clips, gate, live, loop, networks, parts, push, tracking
-from bench import cameras, clips, gate, live, loop, networks, parts, push, tracking
+from bench import cameras, clips, gate, live, loop, networks, parts, push, stills, tracking
 
 ALL = {
     "loop": loop.run,

@@ -1,11 +1,9 @@
 #!/bin/sh
 # What the end-to-end tests need from the system: an RTSP server (GStreamer's), ffmpeg, a browser,
-# Prometheus with promtool.
+# Prometheus with promtool, a display without a screen.
 # Installed where that is possible (root, apt); elsewhere those tests say why they are skipped.
 set -eu
-packages="ffmpeg python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-good gstreamer1.0-plugins-bad prometheus"
-# a display without a screen.
-packages="ffmpeg python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-good gstreamer1.0-plugins-bad xvfb"
+packages="ffmpeg python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-good gstreamer1.0-plugins-bad prometheus xvfb"
 command -v chromium >/dev/null 2>&1 || packages="$packages chromium"
 command -v apt-get >/dev/null 2>&1 || exit 0
 missing=""
