@@ -25,7 +25,7 @@ from app.models.overlap import merged
 from app.models.runner import Image
 from app.models.second_look import SecondLook, Window, around
 from app.pipeline import following
-from app.pipeline.following import Follower
+from app.pipeline.following import MOST_GAP_S, Follower
 from app.pipeline.pace import RateLimit
 from app.pipeline.rules import Doubts, Rule, Scene, Seen, make_rules
 from app.pipeline.zones import Polygon, Zones
@@ -170,14 +170,14 @@ class Analysis:
     @contextmanager
     def _resting_after(self, captured_at: float) -> Iterator[None]:
         """The longer this frame has to wait for its looks, the later comes the next look, but
-        before anybody is forgotten."""
+        before everybody is forgotten."""
         began = time.monotonic()
         try:
             yield
         finally:
             if self._settings.max_wait < 1:
                 rest_s = (time.monotonic() - began) / self._settings.max_wait
-                self._rest_until = captured_at + min(rest_s, self._settings.hold_s / 2)
+                self._rest_until = captured_at + min(rest_s, MOST_GAP_S)
 
     def end(self) -> list[Finding]:
         """What ends because the stream does."""

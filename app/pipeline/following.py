@@ -26,6 +26,7 @@ from app.types import Detection, Track
 
 FRAMES_A_SECOND = 30  # the library counts its patience in frames of so many a second
 LEAST_IOU = 0.1
+MOST_GAP_S = 3.0  # between two looks that somebody keeps their name over
 
 
 @dataclass(slots=True)
@@ -47,7 +48,7 @@ class Follower:
     Args:
         start_confidence: a detection at least so sure starts a track; less sure ones only
             continue one.
-        hold_s: a track that was not seen for longer is forgotten.
+        hold_s: a track that was not seen for longer is shown no more, and soon forgotten.
         numbers: where track ids come from, for all that share one stream.
         fps: about how many looks a second there are.
     """
@@ -70,10 +71,14 @@ class Follower:
 
     def update(self, detections: Sequence[Detection], now: float) -> tuple[Track, ...]:
         """Take what a look at the frame captured at ``now`` saw; return all living tracks."""
-        if self._tracker is None or now <= self._looked_at:  # or a file that began anew
-            self._tracker = _byte_track()(self._start_confidence, self._hold_s, self._fps)
+        gap_s = now - self._looked_at
+        if self._tracker is None or gap_s <= 0:  # or a file that began anew
+            self._tracker = _byte_track()(
+                self._start_confidence, self._hold_s + MOST_GAP_S, self._fps
+            )
             self._trails.clear()
         self._looked_at = now
+        self._forget(now - self._hold_s - gap_s)
         for index, name in self._tracker(detections, now):
             detection = detections[index]
             if name not in self._trails:
@@ -86,16 +91,16 @@ class Follower:
 
     def between(self, now: float) -> tuple[Track, ...]:
         """All living tracks in a frame that was not looked at."""
-        self._trails = {
-            name: trail
-            for name, trail in self._trails.items()
-            if now - trail.seen_at <= self._hold_s
-        }
         return tuple(
             Track(trail.track_id, trail.label, trail.confidence, box, now - trail.seen_at)
             for trail in self._trails.values()
+            if now - trail.seen_at <= self._hold_s
             for box in [trail.expected(now)]
         )
+
+    def _forget(self, before: float) -> None:
+        """Where looks are rare, who was not seen between two of them may still be there."""
+        self._trails = {name: t for name, t in self._trails.items() if t.seen_at >= before}
 
 
 def prepare() -> None:
