@@ -260,7 +260,8 @@ def _opponent(image: npt.NDArray[np.uint8]) -> Array:
 def _distance(one: Array, other: Array) -> Array:
     """(H, W) difference in grey levels; colour counts twice, it is not moved by light."""
     apart = np.abs(one - other)
-    weighted = np.maximum(apart[..., 0], CHROMA_WEIGHT * apart[..., 1:].max(axis=2))
+    chroma = np.maximum(apart[..., 1], apart[..., 2])  # far faster than .max(axis=2)
+    weighted = np.maximum(apart[..., 0], CHROMA_WEIGHT * chroma)
     return np.asarray(weighted, np.float32)
 
 
@@ -303,7 +304,8 @@ def _shadows(picture: Array, background: Array) -> Mask:
     ratio = new / np.maximum(old, 1)
     on_texture = alike & textured & (ratio > 0.4) & (ratio < 1.6)
     smooth = (old_power <= LEAST_TEXTURE**2) & (new_power <= LEAST_TEXTURE**2)
-    colour = np.abs(picture[..., 1:] - background[..., 1:]).max(axis=2)
+    apart = np.abs(picture - background)
+    colour = np.maximum(apart[..., 1], apart[..., 2])
     on_smooth = smooth & (ratio > 0.75) & (ratio < 1.3) & (cv2.blur(colour, size) < SAME_COLOUR)
     return np.asarray(on_texture | on_smooth, np.bool_)
 
