@@ -46,7 +46,7 @@ def _pattern(text: str) -> str:
 
 Moment = Annotated[datetime, PlainSerializer(utc_text, return_type=str)]
 Number = Annotated[str, StringConstraints(strict=True, max_length=64), AfterValidator(_number)]
-Readings = Annotated[str, StringConstraints(strict=True, max_length=500)]
+Readings = Annotated[str, StringConstraints(strict=True, max_length=500, pattern=r"^[^\x00]*$")]
 
 
 class Position(BaseModel):
@@ -234,7 +234,7 @@ class WatchChange(BaseModel):
     )
 
     number: Annotated[str, StringConstraints(strict=True, max_length=64), AfterValidator(_pattern)]
-    note: str = Field("", strict=True, max_length=1000)
+    note: str = Field("", strict=True, max_length=1000, pattern=r"^[^\x00]*$")
     action: Literal["allow", "alert"] = "alert"
 
 

@@ -37,6 +37,8 @@ from app.errors import BadUpload
 from app.types import PlateFilter, StoredPlate
 
 MOST = 1000
+PLAIN = r"^[^\x00]*$"
+"""Databases keep no zero bytes in texts."""
 PICTURES: dict[int | str, dict[str, Any]] = {
     200: {"content": {"image/jpeg": {}}, "description": "The picture"}
 }
@@ -75,13 +77,15 @@ Limit = Annotated[int, Depends(_limit)]
 
 def _filter(
     plate_number: Annotated[
-        str | None, Query(max_length=64, description="The number or a part of it.")
+        str | None,
+        Query(max_length=64, pattern=PLAIN, description="The number or a part of it."),
     ] = None,
     verified: Annotated[bool | None, Query()] = None,
     since: Annotated[datetime | None, Query(alias="from", description="ISO 8601, UTC.")] = None,
     until: Annotated[datetime | None, Query(alias="to", description="ISO 8601, UTC.")] = None,
     source: Annotated[
-        str | None, Query(max_length=64, description="`upload`, or a stream's id.")
+        str | None,
+        Query(max_length=64, pattern=PLAIN, description="`upload`, or a stream's id."),
     ] = None,
     min_confidence: Annotated[float | None, Query(ge=0, le=1)] = None,
 ) -> PlateFilter:
@@ -224,7 +228,7 @@ async def erase(
 
 @router.get("/search", summary="Search")
 async def search(
-    query: Annotated[str, Query(min_length=1, max_length=64, examples=["A123"])],
+    query: Annotated[str, Query(min_length=1, max_length=64, pattern=PLAIN, examples=["A123"])],
     limit: Limit,
     searcher: PlateSearcher,
 ) -> list[Plate]:

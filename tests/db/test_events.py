@@ -41,8 +41,8 @@ def event(number: int, stream_id: str = "gate", kind: str = "bag_placed") -> Eve
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = open_database(f"sqlite:///{tmp_path / 'watchpost.db'}")
+def engine(database_url: str) -> Iterator[Engine]:
+    engine = open_database(database_url)
     yield engine
     engine.dispose()
 
@@ -141,9 +141,9 @@ def test_writing_the_same_again_changes_nothing(events: EventRepository) -> None
 
 
 def test_a_number_that_another_process_took_is_replaced(
-    events: EventRepository, snapshots: SnapshotFolder, tmp_path: Path
+    events: EventRepository, snapshots: SnapshotFolder, database_url: str
 ) -> None:
-    other_engine = open_database(f"sqlite:///{tmp_path / 'watchpost.db'}")
+    other_engine = open_database(database_url)
     other = EventRepository(other_engine, snapshots)
     add(events, event(1, "mine"))
     add(other, event(1, "others"), event(2, "others"))
@@ -159,6 +159,7 @@ def test_what_cannot_be_written_costs_only_itself(events: EventRepository) -> No
     assert ids(events.after(0, ALL, 10)) == [1, 3]
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_locked_database_raises_and_keeps_nothing_half(
     events: EventRepository, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -229,8 +230,8 @@ def test_session_ids_count_up_per_day(engine: Engine) -> None:
     assert sessions.next_id(day) == "S_2026_02_03_0003"
 
 
-def test_no_two_get_one_session_id(engine: Engine, tmp_path: Path) -> None:
-    engines = [open_database(f"sqlite:///{tmp_path / 'watchpost.db'}") for _ in range(2)]
+def test_no_two_get_one_session_id(engine: Engine, database_url: str) -> None:
+    engines = [open_database(database_url) for _ in range(2)]
     given: list[str] = []
 
     def take(engine: Engine) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, text
@@ -20,8 +19,8 @@ BEGUN = datetime(2025, 5, 19, 12, 34, 56, 789000, UTC)
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    opened = open_database(f"sqlite:///{tmp_path / 'plates.db'}")
+def engine(database_url: str) -> Iterator[Engine]:
+    opened = open_database(database_url)
     yield opened
     opened.dispose()
 
@@ -211,6 +210,7 @@ def test_rows_of_other_programs_are_right(rows: PlateRepository, engine: Engine)
     assert rows.update(1, {"is_verified": True}).is_verified
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_search_reads_only_the_index(engine: Engine) -> None:
     plans = {
         "SELECT id FROM license_plates WHERE shape = 'A' AND is_deleted = 0": "SEARCH",

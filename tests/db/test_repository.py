@@ -33,8 +33,8 @@ RUNNING = StreamState.RUNNING
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = open_database(f"sqlite:///{tmp_path / 'watchpost.db'}")
+def engine(database_url: str) -> Iterator[Engine]:
+    engine = open_database(database_url)
     yield engine
     engine.dispose()
 
@@ -75,6 +75,7 @@ def test_what_was_deleted_is_gone_and_may_be_deleted_again(store: StreamReposito
     assert store.load() == []
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_no_credential_is_ever_in_the_files(
     store: StreamRepository, engine: Engine, tmp_path: Path
 ) -> None:

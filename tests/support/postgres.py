@@ -7,6 +7,7 @@ import pwd
 import shutil
 import subprocess
 import tempfile
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -32,6 +33,7 @@ class Postgres:
         self._programs = folder
         self._folder = Path(tempfile.mkdtemp(prefix="postgres-"))
         self._user = "postgres" if os.geteuid() == 0 else None
+        self._numbers = count()
         self.port = free_port()
         self.url = f"postgresql+psycopg://watchpost:hidden-word@127.0.0.1:{self.port}/postgres"
 
@@ -42,6 +44,13 @@ class Postgres:
     def stop(self) -> None:
         """At once, as in a power cut."""
         self._run("pg_ctl", "-m", "immediate", "-w", "stop")
+
+    def new_database(self) -> str:
+        """The URL of one more database, which is empty."""
+        name = f"test{next(self._numbers)}"
+        create = f"CREATE DATABASE {name}"
+        self._call("psql", "-U", "watchpost", *self._there(), "-q", "-c", create, "postgres")
+        return f"{self.url.rpartition('/')[0]}/{name}"
 
     def dump(self) -> bytes:
         """The database as ``pg_dump`` writes it."""

@@ -78,7 +78,7 @@ class PlateDesk:
                 for number, plate in enumerate(plates)
             ]
             session = self._store.add(
-                filename=name[:255],
+                filename=name.replace("\0", "")[:255],
                 source=UPLOAD,
                 source_image_path=source,
                 processing_time_ms=took_ms,
