@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import argparse
 
-from bench import cameras, clips, gate, live, loop, networks, parts, push, stills, tracking
+from bench import (
+    cameras,
+    clips,
+    gate,
+    live,
+    loop,
+    networks,
+    parts,
+    passages,
+    push,
+    stills,
+    tracking,
+)
 
 ALL = {
     "loop": loop.run,
@@ -18,6 +30,7 @@ ALL = {
     "gate": gate.run,
     "cameras": cameras.run,
     "tracking": tracking.run,
+    "passages": passages.run,
 }
 
 

@@ -88,6 +88,23 @@ def test_a_doubtful_one_is_told_when_it_has_passed() -> None:
     assert seen.details["alternatives"][0] == "PJY5412"
 
 
+def test_one_that_drives_away_is_told_where_it_is_then() -> None:
+    road = Road(*[{"PJY5472": 0.5, "PJY5412": 0.3}] * 2, min_width=100)
+    assert [finding for _ in range(2) for finding in road.look()] == []
+    far = Box(700, 200, 740, 210)
+    told = [(road.now, finding) for _ in range(8) for finding in road.look(box=far)]
+    ((_, seen),) = told
+    assert seen.tracks[0].box == far
+    assert road.now - 100 < 3, "long before the track ends"
+
+
+def test_one_that_left_is_told_where_it_was_read() -> None:
+    road = Road(*[{"PJY5472": 0.5, "PJY5412": 0.3}] * 2)
+    assert [finding for _ in range(2) for finding in road.look()] == []
+    (seen,) = road.look(None, step_s=5)
+    assert seen.tracks[0].box == WHERE
+
+
 def test_too_few_reads_or_too_unsure_ones_are_not_told() -> None:
     once = Road({"PJY5472": 0.99}, min_reads=2)
     once.look()

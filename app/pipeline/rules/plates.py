@@ -2,7 +2,8 @@
 
 Each look at a plate is read aside, by one thread that all streams share; what it found counts at
 the next look. A passage is decided as soon as its readings leave no doubt, so that the vehicle is
-still in the picture that is kept with it; else when there were enough of them, or it is gone.
+still in the picture that is kept with it; else when there were enough of them, when it has become
+too small to be read, or when it is gone.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ LABEL = "plate"
 CUT_MARGIN = 0.2
 CERTAIN = 0.95
 LAST_READS_S = 2.0
+IDLE_S = 1.0
+"""A plate that is followed but too small to be read for so long is decided: it drives away."""
 REMEMBERED = 256
 
 
@@ -54,7 +57,8 @@ class _Passage:
 
     Attributes:
         votes: of each look, with its weight: the plate's width in pixels.
-        best: the widest crop, its track and where in the picture it was.
+        best: the widest crop, and where in the picture it was.
+        read_at: when the last look began.
     """
 
     track: Track
@@ -66,6 +70,7 @@ class _Passage:
     best: Image | None = None
     best_width: float = 0.0
     best_box: Box | None = None
+    read_at: float = 0.0
     told: bool = False
 
 
@@ -122,6 +127,7 @@ class Plates:
         if passage.reading is None:
             return
         passage.looks += 1
+        passage.read_at = scene.now
         passage.weight = width
         if width > passage.best_width:
             passage.best, passage.best_width, passage.best_box = crop, width, track.box
@@ -146,7 +152,9 @@ class Plates:
         decision = self._attendant.settle(passage.votes)
         sure = confidence(decision)
         enough = passage.looks >= self._settings.max_reads and passage.reading is None
-        if not decision.text or not (last or enough or sure >= CERTAIN):
+        idle = passage.reading is None and now - passage.read_at > IDLE_S
+        idle = idle and sure >= self._settings.min_confidence
+        if not decision.text or not (last or enough or idle or sure >= CERTAIN):
             return []
         passage.told = True
         if sure < self._settings.min_confidence or self._was_here(decision.text, now):
@@ -164,10 +172,10 @@ class Plates:
             "votes": {text: round(share, 4) for text, share in decision.ranked[:8]},
             "reads": reads,
         }
-        tracks = (passage.track,)
-        if passage.best_box is not None:
-            own = passage.track
-            tracks = (Track(own.track_id, own.label, own.confidence, passage.best_box),)
+        own, box = passage.track, passage.best_box
+        if own.age_s > 0 and box is not None:  # out of the picture that is kept with it
+            own = Track(own.track_id, own.label, own.confidence, box)
+        tracks = (own,)
         crop = self._attendant.jpeg(passage.best)
         seen = Finding("plate_seen", tracks, round(sure, 4), details=details, crop=crop)
         matches = [

@@ -1,0 +1,99 @@
+"""Plates that pass in a video: what is told, against what a person can read in it.
+
+The video goes through a stream's analysis as a camera's would, the same looks a second, only as
+fast as the machine can; a look at a plate has been read when the next picture comes.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Sequence
+from concurrent.futures import Future
+from pathlib import Path
+
+import av
+
+from app import numbers
+from app.config import ObjectSettings, Settings
+from app.models.objects import load_objects
+from app.models.plates import load_plates
+from app.models.plates.read import Votes
+from app.models.runner import Image
+from app.pipeline.analysis import Analyst
+from app.pipeline.plates.attendant import PlateAttendant
+from app.pipeline.rules import Seen
+from app.pipeline.scale import part_to_rgb, to_rgb
+from app.types import Finding, StreamSpec, WatchEntry
+from bench.table import show
+
+PATIENCE_S = 60.0
+READABLE: dict[str, list[str]] = {"dashcam_plates.mp4": ["FJ189XV", "GD518FA", "FM826DA"]}
+"""Numbers that a person reads in the clip, in the order in which they come."""
+
+
+class _AtOnce(PlateAttendant):
+    """Reads before it answers, so that the machine's speed changes nothing."""
+
+    def read(self, crop: Image) -> Future[Votes] | None:
+        reading = super().read(crop)
+        if reading is not None:
+            reading.exception(PATIENCE_S)
+        return reading
+
+
+class _Nobody:
+    def entries(self) -> list[WatchEntry]:
+        return []
+
+
+def run() -> None:
+    data = os.environ.get("WATCHPOST_DATA")
+    if not data:
+        print("passages: set WATCHPOST_DATA to the folder that has the clips in videos/.")
+        return
+    for clip in READABLE:
+        compare(clip, watch(Path(data) / "videos" / clip))
+
+
+def compare(clip: str, told: Sequence[tuple[float, Finding]]) -> None:
+    """Every passage that was told, and every number that should have been."""
+    left = list(READABLE[clip])
+    rows = []
+    for at, finding in told:
+        number = str(finding.details["plate_number"])
+        known = next((n for n in left if numbers.shape(n) == numbers.shape(number)), None)
+        if known is not None:
+            left.remove(known)
+        again = numbers.shape(number) in map(numbers.shape, READABLE[clip])
+        verdict = "right" if known else "told twice" if again else "not readable so"
+        sure, reads = f"{finding.confidence:.2f}", str(finding.details["reads"])
+        rows.append([f"{at:.1f} s", number, sure, reads, verdict])
+    rows += [["never", number, "", "", "missed"] for number in left]
+    show(f"plates that pass in {clip}", ["told at", "number", "confidence", "reads", ""], rows)
+
+
+def watch(clip: Path) -> list[tuple[float, Finding]]:
+    """What the analysis of one video tells, with the time in it."""
+    settings = ObjectSettings(timeout_s=PATIENCE_S)
+    objects, networks = load_objects(settings), load_plates()
+    attendant = _AtOnce(networks.reader(objects), _Nobody())
+    analyst = Analyst(settings, Settings().rules(), objects, {"plates": attendant})
+    analysis = analyst.analysis(StreamSpec("clip", "file:", analytics={"plates": {}}))
+    assert analysis is not None
+    told: list[tuple[float, Finding]] = []
+    now = 0.0
+    with av.open(str(clip)) as container:
+        for image in container.decode(video=0):
+            now, size = image.time or 0.0, (image.width, image.height)
+            look = analysis.ask(now, functools.partial(to_rgb, image))
+            if look is None:
+                continue
+            cut, see = functools.partial(part_to_rgb, image), functools.partial(to_rgb, image)
+            _, findings = analysis.understand(look, [], Seen(size, cut, see, now), size)
+            told += [(now, finding) for finding in findings]
+    told += [(now, finding) for finding in analysis.end()]
+    attendant.close()
+    networks.close()
+    objects.close()
+    return [(at, finding) for at, finding in told if finding.type == "plate_seen"]
