@@ -1,8 +1,12 @@
-"""How well plates are read: ``WATCHPOST_DATA=… python -m bench plates [--rapidocr]``.
+"""How well plates are read: ``WATCHPOST_DATA=… python -m bench.plates [--rapidocr] [--claude]``.
 
 Whole photo in, the first answer counts. Right is strict, or with O, Q and 0, I and 1 taken as
 equal, because the truth itself mixes them. Every other photo was looked at while thresholds were
-set (dev); the others (held out) were not.
+set (dev); the others (held out) were not. The network that sees plates was trained on boxes of
+these photos, so where plates are is easier here than elsewhere: ``--text-alone`` does without it.
+
+``--claude`` asks Claude about doubtful ones, as an upload does, and reports what that changes: it
+takes a key (``WATCHPOST_CLAUDE_API_KEY``), costs money and sends crops of these photos away.
 """
 
 from __future__ import annotations
@@ -20,8 +24,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from app import numbers
-from app.models.plates import load_plates
+from app.config import ObjectSettings, Settings
+from app.models.objects import load_objects
+from app.models.plates import ReadPlate, load_plates
+from app.models.plates.claude import ClaudeReader
 from app.models.plates.picture import pixels
+from app.types import ClaudeCall
 from bench.table import show
 
 MOST_PIXELS = 50_000_000
@@ -61,15 +69,25 @@ def is_dev(number: int) -> bool:
     return number % 2 == 0
 
 
-def read_all(data: Path, *, rapidocr: bool, out: Path | None) -> list[Shot]:
+def read_all(
+    taken: list[tuple[Path, str]],
+    *,
+    text_alone: bool,
+    rapidocr: bool,
+    claude: Doubts | None,
+    out: Path | None,
+) -> list[Shot]:
     networks = load_plates()
-    reader = networks.reader(None)
+    objects = None if text_alone else load_objects(ObjectSettings())
+    reader = networks.reader(objects)
     plain = _rapidocr() if rapidocr else None
     shots = []
-    for path, truth in photos(data):
+    for path, truth in taken:
         image = pixels(path.read_bytes(), MOST_PIXELS)
         begun = time.perf_counter()
         plates = reader.read(image)
+        if claude is not None:
+            plates = [claude.asked(plate) for plate in plates]
         between = time.perf_counter()
         if plain is not None:
             plain(image[:, :, ::-1])
@@ -87,7 +105,39 @@ def read_all(data: Path, *, rapidocr: bool, out: Path | None) -> list[Shot]:
         if out is not None:
             out.write_text(json.dumps([shot._asdict() for shot in shots]))
     networks.close()
+    if objects is not None:
+        objects.close()
     return shots
+
+
+class Doubts:
+    """Claude as the server asks it, with a record that lasts as long as this run."""
+
+    def __init__(self) -> None:
+        settings = Settings()
+        if settings.claude_api_key is None:
+            sys.exit("--claude needs a key in WATCHPOST_CLAUDE_API_KEY")
+        self._settings = settings.plates
+        key = settings.claude_api_key.get_secret_value()
+        self._reader = ClaudeReader(key, settings.claude_model, self, daily=10_000)
+        self.calls: list[ClaudeCall] = []
+
+    def asked(self, plate: ReadPlate) -> ReadPlate:
+        if plate.read.confidence >= self._settings.claude_below:
+            return plate
+        return self._reader.review(plate, time.monotonic() + self._settings.claude_timeout_s)
+
+    def answer(self, *_: str) -> ClaudeCall | None:
+        return None
+
+    def begin(self, *_: object) -> int | None:
+        return len(self.calls)
+
+    def settle(self, _: int, call: ClaudeCall) -> None:
+        self.calls.append(call)
+
+    def assign(self, *_: object) -> None:
+        pass
 
 
 def _rapidocr() -> Any:
@@ -157,6 +207,9 @@ def _share(flags: Any) -> str:
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="bench plates", description=__doc__)
     parser.add_argument("--rapidocr", action="store_true", help="time plain RapidOCR beside it")
+    parser.add_argument("--text-alone", action="store_true", help="no network that sees plates")
+    parser.add_argument("--claude", action="store_true", help="ask it where in doubt; costs money")
+    parser.add_argument("--every", type=int, default=1, help="only each so-many-th photo: faster")
     parser.add_argument("--out", type=Path, help="keep what was read here, as JSON")
     parser.add_argument("--again", type=Path, help="report what --out kept, reading nothing")
     chosen = parser.parse_args(arguments)
@@ -166,7 +219,17 @@ def main(arguments: list[str]) -> None:
         data = os.environ.get("WATCHPOST_DATA")
         if not data:
             sys.exit("WATCHPOST_DATA is not set: it names the folder with the photos")
-        shots = read_all(Path(data), rapidocr=chosen.rapidocr, out=chosen.out)
+        claude = Doubts() if chosen.claude else None
+        shots = read_all(
+            photos(Path(data))[:: chosen.every],
+            text_alone=chosen.text_alone,
+            rapidocr=chosen.rapidocr,
+            claude=claude,
+            out=chosen.out,
+        )
+        if claude is not None:
+            tokens = sum(call.input_tokens + call.output_tokens for call in claude.calls)
+            print(f"Claude was asked {len(claude.calls)} times, {tokens} tokens")
     report(shots)
 
 

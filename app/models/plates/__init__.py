@@ -10,7 +10,15 @@ import numpy as np
 
 from app.models.objects import ObjectDetector
 from app.models.plates.lines import Line, LineDetector
-from app.models.plates.locate import box_of, close_lines, same_plate, spots, stacks
+from app.models.plates.locate import (
+    Spot,
+    box_of,
+    canvas_of,
+    close_lines,
+    same_plate,
+    spots,
+    stacks,
+)
 from app.models.plates.read import (
     NOTHING,
     Decision,
@@ -30,9 +38,15 @@ WEIGHTS = Path(__file__).parent.parent / "weights"
 LABEL = "plate"
 LOOK_TIMEOUT_S = 10.0
 CLEAR, SURE = 4.0, 0.9
-SIGN, PLATE = 0.3, 0.02
-"""Strength from which writing counts as a plate: anywhere, and where the network saw one."""
+SIGN, BESIDE, PLATE = 0.3, CLEAR, 0.02
+"""Strength from which writing counts as a plate: where the network saw none in the picture,
+beside one that it saw, and in what it saw. Date stamps, shops and slogans are beside."""
+SURELY_PLATE = 0.55
+"""The network's confidence below which what it saw counts only if it reads like a plate; lamps
+and tow bars stay below, other cars' plates too small to be read do not."""
 WORTH_MORE = 0.02
+SMALL_PRINT, SMALL_PRINT_WEIGHT = 0.55, 0.05
+"""Lines of a plate lower than this share of its highest one are hardly its number."""
 CROP_MARGIN = 0.25
 
 
@@ -69,15 +83,21 @@ class PlateReader:
         self._countries = countries
 
     def read(self, image: Image) -> list[ReadPlate]:
-        """The plates of a (H, W, 3) RGB picture, the surest first. Blocking.
+        """The plates of a (H, W, 3) RGB picture. Blocking.
+
+        Those that the network saw come first, then those that only text tells of, then those
+        that could not be read; what is near and sure first.
 
         Raises:
             DetectorError: when a network fails.
         """
-        found = spots(image, self._seen(image), self._lines)
+        boxes, found = self._spots(image)
+        sure = {box: confidence >= SURELY_PLATE for box, confidence in boxes}
         lines = [line for spot in found for line in spot.lines]
         votes = iter(self._reader.first_votes(image, lines) if lines else [])
-        plates: list[tuple[float, ReadPlate]] = []
+        seen: list[ReadPlate] = []
+        told: list[ReadPlate] = []
+        unread: list[ReadPlate] = []
         loose: list[_Candidate] = []
         for spot in found:
             own = [self._candidate((line,), next(votes)) for line in spot.lines]
@@ -85,15 +105,14 @@ class PlateReader:
                 loose += own
                 continue
             best = self._best(image, own)
-            if best is None or best.decision.strength < PLATE:
-                plates.append((0.0, self._kept(image, NOTHING, spot.box)))
-            else:
-                plates.append((best.decision.strength, self._kept(image, best.decision, spot.box)))
-        for best in self._apart(image, loose):
+            if best and best.decision.strength >= (PLATE if sure[spot.box] else SIGN):
+                seen.append(self._kept(image, best.decision, spot.box))
+            elif sure[spot.box]:
+                unread.append(self._kept(image, NOTHING, spot.box))
+        for best in self._apart(image, loose, BESIDE if seen else SIGN):
             size = image.shape[1], image.shape[0]
-            read = self._kept(image, best.decision, box_of(best.lines, size, 0.1))
-            plates.append((best.decision.strength, read))
-        return [plate for _, plate in sorted(plates, key=lambda item: -item[0])]
+            told.append(self._kept(image, best.decision, box_of(best.lines, size, 0.1)))
+        return [*sorted(seen, key=_weight), *sorted(told, key=_weight), *unread]
 
     def read_crop(self, crop: Image) -> Votes:
         """The vote on a picture of one plate with little around it; empty without text."""
@@ -105,32 +124,50 @@ class PlateReader:
             self._candidate((line,), votes)
             for line, votes in zip(lines, self._reader.first_votes(crop, lines), strict=True)
         ]
-        best = max((*own, *self._stacked(own)), key=lambda found: found.decision.strength)
-        return best.votes if best.decision.strength >= PLATE else {}
+        best = _number([*own, *self._stacked(own)])
+        return best.votes if best and best.decision.strength >= PLATE else {}
 
     def settle(self, votes: Sequence[tuple[Votes, float]]) -> Decision:
         """What several votes on one plate come to, each with its weight."""
         return self._reader.decide([(pooled(votes), 1.0)])
 
-    def _seen(self, image: Image) -> list[Box]:
+    def _spots(self, image: Image) -> tuple[list[tuple[Box, float]], list[Spot]]:
+        """What the network saw, and everything worth reading. Both networks run at once.
+
+        A box without text is looked at closely once more.
+        """
+        asked = self._lines.ask(image, canvas_of(image))
+        seen = self._seen(image)
+        found = spots([box for box, _ in seen], asked())
+        return seen, [
+            Spot(spot.box, tuple(close_lines(image, spot.box, self._lines)))
+            if spot.box and not spot.lines
+            else spot
+            for spot in found
+        ]
+
+    def _seen(self, image: Image) -> list[tuple[Box, float]]:
+        """What the network takes for plates, and how sure it is."""
         if self._objects is None:
             return []
         size = image.shape[1], image.shape[0]
         found = self._objects.look(image).detections(LOOK_TIMEOUT_S, size)
-        return [seen.box for seen in found if seen.label == LABEL]
+        return [(seen.box, seen.confidence) for seen in found if seen.label == LABEL]
 
     def _candidate(self, lines: tuple[Line, ...], votes: Votes) -> _Candidate:
         return _Candidate(lines, votes, self._reader.decide([(votes, 1.0)]))
 
     def _best(self, image: Image, own: list[_Candidate]) -> _Candidate | None:
         """The strongest of a plate's lines and pairs of lines, read more often if in doubt."""
-        best = max(
-            (*own, *self._stacked(own)), key=lambda found: found.decision.strength, default=None
-        )
+        best = _number([*own, *self._stacked(own)])
         return self._surer(image, best) if best else None
 
-    def _apart(self, image: Image, loose: list[_Candidate]) -> list[_Candidate]:
-        """The plates among lines that only text tells of, one for each plate."""
+    def _apart(self, image: Image, loose: list[_Candidate], least: float) -> list[_Candidate]:
+        """The plates among lines that only text tells of, one for each plate.
+
+        Args:
+            least: strength from which one counts.
+        """
         ranked = sorted((*loose, *self._stacked(loose)), key=lambda found: -found.decision.strength)
         kept: list[_Candidate] = []
         for candidate in ranked:
@@ -139,7 +176,7 @@ class PlateReader:
             near = any(same_plate(a, b) for k in kept for a in k.lines for b in candidate.lines)
             if not near:
                 kept.append(self._surer(image, candidate))
-        return [found for found in kept if found.decision.strength >= SIGN]
+        return [found for found in kept if found.decision.strength >= least]
 
     def _surer(self, image: Image, found: _Candidate) -> _Candidate:
         """The same with more variants in the vote, where it was no clear case."""
@@ -166,6 +203,26 @@ class PlateReader:
         left, top = max(0, int(around.x1)), max(0, int(around.y1))
         crop = image[top : max(top + 2, int(around.y2)), left : max(left + 2, int(around.x2))]
         return ReadPlate(plate_read(decision, box, self._countries), np.ascontiguousarray(crop))
+
+
+def _weight(plate: ReadPlate) -> float:
+    """To sort by: what is near and sure comes first."""
+    return -plate.read.confidence * plate.read.box.width
+
+
+def _number(found: Sequence[_Candidate]) -> _Candidate | None:
+    """Of one plate's lines and pairs of lines the one that is its number."""
+    highest = max((_height(one) for one in found), default=0.0)
+
+    def weight(one: _Candidate) -> float:
+        small = _height(one) < SMALL_PRINT * highest
+        return one.decision.strength * (SMALL_PRINT_WEIGHT if small else 1.0)
+
+    return max(found, key=weight, default=None)
+
+
+def _height(found: _Candidate) -> float:
+    return max(line.height for line in found.lines)
 
 
 class PlateNetworks(NamedTuple):

@@ -6,6 +6,7 @@ gives each pixel a confidence to lie in the core of a line; cores are grown to w
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import cv2
@@ -66,13 +67,22 @@ class LineDetector:
         Raises:
             DetectorError: when the network fails.
         """
+        return self.ask(image, canvas)()
+
+    def ask(self, image: Image, canvas: tuple[int, int]) -> Callable[[], list[Line]]:
+        """The same in two steps: while the network runs, others can. Raises DetectorError."""
         boxed, scale = fitted(image, canvas)
-        try:
-            outputs = self._runner.submit(boxed).result(PATIENCE_S)
-        except TimeoutError:
-            raise DetectorError(network="text_lines", reason="too late") from None
-        lines = decode(outputs[0][0], self._core, self._min_confidence)
-        return [Line((line.quad / scale).astype(np.float32), line.confidence) for line in lines]
+        answer = self._runner.submit(boxed)
+
+        def lines() -> list[Line]:
+            try:
+                heat = answer.result(PATIENCE_S)[0][0]
+            except TimeoutError:
+                raise DetectorError(network="text_lines", reason="too late") from None
+            found = decode(heat, self._core, self._min_confidence)
+            return [Line((line.quad / scale).astype(np.float32), line.confidence) for line in found]
+
+        return lines
 
 
 def fitted(image: Image, canvas: tuple[int, int]) -> tuple[Image, float]:

@@ -37,27 +37,26 @@ class Spot(NamedTuple):
     lines: tuple[Line, ...]
 
 
-def spots(image: Image, plates: Sequence[Box], detector: LineDetector) -> list[Spot]:
-    """Everything worth reading in a picture; what the network saw first.
+def spots(boxes: Sequence[Box], lines: Sequence[Line]) -> list[Spot]:
+    """Everything worth reading in a picture: the boxes first, then lines outside of them.
 
-    A box without text is looked at closely once more.
-
-    Raises:
-        DetectorError: when the text network fails.
+    Args:
+        boxes: what the network saw.
+        lines: of the whole picture.
     """
+    legible = sorted(filter(is_legible, lines), key=lambda line: -line.confidence * line.height)
+    inside = [[line for line in legible if _holds(box, line)] for box in boxes]
+    taken = {id(line) for own in inside for line in own}
+    free = [line for line in legible if id(line) not in taken][:MOST_LINES]
+    seen = [Spot(box, tuple(own)) for box, own in zip(boxes, inside, strict=True)]
+    return seen + [Spot(None, (line,)) for line in free]
+
+
+def canvas_of(image: Image) -> tuple[int, int]:
+    """Width and height at which lines are looked for in a whole picture."""
     height, width = image.shape[:2]
     scale = min(MOST_ENLARGED, LONGEST / max(height, width))
-    canvas = _stepped(width * scale), _stepped(height * scale)
-    lines = [line for line in detector.lines(image, canvas) if is_legible(line)]
-    lines.sort(key=lambda line: -line.confidence * line.height)
-    found, taken = [], set()
-    for box in plates:
-        inside = [i for i, line in enumerate(lines) if _holds(box, line)]
-        taken.update(inside)
-        own = [lines[i] for i in inside] or close_lines(image, box, detector)
-        found.append(Spot(box, tuple(own)))
-    free = [line for i, line in enumerate(lines) if i not in taken][:MOST_LINES]
-    return found + [Spot(None, (line,)) for line in free]
+    return _stepped(width * scale), _stepped(height * scale)
 
 
 def close_lines(image: Image, box: Box, detector: LineDetector) -> list[Line]:

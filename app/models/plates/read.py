@@ -14,10 +14,11 @@ from app.models.runner import Image
 from app.types import Box, PlateRead
 
 VOTERS = (
-    Look(above=0.04, aside=0.1, stretch=1.3, smooth=True),
-    Look(above=0.06, aside=0.2, stretch=1.6),
+    Look(above=-0.1, aside=0.05, stretch=1.3, smooth=True),
+    Look(above=-0.06, aside=0.05, stretch=1.6),
 )
-MORE_VOTERS = (Look(stretch=1.3), Look(above=0.04, aside=0.1, smooth=True))
+"""Cut close: what stands above and below a number is read into it."""
+MORE_VOTERS = (Look(above=-0.06, aside=0.05), Look(above=-0.1, aside=0.05, stretch=1.6))
 MOST_ALTERNATIVES = 3
 LEAST_ALTERNATIVE = 0.02
 Votes = Mapping[str, float]

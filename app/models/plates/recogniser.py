@@ -55,7 +55,8 @@ class Look(NamedTuple):
     """How a line is shown to the recogniser.
 
     Attributes:
-        above: how much more is shown above and below, as a share of the line's height.
+        above: how much more is shown above and below, as a share of the line's height; less
+            than 0: how much less.
         aside: how much more at both ends, in the same unit.
         stretch: how much wider than it is: plates are set narrower than what it learned on.
         smooth: blurred a little, against the steps of pixels that were enlarged.
