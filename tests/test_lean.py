@@ -69,6 +69,11 @@ def lock(name: str) -> dict[str, set[str]]:
     return pins
 
 
+def versions(pins: set[str]) -> set[str]:
+    """Without the systems that they are for: one list may need a package on more of them."""
+    return {pin.partition(" ;")[0] for pin in pins}
+
+
 def test_the_demo_runs_without_torch(tmp_path: Path) -> None:
     done = python(tmp_path, DEMO)
     assert done.returncode == 0, done.stderr
@@ -116,7 +121,7 @@ def test_the_lean_list_has_the_rest_too(package: str) -> None:
 def test_all_lists_pin_the_same_versions(name: str) -> None:
     full, other = lock("requirements.txt"), lock(name)
     for package in set(full) & set(other):
-        assert full[package] == other[package]
+        assert versions(full[package]) == versions(other[package]), package
 
 
 def test_what_serving_needs_is_in_both_lists() -> None:

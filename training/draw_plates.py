@@ -183,7 +183,7 @@ def _coloured(rng: Rng, letters: Letters) -> Floats:
     across = np.linspace(0, 1, height)[:, None, None]
     other = np.clip(light + rng.normal(0, 22, 3), 0, 255)
     ground = light * (1 - across) + other * across
-    ground = np.array(np.broadcast_to(ground, (height, width, 3)), np.float32)
+    ground = np.ascontiguousarray(np.broadcast_to(ground, (height, width, 3)), np.float32)
     for _ in range(int(rng.integers(0, 4))):  # a state's picture, faint, anywhere
         centre = rng.uniform(0, width), rng.uniform(0, height)
         spread = CAP * rng.uniform(0.15, 0.6)
