@@ -26,6 +26,9 @@ class Attendant:
         self.watched: list[WatchEntry] = []
         self.crops: list[tuple[int, ...]] = []
 
+    def prepare(self) -> None:
+        self.prepared = True
+
     def read(self, crop: np.ndarray) -> Future[Votes] | None:
         self.crops.append(crop.shape)
         done: Future[Votes] = Future()

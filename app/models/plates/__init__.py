@@ -11,6 +11,7 @@ import numpy as np
 from app.models.objects import ObjectDetector
 from app.models.plates.lines import Line, LineDetector
 from app.models.plates.locate import (
+    CLOSE_CANVAS,
     Spot,
     box_of,
     canvas_of,
@@ -113,6 +114,11 @@ class PlateReader:
             size = image.shape[1], image.shape[0]
             told.append(self._kept(image, best.decision, box_of(best.lines, size, 0.1)))
         return [*sorted(seen, key=_weight), *sorted(told, key=_weight), *unread]
+
+    def warm_up(self) -> None:
+        """Compile what crops need: seconds at the first start, in which a car has passed."""
+        self._lines.lines(np.full((*CLOSE_CANVAS[::-1], 3), 127, np.uint8), CLOSE_CANVAS)
+        self._reader.warm_up()
 
     def read_crop(self, crop: Image) -> Votes:
         """The vote on a picture of one plate with little around it; empty without text."""

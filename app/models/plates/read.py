@@ -60,6 +60,9 @@ class LineReader:
         self._recogniser = recogniser
         self._countries = countries
 
+    def warm_up(self) -> None:
+        self._recogniser.warm_up()
+
     def first_votes(self, image: Image, lines: Sequence[Line]) -> list[Votes]:
         """Two variants of each line."""
         return self._votes(image, lines, VOTERS)

@@ -30,6 +30,11 @@ class Recogniser:
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
 
+    def warm_up(self) -> None:
+        """Run once for each width that a strip may have. Raises DetectorError."""
+        widths = range(2 * MIN_WIDTH, MAX_WIDTH + 1, STEP)
+        self.read([np.full((HEIGHT, width, 3), GREY, np.uint8) for width in widths])
+
     def read(self, strips: Sequence[Image]) -> list[Columns]:
         """Probabilities (T, 37) for each (48, W, 3) strip; pictures of one width run together.
 

@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
 from app import numbers
-from app.errors import StoreError
+from app.errors import DetectorError, StoreError
 from app.models.plates import PlateReader
 from app.models.plates.picture import to_jpeg
 from app.models.plates.read import Decision, Votes
@@ -49,6 +49,19 @@ class PlateAttendant:
         self.skipped = 0
         self._entries: list[WatchEntry] = []
         self._listed_at = float("-inf")
+        self._ready = False
+
+    def prepare(self) -> None:
+        """Have the networks ready for the first plate; returns at once."""
+        if not self._ready:
+            self._ready = True
+            self._thread.submit(self._warm_up)
+
+    def _warm_up(self) -> None:
+        try:
+            self._reader.warm_up()
+        except DetectorError as error:  # the first plate will tell
+            logger.warning("the networks for plates are not ready: %s", error)
 
     def read(self, crop: Image) -> Future[Votes] | None:
         """Begin to read a crop; None while too many others wait."""

@@ -34,6 +34,10 @@ REMEMBERED = 256
 class Attendant(Protocol):
     """Who reads crops, and knows which numbers are waited for."""
 
+    def prepare(self) -> None:
+        """Make ready for the first crop; returns at once."""
+        ...
+
     def read(self, crop: Image) -> Future[Votes] | None:
         """Begin to read a crop; None while too many others wait."""
         ...
@@ -85,6 +89,7 @@ class Plates:
     def __init__(self, settings: PlateRuleSettings, attendant: Attendant) -> None:
         self._settings = settings
         self._attendant = attendant
+        attendant.prepare()
         self._passages: dict[int, _Passage] = {}
         self._passed: dict[str, float] = {}
 
