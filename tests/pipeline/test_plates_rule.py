@@ -125,6 +125,15 @@ def test_a_track_that_broke_does_not_make_a_second_passage() -> None:
     assert [f.type for f in first + again] == ["plate_seen"]
 
 
+def test_plates_that_are_cut_off_by_the_edge_are_left_alone() -> None:
+    road = Road({"PJY5472": 1.0})
+    for box in (Box(0, 300, 120, 330), Box(1170, 300, 1280, 330), Box(500, 690, 620, 720)):
+        road.look(box=box)
+    assert road.attendant.crops == []
+    road.look()
+    assert len(road.attendant.crops) == 1
+
+
 def test_small_plates_are_left_alone() -> None:
     road = Road({"PJY5472": 1.0}, min_width=100)
     road.look(box=Box(0, 0, 30, 8))

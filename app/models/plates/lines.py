@@ -22,6 +22,8 @@ Quad = npt.NDArray[np.float32]
 MULTIPLE = 32
 MIN_CORE = 3.0
 UNCLIP = 1.6
+MOST_ENLARGED = 2.0
+"""Larger letters than that are not found better, and their lines are drawn less close."""
 PATIENCE_S = 20.0
 
 
@@ -88,7 +90,7 @@ class LineDetector:
 def fitted(image: Image, canvas: tuple[int, int]) -> tuple[Image, float]:
     """The picture in the corner of a grey canvas, and by how much it was scaled."""
     width, height = canvas
-    scale = min(width / image.shape[1], height / image.shape[0])
+    scale = min(MOST_ENLARGED, width / image.shape[1], height / image.shape[0])
     size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     boxed = np.full((height, width, 3), 127, np.uint8)

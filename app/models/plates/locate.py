@@ -11,12 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from app.models.plates.lines import Line, LineDetector
+from app.models.plates.lines import MOST_ENLARGED, Line, LineDetector
 from app.models.runner import Image
 from app.types import Box
 
 LONGEST, CANVAS_STEP = 960, 128
-MOST_ENLARGED = 2.0
 CLOSE_CANVAS = (320, 192)
 MIN_HEIGHT, MIN_RATIO, MAX_RATIO = 7.0, 1.2, 10.0
 MOST_LINES = 24

@@ -15,12 +15,14 @@ from app.types import Box, PlateRead
 
 VOTERS = (
     Look(above=-0.1, aside=0.05, stretch=1.3, smooth=True),
-    Look(above=-0.06, aside=0.05, stretch=1.6),
+    Look(above=-0.06, aside=0.2, stretch=1.6),
 )
 """Cut close: what stands above and below a number is read into it."""
 MORE_VOTERS = (Look(above=-0.06, aside=0.05), Look(above=-0.1, aside=0.05, stretch=1.6))
 MOST_ALTERNATIVES = 3
 LEAST_ALTERNATIVE = 0.02
+AT_AN_END = 0.1
+"""How readily a band, a seal or a frame at an end of a plate, or at both, is read as a letter."""
 Votes = Mapping[str, float]
 
 
@@ -117,6 +119,12 @@ def decide(votes: Votes, countries: tuple[str, ...] = ()) -> Decision:
         for fit in formats.fits(text, countries):
             more = share * fit.likeness * fit.evidence * length
             weights[fit.text] = weights.get(fit.text, 0.0) + more
+        for inner in (text[1:], text[:-1], text[1:-1]):
+            length = formats.LENGTHS.get(len(inner), 0.0)
+            for fit in formats.fits(inner, countries):
+                if fit.text == inner and fit.evidence >= formats.MOST_EVIDENCE:
+                    more = share * AT_AN_END * fit.evidence * length
+                    weights[inner] = weights.get(inner, 0.0) + more
     total = sum(weights.values())
     if total <= 0:
         return NOTHING

@@ -23,8 +23,9 @@ from app.pipeline.rules.base import Scene
 from app.types import Box, Finding, Track, WatchEntry
 
 LABEL = "plate"
-CUT_MARGIN = 0.2
+CUT_MARGIN = 0.5
 CERTAIN = 0.95
+EDGE = 2.0
 LAST_READS_S = 2.0
 IDLE_S = 1.0
 """A plate that is followed but too small to be read for so long is decided: it drives away."""
@@ -123,7 +124,8 @@ class Plates:
         scale = scene.seen.size[0] / scene.size[0]
         width = track.box.width * scale
         enough = passage.looks >= self._settings.max_reads
-        if passage.told or passage.reading or enough or width < self._settings.min_width:
+        small = width < self._settings.min_width
+        if passage.told or passage.reading or enough or small or _is_cut(track.box, scene.size):
             return
         crop = scene.seen.cut(_window(track.box.scaled(scale, scale), scene.seen.size))
         if min(crop.shape[:2]) < 8:
@@ -210,6 +212,12 @@ def _match(text: str, entry: WatchEntry) -> dict[str, Any]:
         "note": entry.note,
         "action": entry.action,
     }
+
+
+def _is_cut(box: Box, size: tuple[int, int]) -> bool:
+    """Whether a plate reaches an edge of the picture, so that some of it may be outside."""
+    width, height = size
+    return box.x1 < EDGE or box.y1 < EDGE or box.x2 > width - EDGE or box.y2 > height - EDGE
 
 
 def _window(box: Box, size: tuple[int, int]) -> Window:
