@@ -46,20 +46,26 @@ TOTAL: dict[int | str, dict[str, Any]] = {
     200: {"headers": {"X-Total-Count": {"schema": {"type": "integer"}, "description": "All."}}}
 }
 
+
+def _errors(**descriptions: str) -> dict[int | str, dict[str, Any]]:
+    """Replies of the error form, by status: ``_errors(e404="No such plate")``."""
+    return {
+        int(name[1:]): {"model": ErrorReply, "description": description}
+        for name, description in descriptions.items()
+    }
+
+
+UNUSABLE = _errors(
+    e400="No file, or a picture that is empty or damaged",
+    e413="More bytes or pixels than are taken",
+    e415="Not a JPEG, PNG, WebP or BMP picture",
+)
+MISSING = _errors(e404="No such plate, session, picture or entry")
+
 router = APIRouter(
     prefix="/api",
     tags=["plates"],
-    responses={
-        code: {"model": ErrorReply, "description": description}
-        for code, description in {
-            400: "Wrong field or value, or a picture that is empty or damaged",
-            401: "Token needed",
-            404: "No such plate, session or picture",
-            413: "More bytes or pixels than are taken",
-            415: "Not a JPEG, PNG, WebP or BMP picture",
-            503: "The database failed",
-        }.items()
-    },
+    responses=_errors(e400="Wrong field or value", e401="Token needed", e503="The database failed"),
 )
 
 Id = Annotated[int, Path(ge=1, le=2**31 - 1, examples=[1])]
@@ -95,7 +101,7 @@ def _filter(
 Wanted = Annotated[PlateFilter, Depends(_filter)]
 
 
-@router.post("/upload", summary="Read a picture", openapi_extra=BODY)
+@router.post("/upload", summary="Read a picture", openapi_extra=BODY, responses=UNUSABLE)
 async def upload(request: Request, desk: Desk) -> Uploaded:
     """Find and read the number plates of a JPEG, PNG, WebP or BMP picture (not HEIC), up to 20 MB
     and 50 megapixels, turned as its EXIF data say."""
@@ -104,7 +110,9 @@ async def upload(request: Request, desk: Desk) -> Uploaded:
         return Uploaded.of(await asyncio.to_thread(desk.upload, file.name, file.data))
 
 
-@router.post("/upload/batch", summary="Read several pictures", openapi_extra=MANY)
+@router.post(
+    "/upload/batch", summary="Read several pictures", openapi_extra=MANY, responses=UNUSABLE
+)
 async def upload_batch(
     request: Request, desk: Desk, language: CallerLanguage
 ) -> list[Uploaded | Refused]:
@@ -137,12 +145,14 @@ async def list_sessions(
     return [SessionReply.of(session) for session in found]
 
 
-@router.get("/sessions/{session_id}", summary="Show a session")
+@router.get("/sessions/{session_id}", summary="Show a session", responses=MISSING)
 async def show_session(session_id: Id, rows: PlateRows) -> SessionReply:
     return SessionReply.of(await asyncio.to_thread(rows.session, session_id))
 
 
-@router.get("/sessions/{session_id}/image", summary="A session's picture", responses=PICTURES)
+@router.get(
+    "/sessions/{session_id}/image", summary="A session's picture", responses=PICTURES | MISSING
+)
 async def session_image(session_id: Id, rows: PlateRows, desk: Desk) -> FileResponse:
     """The whole picture; of a camera's, the blurred one."""
     session = await asyncio.to_thread(rows.session, session_id)
@@ -174,30 +184,30 @@ async def export(wanted: Wanted, rows: PlateRows) -> StreamingResponse:
     )
 
 
-@router.get("/plates/{plate_id}", summary="Show a plate")
+@router.get("/plates/{plate_id}", summary="Show a plate", responses=MISSING)
 async def show_plate(plate_id: Id, rows: PlateRows) -> Plate:
     return Plate.of(await asyncio.to_thread(rows.plate, plate_id))
 
 
-@router.get("/plates/{plate_id}/details", summary="All about a plate")
+@router.get("/plates/{plate_id}/details", summary="All about a plate", responses=MISSING)
 async def details(plate_id: Id, rows: PlateRows) -> PlateDetails:
     return PlateDetails.of(await asyncio.to_thread(rows.plate, plate_id))
 
 
-@router.get("/plates/{plate_id}/image", summary="A plate's picture", responses=PICTURES)
+@router.get("/plates/{plate_id}/image", summary="A plate's picture", responses=PICTURES | MISSING)
 async def plate_image(plate_id: Id, rows: PlateRows, desk: Desk) -> FileResponse:
     plate = await asyncio.to_thread(rows.plate, plate_id)
     return _picture(desk, plate.image_path)
 
 
-@router.put("/plates/{plate_id}", summary="Correct or verify")
+@router.put("/plates/{plate_id}", summary="Correct or verify", responses=MISSING)
 async def change(plate_id: Id, body: PlateChange, rows: PlateRows) -> Plate:
     """A corrected number is `manual` from then on; the statistics count it."""
     changes = body.model_dump(exclude_unset=True)
     return Plate.of(await asyncio.to_thread(rows.update, plate_id, changes))
 
 
-@router.delete("/plates/{plate_id}", summary="Delete a plate")
+@router.delete("/plates/{plate_id}", summary="Delete a plate", responses=MISSING)
 async def delete(
     plate_id: Id,
     rows: PlateRows,
@@ -210,7 +220,7 @@ async def delete(
     return PlateDeleted(message=REPLIES["PLATE_DELETED"][spoken], id=plate_id)
 
 
-@router.delete("/plates/{plate_id}/data", summary="Erase pictures for good")
+@router.delete("/plates/{plate_id}/data", summary="Erase pictures for good", responses=MISSING)
 async def erase(
     plate_id: Id,
     rows: PlateRows,
@@ -260,7 +270,7 @@ async def watch(body: WatchChange, watches: Watches) -> WatchReply:
     return WatchReply.of(await asyncio.to_thread(watches.add, body.number, body.note, body.action))
 
 
-@router.delete("/watchlist/{watch_id}", summary="Wait no more")
+@router.delete("/watchlist/{watch_id}", summary="Wait no more", responses=MISSING)
 async def unwatch(watch_id: Id, watches: Watches) -> WatchDeleted:
     await asyncio.to_thread(watches.remove, watch_id)
     return WatchDeleted(id=watch_id)
