@@ -75,7 +75,7 @@ def compare(clip: str, told: Sequence[tuple[float, Finding]]) -> None:
 
 def watch(clip: Path) -> list[tuple[float, Finding]]:
     """What the analysis of one video tells, with the time in it."""
-    settings = ObjectSettings(timeout_s=PATIENCE_S)
+    settings = ObjectSettings(timeout_s=PATIENCE_S, max_wait=1)
     objects, networks = load_objects(settings), load_plates()
     attendant = _AtOnce(networks.reader(objects), _Nobody())
     analyst = Analyst(settings, Settings().rules(), objects, {"plates": attendant})
