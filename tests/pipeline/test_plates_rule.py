@@ -134,6 +134,14 @@ def test_plates_that_are_cut_off_by_the_edge_are_left_alone() -> None:
     assert len(road.attendant.crops) == 1
 
 
+def test_parts_of_a_broken_track_are_one_passage() -> None:
+    road = Road({"PJY5472": 0.9}, {"PJY5472": 0.9})
+    road.look(1)
+    road.look(2, box=Box(800, 300, 920, 330))
+    told = [f for _ in range(30) for f in road.look(None)]
+    assert [finding.details["plate_number"] for finding in told] == ["PJY5472"]
+
+
 def test_small_plates_are_left_alone() -> None:
     road = Road({"PJY5472": 1.0}, min_width=100)
     road.look(box=Box(0, 0, 30, 8))

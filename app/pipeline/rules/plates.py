@@ -27,6 +27,7 @@ CUT_MARGIN = 0.5
 CERTAIN = 0.95
 EDGE = 2.0
 LAST_READS_S = 2.0
+PARTS_S, MOST_PARTS = 10.0, 15
 IDLE_S = 1.0
 """A plate that is followed but too small to be read for so long is decided: it drives away."""
 REMEMBERED = 256
@@ -93,6 +94,7 @@ class Plates:
         attendant.prepare()
         self._passages: dict[int, _Passage] = {}
         self._passed: dict[str, float] = {}
+        self._parts: list[_Passage] = []
 
     def update(self, scene: Scene) -> list[Finding]:
         for track in scene.labelled(LABEL):
@@ -153,6 +155,8 @@ class Plates:
 
     def _decide(self, passage: _Passage, now: float, *, last: bool) -> list[Finding]:
         """Tell who passed once that is certain, or at last as well as it is known."""
+        if last and 0 < len(passage.votes) < self._settings.min_reads:
+            self._join(passage, now)
         reads = len(passage.votes)
         if reads < self._settings.min_reads or passage.best is None:
             return []
@@ -167,6 +171,17 @@ class Plates:
         if sure < self._settings.min_confidence or self._was_here(decision.text, now):
             return []
         return self._tell(passage, decision, sure, reads)
+
+    def _join(self, passage: _Passage, now: float) -> None:
+        """Give a passage the reads of an earlier one of the same number: a fast plate's track
+        breaks between two looks, and each part has too few."""
+        text = numbers.shape(self._attendant.settle(passage.votes).text)
+        for other in self._parts:
+            before = numbers.shape(self._attendant.settle(other.votes).text)
+            recent = now - other.seen_at <= PARTS_S
+            if text and recent and (text == before or numbers.one_edit_apart(text, before)):
+                passage.votes = [*other.votes, *passage.votes]
+        self._parts = [*self._parts[-MOST_PARTS:], passage]
 
     def _tell(
         self, passage: _Passage, decision: Decision, sure: float, reads: int
