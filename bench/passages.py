@@ -24,7 +24,8 @@ from app.pipeline.analysis import Analyst
 from app.pipeline.plates.attendant import PlateAttendant
 from app.pipeline.rules import Seen
 from app.pipeline.scale import part_to_rgb, to_rgb
-from app.types import Finding, StreamSpec, WatchEntry
+from app.plates import WatchEntry
+from app.types import Finding, StreamSpec
 from bench.table import show
 
 PATIENCE_S = 60.0

@@ -29,7 +29,7 @@ from app.models.objects import load_objects
 from app.models.plates import ReadPlate, load_plates
 from app.models.plates.claude import ClaudeReader
 from app.models.plates.picture import pixels
-from app.types import ClaudeCall
+from app.plates import ClaudeCall
 from bench.table import show
 
 MOST_PIXELS = 50_000_000

@@ -16,7 +16,7 @@ ROWS = (
     ("api", "cameras"),
     ("pipeline", "db"),
     ("models",),
-    ("types", "errors", "config", "urls", "logs", "jobs", "numbers", "tally"),
+    ("types", "errors", "config", "urls", "logs", "jobs", "plates", "numbers", "tally"),
 )
 STRANGERS = {frozenset({"db", "models"}), frozenset({"db", "pipeline"})}
 BASE = ROWS[-1]

@@ -17,7 +17,7 @@ from pydantic import (
 
 from app import numbers
 from app.api.errors import ErrorReply
-from app.types import PlateStatistics, StoredPlate, StoredSession, WatchEntry
+from app.plates import PlateStatistics, StoredPlate, StoredSession, WatchEntry
 
 
 def utc_text(moment: datetime) -> str:

@@ -34,7 +34,7 @@ from app.api.plate_schemas import (
 )
 from app.api.uploads import BODY, MANY, read_uploads
 from app.errors import BadUpload
-from app.types import PlateFilter, StoredPlate
+from app.plates import PlateFilter, StoredPlate
 
 MOST = 1000
 PLAIN = r"^[^\x00]*$"

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from app import numbers
 from app.db.plate_tables import PlateTable
 from app.db.plates import LIVING, opened, plate_of
-from app.types import StoredPlate
+from app.plates import StoredPlate
 
 MOST_CANDIDATES = 5000
 LAST = "\U0010ffff"

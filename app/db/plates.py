@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, selectinload
 from app import numbers
 from app.db.plate_tables import PlateTable, SessionTable
 from app.errors import PlateNotFound, SessionNotFound, StoreError
-from app.types import NewPlate, PlateFilter, PlateStatistics, StoredPlate, StoredSession
+from app.plates import NewPlate, PlateFilter, PlateStatistics, StoredPlate, StoredSession
 
 MANUAL = "manual"
 EXPORT_PAGE = 1000

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, func, select
 from app.db.plate_tables import ClaudeCallTable, WatchTable
 from app.db.plates import opened
 from app.errors import InvalidRequest, WatchNotFound
-from app.types import ClaudeCall, WatchEntry
+from app.plates import ClaudeCall, WatchEntry
 
 ANSWERED = ("read", "unreadable")
 

@@ -13,7 +13,8 @@ from app.db.plate_search import PlateSearch
 from app.db.plates import PlateRepository
 from app.db.watchlist import ClaudeCalls, Watchlist
 from app.errors import InvalidRequest, PlateNotFound, SessionNotFound, WatchNotFound
-from app.types import Box, ClaudeCall, NewPlate, PlateFilter, PlateRead, StoredSession
+from app.plates import ClaudeCall, NewPlate, PlateFilter, PlateRead, StoredSession
+from app.types import Box
 
 BEGUN = datetime(2025, 5, 19, 12, 34, 56, 789000, UTC)
 

@@ -12,7 +12,8 @@ from support.plates import Messages, message, messages_api, plate
 
 from app.models.plates.claude import ClaudeReader
 from app.models.plates.read import ReadPlate
-from app.types import Box, ClaudeCall, PlateRead
+from app.plates import ClaudeCall, PlateRead
+from app.types import Box
 
 KEY = "sk-ant-a-secret-that-nobody-may-see"
 

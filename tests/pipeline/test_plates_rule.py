@@ -12,7 +12,8 @@ from app.models.plates.read import Decision, Votes, decide, pooled
 from app.pipeline.plates.attendant import matches
 from app.pipeline.rules import Scene, Seen
 from app.pipeline.rules.plates import Plates
-from app.types import Box, Finding, Track, WatchEntry
+from app.plates import WatchEntry
+from app.types import Box, Finding, Track
 
 SIZE = (1280, 720)
 WHERE = Box(500, 300, 620, 330)

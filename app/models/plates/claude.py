@@ -22,7 +22,7 @@ from app.errors import StoreError
 from app.models.plates import formats
 from app.models.plates.picture import to_jpeg
 from app.models.plates.read import ReadPlate
-from app.types import ClaudeCall
+from app.plates import ClaudeCall
 
 logger = logging.getLogger(__name__)
 

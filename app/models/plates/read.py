@@ -11,7 +11,8 @@ from app.models.plates import beam, formats
 from app.models.plates.lines import Line
 from app.models.plates.recogniser import Columns, Look, Recogniser, strip_of
 from app.models.runner import Image
-from app.types import Box, PlateRead
+from app.plates import PlateRead
+from app.types import Box
 
 VOTERS = (
     Look(above=-0.1, aside=0.05, stretch=1.3, smooth=True),

@@ -16,7 +16,7 @@ from app.models.plates import PlateReader
 from app.models.plates.picture import to_jpeg
 from app.models.plates.read import Decision, Votes
 from app.models.runner import Image
-from app.types import WatchEntry
+from app.plates import WatchEntry
 
 logger = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from app.config import PlateSettings
 from app.models.plates import PlateReader, ReadPlate, SecondReader
 from app.models.plates.picture import pixels, to_jpeg
 from app.pipeline.plates.files import PlateFiles
+from app.plates import NewPlate, PlateRead, StoredSession
 from app.tally import Tally
-from app.types import NewPlate, PlateRead, StoredSession
 
 logger = logging.getLogger(__name__)
 

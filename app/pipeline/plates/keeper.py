@@ -11,7 +11,8 @@ from app.models.plates import formats
 from app.pipeline.events import EventLog
 from app.pipeline.plates.desk import PlateDesk
 from app.pipeline.sinks.preview import encode_jpeg
-from app.types import Box, Event, PlateRead
+from app.plates import PlateRead
+from app.types import Box, Event
 
 logger = logging.getLogger(__name__)
 

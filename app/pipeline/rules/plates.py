@@ -20,7 +20,8 @@ from app.models.plates.read import Decision, Votes, confidence
 from app.models.runner import Image
 from app.models.second_look import Window
 from app.pipeline.rules.base import Scene
-from app.types import Box, Finding, Track, WatchEntry
+from app.plates import WatchEntry
+from app.types import Box, Finding, Track
 
 LABEL = "plate"
 CUT_MARGIN = 0.5
