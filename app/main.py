@@ -80,6 +80,20 @@ Calls from this machine need nothing; from elsewhere they need the token, as
 `Accept-Language` (`ko`, `en`, `ru`) chooses the words.
 """
 
+TAGS = [
+    {"name": "streams", "description": "RTSP in, faces blurred, RTSP out."},
+    {"name": "push streams", "description": "Pictures over a WebSocket in, results and MJPEG out."},
+    {"name": "cameras", "description": "Files, webcams, RTSP and HTTP video, watched and kept."},
+    {"name": "events", "description": "What happened: live, resumed, as history."},
+    {
+        "name": "plates",
+        "description": "Number plates: upload a photo, look at what was read, correct it, search, "
+        "count, erase; numbers that are waited for.",
+    },
+    {"name": "collection", "description": "Jobs that keep video as files."},
+    {"name": "system", "description": "Health, version, metrics."},
+]
+
 
 class State(TypedDict):
     """What the lifespan hands to requests as ``request.state``."""
@@ -122,6 +136,7 @@ def create_app(settings: Settings) -> FastAPI:
         title="Watchpost",
         version=__version__,
         description=DESCRIPTION,
+        openapi_tags=TAGS,
         lifespan=lifespan,
         middleware=[Middleware(OneLineFailure), gate],
         redoc_url=None,

@@ -138,3 +138,13 @@ def test_the_schema_does_not_promise_a_422_that_never_comes(watched: tuple[Serve
         for method, call in calls.items()
         if "422" in call["responses"]
     ] == []
+
+
+def test_the_schema_describes_each_group_of_calls(watched: tuple[Server, Path]) -> None:
+    started, _ = watched
+    schema = started.get("/openapi.json").json()
+    described = {tag["name"] for tag in schema["tags"] if tag["description"]}
+    used = {
+        tag for calls in schema["paths"].values() for call in calls.values() for tag in call["tags"]
+    }
+    assert used == described
