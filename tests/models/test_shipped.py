@@ -123,8 +123,8 @@ def test_drawn_plates_are_found(objects: ObjectDetector) -> None:
     ]
     found = [is_found(box, see(objects, image, "plate"), 0.4) for image, box in drawn]
     # It learnt from photographs, where it finds all of them (its card): a drawing of a car is
-    # foreign to it. A third is what it finds; a network that lost its plates finds none.
-    assert sum(found) >= 0.25 * len(found)
+    # foreign to it. It finds nearly half; a network that lost its plates finds none.
+    assert sum(found) >= len(found) / 3
 
 
 def test_a_car_without_a_plate_has_none(objects: ObjectDetector) -> None:
