@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from unittest.mock import create_autospec
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from app.config import Settings, SmokingSettings
 from app.errors import InvalidRequest
 from app.pipeline.rules import RULES, Scene, Seen, make_rules
+from app.pipeline.rules.plates import Attendant
 from app.pipeline.rules.smoking import Smoking
 from app.types import Box, Detection, Finding, Track
 
@@ -169,7 +171,9 @@ DEFAULTS = Settings().rules()
 
 def test_every_rule_has_defaults_among_the_servers_settings() -> None:
     assert set(RULES) == set(DEFAULTS)
-    assert make_rules({name: {} for name in RULES}, DEFAULTS, {"plates": object()})
+    attendant = create_autospec(Attendant, instance=True)
+    made = make_rules({name: {} for name in RULES}, DEFAULTS, {"plates": attendant})
+    assert len(made) == len(RULES)
 
 
 @pytest.mark.parametrize(
