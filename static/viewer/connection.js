@@ -2,7 +2,7 @@
 
 import { at, probe, socketAt } from "./api.js";
 import { Backoff } from "./backoff.js";
-import { CLOSED_BY_POLICY, CLOSED_NORMALLY, CLOSED_NOT_FOUND, STREAM_NOT_FOUND, parse } from "./wire.js";
+import { CLOSED_BY_POLICY, CLOSED_NORMALLY, CLOSED_NOT_FOUND, SERVER_GOES, STREAM_NOT_FOUND, parse } from "./wire.js";
 
 /** @typedef {import("./wire.js").Message} Message */
 
@@ -136,6 +136,7 @@ export class Connection {
    */
   async #closed(code, reason) {
     this.#socket = null;
+    if (SERVER_GOES.includes(code)) this.#ending = null;
     const ended = this.#ending !== null && (code === CLOSED_NORMALLY || code === CLOSED_NOT_FOUND);
     if (ended) this.#finish({ kind: "ended", reason: this.#ending ?? "" });
     else if (code === CLOSED_NOT_FOUND || this.#unknown) this.#missing();

@@ -86,6 +86,8 @@ export const STREAM_NOT_FOUND = "STREAM_NOT_FOUND";
 export const CLOSED_NORMALLY = 1000;
 export const CLOSED_NOT_FOUND = 4404;
 export const CLOSED_BY_POLICY = 1008;
+/** Going away, restarting: such an end is the server's, not the stream's. */
+export const SERVER_GOES = [1001, 1012];
 
 /**
  * The message of a text frame, or null for what this page cannot read.
