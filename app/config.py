@@ -121,7 +121,7 @@ class ObjectSettings(BaseModel):
         5.0, gt=0, le=60, description="Looks a second and stream; tracks fill what is between."
     )
     max_wait: float = Field(
-        0.3,
+        0.75,
         gt=0,
         le=1,
         description="Where frames wait for looks during more than this share of the time, as on a "
