@@ -136,7 +136,7 @@ class SmokingSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    min_confidence: float = Field(0.4, gt=0, lt=1, description="A look that helps to confirm.")
+    min_confidence: float = Field(0.35, gt=0, lt=1, description="A look that helps to confirm.")
     keep_confidence: float = Field(0.25, gt=0, lt=1, description="A look that keeps it going.")
     confirm: int = Field(3, ge=1, le=100, description="Looks with a cigarette that start it...")
     window: int = Field(8, ge=1, le=100, description="...out of so many looks at the person.")
