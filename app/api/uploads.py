@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fastapi import Request
 from starlette.datastructures import UploadFile
@@ -14,36 +14,19 @@ from app.errors import BadUpload, UploadTooLarge
 FIELD = "file"
 WRAPPING = 64 * 1024
 """What a part's headers and boundaries may add to the bytes of its file."""
-BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": [FIELD],
-                    "properties": {FIELD: {"type": "string", "format": "binary"}},
-                }
-            }
-        },
+FILE = {"type": "string", "format": "binary"}
+
+
+def _form(field: dict[str, Any]) -> dict[str, Any]:
+    """What /docs shows of a form with that one field; the route reads the request itself."""
+    schema = {"type": "object", "required": [FIELD], "properties": {FIELD: field}}
+    return {
+        "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
     }
-}
-MANY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": [FIELD],
-                    "properties": {
-                        FIELD: {"type": "array", "items": {"type": "string", "format": "binary"}}
-                    },
-                }
-            }
-        },
-    }
-}
+
+
+BODY = _form(FILE)
+MANY = _form({"type": "array", "items": FILE})
 
 
 class Upload(NamedTuple):
