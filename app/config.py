@@ -323,7 +323,9 @@ def _cgroup_cpus() -> int | None:
     )
     for files in candidates:
         try:
-            quota, period = " ".join(Path(file).read_text().strip() for file in files).split()
+            quota, period = " ".join(
+                Path(file).read_text(encoding="utf-8").strip() for file in files
+            ).split()
         except (OSError, ValueError):
             continue
         if quota.lstrip("-").isdigit() and int(quota) > 0:

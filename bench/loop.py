@@ -150,7 +150,7 @@ def _compare(title: str, source: Path) -> None:
         for _ in range(ROUNDS):
             for name in names:
                 command = [sys.executable, "-m", "bench.loop", name, str(source), folder]
-                answer = subprocess.run(command, check=True, capture_output=True, text=True)
+                answer = subprocess.run(command, check=True, capture_output=True, encoding="utf-8")
                 rates[name].append(float(answer.stdout.split()[-1]))
     head = ["frames/s", *(f"round {number + 1}" for number in range(ROUNDS)), "ratio (median)"]
     rows = [

@@ -118,7 +118,7 @@ def _data() -> Path:
 
 def _child(name: str, folder: str) -> str:
     command = [sys.executable, "-m", "bench.networks", name, folder]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, encoding="utf-8").stdout
 
 
 def measure(name: str, folder: Path) -> tuple[float, float]:

@@ -62,7 +62,10 @@ class Shot(NamedTuple):
 def photos(data: Path) -> list[tuple[Path, str]]:
     """Photos and what their plates say, dev and held out in turn."""
     found = sorted(data.glob("plates/*/*.jpg"))
-    return [(path, path.with_suffix(".txt").read_text().strip().split("\t")[-1]) for path in found]
+    return [
+        (path, path.with_suffix(".txt").read_text(encoding="utf-8").strip().split("\t")[-1])
+        for path in found
+    ]
 
 
 def is_dev(number: int) -> bool:
@@ -103,7 +106,7 @@ def read_all(
             )
         )
         if out is not None:
-            out.write_text(json.dumps([shot._asdict() for shot in shots]))
+            out.write_text(json.dumps([shot._asdict() for shot in shots]), encoding="utf-8")
     networks.close()
     if objects is not None:
         objects.close()
@@ -214,7 +217,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--again", type=Path, help="report what --out kept, reading nothing")
     chosen = parser.parse_args(arguments)
     if chosen.again:
-        shots = [Shot(**each) for each in json.loads(chosen.again.read_text())]
+        shots = [Shot(**each) for each in json.loads(chosen.again.read_text(encoding="utf-8"))]
     else:
         data = os.environ.get("WATCHPOST_DATA")
         if not data:

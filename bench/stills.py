@@ -55,7 +55,7 @@ def run() -> None:
     outcomes: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
     folder = Path(data) / "cigarettes_val"
     for path in tqdm(sorted((folder / "images").iterdir()), "stills", leave=False, disable=None):
-        smoked = bool((folder / "labels" / f"{path.stem}.txt").read_text().strip())
+        smoked = bool((folder / "labels" / f"{path.stem}.txt").read_text(encoding="utf-8").strip())
         image = cv2.imread(str(path))
         if image is not None:
             outcomes[smoked][hold_up(np.asarray(image, np.uint8), analyst, faces)] += 1

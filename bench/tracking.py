@@ -146,4 +146,4 @@ def _people(detections: Sequence[Detection]) -> list[Detection]:
 def _import_s() -> float:
     clock = "time.process_time()"
     script = f"import time, numpy, cv2; t = {clock}; import trackers; print({clock} - t)"
-    return float(subprocess.check_output([sys.executable, "-c", script], text=True))
+    return float(subprocess.check_output([sys.executable, "-c", script], encoding="utf-8"))

@@ -269,7 +269,7 @@ def main() -> None:
     parser.add_argument("--prometheus", default="http://localhost:9090")
     parser.add_argument("--minutes", type=float, default=10)
     flags = parser.parse_args()
-    dashboard = json.loads(DASHBOARD.read_text())
+    dashboard = json.loads(DASHBOARD.read_text(encoding="utf-8"))
     draw(dashboard, Prometheus(flags.prometheus, flags.minutes), flags.out)
 
 

@@ -128,7 +128,7 @@ def server(
         env=env or clean_environment(cwd),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
     )
     started = Server(process, port)
     try:
@@ -152,7 +152,7 @@ def python(
         cwd=cwd,
         env=clean_environment(cwd, **more),
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=timeout_s,
         check=False,
     )

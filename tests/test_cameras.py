@@ -408,7 +408,7 @@ def display(tmp_path: Path) -> Iterator[tuple[str, Path]]:
         stderr=subprocess.DEVNULL,
     ) as server:
         os.close(write)
-        with os.fdopen(read) as said:
+        with os.fdopen(read, encoding="utf-8") as said:
             number = said.readline().strip()
         yield f":{number}", tmp_path / "Xvfb_screen0"
         server.terminate()

@@ -106,14 +106,18 @@ def test_the_environment_reaches_the_settings(
 def test_an_env_file_reaches_the_settings(
     flag: str, given: str | None, path: str, expected: object, name: str, nowhere: Path
 ) -> None:
-    (nowhere / ".env").write_text(f"WATCHPOST_{name}={environment_value(given)}\n")
+    (nowhere / ".env").write_text(
+        f"WATCHPOST_{name}={environment_value(given)}\n", encoding="utf-8"
+    )
     assert value_of(Settings(), path) == expected
 
 
 def test_a_flag_wins_over_the_environment_and_that_over_the_file(
     nowhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (nowhere / ".env").write_text("WATCHPOST_PORT=1\nWATCHPOST_HOST=file\nWATCHPOST_DEVICE=cpu\n")
+    (nowhere / ".env").write_text(
+        "WATCHPOST_PORT=1\nWATCHPOST_HOST=file\nWATCHPOST_DEVICE=cpu\n", encoding="utf-8"
+    )
     monkeypatch.setenv("WATCHPOST_PORT", "2")
     monkeypatch.setenv("WATCHPOST_HOST", "environment")
     run.to_environment(run.parse(["--port", "3"]))
@@ -124,7 +128,7 @@ def test_a_flag_wins_over_the_environment_and_that_over_the_file(
 def test_two_nested_settings_from_two_places_do_not_undo_each_other(
     nowhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (nowhere / ".env").write_text("WATCHPOST_AUTH__TOKEN=from-file\n")
+    (nowhere / ".env").write_text("WATCHPOST_AUTH__TOKEN=from-file\n", encoding="utf-8")
     monkeypatch.setenv("WATCHPOST_AUTH__REQUIRE_TOKEN", "true")
     settings = Settings()
     assert value_of(settings, "auth.token") == "from-file"
@@ -136,7 +140,7 @@ def test_an_empty_value_is_as_if_it_were_not_there(
     flag: str, given: str | None, path: str, expected: object, name: str, nowhere: Path
 ) -> None:
     """A .env copied from .env.example has lines that nobody filled in."""
-    (nowhere / ".env").write_text(f"WATCHPOST_{name}=\n")
+    (nowhere / ".env").write_text(f"WATCHPOST_{name}=\n", encoding="utf-8")
     assert value_of(Settings(), path) == value_of(Settings(_env_file=None), path)  # type: ignore[call-arg]
 
 
@@ -202,7 +206,7 @@ def test_the_quota_of_a_container_is_read(
 ) -> None:
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
+        (tmp_path / name).write_text(text, encoding="utf-8")
     real = Path
 
     def moved(path: str) -> Path:

@@ -24,7 +24,7 @@ def tool(name: str, *arguments: str) -> str:
     """What a program says that must find nothing wrong."""
     if shutil.which(name) is None:
         pytest.skip(f"{name} is not installed")
-    done = subprocess.run([name, *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run([name, *arguments], capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 
@@ -42,9 +42,12 @@ def test_the_configuration_of_compose_is_one_too(tmp_path: Path) -> None:
     shutil.copy(COMPOSE / "prometheus.yml", tmp_path)
     shutil.copy(DEPLOY / "alerts.yml", tmp_path)
     (tmp_path / "prometheus.yml").write_text(
-        (COMPOSE / "prometheus.yml").read_text().replace("/run/secrets/", f"{tmp_path}/")
+        (COMPOSE / "prometheus.yml")
+        .read_text(encoding="utf-8")
+        .replace("/run/secrets/", f"{tmp_path}/"),
+        encoding="utf-8",
     )
-    (tmp_path / "watchpost_token").write_text("x")
+    (tmp_path / "watchpost_token").write_text("x", encoding="utf-8")
     tool("promtool", "check", "config", str(tmp_path / "prometheus.yml"))
 
 
@@ -56,7 +59,7 @@ def test_alerts_fire_when_they_should_and_only_then() -> None:
 
 
 def dashboard() -> dict[str, Any]:
-    return dict(json.loads((DEPLOY / "dashboard.json").read_text()))
+    return dict(json.loads((DEPLOY / "dashboard.json").read_text(encoding="utf-8")))
 
 
 def test_panels_have_each_an_id_and_a_place_of_their_own() -> None:
@@ -85,7 +88,7 @@ def test_panels_ask_the_prometheus_that_is_chosen_and_only_known_variables() -> 
 
 
 def test_it_shows_all_that_an_operator_asks_for() -> None:
-    text = (DEPLOY / "dashboard.json").read_text()
+    text = (DEPLOY / "dashboard.json").read_text(encoding="utf-8")
     for shown in ("job_progress", "stream_state", "network_batch", "plates_total", "disk_free"):
         assert f"watchpost_{shown}" in text
 
@@ -94,7 +97,7 @@ def test_it_shows_all_that_an_operator_asks_for() -> None:
 
 
 def compose() -> dict[str, Any]:
-    return dict(yaml.safe_load((COMPOSE / "compose.yaml").read_text()))
+    return dict(yaml.safe_load((COMPOSE / "compose.yaml").read_text(encoding="utf-8")))
 
 
 def test_compose_has_all_that_watchpost_works_with() -> None:
@@ -131,17 +134,21 @@ def test_compose_gives_settings_that_exist(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_no_secret_stands_in_a_file() -> None:
     for path in COMPOSE.rglob("*.y*ml"):
-        for line in path.read_text().splitlines():
+        for line in path.read_text(encoding="utf-8").splitlines():
             if re.search(r"(PASSWORD|TOKEN)\w*:", line) and not line.lstrip().startswith("#"):
                 assert "${" in line, line
 
 
 def test_grafana_finds_the_dashboard_where_compose_puts_it() -> None:
-    provider = yaml.safe_load((COMPOSE / "grafana/dashboards/watchpost.yaml").read_text())
+    provider = yaml.safe_load(
+        (COMPOSE / "grafana/dashboards/watchpost.yaml").read_text(encoding="utf-8")
+    )
     folder = provider["providers"][0]["options"]["path"]
     mounted = compose()["services"]["grafana"]["volumes"]
     assert any(volume.startswith(f"../dashboard.json:{folder}/") for volume in mounted)
-    sources = yaml.safe_load((COMPOSE / "grafana/datasources/prometheus.yaml").read_text())
+    sources = yaml.safe_load(
+        (COMPOSE / "grafana/datasources/prometheus.yaml").read_text(encoding="utf-8")
+    )
     assert sources["datasources"][0]["url"] == "http://prometheus:9090"
 
 
@@ -149,12 +156,14 @@ def test_grafana_finds_the_dashboard_where_compose_puts_it() -> None:
 
 
 def unit() -> str:
-    return (DEPLOY / "watchpost.service").read_text()
+    return (DEPLOY / "watchpost.service").read_text(encoding="utf-8")
 
 
 def test_systemd_takes_the_unit(tmp_path: Path) -> None:
     installed = tmp_path / "watchpost.service"
-    installed.write_text(unit().replace("/opt/watchpost/.venv/bin/python", "/bin/true"))
+    installed.write_text(
+        unit().replace("/opt/watchpost/.venv/bin/python", "/bin/true"), encoding="utf-8"
+    )
     assert "watchpost" not in tool("systemd-analyze", "verify", str(installed)).lower()
 
 
@@ -172,7 +181,7 @@ def test_the_unit_starts_run_with_flags_that_exist() -> None:
 
 def dockerfile() -> list[tuple[str, str]]:
     """Instructions, with continued lines joined."""
-    text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     return [(word, rest.strip()) for word, _, rest in (line.partition(" ") for line in lines)]
 
@@ -182,7 +191,7 @@ def test_the_image_has_all_that_the_app_imports_and_opens() -> None:
     for word, rest in dockerfile():
         if word == "COPY":
             copied |= set(rest.split()[:-1])
-    ignored = set((ROOT / ".dockerignore").read_text().split())
+    ignored = set((ROOT / ".dockerignore").read_text(encoding="utf-8").split())
     assert {"run.py", "main.py", "app", "anti_terror", "static", "LICENSE"} <= copied
     for name in copied:
         assert (ROOT / name).exists()
@@ -205,7 +214,7 @@ def test_the_image_runs_as_nobody_special_and_says_how_it_is() -> None:
 def test_the_cpu_image_leaves_out_what_only_gpus_need() -> None:
     (install,) = [rest for word, rest in dockerfile() if word == "RUN" and "TORCH" in rest]
     (pattern,) = re.findall(r"grep -vE '([^']+)'", install)
-    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     left = [line for line in lines if not re.match(pattern, line)]
     assert any(line.startswith("torch==") for line in left)
     assert any(line.startswith("openvino==") for line in left)

@@ -198,7 +198,7 @@ def module_of(path: Path) -> str:
 
 
 SOURCES = {
-    module_of(path): path.read_text()
+    module_of(path): path.read_text(encoding="utf-8")
     for path in sorted((ROOT / "app").rglob("*.py"))
     if "migrations" not in path.parts
 }

@@ -61,7 +61,7 @@ print([name for name in {HEAVY!r} if name in sys.modules])
 def lock(name: str) -> dict[str, set[str]]:
     """Package to its pinned lines; a lock may pin one differently by Python version."""
     pins: dict[str, set[str]] = {}
-    for line in (ROOT / name).read_text().splitlines():
+    for line in (ROOT / name).read_text(encoding="utf-8").splitlines():
         line = line.partition("#")[0].strip()
         if line and not line.startswith("-"):
             package = re.split(r"[\s\[=<>!~;@]", line, maxsplit=1)[0].lower().replace("_", "-")

@@ -48,7 +48,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, 
     """A server with the demo running, and the list of whom it tried to reach."""
     folder = tmp_path_factory.mktemp("private")
     (folder / "hook").mkdir()
-    (folder / "hook" / "sitecustomize.py").write_text(WATCH)
+    (folder / "hook" / "sitecustomize.py").write_text(WATCH, encoding="utf-8")
     log = folder / "outgoing.log"
     log.touch()
     env = clean_environment(
@@ -67,14 +67,14 @@ def test_nobody_is_called_while_the_demo_runs_and_pages_are_read(
     for path in ("/docs", "/openapi.json", "/api/version", "/", "/api/streams/demo/jpeg"):
         assert started.get(path, follow_redirects=True).status_code == 200
     assert started.runs("demo")
-    assert log.read_text() == ""
+    assert log.read_text(encoding="utf-8") == ""
 
 
 def test_the_watch_sees_what_it_should(tmp_path: Path) -> None:
     import subprocess
     import sys
 
-    (tmp_path / "sitecustomize.py").write_text(WATCH)
+    (tmp_path / "sitecustomize.py").write_text(WATCH, encoding="utf-8")
     log = tmp_path / "outgoing.log"
     code = (
         "import socket, urllib.request as r\n"
@@ -87,7 +87,7 @@ def test_the_watch_sees_what_it_should(tmp_path: Path) -> None:
     )  # fmt: skip
     env = clean_environment(tmp_path, PYTHONPATH=str(tmp_path), OUTGOING_LOG=str(log), **NO_PROXY)
     subprocess.run([sys.executable, "-c", code], env=env, check=True, timeout=60)
-    seen = log.read_text()
+    seen = log.read_text(encoding="utf-8")
     for host in ("192.0.2.1", "example.com", "192.0.2.2"):
         assert host in seen
     assert "127.0.0.1" not in seen

@@ -124,7 +124,7 @@ def test_nonsense_in_the_environment_is_one_line(tmp_path: Path) -> None:
 def python_run(cwd: Path, env: dict[str, str]) -> tuple[int, str]:
     done = subprocess.run(
         [sys.executable, str(ROOT / "run.py"), "--host", "127.0.0.1"],
-        cwd=cwd, env=env, capture_output=True, text=True, timeout=60, check=False,
+        cwd=cwd, env=env, capture_output=True, encoding="utf-8", timeout=60, check=False,
     )  # fmt: skip
     return done.returncode, done.stdout + done.stderr
 
@@ -190,7 +190,7 @@ def _status(reply: httpx.Response) -> str | None:
 def test_a_place_that_cannot_be_written_is_one_clear_line(where: str, tmp_path: Path) -> None:
     arguments: tuple[str, ...] = ()
     if where == "data-file":
-        (tmp_path / "occupied").write_text("a file")
+        (tmp_path / "occupied").write_text("a file", encoding="utf-8")
         arguments = ("--data-dir", str(tmp_path / "occupied"))
     else:
         (tmp_path / where).mkdir(parents=True)
@@ -215,7 +215,7 @@ def test_the_token_is_made_once_and_printed_once_and_only_its_owner_reads_it(
 ) -> None:
     with server(tmp_path) as first:
         first.wait_ready()
-    token = (tmp_path / "data" / "token").read_text().strip()
+    token = (tmp_path / "data" / "token").read_text(encoding="utf-8").strip()
     assert len(token) >= 32
     assert first.output.count(token) == 1
     assert mode_of(tmp_path / "data" / "token") == 0o600

@@ -323,7 +323,7 @@ def main() -> None:
     text = evaluate(args.work, networks, args.size, args.threshold)
     print(text)
     if args.out:
-        args.out.write_text(text)
+        args.out.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -268,7 +268,7 @@ def main() -> None:
         scores[name] = {"same": {w: agreement(found["fp32", w], found["int8", w]) for w in widths}}
         for look_name, look in closer.items():
             scores[name][look_name] = {f"{n} {w}": against(look, b) for (n, w), b in found.items()}
-        arguments.out.write_text(json.dumps(scores, indent=1))
+        arguments.out.write_text(json.dumps(scores, indent=1), encoding="utf-8")
         print(name, "done", file=sys.stderr)
 
 

@@ -63,7 +63,7 @@ def quantize(model: ov.Model, work: Path) -> ov.Model:
     """
     import nncf
 
-    listed = sorted(set((work / "train.txt").read_text().split()))
+    listed = sorted(set((work / "train.txt").read_text(encoding="utf-8").split()))
     chosen = np.random.default_rng(0).choice(listed, min(CALIBRATION_PICTURES, len(listed)), False)
 
     def square(file: str) -> NDArray[np.float32]:

@@ -52,7 +52,11 @@ def read_image(path: Path) -> Image:
 
 def yolo_labels(path: Path, width: int, height: int) -> tuple[list[int], np.ndarray]:
     """Class indices and (N, 4) corner boxes in pixels of a YOLO label file, if it exists."""
-    rows = [line.split() for line in path.read_text().splitlines()] if path.exists() else []
+    rows = (
+        [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
+        if path.exists()
+        else []
+    )
     values = np.array([[float(v) for v in row[1:5]] for row in rows if row]).reshape(-1, 4)
     centre, extent = values[:, :2], values[:, 2:]
     corners = np.concatenate([centre - extent / 2, centre + extent / 2], 1)
@@ -72,7 +76,7 @@ def labelled_folder(folder: Path, source: str, label: int) -> Iterator[Picture]:
 def plate_photos(folder: Path) -> Iterator[Picture]:
     """Photos with one plate each; the text file beside a photo says where it is."""
     for path in sorted(folder.glob("*/*.txt")):
-        file, x, y, w, h = path.read_text().split("\t")[:5]
+        file, x, y, w, h = path.read_text(encoding="utf-8").split("\t")[:5]
         x1, y1 = float(x), float(y)
         box = Boxes.of([x1, y1, x1 + float(w), y1 + float(h)], PLATE)
         yield Picture(f"plates_{path.stem}", "plates", read_image(path.with_name(file)), box)

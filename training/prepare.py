@@ -193,7 +193,9 @@ def write_picture(work: Path, split: str, picture: Picture, labels: Labels) -> N
     )
     cv2.imwrite(str(path), image, JPEG_QUALITY)
     for folder, boxes in (("labels", labels.sure), ("unsure", labels.unsure)):
-        (work / folder / split / f"{picture.name}.txt").write_text(yolo_text(boxes, width, height))
+        (work / folder / split / f"{picture.name}.txt").write_text(
+            yolo_text(boxes, width, height), encoding="utf-8"
+        )
 
 
 def yolo_text(boxes: Boxes, width: int, height: int) -> str:
@@ -229,7 +231,7 @@ class Manifest:
         self.path = path
         self.rows: list[Row] = []
         if path.exists():
-            with path.open(newline="") as file:
+            with path.open(encoding="utf-8", newline="") as file:
                 for line in csv.DictReader(file):
                     group, shown = int(line["group"]), int(line["shown"])
                     self.rows.append(Row(line["file"], line["source"], line["split"], group, shown))
@@ -242,7 +244,7 @@ class Manifest:
     def add(self, rows: Sequence[Row]) -> None:
         """Write the lines of one picture and what was cut from it; its own comes last."""
         begun = self.path.exists()
-        with self.path.open("a", newline="") as file:
+        with self.path.open("a", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             if not begun:
                 writer.writerow(("file", "source", "split", "group", "shown"))
@@ -332,16 +334,19 @@ def throttle(pictures: Iterable[Picture], ahead: Semaphore) -> Iterator[Picture]
 def write_index(work: Path, rows: Sequence[Row]) -> None:
     """The list of pictures of one epoch, the dataset file and a count of labels."""
     shown = [f"./images/{row.split}/{row.file}" for row in rows for _ in range(row.shown)]
-    (work / "train.txt").write_text("\n".join(shown) + "\n")
+    (work / "train.txt").write_text("\n".join(shown) + "\n", encoding="utf-8")
     names = "".join(f"  {i}: {name}\n" for i, name in enumerate(CLASSES))
     (work / "dataset.yaml").write_text(
-        f"path: {work.resolve()}\ntrain: train.txt\nval: images/val\nnames:\n{names}"
+        f"path: {work.resolve()}\ntrain: train.txt\nval: images/val\nnames:\n{names}",
+        encoding="utf-8",
     )
     write_branch(work, shown)
     for split in sorted({row.split for row in rows}):
         counts: Counter[int] = Counter()
         for label_file in (work / "labels" / split).iterdir():
-            counts.update(int(line.split()[0]) for line in label_file.read_text().splitlines())
+            counts.update(
+                int(line.split()[0]) for line in label_file.read_text(encoding="utf-8").splitlines()
+            )
         total = sum(row.split == split for row in rows)
         print(split, total, {CLASSES[c]: n for c, n in sorted(counts.items())})
     print(f"{len(shown)} pictures an epoch")
@@ -356,16 +361,19 @@ def write_branch(work: Path, shown: Sequence[str]) -> None:
     for split in ("train", "val"):
         (folder / "labels" / split).mkdir(parents=True, exist_ok=True)
         for path in (work / "labels" / split).iterdir():
-            lines = (line.split(maxsplit=1) for line in path.read_text().splitlines())
+            lines = (
+                line.split(maxsplit=1) for line in path.read_text(encoding="utf-8").splitlines()
+            )
             kept = (f"{int(c) - FACE} {box}\n" for c, box in lines if int(c) >= FACE)
-            (folder / "labels" / split / path.name).write_text("".join(kept))
+            (folder / "labels" / split / path.name).write_text("".join(kept), encoding="utf-8")
     # Lists, not folders: Ultralytics would follow the link of a folder to the other labels.
     held_back = [f"./images/val/{path.name}" for path in sorted((work / "images/val").iterdir())]
     for name, pictures in (("train", shown), ("val", held_back)):
-        (folder / f"{name}.txt").write_text("\n".join(pictures) + "\n")
+        (folder / f"{name}.txt").write_text("\n".join(pictures) + "\n", encoding="utf-8")
     names = "".join(f"  {i}: {name}\n" for i, name in enumerate(NEW_CLASSES))
     (folder / "dataset.yaml").write_text(
-        f"path: {folder.resolve()}\ntrain: train.txt\nval: val.txt\nnames:\n{names}"
+        f"path: {folder.resolve()}\ntrain: train.txt\nval: val.txt\nnames:\n{names}",
+        encoding="utf-8",
     )
 
 

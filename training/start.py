@@ -54,7 +54,7 @@ def yaml_of(path: Path) -> dict[str, object]:
     """A network's description."""
     import yaml
 
-    described: dict[str, object] = yaml.safe_load(path.read_text())
+    described: dict[str, object] = yaml.safe_load(path.read_text(encoding="utf-8"))
     return described
 
 

@@ -72,7 +72,7 @@ class Schedule:
         self.file = Path(trainer.save_dir) / "schedule.txt"
         self.step = trainer.start_epoch * len(trainer.train_loader)
         if trainer.resume and self.file.exists():
-            self.used = self.saved = float(self.file.read_text())
+            self.used = self.saved = float(self.file.read_text(encoding="utf-8"))
         self.last_tick = time.monotonic()
 
     def before_step(self, trainer: Any) -> None:
@@ -98,7 +98,7 @@ class Schedule:
 
     def save(self, _: DetectionTrainer) -> None:
         """Remember the time used, beside the checkpoint."""
-        self.file.write_text(f"{self.used:.0f}\n")
+        self.file.write_text(f"{self.used:.0f}\n", encoding="utf-8")
         self.saved = self.used
 
 

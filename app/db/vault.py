@@ -64,12 +64,12 @@ def read_or_make_secret(path: Path) -> tuple[str, bool]:
     made = secrets.token_urlsafe(32)
     descriptor, complete = tempfile.mkstemp(dir=path.parent, prefix=path.name)  # mode 600
     try:
-        with os.fdopen(descriptor, "w") as file:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(made + "\n")
         os.link(complete, path)  # all or nothing, and only one of two processes
     except FileExistsError:
         path.chmod(0o600)
-        if found := path.read_text().strip():
+        if found := path.read_text(encoding="utf-8").strip():
             return found, False
         path.unlink()  # somebody emptied it
         return read_or_make_secret(path)

@@ -55,7 +55,7 @@ async def serving(folder: Path) -> AsyncIterator[Site]:
         media.mkdir()
         write_video(media / "video.mp4", frames=40, fps=20)
         write_video(media / "short.mp4", frames=8, fps=20)
-        (media / "text.mp4").write_text("no video at all")
+        (media / "text.mp4").write_text("no video at all", encoding="utf-8")
     settings = Settings(
         _env_file=None,  # type: ignore[call-arg]
         data_dir=folder / "data",

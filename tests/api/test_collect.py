@@ -28,7 +28,7 @@ async def served(
         media_dirs=[folder],
         auth=AuthSettings(token="x"),  # type: ignore[arg-type]
     )
-    (folder / "words.mp4").write_text("this is no video")
+    (folder / "words.mp4").write_text("this is no video", encoding="utf-8")
     async with running(create_app(settings)) as app:
         yield app
 

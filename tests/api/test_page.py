@@ -15,7 +15,7 @@ from .conftest import TOKEN
 pytestmark = pytest.mark.anyio
 
 HTML = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
-PAGE = (ROOT / "static" / "viewer.html").read_text()
+PAGE = (ROOT / "static" / "viewer.html").read_text(encoding="utf-8")
 
 
 async def test_a_person_is_led_to_the_page_from_anywhere(served: Running) -> None:
@@ -74,12 +74,12 @@ def test_the_page_names_no_other_host_but_the_one_of_its_source() -> None:
     links = set(re.findall(r"https?://[^\s\"'<]+", PAGE))
     assert links == {SOURCE_URL}
     for file in (ROOT / "static" / "viewer").glob("*.js"):
-        assert not re.findall(r"[\"'`](?:https?:)?//", file.read_text()), file
+        assert not re.findall(r"[\"'`](?:https?:)?//", file.read_text(encoding="utf-8")), file
 
 
 def test_nothing_is_inline_and_no_html_is_made_of_strings() -> None:
     assert not re.search(r"\son\w+=|style=|<style|javascript:", PAGE)
     assert not re.search(r"<script(?![^>]*\bsrc=)", PAGE)
     for file in (ROOT / "static" / "viewer").glob("*.js"):
-        text = file.read_text()
+        text = file.read_text(encoding="utf-8")
         assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", text)

@@ -112,7 +112,7 @@ def test_sqlite_lets_readers_and_the_writer_work_at_once(tmp_path: Path) -> None
 def test_a_database_that_cannot_be_opened_is_a_setup_error_without_secrets(
     url: str, tmp_path: Path
 ) -> None:
-    (tmp_path / "occupied").write_text("a file")
+    (tmp_path / "occupied").write_text("a file", encoding="utf-8")
     (tmp_path / "a-folder").mkdir()
     (tmp_path / "no-database.db").write_bytes(b"this is no database" * 100)
     with pytest.raises(SetupError) as caught:

@@ -214,7 +214,7 @@ def test_the_oldest_events_go_with_their_pictures(
 
 
 def test_a_picture_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("no folder")
+    (tmp_path / "file").write_text("no folder", encoding="utf-8")
     with pytest.raises(StoreError, match="snapshot"):
         SnapshotFolder(tmp_path / "file").save(1, 0.0, b"jpeg")
 

@@ -108,7 +108,7 @@ def test_a_lost_key_says_so_and_keeps_the_rest(
 ) -> None:
     store.save(StoredStream(PLAIN, RUNNING))
     store.save(StoredStream(FULL, RUNNING))
-    old_key = (tmp_path / KEY_FILE).read_text()
+    old_key = (tmp_path / KEY_FILE).read_text(encoding="utf-8")
     (tmp_path / KEY_FILE).unlink()
     other = StreamRepository(engine, open_vault(tmp_path, None))
     kept, lost = other.load()
@@ -120,7 +120,7 @@ def test_a_lost_key_says_so_and_keeps_the_rest(
     assert lost.spec.max_fps == 7.5
 
     other.save(replace(lost, wanted=StreamState.STOPPED))  # somebody stops it meanwhile
-    (tmp_path / KEY_FILE).write_text(old_key)
+    (tmp_path / KEY_FILE).write_text(old_key, encoding="utf-8")
     again = StreamRepository(engine, open_vault(tmp_path, None)).load()
     assert again[1].spec == FULL, "with the old key it is all there again"
 

@@ -57,10 +57,10 @@ def test_the_key_file_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -
     data = open_vault(tmp_path, None).encrypt("text")
     path = tmp_path / KEY_FILE
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    key = path.read_text()
+    key = path.read_text(encoding="utf-8")
     assert len(key.strip()) >= 40
     assert open_vault(tmp_path, None).decrypt(data) == "text"
-    assert path.read_text() == key
+    assert path.read_text(encoding="utf-8") == key
 
 
 def test_a_key_file_that_others_could_read_is_closed_again(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_a_key_from_the_environment_leaves_no_file(tmp_path: Path) -> None:
 
 
 def test_an_empty_key_file_is_made_anew(tmp_path: Path) -> None:
-    (tmp_path / KEY_FILE).write_text("\n")
+    (tmp_path / KEY_FILE).write_text("\n", encoding="utf-8")
     secret, made = read_or_make_secret(tmp_path / KEY_FILE)
     assert made
     assert len(secret) >= 40
@@ -100,4 +100,4 @@ def test_two_who_make_the_key_at_once_have_the_same(tmp_path: Path) -> None:
             thread.join(30)
         assert len({secret for secret, _ in made}) == 1
         assert [fresh for _, fresh in made].count(True) == 1
-        assert path.read_text().strip() == made[0][0]
+        assert path.read_text(encoding="utf-8").strip() == made[0][0]

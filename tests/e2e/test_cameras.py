@@ -246,7 +246,7 @@ def test_events_live_resumed_kept_and_pictured(own: Server, jumping: Path) -> No
 
 def pasted(server: Server, title: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run the first lines for a shell below a title of the README."""
-    text = (ROOT / "README.md").read_text().partition(f"## {title}")[2]
+    text = (ROOT / "README.md").read_text(encoding="utf-8").partition(f"## {title}")[2]
     lines = text.partition("```bash\n")[2].partition("```")[0]
     lines = lines.replace("localhost:8000", f"127.0.0.1:{server.port}")
     lines = lines.replace("localhost:8000", f"127.0.0.1:{server.port}")
@@ -256,7 +256,7 @@ def pasted(server: Server, title: str, folder: Path) -> subprocess.CompletedProc
         ["bash", "-c", f"API=http://127.0.0.1:{server.port}\n{lines}"],
         cwd=folder,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=240,
         check=False,
     )
@@ -294,14 +294,16 @@ def test_the_readmes_script_says_which_camera_is_missing(tmp_path: Path) -> None
     """Here is no webcam: the script must say so, and name the camera."""
     if Path("/dev/video0").exists():
         pytest.skip("there is a webcam")
-    text = (ROOT / "README.md").read_text().partition("From a script or a notebook")[2]
+    text = (
+        (ROOT / "README.md").read_text(encoding="utf-8").partition("From a script or a notebook")[2]
+    )
     script = text.partition("```python\n")[2].partition("```")[0]
     done = subprocess.run(
         [sys.executable, "-c", script],
         cwd=tmp_path,
         env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=120,
         check=False,
     )

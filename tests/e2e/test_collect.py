@@ -520,7 +520,7 @@ def test_a_job_goes_on_after_an_ordered_end(own: Server, person: str) -> None:
 
 @pytest.mark.parametrize("own", [{"demo": True}], indirect=True)
 def test_the_readmes_lines_work_when_pasted(own: Server, tmp_path: Path) -> None:
-    text = (ROOT / "README.md").read_text().partition("## Collection jobs")[2]
+    text = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Collection jobs")[2]
     lines = text.partition("```bash\n")[2].partition("```")[0]
     lines = lines.replace("localhost:8000", f"127.0.0.1:{own.port}")
     lines = lines.replace(".venv/bin/python", sys.executable)
@@ -532,7 +532,7 @@ def test_the_readmes_lines_work_when_pasted(own: Server, tmp_path: Path) -> None
         ["bash", "-e", "-c", lines.replace("curl ", "curl --noproxy '*' -sS --fail ")],
         cwd=tmp_path,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=120,
         check=False,
     )

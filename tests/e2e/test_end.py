@@ -131,7 +131,7 @@ def test_a_second_server_on_the_same_folder_says_so_and_ends(server: Server, cam
     second = subprocess.run(
         [sys.executable, str(ROOT / "run.py"), "--port", "0", "--data-dir", str(server.data)],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=60,
         check=False,
     )

@@ -165,7 +165,7 @@ def test_forms_that_cannot_be_used(
     url = f"http://127.0.0.1:{server.port}/api/upload"
     curl = ["curl", "--noproxy", "*", "-sS", "-w", "\n%{http_code}", "-X", "POST", url, *arguments]
     body, _, seen = subprocess.run(
-        curl, cwd=tmp_path, check=True, capture_output=True, text=True, timeout=60
+        curl, cwd=tmp_path, check=True, capture_output=True, encoding="utf-8", timeout=60
     ).stdout.rpartition("\n")
     assert (int(seen), json.loads(body)["code"]) == (status, code), body
     assert server.http.get("/api/sessions").headers["x-total-count"] == before
@@ -300,7 +300,7 @@ def test_the_key_is_nowhere(doubting: Server) -> None:
 
 
 def test_the_lines_of_the_readme_work_when_they_are_pasted(tmp_path: Path) -> None:
-    text = (ROOT / "README.md").read_text().partition("## Number plates")[2]
+    text = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Number plates")[2]
     lines = text.partition("```bash\n")[2].partition("```")[0]
     assert lines.count("curl ") >= 16
     (tmp_path / "car_image.jpg").write_bytes(ONE)
@@ -311,10 +311,10 @@ def test_the_lines_of_the_readme_work_when_they_are_pasted(tmp_path: Path) -> No
             cwd=tmp_path,
             env={**os.environ},
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             timeout=120,
         )
         assert done.returncode == 0, done.stderr + done.stdout
         assert '"plate_number":"A123BC"' in done.stdout
         assert Pillow.open(tmp_path / "plate.jpg").width > 50
-        assert (tmp_path / "plates.csv").read_text().startswith("id,plate_number")
+        assert (tmp_path / "plates.csv").read_text(encoding="utf-8").startswith("id,plate_number")

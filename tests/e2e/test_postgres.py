@@ -87,7 +87,7 @@ def test_the_lines_for_a_backup_work_when_pasted_while_the_server_runs(
     tmp_path: Path, video: Path
 ) -> None:
     """With SQLite; then a server is started on what they saved."""
-    text = (ROOT / "deploy" / "README.md").read_text().partition("## Backup")[2]
+    text = (ROOT / "deploy" / "README.md").read_text(encoding="utf-8").partition("## Backup")[2]
     lines = text.partition("```bash\n")[2].partition("```")[0]
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()

@@ -25,7 +25,7 @@ NAME = re.compile(r"\b(?:watchpost|process)_[a-z_]+\b|\bup\b")
 
 def shown() -> dict[str, str]:
     """Every PromQL expression of the dashboard, by where it stands."""
-    dashboard = json.loads((DEPLOY / "dashboard.json").read_text())
+    dashboard = json.loads((DEPLOY / "dashboard.json").read_text(encoding="utf-8"))
     return {
         f"{panel['title']}, {target['refId']}": target["expr"]
         for panel in dashboard["panels"]
@@ -34,7 +34,7 @@ def shown() -> dict[str, str]:
 
 
 def alerts() -> dict[str, str]:
-    (group,) = yaml.safe_load((DEPLOY / "alerts.yml").read_text())["groups"]
+    (group,) = yaml.safe_load((DEPLOY / "alerts.yml").read_text(encoding="utf-8"))["groups"]
     return {rule["alert"]: rule["expr"] for rule in group["rules"]}
 
 
@@ -111,7 +111,11 @@ def test_the_picture_of_the_dashboard_is_drawn(scraped: Prometheus, tmp_path: Pa
     there = f"http://127.0.0.1:{scraped.port}"
     command = [sys.executable, str(DEPLOY / "picture.py"), str(out), "--prometheus", there]
     done = subprocess.run(
-        [*command, "--minutes", "1"], capture_output=True, text=True, timeout=120, check=False
+        [*command, "--minutes", "1"],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
     picture = cv2.imread(str(out))

@@ -461,12 +461,12 @@ def test_ffmpeg_reads_it(server: Server, person: bytes, tmp_path: Path) -> None:
     with Pushing(server, stream_id, person):
         command = ["ffmpeg", "-v", "error", "-f", "mpjpeg", "-i", url, "-frames:v", "5"]
         done = subprocess.run(
-            [*command, str(tmp_path / "%d.png")], timeout=90, capture_output=True, text=True
+            [*command, str(tmp_path / "%d.png")], timeout=90, capture_output=True, encoding="utf-8"
         )
         assert done.returncode == 0, done.stderr
         command = ["ffprobe", "-v", "error", "-show_entries", "stream=codec_name,width,height"]
         probe = subprocess.run(
-            [*command, "-of", "json", url], timeout=90, capture_output=True, text=True
+            [*command, "-of", "json", url], timeout=90, capture_output=True, encoding="utf-8"
         )
     picture = cv2.imread(str(tmp_path / "5.png"))
     assert picture is not None
@@ -718,14 +718,14 @@ def documented(server: Server, language: str) -> str:
 
 
 def test_the_documented_python_client_works(server: Server, person: bytes, tmp_path: Path) -> None:
-    (tmp_path / "client.py").write_text(documented(server, "python"))
+    (tmp_path / "client.py").write_text(documented(server, "python"), encoding="utf-8")
     (tmp_path / "photo.jpg").write_bytes(person)
     client = subprocess.Popen(
         [sys.executable, "-u", "client.py", f"127.0.0.1:{server.port}", "photo.jpg"],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
     )
     try:
         assert client.stdout is not None

@@ -174,7 +174,7 @@ def test_what_was_seen_is_drawn(weights: str, folder: Path) -> None:
 def test_a_folder_is_looked_through(weights: str, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("photos/b.jpg", "photos/a.png"):
         picture(name)
-    Path("photos/labels.txt").write_text("0 0 0 1 1")
+    Path("photos/labels.txt").write_text("0 0 0 1 1", encoding="utf-8")
     assert main(["detect", "--json", "--weights", weights, "photos"]) == 0
     assert [line["path"] for line in lines(capsys.readouterr().out)] == [
         "photos/a.png",
@@ -188,7 +188,7 @@ def test_a_folder_is_looked_through(weights: str, capsys: pytest.CaptureFixture[
 def test_an_unreadable_file_is_told_and_the_others_follow(
     weights: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Path("words.jpg").write_text("hello")
+    Path("words.jpg").write_text("hello", encoding="utf-8")
     Path("empty.mp4").touch()
     paths = ["words.jpg", picture("a.jpg"), "empty.mp4", picture("b.jpg")]
     assert main(["detect", "--json", "--weights", weights, *paths]) == 1
@@ -220,7 +220,7 @@ def test_a_file_that_is_not_there_is_told_before_anything_is_done(
 def test_a_wrong_call_is_one_sentence(
     arguments: list[str], word: str, weights: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Path("broken.xml").write_text("hello")
+    Path("broken.xml").write_text("hello", encoding="utf-8")
     Path("nothing-here").mkdir()
     assert main(["detect", "--weights", weights, picture("a.jpg"), *arguments]) == 2
     printed = capsys.readouterr()
@@ -282,7 +282,7 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         cwd=folder,
         env=clean_environment(folder),
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=2 * PATIENCE_S,
         check=False,
     )
@@ -315,7 +315,7 @@ def test_a_reader_who_has_seen_enough_is_no_error(weights: str, folder: Path) ->
         cwd=folder,
         env=clean_environment(folder),
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=2 * PATIENCE_S,
         check=False,
     )

@@ -315,7 +315,7 @@ def damaged(folder: Path, what: str) -> Path:
     {
         "half an xml": lambda: path.write_bytes(data[: len(data) // 2]),
         "an empty xml": lambda: path.write_bytes(b""),
-        "words for an xml": lambda: path.write_text("hello"),
+        "words for an xml": lambda: path.write_text("hello", encoding="utf-8"),
         "half a bin": lambda: weights.write_bytes(weights.read_bytes()[:100]),
         "an empty bin": lambda: weights.write_bytes(b""),
         "no bin": lambda: weights.unlink(),

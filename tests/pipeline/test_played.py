@@ -85,8 +85,12 @@ def test_a_file_that_leads_elsewhere_is_not_opened(
     tmp_path: Path, video: Make, settings: StreamSettings
 ) -> None:
     inner = video("secret.mp4")
-    (tmp_path / "list.m3u8").write_text(f"#EXTM3U\n#EXTINF:1,\n{inner}\n#EXT-X-ENDLIST\n")
-    (tmp_path / "list.ffconcat").write_text(f"ffconcat version 1.0\nfile '{inner.name}'\n")
+    (tmp_path / "list.m3u8").write_text(
+        f"#EXTM3U\n#EXTINF:1,\n{inner}\n#EXT-X-ENDLIST\n", encoding="utf-8"
+    )
+    (tmp_path / "list.ffconcat").write_text(
+        f"ffconcat version 1.0\nfile '{inner.name}'\n", encoding="utf-8"
+    )
     for name in ("list.m3u8", "list.ffconcat"):
         with pytest.raises(SourceError):
             taken(make_source(spec(f"file:{tmp_path / name}"), settings))

@@ -92,7 +92,7 @@ def ffprobe(path: Path) -> dict[str, Any]:
             *("-of", "json", str(path)),
         ],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=True,
     )
     return dict(json.loads(done.stdout)["streams"][0])
@@ -101,7 +101,7 @@ def ffprobe(path: Path) -> dict[str, Any]:
 def plays(path: Path) -> None:
     """Fail unless ffmpeg plays a file to its end without a word."""
     command = ["ffmpeg", "-v", "error", "-i", str(path), "-fps_mode", "vfr", "-f", "null", "-"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 

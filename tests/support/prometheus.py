@@ -38,14 +38,14 @@ class Prometheus:
         self.http = httpx.Client(
             base_url=f"http://127.0.0.1:{self.port}", timeout=30, trust_env=False
         )
-        settings = yaml.safe_load(config.read_text())
+        settings = yaml.safe_load(config.read_text(encoding="utf-8"))
         settings["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
         settings["rule_files"] = [str(DEPLOY / "alerts.yml")]
         (scrape,) = settings["scrape_configs"]
         scrape["static_configs"] = [{"targets": [f"127.0.0.1:{port}"]}]
-        (folder / "token").write_text(token)
+        (folder / "token").write_text(token, encoding="utf-8")
         scrape["authorization"]["credentials_file"] = str(folder / "token")
-        (folder / "prometheus.yml").write_text(yaml.safe_dump(settings))
+        (folder / "prometheus.yml").write_text(yaml.safe_dump(settings), encoding="utf-8")
 
     def __enter__(self) -> Self:
         with (self._folder / "log").open("wb") as log:
@@ -70,7 +70,7 @@ class Prometheus:
         self.http.close()
 
     def _ready(self) -> bool:
-        assert self._process.poll() is None, (self._folder / "log").read_text()
+        assert self._process.poll() is None, (self._folder / "log").read_text(encoding="utf-8")
         try:
             return self.http.get("/-/ready").status_code == 200
         except httpx.TransportError:

@@ -58,7 +58,7 @@ def available() -> str | None:
     if shutil.which(SYSTEM_PYTHON) is None:
         return f"the system Python {SYSTEM_PYTHON} is not installed"
     done = subprocess.run(
-        [SYSTEM_PYTHON, "-I", "-c", PROBE_GI], capture_output=True, text=True, check=False
+        [SYSTEM_PYTHON, "-I", "-c", PROBE_GI], capture_output=True, encoding="utf-8", check=False
     )
     if done.returncode == 0:
         return None
@@ -172,7 +172,7 @@ class RtspServer:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=self._log,
-            text=True,
+            encoding="utf-8",
             start_new_session=True,
         )
         deadline = time.monotonic() + timeout
@@ -372,7 +372,7 @@ def probe(url: str, timeout: float = 15) -> dict[str, Any]:
             *("-show_streams", "-show_format", "-of", "json", url),
         ],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=timeout,
         check=False,
     )

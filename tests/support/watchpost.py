@@ -106,7 +106,11 @@ class Server:
 
     def log(self) -> str:
         """All that it wrote, over all its starts."""
-        return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+        return (
+            self.log_file.read_text(errors="replace", encoding="utf-8")
+            if self.log_file.exists()
+            else ""
+        )
 
     def __enter__(self) -> Self:
         return self.start()
