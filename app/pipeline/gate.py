@@ -144,8 +144,8 @@ class ChangeGate:
 
 
 def to_cells(image: Image) -> Image:
-    """The mean colour of each cell, (H // 4, W // 4, 3)."""
-    rows, columns = image.shape[0] // CELL, image.shape[1] // CELL
+    """The mean colour of each cell, (H // 4, W // 4, 3); one at least, however small it is."""
+    rows, columns = (max(1, side // CELL) for side in image.shape[:2])
     whole = image[: rows * CELL, : columns * CELL]
     for size in ((2 * columns, 2 * rows), (columns, rows)):  # in two steps: a third of the time
         whole = np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_AREA), np.uint8)

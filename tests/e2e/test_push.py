@@ -159,6 +159,15 @@ def test_each_kind_of_picture_is_acknowledged(server: Server, kind: str, as_text
             assert abs(timing["total_ms"] - total) < 0.3
 
 
+@pytest.mark.parametrize("size", [(1, 1), (448, 1), (2, 100), (16, 8000)])
+def test_a_picture_of_few_pixels_or_very_narrow_is_acknowledged(
+    server: Server, size: tuple[int, int]
+) -> None:
+    with Live(server, request(server)) as client:
+        ack = client.push(encode(np.full((size[1], size[0], 3), 80, np.uint8)))
+        assert ack["type"] == "ack", ack
+
+
 def test_an_ack_tells_what_was_seen_and_where(server: Server, person: bytes) -> None:
     with Live(server, request(server)) as client:
         for _ in range(3):

@@ -61,6 +61,14 @@ def test_everything_is_looked_at_first_and_nothing_that_stayed_as_it_was() -> No
     assert asked(gate, scene()) == []
 
 
+@pytest.mark.parametrize("size", [(2, 2), (960, 2), (2, 960), (3, 5)])
+def test_a_picture_that_is_smaller_than_a_cell_is_compared_too(size: tuple[int, int]) -> None:
+    image = np.full((size[1], size[0], 3), 90, np.uint8)
+    gate = gate_that_saw(image)
+    assert asked(gate, image) == []
+    assert asked(gate, image + np.uint8(40)) is None
+
+
 @pytest.mark.parametrize("side", [12, 16, 40, 120])
 @pytest.mark.parametrize("place", [(0, 0), (301, 203), (WIDTH - 120, HEIGHT - 120)])
 def test_a_faint_change_of_a_small_faces_size_is_looked_at_with_its_context(
