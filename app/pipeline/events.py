@@ -73,6 +73,12 @@ class EventLog:
         self._pictures.add(picture)
         return picture
 
+    @property
+    def newest_id(self) -> int:
+        """The number of the newest event; where nothing happened yet, one below the first."""
+        with self._lock:
+            return self._next_id - 1
+
     def subscribed(
         self, backlog: int = CLIENTS_BACKLOG, wants: Callable[[Event], bool] = lambda _: True
     ) -> AbstractContextManager[Subscription[Event]]:
@@ -117,11 +123,14 @@ async def follow(
 ) -> AsyncIterator[EventRecord | Missed]:
     """Events as they happen, until the server ends; first those after ``after_id``, if given.
 
+    A number that is yet to come is one of other data, from before a backup was restored: waiting
+    until it is reached would keep the client in the dark, so such a client hears what is new.
+
     Raises:
         StoreError: the past cannot be read.
     """
+    last_id = 0 if after_id is None else min(after_id, log.newest_id)
     with log.subscribed(wants=wanted.takes) as live:
-        last_id = 0 if after_id is None else after_id
         while after_id is not None:
             async for record in _replay(past, wanted, last_id):
                 last_id = record.event_id

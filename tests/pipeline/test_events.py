@@ -156,6 +156,14 @@ async def test_filters_hold_for_past_and_present() -> None:
     assert await task == [2, 4, 6]
 
 
+async def test_who_names_an_event_that_is_yet_to_come_is_told_what_happens_now() -> None:
+    log, past = EventLog(asyncio.get_running_loop(), 3), Kept([record(1), record(2)])
+    task = await follower(log, past, 5000)
+    log.tell("a", PLACED, 0, None)
+    log.hang_up()
+    assert await task == [3]
+
+
 async def test_a_slow_follower_is_told_how_many_it_missed() -> None:
     log = EventLog(asyncio.get_running_loop())
     told = follow(log, Kept([]), EventFilter("a"), None)
