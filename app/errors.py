@@ -323,3 +323,8 @@ class SecretUnreadable(SetupError):
         "The stored credentials cannot be read with this key. Put the old key file back "
         "({key_file}), or start the stream again with its full URL."
     )
+
+
+def in_words(problem: str) -> str:
+    """What pydantic says of a value, without what it calls that: ``Value error, give a list``."""
+    return problem.removeprefix("Value error, ")

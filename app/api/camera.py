@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, WebSocket, WebSocketDisconnect
 from fastapi.responses import Response, StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from app import urls
 from app.api.cameras import CameraStats, kind_of
@@ -19,10 +19,10 @@ from app.api.deps import AppSettings, Streams
 from app.api.errors import ErrorReply
 from app.api.events import VERSION, until_gone, with_pauses
 from app.api.multipart import MEDIA_TYPE, mjpeg_response
-from app.api.schemas import Number, StreamStatsReply
+from app.api.schemas import ANALYTICS, Asked, Number, StreamStatsReply
 from app.errors import NotACamera, WatchpostError
 from app.pipeline.manager import StreamManager
-from app.pipeline.sources.named import source_url
+from app.pipeline.sources.named import MAX_INDEX, MAX_PATH, source_url
 from app.types import BlurStyle, Shown, StreamSpec, StreamStatus, Transport, Zone
 
 NOT_FOUND_CLOSE = 4404
@@ -45,8 +45,30 @@ router = APIRouter(
 )
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Source = Annotated[str, Field(max_length=4096)] | Annotated[int, Field(strict=True, ge=0, le=63)]
-Analytics = list[str] | dict[str, dict[str, Any]]
+SOURCE = "a webcam's index, the path of a file, or an rtsp(s):// or http(s):// URL"
+
+
+def _nameable(source: object) -> object:
+    fits = (isinstance(source, str) and len(source) <= MAX_PATH) or (
+        type(source) is int and 0 <= source <= MAX_INDEX
+    )
+    if not fits:
+        raise ValueError(f"give {SOURCE} (an index is 0 to {MAX_INDEX})")
+    return source
+
+
+Source = Annotated[
+    str | int,
+    BeforeValidator(_nameable),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "maxLength": MAX_PATH},
+                {"type": "integer", "minimum": 0, "maximum": MAX_INDEX},
+            ]
+        }
+    ),
+]
 
 
 class ZoneShape(BaseModel):
@@ -69,9 +91,7 @@ class CameraChanges(BaseModel):
         extra="forbid", json_schema_extra={"examples": [{"name": "Gate", "max_fps": 5}]}
     )
 
-    source: Source = Field(
-        0, description="Webcam's index, path of a file, or rtsp(s):// or http(s):// URL."
-    )
+    source: Source = Field(0, description=f"{SOURCE[0].upper()}{SOURCE[1:]}.")
     name: str | None = Field(None, max_length=100)
     loop: bool = Field(False, strict=True, description="A file begins anew at its end.")
     max_fps: Number = Field(15, ge=0.1, le=60)
@@ -79,10 +99,7 @@ class CameraChanges(BaseModel):
     blur: BlurStyle = Field("gaussian", description="How faces are covered.")
     blur_margin: Number = Field(0.25, ge=0, le=2)
     transport: Transport = "tcp"
-    analytics: Analytics = Field(
-        default_factory=list,
-        description="Rules to run: names, or an object of names and their settings.",
-    )
+    analytics: Asked = Field({}, description=ANALYTICS)
     zones: list[ZoneShape] = Field(default_factory=list, max_length=32)
 
     def changes(self, folders: Iterable[FilePath]) -> dict[str, Any]:
@@ -90,8 +107,6 @@ class CameraChanges(BaseModel):
         given: dict[str, Any] = {name: getattr(self, name) for name in self.model_fields_set}
         if "source" in given:
             given["source"] = source_url(self.source, folders)
-        if "analytics" in given and isinstance(self.analytics, list):
-            given["analytics"] = {name: {} for name in self.analytics}
         if "zones" in given:
             given["zones"] = tuple(zone.to_zone() for zone in self.zones)
         return given
@@ -108,9 +123,7 @@ class CameraRequest(CameraChanges):
     )
 
     camera_id: str = Field(pattern=ID)
-    source: Source = Field(
-        description="Webcam's index, path of a file, or rtsp(s):// or http(s):// URL."
-    )
+    source: Source = Field(description=f"{SOURCE[0].upper()}{SOURCE[1:]}.")
 
     def to_spec(self, folders: Iterable[FilePath]) -> StreamSpec:
         given = self.changes(folders)

@@ -15,12 +15,13 @@ from starlette.exceptions import HTTPException
 
 from app import errors
 from app.api.messages import ERRORS, describe, language_of
-from app.errors import WatchpostError
+from app.errors import WatchpostError, in_words
 from app.urls import scrub
 
 logger = logging.getLogger(__name__)
 
 MAX_FIELD = 200
+NOT_CALLED_JSON = "send JSON, with the header Content-Type: application/json"
 
 STATUS: dict[type[WatchpostError], HTTPStatus] = {
     errors.RequestError: HTTPStatus.BAD_REQUEST,
@@ -113,8 +114,10 @@ def _without_422(schema: dict[str, Any]) -> dict[str, Any]:
 
 def _first_problem(error: RequestValidationError) -> errors.InvalidRequest:
     """All problems in the details, the first one in the message. Values are never repeated."""
+    if isinstance(error.body, bytes):  # FastAPI reads a body as JSON only if it says so
+        return errors.InvalidRequest(field="body", reason=NOT_CALLED_JSON)
     problems = [
-        {"field": _field(problem["loc"]), "reason": str(problem["msg"])}
+        {"field": _field(problem["loc"]), "reason": in_words(problem["msg"])}
         for problem in error.errors()
     ]
     return errors.InvalidRequest(**problems[0], errors=problems)

@@ -199,9 +199,7 @@ class Collector:
             if not blur:
                 raise InvalidRequest(field="blur", reason=BY_HAND)
             return Part("stream", source, source)
-        folders = self._media_dirs()
-        named = (folder / source for folder in folders)
-        url = source_url(str(next(filter(_is_file, named), source)), folders)
+        url = source_url(source, self._media_dirs())
         if not blur and urls.scheme_of(url) not in COPIED:
             raise InvalidRequest(field="blur", reason=NOT_COPIED)
         return Part("open" if blur else "copy", url, urls.without_credentials(url))
@@ -252,11 +250,3 @@ class Collector:
             await run.let_go()
             self._runs.pop(run.job.job_id, None)
             run.over.set()
-
-
-def _is_file(path: Path) -> bool:
-    """False also for a name that no file can have."""
-    try:
-        return path.is_file()
-    except (OSError, ValueError):
-        return False

@@ -134,6 +134,28 @@ async def test_session_ids_count_up(site: Site) -> None:
     assert numbers[1] == numbers[0] + 1
 
 
+async def test_a_name_alone_is_looked_for_where_files_may_be(site: Site) -> None:
+    reply = await site.add(source="video.mp4")
+    assert reply.status_code == 201, reply.text
+    assert reply.json()["source"] == str(site.media / "video.mp4")
+
+
+@pytest.mark.parametrize("source", [-1, 64, 1.5, True, None, [], "x" * 5000])
+async def test_what_is_no_source_is_told_in_words(site: Site, source: object) -> None:
+    reply = await site.add(source=source)
+    assert reply.status_code == 400, reply.text
+    assert reply.json()["details"]["field"] == "source"
+    assert reply.json()["details"]["reason"].startswith("give a webcam's index, the path of a file")
+
+
+@pytest.mark.parametrize("content_type", [None, "text/plain", "application/x-www-form-urlencoded"])
+async def test_json_that_is_not_called_so(site: Site, content_type: str | None) -> None:
+    headers = {"Content-Type": content_type} if content_type else {}
+    reply = await site.http.post("/cameras", content=b'{"camera_id": "x"}', headers=headers)
+    assert reply.status_code == 400, reply.text
+    assert "Content-Type: application/json" in reply.json()["message"]
+
+
 async def test_a_file_plays_to_its_end(site: Site) -> None:
     reply = await site.add(source=str(site.media / "short.mp4"), loop=False)
     assert reply.status_code == 201

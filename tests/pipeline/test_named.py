@@ -43,6 +43,18 @@ def test_a_file_below_an_allowed_folder(allowed: Path, form: str) -> None:
     assert source_url(str(allowed / "link.mp4"), [allowed]) == f"file:{path}"
 
 
+@pytest.mark.parametrize("form", ["{}", "file:{}", "file://{}"])
+def test_a_name_alone_is_looked_for_in_every_allowed_folder(
+    allowed: Path, form: str, tmp_path: Path
+) -> None:
+    folders = [tmp_path / "media-too", allowed]
+    assert source_url(form.format("a.mp4"), folders) == f"file:{allowed / 'a.mp4'}"
+    assert source_url(form.format("b.mp4"), folders) == f"file:{tmp_path / 'media-too' / 'b.mp4'}"
+    for elsewhere in ("../outside.mp4", "media/a.mp4", "x" * 300):
+        with pytest.raises(InvalidRequest):
+            source_url(form.format(elsewhere), folders)
+
+
 @pytest.mark.parametrize(
     "path",
     [
@@ -77,6 +89,12 @@ def test_nothing_is_told_about_files_outside(allowed: Path) -> None:
 def test_without_folders_any_file_may_be_read(allowed: Path) -> None:
     outside = allowed.parent / "outside.mp4"
     assert source_url(str(outside)) == f"file:{outside}"
+
+
+@pytest.mark.parametrize("folders", [None, []])
+def test_a_name_that_no_file_can_have(folders: list[Path] | None) -> None:
+    with pytest.raises(InvalidRequest):
+        source_url("x" * 300, folders)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ValidationError
 
 from app.config import BagSettings, PlateRuleSettings, SmokingSettings
-from app.errors import InvalidRequest, NoAnalytics
+from app.errors import InvalidRequest, NoAnalytics, in_words
 from app.pipeline.rules.bags import Bags
 from app.pipeline.rules.base import Doubts, Rule, Scene, Seen
 from app.pipeline.rules.plates import Plates
@@ -75,7 +75,7 @@ def make_rules(
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(["analytics", name, *map(str, first["loc"])])
-            raise InvalidRequest(field=where, reason=first["msg"]) from None
+            raise InvalidRequest(field=where, reason=in_words(first["msg"])) from None
         if entry.needs is None:
             rules.append(entry.make(settings))
         elif helpers and entry.needs in helpers:

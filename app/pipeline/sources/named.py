@@ -19,7 +19,8 @@ def source_url(source: str | int, folders: Iterable[Path] | None = None) -> str:
     """The URL of a webcam's index, of a file's path, or of a camera's RTSP or HTTP URL.
 
     Args:
-        folders: where files may be; None for anywhere. A link counts as what it leads to.
+        folders: where files may be; None for anywhere. A link counts as what it leads to. A
+            path that is not absolute is looked for in each of them, then in the working folder.
 
     Raises:
         InvalidRequest: nothing can be read there; AddressNotAllowed.
@@ -51,8 +52,9 @@ def _file(path: str, folders: Iterable[Path] | None) -> str:
     if not path or len(path) > MAX_PATH or "\0" in path:
         raise InvalidRequest(field="source", reason="it names no file")
     try:
-        real = Path(path).resolve()
         roots = None if folders is None else [folder.resolve() for folder in folders]
+        places = (root / path for root in roots or ())
+        real = next(filter(_is_file, places), Path(path)).resolve()
     except (OSError, RuntimeError):  # such as links in a circle
         raise InvalidRequest(field="source", reason="it names no file") from None
     if roots is not None and not any(real.is_relative_to(root) for root in roots):
@@ -61,6 +63,14 @@ def _file(path: str, folders: Iterable[Path] | None) -> str:
             reason="files may only be read below the folders that the server was started with "
             "(--media-dir)",
         )
-    if not real.is_file():
+    if not _is_file(real):
         raise InvalidRequest(field="source", reason="there is no such file")
     return f"file:{real}"
+
+
+def _is_file(path: Path) -> bool:
+    """False also for a name that no file can have, and where nobody may look."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
