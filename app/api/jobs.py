@@ -14,6 +14,7 @@ from fastapi.responses import FileResponse
 
 from app.api.deps import Collect, Jobs, RecordingsFolder, Schedules
 from app.api.errors import ErrorReply
+from app.api.events import MAX_ID, Since, Until, moment
 from app.api.job_schemas import (
     CollectRequest,
     JobChange,
@@ -50,7 +51,7 @@ router = APIRouter(
 JobId = Annotated[str, Path(description="From `POST /collect`.")]
 ScheduleId = Annotated[str, Path(description="From `POST /collect/schedules`.")]
 Limit = Annotated[int, Query(ge=1, le=500)]
-Offset = Annotated[int, Query(ge=0)]
+Offset = Annotated[int, Query(ge=0, le=MAX_ID)]
 
 NOT_FOUND = 4404
 GOING_AWAY = 1001
@@ -78,20 +79,20 @@ async def list_jobs(
     name: Annotated[str | None, Query(description="A part of it.")] = None,
     tag: str | None = None,
     schedule_id: str | None = None,
-    since: Annotated[float | None, Query(description="Created at or after, Unix seconds.")] = None,
-    until: Annotated[float | None, Query(description="Created before, Unix seconds.")] = None,
+    since: Since = None,
+    until: Until = None,
     limit: Limit = 50,
     offset: Offset = 0,
 ) -> JobList:
-    """Newest first."""
+    """Newest first; ``since`` and ``until`` are about when a job was made."""
     found, total = await asyncio.to_thread(
         jobs.find,
         state=state,
         name=name,
         tag=tag,
         schedule_id=schedule_id,
-        since_ts=since,
-        until_ts=until,
+        since_ts=None if since is None else moment(since),
+        until_ts=None if until is None else moment(until),
         limit=limit,
         offset=offset,
     )

@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 BY_HAND = "a running stream is recorded as it shows itself; blur: false is for URLs and files"
 NOT_COPIED = "only RTSP URLs and files can be copied as they are"
+NO_STREAM = "no stream or camera has this id (GET /cameras lists them)"
 COPIED = (*urls.RTSP, "file")
 
 
@@ -99,7 +100,8 @@ class Collector:
                 part = self._part(source, blur=spec.blur)
                 parts += [] if part in parts else [part]
             except RequestError as error:
-                problems.append({"field": f"sources.{number}", "reason": str(error)})
+                reason = str(error.details.get("reason", error))
+                problems.append({"field": f"sources.{number}", "reason": reason})
         if problems:
             raise InvalidRequest(**problems[0], errors=problems)
         return parts
@@ -199,7 +201,13 @@ class Collector:
             if not blur:
                 raise InvalidRequest(field="blur", reason=BY_HAND)
             return Part("stream", source, source)
-        url = source_url(source, self._media_dirs())
+        try:
+            url = source_url(source, self._media_dirs())
+        except InvalidRequest as error:
+            if "://" in source:
+                raise
+            reason = f"{NO_STREAM}, and as a file: {error.details['reason']}"
+            raise InvalidRequest(field="source", reason=reason) from None
         if not blur and urls.scheme_of(url) not in COPIED:
             raise InvalidRequest(field="blur", reason=NOT_COPIED)
         return Part("open" if blur else "copy", url, urls.without_credentials(url))

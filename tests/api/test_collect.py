@@ -123,6 +123,13 @@ async def test_every_bad_parameter_is_named(near: httpx.AsyncClient) -> None:
     assert named == ["sources.0", "sources.2"]
 
 
+async def test_a_source_that_is_not_there_is_told_in_words(near: httpx.AsyncClient) -> None:
+    reply = await near.post("/collect", json={"sources": ["no-such-camera"]})
+    assert reply.json()["details"]["reason"].startswith("no stream or camera has this id")
+    reply = await near.post("/collect", json={"sources": ["rtsp://"]})
+    assert reply.json()["details"]["reason"] == "there is no host"
+
+
 async def test_jobs_are_listed_with_filters_and_pages(near: httpx.AsyncClient) -> None:
     one = await failed_job(near, name="List one", tags=["list", "a"])
     two = await failed_job(near, name="List two", tags=["list"])
@@ -139,7 +146,16 @@ async def test_jobs_are_listed_with_filters_and_pages(near: httpx.AsyncClient) -
     assert await found(state="failed") == ([two, one], 2)
     assert await found(state="running") == ([], 0)
     assert await found(until=0) == ([], 0)
-    for query in ({"state": "odd"}, {"limit": 0}, {"limit": 501}, {"offset": -1}, {"since": "x"}):
+    for query in (
+        {"state": "odd"},
+        {"limit": 0},
+        {"limit": 501},
+        {"offset": -1},
+        {"offset": 10**20},
+        {"since": "x"},
+        {"since": "nan"},
+        {"until": "inf"},
+    ):
         reply = await near.get("/collect/jobs", params=query)
         assert (reply.status_code, reply.json()["details"]["field"]) == (400, next(iter(query)))
 
