@@ -19,7 +19,14 @@ from app.jobs import Facts, Gap, Job, Part, Recording
 from app.pipeline import reasons
 from app.pipeline.pace import Backoff
 from app.pipeline.sinks.probe import examine, length_of, trim
-from app.pipeline.sinks.segments import GROWING, Segment, SegmentFiles, finished_name, stem_of
+from app.pipeline.sinks.segments import (
+    FINISHED,
+    GROWING,
+    Segment,
+    SegmentFiles,
+    finished_name,
+    stem_of,
+)
 from app.pipeline.takes import CopyTake, OpenTake, StreamTake, Take, Wanted
 from app.pipeline.workshop import Workshop
 
@@ -65,6 +72,7 @@ class PartRun:
         self._clock: _Clock | None = None
         self._length_s = job.spec.duration_s
         self._frames, self._seconds = 0, 0.0  # of takes that are over
+        self._unwritten: list[Recording] = []
 
     # ── what has been recorded ───────────────────────────────────────────────────────────
 
@@ -217,10 +225,15 @@ class PartRun:
     async def recover(self) -> None:
         """Count what a process that was killed left behind, and find out where it was."""
         part, shop = self.part, self._shop
-        for path in sorted(self._folder.glob(f"{self._stem}-*{GROWING}")):
+        found = await asyncio.to_thread(shop.store.recordings, self._job.job_id)
+        known = {shop.folder / one.path for one in found}
+        for path in sorted(self._folder.glob(f"{self._stem}-*{FINISHED}")):
+            if path in known:
+                continue
             written_ts = path.stat().st_mtime
             await self._count(Segment(path, written_ts))
-            await self._log("info", f"{path.name} was cut off; it is kept")
+            if path.name.endswith(GROWING):
+                await self._log("info", f"{path.name} was cut off; it is kept")
             if part.live and part.covered_ts is not None:
                 part.position_s += max(0.0, written_ts - part.covered_ts)
             part.covered_ts = max(part.covered_ts or 0.0, written_ts)
@@ -244,8 +257,17 @@ class PartRun:
         job.bytes += facts.bytes
         shop.totals.file(facts)
         name = str(path.relative_to(shop.folder))
-        recording = Recording(job.job_id, self.part.label, name, segment.started_ts, facts)
-        await shop.keep(job.job_id, shop.store.add_recording, recording)
+        self._unwritten.append(
+            Recording(job.job_id, self.part.label, name, segment.started_ts, facts)
+        )
+        await self.write_rows()
+
+    async def write_rows(self) -> None:
+        """Write the rows of files, those too for which there was no room at first: a file
+        without one could not be found, nor removed to make room."""
+        add, job_id = self._shop.store.add_recording, self._job.job_id
+        while self._unwritten and await self._shop.keep(job_id, add, self._unwritten[0]):
+            del self._unwritten[0]
 
     async def _log(self, level: str, text: str) -> None:
         await self._shop.log(self._job.job_id, level, f"{self.part.label}: {text}")

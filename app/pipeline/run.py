@@ -140,6 +140,8 @@ class Run:
         self._shop.totals.end(job)
         if job.gaps:
             await self._log("warning", f"{len(job.gaps)} gaps in the recordings: see the job")
+        for part in self._parts:
+            await part.write_rows()
         await self._save()  # before the last line: who hears that may ask at once
         if error is None:
             await self._say("completed", COMPLETED.format(job_id=job.job_id))

@@ -220,8 +220,11 @@ class CopyTake:
 
 
 def _too_late(begun_at: float, wanted: Wanted, written: Written) -> str | None:
-    """A source that shows nothing: nobody waits for it for ever."""
-    if written.frames or time.monotonic() - begun_at < wanted.start_timeout_s:
+    """A source that shows nothing: nobody waits for it for ever.
+
+    On the way to where a file is to be gone on with it shows something.
+    """
+    if written.frames or written.passed or time.monotonic() - begun_at < wanted.start_timeout_s:
         return None
     url = wanted.part.label
     return str(SourceError(end="input", reason=reasons.TIMEOUT, url=url))

@@ -58,12 +58,15 @@ class Workshop:
     folder: Path
     totals: JobTotals = field(default_factory=JobTotals)
 
-    async def keep(self, job_id: str, store: Callable[..., None], *values: object) -> None:
-        """Write a row. A database that fails costs the row, not the recording."""
+    async def keep(self, job_id: str, store: Callable[..., None], *values: object) -> bool:
+        """Write a row, and say whether it is there. A database that fails costs the row, not the
+        recording."""
         try:
             await asyncio.to_thread(store, *values)
         except StoreError as error:
             logger.error("job %s: %s", job_id, error)
+            return False
+        return True
 
     async def log(self, job_id: str, level: str, text: str) -> None:
         """Say what happened in a job, to the log and to its row."""

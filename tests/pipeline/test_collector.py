@@ -298,6 +298,35 @@ async def test_a_database_that_fails_costs_rows_and_no_recording(
     assert examine(path).frames > 5
 
 
+async def test_rows_of_files_are_written_when_there_is_room_again(
+    collector: Collector, store: MemoryJobs, tmp_path: Path
+) -> None:
+    job = await collector.start(replace(SPEC, duration_s=4.0, segment_s=1.0))
+    store.fails = StoreError
+    await until(lambda: list((tmp_path / "recordings").glob("*/*2.mp4")), "a file")
+    store.fails = None
+    await heard(collector, job)
+    files = (tmp_path / "recordings").glob("*/*.mp4")
+    assert sorted(one.path for one in store.files) == sorted(
+        str(path.relative_to(tmp_path / "recordings")) for path in files
+    )
+
+
+async def test_files_whose_rows_were_never_written_count_after_a_restart(
+    make: Make, collector: Collector, store: MemoryJobs
+) -> None:
+    job = await collector.start(replace(SPEC, duration_s=30.0))
+    await until(lambda: collector.running(job.job_id).frames > 5, "frames")  # type: ignore[union-attr]
+    store.fails = StoreError
+    await collector.close()
+    assert store.files == []
+    store.fails = None
+    next_process = make(on_restart="interrupt")
+    await next_process.resume()
+    await until(lambda: store.said[-1].last, "the last line")
+    assert len(store.files) == 1
+
+
 async def test_a_job_that_cannot_be_stored_is_not_begun(
     collector: Collector, store: MemoryJobs
 ) -> None:

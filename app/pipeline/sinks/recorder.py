@@ -102,6 +102,7 @@ class Recorder:
         self._first_at = at if self._first_at is None else self._first_at
         seconds = at - self._first_at
         if self._skip_s and seconds <= self._skip_s + SAME_S:
+            self.written.passed += 1
             return
         if self._limit_s is not None and seconds >= self._limit_s:
             self.written.full = True

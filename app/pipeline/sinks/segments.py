@@ -72,6 +72,7 @@ class Written:
 
     Attributes:
         skip_s: where in a file it began.
+        passed: pictures before that, which were looked at and are not to be recorded again.
         seconds: of the source's time, from there or the first picture to the newest.
         first_ts, last_ts: when the first and the newest picture were taken.
         gaps: times in between without pictures, Unix seconds.
@@ -81,6 +82,7 @@ class Written:
     """
 
     skip_s: float = 0.0
+    passed: int = 0
     frames: int = 0
     seconds: float = 0.0
     first_ts: float | None = None
