@@ -23,8 +23,7 @@ from pipeline.doubles import threads_of, write_video
 from support.fake_rtsp import FakeRtsp
 
 from anti_terror import service as old_name
-from app import cameras
-from app.cameras import CameraConfig, MultiCameraService
+from app.cameras import CameraConfig, MultiCameraService, devices
 from app.config import Settings, StreamSettings
 from app.errors import CameraFailed
 from app.types import Box, Finding, Track
@@ -186,7 +185,30 @@ def test_a_camera_that_cannot_be_reached_is_tried_and_said(
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"analytics": ["flying"]}, {"device": "abacus"}, {"db_path": "/proc/none/x.db"}]
+    "wrong",
+    [
+        {"analytics": ["flying"]},
+        {"analytics": "bags"},
+        {"analytics": 5},
+        {"device": "abacus"},
+        {"device": None},
+        {"db_path": "/proc/none/x.db"},
+        {"db_path": ""},
+        {"source": None},
+        {"source": True},
+        {"blur": "none"},
+        {"blur_margin": -1},  # what is grown by less than nothing is not covered
+        {"blur_margin": float("nan")},
+        {"max_fps": 0},
+        {"max_fps": float("nan")},
+        {"max_fps": "fast"},
+        {"downscale": 0},
+        {"downscale": 50},
+        {"transport": "pigeon"},
+        {"preview_port": -1},
+        {"loop": "yes"},
+        {"zones": [1]},
+    ],
 )
 def test_other_wrong_values(
     service: MultiCameraService, video: str, db: str, wrong: dict[str, Any]
@@ -197,6 +219,19 @@ def test_other_wrong_values(
     assert threads_of("CAM_01") == []
 
 
+@pytest.mark.parametrize("camera_id", ["", "a\nb", None, 7, "x" * 300])
+def test_an_id_that_is_none(
+    service: MultiCameraService, video: str, db: str, camera_id: Any
+) -> None:
+    with pytest.raises(CameraFailed, match="camera_id: "):
+        service.start_camera(config(camera_id, video, db))
+
+
+def test_all_that_is_wrong_is_said_at_once(service: MultiCameraService, db: str) -> None:
+    with pytest.raises(CameraFailed, match=r"Camera CAM_01: max_fps: .*; downscale: "):
+        service.start_camera(config("CAM_01", 0, db, max_fps=0, downscale=2))
+
+
 def test_a_missing_device_is_said_once(
     service: MultiCameraService,
     video: str,
@@ -204,8 +239,8 @@ def test_a_missing_device_is_said_once(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(cameras, "has_cuda", lambda: False)
-    monkeypatch.setattr(cameras, "_warned", set())
+    monkeypatch.setattr(devices, "has_cuda", lambda: False)
+    monkeypatch.setattr(devices, "_warned", set())
     for camera_id in ("CAM_01", "CAM_02"):
         service.start_camera(CameraConfig(camera_id, video, db, loop=True))
         assert service.get_latest_jpeg(camera_id)
@@ -354,6 +389,19 @@ def test_a_preview_on_a_port(service: MultiCameraService, video: str, db: str) -
     service.stop_camera("CAM_01")
     with pytest.raises(OSError):
         socket.create_connection(("127.0.0.1", port), timeout=2)
+
+
+def test_who_watches_a_preview_is_let_go_quietly(
+    service: MultiCameraService, video: str, db: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    service.start_camera(config("CAM_01", video, db, preview_port=port))
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as reply:
+        assert reply.readline()
+        service.stop_camera("CAM_01")
+        assert reply.read() is not None
+    assert [one.getMessage() for one in caplog.records if one.levelno >= logging.ERROR] == []
 
 
 def test_a_preview_port_that_is_taken_is_said(

@@ -50,6 +50,8 @@ class TinyServer:
             await self._answer(reader, writer)
         except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass  # the client went, or is none
+        except asyncio.CancelledError:
+            pass  # by close(); asyncio would log it as a failure
         finally:
             self._clients.discard(task)
             with contextlib.suppress(OSError):

@@ -1,213 +1,47 @@
-"""Many cameras from a script or a notebook, without the web server.
-
-    svc = MultiCameraService()
-    svc.set_event_callback(lambda camera_id, events: print(camera_id, events))
-    svc.start_camera(CameraConfig("CAM_01", 0))
-    svc.get_latest_jpeg("CAM_01"), svc.get_latest_stats("CAM_01")
-    svc.stop_all()
-
-The streams, rules and events are the server's own; they run on an event loop in a thread of
-their own. Every method may be called from every thread.
-"""
+"""The cameras of one service, on the event loop's thread, and what they share."""
 
 from __future__ import annotations
 
 import asyncio
-import atexit
-import concurrent.futures.thread  # noqa: F401 - its hook must be there before ours, see _at_exit
-import ctypes
 import functools
 import logging
-import platform
-import sys
 import threading
-import weakref
-from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, aclosing
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
+from app.cameras.config import CameraConfig
+from app.cameras.devices import usable_device
 from app.config import Settings
 from app.db.engine import open_database
 from app.db.events import Draft, EventRepository, SessionRepository
 from app.db.snapshots import SnapshotFolder
 from app.db.writer import EventWriter
-from app.errors import CameraFailed, InvalidRequest, StreamNotFound, WatchpostError
+from app.errors import CameraFailed, StreamNotFound, WatchpostError
 from app.models import weights_file
 from app.models.faces import FaceDetector, load_faces
 from app.models.objects import ObjectDetector, load_objects
 from app.models.runner import Runner
 from app.pipeline import draw
 from app.pipeline.analysis import Analyst
-from app.pipeline.channel import Channel, Closed
+from app.pipeline.channel import Channel
 from app.pipeline.events import EventLog
-from app.pipeline.hub import LoopThread
 from app.pipeline.manager import StreamManager
 from app.pipeline.sinks.tiny_server import TinyServer
 from app.pipeline.sinks.window import Window, no_display
 from app.pipeline.sources.named import source_url
-from app.types import Analytics, BlurStyle, EventRecord, StoredStream, StreamSpec, Transport, Zone
-from app.urls import normalised, scrub
+from app.types import EventRecord, StoredStream
+from app.urls import normalised
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 logger = logging.getLogger(__name__)
 
-EventCallback = Callable[[str, list[dict[str, Any]]], object]
-DEVICES = ("cuda", "mps", "cpu", "auto")
-CALLBACK_BACKLOG = 1000
-CALLBACK_END_S = 1.0
 WRITE_REST_S = 3.0
 SESSION_S = 2.0
-
-
-@dataclass(frozen=True)
-class CameraConfig:
-    """What to watch, and how.
-
-    Attributes:
-        camera_id: unique among the cameras of a service.
-        source: index of a webcam, path of a file, or RTSP or HTTP URL.
-        db_path: SQLite file for events and session numbers; cameras may share one. Pictures of
-            events lie in the folder ``snapshots`` beside it.
-        device: ``cuda``, ``mps`` or ``cpu``; the CPU where the device is not there.
-        preview_port: port of 127.0.0.1 with the pictures as MJPEG.
-        render_enabled: show a window, where there is a display.
-        loop: a file begins anew at its end.
-        analytics: rules to run, as names or with settings; default: ``bags``, where this
-            installation has the network for it.
-        zones: parts of the picture to watch or to ignore.
-    """
-
-    camera_id: str
-    source: str | int = field(repr=False)  # it may hold a password
-    db_path: str = "antiterror.db"
-    device: str = "cuda"
-    preview_port: int | None = None
-    render_enabled: bool = False
-    _: KW_ONLY
-    name: str | None = None
-    loop: bool = False
-    max_fps: float = 15.0
-    downscale: float = 1.0
-    blur: BlurStyle = "gaussian"
-    blur_margin: float = 0.25
-    transport: Transport = "tcp"
-    analytics: Analytics | Sequence[str] | None = None
-    zones: Sequence[Zone] = ()
-
-
-class MultiCameraService:
-    """Runs cameras in the background.
-
-    Args:
-        settings: limits and thresholds; default: the environment's, as for the server.
-    """
-
-    def __init__(self, settings: Settings | None = None) -> None:
-        self._settings = settings or Settings()
-        self._callback: EventCallback | None = None
-        self._happened: Channel[tuple[str, dict[str, Any]]] = Channel(CALLBACK_BACKLOG, live=True)
-        self._lock = threading.Lock()
-        self._studio: _Studio | None = None
-        self._thread: LoopThread | None = None
-
-    def start_camera(self, cfg: CameraConfig) -> None:
-        """Run a camera in the background; returns once it runs.
-
-        One in the network that cannot be reached is tried again and again, and said in the log.
-
-        Raises:
-            CameraFailed: it cannot run as asked, or its id is taken; the message names it.
-        """
-        studio, thread = self._running()
-        try:
-            thread.call(studio.start(cfg))
-        except CameraFailed:
-            raise
-        except WatchpostError as error:
-            raise CameraFailed(camera_id=cfg.camera_id, reason=scrub(str(error))) from None
-
-    def stop_camera(self, camera_id: str) -> None:
-        """End one camera. One that does not run is no error."""
-        studio, thread = self._running()
-        thread.call(studio.stop(camera_id))
-
-    def stop_all(self) -> None:
-        """End all cameras, write what they found, and free everything.
-
-        The service may be used again afterwards.
-        """
-        with self._lock:
-            studio, thread = self._studio, self._thread
-            happened, self._happened = self._happened, Channel(CALLBACK_BACKLOG, live=True)
-            self._studio = self._thread = None
-        if studio is not None and thread is not None:
-            thread.call(studio.close())
-            thread.close()
-            happened.close()
-            if studio.teller is not threading.current_thread():
-                studio.teller.join(CALLBACK_END_S)  # a callback that hangs is left behind
-
-    def get_latest_jpeg(self, camera_id: str) -> bytes | None:
-        """The newest picture, faces covered; None before the first and after the end."""
-        studio, thread = self._running()
-        return thread.call(studio.jpeg(camera_id))
-
-    def get_latest_stats(self, camera_id: str) -> dict[str, Any] | None:
-        """``camera_id faces ids bags owned session_id``; None for a camera that is not there."""
-        studio, thread = self._running()
-        return thread.call(studio.stats(camera_id))
-
-    def set_event_callback(self, callback: EventCallback | None) -> None:
-        """``callback(camera_id, events)`` for what happens from now on, in order, in a thread
-        made for it. Each event is a dictionary with at least ``type``."""
-        self._callback = callback
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop_all()
-
-    def _running(self) -> tuple[_Studio, LoopThread]:
-        with self._lock:
-            if self._studio is None or self._thread is None:
-                teller = threading.Thread(
-                    target=self._tell, args=[self._happened], name="camera-events", daemon=True
-                )
-                teller.start()
-                self._thread = LoopThread("cameras")
-                self._studio = _Studio(self._settings, self._happened, teller)
-                _at_exit(self)
-            return self._studio, self._thread
-
-    def _tell(self, happened: Channel[tuple[str, dict[str, Any]]]) -> None:
-        """Events to the callback. What it does wrong harms nobody else."""
-        dropped = 0
-        while True:
-            try:
-                taken = happened.get()
-            except Closed:
-                return
-            if happened.dropped > dropped:
-                logger.warning("callback too slow: %d events lost", happened.dropped - dropped)
-                dropped = happened.dropped
-            if taken is None or self._callback is None:
-                continue
-            try:
-                self._callback(taken[0], [taken[1]])
-            except Exception:
-                logger.exception("the event callback failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +99,7 @@ class _Camera:
     window: asyncio.Task[None] | None = None
 
 
-class _Studio:
+class Studio:
     """Everything that lives on the event loop's thread."""
 
     def __init__(
@@ -296,7 +130,7 @@ class _Studio:
             try:
                 if cfg.preview_port is not None:
                     camera.server = await self._serve(cfg, room)
-                spec = _spec(cfg, url, has_objects=room.manager.has_analytics)
+                spec = cfg.to_spec(url, has_objects=room.manager.has_analytics)
                 await room.manager.keep(spec, known=False)
             except BaseException:
                 await self._end(cfg.camera_id)
@@ -456,22 +290,6 @@ def as_dict(record: EventRecord, snapshot: str | None) -> dict[str, Any]:
     }
 
 
-def _spec(cfg: CameraConfig, url: str, *, has_objects: bool) -> StreamSpec:
-    asked = cfg.analytics
-    if asked is None:
-        asked = ["bags"] if has_objects else []
-    analytics = asked if isinstance(asked, Mapping) else {name: {} for name in asked}
-    same = ("name", "loop", "max_fps", "downscale", "blur", "blur_margin", "transport")
-    return StreamSpec(
-        cfg.camera_id,
-        url,
-        paced=True,
-        analytics=analytics,
-        zones=tuple(cfg.zones),
-        **{name: getattr(cfg, name) for name in same},
-    )
-
-
 def _load(settings: Settings, device: str) -> _Networks:
     runner = load_faces("auto" if device == "cuda" else device)
     objects = None
@@ -481,58 +299,3 @@ def _load(settings: Settings, device: str) -> _Networks:
         logger.warning("no analytics: %s is missing", weights_file.SHIPPED)
     faces = FaceDetector(runner, min_confidence=settings.faces.keep_confidence)
     return _Networks(runner, faces, objects)
-
-
-def _at_exit(service: MultiCameraService) -> None:
-    """Have a script that just ends stop its cameras first.
-
-    Native threads that run on while the interpreter is taken down end the process with a crash.
-    ``atexit`` would come too late: helper threads can be started no more by then. The standard
-    library's own pools end by the same hook; the last one that was registered runs first.
-    """
-    alive = weakref.ref(service)
-
-    def stop() -> None:
-        if (still := alive()) is not None:
-            still.stop_all()
-
-    getattr(threading, "_register_atexit", atexit.register)(stop)
-
-
-# ── devices ──────────────────────────────────────────────────────────────────────────────────
-
-_warned: set[str] = set()
-
-
-def usable_device(device: str) -> str:
-    """The device, or ``cpu`` where it is not there; that is said once.
-
-    Raises:
-        InvalidRequest: there is no such kind of device.
-    """
-    kind = device.partition(":")[0].lower()
-    if kind not in DEVICES:
-        raise InvalidRequest(field="device", reason=f"one of {', '.join(DEVICES)}")
-    if kind not in ("cuda", "mps") or (has_cuda() if kind == "cuda" else has_mps()):
-        return kind
-    if kind not in _warned:
-        _warned.add(kind)
-        logger.warning("there is no %s on this machine: the CPU is used", kind)
-    return "cpu"
-
-
-@functools.cache
-def has_cuda() -> bool:
-    """Whether NVIDIA's driver is here and knows a device; asked without loading torch."""
-    try:
-        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-    except OSError:
-        return False
-    count = ctypes.c_int(0)
-    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
-        return False
-    return count.value > 0
-
-
-def has_mps() -> bool:
-    return sys.platform == "darwin" and platform.machine() == "arm64"
