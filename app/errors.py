@@ -9,6 +9,7 @@
     │   ├── BadUpload                 an uploaded picture that is damaged, empty or missing
     │   │   ├── UploadTooLarge        more bytes or pixels than are taken
     │   │   └── NotAnImage            a file of another kind
+    │   ├── BadRange                  a part of a file that is not in it
     │   ├── OutputIsInput             a stream would read what it writes
     │   └── UpgradeRequired           plain HTTP where a WebSocket is spoken
     ├── Unauthorized                  no token, or a call that a foreign web page made
@@ -53,7 +54,10 @@ Every class has a stable ``code``; the words for it in other languages live in
 who raises passes URLs through ``app.urls.without_credentials`` first.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
+
+from app.reason_words import WORDS
 
 
 class WatchpostError(Exception):
@@ -67,9 +71,14 @@ class WatchpostError(Exception):
     code: ClassVar[str] = "INTERNAL_ERROR"
     template: ClassVar[str] = "Something failed inside the server."
 
+    words: ClassVar[Mapping[str, str]] = {}
+    """What people are told where ``reason`` is a word for programs."""
+
     def __init__(self, **details: object) -> None:
         self.details = details
-        super().__init__(self.fill(self.template, details))
+        meant = self.words.get(str(details.get("reason")))
+        told = details if meant is None else {**details, "reason": self.fill(meant, details)}
+        super().__init__(self.fill(self.template, told))
 
     @staticmethod
     def fill(template: str, details: dict[str, object]) -> str:
@@ -103,6 +112,7 @@ class AddressNotAllowed(RequestError):
 
 
 class BadFrame(RequestError):
+    words = WORDS
     code = "BAD_FRAME"
     template = "The frame cannot be used: {reason}."
 
@@ -120,6 +130,11 @@ class UploadTooLarge(BadUpload):
 class NotAnImage(BadUpload):
     code = "NOT_AN_IMAGE"
     template = "The file is no picture of a kind that is read here: JPEG, PNG, WebP or BMP."
+
+
+class BadRange(RequestError):
+    code = "BAD_RANGE"
+    template = "The file has {bytes} bytes; ask for a part of it, such as Range: bytes=0-99."
 
 
 class OutputIsInput(RequestError):
@@ -230,6 +245,7 @@ class OutputInUse(Conflict):
 class FarEndError(WatchpostError):
     """Something at the other end. ``reason`` is one of the words in ``app.pipeline.reasons``."""
 
+    words = WORDS
     code = "FAR_END_FAILED"
     template = "{end} failed: {reason}"
 

@@ -16,7 +16,18 @@ ROWS = (
     ("api", "cameras"),
     ("pipeline", "db"),
     ("models",),
-    ("types", "errors", "config", "urls", "logs", "jobs", "plates", "numbers", "tally"),
+    (
+        "types",
+        "errors",
+        "reason_words",
+        "config",
+        "urls",
+        "logs",
+        "jobs",
+        "plates",
+        "numbers",
+        "tally",
+    ),
 )
 STRANGERS = {frozenset({"db", "models"}), frozenset({"db", "pipeline"})}
 BASE = ROWS[-1]

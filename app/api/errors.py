@@ -27,6 +27,7 @@ STATUS: dict[type[WatchpostError], HTTPStatus] = {
     errors.RequestError: HTTPStatus.BAD_REQUEST,
     errors.UpgradeRequired: HTTPStatus.UPGRADE_REQUIRED,
     errors.UploadTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.BadRange: HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
     errors.NotAnImage: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     errors.Unauthorized: HTTPStatus.UNAUTHORIZED,
     errors.NotFound: HTTPStatus.NOT_FOUND,
@@ -69,8 +70,16 @@ def reply(error: WatchpostError, accept_language: str | None) -> JSONResponse:
         message=scrub(describe(error, language_of(accept_language))),
         details=error.details,
     )
-    headers = {"WWW-Authenticate": "Bearer"} if isinstance(error, errors.Unauthorized) else None
-    return JSONResponse(body.model_dump(mode="json"), status_of(error), headers)
+    return JSONResponse(body.model_dump(mode="json"), status_of(error), _headers(error))
+
+
+def _headers(error: WatchpostError) -> dict[str, str]:
+    """What HTTP wants to be said beside the body (RFC 9110, 11.6.1 and 14.4)."""
+    if isinstance(error, errors.Unauthorized):
+        return {"WWW-Authenticate": "Bearer"}
+    if isinstance(error, errors.BadRange):
+        return {"Content-Range": f"bytes */{error.details['bytes']}"}
+    return {}
 
 
 def install(app: FastAPI) -> None:

@@ -7,10 +7,12 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path as FilePath
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, WebSocket, WebSocketDisconnect
 from fastapi.responses import FileResponse
+from starlette.types import Message, Receive, Scope, Send
 
 from app.api.deps import Collect, Jobs, RecordingsFolder, Schedules
 from app.api.errors import ErrorReply
@@ -31,7 +33,7 @@ from app.api.job_schemas import (
     ScheduleRequest,
 )
 from app.db.jobs import JobRepository
-from app.errors import FileNotFound, JobNotFound
+from app.errors import BadRange, FileNotFound, JobNotFound
 from app.jobs import Job, JobState, Line
 from app.pipeline.collector import Collector
 
@@ -55,6 +57,24 @@ Offset = Annotated[int, Query(ge=0, le=MAX_ID)]
 
 NOT_FOUND = 4404
 GOING_AWAY = 1001
+
+
+class Download(FileResponse):
+    """A file, or parts of it; wrong ranges are refused as everything is, not in plain text."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refused = False
+
+        async def unless_refused(message: Message) -> None:
+            nonlocal refused
+            refused |= message.get("status") in (400, 416)
+            if not refused:
+                await send(message)
+
+        await super().__call__(scope, receive, unless_refused)
+        if refused:
+            stat = await asyncio.to_thread(FilePath(self.path).stat)
+            raise BadRange(bytes=stat.st_size)
 
 
 # ── jobs ─────────────────────────────────────────────────────────────────────────────────────
@@ -149,7 +169,11 @@ async def job_files(job_id: JobId, jobs: Jobs) -> JobFiles:
     methods=["GET", "HEAD"],
     summary="Download a file",
     response_class=FileResponse,
-    responses={200: {"content": {"video/mp4": {}}}, 206: {"description": "A part of it"}},
+    responses={
+        200: {"content": {"video/mp4": {}}},
+        206: {"description": "A part of it"},
+        416: {"model": ErrorReply, "description": "No part of it"},
+    },
 )
 async def download(
     job_id: JobId, file_id: str, jobs: Jobs, folder: RecordingsFolder
@@ -161,7 +185,7 @@ async def download(
     path = folder / recording.path
     if not path.is_file():
         raise FileNotFound(job_id=job_id, file_id=file_id)
-    return FileResponse(path, media_type="video/mp4", filename=path.name)
+    return Download(path, media_type="video/mp4", filename=path.name)
 
 
 # ── schedules ────────────────────────────────────────────────────────────────────────────────

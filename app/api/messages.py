@@ -1,7 +1,8 @@
 """What errors and replies say, keyed by code, in the languages that the contracts are written in.
 
-English texts of errors stand at their classes in ``app/errors.py``; what is missing in a
-language falls back to that. Placeholders are the names in an error's ``details``.
+English texts of errors stand at their classes in ``app/errors.py``, those of reasons in
+``app/reason_words.py``; what is missing in a language falls back to that. Placeholders are the
+names in an error's ``details``.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import Literal, get_args
 
 from app.errors import BadFrame, FarEndError, WatchpostError
 from app.pipeline import reasons
+from app.reason_words import WORDS
 
 Language = Literal["ko", "en", "ru"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
@@ -35,6 +37,7 @@ ERRORS: dict[str, dict[str, str]] = {
         "UNAUTHORIZED": "인증이 필요합니다: {reason}",
         "NOT_FOUND": "찾을 수 없습니다: {path}",
         "METHOD_NOT_ALLOWED": "허용되지 않는 메서드입니다.",
+        "BAD_RANGE": "파일 크기는 {bytes}바이트입니다. Range: bytes=0-99처럼 그 일부를 요청하세요.",
         "JOB_NOT_FOUND": "수집 작업 {job_id}이(가) 없습니다.",
         "FILE_NOT_FOUND": "작업 {job_id}에 파일 {file_id}이(가) 없거나 공간 확보를 위해 "
         "삭제되었습니다.",
@@ -94,6 +97,7 @@ ERRORS: dict[str, dict[str, str]] = {
         "UNAUTHORIZED": "Требуется доступ: {reason}",
         "NOT_FOUND": "Не найдено: {path}",
         "METHOD_NOT_ALLOWED": "Этот метод здесь не разрешён.",
+        "BAD_RANGE": "В файле {bytes} байт. Запросите его часть, например Range: bytes=0-99.",
         "JOB_NOT_FOUND": "Задания сбора {job_id} нет.",
         "FILE_NOT_FOUND": "В задании {job_id} нет файла {file_id}, или он удалён, чтобы "
         "освободить место.",
@@ -132,114 +136,65 @@ ERRORS: dict[str, dict[str, str]] = {
     },
 }
 
-REASONS: dict[str, dict[str, str]] = {
+_TRANSLATED: dict[str, dict[Language, str]] = {
     reasons.UNAUTHORIZED: {
-        "en": "wrong or missing user and password",
         "ko": "사용자 이름 또는 비밀번호가 올바르지 않습니다",
         "ru": "неверные имя или пароль",
     },
-    reasons.FORBIDDEN: {"en": "access forbidden", "ko": "접근 금지", "ru": "доступ запрещён"},
-    reasons.NOT_FOUND: {
-        "en": "no such path on that server",
-        "ko": "서버에 해당 경로가 없습니다",
-        "ru": "нет такого пути на сервере",
-    },
-    reasons.REFUSED: {"en": "connection refused", "ko": "연결 거부", "ru": "соединение отклонено"},
-    reasons.UNREACHABLE: {
-        "en": "host unreachable",
-        "ko": "호스트에 연결할 수 없습니다",
-        "ru": "узел недоступен",
-    },
-    reasons.UNKNOWN_HOST: {
-        "en": "unknown host name",
-        "ko": "알 수 없는 호스트 이름",
-        "ru": "неизвестное имя узла",
-    },
-    reasons.TIMEOUT: {"en": "no answer in time", "ko": "응답 시간 초과", "ru": "нет ответа"},
-    reasons.CLOSED: {
-        "en": "the connection was closed",
-        "ko": "연결이 끊어졌습니다",
-        "ru": "соединение закрыто",
-    },
-    reasons.ENDED: {
-        "en": "the stream ended",
-        "ko": "스트림이 끝났습니다",
-        "ru": "поток закончился",
-    },
-    reasons.STALLED: {"en": "no data any more", "ko": "데이터가 오지 않습니다", "ru": "нет данных"},
-    reasons.NO_VIDEO: {"en": "no video in it", "ko": "비디오가 없습니다", "ru": "нет видео"},
-    reasons.INVALID_DATA: {
-        "en": "data that cannot be decoded",
-        "ko": "디코딩할 수 없는 데이터",
-        "ru": "данные не декодируются",
-    },
+    reasons.FORBIDDEN: {"ko": "접근 금지", "ru": "доступ запрещён"},
+    reasons.NOT_FOUND: {"ko": "서버에 해당 경로가 없습니다", "ru": "нет такого пути на сервере"},
+    reasons.REFUSED: {"ko": "연결 거부", "ru": "соединение отклонено"},
+    reasons.UNREACHABLE: {"ko": "호스트에 연결할 수 없습니다", "ru": "узел недоступен"},
+    reasons.UNKNOWN_HOST: {"ko": "알 수 없는 호스트 이름", "ru": "неизвестное имя узла"},
+    reasons.TIMEOUT: {"ko": "응답 시간 초과", "ru": "нет ответа"},
+    reasons.CLOSED: {"ko": "연결이 끊어졌습니다", "ru": "соединение закрыто"},
+    reasons.ENDED: {"ko": "스트림이 끝났습니다", "ru": "поток закончился"},
+    reasons.STALLED: {"ko": "데이터가 오지 않습니다", "ru": "нет данных"},
+    reasons.NO_VIDEO: {"ko": "비디오가 없습니다", "ru": "нет видео"},
+    reasons.INVALID_DATA: {"ko": "디코딩할 수 없는 데이터", "ru": "данные не декодируются"},
     reasons.NO_DEVICE: {
-        "en": "no such camera on this machine",
         "ko": "이 컴퓨터에 해당 카메라가 없습니다",
         "ru": "на этой машине нет такой камеры",
     },
-    reasons.TOO_LARGE: {
-        "en": "the picture is too large",
-        "ko": "화면이 너무 큽니다",
-        "ru": "слишком большой кадр",
-    },
-    reasons.REJECTED: {
-        "en": "the server rejected the request",
-        "ko": "서버가 요청을 거부했습니다",
-        "ru": "сервер отклонил запрос",
-    },
+    reasons.TOO_LARGE: {"ko": "화면이 너무 큽니다", "ru": "слишком большой кадр"},
+    reasons.REJECTED: {"ko": "서버가 요청을 거부했습니다", "ru": "сервер отклонил запрос"},
     reasons.SIZE_CHANGED: {
-        "en": "the picture's size changed; publishing anew",
         "ko": "화면 크기가 변경되어 다시 연결합니다",
         "ru": "размер кадра изменился, подключаемся заново",
     },
-    reasons.DISK_FULL: {
-        "en": "the disk is full",
-        "ko": "디스크 공간이 부족합니다",
-        "ru": "диск заполнен",
-    },
+    reasons.DISK_FULL: {"ko": "디스크 공간이 부족합니다", "ru": "диск заполнен"},
     reasons.UNFIT_CODEC: {
-        "en": "its video codec does not fit into MP4; ask without blur: false",
         "ko": "이 비디오 코덱은 MP4에 담을 수 없습니다. blur: false 없이 요청하세요",
         "ru": "этот видеокодек не помещается в MP4; запросите без blur: false",
     },
-    reasons.STOPPED: {
-        "en": "the stream was stopped",
-        "ko": "스트림이 중지되었습니다",
-        "ru": "поток остановлен",
-    },
-    reasons.NO_ENCODER: {
-        "en": "this encoder does not work here",
-        "ko": "사용할 수 없는 인코더",
-        "ru": "кодировщик здесь не работает",
-    },
-    reasons.EMPTY: {"en": "it is empty", "ko": "비어 있습니다", "ru": "он пустой"},
+    reasons.STOPPED: {"ko": "스트림이 중지되었습니다", "ru": "поток остановлен"},
+    reasons.NO_ENCODER: {"ko": "사용할 수 없는 인코더", "ru": "кодировщик здесь не работает"},
+    reasons.EMPTY: {"ko": "비어 있습니다", "ru": "он пустой"},
     reasons.NO_PICTURE: {
-        "en": "it is no JPEG, PNG or WebP picture",
         "ko": "JPEG, PNG, WebP 이미지가 아닙니다",
         "ru": "это не JPEG, PNG или WebP",
     },
     reasons.BAD_PICTURE: {
-        "en": "the picture is damaged, or has more than {max_pixels} pixels",
         "ko": "이미지가 손상되었거나 {max_pixels}픽셀보다 큽니다",
         "ru": "изображение повреждено или больше {max_pixels} пикселей",
     },
     reasons.NO_DATA_URL: {
-        "en": "a text message must be data:image/jpeg;base64,… (or image/png, image/webp)",
         "ko": "텍스트 메시지는 data:image/jpeg;base64,… (또는 image/png, image/webp)여야 합니다",
         "ru": "текстовое сообщение должно иметь вид data:image/jpeg;base64,… "
         "(или image/png, image/webp)",
     },
     reasons.NO_BASE64: {
-        "en": "what follows the comma is not base64",
         "ko": "쉼표 뒤의 내용이 base64가 아닙니다",
         "ru": "после запятой не base64",
     },
     reasons.MESSAGE_TOO_LARGE: {
-        "en": "the message has more than {max_bytes} bytes; send a smaller picture",
         "ko": "메시지가 {max_bytes}바이트보다 큽니다. 더 작은 이미지를 보내세요",
         "ru": "сообщение больше {max_bytes} байт, отправьте изображение поменьше",
     },
+}
+
+REASONS: dict[str, dict[Language, str]] = {
+    code: {"en": WORDS[code], **others} for code, others in _TRANSLATED.items()
 }
 
 REPLIES: dict[str, dict[Language, str]] = {

@@ -19,8 +19,10 @@ def mjpeg_response(pictures: AsyncGenerator[Shown]) -> StreamingResponse:
 
 
 def mjpeg_head() -> Response:
-    """What a HEAD request is told."""
-    return Response(media_type=MEDIA_TYPE, headers=HEADERS)
+    """What a HEAD request is told; no length, since the body of GET has none."""
+    response = Response(media_type=MEDIA_TYPE, headers=HEADERS)
+    del response.headers["Content-Length"]
+    return response
 
 
 async def multipart(pictures: AsyncGenerator[Shown]) -> AsyncIterator[bytes]:

@@ -1,7 +1,8 @@
 """Why a far end failed or a pushed frame is refused, in one word that programs can compare.
 
 libav, the socket module and the publisher child report the same troubles in different
-classes; here they become one vocabulary. The words for people are in ``app/api/messages.py``.
+classes; here they become one vocabulary. What people are told is in ``app/reason_words.py``, and in
+other languages in ``app/api/messages.py``.
 """
 
 UNAUTHORIZED = "unauthorized"

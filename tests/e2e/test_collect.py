@@ -451,8 +451,10 @@ def test_a_part_of_a_file_can_be_downloaded(server: Server) -> None:
     assert (part.status_code, part.content) == (206, whole[100:200])
     assert part.headers["content-range"] == f"bytes 100-199/{len(whole)}"
     assert server.http.head(file["url"]).headers["content-length"] == str(len(whole))
-    beyond = server.http.get(file["url"], headers={"Range": f"bytes={len(whole)}-"})
-    assert beyond.status_code == 416
+    for wrong in (f"bytes={len(whole)}-", "bytes=5-2", "bytes=a-b", "bytes=", "lines=1-2"):
+        refused = server.http.get(file["url"], headers={"Range": wrong})
+        assert error_of(refused, 416, "BAD_RANGE")["details"]["bytes"] == len(whole)
+        assert refused.headers["content-range"] == f"bytes */{len(whole)}"
     for number in ("999", "0", "-1", "x", "9" * 40):
         missing = server.http.get(f"/collect/jobs/{job_id}/files/{number}")
         error_of(missing, 404, "FILE_NOT_FOUND")

@@ -505,6 +505,7 @@ def test_plain_http_knows_unknown_streams_and_head(server: Server) -> None:
     head = server.http.head("/stream/video/demo")
     assert head.status_code == 200
     assert head.headers["content-type"].startswith("multipart/x-mixed-replace")
+    assert "content-length" not in head.headers
 
 
 # ── the end ──────────────────────────────────────────────────────────────────────────────────
