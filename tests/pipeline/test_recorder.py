@@ -13,6 +13,7 @@ import pytest
 
 from app.config import StreamSettings
 from app.errors import SinkError, SourceError
+from app.jobs import Part
 from app.pipeline import reasons
 from app.pipeline.blur import conceal
 from app.pipeline.sinks import recorder as recorder_module
@@ -20,6 +21,7 @@ from app.pipeline.sinks.copier import Copier
 from app.pipeline.sinks.probe import examine, fingerprint, length_of, trim
 from app.pipeline.sinks.recorder import Recorder
 from app.pipeline.sinks.segments import SegmentFiles, finished_name, stem_of
+from app.pipeline.takes import Wanted, _too_late
 from app.types import Result
 
 from .doubles import luma, noise, planes, write_video
@@ -101,6 +103,17 @@ def test_a_part_of_a_file_is_kept_from_skip_to_limit(tmp_path: Path) -> None:
     (path,) = closed(recorder)
     assert examine(path).frames == 9  # after 1.0, whose picture is there already
     assert recorder.written.seconds == pytest.approx(0.9, abs=0.01)
+
+
+def test_a_file_on_its_way_to_where_it_is_gone_on_with_is_not_given_up(tmp_path: Path) -> None:
+    recorder = make(tmp_path, gap_s=None, skip_s=60.0)
+    part = Part("open", "file:/x.mp4", "x.mp4")
+    wanted = Wanted(part, SegmentFiles(tmp_path, "01-x"), 10.0, 1.0, 10.0, 600.0)
+    long_ago = time.monotonic() - 30
+    assert _too_late(long_ago, wanted, recorder.written) is not None
+    recorder.write(results(1)[0])
+    assert recorder.written.frames == 0
+    assert _too_late(long_ago, wanted, recorder.written) is None
 
 
 def test_a_file_that_broke_and_is_read_anew_is_not_recorded_twice(tmp_path: Path) -> None:
