@@ -21,6 +21,7 @@ from app.pipeline.manager import StreamManager
 from app.pipeline.retention import Space
 from app.pipeline.sinks.probe import examine
 from app.pipeline.workshop import JobStore, Workshop
+from app.reason_words import WORDS
 from app.types import StreamSpec, StreamState
 
 from .doubles import Camera, MemoryStore, source_error, threads_of
@@ -219,7 +220,7 @@ async def test_a_camera_that_refuses_is_given_up_after_its_retries(
     said = await heard(collector, job)
     assert len(said) == 2
     assert said[1].startswith(f"Error with Job ID {job.job_id}: {URL}: ")
-    assert reasons.UNAUTHORIZED in said[1]
+    assert WORDS[reasons.UNAUTHORIZED] in said[1]
     assert camera.opened == 3
     assert (saved(store, job).retries, store.files) == (2, [])
 
