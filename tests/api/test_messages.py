@@ -96,6 +96,7 @@ def test_every_error_has_its_status(kind: type[WatchpostError]) -> None:
         errors.UpgradeRequired: 426,
         errors.UploadTooLarge: 413,
         errors.NotAnImage: 415,
+        errors.BadRange: 416,
         errors.RequestError: 400,
         errors.Unauthorized: 401,
         errors.NotFound: 404,
