@@ -31,6 +31,9 @@ EVENTS_BACKLOG = 256
 LARGE = 1 << 20  # characters; longer texts are decoded beside the loop
 MAX_SHOWN_ID = 100
 
+# uvicorn raises the second for a socket that it closed itself: its pings had no answer.
+CLOSED = (WebSocketDisconnect, RuntimeError)
+
 NORMAL, GOING_AWAY, POLICY_VIOLATION = 1000, 1001, 1008
 UNKNOWN_STREAM = 4404
 
@@ -253,7 +256,7 @@ class Conversation:
                             await self._socket.send_text(message)
                         else:
                             await self._socket.send_bytes(message)
-            except (TimeoutError, WebSocketDisconnect):
+            except (TimeoutError, *CLOSED):
                 raise Over from None
 
     async def _close(self, over: Over) -> None:
@@ -264,7 +267,7 @@ class Conversation:
                 await self._send(over.last.text())
             async with asyncio.timeout(self._settings.send_timeout_s):
                 await self._socket.close(over.code, over.reason)
-        except (Over, TimeoutError, WebSocketDisconnect):
+        except (Over, TimeoutError, *CLOSED):
             pass
 
 

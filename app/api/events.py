@@ -22,6 +22,7 @@ T = TypeVar("T")
 VERSION = 1
 HEARTBEAT_S = 15.0
 RETRY_MS = 2000
+GONE_S = 1.0
 MAX_ID = 2**63 - 1
 BAD_REQUEST_CLOSE = 4400
 EVENT_STREAM = "text/event-stream"
@@ -200,7 +201,12 @@ async def until_gone(websocket: WebSocket, talking: Any) -> None:
     try:
         await asyncio.wait((speaker, listener), return_when=asyncio.FIRST_COMPLETED)
         if speaker.done():
-            speaker.result()
+            try:
+                speaker.result()
+            except RuntimeError:  # said of a socket that uvicorn closed: its pings had no answer
+                gone, _ = await asyncio.wait([listener], timeout=GONE_S)
+                if not gone:
+                    raise
     finally:
         for task in (speaker, listener):
             task.cancel()
