@@ -11,6 +11,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 import cv2
@@ -30,6 +31,20 @@ FIXED = {
 }
 
 View = npt.NDArray[np.uint8]
+
+
+class Pace(NamedTuple):
+    """How a loop got through a clip.
+
+    Attributes:
+        rate: frames a second.
+        looks: whole pictures that were looked at for persons and things, a second of video.
+        close: parts of pictures that were looked at enlarged, a second of video.
+    """
+
+    rate: float
+    looks: float = 0.0
+    close: float = 0.0
 
 
 def available() -> list[str]:

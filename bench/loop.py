@@ -1,43 +1,52 @@
-"""A 1080p file in, blurred H.264 out, as fast as it goes: ours and the usual loop, in turn.
+"""A 1080p file in, blurred H.264 out, as fast as it goes: ours, a sketch and the usual loop.
 
-The usual loop is what most projects of this kind run: ``cv2.VideoCapture``, a YOLOv8n through
-Ultralytics on torch, ``cv2.GaussianBlur`` on the boxes, raw frames piped into ``ffmpeg``. Each
-run is a process of its own, so that neither's idle threads slow the other down; only the loop is
-timed, not the loading of networks.
+The same job three ways, in turn: the usual loop (``usual.py``), the sketch (``sketch.py``) and
+Watchpost. First with two networks, for faces and for persons and things, then with faces alone.
+Each run is a process of its own, so that neither's idle threads slow the other down; only the
+loop is timed, not the loading of networks.
+
+Faces are found in every frame by all. For persons and things the usual loop and the sketch look
+at every frame; ours does so a few times a second of video, and tracks fill what is between. The
+tables show how often, with a row of ours that looks at every frame too.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import functools
 import importlib.util
-import os
+import json
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import cv2
-import imageio_ffmpeg
-
-from app.config import FaceSettings, StreamSettings
+from app.config import FaceSettings, ObjectSettings, Settings, StreamSettings
 from app.models.faces import FaceDetector, load_faces
-from app.pipeline.gate import ChangeGate
-from app.pipeline.scale import to_rgb
+from app.models.look import Look
+from app.models.objects import ObjectDetector, load_objects
+from app.models.runner import Image
+from app.pipeline.analysis import Analyst
 from app.pipeline.sinks import SINKS
 from app.pipeline.sinks.base import Delivered
 from app.pipeline.sinks.encode import H264Encoder
-from app.pipeline.sources.av import AvSource
 from app.pipeline.stream import Audience, Stream
 from app.types import Result, StreamSpec, StreamState
 from bench import clip
+from bench.clip import Pace
+from bench.sketch import networks, sketch
 from bench.table import show
+from bench.usual import usual
 
 SECONDS = 6
 ROUNDS = 3
+RULE = "bags"
+PATIENCE_S = 60.0
 
 
 class FileSink:
@@ -65,16 +74,62 @@ class FileSink:
         self._file.close()
 
 
-def ours(source: Path, target: Path, width: int) -> float:
-    """Frames a second of the whole pipeline; faces are looked for at this width."""
+class Counted(ObjectDetector):
+    """The detector, with a count of what it is asked."""
+
+    def __init__(self, detector: ObjectDetector) -> None:
+        self.__dict__.update(detector.__dict__)
+        self.asked: Counter[str] = Counter()
+
+    def look(self, image: Image) -> Look:
+        self.asked["whole"] += 1
+        return super().look(image)
+
+    def look_closely(self, crop: Image, side: int | None = None) -> Look:
+        self.asked["close"] += 1
+        return super().look_closely(crop, side)
+
+
+def ours(
+    source: Path, target: Path, *, width: int, analytics: bool = False, every: bool = False
+) -> Pace:
+    """Frames a second of the whole pipeline.
+
+    Args:
+        width: longer side of the picture that faces are looked for in.
+        analytics: persons and things are looked for too, and bags followed.
+        every: in every frame, not only as often as the server does it by default.
+    """
     SINKS["bench"] = FileSink
-    spec = StreamSpec("bench", f"file:{source}", f"bench:{target}", max_fps=clip.FPS)
-    runner = load_faces()
-    settings = FaceSettings(width=width, timeout_s=60)
-    faces = FaceDetector(runner, min_confidence=settings.keep_confidence)
-    _compile(spec, settings, faces)
+    settings = FaceSettings(width=width, timeout_s=PATIENCE_S)
+    faces = FaceDetector(load_faces(), min_confidence=settings.keep_confidence)
+    often = {"max_fps": clip.FPS, "max_wait": 1} if every else {}
+    objects = ObjectSettings.model_validate({"timeout_s": PATIENCE_S, **often})
+    detector = Counted(load_objects(objects)) if analytics else None
+    analyst = Analyst(objects, Settings(_env_file=None).rules(), detector)
+    spec = StreamSpec(
+        "bench",
+        f"file:{source}",
+        f"bench:{target}",
+        max_fps=clip.FPS,
+        analytics={RULE: {}} if analytics else {},
+    )
+    _play(spec, settings, faces, analyst)  # networks are compiled and modules imported meanwhile
+    asked = Counter(detector.asked) if detector else Counter[str]()
+    frames, seconds = _play(spec, settings, faces, analyst)
+    looks = (detector.asked if detector else Counter[str]()) - asked
+    video_s = frames / clip.FPS
+    return Pace(frames / seconds, looks["whole"] / video_s, looks["close"] / video_s)
+
+
+def _play(
+    spec: StreamSpec, settings: FaceSettings, faces: FaceDetector, analyst: Analyst
+) -> tuple[int, float]:
+    """Frames and seconds of one run of a stream from its first to its last frame."""
     audience = Audience.on(asyncio.new_event_loop())
-    stream = Stream(spec, StreamSettings(), settings, faces, audience)
+    stream = Stream(
+        spec, StreamSettings(), settings, faces, audience, analysis=analyst.analysis(spec)
+    )
     started_at = time.perf_counter()
     stream.start()
     while stream.state is not StreamState.STOPPED:
@@ -82,90 +137,84 @@ def ours(source: Path, target: Path, width: int) -> float:
     seconds = time.perf_counter() - started_at
     stats = stream.status().stats
     assert stats.frames_published == stats.frames_in, stats
-    return stats.frames_published / seconds
+    return stats.frames_published, seconds
 
 
-def _compile(spec: StreamSpec, settings: FaceSettings, faces: FaceDetector) -> None:
-    """Have the network ready, for whole pictures and parts of them, on all of its threads."""
-    source = AvSource(spec, StreamSettings())
-    source.open()
-    image = to_rgb(next(source.frames()).image, settings.width)
-    source.close()
-    height, across = image.shape[:2]
-    for part in [(across, height), *ChangeGate(across, height).shapes]:
-        for look in [faces.look(image[: part[1], : part[0]]) for _ in range(8)]:
-            look.detections(60, (1, 1))
-
-
-def usual(source: Path, target: Path) -> float:
-    """Frames a second of the usual loop."""
-    from ultralytics import YOLO
-
-    data = os.environ.get("WATCHPOST_DATA")
-    weights = Path(data or "") / "weights" / "yolov8n.pt"
-    # Without the weights the network is as slow, but sees nothing, so that nothing is blurred.
-    model = YOLO(str(weights) if data and weights.exists() else "yolov8n.yaml", verbose=False)
-    capture = cv2.VideoCapture(str(source))
-    model.predict(capture.read()[1], imgsz=640, device="cpu", verbose=False)
-    pipe = _ffmpeg(target)
-    assert pipe.stdin is not None
-    frames = 0
-    started_at = time.perf_counter()
-    while (read := capture.read())[0]:
-        image = read[1]
-        for box in model.predict(image, imgsz=640, device="cpu", verbose=False)[0].boxes.xyxy:
-            x1, y1, x2, y2 = (int(side) for side in box)
-            image[y1:y2, x1:x2] = cv2.GaussianBlur(image[y1:y2, x1:x2], (51, 51), 0)
-        pipe.stdin.write(image.tobytes())
-        frames += 1
-    pipe.stdin.close()
-    pipe.wait()
-    return frames / (time.perf_counter() - started_at)
-
-
-def _ffmpeg(target: Path) -> subprocess.Popen[bytes]:
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-loglevel", "error"]
-    command += ["-f", "rawvideo", "-pix_fmt", "bgr24", "-s", f"{clip.WIDTH}x{clip.HEIGHT}"]
-    command += ["-r", str(clip.FPS), "-i", "-", "-c:v", "libx264", "-preset", "ultrafast"]
-    command += ["-tune", "zerolatency", "-pix_fmt", "yuv420p", "-f", "h264", str(target)]
-    return subprocess.Popen(command, stdin=subprocess.PIPE)
-
-
-USUAL = "the usual loop"
-LOOPS: dict[str, Callable[[Path, Path], float]] = {
-    f"ours, faces at {width}": functools.partial(ours, width=width) for width in (960, 640)
+Loop = Callable[[Path, Path], Pace]
+USUAL_TWO, USUAL_ONE = "the usual loop, two networks", "the usual loop, one network"
+SKETCH = "the sketch"
+TWO: dict[str, Loop] = {
+    "ours, faces at 640": functools.partial(ours, width=640, analytics=True),
+    "ours, faces at 960 (default)": functools.partial(ours, width=960, analytics=True),
+    "ours, faces at 640, things in every frame": functools.partial(
+        ours, width=640, analytics=True, every=True
+    ),
+    SKETCH: sketch,
+    USUAL_TWO: functools.partial(usual, objects=True),
 }
-LOOPS[USUAL] = usual
+ONE: dict[str, Loop] = {
+    "ours, only faces, at 640": functools.partial(ours, width=640),
+    "ours, only faces, at 960": functools.partial(ours, width=960),
+    USUAL_ONE: functools.partial(usual, objects=False),
+}
+LOOPS = TWO | ONE
 
 
-def run() -> None:
-    for name in clip.available():
-        _compare(name, clip.make(SECONDS, name=name))
+def run(names: Sequence[str] = (), rounds: int = ROUNDS) -> None:
+    """Print the tables of these clips; of all that there are if none is named."""
+    for name in names or clip.available():
+        _compare(name, clip.make(SECONDS, name=name), rounds)
 
 
-def _compare(title: str, source: Path) -> None:
-    names = [name for name in LOOPS if name != USUAL or importlib.util.find_spec("ultralytics")]
-    rates: dict[str, list[float]] = {name: [] for name in names}
+def _compare(title: str, source: Path, rounds: int) -> None:
+    torch = importlib.util.find_spec("ultralytics") is not None
+    names = [name for name in LOOPS if torch or name not in (USUAL_TWO, USUAL_ONE)]
+    paces: dict[str, list[Pace]] = {name: [] for name in names}
     with tempfile.TemporaryDirectory() as folder:
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             for name in names:
-                command = [sys.executable, "-m", "bench.loop", name, str(source), folder]
-                answer = subprocess.run(command, check=True, capture_output=True, encoding="utf-8")
-                rates[name].append(float(answer.stdout.split()[-1]))
-    head = ["frames/s", *(f"round {number + 1}" for number in range(ROUNDS)), "ratio (median)"]
-    rows = [
-        (name, *(f"{r:.1f}" for r in found), _ratio(found, rates)) for name, found in rates.items()
-    ]
-    show(f"1080p25 file in, blurred H.264 out: {title}", head, rows)
+                paces[name].append(_child(name, source, folder))
+    told = "1080p25 file in, blurred H.264 out, frames/s"
+    _table(f"{told}: {title}; the sketch runs {networks()}", paces, TWO, USUAL_TWO)
+    _table(f"{told}, only faces: {title}", paces, ONE, USUAL_ONE)
 
 
-def _ratio(found: list[float], rates: dict[str, list[float]]) -> str:
-    """How many times the usual loop, round by round."""
-    if USUAL not in rates:
-        return "the usual loop needs requirements.txt"
-    pairs = zip(found, rates[USUAL], strict=True)
-    return f"{statistics.median(ours / usual for ours, usual in pairs):.1f}"
+def _child(name: str, source: Path, folder: str) -> Pace:
+    command = [sys.executable, "-m", "bench.loop", "--one", name, str(source), folder]
+    answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, encoding="utf-8")
+    return Pace(*json.loads(answer.stdout.splitlines()[-1]))
+
+
+def _table(title: str, paces: dict[str, list[Pace]], loops: dict[str, Loop], base: str) -> None:
+    found = {name: paces[name] for name in loops if name in paces}
+    rounds = range(len(next(iter(found.values()))))
+    others = [other for other in (base, SKETCH) if other in found]
+    head = ["", *(f"round {number + 1}" for number in rounds)]
+    head += [f"times {other} (median)" for other in others]
+    head += ["looks for things, whole + enlarged, a second of video"]
+    rows = []
+    for name, runs in found.items():
+        ratios = [_ratio(runs, found[other]) for other in others]
+        looks = f"{statistics.mean(p.looks for p in runs):.1f}"
+        looks += f" + {statistics.mean(p.close for p in runs):.1f}"
+        rows.append([name, *(f"{pace.rate:.1f}" for pace in runs), *ratios, looks])
+    show(title, head, rows)
+
+
+def _ratio(runs: list[Pace], others: list[Pace]) -> str:
+    """How many times as fast, round by round."""
+    pairs = zip(runs, others, strict=True)
+    return f"{statistics.median(one.rate / other.rate for one, other in pairs):.1f}"
 
 
 if __name__ == "__main__":
-    print(LOOPS[sys.argv[1]](Path(sys.argv[2]), Path(sys.argv[3]) / "out.h264"))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--one", nargs=3, metavar=("LOOP", "SOURCE", "FOLDER"))
+    parser.add_argument("--clip", action="append", default=[], help="default: all")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    flags = parser.parse_args()
+    if flags.one is None:
+        run(flags.clip, flags.rounds)
+    else:
+        loop, source, folder = flags.one
+        print(json.dumps(LOOPS[loop](Path(source), Path(folder) / "out.h264")))

