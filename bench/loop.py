@@ -38,7 +38,7 @@ from app.pipeline.sinks.encode import H264Encoder
 from app.pipeline.stream import Audience, Stream
 from app.types import Result, StreamSpec, StreamState
 from bench import clip
-from bench.clip import Pace
+from bench.clip import Pace, Watch
 from bench.sketch import networks, sketch
 from bench.table import show
 from bench.usual import usual
@@ -115,29 +115,26 @@ def ours(
         analytics={RULE: {}} if analytics else {},
     )
     _play(spec, settings, faces, analyst)  # networks are compiled and modules imported meanwhile
-    asked = Counter(detector.asked) if detector else Counter[str]()
-    frames, seconds = _play(spec, settings, faces, analyst)
-    looks = (detector.asked if detector else Counter[str]()) - asked
+    asked = detector.asked if detector else Counter[str]()
+    asked.clear()
+    watch = Watch()
+    frames = _play(spec, settings, faces, analyst)
     video_s = frames / clip.FPS
-    return Pace(frames / seconds, looks["whole"] / video_s, looks["close"] / video_s)
+    return watch.pace(frames, asked["whole"] / video_s, asked["close"] / video_s)
 
 
-def _play(
-    spec: StreamSpec, settings: FaceSettings, faces: FaceDetector, analyst: Analyst
-) -> tuple[int, float]:
-    """Frames and seconds of one run of a stream from its first to its last frame."""
+def _play(spec: StreamSpec, settings: FaceSettings, faces: FaceDetector, analyst: Analyst) -> int:
+    """Run a stream from its first to its last frame; how many there were."""
     audience = Audience.on(asyncio.new_event_loop())
     stream = Stream(
         spec, StreamSettings(), settings, faces, audience, analysis=analyst.analysis(spec)
     )
-    started_at = time.perf_counter()
     stream.start()
     while stream.state is not StreamState.STOPPED:
         time.sleep(0.01)
-    seconds = time.perf_counter() - started_at
     stats = stream.status().stats
     assert stats.frames_published == stats.frames_in, stats
-    return stats.frames_published, seconds
+    return stats.frames_published
 
 
 Loop = Callable[[Path, Path], Pace]
@@ -191,13 +188,14 @@ def _table(title: str, paces: dict[str, list[Pace]], loops: dict[str, Loop], bas
     others = [other for other in (base, SKETCH) if other in found]
     head = ["", *(f"round {number + 1}" for number in rounds)]
     head += [f"times {other} (median)" for other in others]
-    head += ["looks for things, whole + enlarged, a second of video"]
+    head += ["CPU ms a frame (least)", "looks for things, whole + enlarged, a second of video"]
     rows = []
     for name, runs in found.items():
         ratios = [_ratio(runs, found[other]) for other in others]
         looks = f"{statistics.mean(p.looks for p in runs):.1f}"
         looks += f" + {statistics.mean(p.close for p in runs):.1f}"
-        rows.append([name, *(f"{pace.rate:.1f}" for pace in runs), *ratios, looks])
+        cpu = f"{min(pace.cpu_ms for pace in runs):.0f}"
+        rows.append([name, *(f"{pace.rate:.1f}" for pace in runs), *ratios, cpu, looks])
     show(title, head, rows)
 
 

@@ -8,7 +8,6 @@ rules; OpenVINO and x264 choose their own threads.
 from __future__ import annotations
 
 import importlib.util
-import time
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from app.models.faces import HEADS, QUANTISED, centerface_onnx, decode
 from app.models.weights_file import shipped
 from app.types import Box
 from bench import clip
-from bench.clip import Pace
+from bench.clip import Pace, Watch
 from bench.usual import OBJECTS, weights
 
 WIDTH, HEIGHT, CANVAS = 640, 360, 384
@@ -41,7 +40,7 @@ def sketch(source: Path, target: Path) -> Pace:
         stream.width, stream.height, stream.pix_fmt = clip.WIDTH, clip.HEIGHT, "yuv420p"
         stream.options = {"preset": "ultrafast", "tune": "zerolatency"}
         frames = 0
-        started_at = time.perf_counter()
+        watch = Watch()
         for image in reader.decode(video=0):
             small = image.reformat(WIDTH, HEIGHT, "rgb24").to_ndarray()
             canvas[0, :, :HEIGHT] = small.transpose(2, 0, 1)
@@ -55,7 +54,7 @@ def sketch(source: Path, target: Path) -> Pace:
             writer.mux(stream.encode(image))
             frames += 1
         writer.mux(stream.encode(None))
-        return Pace(frames / (time.perf_counter() - started_at), clip.FPS)
+        return watch.pace(frames, clip.FPS)
 
 
 def _boxes(output: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

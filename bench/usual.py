@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import cv2
 import imageio_ffmpeg
 
 from bench import clip
-from bench.clip import Pace
+from bench.clip import Pace, Watch
 
 FACES, OBJECTS = "first_recipe.pt", "yolov8n.pt"
 FACE_CLASS = 78  # of the 80 that the first of these knows
@@ -37,7 +36,7 @@ def usual(source: Path, target: Path, *, objects: bool) -> Pace:
     pipe = _ffmpeg(target)
     assert pipe.stdin is not None
     frames = 0
-    started_at = time.perf_counter()
+    watch = Watch()
     while (read := capture.read())[0]:
         image = read[1]
         if things is not None:
@@ -49,8 +48,7 @@ def usual(source: Path, target: Path, *, objects: bool) -> Pace:
         frames += 1
     pipe.stdin.close()
     pipe.wait()
-    rate = frames / (time.perf_counter() - started_at)
-    return Pace(rate, clip.FPS if objects else 0)
+    return watch.pace(frames, clip.FPS if objects else 0)
 
 
 def network(file: str) -> Any:
