@@ -26,7 +26,7 @@ from app.models.runtime import OpenVinoNetwork, Outputs, has_fast_bf16
 logger = logging.getLogger(__name__)
 
 STRIDE = 4
-OWN_SIZES = 10  # two cameras' sizes, and the gate's windows of both
+OWN_SIZES = 12  # two cameras' sizes, and the gate's windows of both
 COARSE_MULTIPLE = 320
 NMS_IOU = 0.3
 HEADS = ["537", "538", "539"]  # confidence, size, offset; the landmarks are not needed

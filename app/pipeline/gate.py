@@ -31,9 +31,10 @@ MOST_NOISE = CHANGE / 2  # the same over most of the picture: nothing can be tol
 CONTEXT = 16  # pixels around a change where answers may be other ones now
 MARGIN = 32  # pixels along the edge of a window where answers are not to be trusted
 WORTHWHILE = 0.75  # share of the picture beyond which all of it is looked at
-SHAPES = ((1 / 6, 1 / 6), (1 / 4, 1 / 4), (1 / 3, 1.0), (1 / 2, 1.0))
+SHAPES = ((1 / 6, 1 / 6), (1 / 4, 1 / 4), (1 / 3, 1 / 3), (1 / 3, 1.0), (1 / 2, 1.0))
 """Width and height of windows, both as shares of the picture's width; a height of 1 is all of it.
-Most changes that a codec makes fit the smallest: it saves a fifth in front of fixed cameras."""
+Most changes that a codec makes fit the smallest: it saves a fifth in front of fixed cameras. A
+person who walks by fits the third, which spares a twentieth to a fifth of what is left."""
 GRID = 32  # pixels of the network's coarsest cell: a shift by less alters its answers
 
 
