@@ -27,6 +27,7 @@ import functools
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import contextmanager
@@ -171,7 +172,7 @@ class Stream:
         self._far_end = OUTPUT if output else PREVIEW
         self._outlets: list[tuple[Sink, Channel[Result]]] = [(self.preview, Channel(1, live=True))]
         if output is not None:
-            self._outlets.append((output, Channel(2, live=live)))
+            self._outlets.append((output, Channel(2 if live else FILE_QUEUE, live=live)))
         self._ran = keeps_trying
         self._lost: set[str] = set()
         self._failure: WatchpostError | None = None
@@ -180,17 +181,19 @@ class Stream:
 
     # ── one frame ────────────────────────────────────────────────────────────────────────
 
-    def _look_at(self, frame: Frame) -> Looks:
-        """Ask the networks about a frame: faces if it is to be blurred, things if it is time."""
-        faces = things = None
-        if self.spec.blur != "off":
-            small = to_rgb(frame.image, self._face_settings.width)
-            faces = self._lookout.look(small, frame.captured_at)
+    def _look_for_faces(self, frame: Frame) -> Glance | None:
+        """Ask the network for the faces of a frame that is to be blurred."""
+        if self.spec.blur == "off":
+            return None
+        small = to_rgb(frame.image, self._face_settings.width)
+        return self._lookout.look(small, frame.captured_at)
+
+    def _look_for_things(self, frame: Frame) -> Look | None:
+        """Ask the network for everything else when it is time for that."""
         if self._analysis is not None:
             with self._forgiving(ANALYSIS):
-                see = functools.partial(to_rgb, frame.image)
-                things = self._analysis.ask(frame.captured_at, see)
-        return Looks(faces, things)
+                return self._analysis.ask(frame.captured_at, functools.partial(to_rgb, frame.image))
+        return None
 
     def _cover(self, frame: Frame, looks: Looks) -> Result:
         """From a raw frame and what is known about it to what may leave."""
@@ -257,9 +260,26 @@ class Stream:
 
     def _look(self) -> None:
         """Frames to looks; the network works on one frame while the one before is covered."""
-        while (frame := self._frames.get()) is not None:
+        for frame, things in self._frames_with_things():
             with self._withholding("look", frame):
-                self._looks.put((frame, self._look_at(frame)))
+                self._looks.put((frame, Looks(self._look_for_faces(frame), things)))
+
+    def _frames_with_things(self) -> Iterator[tuple[Frame, Look | None]]:
+        """Frames, with the look at each that looks for things.
+
+        Of a file that look is asked for some frames early, as it takes longer than a frame.
+        """
+        ahead = 0 if self.source.live else FILE_QUEUE
+        waiting: deque[tuple[Frame, Look | None]] = deque()
+        try:
+            while (frame := self._frames.get()) is not None:
+                with self._withholding("look", frame):
+                    waiting.append((frame, self._look_for_things(frame)))
+                if len(waiting) > ahead:
+                    yield waiting.popleft()
+        except Closed:
+            yield from waiting
+            raise
 
     def _cover_all(self) -> None:
         """Looks to results, to every outlet; what is still going on at the end ends with it."""

@@ -14,9 +14,11 @@ from app.config import FaceSettings, StreamSettings
 from app.errors import SourceError, StartCancelled, WatchpostError
 from app.models.faces import FaceDetector
 from app.pipeline import reasons
+from app.pipeline.analysis import Counts
+from app.pipeline.rules import Seen
 from app.pipeline.sinks import preview
-from app.pipeline.stream import Audience, Stream
-from app.types import StreamSpec, StreamState
+from app.pipeline.stream import FILE_QUEUE, Audience, Stream
+from app.types import Finding, StreamSpec, StreamState
 
 from .doubles import (
     PATIENCE_S,
@@ -51,11 +53,17 @@ def start(
     loop = asyncio.new_event_loop()
     streams: list[Stream] = []
 
-    def start(*, keeps_trying: bool = False, **options: object) -> Stream:
+    def start(*, keeps_trying: bool = False, analysis: object = None, **options: object) -> Stream:
         values = {"stream_id": "cam", "source": SOURCE, "output": OUTPUT, "max_fps": 60}
         spec = StreamSpec(**{**values, **options})  # type: ignore[arg-type]
         stream = Stream(
-            spec, settings, face_settings, faces, Audience.on(loop), keeps_trying=keeps_trying
+            spec,
+            settings,
+            face_settings,
+            faces,
+            Audience.on(loop),
+            analysis=analysis,  # type: ignore[arg-type]
+            keeps_trying=keeps_trying,
         )
         streams.append(stream)
         stream.start()
@@ -218,6 +226,52 @@ def test_of_a_file_no_frame_is_lost_and_the_order_is_kept(
     eventually(lambda: stream.state is StreamState.STOPPED)
     assert [far_end.next().number for _ in range(40)] == list(range(1, 41))
     assert stream.status().stats.frames_dropped == 0
+
+
+class Asked:
+    """An analysis that sees nothing, and knows by how many frames it was asked early."""
+
+    numbers = None
+    counts = Counts()
+
+    def __init__(self) -> None:
+        self.asked: list[float] = []
+        self.early: list[int] = []
+
+    def ask(self, captured_at: float, see: object) -> None:
+        self.asked.append(captured_at)
+
+    def understand(
+        self, look: None, faces: object, seen: Seen, size: object
+    ) -> tuple[tuple[()], list[Finding]]:
+        self.early.append(len(self.asked) - 1 - self.asked.index(seen.captured_at))
+        return (), []
+
+    def end(self) -> list[Finding]:
+        return []
+
+
+def test_of_a_file_things_are_looked_for_some_frames_early(
+    start: Start, far_end: FarEnd, camera: Camera
+) -> None:
+    camera.live, camera.interval_s, camera.count = False, 0.02, 40
+    analysis = Asked()
+    stream = start(analysis=analysis)
+    eventually(lambda: stream.state is StreamState.STOPPED)
+    assert len(analysis.early) == 40
+    assert min(analysis.early[: 40 - FILE_QUEUE]) >= FILE_QUEUE
+    assert [far_end.next().number for _ in range(40)] == list(range(1, 41))
+
+
+def test_of_a_live_input_no_frame_waits_for_later_ones(
+    start: Start, far_end: FarEnd, camera: Camera
+) -> None:
+    camera.interval_s = 0.05
+    analysis = Asked()
+    start(analysis=analysis)
+    for _ in range(3):
+        far_end.next()
+    assert max(analysis.early[:3]) < FILE_QUEUE
 
 
 def test_of_a_live_input_a_slow_output_gets_the_newest_and_the_rest_is_counted(
