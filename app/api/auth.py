@@ -30,6 +30,7 @@ COOKIE = "watchpost_token"
 OPEN = ("/", "/viewer", "/healthz")
 OPEN_BELOW = ("/static/",)
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+HOW = "Authorization: Bearer …, or ?token=… at the end of the address"
 _HOST = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?")
 FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
 
@@ -81,9 +82,9 @@ class Gate:
         if self._has_token(scope, headers):
             return None
         if self._require_token:
-            return "a token is needed"
+            return f"a token is needed: {HOW}"
         if not is_loopback(scope, headers):
-            return "a token is needed from anywhere but this machine"
+            return f"a token is needed from anywhere but this machine: {HOW}"
         return None
 
     def _has_token(self, scope: Scope, headers: Headers) -> bool:
