@@ -30,7 +30,7 @@ COOKIE = "watchpost_token"
 OPEN = ("/", "/viewer", "/healthz")
 OPEN_BELOW = ("/static/",)
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-HOW = "Authorization: Bearer …, or ?token=… at the end of the address"
+HOW = "send it in the header Authorization, after the word Bearer, or as the parameter token"
 _HOST = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?")
 FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
 
