@@ -54,6 +54,8 @@ from app.types import (
 logger = logging.getLogger(__name__)
 
 FIRST_LOOK_S = 0.05
+HANGING_S = 0.5
+"""How long a start that took too long is waited for: whoever asked has waited enough."""
 
 
 class _Turn(asyncio.Lock):
@@ -234,7 +236,7 @@ class StreamManager:
                 raise StartTimeout(stream_id=spec.stream_id, timeout_s=timeout_s) from None
         except WatchpostError:
             if before is None:
-                await self._remove(entry)
+                await self._remove(entry, HANGING_S)
             else:
                 await self._begin_camera(before, entry)
             raise
@@ -498,26 +500,29 @@ class StreamManager:
                 return
             last_error = stream.status().stats.last_error
             if entry.kept:
-                await self._halt(entry)
+                await self._halt(entry, HANGING_S)
                 await self._mark_failed(entry, last_error)
             else:
-                await self._remove(entry)
+                await self._remove(entry, HANGING_S)
 
     async def _mark_failed(self, entry: Entry, last_error: str | None) -> None:
         entry.ended, entry.last_error = StreamState.FAILED, last_error
         await self._save(entry)
 
-    async def _halt(self, entry: Entry) -> None:
+    async def _halt(self, entry: Entry, patience_s: float | None = None) -> None:
+        """End the run in progress; of threads that still hang after so long nothing is heard."""
         stream = entry.stream
         if stream is None:
             return
-        ended = await asyncio.to_thread(stream.stop, self._settings.stop_timeout_s)
+        if patience_s is None:
+            patience_s = self._settings.stop_timeout_s
+        ended = await asyncio.to_thread(stream.stop, patience_s)
         if not ended:
             logger.warning("stream %s: a thread still waits for the network", stream.spec.stream_id)
         entry.stream = None
 
-    async def _remove(self, entry: Entry) -> None:
-        await self._halt(entry)
+    async def _remove(self, entry: Entry, patience_s: float | None = None) -> None:
+        await self._halt(entry, patience_s)
         self._entries.pop(entry.spec.stream_id, None)
         try:
             await asyncio.to_thread(self._store.delete, entry.spec.stream_id)

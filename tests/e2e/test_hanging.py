@@ -15,7 +15,7 @@ from support.poll import eventually
 from support.watchpost import Server, error_of
 
 PATIENCE_S = 10  # of the server, which answers 503 then
-MARGIN_S = 4  # for stopping what hangs, on a loaded machine
+MARGIN_S = 2.5  # for ending what hangs, on a loaded machine
 QUICK_S = 1.5
 
 
