@@ -199,10 +199,10 @@ class PlateRuleSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    min_width: int = Field(60, ge=20, le=2000, description="Narrower plates are not read, pixels.")
+    min_width: int = Field(50, ge=20, le=2000, description="Narrower plates are not read, pixels.")
     max_reads: int = Field(12, ge=1, le=200, description="Of one passage; then it is decided.")
     min_reads: int = Field(2, ge=1, le=50, description="Fewer, and the passage is not kept.")
-    min_confidence: float = Field(0.5, ge=0, le=1, description="Less sure ones are not kept.")
+    min_confidence: float = Field(0.6, ge=0, le=1, description="Less sure ones are not kept.")
     gap_s: float = Field(3.0, gt=0, le=600, description="Unseen for so long, it has passed.")
     again_s: float = Field(60.0, ge=0, le=86400, description="The same number counts anew after.")
 

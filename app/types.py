@@ -80,6 +80,10 @@ class Box(NamedTuple):
         dx, dy = self.width * share, self.height * share
         return Box(self.x1 - dx, self.y1 - dy, self.x2 + dx, self.y2 + dy)
 
+    def padded(self, pixels: float) -> Box:
+        """The box with so many pixels added on each side."""
+        return Box(self.x1 - pixels, self.y1 - pixels, self.x2 + pixels, self.y2 + pixels)
+
 
 @dataclass(frozen=True, slots=True)
 class Detection:

@@ -17,8 +17,7 @@ import av
 from app import numbers
 from app.config import ObjectSettings, Settings
 from app.models.objects import load_objects
-from app.models.plates import load_plates
-from app.models.plates.read import Votes
+from app.models.plates import CropRead, load_plates
 from app.models.runner import Image
 from app.pipeline.analysis import Analyst
 from app.pipeline.plates.attendant import PlateAttendant
@@ -36,8 +35,8 @@ READABLE: dict[str, list[str]] = {"dashcam_plates.mp4": ["FJ189XV", "GD518FA", "
 class _AtOnce(PlateAttendant):
     """Reads before it answers, so that the machine's speed changes nothing."""
 
-    def read(self, crop: Image) -> Future[Votes] | None:
-        reading = super().read(crop)
+    def read(self, crop: Image, *, again: bool = False) -> Future[CropRead] | None:
+        reading = super().read(crop, again=again)
         if reading is not None:
             reading.exception(PATIENCE_S)
         return reading

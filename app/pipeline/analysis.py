@@ -27,13 +27,15 @@ from app.models.second_look import SecondLook, Window, around
 from app.pipeline import following
 from app.pipeline.following import MOST_GAP_S, Follower
 from app.pipeline.pace import RateLimit
-from app.pipeline.rules import Doubts, Rule, Scene, Seen, make_rules
+from app.pipeline.rules import Doubts, Glimpses, Rule, Scene, Seen, make_rules
 from app.pipeline.zones import Polygon, Zones
 from app.types import BAGS, Analytics, Box, CloseUp, Detection, Finding, StreamSpec, Track, Zone
 
 FACE, PERSON = "face", "person"
 ZONED = ("bags",)
 MOST_DOUBTS = 2  # of a rule in one frame
+REACH = {"plate": 1.0}
+"""Of things that move farther between two looks than they are long, in lengths."""
 
 
 class Counts(NamedTuple):
@@ -116,15 +118,8 @@ class Analysis:
         wanted = [label for rule in rules for label in rule.close_up]
         again = SecondLook(objects, most=settings.max_crops, labels=wanted)
         self._again = again if wanted else None
-        self.numbers = numbers = itertools.count(1)
-        self._followers: defaultdict[str, Follower] = defaultdict(
-            lambda: Follower(
-                start_confidence=settings.start_confidence,
-                hold_s=settings.hold_s,
-                numbers=numbers,
-                fps=settings.max_fps,
-            )
-        )
+        self.numbers = itertools.count(1)
+        self._followers: dict[str, Follower] = {}
 
     def ask(self, captured_at: float, see: Callable[[int], Image]) -> Look | None:
         """Have the network look at a frame when it is time for one.
@@ -150,7 +145,9 @@ class Analysis:
             DetectorError: when the network failed or is too late. Tracks are as they were.
         """
         if look is None:
-            return self._between(seen.captured_at), []
+            tracks = self._between(seen.captured_at)
+            self._glimpse(Scene(tracks, [], seen.captured_at, size, seen))
+            return tracks, []
         with self._resting_after(seen.captured_at):
             doubts = self._ask_closely(seen, size)
             detections = [
@@ -166,6 +163,11 @@ class Analysis:
         findings = [finding for rule in self._rules for finding in rule.update(scene)]
         self.counts = self._count(tracks)
         return tracks, findings
+
+    def _glimpse(self, scene: Scene) -> None:
+        for rule in self._rules:
+            if isinstance(rule, Glimpses):
+                rule.glimpse(scene)
 
     @contextmanager
     def _resting_after(self, captured_at: float) -> Iterator[None]:
@@ -240,8 +242,19 @@ class Analysis:
         return tuple(
             track
             for kind in sorted(self._followers.keys() | {k for k, v in by_kind.items() if v})
-            for track in self._followers[kind].update(by_kind[kind], now)
+            for track in self._follower(kind).update(by_kind[kind], now)
         )
+
+    def _follower(self, kind: str) -> Follower:
+        if kind not in self._followers:
+            self._followers[kind] = Follower(
+                start_confidence=self._settings.start_confidence,
+                hold_s=self._settings.hold_s,
+                numbers=self.numbers,
+                fps=self._settings.max_fps,
+                reach=REACH.get(kind, 0.0),
+            )
+        return self._followers[kind]
 
     def _between(self, now: float) -> tuple[Track, ...]:
         return tuple(

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from app.pipeline.tracker import Trail
-from app.types import Detection, Track
+from app.types import Box, Detection, Track
 
 FRAMES_A_SECOND = 30  # the library counts its patience in frames of so many a second
 LEAST_IOU = 0.1
@@ -51,6 +51,8 @@ class Follower:
         hold_s: a track that was not seen for longer is shown no more, and soon forgotten.
         numbers: where track ids come from, for all that share one stream.
         fps: about how many looks a second there are.
+        reach: boxes are compared so much larger on each side, as a share of their longer one, for
+            what moves farther between two looks than it is long.
     """
 
     def __init__(
@@ -60,7 +62,9 @@ class Follower:
         hold_s: float,
         numbers: Iterator[int],
         fps: float = 5.0,
+        reach: float = 0.0,
     ) -> None:
+        self._reach = reach
         self._start_confidence = start_confidence
         self._hold_s = hold_s
         self._numbers = numbers
@@ -74,7 +78,7 @@ class Follower:
         gap_s = now - self._looked_at
         if self._tracker is None or gap_s <= 0:  # or a file that began anew
             self._tracker = _byte_track()(
-                self._start_confidence, self._hold_s + MOST_GAP_S, self._fps
+                self._start_confidence, self._hold_s + MOST_GAP_S, self._fps, self._reach
             )
             self._trails.clear()
         self._looked_at = now
@@ -103,6 +107,10 @@ class Follower:
         self._trails = {name: t for name, t in self._trails.items() if t.seen_at >= before}
 
 
+def _reached(box: Box, reach: float) -> Box:
+    return box.padded(reach * max(box.width, box.height))
+
+
 def prepare() -> None:
     """Begin to import the library, which takes a second, without waiting for it."""
     threading.Thread(target=_byte_track, name="import-trackers").start()
@@ -112,13 +120,13 @@ _Associate = Callable[[Sequence[Detection], float], list[tuple[int, int]]]
 
 
 @functools.cache
-def _byte_track() -> Callable[[float, float, float], _Associate]:
+def _byte_track() -> Callable[[float, float, float, float], _Associate]:
     """Makes what tells, for the detections of a look, the index of each that belongs to a
     track, and the track's name."""
     import supervision
     from trackers import ByteTrackTracker
 
-    def make(start_confidence: float, hold_s: float, fps: float) -> _Associate:
+    def make(start_confidence: float, hold_s: float, fps: float, reach: float) -> _Associate:
         tracker = ByteTrackTracker(
             lost_track_buffer=round(hold_s * FRAMES_A_SECOND),
             frame_rate=fps,
@@ -131,7 +139,7 @@ def _byte_track() -> Callable[[float, float, float], _Associate]:
 
         def associate(detections: Sequence[Detection], now: float) -> list[tuple[int, int]]:
             given = supervision.Detections(
-                xyxy=np.array([d.box for d in detections], np.float64).reshape(-1, 4),
+                xyxy=np.array([_reached(d.box, reach) for d in detections], float).reshape(-1, 4),
                 confidence=np.array([d.confidence for d in detections], np.float64),
                 data={"index": np.arange(len(detections))},
             )

@@ -29,7 +29,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, InvalidStateError
+from concurrent.futures import Future, InvalidStateError, wait
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -58,6 +58,7 @@ from app.pipeline.rules import Seen
 from app.pipeline.scale import part_to_rgb, to_output, to_rgb
 from app.pipeline.sinks import Output, Preview, Sink, make_output
 from app.pipeline.sources import make_source
+from app.pipeline.sources.played import PlayedFile
 from app.pipeline.sources.push import Pushed, PushSource
 from app.pipeline.tracker import Tracker
 from app.tally import Spread
@@ -241,9 +242,12 @@ class Stream:
     # ── four kinds of threads ────────────────────────────────────────────────────────────
 
     def _read(self) -> None:
-        """Source to frames, no more than ``max_fps``, until the input ends or the line breaks."""
+        """Source to frames, no more than ``max_fps``, until the input ends or the line breaks.
+
+        A file goes on when its first picture is out at the far end: nothing of it is lost.
+        """
         limit = RateLimit(self.spec.max_fps)
-        source = self.source
+        source, begun = self.source, self._ran
         try:
             source.open()
             for frame in source.frames():
@@ -255,6 +259,9 @@ class Stream:
                 self._found("input")
                 if limit.take(frame.captured_at) and (oldest := self._frames.put(frame)):
                     self.audience.results.publish(Withheld(oldest.number))
+                if isinstance(source, PlayedFile) and not begun:  # its networks may be compiled yet
+                    wait([self.started], self._settings.start_timeout_s)
+                begun = True
         finally:
             source.close()
 

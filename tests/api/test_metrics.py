@@ -24,6 +24,7 @@ from app.api.exposition import MOST_STREAMS
 from app.api.instruments import Instruments, Pulse
 from app.errors import StoreError
 from app.jobs import JobState
+from app.models.plates import CropRead
 from app.pipeline.plates.attendant import MOST_WAITING, PlateAttendant
 from app.pipeline.retention import Disk
 from app.types import Finding, StreamSpec, StreamState, StreamStats, StreamStatus
@@ -163,9 +164,9 @@ def test_crops_beyond_those_that_may_wait_are_skipped_and_counted() -> None:
     free = threading.Event()
 
     class Slow:
-        def read_crop(self, crop: object) -> dict[str, float]:
+        def read_crop(self, crop: object, *, again: bool) -> CropRead:
             free.wait(PATIENCE_S)
-            return {}
+            return CropRead({}, 0.0)
 
     attendant = PlateAttendant(Slow(), None)  # type: ignore[arg-type]
     crop = np.zeros((8, 16, 3), np.uint8)

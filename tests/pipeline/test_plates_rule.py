@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from app.config import PlateRuleSettings
+from app.models.plates import CropRead
 from app.models.plates.read import Decision, Votes, decide, pooled
 from app.pipeline.plates.attendant import matches
 from app.pipeline.rules import Scene, Seen
@@ -24,17 +25,28 @@ class Attendant:
 
     def __init__(self, *reads: Votes) -> None:
         self.reads = list(reads)
+        self.width = 240.0
+        self.again: list[Votes] = []
+        self.is_slow = False
+        self.waiting: list[Future[CropRead]] = []
         self.watched: list[WatchEntry] = []
         self.crops: list[tuple[int, ...]] = []
 
     def prepare(self) -> None:
         self.prepared = True
 
-    def read(self, crop: np.ndarray) -> Future[Votes] | None:
+    def read(self, crop: np.ndarray, *, again: bool = False) -> Future[CropRead] | None:
         self.crops.append(crop.shape)
-        done: Future[Votes] = Future()
-        done.set_result(self.reads.pop(0) if self.reads else {})
-        return done
+        self.waiting.append(answer := Future[CropRead]())
+        if not self.is_slow:
+            self.answer(again=again)
+        return answer
+
+    def answer(self, *, again: bool = False) -> None:
+        """Have done what waits longest."""
+        reads = self.again if again else self.reads
+        votes = reads.pop(0) if reads else {}
+        self.waiting.pop(0).set_result(CropRead(votes, self.width if votes else 0.0))
 
     def settle(self, votes: list[tuple[Votes, float]]) -> Decision:
         return decide(pooled(votes))
@@ -54,10 +66,18 @@ class Road:
 
     def look(self, number: int | None = 1, box: Box = WHERE, step_s: float = 0.2) -> list[Finding]:
         self.now += step_s
-        tracks = [] if number is None else [Track(number, "plate", 0.9, box)]
+        return self.rule.update(self.scene(number, box))
+
+    def glimpse(self, number: int = 1, box: Box = WHERE, step_s: float = 0.1) -> None:
+        """A frame that nobody looked at."""
+        self.now += step_s
+        self.rule.glimpse(self.scene(number, box, step_s))
+
+    def scene(self, number: int | None, box: Box, age_s: float = 0.0) -> Scene:
+        tracks = [] if number is None else [Track(number, "plate", 0.9, box, age_s)]
         cut = lambda window: np.zeros((window.size[1], window.size[0], 3), np.uint8)  # noqa: E731
         seen = Seen((SIZE[0] * 2, SIZE[1] * 2), cut, pytest.fail, self.now)
-        return self.rule.update(Scene(tracks, [], self.now, SIZE, seen))
+        return Scene(tracks, [], self.now, SIZE, seen)
 
 
 def test_reads_of_one_passage_vote_and_it_is_told_once() -> None:
@@ -141,6 +161,85 @@ def test_parts_of_a_broken_track_are_one_passage() -> None:
     road.look(2, box=Box(800, 300, 920, 330))
     told = [f for _ in range(30) for f in road.look(None)]
     assert [finding.details["plate_number"] for finding in told] == ["PJY5472"]
+
+
+def test_reads_that_come_late_count_when_the_vehicle_has_left() -> None:
+    road = Road(*[{"PJY5472": 0.999}] * 9)
+    road.attendant.is_slow = True
+    for width in (130, 120, 110):
+        road.look(box=Box(500, 300, 500 + width, 330))
+    assert len(road.attendant.crops) == 1, "one at a time"
+    assert road.look(None, step_s=5) == []
+    for _ in range(2):
+        road.attendant.answer()
+        told = road.look(None)
+    assert [finding.details["plate_number"] for finding in told] == ["PJY5472"]
+
+
+def test_who_is_never_read_is_not_waited_for_for_ever() -> None:
+    road = Road()
+    road.attendant.is_slow = True
+    road.look()
+    road.look(None, step_s=5)
+    assert road.rule._passages
+    road.look(None, step_s=60)
+    assert not road.rule._passages
+
+
+def test_of_many_crops_that_wait_the_widest_are_read() -> None:
+    road = Road()
+    road.attendant.is_slow = True
+    for width in range(100, 140, 2):
+        road.look(box=Box(500, 300, 500 + width, 330))
+    for _ in range(20):
+        if road.attendant.waiting:
+            road.attendant.answer()
+        road.look(None)
+    assert [shape[1] for shape in road.attendant.crops[1:]] == [
+        pytest.approx(4 * width, abs=2) for width in (138, 136, 134, 132, 130, 128)
+    ]
+
+
+def test_one_look_is_enough_where_its_crop_is_surely_read_twice() -> None:
+    road = Road({"PJY5472": 0.999})
+    road.attendant.again = [{"PJY5472": 0.999}]
+    told = [*road.look(), *road.look(None, step_s=5), *road.look(None), *road.look(None)]
+    assert [finding.details["plate_number"] for finding in told] == ["PJY5472"]
+    assert len(road.attendant.crops) == 2
+
+
+@pytest.mark.parametrize("again", [{}, {"PJY5412": 0.9}, {"PJY5472": 0.3, "PJY5412": 0.6}])
+def test_one_look_is_not_enough_where_its_crop_is_read_otherwise(again: Votes) -> None:
+    road = Road({"PJY5472": 0.9})
+    road.attendant.again = [again]
+    told = [*road.look(), *road.look(None, step_s=5), *road.look(None), *road.look(None)]
+    assert told == []
+    assert len(road.attendant.crops) == 2
+
+
+def test_frames_between_looks_are_read_too() -> None:
+    road = Road(*[{"PJY5472": 0.999}] * 9)
+    assert road.look() == []
+    road.glimpse()
+    assert [finding.type for finding in road.look(None) + road.look(None)] == ["plate_seen"]
+
+
+def test_frames_between_looks_do_not_begin_a_passage() -> None:
+    road = Road(*[{"PJY5472": 0.999}] * 9)
+    road.glimpse()
+    assert [finding for _ in range(9) for finding in road.look(None)] == []
+
+
+def test_a_track_that_goes_over_to_another_vehicle_is_two_passages() -> None:
+    road = Road(*[{"PJY5472": 0.9}] * 2, *[{"XK77ABC": 0.9}] * 3, min_reads=2)
+    told = [finding for _ in range(5) for finding in road.look()] + road.look(None, step_s=9)
+    assert [finding.details["plate_number"] for finding in told] == ["PJY5472", "XK77ABC"]
+
+
+def test_a_number_that_is_narrower_than_its_plate_was_is_not_counted() -> None:
+    road = Road(*[{"PJY5472": 0.999}] * 9)
+    road.attendant.width = 30.0
+    assert [f for _ in range(5) for f in road.look()] + road.look(None, step_s=9) == []
 
 
 def test_small_plates_are_left_alone() -> None:

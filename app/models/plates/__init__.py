@@ -49,6 +49,7 @@ WORTH_MORE = 0.02
 SMALL_PRINT, SMALL_PRINT_WEIGHT = 0.55, 0.05
 """Lines of a plate lower than this share of its highest one are hardly its number."""
 CROP_MARGIN = 0.25
+EDGE = 1.0
 
 
 class SecondReader(Protocol):
@@ -57,6 +58,13 @@ class SecondReader(Protocol):
     def review(self, plate: ReadPlate, deadline: float) -> ReadPlate: ...
 
     def was_about(self, plate: ReadPlate, plate_id: int) -> None: ...
+
+
+class CropRead(NamedTuple):
+    """What a crop says: votes, and the width of the number in pixels."""
+
+    votes: Votes
+    width: float
 
 
 class _Candidate(NamedTuple):
@@ -120,18 +128,24 @@ class PlateReader:
         self._lines.lines(np.full((*CLOSE_CANVAS[::-1], 3), 127, np.uint8), CLOSE_CANVAS)
         self._reader.warm_up()
 
-    def read_crop(self, crop: Image) -> Votes:
-        """The vote on a picture of one plate with little around it; empty without text."""
+    def read_crop(self, crop: Image, *, again: bool = False) -> CropRead:
+        """The vote on a picture of one plate with little around it; empty without text, or where
+        the crop's edge cuts it off.
+
+        Args:
+            again: by other variants than the first time.
+        """
         whole = Box(0, 0, crop.shape[1], crop.shape[0])
         lines = close_lines(crop, whole, self._lines)
-        if not lines:
-            return {}
+        vote = self._reader.more_votes if again else self._reader.first_votes
         own = [
             self._candidate((line,), votes)
-            for line, votes in zip(lines, self._reader.first_votes(crop, lines), strict=True)
+            for line, votes in zip(lines, vote(crop, lines) if lines else (), strict=True)
         ]
         best = _number([*own, *self._stacked(own)])
-        return best.votes if best and best.decision.strength >= PLATE else {}
+        if best is None or best.decision.strength < PLATE or _is_cut(best.lines, whole):
+            return CropRead({}, 0.0)
+        return CropRead(best.votes, max(line.width for line in best.lines))
 
     def settle(self, votes: Sequence[tuple[Votes, float]]) -> Decision:
         """What several votes on one plate come to, each with its weight."""
@@ -227,6 +241,12 @@ def _number(found: Sequence[_Candidate]) -> _Candidate | None:
     return max(found, key=weight, default=None)
 
 
+def _is_cut(lines: Sequence[Line], whole: Box) -> bool:
+    """Whether a line reaches an end of the picture, so that some of it may be outside."""
+    points = np.concatenate([line.quad for line in lines])
+    return bool(points[:, 0].min() < EDGE or points[:, 0].max() > whole.x2 - EDGE)
+
+
 def _height(found: _Candidate) -> float:
     return max(line.height for line in found.lines)
 
@@ -256,6 +276,7 @@ def load_plates(cache_dir: Path | None = None) -> PlateNetworks:
 
 
 __all__ = [
+    "CropRead",
     "PlateNetworks",
     "PlateReader",
     "ReadPlate",

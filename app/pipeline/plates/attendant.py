@@ -12,7 +12,7 @@ from typing import Protocol
 
 from app import numbers
 from app.errors import DetectorError, StoreError
-from app.models.plates import PlateReader
+from app.models.plates import CropRead, PlateReader
 from app.models.plates.picture import to_jpeg
 from app.models.plates.read import Decision, Votes
 from app.models.runner import Image
@@ -63,14 +63,14 @@ class PlateAttendant:
         except DetectorError as error:  # the first plate will tell
             logger.warning("the networks for plates are not ready: %s", error)
 
-    def read(self, crop: Image) -> Future[Votes] | None:
-        """Begin to read a crop; None while too many others wait."""
+    def read(self, crop: Image, *, again: bool = False) -> Future[CropRead] | None:
+        """Begin to read a crop, or to read it again by other means; None while too many wait."""
         with self._lock:
             if self.waiting >= MOST_WAITING:
                 self.skipped += 1
                 return None
             self.waiting += 1
-        reading = self._thread.submit(self._reader.read_crop, crop)
+        reading = self._thread.submit(self._reader.read_crop, crop, again=again)
         reading.add_done_callback(self._done)
         return reading
 
@@ -89,7 +89,7 @@ class PlateAttendant:
         """Drop what waits; the crop being read is finished."""
         self._thread.shutdown(wait=True, cancel_futures=True)
 
-    def _done(self, _: Future[Votes]) -> None:
+    def _done(self, _: Future[CropRead]) -> None:
         with self._lock:
             self.waiting -= 1
 

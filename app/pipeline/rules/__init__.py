@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from app.config import BagSettings, PlateRuleSettings, SmokingSettings
 from app.errors import InvalidRequest, NoAnalytics, in_words
 from app.pipeline.rules.bags import Bags
-from app.pipeline.rules.base import Doubts, Rule, Scene, Seen
+from app.pipeline.rules.base import Doubts, Glimpses, Rule, Scene, Seen
 from app.pipeline.rules.plates import Plates
 from app.pipeline.rules.smoking import Smoking
 from app.types import Analytics
@@ -85,4 +85,14 @@ def make_rules(
     return rules
 
 
-__all__ = ["EVENTS", "RULES", "Doubts", "Rule", "RuleEntry", "Scene", "Seen", "make_rules"]
+__all__ = [
+    "EVENTS",
+    "RULES",
+    "Doubts",
+    "Glimpses",
+    "Rule",
+    "RuleEntry",
+    "Scene",
+    "Seen",
+    "make_rules",
+]

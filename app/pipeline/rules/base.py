@@ -78,3 +78,12 @@ class Doubts(Protocol):
     """
 
     doubts: Sequence[Box]
+
+
+@runtime_checkable
+class Glimpses(Protocol):
+    """A rule that has a use for the frames between two looks."""
+
+    def glimpse(self, scene: Scene) -> None:
+        """Take note of a frame that was not looked at: its tracks are where they should be."""
+        ...

@@ -1,84 +1,43 @@
 """Plates that pass a camera: the reads of one vehicle's plate vote, and it is told once.
 
-Each look at a plate is read aside, by one thread that all streams share; what it found counts at
-the next look. A passage is decided as soon as its readings leave no doubt, so that the vehicle is
-still in the picture that is kept with it; else when there were enough of them, when it has become
-too small to be read, or when it is gone.
+A passage is decided as soon as its readings leave no doubt, so that the vehicle is still in the
+picture that is kept with it; else when there were enough of them, when it has become too small to
+be read, or when it is gone and all that is left of it is read.
 """
 
 from __future__ import annotations
 
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+import difflib
+import time
+from typing import Any, ClassVar
 
 from app import numbers
 from app.config import PlateRuleSettings
-from app.errors import DetectorError
 from app.models.plates.read import Decision, Votes, confidence
-from app.models.runner import Image
 from app.models.second_look import Window
 from app.pipeline.rules.base import Scene
+from app.pipeline.rules.passage import Attendant, Crop, Passage
 from app.plates import WatchEntry
 from app.types import Box, Finding, Track
 
 LABEL = "plate"
-CUT_MARGIN = 0.5
+CUT_MARGIN, GLIMPSE_MARGIN = 0.5, 0.8
+GLIMPSE_S, FEW_CROPS = 0.7, 3
+LINE_WIDTH = 0.8
+"""How wide a number is at least, as a share of its plate."""
 CERTAIN = 0.95
+LONE = 0.9
+"""How sure the reads must be of a plate that was in too few looks, its best crop read twice."""
+CLEAR, ALIKE = 4.0, 0.5
+"""Two readings so strong and less alike than that are of two plates."""
 EDGE = 2.0
-LAST_READS_S = 2.0
+LATE_S = 10.0
+"""A plate that left so long ago is decided though there are crops of it that nobody has read."""
+LAST_READS_S = 3.0
 PARTS_S, MOST_PARTS = 10.0, 15
 IDLE_S = 1.0
 """A plate that is followed but too small to be read for so long is decided: it drives away."""
 REMEMBERED = 256
-
-
-class Attendant(Protocol):
-    """Who reads crops, and knows which numbers are waited for."""
-
-    def prepare(self) -> None:
-        """Make ready for the first crop; returns at once."""
-        ...
-
-    def read(self, crop: Image) -> Future[Votes] | None:
-        """Begin to read a crop; None while too many others wait."""
-        ...
-
-    def settle(self, votes: list[tuple[Votes, float]]) -> Decision:
-        """What several votes come to, each with its weight."""
-        ...
-
-    def waited_for(self, number: str) -> list[WatchEntry]:
-        """Entries of the watch-list that a number may be."""
-        ...
-
-    def jpeg(self, crop: Image) -> bytes:
-        """A crop as JPEG."""
-        ...
-
-
-@dataclass(slots=True)
-class _Passage:
-    """One plate on its way through the picture.
-
-    Attributes:
-        votes: of each look, with its weight: the plate's width in pixels.
-        best: the widest crop, and where in the picture it was.
-        read_at: when the last look began.
-    """
-
-    track: Track
-    seen_at: float
-    votes: list[tuple[Votes, float]] = field(default_factory=list)
-    looks: int = 0
-    reading: Future[Votes] | None = None
-    weight: float = 0.0
-    best: Image | None = None
-    best_width: float = 0.0
-    best_box: Box | None = None
-    read_at: float = 0.0
-    told: bool = False
 
 
 class Plates:
@@ -93,9 +52,9 @@ class Plates:
         self._settings = settings
         self._attendant = attendant
         attendant.prepare()
-        self._passages: dict[int, _Passage] = {}
+        self._passages: dict[int, Passage] = {}
         self._passed: dict[str, float] = {}
-        self._parts: list[_Passage] = []
+        self._parts: list[Passage] = []
 
     def update(self, scene: Scene) -> list[Finding]:
         for track in scene.labelled(LABEL):
@@ -103,77 +62,110 @@ class Plates:
                 self._look(track, scene)
         findings: list[Finding] = []
         for number, passage in list(self._passages.items()):
-            self._collect(passage, wait_s=0.0)
-            gone = scene.now - passage.seen_at > self._settings.gap_s
-            if not passage.told:
-                findings += self._decide(passage, scene.now, last=gone)
-            if gone:
-                del self._passages[number]
+            unseen_s = scene.now - passage.seen_at - self._settings.gap_s
+            if unseen_s > LATE_S:
+                passage.waiting.clear()
+                passage.reading = None
+            findings += self._advance(number, scene.now, left=unseen_s > 0)
         return findings
+
+    def glimpse(self, scene: Scene) -> None:
+        """Keep crops of frames between two looks, about where the plates should be, if there is
+        little else to read: where looks are rare, a vehicle may be in one or two of them."""
+        for track in scene.labelled(LABEL):
+            passage = self._passages.get(track.track_id)
+            if passage and track.age_s <= GLIMPSE_S and len(passage.waiting) < FEW_CROPS:
+                around = track.box.padded(GLIMPSE_MARGIN * track.box.width)
+                self._keep(passage, track.box, around, scene)
 
     def end(self) -> list[Finding]:
         findings: list[Finding] = []
-        for passage in self._passages.values():
-            self._collect(passage, wait_s=LAST_READS_S)
-            if not passage.told:
-                findings += self._decide(passage, passage.seen_at, last=True)
+        deadline = time.monotonic() + LAST_READS_S
+        for number, passage in list(self._passages.items()):
+            now = passage.seen_at
+            while number in self._passages and (wait_s := deadline - time.monotonic()) > 0:
+                findings += self._advance(number, now, left=True, wait_s=wait_s)
+            if number in self._passages and not passage.told:
+                findings += self._decide(self._passages.pop(number), now, last=True)
         self._passages.clear()
         return findings
 
     def _look(self, track: Track, scene: Scene) -> None:
-        """Have the plate read once more, unless it is small or has been read enough."""
-        passage = self._passages.setdefault(track.track_id, _Passage(track, scene.now))
+        """Keep a crop of the plate to be read, unless it is small or has been read enough."""
+        passage = self._passages.setdefault(track.track_id, Passage(track, scene.now))
         passage.track, passage.seen_at = track, scene.now
+        self._keep(passage, track.box, track.box.grown(CUT_MARGIN), scene)
+
+    def _keep(self, passage: Passage, box: Box, around: Box, scene: Scene) -> None:
+        """Keep a crop to be read, unless it is small, cut off, or has been read enough."""
         scale = scene.seen.size[0] / scene.size[0]
-        width = track.box.width * scale
+        width = box.width * scale
         enough = passage.looks >= self._settings.max_reads
         small = width < self._settings.min_width
-        if passage.told or passage.reading or enough or small or _is_cut(track.box, scene.size):
+        if passage.told or enough or small or _is_cut(box, scene.size):
             return
-        crop = scene.seen.cut(_window(track.box.scaled(scale, scale), scene.seen.size))
-        if min(crop.shape[:2]) < 8:
-            return
-        passage.reading = self._attendant.read(crop)
-        if passage.reading is None:
-            return
-        passage.looks += 1
-        passage.read_at = scene.now
-        passage.weight = width
-        if width > passage.best_width:
-            passage.best, passage.best_width, passage.best_box = crop, width, track.box
+        image = scene.seen.cut(_window(around.scaled(scale, scale), scene.seen.size))
+        if min(image.shape[:2]) >= 8:
+            passage.keep(Crop(image, width, box))
 
-    def _collect(self, passage: _Passage, *, wait_s: float) -> None:
-        """Take the votes of the last look, if they are there."""
-        if passage.reading is None or not (wait_s or passage.reading.done()):
-            return
-        try:
-            votes = passage.reading.result(wait_s)
-        except (DetectorError, FutureTimeout):
-            votes = {}
-        passage.reading = None
+    def _advance(
+        self, number: int, now: float, *, left: bool, wait_s: float = 0.0
+    ) -> list[Finding]:
+        """Take what was read, begin to read what is there, decide; who left and has nothing more
+        to be read has passed."""
+        findings: list[Finding] = []
+        passage = self._passages[number]
+        votes = passage.collect(LINE_WIDTH * self._settings.min_width, wait_s)
+        if votes and self._is_another(passage, votes):
+            findings += self._decide(passage, now, last=True)
+            passage = self._passages[number] = passage.successor()
         if votes:
-            passage.votes.append((votes, passage.weight))
+            passage.votes.append(votes)
+        busy = passage.read_on(self._attendant, now)
+        if left and not busy:
+            busy = self._has_second_thoughts(passage, now)
+        if not passage.told:
+            findings += self._decide(passage, now, last=left and not busy)
+        if left and not busy:
+            del self._passages[number]
+        return findings
 
-    def _decide(self, passage: _Passage, now: float, *, last: bool) -> list[Finding]:
+    def _has_second_thoughts(self, passage: Passage, now: float) -> bool:
+        """Whether a plate with too few reads is being read once more, now that no more come."""
+        few = 0 < len(passage.votes) < self._settings.min_reads
+        if passage.told or passage.doubted or not few:
+            return False
+        self._join(passage, now)
+        short = len(passage.votes) < self._settings.min_reads
+        return short and passage.read_again(self._attendant, now)
+
+    def _is_another(self, passage: Passage, votes: tuple[Votes, float]) -> bool:
+        """Whether a read is of another plate than those before: where looks are rare, one vehicle
+        may be where the one before it was."""
+        new, old = (self._attendant.settle(each) for each in ([votes], passage.votes))
+        clear = min(new.strength, old.strength) >= CLEAR
+        alike = difflib.SequenceMatcher(None, new.text, old.text).ratio()
+        return clear and alike < ALIKE
+
+    def _decide(self, passage: Passage, now: float, *, last: bool) -> list[Finding]:
         """Tell who passed once that is certain, or at last as well as it is known."""
-        if last and 0 < len(passage.votes) < self._settings.min_reads:
-            self._join(passage, now)
         reads = len(passage.votes)
         if reads < self._settings.min_reads or passage.best is None:
             return []
         decision = self._attendant.settle(passage.votes)
         sure = confidence(decision)
-        enough = passage.looks >= self._settings.max_reads and passage.reading is None
-        idle = passage.reading is None and now - passage.read_at > IDLE_S
-        idle = idle and sure >= self._settings.min_confidence
+        least = LONE if passage.doubted else self._settings.min_confidence
+        resting = passage.reading is None and not passage.waiting
+        enough = resting and passage.looks >= self._settings.max_reads
+        idle = resting and now - passage.read_at > IDLE_S and sure >= least
         if not decision.text or not (last or enough or idle or sure >= CERTAIN):
             return []
         passage.told = True
-        if sure < self._settings.min_confidence or self._was_here(decision.text, now):
+        if sure < least or self._was_here(decision.text, now):
             return []
         return self._tell(passage, decision, sure, reads)
 
-    def _join(self, passage: _Passage, now: float) -> None:
+    def _join(self, passage: Passage, now: float) -> None:
         """Give a passage the reads of an earlier one of the same number: a fast plate's track
         breaks between two looks, and each part has too few."""
         text = numbers.shape(self._attendant.settle(passage.votes).text)
@@ -184,10 +176,7 @@ class Plates:
                 passage.votes = [*other.votes, *passage.votes]
         self._parts = [*self._parts[-MOST_PARTS:], passage]
 
-    def _tell(
-        self, passage: _Passage, decision: Decision, sure: float, reads: int
-    ) -> list[Finding]:
-        assert passage.best is not None
+    def _tell(self, passage: Passage, decision: Decision, sure: float, reads: int) -> list[Finding]:
         others = [text for text, _ in decision.ranked[1:4]]
         details: dict[str, Any] = {
             "plate_number": decision.text,
@@ -195,11 +184,12 @@ class Plates:
             "votes": {text: round(share, 4) for text, share in decision.ranked[:8]},
             "reads": reads,
         }
-        own, box = passage.track, passage.best_box
-        if own.age_s > 0 and box is not None:  # out of the picture that is kept with it
-            own = Track(own.track_id, own.label, own.confidence, box)
+        own, best = passage.track, passage.best
+        assert best is not None
+        if own.age_s > 0:  # out of the picture that is kept with it
+            own = Track(own.track_id, own.label, own.confidence, best.box)
         tracks = (own,)
-        crop = self._attendant.jpeg(passage.best)
+        crop = self._attendant.jpeg(best.image)
         seen = Finding("plate_seen", tracks, round(sure, 4), details=details, crop=crop)
         matches = [
             Finding("plate_match", tracks, round(sure, 4), details=_match(decision.text, entry))
@@ -236,8 +226,7 @@ def _is_cut(box: Box, size: tuple[int, int]) -> bool:
     return box.x1 < EDGE or box.y1 < EDGE or box.x2 > width - EDGE or box.y2 > height - EDGE
 
 
-def _window(box: Box, size: tuple[int, int]) -> Window:
-    around = box.grown(CUT_MARGIN)
+def _window(around: Box, size: tuple[int, int]) -> Window:
     width, height = size
     return Window(
         max(0, int(around.x1)),

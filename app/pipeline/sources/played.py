@@ -19,6 +19,7 @@ from app.pipeline.sources.av import AvSource, open_file
 from app.types import Frame, StreamSpec
 
 CHECK_S = 0.5
+HELD_S = 0.1
 UNTIMED = ("mpjpeg", "mjpeg")  # pictures one after the other, that say no time
 
 
@@ -56,7 +57,10 @@ class PlayedSource(AvSource):
                 if wait_s > CHECK_S:
                     yield None
             number += 1
-            yield Frame(frame.image, time.monotonic(), number)
+            shown_at = time.monotonic()
+            yield Frame(frame.image, shown_at, number)
+            if clock and time.monotonic() - shown_at > HELD_S:
+                clock = PlayClock()  # whoever holds a picture holds the film: nothing is skipped
 
 
 class PlayedFile(PlayedSource):
