@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -12,11 +13,13 @@ from app.models.objects import ObjectDetector
 from app.models.plates.lines import Line, LineDetector
 from app.models.plates.locate import (
     CLOSE_CANVAS,
+    QUICK,
     Spot,
     box_of,
     canvas_of,
     close_lines,
     same_plate,
+    scale_of,
     spots,
     stacks,
 )
@@ -45,7 +48,12 @@ beside one that it saw, and in what it saw. Date stamps, shops and slogans are b
 SURELY_PLATE = 0.55
 """The network's confidence below which what it saw counts only if it reads like a plate; lamps
 and tow bars stay below, other cars' plates too small to be read do not."""
-WORTH_MORE = 0.02
+WORTH_MORE = 0.05
+"""A line beside that has this share of the strength it needs is worth being read more often."""
+LEGIBLE = 1.0
+"""Strength of a number in a plate from which nothing larger has to be looked at."""
+FINE = 16.0
+"""Lines lower than so many pixels on the canvas are looked for closely."""
 SMALL_PRINT, SMALL_PRINT_WEIGHT = 0.55, 0.05
 """Lines of a plate lower than this share of its highest one are hardly its number."""
 CROP_MARGIN = 0.25
@@ -65,6 +73,13 @@ class CropRead(NamedTuple):
 
     votes: Votes
     width: float
+
+
+class _Found(NamedTuple):
+    """Plates, best first, and whether one was seen and read beyond doubt."""
+
+    all: list[ReadPlate]
+    is_clear: bool
 
 
 class _Candidate(NamedTuple):
@@ -95,33 +110,60 @@ class PlateReader:
         """The plates of a (H, W, 3) RGB picture. Blocking.
 
         Those that the network saw come first, then those that only text tells of, then those
-        that could not be read; what is near and sure first.
+        that could not be read; what is near and sure first. Where the network sees a plate and
+        text on a smaller canvas reads like one, nothing is looked at on a larger.
 
         Raises:
             DetectorError: when a network fails.
         """
-        boxes, found = self._spots(image)
+        if self._objects is None:
+            return self._plates(image, [], self._lines.lines(image, canvas_of(image))).all
+        asked = self._lines.ask(image, canvas_of(image, QUICK))  # while the other network looks
+        boxes = self._seen(image)
+        found = self._plates(image, boxes, asked(), scale_of(image, QUICK))
+        if found.is_clear or canvas_of(image, QUICK) == canvas_of(image):
+            return found.all
+        return self._plates(image, boxes, self._lines.lines(image, canvas_of(image))).all
+
+    def _plates(
+        self,
+        image: Image,
+        boxes: Sequence[tuple[Box, float]],
+        lines: Sequence[Line],
+        scale: float = math.inf,
+    ) -> _Found:
+        """What is read in the boxes that the network saw and in lines of text beside them.
+
+        Args:
+            scale: at which the lines were looked for; those that were low then are looked for
+                once more, closely.
+        """
         sure = {box: confidence >= SURELY_PLATE for box, confidence in boxes}
-        lines = [line for spot in found for line in spot.lines]
-        votes = iter(self._reader.first_votes(image, lines) if lines else [])
+        near, beside = self._spots(image, list(sure), lines, scale)
+        votes = iter(self._first_votes(image, [line for spot in near for line in spot.lines]))
         seen: list[ReadPlate] = []
-        told: list[ReadPlate] = []
         unread: list[ReadPlate] = []
-        loose: list[_Candidate] = []
-        for spot in found:
-            own = [self._candidate((line,), next(votes)) for line in spot.lines]
-            if spot.box is None:
-                loose += own
-                continue
-            best = self._best(image, own)
-            if best and best.decision.strength >= (PLATE if sure[spot.box] else SIGN):
-                seen.append(self._kept(image, best.decision, spot.box))
-            elif sure[spot.box]:
-                unread.append(self._kept(image, NOTHING, spot.box))
-        for best in self._apart(image, loose, BESIDE if seen else SIGN):
-            size = image.shape[1], image.shape[0]
-            told.append(self._kept(image, best.decision, box_of(best.lines, size, 0.1)))
-        return [*sorted(seen, key=_weight), *sorted(told, key=_weight), *unread]
+        is_clear = False
+        for box, own_lines in near:
+            best = self._best(image, [self._candidate((line,), next(votes)) for line in own_lines])
+            if best and best.decision.strength >= (PLATE if sure[box] else SIGN):
+                seen.append(self._kept(image, best.decision, box))
+                is_clear |= sure[box] and best.decision.strength >= LEGIBLE
+            elif sure[box]:
+                unread.append(self._kept(image, NOTHING, box))
+        vote = self._reader.glance_votes if is_clear else self._reader.first_votes
+        other = vote(image, beside) if beside else []
+        loose = [self._candidate((line,), v) for line, v in zip(beside, other, strict=True)]
+        size = image.shape[1], image.shape[0]
+        told = [
+            self._kept(image, best.decision, box_of(best.lines, size, 0.1))
+            for best in self._apart(image, loose, BESIDE if seen else SIGN)
+        ]
+        plates = [*sorted(seen, key=_weight), *sorted(told, key=_weight), *unread]
+        return _Found(plates, is_clear)
+
+    def _first_votes(self, image: Image, lines: Sequence[Line]) -> list[Votes]:
+        return self._reader.first_votes(image, lines) if lines else []
 
     def warm_up(self) -> None:
         """Compile what crops need: seconds at the first start, in which a car has passed."""
@@ -151,20 +193,23 @@ class PlateReader:
         """What several votes on one plate come to, each with its weight."""
         return self._reader.decide([(pooled(votes), 1.0)])
 
-    def _spots(self, image: Image) -> tuple[list[tuple[Box, float]], list[Spot]]:
-        """What the network saw, and everything worth reading. Both networks run at once.
+    def _spots(
+        self, image: Image, boxes: Sequence[Box], lines: Sequence[Line], scale: float
+    ) -> tuple[list[Spot], list[Line]]:
+        """Boxes with their lines, and the lines that are in none."""
+        near, beside = spots(boxes, lines)
 
-        A box without text is looked at closely once more.
-        """
-        asked = self._lines.ask(image, canvas_of(image))
-        seen = self._seen(image)
-        found = spots([box for box, _ in seen], asked())
-        return seen, [
-            Spot(spot.box, tuple(close_lines(image, spot.box, self._lines)))
-            if spot.box and not spot.lines
-            else spot
-            for spot in found
+        def is_fine(spot: Spot) -> bool:
+            return max((line.height for line in spot.lines), default=0) * scale >= FINE
+
+        closely = [
+            spot if is_fine(spot) else spot._replace(lines=self._closely(image, spot))
+            for spot in near
         ]
+        return closely, beside
+
+    def _closely(self, image: Image, spot: Spot) -> tuple[Line, ...]:
+        return tuple(close_lines(image, spot.box, self._lines)) or spot.lines
 
     def _seen(self, image: Image) -> list[tuple[Box, float]]:
         """What the network takes for plates, and how sure it is."""
@@ -191,7 +236,7 @@ class PlateReader:
         ranked = sorted((*loose, *self._stacked(loose)), key=lambda found: -found.decision.strength)
         kept: list[_Candidate] = []
         for candidate in ranked:
-            if candidate.decision.strength < WORTH_MORE:
+            if candidate.decision.strength < WORTH_MORE * least:
                 break
             near = any(same_plate(a, b) for k in kept for a in k.lines for b in candidate.lines)
             if not near:
@@ -202,6 +247,9 @@ class PlateReader:
         """The same with more variants in the vote, where it was no clear case."""
         if found.decision.share >= SURE and found.decision.strength >= CLEAR:
             return found
+        return self._read_more(image, found)
+
+    def _read_more(self, image: Image, found: _Candidate) -> _Candidate:
         more = self._reader.more_votes(image, found.lines)
         other = more[0] if len(more) == 1 else stacked(more[0], more[1])
         votes = pooled([(found.votes, 2.0), (other, 1.0)])

@@ -15,7 +15,9 @@ from app.models.plates.lines import MOST_ENLARGED, Line, LineDetector
 from app.models.runner import Image
 from app.types import Box
 
-LONGEST, CANVAS_STEP = 960, 128
+QUICK, LONGEST, CANVAS_STEP = 768, 1024, 64
+"""Longer side at which lines are looked for in a photo, first and, where that told no plate for
+certain, again."""
 CLOSE_CANVAS = (320, 192)
 MIN_HEIGHT, MIN_RATIO, MAX_RATIO = 7.0, 1.2, 10.0
 MOST_LINES = 24
@@ -25,19 +27,14 @@ STACK_GAP, STACK_RATIO, STACK_OVERLAP = 0.9, 1.8, 0.5
 
 
 class Spot(NamedTuple):
-    """Where a plate may be.
+    """What the network saw, and lines of text in it."""
 
-    Attributes:
-        box: what the network saw, or None for lines that it says nothing about.
-        lines: of text in it, or the one line that makes it a spot.
-    """
-
-    box: Box | None
+    box: Box
     lines: tuple[Line, ...]
 
 
-def spots(boxes: Sequence[Box], lines: Sequence[Line]) -> list[Spot]:
-    """Everything worth reading in a picture: the boxes first, then lines outside of them.
+def spots(boxes: Sequence[Box], lines: Sequence[Line]) -> tuple[list[Spot], list[Line]]:
+    """Everything worth reading in a picture: the boxes, and lines outside of them.
 
     Args:
         boxes: what the network saw.
@@ -47,15 +44,19 @@ def spots(boxes: Sequence[Box], lines: Sequence[Line]) -> list[Spot]:
     inside = [[line for line in legible if _holds(box, line)] for box in boxes]
     taken = {id(line) for own in inside for line in own}
     free = [line for line in legible if id(line) not in taken][:MOST_LINES]
-    seen = [Spot(box, tuple(own)) for box, own in zip(boxes, inside, strict=True)]
-    return seen + [Spot(None, (line,)) for line in free]
+    return [Spot(box, tuple(own)) for box, own in zip(boxes, inside, strict=True)], free
 
 
-def canvas_of(image: Image) -> tuple[int, int]:
+def canvas_of(image: Image, longest: int = LONGEST) -> tuple[int, int]:
     """Width and height at which lines are looked for in a whole picture."""
     height, width = image.shape[:2]
-    scale = min(MOST_ENLARGED, LONGEST / max(height, width))
+    scale = scale_of(image, longest)
     return _stepped(width * scale), _stepped(height * scale)
+
+
+def scale_of(image: Image, longest: int = LONGEST) -> float:
+    """How much larger a picture is on its canvas."""
+    return float(min(MOST_ENLARGED, longest / max(image.shape[:2])))
 
 
 def close_lines(image: Image, box: Box, detector: LineDetector) -> list[Line]:

@@ -22,8 +22,9 @@ VOTERS = (
 MORE_VOTERS = (Look(above=-0.06, aside=0.05), Look(above=-0.1, aside=0.05, stretch=1.6))
 MOST_ALTERNATIVES = 3
 LEAST_ALTERNATIVE = 0.02
-AT_AN_END = 0.1
-"""How readily a band, a seal or a frame at an end of a plate, or at both, is read as a letter."""
+AT_AN_END = 0.1, 0.05, 0.03
+"""How readily a band, a seal or a frame is read as a letter: at the left end of a plate, where
+Europe has its band, at the right one, and at both."""
 Votes = Mapping[str, float]
 
 
@@ -65,6 +66,10 @@ class LineReader:
 
     def warm_up(self) -> None:
         self._recogniser.warm_up()
+
+    def glance_votes(self, image: Image, lines: Sequence[Line]) -> list[Votes]:
+        """One variant of each line, to tell what may be a plate's from other writing."""
+        return self._votes(image, lines, VOTERS[:1])
 
     def first_votes(self, image: Image, lines: Sequence[Line]) -> list[Votes]:
         """Two variants of each line."""
@@ -120,11 +125,11 @@ def decide(votes: Votes, countries: tuple[str, ...] = ()) -> Decision:
         for fit in formats.fits(text, countries):
             more = share * fit.likeness * fit.evidence * length
             weights[fit.text] = weights.get(fit.text, 0.0) + more
-        for inner in (text[1:], text[:-1], text[1:-1]):
+        for inner, likeness in zip((text[1:], text[:-1], text[1:-1]), AT_AN_END, strict=True):
             length = formats.LENGTHS.get(len(inner), 0.0)
             for fit in formats.fits(inner, countries):
                 if fit.text == inner and fit.evidence >= formats.MOST_EVIDENCE:
-                    more = share * AT_AN_END * fit.evidence * length
+                    more = share * likeness * fit.evidence * length
                     weights[inner] = weights.get(inner, 0.0) + more
     total = sum(weights.values())
     if total <= 0:
