@@ -96,20 +96,20 @@ class PlateRepository:
             return [plate_of(row) for row in session.scalars(newest)], session.scalar(count) or 0
 
     def export(self, wanted: PlateFilter) -> Iterator[StoredPlate]:
-        """All that match, newest first, a page at a time: rows that come meanwhile may lack."""
-        last: tuple[datetime, int] | None = None
-        while True:
-            query = select(PlateTable).where(*_conditions(wanted)).order_by(*_newest())
-            if last is not None:
-                at, plate_id = last
-                same = (PlateTable.timestamp == at) & (PlateTable.id < plate_id)
-                query = query.where((PlateTable.timestamp < at) | same)
+        """All that match, newest first, without those that come or are deleted meanwhile.
+
+        Rows are fetched a page at a time, by number: timestamps that other programs wrote are
+        texts of another form in SQLite, and equal none of ours.
+        """
+        query = select(PlateTable.id).where(*_conditions(wanted)).order_by(*_newest())
+        with opened(self._engine) as session:
+            numbered = list(session.scalars(query))
+        for start in range(0, len(numbered), EXPORT_PAGE):
+            page = numbered[start : start + EXPORT_PAGE]
             with opened(self._engine) as session:
-                page = [plate_of(row) for row in session.scalars(query.limit(EXPORT_PAGE))]
-            yield from page
-            if len(page) < EXPORT_PAGE:
-                return
-            last = page[-1].at, page[-1].plate_id
+                rows = session.scalars(select(PlateTable).where(PlateTable.id.in_(page), LIVING))
+                found = {row.id: plate_of(row) for row in rows}
+            yield from (found[plate_id] for plate_id in page if plate_id in found)
 
     def plate(self, plate_id: int, *, deleted: bool = False) -> StoredPlate:
         """Raises PlateNotFound; also for a deleted one, unless that is wanted."""

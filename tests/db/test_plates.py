@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -155,6 +156,20 @@ def test_the_export_has_every_row_once(
     add(rows, *[f"A{number}" for number in range(10)])
     exported = [plate.plate_id for plate in rows.export(PlateFilter())]
     assert exported == list(range(10, 0, -1))
+
+
+def test_the_export_ends_where_other_programs_wrote_the_times(
+    rows: PlateRepository, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.db.plates.EXPORT_PAGE", 3)
+    moments = ["2025-05-19 12:00:00"] * 7 + ["2025-05-20 12:00:00.5"] * 4
+    with engine.begin() as connection:
+        connection.execute(
+            text("INSERT INTO license_plates (plate_number, timestamp) VALUES ('A1', :at)"),
+            [{"at": moment} for moment in moments],
+        )
+    exported = [plate.plate_id for plate in itertools.islice(rows.export(PlateFilter()), 100)]
+    assert exported == list(range(11, 0, -1))
 
 
 # ── search ───────────────────────────────────────────────────────────────────────────────────
