@@ -14,6 +14,7 @@ from bench import (
     parts,
     passages,
     push,
+    search,
     stills,
     tracking,
 )
@@ -31,6 +32,7 @@ ALL = {
     "cameras": cameras.run,
     "tracking": tracking.run,
     "passages": passages.run,
+    "search": search.run,
 }
 
 

@@ -17,6 +17,8 @@ from app.db.plates import LIVING, opened, plate_of
 from app.plates import StoredPlate
 
 MOST_CANDIDATES = 5000
+NEWEST = (PlateTable.id + 0).desc()
+"""As a sum, since SQLite would read the whole table from its end to have it in this order."""
 LAST = "\U0010ffff"
 
 
@@ -51,7 +53,7 @@ class PlateSearch:
 
     def _ids(self, session: Session, condition: ColumnElement[bool], limit: int) -> list[int]:
         query = select(PlateTable.id).where(condition, LIVING)
-        return list(session.scalars(query.order_by(PlateTable.id.desc()).limit(limit)))
+        return list(session.scalars(query.order_by(NEWEST).limit(limit)))
 
     def _one_edit_away(self, session: Session, wanted: str, limit: int) -> list[int]:
         """One edit leaves one half of the query as it is: that half is looked for."""
@@ -63,5 +65,5 @@ class PlateSearch:
         begins = PlateTable.shape.startswith(wanted[:middle], autoescape=True)
         ends = PlateTable.shape.endswith(wanted[middle:], autoescape=True)
         query = select(PlateTable.id, PlateTable.shape).where(near, begins | ends, LIVING)
-        rows = session.execute(query.order_by(PlateTable.id.desc()).limit(MOST_CANDIDATES))
+        rows = session.execute(query.order_by(NEWEST).limit(MOST_CANDIDATES))
         return [i for i, text in rows if numbers.one_edit_apart(text, wanted)][:limit]

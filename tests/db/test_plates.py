@@ -5,9 +5,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, event, text
 
 from app.db.engine import open_database
 from app.db.plate_search import PlateSearch
@@ -227,16 +228,31 @@ def test_rows_of_other_programs_are_right(rows: PlateRepository, engine: Engine)
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_search_reads_only_the_index(engine: Engine) -> None:
-    plans = {
-        "SELECT id FROM license_plates WHERE shape = 'A' AND is_deleted = 0": "SEARCH",
-        "SELECT id FROM license_plates WHERE shape LIKE '%A1%' AND is_deleted = 0": "SCAN",
-    }
+@pytest.mark.parametrize(
+    ("query", "plans"),
+    [
+        ("A124BC", ["SEARCH", "SEARCH", "SCAN", "SCAN"]),  # itself, begins, inside, one edit
+        ("A123BC", ["SEARCH", "SEARCH", "SCAN"]),
+    ],
+)
+def test_search_reads_only_the_index(
+    rows: PlateRepository, engine: Engine, query: str, plans: list[str]
+) -> None:
+    add(rows, "A123BC")
+    sent: list[tuple[str, Any]] = []
+
+    def note(_: object, __: object, statement: str, values: Any, *___: object) -> None:
+        sent.append((statement, values))
+
+    event.listen(engine, "before_cursor_execute", note)
+    assert search(engine, query) == ["A123BC"]
+    event.remove(engine, "before_cursor_execute", note)
+    *conditions, _rows = sent
     with engine.connect() as connection:
-        for query, how in plans.items():
-            (row,) = connection.execute(text(f"EXPLAIN QUERY PLAN {query}"))
-            assert how in row.detail
-            assert "COVERING INDEX ix_license_plates_search" in row.detail
+        for (statement, values), how in zip(conditions, plans, strict=True):
+            first, *_ = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
+            assert how in first.detail
+            assert "COVERING INDEX ix_license_plates_search" in first.detail
 
 
 # ── watch-list, and the record of calls ──────────────────────────────────────────────────────

@@ -1,0 +1,110 @@
+"""Search among a million plates: how long each kind of query takes, and how the database does it.
+
+The rows are inserted by plain SQL, as another program would; the plan is what SQLite says about
+the statements that the search really sends.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, event, text
+
+from app.db.engine import open_database
+from app.db.plate_search import PlateSearch
+from app.db.plates import PlateRepository
+from app.plates import PlateFilter
+from bench.table import show
+
+ROWS, TIMES, LIMIT = 1_000_000, 5, 20
+LETTER, DIGIT = "char(65 + abs(random()) % 26)", "(abs(random()) % 10)"
+FILL = f"""
+INSERT INTO license_plates (plate_number, confidence, timestamp)
+WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < {ROWS})
+SELECT {" || ".join([LETTER] * 3 + [DIGIT] * 4)}, 0.9, datetime('2026-01-01', n || ' seconds')
+FROM number
+"""
+
+
+def run() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        engine = open_database(f"sqlite:///{Path(folder) / 'million.db'}")
+        began = time.perf_counter()
+        with engine.begin() as connection:
+            connection.execute(text(FILL))
+            number = str(connection.scalar(text("SELECT plate_number FROM license_plates")))
+        print(f"\n{ROWS} plates inserted in {time.perf_counter() - began:.0f} s")
+        report(engine, number)
+        engine.dispose()
+
+
+def report(engine: Engine, number: str) -> None:
+    """Print times and plans for a number that is there."""
+    unknown = f"{number[:3]}-{number[3:6]}Ä"
+    queries = {
+        "a number": number,
+        "its beginning": number[:4],
+        "a part": number[2:6],
+        "most of it": number[1:],
+        "wildcards, as plain text": f"{number[:2]}%",
+        "one edit away": number[:2] + "00" + number[4:],
+        "nothing like it": unknown,
+    }
+    search, rows = PlateSearch(engine), PlateRepository(engine)
+    told, plans = [], {}
+    for name, query in queries.items():
+        with _listening(engine) as sent:
+            found = len(search.find(query, LIMIT))
+        took = _median_ms(lambda query=query: search.find(query, LIMIT))
+        told.append([name, query, found, f"{took:.0f} ms"])
+        for statement, values in sent:
+            plans[statement] = _plan(engine, statement, values)
+    wanted = PlateFilter(number=number[2:6])
+    took = _median_ms(lambda: rows.plates(wanted, 0, LIMIT))
+    told.append(
+        ["the list, by a part", number[2:6], rows.plates(wanted, 0, LIMIT)[1], f"{took:.0f} ms"]
+    )
+    show(f"search among {ROWS} plates", ["what", "query", "found", "median"], told)
+    steps = [[_short(statement), "; ".join(plan)] for statement, plan in plans.items()]
+    show("how it is done", ["condition", "SQLite's plan"], steps)
+
+
+@contextmanager
+def _listening(engine: Engine) -> Iterator[list[tuple[str, Any]]]:
+    """What is sent to the database meanwhile, with its values."""
+    sent: list[tuple[str, Any]] = []
+
+    def note(_: object, __: object, statement: str, values: Any, *___: object) -> None:
+        sent.append((statement, values))
+
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield sent
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+
+
+def _plan(engine: Engine, statement: str, values: Any) -> list[str]:
+    with engine.connect() as connection:
+        rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
+        return [str(row.detail) for row in rows]
+
+
+def _median_ms(call: Any) -> float:
+    times = []
+    for _ in range(TIMES):
+        began = time.perf_counter()
+        call()
+        times.append(1000 * (time.perf_counter() - began))
+    return statistics.median(times)
+
+
+def _short(statement: str) -> str:
+    condition = statement.partition("WHERE ")[2].partition("ORDER BY")[0]
+    return " ".join(condition.replace("license_plates.", "").split())[:110]
