@@ -153,7 +153,8 @@ def plate_read(decision: Decision, box: Box, countries: tuple[str, ...]) -> Plat
 
 
 CALIBRATION = (1.47, 1.83)
-"""Logistic regression of right on the log-odds of the share: ``bench/plates.py``, dev photos."""
+"""Logistic regression of right on the log-odds of the share, fitted on the dev photos of
+``bench/plates.py``; how it fares is in the card of the weights."""
 
 
 def confidence(decision: Decision) -> float:
