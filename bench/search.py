@@ -46,7 +46,7 @@ def run() -> None:
 
 def report(engine: Engine, number: str) -> None:
     """Print times and plans for a number that is there."""
-    unknown = f"{number[:3]}-{number[3:6]}Ä"
+    unknown = "ÄÖÜ-ÄÖÜÄ"
     queries = {
         "a number": number,
         "its beginning": number[:4],

@@ -83,6 +83,7 @@ logger = logging.getLogger(__name__)
 FILE_QUEUE = 4
 OUTPUT, PREVIEW, ANALYSIS = "output", "preview", "analysis"
 IDLE_CHECK_S = 0.5
+FIRST_PICTURE_S = 1.0
 SLOW_STREAM_INTERVALS = 3
 Fed = Channel[Any] | Topic[Any] | Feed[Any] | Fan[Any]
 PATIENT_REASONS = (reasons.TIMEOUT, reasons.STALLED)
@@ -244,12 +245,14 @@ class Stream:
     def _read(self) -> None:
         """Source to frames, no more than ``max_fps``, until the input ends or the line breaks.
 
-        A file goes on when its first picture is out at the far end: nothing of it is lost.
+        A file waits until a picture is out at the far end: its networks may have to be compiled
+        first, and nothing of it shall be lost meanwhile.
         """
         limit = RateLimit(self.spec.max_fps)
-        source, begun = self.source, self._ran
+        source = self.source
         try:
             source.open()
+            hold_until = time.monotonic() + self._settings.start_timeout_s
             for frame in source.frames():
                 if self._stop.is_set():
                     return
@@ -259,9 +262,8 @@ class Stream:
                 self._found("input")
                 if limit.take(frame.captured_at) and (oldest := self._frames.put(frame)):
                     self.audience.results.publish(Withheld(oldest.number))
-                if isinstance(source, PlayedFile) and not begun:  # its networks may be compiled yet
-                    wait([self.started], self._settings.start_timeout_s)
-                begun = True
+                if isinstance(source, PlayedFile) and time.monotonic() < hold_until:
+                    wait([self.started], FIRST_PICTURE_S)
         finally:
             source.close()
 

@@ -12,10 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import av
+import cv2
 import httpx
 import pytest
 from PIL import Image as Pillow
 from support.plates import Messages, message, messages_api, photo, photo_jpeg, plate
+from support.poll import eventually
 from support.watchpost import ROOT, Server
 
 KEY = "sk-ant-" + "hidden-in-every-log"
@@ -248,6 +251,54 @@ def test_the_numbers_by_hour_day_and_source(server: Server) -> None:
     for group in ("per_hour", "per_day", "by_source", "by_reader"):
         assert sum(counts[group].values()) == total, group
     assert counts["by_source"].keys() == {"upload"}
+
+
+# ── cameras ──────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def passing(tmp_path: Path) -> Path:
+    """A clip of a plate that goes through the picture in eight seconds, and is gone for four."""
+    drawn = cv2.resize(plate(TRUTH), None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA)
+    path = tmp_path / "passing.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 960, 540, "yuv420p"
+        for number in range(155):
+            view, left = photo(), 20 + 9 * (number - 30)
+            if 0 <= left < 960 - drawn.shape[1]:
+                view[120 : 120 + drawn.shape[0], left : left + drawn.shape[1]] = drawn
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(view, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def test_a_plate_that_passes_a_camera_is_one_row_and_one_event(
+    tmp_path: Path, passing: Path
+) -> None:
+    with Server(tmp_path, media_dirs=passing.parent) as server:
+        watched = server.http.post("/api/watchlist", json={"number": "PJY547Z"}).json()
+        camera = {"camera_id": "gate", "source": str(passing), "analytics": {"plates": {}}}
+        assert server.http.post("/cameras", json=camera).status_code == 201
+        rows = eventually(
+            lambda: server.http.get("/api/plates?source=gate").json(), bool, 60, "a row"
+        )
+        eventually(lambda: server.show("gate")["status"], "stopped".__eq__, 60, "the end")
+        (row,) = rows
+        assert (row["plate_number"], row["processed_by"]) == (TRUTH, "local")
+        assert server.http.get("/api/plates").json() == rows, "once"
+        (session,) = server.http.get("/api/sessions").json()
+        assert (session["filename"], session["plates"]) == ("gate", rows)
+        pictures = {f"plates/{row['id']}": 200, f"sessions/{session['id']}": 960}
+        for name, width in pictures.items():
+            picture = server.http.get(f"/api/{name}/image")
+            assert picture.status_code == 200, (name, picture.text)
+            assert Pillow.open(io.BytesIO(picture.content)).width >= width
+        events = server.http.get("/api/events?stream_id=gate").json()["events"]
+        told = {event["type"]: event["details"] for event in events}
+        assert sorted(event["type"] for event in events) == ["plate_match", "plate_seen"]
+        assert told["plate_seen"]["plate_number"] == TRUTH
+        assert told["plate_match"]["watch_id"] == watched["id"]
 
 
 # ── Claude ───────────────────────────────────────────────────────────────────────────────────
