@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -165,10 +165,11 @@ class PlateReader:
     def _first_votes(self, image: Image, lines: Sequence[Line]) -> list[Votes]:
         return self._reader.first_votes(image, lines) if lines else []
 
-    def warm_up(self) -> None:
-        """Compile what crops need: seconds at the first start, in which a car has passed."""
-        self._lines.lines(np.full((*CLOSE_CANVAS[::-1], 3), 127, np.uint8), CLOSE_CANVAS)
-        self._reader.warm_up()
+    def warm_ups(self) -> list[Callable[[], object]]:
+        """Calls that compile what crops need: seconds at the first start, in which a car has
+        passed. One after the other they can be left off in between."""
+        grey = np.full((*CLOSE_CANVAS[::-1], 3), 127, np.uint8)
+        return [lambda: self._lines.lines(grey, CLOSE_CANVAS), *self._reader.warm_ups()]
 
     def read_crop(self, crop: Image, *, again: bool = False) -> CropRead:
         """The vote on a picture of one plate with little around it; empty without text, or where

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -64,8 +64,8 @@ class LineReader:
         self._recogniser = recogniser
         self._countries = countries
 
-    def warm_up(self) -> None:
-        self._recogniser.warm_up()
+    def warm_ups(self) -> list[Callable[[], object]]:
+        return self._recogniser.warm_ups()
 
     def glance_votes(self, image: Image, lines: Sequence[Line]) -> list[Votes]:
         """One variant of each line, to tell what may be a plate's from other writing."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -30,10 +31,11 @@ class Recogniser:
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
 
-    def warm_up(self) -> None:
-        """Run once for each width that a strip may have. Raises DetectorError."""
+    def warm_ups(self) -> list[Callable[[], object]]:
+        """Calls that run once for each width that a strip may have. They raise DetectorError."""
         widths = range(2 * MIN_WIDTH, MAX_WIDTH + 1, STEP)
-        self.read([np.full((HEIGHT, width, 3), GREY, np.uint8) for width in widths])
+        strips = [np.full((HEIGHT, width, 3), GREY, np.uint8) for width in widths]
+        return [functools.partial(self.read, [strip]) for strip in strips]
 
     def read(self, strips: Sequence[Image]) -> list[Columns]:
         """Probabilities (T, 37) for each (48, W, 3) strip; pictures of one width run together.

@@ -6,7 +6,7 @@ import fnmatch
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
@@ -55,11 +55,12 @@ class PlateAttendant:
         """Have the networks ready for the first plate; returns at once."""
         if not self._ready:
             self._ready = True
-            self._thread.submit(self._warm_up)
+            for warm_up in self._reader.warm_ups():
+                self._thread.submit(self._warm_up, warm_up)
 
-    def _warm_up(self) -> None:
+    def _warm_up(self, run: Callable[[], object]) -> None:
         try:
-            self._reader.warm_up()
+            run()
         except DetectorError as error:  # the first plate will tell
             logger.warning("the networks for plates are not ready: %s", error)
 
