@@ -295,8 +295,8 @@ def test_a_plate_that_passes_a_camera_is_one_row_and_one_event(
         assert picture.status_code == 200, (name, picture.text)
         assert Pillow.open(io.BytesIO(picture.content)).width >= width
     events = server.http.get("/api/events?stream_id=gate").json()["events"]
-    told = {event["type"]: event["details"] for event in events}
-    assert sorted(event["type"] for event in events) == ["plate_match", "plate_seen"]
+    told = {event["event"]: event["details"] for event in events}
+    assert sorted(event["event"] for event in events) == ["plate_match", "plate_seen"]
     assert told["plate_seen"]["plate_number"] == TRUTH
     assert told["plate_match"]["watch_id"] == watched["id"]
 
