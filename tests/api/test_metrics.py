@@ -166,7 +166,7 @@ def test_crops_beyond_those_that_may_wait_are_skipped_and_counted() -> None:
     class Slow:
         def read_crop(self, crop: object, *, again: bool) -> CropRead:
             free.wait(PATIENCE_S)
-            return CropRead({}, 0.0)
+            return CropRead({})
 
     attendant = PlateAttendant(Slow(), None)  # type: ignore[arg-type]
     crop = np.zeros((8, 16, 3), np.uint8)

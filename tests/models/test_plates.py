@@ -12,7 +12,7 @@ from support.plates import photo, plate
 
 from app import numbers
 from app.errors import BadUpload, NotAnImage, UploadTooLarge
-from app.models.plates import PlateReader, beam, formats, load_plates
+from app.models.plates import CropRead, PlateReader, beam, formats, load_plates
 from app.models.plates.lines import decode, ordered
 from app.models.plates.picture import pixels, to_jpeg
 from app.models.plates.read import confidence, decide, stacked
@@ -226,16 +226,18 @@ def test_words_are_no_plates(reader: PlateReader) -> None:
 def test_a_crop_is_read_for_the_vote_of_a_stream(reader: PlateReader) -> None:
     whole = np.pad(plate("PJY5472"), ((20, 20), (20, 20), (0, 0)), mode="edge")
     for again in (False, True):
-        votes, width = reader.read_crop(whole, again=again)
+        votes, width, where = reader.read_crop(whole, again=again)
         assert reader.settle([(votes, 1.0)]).text == "PJY5472"
         assert 0.5 * whole.shape[1] < width < whole.shape[1]
-    assert reader.read_crop(np.full((60, 200, 3), 120, np.uint8)) == ({}, 0.0)
+        assert where.width == pytest.approx(width, rel=0.1)
+        assert abs(where.x1 + where.x2 - whole.shape[1]) < 0.1 * whole.shape[1], "in the middle"
+    assert reader.read_crop(np.full((60, 200, 3), 120, np.uint8)) == CropRead({})
 
 
 def test_a_plate_that_the_edge_of_its_crop_cuts_off_is_not_read(reader: PlateReader) -> None:
     whole = np.pad(plate("PJY5472"), ((20, 20), (20, 20), (0, 0)), mode="edge")
     for cut in (whole[:, whole.shape[1] // 3 :], whole[:, : -whole.shape[1] // 3]):
-        assert reader.read_crop(cut) == ({}, 0.0)
+        assert reader.read_crop(cut) == CropRead({})
 
 
 def test_jpeg_and_back(reader: PlateReader) -> None:

@@ -26,6 +26,8 @@ class Attendant:
     def __init__(self, *reads: Votes) -> None:
         self.reads = list(reads)
         self.width = 240.0
+        self.where = Box(120, 40, 360, 80)
+        self.shown: list[tuple[int, ...]] = []
         self.again: list[Votes] = []
         self.is_slow = False
         self.waiting: list[Future[CropRead]] = []
@@ -46,7 +48,8 @@ class Attendant:
         """Have done what waits longest."""
         reads = self.again if again else self.reads
         votes = reads.pop(0) if reads else {}
-        self.waiting.pop(0).set_result(CropRead(votes, self.width if votes else 0.0))
+        read = CropRead(votes, self.width, self.where) if votes else CropRead({})
+        self.waiting.pop(0).set_result(read)
 
     def settle(self, votes: list[tuple[Votes, float]]) -> Decision:
         return decide(pooled(votes))
@@ -55,6 +58,7 @@ class Attendant:
         return [entry for entry in self.watched if matches(entry.number, number)]
 
     def jpeg(self, crop: np.ndarray) -> bytes:
+        self.shown.append(crop.shape)
         return b"jpeg"
 
 
@@ -97,6 +101,14 @@ def test_the_crop_is_cut_from_the_full_frame() -> None:
     height, width, _ = road.attendant.crops[0]
     assert width >= 2 * WHERE.width
     assert height >= 2 * WHERE.height
+
+
+def test_only_the_plate_is_shown_clear() -> None:
+    road = Road(*[{"PJY5472": 0.999}] * 9, min_reads=2)
+    for _ in range(3):
+        road.look()
+    assert road.attendant.crops[0] == (121, 481, 3)
+    assert road.attendant.shown == [(121, 361, 3)], "a quarter of the number on each side"
 
 
 def test_a_clear_number_is_told_while_it_is_in_the_picture() -> None:

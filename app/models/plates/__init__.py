@@ -69,10 +69,11 @@ class SecondReader(Protocol):
 
 
 class CropRead(NamedTuple):
-    """What a crop says: votes, and the width of the number in pixels."""
+    """What a crop says: votes, the width of the number in pixels, and where in it that is."""
 
     votes: Votes
-    width: float
+    width: float = 0.0
+    where: Box = Box(0, 0, 0, 0)
 
 
 class _Found(NamedTuple):
@@ -187,8 +188,9 @@ class PlateReader:
         ]
         best = _number([*own, *self._stacked(own)])
         if best is None or best.decision.strength < PLATE or _is_cut(best.lines, whole):
-            return CropRead({}, 0.0)
-        return CropRead(best.votes, max(line.width for line in best.lines))
+            return CropRead({})
+        width = max(line.width for line in best.lines)
+        return CropRead(best.votes, width, _around(best.lines))
 
     def settle(self, votes: Sequence[tuple[Votes, float]]) -> Decision:
         """What several votes on one plate come to, each with its weight."""
@@ -294,6 +296,11 @@ def _is_cut(lines: Sequence[Line], whole: Box) -> bool:
     """Whether a line reaches an end of the picture, so that some of it may be outside."""
     points = np.concatenate([line.quad for line in lines])
     return bool(points[:, 0].min() < EDGE or points[:, 0].max() > whole.x2 - EDGE)
+
+
+def _around(lines: Sequence[Line]) -> Box:
+    points = np.concatenate([line.quad for line in lines])
+    return Box(*map(float, (*points.min(axis=0), *points.max(axis=0))))
 
 
 def _height(found: _Candidate) -> float:

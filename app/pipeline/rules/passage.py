@@ -19,6 +19,8 @@ from app.plates import WatchEntry
 from app.types import Box, Track
 
 MOST_CROPS = 6
+SHOWN_MARGIN = 0.25
+"""What is shown of a plate around its number, in widths of that."""
 
 
 class Attendant(Protocol):
@@ -65,6 +67,7 @@ class Passage:
     votes: of each read, with its weight: pixels, as it is their number that makes letters clear.
     looks: reads that were begun.
     best: the crop with the widest number.
+    shown: of that crop the plate and little more: it is kept clear, unlike the picture around it.
     read_at: when the last one began.
     doubted: the best crop was read twice, for want of another.
     """
@@ -76,6 +79,7 @@ class Passage:
     looks: int = 0
     best: Crop | None = None
     best_width: float = 0.0
+    shown: Image | None = None
     read_at: float = 0.0
     doubted: bool = False
     told: bool = False
@@ -100,6 +104,7 @@ class Passage:
             return None
         if self.best is None or read.width > self.best_width:
             self.best, self.best_width = crop, read.width
+            self.shown = _part(crop.image, read.where.padded(SHOWN_MARGIN * read.width))
         return read.votes, read.width**2
 
     def read_on(self, attendant: Attendant, now: float) -> bool:
@@ -128,3 +133,8 @@ class Passage:
         self.looks += 1
         self.read_at = now
         return True
+
+
+def _part(image: Image, box: Box) -> Image:
+    x1, y1 = (max(0, int(side)) for side in box[:2])
+    return image[y1 : int(box.y2) + 1, x1 : int(box.x2) + 1]

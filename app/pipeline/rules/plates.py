@@ -185,11 +185,11 @@ class Plates:
             "reads": reads,
         }
         own, best = passage.track, passage.best
-        assert best is not None
+        assert best is not None and passage.shown is not None
         if own.age_s > 0:  # out of the picture that is kept with it
             own = Track(own.track_id, own.label, own.confidence, best.box)
         tracks = (own,)
-        crop = self._attendant.jpeg(best.image)
+        crop = self._attendant.jpeg(passage.shown)
         seen = Finding("plate_seen", tracks, round(sure, 4), details=details, crop=crop)
         matches = [
             Finding("plate_match", tracks, round(sure, 4), details=_match(decision.text, entry))
