@@ -40,7 +40,7 @@ from app.types import Box
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
 LABEL = "plate"
-LOOK_TIMEOUT_S = 20.0
+LOOK_TIMEOUT_S = 10.0
 CLEAR, SURE = 4.0, 0.9
 SIGN, BESIDE, PLATE = 0.3, CLEAR, 0.02
 """Strength from which writing counts as a plate: where the network saw none in the picture,
