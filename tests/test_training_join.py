@@ -38,7 +38,7 @@ def test_the_coco_branch_is_the_coco_network(files: tuple[Path, Path]) -> None:
     images = torch.rand(2, 3, 64, 96)
     whole = checkpoint(files[0])[0](images)[0]
     joined = Joined(*files)(images)
-    first, second = joined.split((whole.shape[2], 8 * 12 + 4 * 6), 2)
+    first, second = joined.split((whole.shape[2], 8 * 12 + 4 * 6 + 2 * 3), 2)
     assert joined.shape[1] == 4 + len(CLASSES)
     assert torch.equal(first[:, : 4 + len(COCO_CLASSES)], whole[:, : 4 + len(COCO_CLASSES)])
     assert not first[:, -len(NEW_CLASSES) :].any()
@@ -46,11 +46,11 @@ def test_the_coco_branch_is_the_coco_network(files: tuple[Path, Path]) -> None:
     assert second[:, -3:].any()
 
 
-def test_a_branch_that_trained_the_backbone_is_refused(
+def test_a_branch_that_trained_the_shared_layers_is_refused(
     files: tuple[Path, Path], tmp_path: Path
 ) -> None:
     content = torch.load(files[1], weights_only=False)
     content["model"].model[0].conv.weight.data += 1
     torch.save(content, tmp_path / "trained.pt")
-    with pytest.raises(ValueError, match="backbone"):
+    with pytest.raises(ValueError, match="shared layers"):
         Joined(files[0], tmp_path / "trained.pt")

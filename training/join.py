@@ -1,9 +1,9 @@
 """One network of two branches: YOLOv8n as it is, and what was learned beside it.
 
-Both share YOLOv8n's backbone (layers 0..9), which is never trained, so COCO's classes are seen
-exactly as YOLOv8n sees them: nothing is forgotten. The added branch has a neck and a head of its
-own at strides 8 and 16. Keeping a network frozen and learning beside it: Rusu et al., "Progressive
-Neural Networks" (2016); Zhang et al., "Side-Tuning" (ECCV 2020).
+Both share YOLOv8n's first layers (see start.py), which are never trained, so COCO's classes are
+seen exactly as YOLOv8n sees them: nothing is forgotten. From there on the added branch is a YOLOv8n
+of its own. Keeping a network frozen and learning beside it: Rusu et al., "Progressive Neural
+Networks" (2016); Zhang et al., "Side-Tuning" (ECCV 2020).
 
 The output is (B, 4 + 11, A): YOLOv8n's anchors, then the branch's, each with zeros in the classes
 of the other. Beside one anchor's person there may so be another's face: none competes for a box.
@@ -19,11 +19,11 @@ from torch import Tensor, nn
 
 from training.boxes import CLASSES, COCO_CLASSES, NEW_CLASSES
 from training.network import checkpoint
-from training.start import BACKBONE
+from training.start import SHARED
 
 
 class Joined(nn.Module):
-    """YOLOv8n and the branch on one backbone; (B, 3, H, W) RGB in 0..1 to (B, 15, A)."""
+    """YOLOv8n and the branch on the same first layers; (B, 3, H, W) RGB in 0..1 to (B, 15, A)."""
 
     names: ClassVar[dict[int, str]] = dict(enumerate(CLASSES))
 
@@ -33,7 +33,7 @@ class Joined(nn.Module):
         self.branch, names = checkpoint(branch)
         if list(names.values()) != list(NEW_CLASSES):
             raise ValueError(f"{branch} has the classes {list(names.values())}")
-        require_same_backbone(self.coco, self.branch)
+        require_same_start(self.coco, self.branch)
         keep_rows(self.coco, [list(coco_names.values()).index(name) for name in COCO_CLASSES])
         for network in (self.coco, self.branch):
             head = network.model[-1]
@@ -41,9 +41,9 @@ class Joined(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Both branches' anchors."""
-        shared = run(self.coco.model[:BACKBONE], [images])
-        old = run(self.coco.model[BACKBONE:], shared)[-1]
-        new = run(self.branch.model[BACKBONE:], shared)[-1]
+        shared = run(self.coco.model[:SHARED], [images])
+        old = run(self.coco.model[SHARED:], shared)[-1]
+        new = run(self.branch.model[SHARED:], shared)[-1]
         old = nn.functional.pad(old, (0, 0, 0, len(NEW_CLASSES)))
         boxes, scores = new.split((4, len(NEW_CLASSES)), 1)
         scores = nn.functional.pad(scores, (0, 0, len(COCO_CLASSES), 0))
@@ -73,9 +73,9 @@ def keep_rows(network: Any, rows: list[int]) -> None:
     head.nc, head.no = len(rows), len(rows) + 4 * head.reg_max
 
 
-def require_same_backbone(one: Any, other: Any) -> None:
-    """Both were fused alike, so equal weights mean an equal backbone."""
-    mine, theirs = one.model[:BACKBONE].state_dict(), other.model[:BACKBONE].state_dict()
+def require_same_start(one: Any, other: Any) -> None:
+    """Both were fused alike, so equal weights mean equal layers."""
+    mine, theirs = one.model[:SHARED].state_dict(), other.model[:SHARED].state_dict()
     changed = [name for name, value in mine.items() if not torch.equal(value, theirs[name])]
     if changed:
-        raise ValueError(f"the branch has trained the shared backbone: {changed[0]}")
+        raise ValueError(f"the branch has trained the shared layers: {changed[0]}")

@@ -3,7 +3,7 @@
     python -m training.train WORK --start WORK/start.pt [--hours 1.5]
     python -m training.train WORK --resume
 
-The backbone is frozen, so that YOLOv8n's own branch stays exactly right (see join.py). With
+The shared layers are frozen, so that YOLOv8n's own branch stays exactly right (see join.py). With
 `--hours` the schedule ends after that much running time, whatever the machine is doing besides;
 without it, after the given epochs.
 """
@@ -19,17 +19,17 @@ from typing import Any
 import torch
 from ultralytics.models.yolo.detect import DetectionTrainer
 
-from training.start import BACKBONE
+from training.start import SHARED
 
 RECIPE: dict[str, object] = {
     "batch": 8,
     "nbs": 8,
     "optimizer": "AdamW",
-    "lr0": 3e-4,
+    "lr0": 2e-4,
     "momentum": 0.9,
     "weight_decay": 5e-4,
     "warmup_epochs": 0.0,
-    "freeze": BACKBONE,
+    "freeze": SHARED,
     "compile": True,
     "amp": False,
     "scale": (0.3, 1.6),
