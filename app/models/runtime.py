@@ -180,7 +180,7 @@ def _metadata(model: ov.Model) -> dict[str, object]:
 
 
 def _precision(model: ov.Model) -> str:
-    """``int8`` for a quantised network, else the type of most of its weights."""
+    """``int8`` for a network that computes in eight bits, else the type of most weights."""
     nodes = model.get_ops()
     if any(node.get_type_name() == "FakeQuantize" for node in nodes):
         return "int8"
@@ -189,7 +189,7 @@ def _precision(model: ov.Model) -> str:
         if node.get_type_name() == "Constant":
             sizes[node.get_element_type().get_type_name()] += math.prod(node.shape)
     name = sizes.most_common(1)[0][0] if sizes else "unknown"
-    return {"f16": "fp16", "f32": "fp32"}.get(name, name)
+    return {"f16": "fp16", "f32": "fp32", "i8": "int8 weights"}.get(name, name)
 
 
 def _fixed(model: ov.Model, file: str) -> tuple[tuple[int, int] | None, int]:
