@@ -1,9 +1,13 @@
-"""The second look over a frame for scoring: which parts, and what is one, is the server's code."""
+"""The second look at frames and the careful look at pictures, for scoring: which parts are looked
+at, and what is one thing, is the server's code."""
 
 from __future__ import annotations
 
+import numpy as np
+
+from app.models.careful import Glance, agree
 from app.models.overlap import merged
-from app.models.second_look import MIN_PERSON, windows
+from app.models.second_look import MIN_PERSON, Window, upper_body, windows
 from app.types import Box, Detection
 from training.boxes import CIGARETTE, CLASSES, PERSON, Boxes
 from training.network import Image, Network
@@ -17,9 +21,8 @@ def second_look(
     `frame_scale` is by how much the first look shrank the frame.
     """
     size = image.shape[1], image.shape[0]
-    people = whole.only(PERSON)
     parts = windows(
-        [Box(*map(float, person)) for person in people[people.scores >= MIN_PERSON].xyxy],
+        _people(whole),
         size,
         seen_longest=round(frame_scale * max(size)),
         close_size=close.size,
@@ -33,9 +36,48 @@ def second_look(
     return Boxes.join(others, _once(everything.only(CIGARETTE)))
 
 
+def careful_look(
+    whole: Boxes, image: Image, network: Network, close: Network, min_confidence: float
+) -> Boxes:
+    """The cigarettes on which all looks agree: `whole`, what `network` saw, its mirror image, and
+    both for what is around people, enlarged for `close`."""
+    height, width = image.shape[:2]
+    size = width, height
+
+    def glances(part: Window, by: Network, seen: Boxes | None = None) -> list[Glance]:
+        x1, y1, x2, y2 = part
+        shown = image[y1:y2, x1:x2]
+        if seen is None:
+            seen = by.detect(shown, min_confidence)
+        turned = by.detect(np.ascontiguousarray(shown[:, ::-1]), min_confidence)
+        corners = turned.xyxy.copy()
+        corners[:, [0, 2]] = (x2 - x1) - corners[:, [2, 0]]
+        scale = by.size / max(part.size)
+        return [
+            Glance(part, scale, _detections(found.only(CIGARETTE).shifted(x1, y1)))
+            for found in (seen, Boxes(corners, turned.labels, turned.scores))
+        ]
+
+    looks = glances(Window(0, 0, width, height), network, whole)
+    for part in dict.fromkeys(upper_body(person, size) for person in _people(whole)):
+        if min(part.size) > 0:
+            looks += glances(part, close)
+    return _boxes(agree(looks))
+
+
+def _people(whole: Boxes) -> list[Box]:
+    people = whole.only(PERSON)
+    return [Box(*map(float, person)) for person in people[people.scores >= MIN_PERSON].xyxy]
+
+
 def _once(cigarettes: Boxes) -> Boxes:
+    return _boxes(merged(_detections(cigarettes)))
+
+
+def _detections(cigarettes: Boxes) -> list[Detection]:
     pairs = zip(cigarettes.xyxy, cigarettes.scores, strict=True)
-    kept = merged(
-        [Detection(CLASSES[CIGARETTE], float(s), Box(*map(float, box))) for box, s in pairs]
-    )
-    return Boxes.of([d.box for d in kept], CIGARETTE, [d.confidence for d in kept])
+    return [Detection(CLASSES[CIGARETTE], float(s), Box(*map(float, box))) for box, s in pairs]
+
+
+def _boxes(found: list[Detection]) -> Boxes:
+    return Boxes.of([d.box for d in found], CIGARETTE, [d.confidence for d in found])

@@ -16,13 +16,13 @@ from tqdm import tqdm
 
 from app.config import Settings
 from app.errors import DetectorError, InvalidRequest
+from app.models.careful import look_carefully
 from app.models.draw import Gallery
 from app.models.faces import FaceDetector, load_faces
 from app.models.letterbox import Image
 from app.models.media import count_frames, frames
 from app.models.objects import load_objects
 from app.models.overlap import merged
-from app.models.second_look import SecondLook, Window
 from app.types import Detection
 
 AHEAD = 12
@@ -46,7 +46,7 @@ class Eyes:
 
     Args:
         min_confidence: for all labels and both networks; None for the settings of each.
-        crops: look again at people's upper bodies.
+        crops: look carefully for cigarettes, also at people's upper bodies, enlarged.
 
     Raises:
         SetupError: when a network cannot be loaded.
@@ -73,12 +73,11 @@ class Eyes:
             DetectorError: when a network fails.
         """
         size = image.shape[1], image.shape[0]
-        looking = self._objects.look(image)
         facing = self._faces.look(_shrunk(image, self._face_width))
-        seen = looking.detections(PATIENCE_S, size)
         if self._crops:
-            again = SecondLook(self._objects, most=None)
-            seen = again.look(seen, size, _cutter(image)).detections(PATIENCE_S)
+            seen = look_carefully(self._objects, image, PATIENCE_S)
+        else:
+            seen = self._objects.look(image).detections(PATIENCE_S, size)
         faces = facing.detections(PATIENCE_S, size)
         faces += [detection for detection in seen if detection.label == "face"]
         seen = [detection for detection in seen if detection.label != "face"]
@@ -166,11 +165,3 @@ def _shrunk(image: Image, longest: int) -> Image:
         return image
     size = max(1, round(width * scale)), max(1, round(height * scale))
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _cutter(image: Image) -> Callable[[Window], Image]:
-    def cut(window: Window) -> Image:
-        x1, y1, x2, y2 = window
-        return image[y1:y2, x1:x2]
-
-    return cut

@@ -7,6 +7,7 @@ a list of boxes.
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,20 @@ class ObjectDetector:
     def labels(self) -> tuple[str, ...]:
         """Those of our labels that this network knows."""
         return tuple(dict.fromkeys(self.card.labels))
+
+    def threshold(self, label: str) -> float:
+        """The confidence from which a thing of this label is told."""
+        return float(self.thresholds[self._columns_of(label)].min())
+
+    def fainter(self, label: str, confidence: float) -> ObjectDetector:
+        """The same network, shared, that tells things of this label from that confidence on."""
+        other = copy.copy(self)
+        other.thresholds = self.thresholds.copy()
+        other.thresholds[self._columns_of(label)] = min(confidence, self.threshold(label))
+        return other
+
+    def _columns_of(self, label: str) -> list[int]:
+        return [column for column, name in enumerate(self.card.labels) if name == label]
 
     def look(self, image: Image) -> Look:
         """Ask what is in a (H, W, 3) RGB picture. Raises DetectorError when overloaded."""
