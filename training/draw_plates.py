@@ -63,10 +63,10 @@ def draw(rng: Rng, faces: list[Path]) -> Drawn:
     """One line of a plate as a camera sees it, cut and stretched as the reader does it."""
     text = some_text(rng)
     if rng.random() < 0.6 or not faces:
-        letters = _pressed(rng, text)
+        letters = pressed(rng, text)
     else:
-        letters = _printed(rng, text, faces[rng.integers(len(faces))])
-    return Drawn(_photographed(rng, _coloured(rng, letters)), text)
+        letters = printed(rng, text, faces[rng.integers(len(faces))])
+    return Drawn(_photographed(rng, coloured(rng, letters)), text)
 
 
 def some_text(rng: Rng) -> str:
@@ -89,7 +89,7 @@ def _of_format(rng: Rng, country: str) -> str:
     return "".join(str(rng.choice(allowed)) for allowed in places)
 
 
-def _pressed(rng: Rng, text: str) -> Letters:
+def pressed(rng: Rng, text: str) -> Letters:
     """Letters of one stroke width."""
     width = CAP * rng.uniform(0.3, 0.5)
     thick = CAP * rng.uniform(0.1, 0.17)
@@ -128,7 +128,7 @@ def _cut_corners(points: Floats, times: int, share: float) -> Floats:
     return points
 
 
-def _printed(rng: Rng, text: str, face: Path) -> Letters:
+def printed(rng: Rng, text: str, face: Path) -> Letters:
     font = ImageFont.truetype(str(face), 100)
     top, bottom = font.getbbox("H0")[1::2]
     font = ImageFont.truetype(str(face), round(100 * CAP / max(bottom - top, 1)))
@@ -172,7 +172,7 @@ def _trimmed(rng: Rng, mask: npt.NDArray[np.uint8], gaps: list[float]) -> Letter
     return Letters(own, [x - left for x in gaps])
 
 
-def _coloured(rng: Rng, letters: Letters) -> Floats:
+def coloured(rng: Rng, letters: Letters) -> Floats:
     """Paint on a ground of two tints, with blots, small print and shadows; (H, W, 3), 0 to 255."""
     mask, gaps = letters
     height, width = mask.shape
