@@ -120,19 +120,10 @@ def export(work: Path, coco: Path, branch: Path, out: Path, with_int8: bool) -> 
 
 
 def compress(model: ov.Model) -> ov.Model:
-    """Weights in eight bits, a scale an output channel; OpenVINO unpacks them as it loads.
-
-    The first layer's stay as they are: beside a picture in bytes, which a reader may have made part
-    of the graph, OpenVINO 2026.1 takes them for a quantised network's and answers nonsense.
-    """
+    """Weights in eight bits, a scale an output channel; `app.models.runtime` unpacks them."""
     import nncf
 
-    first = next(op for op in model.get_ordered_ops() if op.get_type_name() == "Convolution")
-    compressed: ov.Model = nncf.compress_weights(
-        model,
-        mode=nncf.CompressWeightsMode.INT8_SYM,
-        ignored_scope=nncf.IgnoredScope(names=[first.get_friendly_name()]),
-    )
+    compressed: ov.Model = nncf.compress_weights(model, mode=nncf.CompressWeightsMode.INT8_SYM)
     return compressed
 
 

@@ -18,12 +18,16 @@ import numpy.typing as npt
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 import openvino as ov
+from openvino.passes import ConstantFolding, Manager
 from openvino.preprocess import PrePostProcessor
 
 from app.config import usable_cpus
 from app.errors import SetupError
 
 logger = logging.getLogger(__name__)
+
+PACKED = "int8 weights"
+"""What ``precision`` says of weights in eight bits in a network that computes in floating point."""
 
 Images = npt.NDArray[np.uint8]
 Outputs = list[npt.NDArray[np.float32]]
@@ -104,6 +108,8 @@ class OpenVinoNetwork:
         self._model = model if outputs is None else _keep_outputs(model, outputs)
         self.metadata: Mapping[str, object] = _metadata(model)
         self.precision = _precision(model)
+        if self.precision == PACKED:
+            _unpack_weights(self._model)
         self.fixed_size: tuple[int, int] | None = None
         self.max_batch = 1
         if keeps_shape:
@@ -169,6 +175,17 @@ def _keep_outputs(model: ov.Model, names: list[str]) -> ov.Model:
     )
 
 
+def _unpack_weights(model: ov.Model) -> None:
+    """Turn weights stored in eight bits, with their scales, into the numbers that they stand for.
+
+    Left as they are, and with the picture in bytes, OpenVINO 2026 takes the network for one that
+    computes in eight bits, and answers nonsense. Unpacked it computes as from an fp16 file.
+    """
+    manager = Manager()
+    manager.register_pass(ConstantFolding())
+    manager.run_passes(model)
+
+
 def _metadata(model: ov.Model) -> dict[str, object]:
     """What exporters write: ONNX metadata (``framework``) and the IR's ``model_info``."""
     known: dict[str, object] = {}
@@ -189,7 +206,7 @@ def _precision(model: ov.Model) -> str:
         if node.get_type_name() == "Constant":
             sizes[node.get_element_type().get_type_name()] += math.prod(node.shape)
     name = sizes.most_common(1)[0][0] if sizes else "unknown"
-    return {"f16": "fp16", "f32": "fp32", "i8": "int8 weights"}.get(name, name)
+    return {"f16": "fp16", "f32": "fp32", "i8": PACKED}.get(name, name)
 
 
 def _fixed(model: ov.Model, file: str) -> tuple[tuple[int, int] | None, int]:
