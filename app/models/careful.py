@@ -51,7 +51,7 @@ class Glance(NamedTuple):
 def look_carefully(objects: ObjectDetector, image: Image, timeout_s: float) -> list[Detection]:
     """Everything in a (H, W, 3) RGB picture, in its pixels; cigarettes as all looks agree on them.
 
-    Takes about three times as long as one look, and more where there are many people.
+    That is two looks, and two smaller ones for each person.
 
     Raises:
         DetectorError: when the network fails, is overloaded or too late.
