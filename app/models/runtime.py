@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import math
 import sys
@@ -18,16 +19,13 @@ import numpy.typing as npt
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 import openvino as ov
-from openvino.passes import ConstantFolding, Manager
+from openvino import opset13 as opset
 from openvino.preprocess import PrePostProcessor
 
 from app.config import usable_cpus
 from app.errors import SetupError
 
 logger = logging.getLogger(__name__)
-
-PACKED = "int8 weights"
-"""What ``precision`` says of weights in eight bits in a network that computes in floating point."""
 
 Images = npt.NDArray[np.uint8]
 Outputs = list[npt.NDArray[np.float32]]
@@ -108,8 +106,7 @@ class OpenVinoNetwork:
         self._model = model if outputs is None else _keep_outputs(model, outputs)
         self.metadata: Mapping[str, object] = _metadata(model)
         self.precision = _precision(model)
-        if self.precision == PACKED:
-            _unpack_weights(self._model)
+        _unpack_weights(self._model)
         self.fixed_size: tuple[int, int] | None = None
         self.max_batch = 1
         if keeps_shape:
@@ -176,14 +173,45 @@ def _keep_outputs(model: ov.Model, names: list[str]) -> ov.Model:
 
 
 def _unpack_weights(model: ov.Model) -> None:
-    """Turn weights stored in eight bits, with their scales, into the numbers that they stand for.
+    """Turn weights stored in eight bits, with their scales, into the numbers that they stand for,
+    except where the convolution computes in eight bits itself.
 
-    Left as they are, and with the picture in bytes, OpenVINO 2026 takes the network for one that
-    computes in eight bits, and answers nonsense. Unpacked it computes as from an fp16 file.
+    Left as they are, and with the picture in bytes, OpenVINO 2026 takes the whole network for one
+    that computes in eight bits, and answers nonsense.
     """
-    manager = Manager()
-    manager.register_pass(ConstantFolding())
-    manager.run_passes(model)
+    for node in model.get_ordered_ops():
+        if node.get_type_name() == "Convolution" and not _in_eight_bits(node.input_value(0)):
+            weights = node.input(1).get_source_output()
+            numbers = _packed(weights.get_node())
+            if numbers is not None:
+                node.input(1).replace_source_output(opset.constant(numbers).output(0))
+
+
+def _in_eight_bits(value: ov.Output) -> bool:
+    """Whether these data were rounded to eight bits, and only moved about since."""
+    node = value.get_node()
+    kind = node.get_type_name()
+    if kind in ("Concat", "VariadicSplit", "MaxPool", "Interpolate"):
+        return _in_eight_bits(node.input_value(0))
+    return bool(kind == "FakeQuantize")
+
+
+def _packed(node: ov.Node) -> npt.NDArray[np.float32] | None:
+    """What weights in eight bits times a scale come to; None for others."""
+    factors: list[npt.NDArray[np.float32]] = []
+    while node.get_type_name() in ("Convert", "Multiply"):
+        if node.get_type_name() == "Multiply":
+            scale = node.input_value(1).get_node()
+            while scale.get_type_name() == "Convert":
+                scale = scale.input_value(0).get_node()
+            if scale.get_type_name() != "Constant":
+                return None
+            factors.append(scale.data.astype(np.float32))
+        node = node.input_value(0).get_node()
+    if node.get_type_name() != "Constant" or node.get_element_type() != ov.Type.i8:
+        return None
+    whole: npt.NDArray[np.float32] = node.data.astype(np.float32)
+    return functools.reduce(np.multiply, factors, whole)
 
 
 def _metadata(model: ov.Model) -> dict[str, object]:
@@ -197,7 +225,8 @@ def _metadata(model: ov.Model) -> dict[str, object]:
 
 
 def _precision(model: ov.Model) -> str:
-    """``int8`` for a network that computes in eight bits, else the type of most weights."""
+    """``int8`` for a network that computes in eight bits, at least in part, else the type of most
+    weights."""
     nodes = model.get_ops()
     if any(node.get_type_name() == "FakeQuantize" for node in nodes):
         return "int8"
@@ -206,7 +235,7 @@ def _precision(model: ov.Model) -> str:
         if node.get_type_name() == "Constant":
             sizes[node.get_element_type().get_type_name()] += math.prod(node.shape)
     name = sizes.most_common(1)[0][0] if sizes else "unknown"
-    return {"f16": "fp16", "f32": "fp32", "i8": PACKED}.get(name, name)
+    return {"f16": "fp16", "f32": "fp32", "i8": "int8 weights"}.get(name, name)
 
 
 def _fixed(model: ov.Model, file: str) -> tuple[tuple[int, int] | None, int]:
