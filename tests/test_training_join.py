@@ -10,7 +10,7 @@ pytest.importorskip("ultralytics")
 from ultralytics.nn.tasks import DetectionModel  # noqa: E402
 
 from training.boxes import CLASSES, COCO_CLASSES, NEW_CLASSES  # noqa: E402
-from training.join import Joined  # noqa: E402
+from training.join import LARGER, Joined  # noqa: E402
 from training.network import checkpoint  # noqa: E402
 from training.start import branch  # noqa: E402
 
@@ -44,6 +44,24 @@ def test_the_coco_branch_is_the_coco_network(files: tuple[Path, Path]) -> None:
     assert not first[:, -len(NEW_CLASSES) :].any()
     assert not second[:, 4:-3].any()
     assert second[:, -3:].any()
+
+
+@torch.no_grad()
+def test_cigarettes_are_drawn_larger_and_nothing_else(
+    files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    content = torch.load(files[1], weights_only=False)
+    for scale, bias in zip(content["model"].model[-1].cv3, (5, -30, -30), strict=True):
+        scale[-1].bias.data[2] = bias  # small things are cigarettes
+    torch.save(content, tmp_path / "smoker.pt")
+    images = torch.rand(1, 3, 64, 96)
+    seen = checkpoint(tmp_path / "smoker.pt")[0](images)[0]
+    joined = Joined(files[0], tmp_path / "smoker.pt")(images)[..., -seen.shape[2] :]
+    assert torch.equal(joined[:, -3:], seen[:, 4:])
+    assert torch.equal(joined[:, :2], seen[:, :2])
+    factor = torch.where(seen[:, 4:].argmax(1, keepdim=True) == 2, LARGER, 1.0)
+    assert 0 < (factor > 1).sum() < factor.numel()
+    assert torch.allclose(joined[:, 2:4], seen[:, 2:4] * factor)
 
 
 def test_a_branch_that_trained_the_shared_layers_is_refused(

@@ -76,6 +76,7 @@ def quantize(model: ov.Model, work: Path) -> ov.Model:
         return np.pad(blob, [(0, 0), (0, 0), *margin], constant_values=114 / 255)
 
     decoding = r"__module\.(coco|branch)\.model\.22(/|\.dfl).*"
+    joining = r"aten::.*"
     coco = r"__module\.coco\.model.*conv.*"
     model.reshape([1, 3, CALIBRATION_SIZE, CALIBRATION_SIZE])  # a fixed shape is much faster
     quantized: ov.Model = nncf.quantize(
@@ -83,7 +84,7 @@ def quantize(model: ov.Model, work: Path) -> ov.Model:
         nncf.Dataset(list(chosen), square),
         preset=nncf.QuantizationPreset.MIXED,
         subset_size=len(chosen),
-        ignored_scope=nncf.IgnoredScope(patterns=[decoding, coco]),
+        ignored_scope=nncf.IgnoredScope(patterns=[decoding, coco, joining]),
     )
     quantized.reshape([-1, 3, -1, -1])
     return quantized

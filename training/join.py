@@ -21,6 +21,11 @@ from training.boxes import CLASSES, COCO_CLASSES, NEW_CLASSES
 from training.network import checkpoint
 from training.start import SHARED
 
+LARGER = 1.1
+"""Cigarettes are drawn so much larger than the branch sees them: people draw them loosely, and a
+box that is a little too large overlaps more often. Chosen on the validation split (AP at IoU 0.25
+0.830 to 0.837, at 0.5 0.614 to 0.643)."""
+
 
 class Joined(nn.Module):
     """YOLOv8n and the branch on the same first layers; (B, 3, H, W) RGB in 0..1 to (B, 15, A)."""
@@ -45,9 +50,11 @@ class Joined(nn.Module):
         old = run(self.coco.model[SHARED:], shared)[-1]
         new = run(self.branch.model[SHARED:], shared)[-1]
         old = nn.functional.pad(old, (0, 0, 0, len(NEW_CLASSES)))
-        boxes, scores = new.split((4, len(NEW_CLASSES)), 1)
+        centre, extent, scores = new.split((2, 2, len(NEW_CLASSES)), 1)
+        is_cigarette = scores.argmax(1, keepdim=True) == NEW_CLASSES.index("cigarette")
+        extent = torch.where(is_cigarette, extent * LARGER, extent)
         scores = nn.functional.pad(scores, (0, 0, len(COCO_CLASSES), 0))
-        return torch.cat([old, torch.cat([boxes, scores], 1)], 2)
+        return torch.cat([old, torch.cat([centre, extent, scores], 1)], 2)
 
 
 def run(layers: Any, outputs: list[Any]) -> list[Any]:
