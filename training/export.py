@@ -77,7 +77,7 @@ def quantize(model: ov.Model, work: Path) -> ov.Model:
 
     decoding = r"__module\.(coco|branch)\.model\.22(/|\.dfl).*"
     joining = r"aten::.*"
-    coco = r"__module\.coco\.model.*conv.*"
+    coco = r"__module\.coco\.(?!.*silu).*"  # tracing names all activations after one of its layers
     model.reshape([1, 3, CALIBRATION_SIZE, CALIBRATION_SIZE])  # a fixed shape is much faster
     quantized: ov.Model = nncf.quantize(
         model,

@@ -149,6 +149,7 @@ class OpenVinoNetwork:
         steps.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
         if self._divide_by != 1:
             values = steps.input().preprocess().convert_element_type(ov.Type.f32)
+            values.custom(_as_it_is)
             values.scale(float(self._divide_by))
         steps.input().model().set_layout(ov.Layout("NCHW"))
         config = {
@@ -170,6 +171,13 @@ def _keep_outputs(model: ov.Model, names: list[str]) -> ov.Model:
         model.get_parameters(),
         model.get_friendly_name(),
     )
+
+
+def _as_it_is(value: ov.Output) -> ov.Output:
+    """The picture unchanged, by a step that OpenVINO cannot look through: where a part of a network
+    computes in eight bits, it takes a picture in bytes for data of that part, and other parts
+    answer nonsense (2026.4)."""
+    return opset.maximum(value, opset.constant(np.float32(0))).output(0)
 
 
 def _unpack_weights(model: ov.Model) -> None:

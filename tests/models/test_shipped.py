@@ -122,9 +122,8 @@ def test_drawn_plates_are_found(objects: ObjectDetector) -> None:
         for shade in (60, 200)
     ]
     found = [is_found(box, see(objects, image, "plate"), 0.4) for image, box in drawn]
-    # It learnt from photographs, where it finds all of them (its card): a drawing of a car is
-    # foreign to it. It finds nearly half; a network that lost its plates finds none.
-    assert sum(found) >= len(found) / 3
+    # A network that learnt its plates from a few hundred photographs alone finds none of these.
+    assert sum(found) >= 0.8 * len(found)
 
 
 def test_a_car_without_a_plate_has_none(objects: ObjectDetector) -> None:
