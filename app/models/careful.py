@@ -109,11 +109,12 @@ def _both_ways(ask: Callable[[Image], Look], image: Image) -> tuple[Look, Look]:
 
 def _turned_back(look: Look, part: Window, timeout_s: float) -> list[Detection]:
     """What was seen in the mirror image of a part, in pixels of the picture."""
-    return [
-        Detection(d.label, d.confidence, Box(part.x2 - d.box.x2, y1, part.x2 - d.box.x1, y2))
-        for d in look.detections(timeout_s, part.size)
-        for y1, y2 in [(part.y1 + d.box.y1, part.y1 + d.box.y2)]
-    ]
+    back = []
+    for d in look.detections(timeout_s, part.size):
+        box = d.box.moved(0, part.y1)
+        turned = Box(part.x2 - box.x2, box.y1, part.x2 - box.x1, box.y2)
+        back.append(Detection(d.label, d.confidence, turned))
+    return back
 
 
 def _cigarettes(found: Sequence[Detection]) -> list[Detection]:

@@ -73,11 +73,11 @@ def agreed(looks: Sequence[Sequence[Detection]]) -> tuple[list[Box], list[list[f
     corners = np.array([detection.box for detection, _ in voices], np.float32)
     confidences = np.array([detection.confidence for detection, _ in voices])
     numbers = np.array([number for _, number in voices])
-    same, free = _iou(corners) > SAME_IOU, np.ones(len(voices), bool)
+    free = np.ones(len(voices), bool)
     boxes, heard = [], []
     while free.any():
         first = int(free.argmax())
-        mine = same[first] & free
+        mine = (_iou(corners[first : first + 1], corners)[0] > SAME_IOU) & free
         mine[first] = True
         free &= ~mine
         mean = np.average(corners[mine], axis=0, weights=confidences[mine])
@@ -91,23 +91,24 @@ def agreed(looks: Sequence[Sequence[Detection]]) -> tuple[list[Box], list[list[f
     return boxes, heard
 
 
-def _iou(boxes: Floats) -> Floats:
-    """(N, N) intersection over union."""
-    shared, area = _shared(boxes)
-    return np.asarray(shared / np.maximum(area[:, None] + area[None, :] - shared, 1e-9))
+def _iou(boxes: Floats, others: Floats) -> Floats:
+    """(N, M) intersection over union."""
+    shared, areas, their_areas = _shared(boxes, others)
+    return np.asarray(shared / np.maximum(areas[:, None] + their_areas[None, :] - shared, 1e-9))
 
 
-def _shared(boxes: Floats) -> tuple[Floats, Floats]:
-    """(N, N) area that two boxes share, (N,) area of each."""
-    low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
+def _shared(boxes: Floats, others: Floats) -> tuple[Floats, Floats, Floats]:
+    """(N, M) area that two boxes share, (N,) and (M,) area of each."""
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
     shared = np.prod(np.clip(high - low, 0, None), axis=-1)
-    return shared, np.prod(boxes[:, 2:] - boxes[:, :2], axis=-1)
+    first, second = (np.prod(some[:, 2:] - some[:, :2], axis=-1) for some in (boxes, others))
+    return shared, first, second
 
 
 def _same(boxes: Floats) -> npt.NDArray[np.bool_]:
     """(N, N) whether two boxes are of the same thing."""
-    shared, area = _shared(boxes)
+    shared, area, _ = _shared(boxes, boxes)
     smaller = np.maximum(np.minimum(area[:, None], area[None, :]), 1e-9)
-    same: npt.NDArray[np.bool_] = (_iou(boxes) > SAME_IOU) | (shared / smaller > SAME_INSIDE)
+    same: npt.NDArray[np.bool_] = (_iou(boxes, boxes) > SAME_IOU) | (shared / smaller > SAME_INSIDE)
     return same

@@ -173,6 +173,10 @@ def _keep_outputs(model: ov.Model, names: list[str]) -> ov.Model:
     )
 
 
+SCALING = ("Convert", "Subtract", "Multiply")
+"""From whole numbers to what they stand for, as ONNX files have it behind their rounding."""
+
+
 def _as_it_is(value: ov.Output) -> ov.Output:
     """The picture unchanged, by a step that OpenVINO cannot look through: where a part of a network
     computes in eight bits, it takes a picture in bytes for data of that part, and other parts
@@ -196,10 +200,10 @@ def _unpack_weights(model: ov.Model) -> None:
 
 
 def _in_eight_bits(value: ov.Output) -> bool:
-    """Whether these data were rounded to eight bits, and only moved about since."""
+    """Whether these data were rounded to eight bits, and only moved about or scaled since."""
     node = value.get_node()
     kind = node.get_type_name()
-    if kind in ("Concat", "VariadicSplit", "MaxPool", "Interpolate"):
+    if kind in ("Concat", "VariadicSplit", "MaxPool", "Interpolate", *SCALING):
         return _in_eight_bits(node.input_value(0))
     return bool(kind == "FakeQuantize")
 
