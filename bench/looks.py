@@ -50,7 +50,7 @@ def run() -> None:
     objects.close()
     medians = {name: statistics.median(found[WARM_UP:]) for name, found in times.items()}
     rows = [[name, f"{ms:.0f}", f"{ms / medians['one look']:.1f}"] for name, ms in medians.items()]
-    show("looks at one picture with four people", ["", "ms", "times one look"], rows)
+    show("looks at one picture with three people", ["", "ms", "times one look"], rows)
 
 
 def _picture() -> Image:
