@@ -20,9 +20,25 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import __version__, logs
-from app.api import auth, camera, cameras, errors, jobs, page, plates, push, streams, system
+from app.analytics.analyzer import Analyst
+from app.anpr.event_recorder import PlateKeeper
+from app.anpr.files import CROPS, UPLOADS, PlateFiles
+from app.anpr.read_queue import PlateAttendant
+from app.anpr.service import PlateDesk
+from app.api import (
+    auth,
+    camera_detail,
+    cameras,
+    errors,
+    jobs,
+    plates,
+    push,
+    streams,
+    system,
+    viewer,
+)
 from app.api import events as events_api
-from app.api.instruments import Instruments, Pulse
+from app.api.health import Instruments, Pulse
 from app.api.plate_deps import PlateDoor
 from app.config import Settings, usable_cpus
 from app.db.engine import open_database
@@ -39,21 +55,16 @@ from app.errors import DataFolderLocked, SetupError
 from app.models import weights_file
 from app.models.faces import FaceDetector, load_faces
 from app.models.objects import ObjectDetector, load_objects
-from app.models.plates import PlateNetworks, load_plates
 from app.models.plates.claude import ClaudeReader
+from app.models.plates.reader import PlateNetworks, load_plates
 from app.pipeline import draw
-from app.pipeline.analysis import Analyst
-from app.pipeline.collector import Collector, RecordingKeeper
-from app.pipeline.events import EventLog
+from app.pipeline.event_log import EventLog
 from app.pipeline.manager import StreamManager
-from app.pipeline.plates.attendant import PlateAttendant
-from app.pipeline.plates.desk import PlateDesk
-from app.pipeline.plates.files import CROPS, UPLOADS, PlateFiles
-from app.pipeline.plates.keeper import PlateKeeper
 from app.pipeline.push import PushStreams
-from app.pipeline.retention import FolderKeeper, Space
-from app.pipeline.schedules import Scheduler
-from app.pipeline.workshop import Workshop
+from app.recording.context import Workshop
+from app.recording.job_manager import Collector, RecordingKeeper
+from app.recording.retention import FolderKeeper, Space
+from app.recording.schedules import Scheduler
 from app.types import Analytics, StreamSpec
 
 if TYPE_CHECKING:
@@ -147,12 +158,12 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(push.router)
     app.include_router(cameras.router)
     app.include_router(events_api.router)
-    app.include_router(camera.router)
+    app.include_router(camera_detail.router)
     app.include_router(plates.router)
     app.include_router(system.router)
-    app.include_router(page.router)
+    app.include_router(viewer.router)
     app.include_router(jobs.router)  # the last: its /ws/{job_id} takes every name below /ws
-    app.mount("/static", page.PageFiles(), name="static")
+    app.mount("/static", viewer.PageFiles(), name="static")
     errors.install(app)
     return app
 

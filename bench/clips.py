@@ -16,13 +16,13 @@ from typing import NamedTuple
 import av
 from tqdm import tqdm
 
+from app.analytics.analyzer import Analyst, Counts
+from app.analytics.face_tracker import Tracker
+from app.analytics.rules import RULES, Seen
 from app.config import FaceSettings, ObjectSettings, Settings
 from app.models.faces import FaceDetector, load_faces
 from app.models.objects import load_objects
-from app.pipeline.analysis import Analyst, Counts
-from app.pipeline.rules import RULES, Seen
 from app.pipeline.scale import part_to_rgb, to_rgb
-from app.pipeline.tracker import Tracker
 from app.types import Box, StreamSpec, Track
 from bench import staged
 from bench.table import show

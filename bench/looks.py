@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 
 from app.config import ObjectSettings
-from app.models.careful import look_carefully
+from app.models.crop_refiner import SecondLook
 from app.models.letterbox import Image
 from app.models.objects import load_objects
-from app.models.second_look import SecondLook
+from app.models.tta import look_carefully
 from bench.table import show
 
 ROUNDS, WARM_UP = 12, 2

@@ -26,12 +26,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from app.analytics.analyzer import Analyst
 from app.config import FaceSettings, ObjectSettings, Settings, StreamSettings
+from app.models.batching import Image
+from app.models.detections import Look
 from app.models.faces import FaceDetector, load_faces
-from app.models.look import Look
 from app.models.objects import ObjectDetector, load_objects
-from app.models.runner import Image
-from app.pipeline.analysis import Analyst
 from app.pipeline.sinks import SINKS
 from app.pipeline.sinks.base import Delivered
 from app.pipeline.sinks.encode import H264Encoder

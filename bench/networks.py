@@ -24,10 +24,10 @@ import psutil
 
 from app.config import ObjectSettings
 from app.errors import SetupError
+from app.models.batching import Image
+from app.models.detections import Look
 from app.models.faces import FaceDetector, load_faces
-from app.models.look import Look
 from app.models.objects import load_objects
-from app.models.runner import Image
 from app.models.weights_file import shipped
 from app.pipeline.scale import to_rgb
 from bench import clip

@@ -16,14 +16,14 @@ from pathlib import Path
 
 import av
 
-from app import numbers
+from app import plate_text
+from app.analytics.analyzer import Analyst
+from app.analytics.rules import Seen
+from app.anpr.read_queue import PlateAttendant
 from app.config import ObjectSettings, Settings
+from app.models.batching import Image
 from app.models.objects import load_objects
-from app.models.plates import CropRead, load_plates
-from app.models.runner import Image
-from app.pipeline.analysis import Analyst
-from app.pipeline.plates.attendant import PlateAttendant
-from app.pipeline.rules import Seen
+from app.models.plates.reader import CropRead, load_plates
 from app.pipeline.scale import part_to_rgb, to_rgb
 from app.plates import WatchEntry
 from app.types import Finding, StreamSpec
@@ -68,10 +68,10 @@ def compare(clip: str, pace: str, told: Sequence[tuple[float, Finding]]) -> None
     rows = []
     for at, finding in told:
         number = str(finding.details["plate_number"])
-        known = next((n for n in left if numbers.shape(n) == numbers.shape(number)), None)
+        known = next((n for n in left if plate_text.shape(n) == plate_text.shape(number)), None)
         if known is not None:
             left.remove(known)
-        again = numbers.shape(number) in map(numbers.shape, readable)
+        again = plate_text.shape(number) in map(plate_text.shape, readable)
         verdict = "right" if known else "told twice" if again else "not readable so"
         sure, reads = f"{finding.confidence:.2f}", str(finding.details["reads"])
         rows.append([f"{at:.1f} s", number, sure, reads, verdict])

@@ -18,13 +18,13 @@ import numpy.typing as npt
 from av import VideoFrame
 from tqdm import tqdm
 
+from app.analytics.analyzer import Analyst
+from app.analytics.face_tracker import Tracker
+from app.analytics.rules import Seen
 from app.config import FaceSettings, ObjectSettings, Settings
 from app.models.faces import FaceDetector, load_faces
 from app.models.objects import load_objects
-from app.pipeline.analysis import Analyst
-from app.pipeline.rules import Seen
 from app.pipeline.scale import part_to_rgb, to_rgb
-from app.pipeline.tracker import Tracker
 from app.types import StreamSpec, Track
 from bench.table import show
 

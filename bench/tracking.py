@@ -21,11 +21,11 @@ import av
 import cv2
 import numpy as np
 
+from app.analytics.face_tracker import Tracker
+from app.analytics.object_tracker import Follower
 from app.config import ObjectSettings
 from app.models.objects import ObjectDetector, load_objects
-from app.pipeline.following import Follower
 from app.pipeline.scale import to_rgb
-from app.pipeline.tracker import Tracker
 from app.types import Box, Detection, Track
 from bench import staged
 from bench.table import show

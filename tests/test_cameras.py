@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 from fixtures import eventually, python
-from pipeline.doubles import threads_of, write_video
+from support.doubles import threads_of, write_video
 from support.fake_rtsp import FakeRtsp
 
 from anti_terror import service as old_name

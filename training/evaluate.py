@@ -19,8 +19,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from app.models.careful import CLOSE
 from app.models.letterbox import padded
+from app.models.tta import CLOSE
 from training.boxes import BAGS, CIGARETTE, CLASSES, FACE, PERSON, PLATE, Boxes
 from training.faces import CenterFace
 from training.network import Image, Network

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from app.models.careful import Glance, agree
-from app.models.overlap import merged
-from app.models.second_look import MIN_PERSON, Window, upper_body, windows
+from app.models.crop_refiner import MIN_PERSON, Window, upper_body, windows
+from app.models.nms import merged
+from app.models.tta import Glance, agree
 from app.types import Box, Detection
 from training.boxes import CIGARETTE, CLASSES, PERSON, Boxes
 from training.network import Image, Network

@@ -8,16 +8,16 @@ from typing import Annotated, Any
 from fastapi import Depends, Header
 from fastapi.requests import HTTPConnection
 
-from app.api.messages import Language, language_of
+from app.api.i18n import Language, language_of
 from app.config import Settings
 from app.db.events import EventRepository
 from app.db.jobs import JobRepository
 from app.db.writer import EventWriter
-from app.pipeline.collector import Collector
-from app.pipeline.events import EventLog
+from app.pipeline.event_log import EventLog
 from app.pipeline.manager import StreamManager
 from app.pipeline.push import PushStreams
-from app.pipeline.schedules import Scheduler
+from app.recording.job_manager import Collector
+from app.recording.schedules import Scheduler
 
 
 def _held(name: str) -> Any:

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, Field
 from app.api.deps import Events, Happened, Writer
 from app.api.errors import ErrorReply
 from app.errors import InvalidRequest
-from app.pipeline.events import Missed, follow
+from app.pipeline.event_log import Missed, follow
 from app.types import EventFilter, EventRecord
 
 T = TypeVar("T")

@@ -35,7 +35,7 @@ from app.api.job_schemas import (
 from app.db.jobs import JobRepository
 from app.errors import BadRange, FileNotFound, JobNotFound
 from app.jobs import Job, JobState, Line
-from app.pipeline.collector import Collector
+from app.recording.job_manager import Collector
 
 router = APIRouter(
     tags=["collection"],

@@ -7,10 +7,10 @@ from typing import Annotated, NamedTuple
 from fastapi import Depends
 from fastapi.requests import HTTPConnection
 
+from app.anpr.service import PlateDesk
 from app.db.plate_search import PlateSearch
 from app.db.plates import PlateRepository
 from app.db.watchlist import Watchlist
-from app.pipeline.plates.desk import PlateDesk
 
 
 class PlateDoor(NamedTuple):

@@ -15,7 +15,7 @@ from fastapi.responses import FileResponse, StreamingResponse
 
 from app.api.deps import CallerLanguage
 from app.api.errors import ErrorReply
-from app.api.messages import REPLIES, describe
+from app.api.i18n import REPLIES, describe
 from app.api.plate_deps import Desk, PlateRows, PlateSearcher, Watches
 from app.api.plate_schemas import (
     Activity,

@@ -11,12 +11,12 @@ from fastapi import APIRouter, Path, Query, WebSocket
 from fastapi.responses import Response, StreamingResponse
 
 from app.api import push_examples
-from app.api.conversation import Conversation
 from app.api.deps import AppSettings, CallerLanguage, Events, Pushes, Streams
 from app.api.errors import ErrorReply
-from app.api.live import VERSION, LiveMessage
-from app.api.multipart import MEDIA_TYPE, mjpeg_head, mjpeg_response
+from app.api.mjpeg import MEDIA_TYPE, mjpeg_head, mjpeg_response
 from app.api.schemas import PushReply, PushRequest
+from app.api.stream_socket import Conversation
+from app.api.ws_messages import VERSION, LiveMessage
 from app.errors import UpgradeRequired
 
 SOCKET_DESCRIPTION = f"""

@@ -11,8 +11,8 @@ from fastapi.responses import Response, StreamingResponse
 from app import urls
 from app.api.deps import CallerLanguage, Streams
 from app.api.errors import ErrorReply
-from app.api.messages import REPLIES
-from app.api.multipart import MEDIA_TYPE, mjpeg_response
+from app.api.i18n import REPLIES
+from app.api.mjpeg import MEDIA_TYPE, mjpeg_response
 from app.api.schemas import (
     EXAMPLE_INPUT,
     Envelope,

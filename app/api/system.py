@@ -15,8 +15,8 @@ from pydantic import BaseModel
 
 from app import __version__
 from app.api.errors import ErrorReply
-from app.api.exposition import Readings
-from app.api.instruments import Panel
+from app.api.health import Panel
+from app.api.metrics import Readings
 from app.errors import NotReady
 
 SOURCE_URL = "https://github.com/watchpost/watchpost"

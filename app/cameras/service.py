@@ -11,8 +11,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
+from app.cameras.camera_runtime import Studio
 from app.cameras.config import CameraConfig
-from app.cameras.studio import Studio
 from app.config import Settings
 from app.errors import CameraFailed, WatchpostError
 from app.pipeline.channel import Channel, Closed

@@ -21,7 +21,7 @@ from typing import NamedTuple, Protocol
 from app.db.events import Draft, EventRepository
 from app.db.snapshots import SnapshotFolder
 from app.errors import StoreError
-from app.tally import Histogram
+from app.metric_types import Histogram
 from app.types import Event, EventFilter, EventRecord
 
 logger = logging.getLogger(__name__)

@@ -15,8 +15,8 @@ from pydantic import ValidationError
 
 from app.config import Settings
 from app.errors import SetupError
+from app.models.annotate import Gallery
 from app.models.detect import Eyes, detect
-from app.models.draw import Gallery
 from app.models.info import info
 from app.models.media import media_in
 

@@ -16,13 +16,13 @@ from tqdm import tqdm
 
 from app.config import Settings
 from app.errors import DetectorError, InvalidRequest
-from app.models.careful import look_carefully
-from app.models.draw import Gallery
+from app.models.annotate import Gallery
 from app.models.faces import FaceDetector, load_faces
 from app.models.letterbox import Image
 from app.models.media import count_frames, frames
+from app.models.nms import merged
 from app.models.objects import load_objects
-from app.models.overlap import merged
+from app.models.tta import look_carefully
 from app.types import Detection
 
 AHEAD = 12

@@ -17,11 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from app.errors import SetupError
+from app.models.batching import Image, Runner
+from app.models.detections import Found, Look
 from app.models.letterbox import STRIDE as SIDE_MULTIPLE
 from app.models.letterbox import padded
-from app.models.look import Found, Look
-from app.models.runner import Image, Runner
-from app.models.runtime import OpenVinoNetwork, Outputs, has_fast_bf16
+from app.models.openvino_runtime import OpenVinoNetwork, Outputs, has_fast_bf16
 
 logger = logging.getLogger(__name__)
 

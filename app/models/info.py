@@ -9,10 +9,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from app.config import Settings
+from app.models.batching import Runner
 from app.models.faces import load_faces
 from app.models.letterbox import Size, canvas_for
 from app.models.objects import load_objects
-from app.models.runner import Runner
 
 WIDE = (9, 16)
 WARM_UP, ALONE, TOGETHER = 8, 15, 32

@@ -15,12 +15,12 @@ import numpy.typing as npt
 
 from app.config import ObjectSettings
 from app.errors import DetectorError, SetupError
-from app.models.card import Card, read_card
+from app.models.batching import Runner
+from app.models.detections import Found, Look
 from app.models.letterbox import STRIDE, Image, Size, canvas_for, letterbox, padded
-from app.models.look import Found, Look
-from app.models.overlap import Floats, suppress
-from app.models.runner import Runner
-from app.models.runtime import Outputs
+from app.models.model_metadata import Card, read_card
+from app.models.nms import Floats, suppress
+from app.models.openvino_runtime import Outputs
 from app.models.weights_file import BoxNetwork, open_weights
 
 MOST_CANDIDATES = 1000

@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager
 from weakref import WeakValueDictionary
 
 from app import urls
+from app.analytics.analyzer import Analyst
 from app.config import FaceSettings, StreamSettings
 from app.errors import (
     CameraExists,
@@ -30,11 +31,10 @@ from app.errors import (
 )
 from app.models.faces import FaceDetector
 from app.pipeline import outputs
-from app.pipeline.analysis import Analyst
 from app.pipeline.channel import Channel
-from app.pipeline.entry import Entry, StreamStore
-from app.pipeline.events import EventLog
+from app.pipeline.event_log import EventLog
 from app.pipeline.hub import Subscription, outcome
+from app.pipeline.registry import Entry, StreamStore
 from app.pipeline.sinks import Output, make_output
 from app.pipeline.stream import Audience, Measures, Stream
 from app.types import (

@@ -34,6 +34,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from app.analytics.analyzer import Analysis
+from app.analytics.face_scanner import Glance, Lookout
+from app.analytics.face_tracker import Tracker
+from app.analytics.rules import Seen
 from app.config import FaceSettings, StreamSettings
 from app.errors import (
     BadFrame,
@@ -44,24 +48,20 @@ from app.errors import (
     StartCancelled,
     WatchpostError,
 )
+from app.failure_reason import FailureReason
+from app.metric_types import Spread
+from app.models.detections import Look
 from app.models.faces import FaceDetector
-from app.models.look import Look
-from app.pipeline import reasons
-from app.pipeline.analysis import Analysis
+from app.pace import Backoff, RateLimit
 from app.pipeline.blur import conceal
 from app.pipeline.channel import Channel, Closed, Fan
 from app.pipeline.hub import Feed, Topic
-from app.pipeline.lookout import Glance, Lookout
-from app.pipeline.meter import Meter
-from app.pipeline.pace import Backoff, RateLimit
-from app.pipeline.rules import Seen
 from app.pipeline.scale import part_to_rgb, to_output, to_rgb
 from app.pipeline.sinks import Output, Preview, Sink, make_output
 from app.pipeline.sources import make_source
 from app.pipeline.sources.played import PlayedFile
 from app.pipeline.sources.push import Pushed, PushSource
-from app.pipeline.tracker import Tracker
-from app.tally import Spread
+from app.pipeline.stream_metrics import Meter
 from app.types import (
     Finding,
     Frame,
@@ -86,7 +86,7 @@ IDLE_CHECK_S = 0.5
 FIRST_PICTURE_S = 1.0
 SLOW_STREAM_INTERVALS = 3
 Fed = Channel[Any] | Topic[Any] | Feed[Any] | Fan[Any]
-PATIENT_REASONS = (reasons.TIMEOUT, reasons.STALLED)
+PATIENT_REASONS = (FailureReason.TIMEOUT, FailureReason.STALLED)
 Tell = Callable[[Finding, float, Picture | None], None]
 
 
@@ -402,7 +402,7 @@ class Stream:
                 fed.close()
             if end == self._far_end:  # a file without frames: who waits must hear of it
                 url = without_credentials(self.spec.source)
-                _settle(self.started, SourceError(end="input", reason=reasons.ENDED, url=url))
+                _settle(self.started, SourceError(end="input", reason=FailureReason.ENDED, url=url))
 
         thread = threading.Thread(target=run, name=f"{self.spec.stream_id}-{end}", daemon=True)
         self._threads.append(thread)

@@ -15,7 +15,7 @@ import pytest
 import uvicorn
 import websockets
 from fixtures import PATIENCE_S, running
-from pipeline.doubles import threads_of, write_video
+from support.doubles import threads_of, write_video
 
 from app.config import AuthSettings, Settings, StreamSettings
 from app.main import create_app

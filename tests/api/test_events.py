@@ -22,7 +22,7 @@ from app.api import events as events_api
 from app.config import AuthSettings, Settings
 from app.main import create_app
 from app.pipeline.blur import conceal
-from app.pipeline.events import CLIENTS_BACKLOG, EventLog
+from app.pipeline.event_log import CLIENTS_BACKLOG, EventLog
 from app.types import Box, Finding, Picture, Track
 
 pytestmark = pytest.mark.anyio

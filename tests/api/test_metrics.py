@@ -19,14 +19,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from support.plates import photo_jpeg
 
 from app import __version__
-from app.api import instruments as instruments_module
-from app.api.exposition import MOST_STREAMS
-from app.api.instruments import Instruments, Pulse
+from app.anpr.read_queue import MOST_WAITING, PlateAttendant
+from app.api import health as instruments_module
+from app.api.health import Instruments, Pulse
+from app.api.metrics import MOST_STREAMS
 from app.errors import StoreError
 from app.jobs import JobState
-from app.models.plates import CropRead
-from app.pipeline.plates.attendant import MOST_WAITING, PlateAttendant
-from app.pipeline.retention import Disk
+from app.models.plates.reader import CropRead
+from app.recording.retention import Disk
 from app.types import Finding, StreamSpec, StreamState, StreamStats, StreamStatus
 
 from .conftest import TOKEN

@@ -15,7 +15,7 @@ from support.rtsp import make_video
 
 from app.config import AuthSettings, Settings, SpaceSettings
 from app.main import create_app
-from app.pipeline.retention import Space
+from app.recording.retention import Space
 
 pytestmark = pytest.mark.anyio
 HOUR_S = 3600.0

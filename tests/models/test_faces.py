@@ -14,6 +14,7 @@ import pytest
 from support.photos import ASTRONAUT_FACE, overlap, photo
 
 from app.errors import DetectorError, SetupError
+from app.models.batching import Runner
 from app.models.faces import (
     COARSE_MULTIPLE,
     NMS_IOU,
@@ -23,8 +24,7 @@ from app.models.faces import (
     decode,
     load_faces,
 )
-from app.models.runner import Runner
-from app.models.runtime import OpenVinoNetwork, Outputs
+from app.models.openvino_runtime import OpenVinoNetwork, Outputs
 
 PATIENCE_S = 60.0
 

@@ -12,7 +12,7 @@ import pytest
 from support.rtsp import make_video
 
 from app.errors import InvalidRequest, SetupError
-from app.models.draw import Gallery, draw
+from app.models.annotate import Gallery, draw
 from app.models.media import count_frames, frame_rate, frames, is_still, media_in, read_picture
 from app.types import Box, Detection
 

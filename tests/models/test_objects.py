@@ -14,9 +14,9 @@ from support.networks import OURS, places, write_ir, write_onnx
 from app.config import ObjectSettings
 from app.errors import DetectorError, SetupError
 from app.models import weights_file
-from app.models.card import Card, read_card
+from app.models.model_metadata import Card, read_card
 from app.models.objects import MOST_BOXES, ObjectDetector, decode, load_objects
-from app.models.runtime import OpenVinoNetwork, Outputs
+from app.models.openvino_runtime import OpenVinoNetwork, Outputs
 
 PATIENCE_S = 60.0
 FOREIGN = {0: "dog", 1: "person", 2: "License_Plate", 3: "car", 4: "man"}

@@ -10,8 +10,8 @@ import pytest
 from support.photos import ASTRONAUT_FACE, overlap, photo
 
 from app.config import ObjectSettings
+from app.models.crop_refiner import SecondLook
 from app.models.objects import ObjectDetector, load_objects
-from app.models.second_look import SecondLook
 from app.models.weights_file import SHIPPED
 from app.types import LABELS, Detection
 

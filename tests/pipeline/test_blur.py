@@ -7,12 +7,11 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from support.doubles import luma, noise, planes, write_video
 
 from app.pipeline.blur import conceal
 from app.pipeline.scale import to_output
 from app.types import Box, Picture
-
-from .doubles import luma, noise, planes, write_video
 
 STYLES = ("gaussian", "pixelate", "solid")
 FACE = Box(100, 60, 180, 140)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import av
 import numpy as np
 import pytest
+from support.doubles import luma, noise, planes
 
 from app.pipeline.blur import conceal
 from app.pipeline.draw import FIRST_YUV, marked, snapshot
 from app.types import Box, Event, Finding, Picture, Track
-
-from .doubles import luma, noise, planes
 
 
 def picture(width: int = 320, height: int = 192) -> Picture:

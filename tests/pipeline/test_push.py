@@ -14,18 +14,17 @@ import av
 import cv2
 import numpy as np
 import pytest
+from support.doubles import FaceNetwork, MemoryStore, threads_of
 
+from app.analytics.analyzer import Analyst
 from app.config import PushSettings, StreamSettings
 from app.errors import BadFrame, DetectorError, NotPushable, StreamNotFound, TooManyStreams
-from app.pipeline.analysis import Analyst
-from app.pipeline.events import EventLog
+from app.pipeline.event_log import EventLog
 from app.pipeline.hub import Feed, Subscription
 from app.pipeline.manager import StreamManager
 from app.pipeline.push import Answer, NotProcessed, Processed, Pusher, PushStreams
 from app.pipeline.sources.push import Pushed, PushSource, decode
 from app.types import Report, StreamSpec, Withheld
-
-from .doubles import FaceNetwork, MemoryStore, threads_of
 
 pytestmark = pytest.mark.anyio
 PATIENCE_S = 30.0

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from app.errors import DetectorError
-from app.models.plates.lines import Quad
-from app.models.runner import Image, Runner
+from app.models.batching import Image, Runner
+from app.models.plates.text_lines import Quad
 
 HEIGHT = 48
 STEP = 64

@@ -13,7 +13,7 @@ from av.video.codeccontext import VideoCodecContext
 
 from app.config import usable_cpus
 from app.errors import SinkError
-from app.pipeline import reasons
+from app.failure_reason import FailureReason
 from app.types import Picture
 
 logger = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ class H264Encoder:
         try:
             self._context = _open(name, width, height, fps, pix_fmt, rate)
         except (FFmpegError, ValueError):
-            raise SinkError(end="output", reason=reasons.NO_ENCODER, url=name) from None
+            raise SinkError(end="output", reason=FailureReason.NO_ENCODER, url=name) from None
         self.name = name
 
     def takes(self, picture: Picture) -> bool:
