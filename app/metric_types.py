@@ -17,7 +17,7 @@ K = TypeVar("K", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class HistogramSnapshot:
     """A histogram at one moment.
 
     Attributes:
@@ -52,13 +52,13 @@ class Histogram:
             self._counts[bisect_left(self._bounds, value)] += 1
             self._total += value
 
-    def read(self) -> Spread:
+    def read(self) -> HistogramSnapshot:
         with self._lock:
             counts, total = tuple(self._counts), self._total
-        return Spread(tuple(zip(self._bounds, accumulate(counts), strict=True)), total)
+        return HistogramSnapshot(tuple(zip(self._bounds, accumulate(counts), strict=True)), total)
 
 
-class Tally(Generic[K]):
+class CounterMap(Generic[K]):
     """How often each of a few things happened. Its keys come from the program, never from users.
 
     Args:

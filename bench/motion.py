@@ -17,10 +17,10 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from app.analytics.face_scanner import Lookout
-from app.analytics.face_tracker import Tracker
+from app.analytics.face_scanner import FaceScanner
+from app.analytics.face_tracker import FaceTracker
 from app.config import FaceSettings
-from app.models.batching import Runner
+from app.models.batching import BatchingRunner
 from app.models.faces import HEADS, FaceDetector, centerface_onnx, load_faces
 from app.models.openvino_runtime import OpenVinoNetwork
 from app.pipeline.scale import to_rgb
@@ -40,18 +40,20 @@ GRID = (np.arange(16) + 0.5) / 16
 class Watch:
     """What a stream knows of a clip's faces, frame by frame; counts what the network sees."""
 
-    def __init__(self, network: Runner, recheck_s: float) -> None:
+    def __init__(self, network: BatchingRunner, recheck_s: float) -> None:
         settings = FaceSettings(recheck_s=recheck_s)
         self._settings = settings
         self._detector = FaceDetector(network, min_confidence=settings.keep_confidence)
-        self._lookout = Lookout(self._detector, settings)
-        self._tracker = Tracker(start_confidence=settings.min_confidence, hold_s=settings.hold_s)
+        self._lookout = FaceScanner(self._detector, settings)
+        self._tracker = FaceTracker(
+            start_confidence=settings.min_confidence, hold_s=settings.hold_s
+        )
         self.seen = self.all = self.truth = self.found = self.hidden = 0
 
     def frame(self, image: av.VideoFrame, at: float, truth: list[Box] | None) -> None:
         """Take a frame; score it where the truth is given."""
         small = to_rgb(image, self._settings.width)
-        glance = self._lookout.look(small, at)
+        glance = self._lookout.submit(small, at)
         parts = [glance.size] if glance.windows is None else [w[2:4] for w in glance.windows]
         self.seen += sum(width * height for width, height in parts)
         self.all += glance.size[0] * glance.size[1]
@@ -86,9 +88,9 @@ def _frames(path: Path) -> Iterator[tuple[av.VideoFrame, float]]:
             yield image, image.time if image.time is not None else number / 25
 
 
-def _truth(network: Runner, image: av.VideoFrame) -> list[Box]:
+def _truth(network: BatchingRunner, image: av.VideoFrame) -> list[Box]:
     picture: npt.NDArray[np.uint8] = image.to_ndarray(format="rgb24")  # type: ignore[assignment]
-    look = FaceDetector(network, min_confidence=SURE).look(picture)
+    look = FaceDetector(network, min_confidence=SURE).submit(picture)
     faces = look.detections(PATIENCE_S, (image.width, image.height))
     return [face.box for face in faces if face.box.height >= SMALLEST]
 
@@ -99,7 +101,7 @@ def run(clips: list[Path] | None = None) -> None:
     if not clips:
         print("\nthe gate is not measured: WATCHPOST_DATA does not name a folder with videos")
         return
-    exact = Runner(OpenVinoNetwork(centerface_onnx(), outputs=HEADS))
+    exact = BatchingRunner(OpenVinoNetwork(centerface_onnx(), outputs=HEADS))
     network = load_faces()
     rows = []
     for clip in clips:

@@ -224,7 +224,7 @@ SOURCES = {
 # ── the house ────────────────────────────────────────────────────────────────────────────────
 
 
-def test_there_is_a_house() -> None:
+def test_there_are_rooms() -> None:
     assert len(SOURCES) > 30
     assert {package_of(m) for m in SOURCES} >= {
         "main",
@@ -262,19 +262,19 @@ def test_a_raw_frame_is_known_to_sources_and_the_stream_only() -> None:
     assert "app.pipeline.stream" in knowing
 
 
-def test_only_blur_makes_a_picture_and_only_drawing_copies_one() -> None:
-    making = {module for module, source in SOURCES.items() if calls_of(source, "Picture")}
+def test_only_blur_makes_a_blurred_frame_and_only_drawing_copies_one() -> None:
+    making = {module for module, source in SOURCES.items() if calls_of(source, "BlurredFrame")}
     assert making == {"app.pipeline.blur", "app.pipeline.draw"}
 
 
-def test_what_draws_takes_pictures_and_no_raw_images() -> None:
+def test_what_draws_takes_blurred_frames_and_no_raw_images() -> None:
     tree = ast.parse(SOURCES["app.pipeline.draw"])
     public = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name[0] != "_"]
     taken = {ast.unparse(f.args.args[0].annotation or ast.Constant(None)) for f in public}
-    assert taken == {"Event", "Picture"}
+    assert taken == {"Event", "BlurredFrame"}
 
 
-def test_sinks_take_results() -> None:
+def test_sinks_take_processed_frames() -> None:
     for module, source in SOURCES.items():
         if not is_in(module, ("app.pipeline.sinks", "app.recording.recorder")):
             continue
@@ -284,7 +284,7 @@ def test_sinks_take_results() -> None:
                     if isinstance(method, ast.FunctionDef) and method.name == "write":
                         annotation = method.args.args[1].annotation
                         assert annotation is not None, module
-                        assert ast.unparse(annotation) == "Result", module
+                        assert ast.unparse(annotation) == "ProcessedFrame", module
 
 
 def test_protocols_have_at_most_three_methods() -> None:

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from app.metric_types import Histogram, Tally
+from app.metric_types import CounterMap, Histogram
 
 
 def test_a_histogram_counts_values_up_to_each_bound() -> None:
@@ -19,14 +19,14 @@ def test_a_histogram_counts_values_up_to_each_bound() -> None:
 
 
 def test_a_tally_shows_what_never_happened_too() -> None:
-    tally = Tally("a", "b")
+    tally = CounterMap("a", "b")
     tally.add("b", 3)
     tally.add("c")
     assert tally.read() == {"a": 0, "b": 3, "c": 1}
 
 
 def test_no_count_is_lost_between_threads() -> None:
-    tally, histogram = Tally("a"), Histogram((1,))
+    tally, histogram = CounterMap("a"), Histogram((1,))
 
     def work() -> None:
         for _ in range(5000):

@@ -1,7 +1,7 @@
 """What one stream understands: looks to detections, detections to tracks, tracks to findings.
 
-Only streams that ask for analytics have an ``Analysis``. It looks at a few frames a second; on
-those between, its tracks move on by themselves. Where a rule asks for what is too small for the
+Only streams that ask for analytics have a ``StreamAnalyzer``. It looks at a few frames a second;
+on those between, its tracks move on by themselves. Where a rule asks for what is too small for the
 whole frame, the upper bodies of a few persons are looked at again, enlarged.
 """
 
@@ -18,18 +18,35 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from pydantic import BaseModel
 
 from app.analytics import object_tracker
-from app.analytics.object_tracker import MOST_GAP_S, Follower
-from app.analytics.rules import Doubts, Glimpses, Rule, Scene, Seen, make_rules
+from app.analytics.object_tracker import MOST_GAP_S, ObjectTracker
+from app.analytics.rules import (
+    AnalyzedFrame,
+    FramePixels,
+    RequestsCrops,
+    Rule,
+    SeesSkippedFrames,
+    make_rules,
+)
 from app.analytics.zones import Polygon, Zones
 from app.config import ObjectSettings
 from app.errors import NoAnalytics
 from app.models.batching import Image
-from app.models.crop_refiner import SecondLook, Window, around
-from app.models.detections import Look
+from app.models.crop_refiner import CropRefiner, CropWindow, around
+from app.models.detections import PendingDetections
 from app.models.nms import merged
 from app.models.objects import ObjectDetector
 from app.pace import RateLimit
-from app.types import BAGS, Analytics, Box, CloseUp, Detection, Finding, StreamSpec, Track, Zone
+from app.types import (
+    BAG_LABELS,
+    Analytics,
+    Box,
+    CropDetections,
+    Detection,
+    RuleEvent,
+    StreamSpec,
+    Track,
+    Zone,
+)
 
 FACE, PERSON = "face", "person"
 ZONED = ("bags",)
@@ -38,7 +55,7 @@ REACH = {"plate": 1.0}
 """Of things that move farther between two looks than they are long, in lengths."""
 
 
-class Counts(NamedTuple):
+class ObjectCounts(NamedTuple):
     """What a stream follows now: persons, bags, and bags whose owner is known."""
 
     ids: int = 0
@@ -47,7 +64,7 @@ class Counts(NamedTuple):
 
 
 @runtime_checkable
-class KnowsBags(Protocol):
+class CountsBags(Protocol):
     """A rule that follows bags longer than their tracks live.
 
     Attributes:
@@ -57,7 +74,7 @@ class KnowsBags(Protocol):
     counts: Counter[str]
 
 
-class Analyst:
+class AnalyzerFactory:
     """Makes the analyses of all streams, on one shared network.
 
     Args:
@@ -83,7 +100,7 @@ class Analyst:
         """Whether streams may ask for analytics at all."""
         return self._objects is not None
 
-    def analysis(self, spec: StreamSpec) -> Analysis | None:
+    def create(self, spec: StreamSpec) -> StreamAnalyzer | None:
         """What a stream asked for; None when that is nothing.
 
         Raises:
@@ -95,10 +112,10 @@ class Analyst:
         if self._objects is None:
             raise NoAnalytics
         object_tracker.prepare()
-        return Analysis(self._settings, rules, self._objects, spec.zones)
+        return StreamAnalyzer(self._settings, rules, self._objects, spec.zones)
 
 
-class Analysis:
+class StreamAnalyzer:
     """One stream's trackers and rules. ``ask`` belongs to one thread, the rest to another."""
 
     def __init__(
@@ -108,20 +125,22 @@ class Analysis:
         objects: ObjectDetector,
         zones: Sequence[Zone] = (),
     ) -> None:
-        self.counts = Counts()
+        self.counts = ObjectCounts()
         self._zones = Zones(*_polygons(zones))
         self._settings = settings
         self._rules = rules
         self._objects = objects
         self._limit = RateLimit(settings.max_fps)
         self._rest_until = -math.inf
-        wanted = [label for rule in rules for label in rule.close_up]
-        again = SecondLook(objects, most=settings.max_crops, labels=wanted)
+        wanted = [label for rule in rules for label in rule.crop_labels]
+        again = CropRefiner(objects, most=settings.max_crops, labels=wanted)
         self._again = again if wanted else None
         self.numbers = itertools.count(1)
-        self._followers: dict[str, Follower] = {}
+        self._object_trackers: dict[str, ObjectTracker] = {}
 
-    def ask(self, captured_at: float, see: Callable[[int], Image]) -> Look | None:
+    def submit(
+        self, captured_at: float, resized: Callable[[int], Image]
+    ) -> PendingDetections | None:
         """Have the network look at a frame when it is time for one.
 
         Args:
@@ -129,11 +148,15 @@ class Analysis:
         """
         if not self._limit.take(captured_at) or captured_at < self._rest_until:
             return None
-        return self._objects.look(see(self._objects.longest))
+        return self._objects.submit(resized(self._objects.longest))
 
-    def understand(
-        self, look: Look | None, faces: Sequence[Track] | None, seen: Seen, size: tuple[int, int]
-    ) -> tuple[tuple[Track, ...], list[Finding]]:
+    def process(
+        self,
+        look: PendingDetections | None,
+        faces: Sequence[Track] | None,
+        pixels: FramePixels,
+        size: tuple[int, int],
+    ) -> tuple[tuple[Track, ...], list[RuleEvent]]:
         """Tracks of the things in a frame, in pixels of a picture of this size, and what happened.
 
         Args:
@@ -145,29 +168,31 @@ class Analysis:
             DetectorError: when the network failed or is too late. Tracks are as they were.
         """
         if look is None:
-            tracks = self._between(seen.captured_at)
-            self._glimpse(Scene(tracks, [], seen.captured_at, size, seen))
+            tracks = self._between(pixels.captured_at)
+            self._glimpse(AnalyzedFrame(tracks, [], pixels.captured_at, size, pixels))
             return tracks, []
-        with self._resting_after(seen.captured_at):
-            doubts = self._ask_closely(seen, size)
+        with self._resting_after(pixels.captured_at):
+            crop_requests = self._submit_crops(pixels, size)
             detections = [
                 scaled
-                for scaled in self._things(look, seen, size)
+                for scaled in self._objects_in(look, pixels, size)
                 if faces is None or scaled.label != FACE
             ]
-            close_ups = [self._close_up(part, closer, seen, size) for part, closer in doubts]
-        tracks = self._follow(detections, seen.captured_at)
-        scene = Scene(
-            (*(faces or ()), *tracks), detections, seen.captured_at, size, seen, close_ups
+            crops = [
+                self._crop_detections(part, closer, pixels, size) for part, closer in crop_requests
+            ]
+        tracks = self._follow(detections, pixels.captured_at)
+        frame = AnalyzedFrame(
+            (*(faces or ()), *tracks), detections, pixels.captured_at, size, pixels, crops
         )
-        findings = [finding for rule in self._rules for finding in rule.update(scene)]
+        rule_events = [rule_event for rule in self._rules for rule_event in rule.update(frame)]
         self.counts = self._count(tracks)
-        return tracks, findings
+        return tracks, rule_events
 
-    def _glimpse(self, scene: Scene) -> None:
+    def _glimpse(self, frame: AnalyzedFrame) -> None:
         for rule in self._rules:
-            if isinstance(rule, Glimpses):
-                rule.glimpse(scene)
+            if isinstance(rule, SeesSkippedFrames):
+                rule.skipped_frame(frame)
 
     @contextmanager
     def _resting_after(self, captured_at: float) -> Iterator[None]:
@@ -181,43 +206,49 @@ class Analysis:
                 rest_s = (time.monotonic() - began) / self._settings.max_wait
                 self._rest_until = captured_at + min(rest_s, MOST_GAP_S)
 
-    def end(self) -> list[Finding]:
+    def end(self) -> list[RuleEvent]:
         """What ends because the stream does."""
-        return [finding for rule in self._rules for finding in rule.end()]
+        return [rule_event for rule in self._rules for rule_event in rule.end()]
 
-    def _things(self, look: Look, seen: Seen, size: tuple[int, int]) -> list[Detection]:
+    def _objects_in(
+        self, look: PendingDetections, pixels: FramePixels, size: tuple[int, int]
+    ) -> list[Detection]:
         """What both looks saw, scaled from the frame to the picture."""
-        found = look.detections(self._settings.timeout_s, seen.size)
+        found = look.detections(self._settings.timeout_s, pixels.size)
         if self._again is not None:
-            found = self._again.look(found, seen.size, seen.cut).detections(
+            found = self._again.submit(found, pixels.size, pixels.crop).detections(
                 self._settings.timeout_s
             )
-        x, y = size[0] / seen.size[0], size[1] / seen.size[1]
+        x, y = size[0] / pixels.size[0], size[1] / pixels.size[1]
         return [
             Detection(d.label, d.confidence, d.box.scaled(x, y))
             for d in found
-            if self._zones.watched(d.box, seen.size)
+            if self._zones.watched(d.box, pixels.size)
         ]
 
-    def _ask_closely(self, seen: Seen, size: tuple[int, int]) -> list[tuple[Window, Look]]:
+    def _submit_crops(
+        self, pixels: FramePixels, size: tuple[int, int]
+    ) -> list[tuple[CropWindow, PendingDetections]]:
         """Have the network look at the parts that rules have doubts about, enlarged."""
-        x, y = seen.size[0] / size[0], seen.size[1] / size[1]
-        doubts = [
-            _square(box.scaled(x, y), seen.size)
+        x, y = pixels.size[0] / size[0], pixels.size[1] / size[1]
+        crop_requests = [
+            _square(box.scaled(x, y), pixels.size)
             for rule in self._rules
-            if isinstance(rule, Doubts)
-            for box in rule.doubts[:MOST_DOUBTS]
+            if isinstance(rule, RequestsCrops)
+            for box in rule.crop_requests[:MOST_DOUBTS]
         ]
         return [
-            (part, self._objects.look_closely(seen.cut(part)))
-            for part in doubts
+            (part, self._objects.submit_crop(pixels.crop(part)))
+            for part in crop_requests
             if min(part.size) > 0
         ]
 
-    def _close_up(self, part: Window, look: Look, seen: Seen, size: tuple[int, int]) -> CloseUp:
-        x, y = size[0] / seen.size[0], size[1] / seen.size[1]
+    def _crop_detections(
+        self, part: CropWindow, look: PendingDetections, pixels: FramePixels, size: tuple[int, int]
+    ) -> CropDetections:
+        x, y = size[0] / pixels.size[0], size[1] / pixels.size[1]
         found = look.detections(self._settings.timeout_s, part.size)
-        return CloseUp(
+        return CropDetections(
             Box(*part).scaled(x, y),
             [
                 Detection(d.label, d.confidence, d.box.moved(part.x1, part.y1).scaled(x, y))
@@ -225,46 +256,46 @@ class Analysis:
             ],
         )
 
-    def _count(self, tracks: Sequence[Track]) -> Counts:
-        bags, owned = sum(track.label in BAGS for track in tracks), 0
+    def _count(self, tracks: Sequence[Track]) -> ObjectCounts:
+        bags, owned = sum(track.label in BAG_LABELS for track in tracks), 0
         for rule in self._rules:
-            if isinstance(rule, KnowsBags):
+            if isinstance(rule, CountsBags):
                 bags, owned = rule.counts["bags"], rule.counts["owned"]
-        return Counts(sum(track.label == PERSON for track in tracks), bags, owned)
+        return ObjectCounts(sum(track.label == PERSON for track in tracks), bags, owned)
 
     def _follow(self, detections: Sequence[Detection], now: float) -> tuple[Track, ...]:
         """Tracks with what a look saw. All bags are of one kind: from behind a suitcase looks
         like a backpack, and is the same thing."""
         by_kind: defaultdict[str, list[Detection]] = defaultdict(list)
         for detection in detections:
-            by_kind["bag" if detection.label in BAGS else detection.label].append(detection)
+            by_kind["bag" if detection.label in BAG_LABELS else detection.label].append(detection)
         by_kind["bag"] = merged(by_kind["bag"])
         return tuple(
             track
-            for kind in sorted(self._followers.keys() | {k for k, v in by_kind.items() if v})
-            for track in self._follower(kind).update(by_kind[kind], now)
+            for kind in sorted(self._object_trackers.keys() | {k for k, v in by_kind.items() if v})
+            for track in self._object_tracker(kind).update(by_kind[kind], now)
         )
 
-    def _follower(self, kind: str) -> Follower:
-        if kind not in self._followers:
-            self._followers[kind] = Follower(
+    def _object_tracker(self, kind: str) -> ObjectTracker:
+        if kind not in self._object_trackers:
+            self._object_trackers[kind] = ObjectTracker(
                 start_confidence=self._settings.start_confidence,
                 hold_s=self._settings.hold_s,
                 numbers=self.numbers,
                 fps=self._settings.max_fps,
                 reach=REACH.get(kind, 0.0),
             )
-        return self._followers[kind]
+        return self._object_trackers[kind]
 
     def _between(self, now: float) -> tuple[Track, ...]:
         return tuple(
             track
-            for kind in sorted(self._followers)
-            for track in self._followers[kind].between(now)
+            for kind in sorted(self._object_trackers)
+            for track in self._object_trackers[kind].between(now)
         )
 
 
-def _square(box: Box, size: tuple[int, int]) -> Window:
+def _square(box: Box, size: tuple[int, int]) -> CropWindow:
     side = max(box.width, box.height)
     return around((box.x1 + box.x2) / 2, (box.y1 + box.y2) / 2, side, size)
 

@@ -18,10 +18,10 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from app.analytics.motion import ChangeGate, Window, to_cells
+from app.analytics.motion import MotionDetector, MotionRegion, to_cells
 from app.config import FaceSettings
 from app.errors import DetectorError
-from app.models.detections import Look
+from app.models.detections import PendingDetections
 from app.models.faces import FaceDetector
 from app.types import Detection
 
@@ -30,7 +30,7 @@ SAME_FACE_IOU = 0.5  # less is covered twice rather than not at all
 Image = npt.NDArray[np.uint8]
 
 
-class Lookout:
+class FaceScanner:
     """Looks for faces on behalf of one stream.
 
     Args:
@@ -40,14 +40,14 @@ class Lookout:
     def __init__(self, faces: FaceDetector, settings: FaceSettings) -> None:
         self._faces = faces
         self._recheck_s = settings.recheck_s
-        self._gate: ChangeGate | None = None
+        self._gate: MotionDetector | None = None
         self._rechecked_at = float("-inf")
         self._numbers = itertools.count()
         self._next = 0  # the number whose answer comes next
         self._known: tuple[Detection, ...] | None = None
         self._was_cut = False
 
-    def look(self, image: Image, at: float) -> Glance:
+    def submit(self, image: Image, at: float) -> PendingFaces:
         """Ask for the faces of a (H, W, 3) RGB picture that was taken at ``at`` (seconds).
 
         Raises:
@@ -56,17 +56,17 @@ class Lookout:
         height, width = image.shape[:2]
         gate = self._gate
         if gate is None or (gate.width, gate.height) != (width, height):
-            gate = self._gate = ChangeGate(width, height)
+            gate = self._gate = MotionDetector(width, height)
         cells = to_cells(image)
         windows = self._where(gate, cells, at)
         parts = [image] if windows is None else [window.of(image) for window in windows]
-        looks = [self._faces.look(part) for part in parts]
+        looks = [self._faces.submit(part) for part in parts]
         gate.looked_at(cells, windows)
         if windows is None:
             self._rechecked_at, self._was_cut = at, False
-        return Glance(self, next(self._numbers), (width, height), windows, looks)
+        return PendingFaces(self, next(self._numbers), (width, height), windows, looks)
 
-    def _where(self, gate: ChangeGate, cells: Image, at: float) -> list[Window] | None:
+    def _where(self, gate: MotionDetector, cells: Image, at: float) -> list[MotionRegion] | None:
         """Where to look; None for everywhere."""
         known = self._known
         due = abs(at - self._rechecked_at) >= self._recheck_s
@@ -74,7 +74,7 @@ class Lookout:
             return None
         return gate.windows(cells, [face.box for face in known])
 
-    def merge(self, glance: Glance, timeout_s: float) -> tuple[Detection, ...]:
+    def merge(self, glance: PendingFaces, timeout_s: float) -> tuple[Detection, ...]:
         """All faces of the picture of ``glance``, in its pixels. Called once for each, in order.
 
         Raises:
@@ -89,7 +89,7 @@ class Lookout:
             self._known = answered
 
     def _answered(
-        self, glance: Glance, known: tuple[Detection, ...] | None, deadline: float
+        self, glance: PendingFaces, known: tuple[Detection, ...] | None, deadline: float
     ) -> tuple[Detection, ...]:
         if glance.windows is None:
             return tuple(_wait(glance.looks[0], deadline, glance.size))
@@ -105,16 +105,16 @@ class Lookout:
         return known
 
 
-class Glance:
-    """What was asked for one picture; like ``Look``, but for a part of it or nothing at all."""
+class PendingFaces:
+    """The faces asked for in one frame: like ``PendingDetections``, for all, some or none of it."""
 
     def __init__(
         self,
-        lookout: Lookout,
+        lookout: FaceScanner,
         number: int,
         size: tuple[int, int],
-        windows: list[Window] | None,
-        looks: list[Look],
+        windows: list[MotionRegion] | None,
+        looks: list[PendingDetections],
     ) -> None:
         self._lookout = lookout
         self.number, self.size, self.windows, self.looks = number, size, windows, looks
@@ -130,7 +130,7 @@ class Glance:
         return [replace(face, box=face.box.scaled(x, y)) for face in faces]
 
 
-def _wait(look: Look, deadline: float, size: tuple[int, int]) -> list[Detection]:
+def _wait(look: PendingDetections, deadline: float, size: tuple[int, int]) -> list[Detection]:
     return look.detections(max(0.0, deadline - time.monotonic()), size)
 
 

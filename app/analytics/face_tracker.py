@@ -25,7 +25,7 @@ MAX_COAST_WIDTHS = 2.0
 
 
 @dataclass(slots=True)
-class Trail:
+class TrackState:
     """Where something was seen last, and which way it went."""
 
     track_id: int
@@ -53,7 +53,7 @@ class Trail:
         self.box, self.confidence, self.seen_at = detection.box, detection.confidence, now
 
 
-class Tracker:
+class FaceTracker:
     """Follows boxes of one stream; not shared between threads.
 
     Args:
@@ -74,7 +74,7 @@ class Tracker:
         self._start_confidence = start_confidence
         self._hold_s = hold_s
         self._growth = growth_per_s
-        self._trails: list[Trail] = []
+        self._trails: list[TrackState] = []
         self._numbers = numbers or itertools.count(1)
 
     def update(self, detections: Sequence[Detection], now: float) -> tuple[Track, ...]:
@@ -89,8 +89,8 @@ class Tracker:
         return tuple(self._shown(trail, now) for trail in self._trails)
 
     def _match(
-        self, trails: list[Trail], detections: list[Detection], now: float
-    ) -> tuple[list[Trail], list[Detection]]:
+        self, trails: list[TrackState], detections: list[Detection], now: float
+    ) -> tuple[list[TrackState], list[Detection]]:
         """Update the trails that found a detection; return both leftovers."""
         overlap = _overlaps([t.expected(now) for t in trails], [d.box for d in detections])
         pairs = _best_pairs(overlap)
@@ -105,10 +105,12 @@ class Tracker:
 
     def _start(self, detection: Detection, now: float) -> None:
         self._trails.append(
-            Trail(next(self._numbers), detection.label, detection.confidence, detection.box, now)
+            TrackState(
+                next(self._numbers), detection.label, detection.confidence, detection.box, now
+            )
         )
 
-    def _shown(self, trail: Trail, now: float) -> Track:
+    def _shown(self, trail: TrackState, now: float) -> Track:
         age = now - trail.seen_at
         box = trail.expected(now).grown(self._growth * age / 2)
         return Track(trail.track_id, trail.label, trail.confidence, box, age)

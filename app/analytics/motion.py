@@ -38,7 +38,7 @@ person who walks by fits the third, which spares a twentieth to a fifth of what 
 GRID = 32  # pixels of the network's coarsest cell: a shift by less alters its answers
 
 
-class Window(NamedTuple):
+class MotionRegion(NamedTuple):
     """A part of a picture, in pixels, and the core of it whose answers count."""
 
     left: int
@@ -65,7 +65,7 @@ class Window(NamedTuple):
         )
 
 
-class ChangeGate:
+class MotionDetector:
     """Compares the pictures of one stream, all of one size, with what of them was looked at.
 
     Attributes:
@@ -78,7 +78,7 @@ class ChangeGate:
         self.shapes = [(w, h) for w, h in shapes if w * h <= WORTHWHILE * width * height]
         self._seen: Image | None = None
 
-    def windows(self, cells: Image, faces: Iterable[Box]) -> list[Window] | None:
+    def windows(self, cells: Image, faces: Iterable[Box]) -> list[MotionRegion] | None:
         """Where to look: in windows, nowhere (an empty list), or everywhere (None).
 
         Args:
@@ -92,7 +92,7 @@ class ChangeGate:
             _spread(changed, face)
         return self._cover(changed)
 
-    def looked_at(self, cells: Image, windows: list[Window] | None) -> None:
+    def looked_at(self, cells: Image, windows: list[MotionRegion] | None) -> None:
         """Remember what was looked at: the cores of windows, or everything (None)."""
         if windows is None or self._seen is None:
             self._seen = cells
@@ -112,13 +112,13 @@ class ChangeGate:
             return None
         return np.asarray(around > CHANGE, np.uint8)
 
-    def _cover(self, changed: Mask) -> list[Window] | None:
+    def _cover(self, changed: Mask) -> list[MotionRegion] | None:
         """Few windows that hold all changes with their context; None where that is too much."""
         reach = 2 * CONTEXT // CELL + 1
         near = cv2.dilate(changed, np.ones((reach, reach), np.uint8))
         parts = cv2.connectedComponentsWithStats(near)[2][1:].tolist()
         boxes = [Box(x, y, x + w, y + h).scaled(CELL, CELL) for x, y, w, h, _ in parts]
-        windows: list[Window] = []
+        windows: list[MotionRegion] = []
         for box in sorted(boxes, key=lambda box: -box.width * box.height):
             if any(_holds(window.core, box) for window in windows):
                 continue
@@ -129,14 +129,14 @@ class ChangeGate:
         area = sum(window.width * window.height for window in windows)
         return windows if area <= WORTHWHILE * self.width * self.height else None
 
-    def _around(self, box: Box) -> Window | None:
+    def _around(self, box: Box) -> MotionRegion | None:
         """The smallest window with ``box`` in its core, or None."""
         for width, height in self.shapes:
             left, right, x1, x2 = _stretch(box.x1, box.x2, width, self.width)
             top, bottom, y1, y2 = _stretch(box.y1, box.y2, height, self.height)
             core = Box(x1, y1, x2, y2)
             if _holds(core, box):
-                return Window(left, top, right - left, bottom - top, core)
+                return MotionRegion(left, top, right - left, bottom - top, core)
         return None
 
     def _shape(self, width: float, height: float) -> tuple[int, int]:

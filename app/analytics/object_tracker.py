@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from app.analytics.face_tracker import Trail
+from app.analytics.face_tracker import TrackState
 from app.types import Box, Detection, Track
 
 FRAMES_A_SECOND = 30  # the library counts its patience in frames of so many a second
@@ -30,7 +30,7 @@ MOST_GAP_S = 3.0  # between two looks that somebody keeps their name over
 
 
 @dataclass(slots=True)
-class _Followed(Trail):
+class _ObjectState(TrackState):
     """A trail whose label is decided by the sum of what was seen."""
 
     votes: dict[str, float] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class _Followed(Trail):
         self.label = max(self.votes, key=self.votes.__getitem__)
 
 
-class Follower:
+class ObjectTracker:
     """Follows things of one kind in one stream; not shared between threads.
 
     Args:
@@ -69,7 +69,7 @@ class Follower:
         self._hold_s = hold_s
         self._numbers = numbers
         self._fps = fps
-        self._trails: dict[int, _Followed] = {}
+        self._trails: dict[int, _ObjectState] = {}
         self._tracker: Any = None
         self._looked_at: float = -math.inf
 
@@ -87,7 +87,7 @@ class Follower:
             detection = detections[index]
             if name not in self._trails:
                 number = next(self._numbers)
-                self._trails[name] = _Followed(
+                self._trails[name] = _ObjectState(
                     number, detection.label, detection.confidence, detection.box, now
                 )
             self._trails[name].see(detection, now)

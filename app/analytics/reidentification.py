@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from app.models.crop_refiner import Cut, Window
+from app.models.crop_refiner import CropWindow, Cut
 from app.types import Box, Track
 
 Colours = npt.NDArray[np.float32]
@@ -31,7 +31,7 @@ SIDE = (24, 24)
 
 
 @dataclass(slots=True)
-class Person:
+class KnownPerson:
     """Somebody, through as many tracks as it takes.
 
     Attributes:
@@ -47,16 +47,16 @@ class Person:
     confidence: float = 1.0
 
 
-class People:
+class PersonReidentifier:
     """The persons of one camera; not shared between threads."""
 
     def __init__(self) -> None:
-        self._known: dict[int, Person] = {}
-        self._by_track: dict[int, Person] = {}
+        self._known: dict[int, KnownPerson] = {}
+        self._by_track: dict[int, KnownPerson] = {}
 
     def update(
         self, tracks: Sequence[Track], cut: Cut, size: tuple[int, int], scale: float, now: float
-    ) -> list[Person]:
+    ) -> list[KnownPerson]:
         """The persons that are really seen now.
 
         Args:
@@ -67,7 +67,7 @@ class People:
         """
         self._forget(now)
         visible = {track.track_id for track in tracks}
-        seen: list[Person] = []
+        seen: list[KnownPerson] = []
         for track in tracks:
             if track.age_s > 0:
                 continue
@@ -83,8 +83,10 @@ class People:
             seen.append(person)
         return seen
 
-    def _recognise(self, track: Track, colours: Colours, visible: set[int], now: float) -> Person:
-        best: tuple[float, Person] | None = None
+    def _recognise(
+        self, track: Track, colours: Colours, visible: set[int], now: float
+    ) -> KnownPerson:
+        best: tuple[float, KnownPerson] | None = None
         for person in self._known.values():
             if person.track_id in visible or not _could_be_there(person, track.box, now):
                 continue
@@ -92,7 +94,7 @@ class People:
             if likeness >= SAME_COLOURS and (best is None or likeness > best[0]):
                 best = (likeness, person)
         if best is None:
-            person = Person(track.track_id, track.track_id, track.box, now, colours)
+            person = KnownPerson(track.track_id, track.track_id, track.box, now, colours)
             self._known[person.person_id] = person
             return person
         likeness, person = best
@@ -108,7 +110,7 @@ class People:
                 self._by_track.pop(person.track_id, None)
 
 
-def _could_be_there(person: Person, box: Box, now: float) -> bool:
+def _could_be_there(person: KnownPerson, box: Box, now: float) -> bool:
     """Whether the way from where somebody was lost can be walked in the time since."""
     height = max(person.box.height, box.height, 1.0)
     way = math.dist(_feet(person.box), _feet(box)) / height
@@ -140,7 +142,9 @@ def _histogram(box: Box, cut: Cut, size: tuple[int, int]) -> Colours:
     right, bottom = min(size[0], int(box.x2) + 1), min(size[1], int(box.y2) + 1)
     if right - left < 2 or bottom - top < 2:
         return np.full(BINS, 1 / (BINS[0] * BINS[1]), np.float32)
-    patch = cv2.resize(cut(Window(left, top, right, bottom)), SIDE, interpolation=cv2.INTER_AREA)
+    patch = cv2.resize(
+        cut(CropWindow(left, top, right, bottom)), SIDE, interpolation=cv2.INTER_AREA
+    )
     hsv = cv2.cvtColor(patch, cv2.COLOR_RGB2HSV)
     counts = cv2.calcHist([hsv], [0, 1], None, list(BINS), [0, 180, 0, 256])
     return np.asarray(counts / max(1.0, float(counts.sum())), np.float32)

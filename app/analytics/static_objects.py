@@ -49,7 +49,7 @@ EDGE_GAIN = 1.1
 OVERLAP = 0.25
 
 
-class Upset(Enum):
+class SceneChange(Enum):
     """Why everything must be learnt anew."""
 
     LIGHT = "light"
@@ -57,7 +57,7 @@ class Upset(Enum):
 
 
 @dataclass(slots=True)
-class Blob:
+class StaticObject:
     """Something static, in pixels of the small picture.
 
     Attributes:
@@ -70,7 +70,7 @@ class Blob:
     confidence: float
 
 
-class StaticForeground:
+class StaticObjectDetector:
     """Watches one camera; not shared between threads.
 
     Args:
@@ -109,7 +109,7 @@ class StaticForeground:
 
     def update(
         self, image: npt.NDArray[np.uint8], busy: list[Box], now: float
-    ) -> tuple[list[Blob], Upset | None]:
+    ) -> tuple[list[StaticObject], SceneChange | None]:
         """Take a picture; tell what is static in it.
 
         Args:
@@ -162,7 +162,7 @@ class StaticForeground:
             picture[..., 0] *= np.float32(gain)
         return picture
 
-    def _upset(self, picture: Array, changed: Mask) -> Upset | None:
+    def _upset(self, picture: Array, changed: Mask) -> SceneChange | None:
         """Whether most of the picture is another one, in two pictures running."""
         assert self._background is not None
         if changed.mean() < MOST_CHANGED and not self._has_moved(picture, changed):
@@ -171,7 +171,7 @@ class StaticForeground:
         self._upset_for += 1
         if self._upset_for < 2:
             return None
-        return Upset.CAMERA if self._has_moved(picture, changed) else Upset.LIGHT
+        return SceneChange.CAMERA if self._has_moved(picture, changed) else SceneChange.LIGHT
 
     def _has_moved(self, picture: Array, changed: Mask) -> bool:
         """Whether the edges of the background are found again, somewhere else."""
@@ -217,7 +217,7 @@ class StaticForeground:
         self._background[furniture] = picture[furniture]
         self._age[furniture] = 0
 
-    def _blobs(self, picture: Array, difference: Array, hidden: Mask) -> list[Blob]:
+    def _blobs(self, picture: Array, difference: Array, hidden: Mask) -> list[StaticObject]:
         assert self._age is not None and self._begun is not None and self._background is not None
         old = self._age >= self._settle_s
         if not old.any():
@@ -227,7 +227,7 @@ class StaticForeground:
         whole = cv2.morphologyEx(static, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
         whole = cv2.morphologyEx(whole, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
         count, labels, stats, _ = cv2.connectedComponentsWithStats(whole, connectivity=8)
-        blobs: list[Blob] = []
+        blobs: list[StaticObject] = []
         for number in range(1, count):
             left, top, width, height, area = (int(value) for value in stats[number])
             if area < self._least_area * static.size:
@@ -247,7 +247,7 @@ class StaticForeground:
             if since - self._started_at < LEARN_S:
                 continue  # what was there before is not known
             box = Box(left, top, left + width, top + height)
-            blobs.append(Blob(box, since, round(confidence, 3)))
+            blobs.append(StaticObject(box, since, round(confidence, 3)))
         return blobs
 
 

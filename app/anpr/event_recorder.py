@@ -6,7 +6,7 @@ import asyncio
 import logging
 from datetime import UTC, datetime
 
-from app.anpr.service import PlateDesk
+from app.anpr.service import PlateService
 from app.errors import WatchpostError
 from app.models.plates import formats
 from app.pipeline.event_log import EventLog
@@ -19,17 +19,17 @@ logger = logging.getLogger(__name__)
 SEEN = "plate_seen"
 
 
-class PlateKeeper:
+class PlateEventRecorder:
     """Follows the events until they end; a plate that cannot be kept is logged and let go."""
 
-    def __init__(self, events: EventLog, desk: PlateDesk) -> None:
+    def __init__(self, events: EventLog, desk: PlateService) -> None:
         self._events = events
         self._desk = desk
 
     async def run(self) -> None:
         with self._events.pictured() as arriving:
             async for event in arriving:
-                if event.finding.type == SEEN and event.finding.crop:
+                if event.rule_event.type == SEEN and event.rule_event.crop:
                     try:
                         await asyncio.to_thread(self._keep, event)
                     except WatchpostError as error:
@@ -37,19 +37,19 @@ class PlateKeeper:
 
     def _keep(self, event: Event) -> None:
         """One row, with the clear crop and the frame as viewers saw it."""
-        finding = event.finding
+        rule_event = event.rule_event
         frame = encode_jpeg(event.picture) if event.picture is not None else b""
         at = datetime.fromtimestamp(event.ts, UTC)
-        self._desk.passage(event.stream_id, read_of(event), finding.crop or b"", frame, at)
+        self._desk.passage(event.stream_id, read_of(event), rule_event.crop or b"", frame, at)
 
 
 def read_of(event: Event) -> PlateRead:
     """The reading that an event tells of."""
-    finding, details = event.finding, event.finding.details
+    rule_event, details = event.rule_event, event.rule_event.details
     number = str(details["plate_number"])
-    box = finding.tracks[0].box if finding.tracks else Box(0, 0, 0, 0)
+    box = rule_event.tracks[0].box if rule_event.tracks else Box(0, 0, 0, 0)
     countries = "/".join(formats.countries_of(number)) or None
     others = tuple(map(str, details["alternatives"]))
     return PlateRead(
-        number, finding.confidence or 0.0, box, others, countries, dict(details["votes"])
+        number, rule_event.confidence or 0.0, box, others, countries, dict(details["votes"])
     )

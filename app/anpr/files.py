@@ -26,9 +26,9 @@ class PlateFiles:
         self._root = data_dir.resolve()
 
     @contextmanager
-    def batch(self) -> Iterator[Batch]:
+    def batch(self) -> Iterator[SessionFiles]:
         """Files that all stay, or are all taken back when the block fails."""
-        batch = Batch(self._root)
+        batch = SessionFiles(self._root)
         complete = False
         try:
             yield batch
@@ -58,7 +58,7 @@ class PlateFiles:
                 ) from None
 
 
-class Batch:
+class SessionFiles:
     """The files of one session, written under one moment's name."""
 
     def __init__(self, root: Path) -> None:

@@ -24,13 +24,13 @@ MOST_WAITING = 8
 LIST_AGE_S = 2.0
 
 
-class Watches(Protocol):
+class WatchlistStore(Protocol):
     """Blocking; raises StoreError."""
 
     def entries(self) -> list[WatchEntry]: ...
 
 
-class PlateAttendant:
+class PlateReadQueue:
     """Args:
     reader: reads crops; used by one thread here.
     watches: the watch-list; looked at anew after two seconds.
@@ -40,7 +40,7 @@ class PlateAttendant:
         skipped: crops that were not read because too many waited.
     """
 
-    def __init__(self, reader: PlateReader, watches: Watches) -> None:
+    def __init__(self, reader: PlateReader, watches: WatchlistStore) -> None:
         self._reader = reader
         self._watches = watches
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="plates")
@@ -115,4 +115,4 @@ def matches(wanted: str, number: str) -> bool:
     return read == shape or plate_text.one_edit_apart(read, shape)
 
 
-__all__ = ["PlateAttendant", "matches"]
+__all__ = ["PlateReadQueue", "matches"]

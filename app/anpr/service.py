@@ -11,7 +11,7 @@ from typing import Protocol
 
 from app.anpr.files import PlateFiles
 from app.config import PlateSettings
-from app.metric_types import Tally
+from app.metric_types import CounterMap
 from app.models.plates.photo import pixels, to_jpeg
 from app.models.plates.reader import PlateReader, ReadPlate, SecondReader
 from app.plates import NewPlate, PlateRead, StoredSession
@@ -37,7 +37,7 @@ class SessionStore(Protocol):
     ) -> StoredSession: ...
 
 
-class PlateDesk:
+class PlateService:
     """Args:
     second: Claude, or None without a key.
 
@@ -58,7 +58,7 @@ class PlateDesk:
         self.files = files
         self._second = second
         self._store = store
-        self.outcomes = Tally(*itertools.product((UPLOAD, CAMERA), OUTCOMES))
+        self.outcomes = CounterMap(*itertools.product((UPLOAD, CAMERA), OUTCOMES))
 
     def upload(self, name: str, data: bytes) -> StoredSession:
         """Read the plates of a picture and keep all of it. Blocking; from any thread.

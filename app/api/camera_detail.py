@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 
 from app import urls
 from app.api.cameras import CameraStats, kind_of
-from app.api.deps import AppSettings, Streams
+from app.api.deps import ManagerDep, SettingsDep
 from app.api.errors import ErrorReply
 from app.api.events import VERSION, until_gone, with_pauses
 from app.api.mjpeg import MEDIA_TYPE, mjpeg_response
@@ -23,7 +23,7 @@ from app.api.schemas import ANALYTICS, Asked, Number, StreamStatsReply
 from app.errors import NotACamera, WatchpostError
 from app.pipeline.manager import StreamManager
 from app.pipeline.sources.named import MAX_INDEX, MAX_PATH, source_url
-from app.types import BlurStyle, Shown, StreamSpec, StreamStatus, Transport, Zone
+from app.types import BlurStyle, JpegFrame, StreamSpec, StreamStatus, Transport, Zone
 
 NOT_FOUND_CLOSE = 4404
 STATS_EVERY_S = 1.0
@@ -176,7 +176,7 @@ CameraId = Annotated[str, Path(description="Of any stream of the server.", examp
 
 
 @router.post("/cameras", status_code=201, summary="Add a camera")
-async def add(body: CameraRequest, streams: Streams, settings: AppSettings) -> CameraDetail:
+async def add(body: CameraRequest, streams: ManagerDep, settings: SettingsDep) -> CameraDetail:
     """Keep a camera and run it. A camera in the network is kept even while it cannot be reached:
     it is tried again and again. A file or webcam must work now."""
     spec = await asyncio.to_thread(body.to_spec, settings.allowed_folders())
@@ -184,13 +184,13 @@ async def add(body: CameraRequest, streams: Streams, settings: AppSettings) -> C
 
 
 @router.get("/camera/{camera_id}", summary="Show a camera")
-async def show(camera_id: CameraId, streams: Streams) -> CameraDetail:
+async def show(camera_id: CameraId, streams: ManagerDep) -> CameraDetail:
     return CameraDetail.of(streams.get(camera_id))
 
 
 @router.patch("/camera/{camera_id}", summary="Change a camera")
 async def change(
-    camera_id: CameraId, body: CameraChanges, streams: Streams, settings: AppSettings
+    camera_id: CameraId, body: CameraChanges, streams: ManagerDep, settings: SettingsDep
 ) -> CameraDetail:
     """Change what is given and run it anew. What cannot run leaves the camera as it was."""
     spec = _camera(streams, camera_id)
@@ -199,7 +199,7 @@ async def change(
 
 
 @router.delete("/camera/{camera_id}", status_code=204, summary="Remove a camera")
-async def remove(camera_id: CameraId, streams: Streams) -> None:
+async def remove(camera_id: CameraId, streams: ManagerDep) -> None:
     """Stop and forget it. Its events stay."""
     _camera(streams, camera_id)
     await streams.disconnect(camera_id)
@@ -214,7 +214,7 @@ def _camera(streams: StreamManager, camera_id: str) -> StreamSpec:
 
 
 @router.get("/camera/{camera_id}/stats", summary="Its numbers")
-async def stats(camera_id: CameraId, streams: Streams) -> CameraStats:
+async def stats(camera_id: CameraId, streams: ManagerDep) -> CameraStats:
     return CameraStats.of(streams.get(camera_id))
 
 
@@ -224,7 +224,7 @@ async def stats(camera_id: CameraId, streams: Streams) -> CameraStats:
     response_class=Response,
     responses={200: {"content": {"image/jpeg": {}}}},
 )
-async def jpeg(camera_id: CameraId, streams: Streams) -> Response:
+async def jpeg(camera_id: CameraId, streams: ManagerDep) -> Response:
     """The newest blurred picture; 503 while there is none."""
     picture = await streams.snapshot(camera_id)
     return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
@@ -236,7 +236,7 @@ async def jpeg(camera_id: CameraId, streams: Streams) -> Response:
     response_class=StreamingResponse,
     responses={200: {"content": {MEDIA_TYPE: {}}}},
 )
-async def mjpeg(camera_id: CameraId, streams: Streams) -> StreamingResponse:
+async def mjpeg(camera_id: CameraId, streams: ManagerDep) -> StreamingResponse:
     """Blurred pictures as they come, until the camera is stopped or changed."""
     return mjpeg_response(streams.pictures(camera_id))
 
@@ -245,7 +245,7 @@ async def mjpeg(camera_id: CameraId, streams: Streams) -> StreamingResponse:
 async def socket(
     websocket: WebSocket,
     camera_id: str,
-    streams: Streams,
+    streams: ManagerDep,
     pictures: Annotated[str, Query()] = "1",
 ) -> None:
     """Its numbers as JSON and its pictures as binary JPEG messages, the newest of each: numbers
@@ -264,7 +264,7 @@ async def socket(
 
 
 async def _send(
-    websocket: WebSocket, streams: StreamManager, camera_id: str, shown: AsyncIterator[Shown]
+    websocket: WebSocket, streams: StreamManager, camera_id: str, shown: AsyncIterator[JpegFrame]
 ) -> None:
     with contextlib.suppress(WatchpostError):  # it was removed
         async for picture in with_pauses(shown, STATS_EVERY_S):
@@ -275,9 +275,9 @@ async def _send(
     await websocket.close()
 
 
-async def _none() -> AsyncIterator[Shown]:
+async def _none() -> AsyncIterator[JpegFrame]:
     """Nothing, for ever."""
     await asyncio.Event().wait()
-    nothing: tuple[Shown, ...] = ()
+    nothing: tuple[JpegFrame, ...] = ()
     for picture in nothing:
         yield picture

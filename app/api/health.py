@@ -10,32 +10,32 @@ from typing import Annotated, NamedTuple
 from fastapi import Depends
 from fastapi.requests import HTTPConnection
 
-from app.anpr.read_queue import PlateAttendant
-from app.anpr.service import PlateDesk
-from app.api.metrics import Readings
+from app.anpr.read_queue import PlateReadQueue
+from app.anpr.service import PlateService
+from app.api.metrics import MetricsSnapshot
 from app.db.jobs import JobRepository
 from app.db.writer import EventWriter
 from app.errors import StoreError
 from app.jobs import JobState
-from app.models.batching import Runner
+from app.models.batching import BatchingRunner
 from app.pipeline.event_log import EventLog
 from app.pipeline.manager import StreamManager
 from app.recording.captures import OWN_IDS
-from app.recording.job_manager import Collector
-from app.recording.retention import Disk, Space
+from app.recording.job_manager import JobManager
+from app.recording.retention import DiskSpace, DiskUsage
 
 DATABASE_PATIENCE_S = 3.0
 LONGEST_LAG_S = 30.0
 
 
-class Trouble(NamedTuple):
+class HealthIssue(NamedTuple):
     """Something that the server needs and does not have now."""
 
     what: str
     reason: str
 
 
-class Pulse:
+class DatabaseProbe:
     """Asks the database for a sign of life, once however many wait for the answer.
 
     A server that does not answer must not collect threads that wait for it.
@@ -59,7 +59,7 @@ class Pulse:
 
 
 @dataclass(frozen=True, slots=True)
-class Instruments:
+class HealthService:
     """Reads what others count. Belongs to the event loop's thread.
 
     Attributes:
@@ -67,16 +67,16 @@ class Instruments:
     """
 
     manager: StreamManager
-    collector: Collector
+    collector: JobManager
     events: EventLog
     writer: EventWriter
-    space: Space
-    desk: PlateDesk
-    attendant: PlateAttendant
-    networks: Mapping[str, Runner | None]
-    pulse: Pulse
+    space: DiskSpace
+    desk: PlateService
+    read_queue: PlateReadQueue
+    networks: Mapping[str, BatchingRunner | None]
+    pulse: DatabaseProbe
 
-    async def read(self) -> Readings:
+    async def read(self) -> MetricsSnapshot:
         """Everything, now."""
         try:
             jobs_by_state = await self.pulse.jobs_by_state()
@@ -84,7 +84,7 @@ class Instruments:
             jobs_by_state = None
         disk = await self._disk()
         space = self.space
-        return Readings(
+        return MetricsSnapshot(
             # What a job runs for itself has a new id each time, and is counted with the job.
             streams=[
                 (status, measures)
@@ -96,10 +96,10 @@ class Instruments:
             },
             jobs_by_state=jobs_by_state,
             running=self.collector.now(),
-            totals=self.collector.totals,
+            totals=self.collector.metrics,
             plates=self.desk.outcomes.read(),
-            crops_waiting=self.attendant.waiting,
-            crops_skipped=self.attendant.skipped,
+            crops_waiting=self.read_queue.waiting,
+            crops_skipped=self.read_queue.skipped,
             events=self.events.counts.read(),
             events_waiting=len(self.writer.unwritten()),
             events_lost=self.writer.lost,
@@ -112,45 +112,47 @@ class Instruments:
             removed=space.removed,
         )
 
-    async def troubles(self) -> list[Trouble]:
+    async def troubles(self) -> list[HealthIssue]:
         """What is missing for all of the server to work; empty when nothing is."""
         return [*await self._database_troubles(), *self._network_troubles(), *await self._full()]
 
-    async def _database_troubles(self) -> list[Trouble]:
+    async def _database_troubles(self) -> list[HealthIssue]:
         try:
             await self.pulse.jobs_by_state()
         except StoreError as error:
-            return [Trouble("database", str(error.details["reason"]))]
+            return [HealthIssue("database", str(error.details["reason"]))]
         if self.writer.lag_s > LONGEST_LAG_S:
             waiting = len(self.writer.unwritten())
-            return [Trouble("database", f"it takes no events: {waiting} wait to be written")]
+            return [HealthIssue("database", f"it takes no events: {waiting} wait to be written")]
         return []
 
-    def _network_troubles(self) -> list[Trouble]:
+    def _network_troubles(self) -> list[HealthIssue]:
         return [
-            Trouble(f"network for {name}", "it is not there" if network is None else why)
+            HealthIssue(f"network for {name}", "it is not there" if network is None else why)
             for name, network in self.networks.items()
             if (why := network.trouble if network is not None else "") is not None
         ]
 
-    async def _full(self) -> list[Trouble]:
+    async def _full(self) -> list[HealthIssue]:
         disk, floor = await self._disk(), self.space.settings.min_free
         if disk is None:
-            return [Trouble("disk", "the data folder cannot be looked at")]
+            return [HealthIssue("disk", "the data folder cannot be looked at")]
         if disk.free < floor:
-            return [Trouble("disk", f"{disk.free} bytes are free, and {floor} are to stay free")]
+            return [
+                HealthIssue("disk", f"{disk.free} bytes are free, and {floor} are to stay free")
+            ]
         return []
 
-    async def _disk(self) -> Disk | None:
+    async def _disk(self) -> DiskUsage | None:
         try:
             return await asyncio.to_thread(self.space.disk)
         except OSError:
             return None
 
 
-def _instruments(connection: HTTPConnection) -> Instruments:
-    instruments: Instruments = connection.state.instruments
+def _instruments(connection: HTTPConnection) -> HealthService:
+    instruments: HealthService = connection.state.instruments
     return instruments
 
 
-Panel = Annotated[Instruments, Depends(_instruments)]
+HealthDep = Annotated[HealthService, Depends(_instruments)]

@@ -21,12 +21,12 @@ from prometheus_client.metrics_core import (
 
 from app import __version__
 from app.jobs import Job, JobState
-from app.metric_types import Spread
-from app.models.batching import Runner
+from app.metric_types import HistogramSnapshot
+from app.models.batching import BatchingRunner
 from app.pipeline.registry import ALIVE
-from app.pipeline.stream import Measures
-from app.recording.job_metrics import JobTotals
-from app.recording.retention import Disk
+from app.pipeline.stream import StreamGauges
+from app.recording.job_metrics import JobMetrics
+from app.recording.retention import DiskUsage
 from app.types import StreamState, StreamStats, StreamStatus
 
 MOST_STREAMS = 100
@@ -47,7 +47,7 @@ FOLLOWED = {"face": "faces", "person": "ids", "bag": "bags", "owned_bag": "owned
 
 
 @dataclass(frozen=True, slots=True)
-class Readings:
+class MetricsSnapshot:
     """What a scrape found.
 
     Attributes:
@@ -59,11 +59,11 @@ class Readings:
         disk: None when it cannot be looked at.
     """
 
-    streams: Sequence[tuple[StreamStatus, Measures | None]]
-    networks: Mapping[str, Runner]
+    streams: Sequence[tuple[StreamStatus, StreamGauges | None]]
+    networks: Mapping[str, BatchingRunner]
     jobs_by_state: Mapping[JobState, int] | None
     running: Sequence[Job]
-    totals: JobTotals
+    totals: JobMetrics
     plates: Mapping[tuple[str, str], int]
     crops_waiting: int
     crops_skipped: int
@@ -71,8 +71,8 @@ class Readings:
     events_waiting: int
     events_lost: int
     write_lag_s: float
-    written: Spread
-    disk: Disk | None
+    written: HistogramSnapshot
+    disk: DiskUsage | None
     disk_floor: int
     kept_bytes: int
     kept_limit: int | None
@@ -201,14 +201,14 @@ class Readings:
 
 
 def _shown(
-    streams: Sequence[tuple[StreamStatus, Measures | None]],
-) -> list[tuple[StreamStatus, Measures | None]]:
+    streams: Sequence[tuple[StreamStatus, StreamGauges | None]],
+) -> list[tuple[StreamStatus, StreamGauges | None]]:
     """As many as may have series of their own: those that live first."""
     ranked = sorted(streams, key=lambda one: (one[0].state not in ALIVE, one[0].spec.stream_id))
     return ranked[:MOST_STREAMS]
 
 
-def _all_streams(streams: Sequence[tuple[StreamStatus, Measures | None]]) -> Iterator[Metric]:
+def _all_streams(streams: Sequence[tuple[StreamStatus, StreamGauges | None]]) -> Iterator[Metric]:
     by_state = GaugeMetricFamily("watchpost_streams", "Streams of all doors.", labels=["state"])
     for state in StreamState:
         by_state.add_metric([state.value], sum(status.state is state for status, _ in streams))
@@ -218,7 +218,7 @@ def _all_streams(streams: Sequence[tuple[StreamStatus, Measures | None]]) -> Ite
     yield _gauge("streams_hidden", about, {}, hidden)
 
 
-def _streams(streams: Iterable[tuple[StreamStatus, Measures | None]]) -> Iterator[Metric]:
+def _streams(streams: Iterable[tuple[StreamStatus, StreamGauges | None]]) -> Iterator[Metric]:
     counters = {
         attribute: CounterMetricFamily(f"watchpost_stream_{name}", about, labels=["stream"])
         for name, (attribute, about) in STREAM_COUNTERS.items()
@@ -275,13 +275,13 @@ def _counter(name: str, about: str, value: float) -> CounterMetricFamily:
     return CounterMetricFamily(f"watchpost_{name}", about, value=value)
 
 
-def _histogram(name: str, about: str, spread: Spread) -> HistogramMetricFamily:
+def _histogram(name: str, about: str, spread: HistogramSnapshot) -> HistogramMetricFamily:
     family = HistogramMetricFamily(f"watchpost_{name}", about, labels=[])
     _add(family, [], spread)
     return family
 
 
-def _add(family: HistogramMetricFamily, labels: Sequence[str], spread: Spread) -> None:
+def _add(family: HistogramMetricFamily, labels: Sequence[str], spread: HistogramSnapshot) -> None:
     buckets = [(_bound(bound), float(count)) for bound, count in spread.buckets]
     family.add_metric(labels, buckets, spread.total)
 

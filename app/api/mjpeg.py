@@ -7,14 +7,14 @@ from contextlib import aclosing
 
 from fastapi.responses import Response, StreamingResponse
 
-from app.types import Shown
+from app.types import JpegFrame
 
 BOUNDARY = "frame"
 MEDIA_TYPE = f"multipart/x-mixed-replace; boundary={BOUNDARY}"
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
-def mjpeg_response(pictures: AsyncGenerator[Shown]) -> StreamingResponse:
+def mjpeg_response(pictures: AsyncGenerator[JpegFrame]) -> StreamingResponse:
     return StreamingResponse(multipart(pictures), media_type=MEDIA_TYPE, headers=HEADERS)
 
 
@@ -25,7 +25,7 @@ def mjpeg_head() -> Response:
     return response
 
 
-async def multipart(pictures: AsyncGenerator[Shown]) -> AsyncIterator[bytes]:
+async def multipart(pictures: AsyncGenerator[JpegFrame]) -> AsyncIterator[bytes]:
     """Parts of a multipart/x-mixed-replace body, each with its length.
 
     The boundary follows each picture at once: a browser shows a part when it has seen its end,

@@ -22,8 +22,8 @@ from app.failure_reason import FailureReason
 from app.pipeline.event_log import EventLog
 from app.pipeline.hub import Subscription
 from app.pipeline.manager import StreamManager
-from app.pipeline.push import Processed, Pusher, PushStreams
-from app.types import Event, Report, StreamState
+from app.pipeline.push import FrameAck, Pusher, PushStreams
+from app.types import Event, FrameMetadata, StreamState
 from app.urls import scrub
 
 STATE_CHECK_S = 0.5
@@ -38,7 +38,7 @@ NORMAL, GOING_AWAY, POLICY_VIOLATION = 1000, 1001, 1008
 UNKNOWN_STREAM = 4404
 
 
-class Over(Exception):
+class CloseSocket(Exception):
     """The conversation ends.
 
     Args:
@@ -54,7 +54,7 @@ class Over(Exception):
         super().__init__(reason)
 
 
-class Conversation:
+class StreamSocket:
     """Args:
     pictures: send the JPEG after each result.
     language: of messages to people.
@@ -91,15 +91,15 @@ class Conversation:
     async def run(self) -> None:
         """From the handshake to the end."""
         await self._socket.accept()
-        over = Over()
+        over = CloseSocket()
         try:
             with self._open:
                 await self._talk()
-        except* Over as ends:
+        except* CloseSocket as ends:
             over = _first(ends)
         except* StreamNotFound:
             unknown = self._error(StreamNotFound(stream_id=self._stream_id))
-            over = Over(UNKNOWN_STREAM, "there is no such stream", unknown)
+            over = CloseSocket(UNKNOWN_STREAM, "there is no such stream", unknown)
         await self._close(over)
 
     async def _talk(self) -> None:
@@ -132,7 +132,7 @@ class Conversation:
             else:
                 with self._streams.reports(self._stream_id) as reports:
                     async for report in reports:
-                        if isinstance(report, Report):
+                        if isinstance(report, FrameMetadata):
                             await self._send(ws_messages.result_text(self._stream_id, report))
         except NoPicture:
             pass
@@ -162,7 +162,7 @@ class Conversation:
         """What became of each pushed frame, until the stream ends."""
         async with aclosing(pusher.answers()) as answers:
             async for answer in answers:
-                if isinstance(answer, Processed):
+                if isinstance(answer, FrameAck):
                     self._bad_in_a_row = 0
                     await self._send(ws_messages.ack(self._stream_id, answer).text())
                 elif answer.error is not None:
@@ -180,7 +180,7 @@ class Conversation:
         while True:
             message = await self._socket.receive()
             if message["type"] == "websocket.disconnect":
-                raise Over
+                raise CloseSocket
             self._messages += 1
             frame = self._messages
             try:
@@ -221,7 +221,7 @@ class Conversation:
         if isinstance(error, BadFrame):
             self._bad_in_a_row += 1
             if self._bad_in_a_row >= self._settings.max_bad_frames:
-                raise Over(POLICY_VIOLATION, f"{self._bad_in_a_row} bad frames in a row")
+                raise CloseSocket(POLICY_VIOLATION, f"{self._bad_in_a_row} bad frames in a row")
 
     # ── the socket ───────────────────────────────────────────────────────────────────────
 
@@ -233,7 +233,7 @@ class Conversation:
             frame=frame,
         )
 
-    def _ended(self) -> Over:
+    def _ended(self) -> CloseSocket:
         """Why the stream is over, to be raised."""
         if self._streams.closing:
             return self._over(GOING_AWAY, describe(ShuttingDown(), self._language))
@@ -244,9 +244,9 @@ class Conversation:
         word = "STREAM_FAILED" if state is StreamState.FAILED else "STREAM_STOPPED"
         return self._over(NORMAL, REPLIES[word][self._language])
 
-    def _over(self, code: int, reason: str) -> Over:
+    def _over(self, code: int, reason: str) -> CloseSocket:
         end = ws_messages.EndMessage(stream_id=self._stream_id, reason=reason)
-        return Over(code, "the stream is over", end)
+        return CloseSocket(code, "the stream is over", end)
 
     async def _send(self, *messages: str | bytes) -> None:
         """Send messages, nothing between them. Raises Over when they do not get through."""
@@ -259,9 +259,9 @@ class Conversation:
                         else:
                             await self._socket.send_bytes(message)
             except (TimeoutError, *CLOSED):
-                raise Over from None
+                raise CloseSocket from None
 
-    async def _close(self, over: Over) -> None:
+    async def _close(self, over: CloseSocket) -> None:
         if over.code is None:  # the server lets go of the connection when we return
             return
         try:
@@ -269,11 +269,11 @@ class Conversation:
                 await self._send(over.last.text())
             async with asyncio.timeout(self._settings.send_timeout_s):
                 await self._socket.close(over.code, over.reason)
-        except (Over, TimeoutError, *CLOSED):
+        except (CloseSocket, TimeoutError, *CLOSED):
             pass
 
 
-def _first(group: BaseExceptionGroup[Over]) -> Over:
+def _first(group: BaseExceptionGroup[CloseSocket]) -> CloseSocket:
     """The end that came first, out of a group of groups."""
     first = group.exceptions[0]
-    return first if isinstance(first, Over) else _first(first)
+    return first if isinstance(first, CloseSocket) else _first(first)

@@ -29,7 +29,7 @@ HEADERS = {
 router = APIRouter(include_in_schema=False)
 
 
-class PageFiles(StaticFiles):
+class ViewerFiles(StaticFiles):
     """The folder ``static/``, under the same rules as the page."""
 
     def __init__(self) -> None:

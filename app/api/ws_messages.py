@@ -13,8 +13,17 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, RootModel
 
 from app.api.events import EventMessage, MissedMessage
-from app.pipeline.push import Processed
-from app.types import LABELS, BlurStyle, Event, EventRecord, Report, StreamSpec, StreamState, Track
+from app.pipeline.push import FrameAck
+from app.types import (
+    LABELS,
+    BlurStyle,
+    Event,
+    EventRow,
+    FrameMetadata,
+    StreamSpec,
+    StreamState,
+    Track,
+)
 
 VERSION: Literal[1] = 1
 State = Literal["starting", "running", "reconnecting", "stopped", "failed"]
@@ -152,7 +161,7 @@ def hello(spec: StreamSpec, state: StreamState) -> HelloMessage:
 
 
 @functools.lru_cache(maxsize=256)
-def result_text(stream_id: str, report: Report) -> str:
+def result_text(stream_id: str, report: FrameMetadata) -> str:
     """A result as it is sent: made once, however many viewers there are."""
     age_s = time.monotonic() - report.captured_at
     width, height = report.size
@@ -168,7 +177,7 @@ def result_text(stream_id: str, report: Report) -> str:
     ).text()
 
 
-def ack(stream_id: str, answer: Processed) -> AckMessage:
+def ack(stream_id: str, answer: FrameAck) -> AckMessage:
     report = answer.report
     width, height = report.size
     return AckMessage(
@@ -187,7 +196,7 @@ def ack(stream_id: str, answer: Processed) -> AckMessage:
 
 
 def event(happened: Event) -> EventMessage:
-    return EventMessage.of(EventRecord.of(happened))
+    return EventMessage.of(EventRow.of(happened))
 
 
 def _detections(tracks: tuple[Track, ...]) -> list[Detected]:

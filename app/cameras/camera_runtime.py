@@ -12,19 +12,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.analytics.analyzer import Analyst
+from app.analytics.analyzer import AnalyzerFactory
 from app.cameras.config import CameraConfig
 from app.cameras.devices import usable_device
-from app.cameras.mjpeg_server import TinyServer
-from app.cameras.window import Window, no_display
+from app.cameras.mjpeg_server import MjpegServer
+from app.cameras.window import CameraWindow, no_display
 from app.config import Settings
 from app.db.engine import open_database
-from app.db.events import Draft, EventRepository, SessionRepository
+from app.db.events import Draft, EventRepository, StreamSessionRepository
 from app.db.snapshots import SnapshotFolder
 from app.db.writer import EventWriter
 from app.errors import CameraFailed, StreamNotFound, WatchpostError
 from app.models import weights_file
-from app.models.batching import Runner
+from app.models.batching import BatchingRunner
 from app.models.faces import FaceDetector, load_faces
 from app.models.objects import ObjectDetector, load_objects
 from app.pipeline import draw
@@ -32,7 +32,7 @@ from app.pipeline.channel import Channel
 from app.pipeline.event_log import EventLog
 from app.pipeline.manager import StreamManager
 from app.pipeline.sources.named import source_url
-from app.types import EventRecord, StoredStream
+from app.types import EventRow, StoredStream
 from app.urls import normalised
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ SESSION_S = 2.0
 class _Networks:
     """What all cameras on one device share."""
 
-    face_runner: Runner
+    face_runner: BatchingRunner
     faces: FaceDetector
     objects: ObjectDetector | None
 
@@ -58,7 +58,7 @@ class _Networks:
             self.objects.close()
 
 
-class _Nowhere:
+class NullStreamStore:
     """A ``StreamStore`` that keeps nothing: a script says itself what runs the next time."""
 
     def fingerprint(self, source: str) -> str:
@@ -75,7 +75,7 @@ class _Nowhere:
 
 
 @dataclass(frozen=True, slots=True)
-class _Room:
+class _Group:
     """The streams that share one database and one device."""
 
     engine: Engine
@@ -94,12 +94,12 @@ class _Room:
 
 @dataclass(slots=True)
 class _Camera:
-    room: _Room
-    server: TinyServer | None = None
+    room: _Group
+    server: MjpegServer | None = None
     window: asyncio.Task[None] | None = None
 
 
-class Studio:
+class CameraRuntime:
     """Everything that lives on the event loop's thread."""
 
     def __init__(
@@ -113,7 +113,7 @@ class Studio:
         self._happened = happened
         self._changing = asyncio.Lock()
         self._networks: dict[str, _Networks] = {}
-        self._rooms: dict[tuple[Path, str], _Room] = {}
+        self._rooms: dict[tuple[Path, str], _Group] = {}
         self._cameras: dict[str, _Camera] = {}
 
     # ── cameras ──────────────────────────────────────────────────────────────────────────
@@ -196,7 +196,7 @@ class Studio:
 
     # ── what cameras share ───────────────────────────────────────────────────────────────
 
-    async def _room(self, db_path: Path, device: str) -> _Room:
+    async def _room(self, db_path: Path, device: str) -> _Group:
         key = (await asyncio.to_thread(db_path.absolute().resolve), device)
         if key not in self._rooms:
             networks = await self._shared_networks(device)
@@ -208,7 +208,7 @@ class Studio:
             self._networks[device] = await asyncio.to_thread(_load, self._settings, device)
         return self._networks[device]
 
-    async def _open_room(self, db_path: Path, networks: _Networks) -> _Room:
+    async def _open_room(self, db_path: Path, networks: _Networks) -> _Group:
         settings = self._settings
         engine = await asyncio.to_thread(open_database, f"sqlite:///{db_path}")
         folder = db_path.parent / "snapshots"
@@ -220,17 +220,17 @@ class Studio:
             settings.streams,
             settings.faces,
             networks.faces,
-            _Nowhere(),
-            Analyst(settings.objects, settings.rules(), networks.objects),
+            NullStreamStore(),
+            AnalyzerFactory(settings.objects, settings.rules(), networks.objects),
             log,
-            SessionRepository(engine).next_today,
+            StreamSessionRepository(engine).next_today,
         )
         stack = ExitStack()
         arriving = stack.enter_context(log.pictured())
         tell = functools.partial(self._tell, folder)
         writer = EventWriter(arriving, repository, snapshots, draw.snapshot, tell)
         writer.start()
-        return _Room(engine, log, manager, writer, stack)
+        return _Group(engine, log, manager, writer, stack)
 
     def _tell(self, folder: Path, draft: Draft) -> None:
         path = None if draft.snapshot is None else str(folder / draft.snapshot)
@@ -238,9 +238,9 @@ class Studio:
 
     # ── ways to look ─────────────────────────────────────────────────────────────────────
 
-    async def _serve(self, cfg: CameraConfig, room: _Room) -> TinyServer:
+    async def _serve(self, cfg: CameraConfig, room: _Group) -> MjpegServer:
         assert cfg.preview_port is not None
-        server = TinyServer(functools.partial(room.manager.pictures, cfg.camera_id))
+        server = MjpegServer(functools.partial(room.manager.pictures, cfg.camera_id))
         try:
             await server.open(cfg.preview_port)
         except (OSError, OverflowError) as error:
@@ -248,14 +248,14 @@ class Studio:
             raise CameraFailed(camera_id=cfg.camera_id, reason=reason) from None
         return server
 
-    def _render(self, camera_id: str, room: _Room) -> asyncio.Task[None] | None:
+    def _render(self, camera_id: str, room: _Group) -> asyncio.Task[None] | None:
         if reason := no_display():
             logger.warning("camera %s: no window is shown: %s", camera_id, reason)
             return None
         return asyncio.create_task(self._show(camera_id, room))
 
-    async def _show(self, camera_id: str, room: _Room) -> None:
-        window = await asyncio.to_thread(Window, camera_id)
+    async def _show(self, camera_id: str, room: _Group) -> None:
+        window = await asyncio.to_thread(CameraWindow, camera_id)
         try:
             async with aclosing(room.manager.pictures(camera_id)) as pictures:
                 async for shown in pictures:
@@ -266,7 +266,7 @@ class Studio:
             logger.warning("camera %s: its window is gone: %s", camera_id, said or "closed")
 
 
-def as_dict(record: EventRecord, snapshot: str | None) -> dict[str, Any]:
+def as_dict(record: EventRow, snapshot: str | None) -> dict[str, Any]:
     """An event as callbacks get it; a rule's details stand beside the rest.
 
     Args:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable
 
-from app.types import Shown
+from app.types import JpegFrame
 
 MAX_CLIENTS = 16
 REQUEST_S = 5.0
@@ -20,12 +20,12 @@ REFUSED = b"HTTP/1.1 %d %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 PART = b"Content-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n"
 
 
-class TinyServer:
+class MjpegServer:
     """Args:
     pictures: a new subscription to the camera's pictures; raises where there are none.
     """
 
-    def __init__(self, pictures: Callable[[], AsyncGenerator[Shown]]) -> None:
+    def __init__(self, pictures: Callable[[], AsyncGenerator[JpegFrame]]) -> None:
         self._pictures = pictures
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.Task[None]] = set()

@@ -28,7 +28,7 @@ def no_display() -> str | None:
     return None
 
 
-class Window:
+class CameraWindow:
     """Raises OSError when the process cannot be started."""
 
     def __init__(self, title: str) -> None:

@@ -43,7 +43,7 @@ def draw(image: Image, detections: Iterable[Detection]) -> Image:
     return drawn
 
 
-class Gallery:
+class AnnotatedWriter:
     """A folder of drawn pictures and videos, one for each file that was looked at.
 
     Frames of one file follow each other. A video becomes an .mp4.

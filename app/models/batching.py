@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from app.errors import DetectorError
-from app.metric_types import Histogram, Tally
+from app.metric_types import CounterMap, Histogram
 from app.models.openvino_runtime import Network, Outputs
 
 Image = npt.NDArray[np.uint8]
@@ -32,7 +32,7 @@ class _Request:
     answer: Future[Outputs]
 
 
-class Runner:
+class BatchingRunner:
     """Args:
     network: what to run; ``network.parallel`` owner threads share it.
     max_batch: most pictures in one run, if not as many as the network likes best.
@@ -54,7 +54,7 @@ class Runner:
         self._last_failure: str | None = None
         self.seconds = Histogram(SECONDS)
         self.batch_sizes = Histogram(BATCHES)
-        self.outcomes = Tally("answered", "failed")
+        self.outcomes = CounterMap("answered", "failed")
         self._owners = [
             threading.Thread(target=self._serve, name=f"{network.name}-{number}", daemon=True)
             for number in range(network.parallel)

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from app.models.nms import merged
-from app.types import BAGS, Box, Detection
+from app.types import BAG_LABELS, Box, Detection
 
 if TYPE_CHECKING:
-    from app.models.detections import Look
+    from app.models.detections import PendingDetections
     from app.models.letterbox import Image
     from app.models.objects import ObjectDetector
 
@@ -28,7 +28,7 @@ BODY, BODY_SIDE = 1.25, 256
 """A whole person needs less detail than a hand: a square of so many heights, of so many pixels."""
 
 
-class Window(NamedTuple):
+class CropWindow(NamedTuple):
     """A part of a frame in whole pixels, right and bottom edge exclusive."""
 
     x1: int
@@ -42,11 +42,11 @@ class Window(NamedTuple):
         return self.x2 - self.x1, self.y2 - self.y1
 
 
-Cut = Callable[[Window], "Image"]
+Cut = Callable[[CropWindow], "Image"]
 """Gives that part of the full-resolution frame as (H, W, 3) RGB."""
 
 
-def upper_body(person: Box, size: tuple[int, int]) -> Window:
+def upper_body(person: Box, size: tuple[int, int]) -> CropWindow:
     """The square around a person's head, arms and hands, moved inside the frame.
 
     Its side is 1.3 box widths or 0.55 box heights, whichever is more, and it begins a little
@@ -60,10 +60,10 @@ def upper_body(person: Box, size: tuple[int, int]) -> Window:
     left = _within((person.x1 + person.x2 - side) / 2, width - side)
     top = _within(person.y1 - ABOVE * side, height - side)
     right, bottom = min(left + side, width), min(top + side, height)
-    return Window(round(left), round(top), round(right), round(bottom))
+    return CropWindow(round(left), round(top), round(right), round(bottom))
 
 
-def whole_body(person: Box, size: tuple[int, int]) -> Window:
+def whole_body(person: Box, size: tuple[int, int]) -> CropWindow:
     """The square around a person and what they carry, moved inside the frame.
 
     Args:
@@ -73,15 +73,15 @@ def whole_body(person: Box, size: tuple[int, int]) -> Window:
     return around((person.x1 + person.x2) / 2, (person.y1 + person.y2) / 2, side, size)
 
 
-def around(x: float, y: float, side: float, size: tuple[int, int]) -> Window:
+def around(x: float, y: float, side: float, size: tuple[int, int]) -> CropWindow:
     """The square of that side around a point, moved inside a frame of this width and height."""
     width, height = size
     left, top = _within(x - side / 2, width - side), _within(y - side / 2, height - side)
     right, bottom = min(left + side, width), min(top + side, height)
-    return Window(round(left), round(top), round(right), round(bottom))
+    return CropWindow(round(left), round(top), round(right), round(bottom))
 
 
-def windows(
+def crop_windows(
     people: Sequence[Box],
     size: tuple[int, int],
     *,
@@ -89,8 +89,8 @@ def windows(
     close_size: int,
     most: int | None = None,
     turn: int = 0,
-    part_of: Callable[[Box, tuple[int, int]], Window] = upper_body,
-) -> list[Window]:
+    part_of: Callable[[Box, tuple[int, int]], CropWindow] = upper_body,
+) -> list[CropWindow]:
     """The parts of a frame that are worth a second look, the largest people first.
 
     Args:
@@ -124,7 +124,7 @@ def join(
     return joined
 
 
-class _Part(NamedTuple):
+class _CropKind(NamedTuple):
     """Which part of people is looked at for the sake of some labels.
 
     Attributes:
@@ -132,23 +132,23 @@ class _Part(NamedTuple):
     """
 
     labels: frozenset[str]
-    of: Callable[[Box, tuple[int, int]], Window]
+    of: Callable[[Box, tuple[int, int]], CropWindow]
     side: int | None
 
 
 PARTS = (
-    _Part(frozenset({CIGARETTE}), upper_body, None),
-    _Part(frozenset(BAGS), whole_body, BODY_SIDE),
+    _CropKind(frozenset({CIGARETTE}), upper_body, None),
+    _CropKind(frozenset(BAG_LABELS), whole_body, BODY_SIDE),
 )
 
 
-class CloseLook:
+class PendingCrops:
     """Parts of one frame that were asked for."""
 
     def __init__(
         self,
         whole: Sequence[Detection],
-        looks: Sequence[tuple[Window, Look]],
+        looks: Sequence[tuple[CropWindow, PendingDetections]],
         labels: Iterable[str],
     ) -> None:
         self._whole = whole
@@ -169,7 +169,7 @@ class CloseLook:
         return join(self._whole, close, self._labels)
 
 
-class SecondLook:
+class CropRefiner:
     """Looks again at the people of one stream's frames; not shared between threads.
 
     Args:
@@ -191,7 +191,7 @@ class SecondLook:
         self._labels = frozenset(labels) & frozenset(detector.labels)
         self._turn = 0
 
-    def look(self, whole: Sequence[Detection], size: tuple[int, int], cut: Cut) -> CloseLook:
+    def submit(self, whole: Sequence[Detection], size: tuple[int, int], cut: Cut) -> PendingCrops:
         """Ask for what is around the people of a frame.
 
         Args:
@@ -203,20 +203,20 @@ class SecondLook:
             DetectorError: when the network is overloaded.
         """
         people = [d.box for d in whole if d.label == PERSON and d.confidence >= MIN_PERSON]
-        looks: list[tuple[Window, Look]] = []
+        looks: list[tuple[CropWindow, PendingDetections]] = []
         for part in PARTS:
             if part.labels & self._labels:
                 looks += self._closer(part, people, size, cut)
         self._turn += 1
-        return CloseLook(whole, looks, self._labels)
+        return PendingCrops(whole, looks, self._labels)
 
     def _closer(
-        self, part: _Part, people: Sequence[Box], size: tuple[int, int], cut: Cut
-    ) -> list[tuple[Window, Look]]:
-        ask, side = self._detector.look_closely, self._detector.close_size
+        self, part: _CropKind, people: Sequence[Box], size: tuple[int, int], cut: Cut
+    ) -> list[tuple[CropWindow, PendingDetections]]:
+        ask, side = self._detector.submit_crop, self._detector.close_size
         if part.side is not None and part.side < side:
             ask, side = functools.partial(ask, side=part.side), part.side
-        found = windows(
+        found = crop_windows(
             people,
             size,
             seen_longest=self._detector.longest,

@@ -15,7 +15,7 @@ from app.models.openvino_runtime import Outputs
 from app.types import Box, Detection
 
 
-class Found(NamedTuple):
+class RawDetections(NamedTuple):
     """Boxes (N, 4) as x1, y1, x2, y2 in pixels of what the network saw, confidences, labels."""
 
     boxes: npt.NDArray[np.float32]
@@ -23,7 +23,7 @@ class Found(NamedTuple):
     labels: Sequence[str]
 
 
-class Look:
+class PendingDetections:
     """Boxes that were asked for; the network may still be at it.
 
     Args:
@@ -38,7 +38,7 @@ class Look:
         network: str,
         answer: Future[Outputs],
         seen: tuple[int, int],
-        read: Callable[[Outputs], Found],
+        read: Callable[[Outputs], RawDetections],
     ) -> None:
         self._network = network
         self._answer = answer

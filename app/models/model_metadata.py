@@ -29,7 +29,7 @@ SHOWN_NAMES = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class ModelMetadata:
     """How to read a network's boxes.
 
     Attributes:
@@ -53,7 +53,7 @@ class Card:
     precision: str
 
 
-def read_card(metadata: Metadata, file: str) -> Card:
+def read_model_metadata(metadata: Metadata, file: str) -> ModelMetadata:
     """Understand a file's metadata; ``file`` is its name, for the error.
 
     Raises:
@@ -64,7 +64,7 @@ def read_card(metadata: Metadata, file: str) -> Card:
         ours = our_columns(names)
         columns = np.array(list(ours), np.intp)
         usual_iou = [TIGHT_NMS_IOU if ours.get(n) in TIGHT else NMS_IOU for n in sorted(names)]
-        card = Card(
+        card = ModelMetadata(
             classes=len(names),
             columns=columns,
             labels=tuple(ours.values()),

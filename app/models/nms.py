@@ -59,7 +59,9 @@ def merged(detections: Sequence[Detection]) -> list[Detection]:
     return [best_first[index] for index in kept]
 
 
-def agreed(looks: Sequence[Sequence[Detection]]) -> tuple[list[Box], list[list[float]]]:
+def weighted_boxes_fusion(
+    looks: Sequence[Sequence[Detection]],
+) -> tuple[list[Box], list[list[float]]]:
     """Boxes of one label from several looks at the same picture, joined: each thing's box, and how
     sure each look was of it, 0 where it saw nothing there. The surest things come first.
 

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from app.models.crop_refiner import CIGARETTE, MIN_PERSON, PERSON, Window, upper_body
+from app.models.crop_refiner import CIGARETTE, MIN_PERSON, PERSON, CropWindow, upper_body
 from app.models.letterbox import padded
-from app.models.nms import agreed
+from app.models.nms import weighted_boxes_fusion
 from app.types import Box, Detection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from app.models.detections import Look
+    from app.models.detections import PendingDetections
     from app.models.letterbox import Image
     from app.models.objects import ObjectDetector
 
@@ -35,7 +35,7 @@ COMPARABLE = 0.5
 """A look that showed a place less than half as large as another one did has no say about it."""
 
 
-class Glance(NamedTuple):
+class PartDetections(NamedTuple):
     """What one look saw of a part of the picture.
 
     Attributes:
@@ -43,12 +43,12 @@ class Glance(NamedTuple):
         found: in pixels of the picture.
     """
 
-    part: Window
+    part: CropWindow
     scale: float
     found: Sequence[Detection]
 
 
-def look_carefully(objects: ObjectDetector, image: Image, timeout_s: float) -> list[Detection]:
+def detect_with_tta(objects: ObjectDetector, image: Image, timeout_s: float) -> list[Detection]:
     """Everything in a (H, W, 3) RGB picture, in its pixels; cigarettes as all looks agree on them.
 
     That is two looks, and two smaller ones for each person.
@@ -57,21 +57,21 @@ def look_carefully(objects: ObjectDetector, image: Image, timeout_s: float) -> l
         DetectorError: when the network fails, is overloaded or too late.
     """
     height, width = image.shape[:2]
-    whole = Window(0, 0, width, height)
+    whole = CropWindow(0, 0, width, height)
     if CIGARETTE not in objects.labels:
-        return objects.look(image).detections(timeout_s, whole.size)
+        return objects.submit(image).detections(timeout_s, whole.size)
     faint = objects.fainter(CIGARETTE, FAINT)
-    first, mirrored = _both_ways(faint.look, image)
+    first, mirrored = _both_ways(faint.submit, image)
     seen = first.detections(timeout_s, whole.size)
     people = [d.box for d in seen if d.label == PERSON and d.confidence >= MIN_PERSON]
     parts = dict.fromkeys(upper_body(person, whole.size) for person in people)
     side = padded(CLOSE * objects.longest)
-    ask = functools.partial(faint.look_closely, side=side)
+    ask = functools.partial(faint.submit_crop, side=side)
     closer = [(part, _both_ways(ask, _cut(image, part))) for part in parts if min(part.size) > 0]
     scale = objects.longest / max(whole.size)
     glances = [
-        Glance(whole, scale, _cigarettes(seen)),
-        Glance(whole, scale, _cigarettes(_turned_back(mirrored, whole, timeout_s))),
+        PartDetections(whole, scale, _cigarettes(seen)),
+        PartDetections(whole, scale, _cigarettes(_turned_back(mirrored, whole, timeout_s))),
     ]
     for part, (plain, turned) in closer:
         scale = side / max(part.size)
@@ -79,16 +79,18 @@ def look_carefully(objects: ObjectDetector, image: Image, timeout_s: float) -> l
             Detection(d.label, d.confidence, d.box.moved(part.x1, part.y1))
             for d in plain.detections(timeout_s, part.size)
         ]
-        glances.append(Glance(part, scale, _cigarettes(found)))
-        glances.append(Glance(part, scale, _cigarettes(_turned_back(turned, part, timeout_s))))
+        glances.append(PartDetections(part, scale, _cigarettes(found)))
+        glances.append(
+            PartDetections(part, scale, _cigarettes(_turned_back(turned, part, timeout_s)))
+        )
     sure = [d for d in agree(glances) if d.confidence >= objects.threshold(CIGARETTE)]
     return [d for d in seen if d.label != CIGARETTE] + sure
 
 
-def agree(glances: Sequence[Glance]) -> list[Detection]:
+def agree(glances: Sequence[PartDetections]) -> list[Detection]:
     """What several looks saw, each thing once; its confidence is the mean over the looks that had
     it in view large enough, of which those that did not see it count as 0."""
-    boxes, voices = agreed([glance.found for glance in glances])
+    boxes, voices = weighted_boxes_fusion([glance.found for glance in glances])
     together = []
     for box, confidences in zip(boxes, voices, strict=True):
         x, y = (box.x1 + box.x2) / 2, (box.y1 + box.y2) / 2
@@ -103,11 +105,13 @@ def agree(glances: Sequence[Glance]) -> list[Detection]:
     return together
 
 
-def _both_ways(ask: Callable[[Image], Look], image: Image) -> tuple[Look, Look]:
+def _both_ways(
+    ask: Callable[[Image], PendingDetections], image: Image
+) -> tuple[PendingDetections, PendingDetections]:
     return ask(image), ask(np.ascontiguousarray(image[:, ::-1]))
 
 
-def _turned_back(look: Look, part: Window, timeout_s: float) -> list[Detection]:
+def _turned_back(look: PendingDetections, part: CropWindow, timeout_s: float) -> list[Detection]:
     """What was seen in the mirror image of a part, in pixels of the picture."""
     back = []
     for d in look.detections(timeout_s, part.size):
@@ -121,5 +125,5 @@ def _cigarettes(found: Sequence[Detection]) -> list[Detection]:
     return [d for d in found if d.label == CIGARETTE]
 
 
-def _cut(image: Image, part: Window) -> Image:
+def _cut(image: Image, part: CropWindow) -> Image:
     return image[part.y1 : part.y2, part.x1 : part.x2]

@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from app.analytics.rules import EVENTS
-from app.metric_types import Tally
-from app.pipeline.hub import Feed, Subscription
-from app.types import Event, EventFilter, EventRecord, Finding, Picture
+from app.metric_types import CounterMap
+from app.pipeline.hub import EventStream, Subscription
+from app.types import BlurredFrame, Event, EventFilter, EventRow, RuleEvent
 
 logger = logging.getLogger(__name__)
 
@@ -37,33 +37,33 @@ class EventLog:
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, first_id: int = 1) -> None:
-        self._told: Feed[Event] = Feed(loop)
-        self._kept: Feed[Event] = Feed(loop)
-        self._pictures: weakref.WeakSet[Picture] = weakref.WeakSet()
+        self._told: EventStream[Event] = EventStream(loop)
+        self._kept: EventStream[Event] = EventStream(loop)
+        self._pictures: weakref.WeakSet[BlurredFrame] = weakref.WeakSet()
         self._lock = threading.Lock()
         self._next_id = first_id
-        self.counts: Tally[str] = Tally(*EVENTS)
+        self.counts: CounterMap[str] = CounterMap(*EVENTS)
 
     def tell(
         self,
         stream_id: str,
-        finding: Finding,
+        rule_event: RuleEvent,
         ts: float,
-        picture: Picture | None,
+        picture: BlurredFrame | None,
         session_id: str | None = None,
     ) -> None:
         """Number an event and publish it; from any thread, in the order of the numbers."""
         with self._lock:
             picture = self._afford(picture)
             event = Event(
-                self._next_id, stream_id, ts, finding, picture, picture is not None, session_id
+                self._next_id, stream_id, ts, rule_event, picture, picture is not None, session_id
             )
             self._kept.publish(event)
             self._told.publish(replace(event, picture=None))
             self._next_id += 1
-        self.counts.add(finding.type)
+        self.counts.add(rule_event.type)
 
-    def _afford(self, picture: Picture | None) -> Picture | None:
+    def _afford(self, picture: BlurredFrame | None) -> BlurredFrame | None:
         """The picture, unless too many still wait to be kept: the event goes without it then."""
         if picture is None or picture in self._pictures:
             return picture
@@ -89,7 +89,7 @@ class EventLog:
         """Every event from here on, with its picture: for the one who keeps them."""
         return self._kept.subscribed(KEEPERS_BACKLOG)
 
-    def hang_up(self) -> None:
+    def close_clients(self) -> None:
         """End what clients follow; whoever keeps events still gets the last ones."""
         self._told.close()
 
@@ -99,28 +99,28 @@ class EventLog:
         self._kept.close()
 
 
-class Past(Protocol):
+class EventHistory(Protocol):
     """What happened before: ``app.db.writer`` has it."""
 
-    def unwritten(self) -> list[EventRecord]:
+    def unwritten(self) -> list[EventRow]:
         """What is still on its way into the database, oldest first. On the loop's thread."""
         ...
 
-    def after(self, event_id: int, wanted: EventFilter, limit: int) -> list[EventRecord]:
+    def after(self, event_id: int, wanted: EventFilter, limit: int) -> list[EventRow]:
         """The first kept events with larger numbers. Blocks; raises StoreError."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Missed:
+class MissedEvents:
     """A client was too slow for so many events."""
 
     events: int
 
 
 async def follow(
-    log: EventLog, past: Past, wanted: EventFilter, after_id: int | None
-) -> AsyncIterator[EventRecord | Missed]:
+    log: EventLog, past: EventHistory, wanted: EventFilter, after_id: int | None
+) -> AsyncIterator[EventRow | MissedEvents]:
     """Events as they happen, until the server ends; first those after ``after_id``, if given.
 
     A number that is yet to come is one of other data, from before a backup was restored: waiting
@@ -139,12 +139,12 @@ async def follow(
                 break
         async for event in live:
             if missed := live.missed():
-                yield Missed(missed)
+                yield MissedEvents(missed)
             if event.event_id > last_id:
-                yield EventRecord.of(event)
+                yield EventRow.of(event)
 
 
-async def _replay(past: Past, wanted: EventFilter, last_id: int) -> AsyncIterator[EventRecord]:
+async def _replay(past: EventHistory, wanted: EventFilter, last_id: int) -> AsyncIterator[EventRow]:
     """What was kept after ``last_id``, then what was on its way there when this began."""
     on_the_way = past.unwritten()
     while page := await asyncio.to_thread(past.after, last_id, wanted, PAGE):

@@ -24,7 +24,7 @@ class StreamStore(Protocol):
 
 
 @dataclass(slots=True)
-class Entry:
+class StreamEntry:
     """A stream that is known: the run in progress, or how the last one ended.
 
     Attributes:

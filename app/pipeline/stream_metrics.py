@@ -14,7 +14,7 @@ LATENCIES = 512
 LATENCY_BOUNDS_S = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 
 
-class Rate:
+class RateCounter:
     """Events a second over the last five seconds."""
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Rate:
             self._times.popleft()
 
 
-class Meter:
+class StreamMetrics:
     """Counters of one run of one stream.
 
     Attributes:
@@ -47,7 +47,7 @@ class Meter:
         self.latency = Histogram(LATENCY_BOUNDS_S)
         self._lock = threading.Lock()
         self._started_at = time.monotonic()
-        self._input, self._output = Rate(), Rate()
+        self._input, self._output = RateCounter(), RateCounter()
         self._latencies: deque[float] = deque(maxlen=LATENCIES)
         self._counts = dict.fromkeys(("in", "skipped", "published", "withheld", "errors"), 0)
         self._reconnects = 0

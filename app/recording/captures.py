@@ -23,8 +23,8 @@ from app.pipeline.manager import StreamManager
 from app.pipeline.registry import ALIVE
 from app.pipeline.sinks.base import Delivered, Sink
 from app.recording.recorder import Recorder
-from app.recording.remuxer import Copier
-from app.recording.segments import SegmentFiles, Written
+from app.recording.remuxer import Remuxer
+from app.recording.segments import RecordingProgress, SegmentFiles
 from app.types import StreamSpec, StreamState, StreamStatus
 
 BACKLOG = 8  # pictures; each holds megabytes
@@ -33,10 +33,10 @@ FILE_FPS = 240.0  # all that a file has
 OWN_IDS = "job-"
 
 
-class Take(Protocol):
+class Capture(Protocol):
     """One connection. ``begin`` once, then looks at the attributes, then ``end`` once."""
 
-    written: Written
+    written: RecordingProgress
 
     def begin(self) -> None:
         """Start. Raises WatchpostError when the source cannot be used at all."""
@@ -52,7 +52,7 @@ class Take(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class CaptureRequest:
     """What a take is to record.
 
     Attributes:
@@ -85,10 +85,10 @@ class Wanted:
         )
 
 
-class StreamTake:
+class StreamCapture:
     """The results of a stream that runs anyway, as everybody sees them."""
 
-    def __init__(self, wanted: Wanted, manager: StreamManager) -> None:
+    def __init__(self, wanted: CaptureRequest, manager: StreamManager) -> None:
         self._wanted = wanted
         self._manager = manager
         self._stream_id = wanted.part.source
@@ -96,11 +96,13 @@ class StreamTake:
         self._tap = ExitStack()
         self._recorder: Recorder | None = None
         self._thread: threading.Thread | None = None
-        self.written = Written()
+        self.written = RecordingProgress()
 
     def begin(self) -> None:
         fps = self._manager.get(self._stream_id).spec.max_fps
-        results = self._tap.enter_context(self._manager.tapped(self._stream_id, BACKLOG))
+        results = self._tap.enter_context(
+            self._manager.subscribe_processed(self._stream_id, BACKLOG)
+        )
         recorder = self._recorder = self._wanted.recorder(fps)
         self.written = recorder.written
 
@@ -130,12 +132,12 @@ class StreamTake:
         return SourceError(end="input", reason=reason, url=self._stream_id)
 
 
-class OpenTake:
+class SourceCapture:
     """A source of the job's own, run through the pipeline like every stream."""
 
     _numbers = itertools.count(1)
 
-    def __init__(self, wanted: Wanted, manager: StreamManager, job_id: str) -> None:
+    def __init__(self, wanted: CaptureRequest, manager: StreamManager, job_id: str) -> None:
         self._wanted = wanted
         self._manager = manager
         self._begun_at = time.monotonic()
@@ -150,7 +152,7 @@ class OpenTake:
             self._recorder.delivered = delivered
             return self._recorder
 
-        self._manager.run_unsaved(self._spec, make_sink=sink, keeps_trying=False)
+        self._manager.start_ephemeral(self._spec, make_sink=sink, keeps_trying=False)
 
     def over(self) -> str | None:
         try:
@@ -183,15 +185,15 @@ class OpenTake:
         return SourceError(end="input", reason=reason, url=self._wanted.part.label)
 
 
-class CopyTake:
+class RemuxCapture:
     """A source as it is: see ``sinks/copier.py``."""
 
-    def __init__(self, wanted: Wanted, settings: StreamSettings) -> None:
+    def __init__(self, wanted: CaptureRequest, settings: StreamSettings) -> None:
         skip_s, limit_s = wanted.range
         self._wanted = wanted
         self._begun_at = time.monotonic()
         self._stop_timeout_s = settings.stop_timeout_s
-        self.copier = Copier(
+        self.copier = Remuxer(
             wanted.part.source,
             settings,
             wanted.files,
@@ -221,7 +223,7 @@ class CopyTake:
         await asyncio.to_thread(self._thread.join, self._stop_timeout_s)
 
 
-def _too_late(begun_at: float, wanted: Wanted, written: Written) -> str | None:
+def _too_late(begun_at: float, wanted: CaptureRequest, written: RecordingProgress) -> str | None:
     """A source that shows nothing: nobody waits for it for ever.
 
     On the way to where a file is to be gone on with it shows something.

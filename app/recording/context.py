@@ -11,10 +11,10 @@ from typing import Protocol
 
 from app.config import CollectSettings, StreamSettings
 from app.errors import StoreError
-from app.jobs import Job, Line, Recording
+from app.jobs import Job, JobLine, Recording
 from app.pipeline.manager import StreamManager
-from app.recording.job_metrics import JobTotals
-from app.recording.retention import Space
+from app.recording.job_metrics import JobMetrics
+from app.recording.retention import DiskSpace
 
 logger = logging.getLogger(__name__)
 
@@ -28,9 +28,9 @@ class JobStore(Protocol):
 
     def unfinished(self) -> list[Job]: ...
 
-    def add_line(self, line: Line) -> None: ...
+    def add_line(self, line: JobLine) -> None: ...
 
-    def lines(self, job_id: str) -> list[Line]: ...
+    def lines(self, job_id: str) -> list[JobLine]: ...
 
     def log(self, job_id: str, level: str, text: str) -> None: ...
 
@@ -44,7 +44,7 @@ class JobStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Workshop:
+class JobContext:
     """Attributes:
     folder: below it, each job has a folder of its own.
     totals: of all jobs.
@@ -52,11 +52,11 @@ class Workshop:
 
     manager: StreamManager
     store: JobStore
-    space: Space
+    space: DiskSpace
     settings: CollectSettings
     streams: StreamSettings
     folder: Path
-    totals: JobTotals = field(default_factory=JobTotals)
+    metrics: JobMetrics = field(default_factory=JobMetrics)
 
     async def keep(self, job_id: str, store: Callable[..., None], *values: object) -> bool:
         """Write a row, and say whether it is there. A database that fails costs the row, not the

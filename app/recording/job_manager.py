@@ -17,14 +17,14 @@ from app.errors import (
     StoreError,
     TooManyJobs,
 )
-from app.jobs import Job, JobSpec, JobState, Line, Part
+from app.jobs import Job, JobLine, JobSpec, JobState, Part
 from app.pipeline.registry import ALIVE
 from app.pipeline.sources.named import source_url
 from app.recording.captures import OWN_IDS
-from app.recording.context import JobStore, Workshop
-from app.recording.job_metrics import JobTotals
-from app.recording.job_run import Run
-from app.recording.retention import Kept
+from app.recording.context import JobContext, JobStore
+from app.recording.job_metrics import JobMetrics
+from app.recording.job_run import JobRun
+from app.recording.retention import StoredItem
 
 logger = logging.getLogger(__name__)
 
@@ -34,36 +34,36 @@ NO_STREAM = "no stream or camera has this id (GET /cameras lists them)"
 COPIED = (*urls.RTSP, "file")
 
 
-class RecordingKeeper:
+class PrunableRecordings:
     """Recordings for ``Space``: one file at a time, its row stays and says that it is gone."""
 
     def __init__(self, folder: Path, store: JobStore) -> None:
         self._folder = folder
         self._store = store
 
-    def kept(self) -> Iterable[Kept]:
+    def kept(self) -> Iterable[StoredItem]:
         for recording in self._store.all_recordings():
             key = f"{recording.file_id}:{recording.path}"
-            yield Kept(key, recording.facts.bytes, recording.started_ts, recording.flagged)
+            yield StoredItem(key, recording.facts.bytes, recording.started_ts, recording.flagged)
 
-    def remove(self, kept: Kept) -> None:
+    def remove(self, kept: StoredItem) -> None:
         file_id, _, path = kept.key.partition(":")
         (self._folder / path).unlink(missing_ok=True)
         self._store.mark_removed(int(file_id))
 
 
-class Collector:
+class JobManager:
     """All jobs of this process; belongs to the event loop's thread.
 
     Args:
         media_dirs: where files may be read.
     """
 
-    def __init__(self, shop: Workshop, media_dirs: Callable[[], Sequence[Path]]) -> None:
-        self._shop = shop
-        self._store = shop.store
+    def __init__(self, ctx: JobContext, media_dirs: Callable[[], Sequence[Path]]) -> None:
+        self._ctx = ctx
+        self._store = ctx.store
         self._media_dirs = media_dirs
-        self._runs: dict[str, Run] = {}
+        self._runs: dict[str, JobRun] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._ready = asyncio.Event()
         self._closing = False
@@ -90,7 +90,7 @@ class Collector:
     def plan(self, spec: JobSpec) -> list[Part]:
         """The parts that a spec means. Raises InvalidRequest that names every wrong source."""
         if not spec.sources:
-            running = [status for status in self._shop.manager.all() if status.state in ALIVE]
+            running = [status for status in self._ctx.manager.all() if status.state in ALIVE]
             ids = [status.spec.stream_id for status in running]
             return [Part("stream", one, one) for one in ids if not one.startswith(OWN_IDS)]
         parts: list[Part] = []
@@ -121,9 +121,9 @@ class Collector:
         return [run.now() for run in running]
 
     @property
-    def totals(self) -> JobTotals:
+    def metrics(self) -> JobMetrics:
         """What all jobs of this process came to."""
-        return self._shop.totals
+        return self._ctx.metrics
 
     async def cancel(self, job_id: str) -> bool:
         """End a job early and wait until it has; False when it does not run."""
@@ -138,7 +138,7 @@ class Collector:
     async def remove(self, job_id: str) -> None:
         """Forget a finished job, and remove its files."""
         await asyncio.to_thread(self._store.delete, job_id)
-        await asyncio.to_thread(shutil.rmtree, self._shop.folder / job_id, ignore_errors=True)
+        await asyncio.to_thread(shutil.rmtree, self._ctx.folder / job_id, ignore_errors=True)
 
     def change(self, job: Job) -> None:
         """Take over name, tags and flag into a job in progress."""
@@ -146,7 +146,7 @@ class Collector:
         if run is not None:
             run.job.name, run.job.tags, run.job.flagged = job.name, job.tags, job.flagged
 
-    async def lines(self, job_id: str) -> AsyncIterator[Line] | None:
+    async def lines(self, job_id: str) -> AsyncIterator[JobLine] | None:
         """What a job in progress says, from its first line on; None when it does not run."""
         await self._ready.wait()
         run = self._runs.get(job_id)
@@ -172,23 +172,23 @@ class Collector:
                 job.state, job.ended_ts = lines[-1].state, lines[-1].ts
                 await asyncio.to_thread(self._store.save, job)
                 continue
-            run = Run(self._shop, job, lines)
+            run = JobRun(self._ctx, job, lines)
             await run.recover()
-            if self._shop.settings.on_restart == "interrupt":
+            if self._ctx.settings.on_restart == "interrupt":
                 run.stop(JobState.INTERRUPTED)
-            logger.info("job %s: %s", job.job_id, self._shop.settings.on_restart)
+            logger.info("job %s: %s", job.job_id, self._ctx.settings.on_restart)
             self._go(run)
 
-    async def let_go(self) -> None:
+    async def close_followers(self) -> None:
         """End what followers of jobs wait for: the server is about to go."""
         self._closing = True
         self._ready.set()
         for run in list(self._runs.values()):
-            await run.let_go()
+            await run.close_followers()
 
     async def close(self) -> None:
         """Close all files; rows keep saying what is to be continued."""
-        await self.let_go()
+        await self.close_followers()
         for run in list(self._runs.values()):
             run.stop(JobState.RUNNING)
         await asyncio.gather(*self._tasks)
@@ -196,7 +196,7 @@ class Collector:
     # ── inside ───────────────────────────────────────────────────────────────────────────
 
     def _part(self, source: str, *, blur: bool) -> Part:
-        known = any(status.spec.stream_id == source for status in self._shop.manager.all())
+        known = any(status.spec.stream_id == source for status in self._ctx.manager.all())
         if known:
             if not blur:
                 raise InvalidRequest(field="blur", reason=BY_HAND)
@@ -217,7 +217,7 @@ class Collector:
     ) -> Job:
         if self._closing:
             raise ShuttingDown
-        if len(self._runs) >= self._shop.settings.max_jobs:
+        if len(self._runs) >= self._ctx.settings.max_jobs:
             raise TooManyJobs(count=len(self._runs))
         job = Job(
             str(uuid.uuid4()),
@@ -228,7 +228,7 @@ class Collector:
             tags=spec.tags,
             flagged=spec.flagged,
         )
-        run = Run(self._shop, job, [], problem)
+        run = JobRun(self._ctx, job, [], problem)
         self._runs[job.job_id] = run  # before anything is awaited: it counts, and can be followed
         try:
             await asyncio.to_thread(self._store.save, job)
@@ -236,17 +236,17 @@ class Collector:
             del self._runs[job.job_id]
             run.over.set()
             raise
-        self._shop.totals.started += 1
+        self._ctx.metrics.started += 1
         self._go(run)
         return job
 
-    def _go(self, run: Run) -> None:
+    def _go(self, run: JobRun) -> None:
         self._runs[run.job.job_id] = run
         task = asyncio.create_task(self._see_through(run))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _see_through(self, run: Run) -> None:
+    async def _see_through(self, run: JobRun) -> None:
         """Nothing that goes wrong in a job may leave it without an end."""
         going = asyncio.create_task(run.go())
         await asyncio.wait([going])
@@ -255,6 +255,6 @@ class Collector:
                 logger.error("job %s crashed", run.job.job_id, exc_info=error)
                 await run.crashed(error)
         finally:
-            await run.let_go()
+            await run.close_followers()
             self._runs.pop(run.job.job_id, None)
             run.over.set()

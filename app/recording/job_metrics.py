@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from app.jobs import Facts, Job, JobState
-from app.metric_types import Histogram, Tally
+from app.jobs import FileFacts, Job, JobState
+from app.metric_types import CounterMap, Histogram
 
 DURATION_BOUNDS_S = (10.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 43_200.0, 86_400.0)
 
 
-class JobTotals:
+class JobMetrics:
     """Counts up from the start of the process, also while jobs are removed.
 
     Attributes:
@@ -20,7 +20,7 @@ class JobTotals:
 
     def __init__(self) -> None:
         self.started = 0
-        self.ended: Tally[JobState] = Tally(
+        self.ended: CounterMap[JobState] = CounterMap(
             *(state for state in JobState if state is not JobState.RUNNING)
         )
         self.durations = Histogram(DURATION_BOUNDS_S)
@@ -30,7 +30,7 @@ class JobTotals:
         self.frames = 0
         self.retries = 0
 
-    def file(self, facts: Facts) -> None:
+    def file(self, facts: FileFacts) -> None:
         """A file was finished and counts."""
         self.files += 1
         self.bytes += facts.bytes

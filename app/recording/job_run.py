@@ -12,9 +12,9 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
-from app.jobs import Job, JobState, Line, LineType
-from app.recording.context import Workshop
-from app.recording.source_recorder import POLL_S, RESTARTED, PartRun, Stop
+from app.jobs import Job, JobLine, JobState, LineType
+from app.recording.context import JobContext
+from app.recording.source_recorder import POLL_S, RESTARTED, SourceRecorder, StopSignal
 
 SAVE_EVERY_S = 2.0
 STARTED = "Collection started with Job ID: {job_id}"
@@ -35,7 +35,7 @@ EARLY_ENDS = {
 }
 
 
-class Run:
+class JobRun:
     """One job in progress.
 
     Args:
@@ -44,18 +44,20 @@ class Run:
     """
 
     def __init__(
-        self, shop: Workshop, job: Job, lines: list[Line], problem: str | None = None
+        self, ctx: JobContext, job: Job, lines: list[JobLine], problem: str | None = None
     ) -> None:
         self.job = job
-        self._shop = shop
+        self._ctx = ctx
         self._lines = lines
         self._problem = problem
         self._more = asyncio.Condition()
-        self._stop = Stop(asyncio.Event())
+        self._stop = StopSignal(asyncio.Event())
         self._end: JobState | None = None
         self._let_go = False
         self.over = asyncio.Event()
-        self._parts = [PartRun(shop, job, index, self._stop) for index in range(len(job.parts))]
+        self._parts = [
+            SourceRecorder(ctx, job, index, self._stop) for index in range(len(job.parts))
+        ]
         self._frames, self._seconds = job.frames, job.seconds  # of files of earlier processes
         self._begun_at, self._begun_with = time.monotonic(), 0.0
         self._saved_at = 0.0
@@ -111,7 +113,7 @@ class Run:
             await asyncio.gather(*recording)
 
     async def _watch_disk(self) -> None:
-        space = self._shop.space
+        space = self._ctx.space
         if not self._stop.full and space.is_low():
             await asyncio.to_thread(space.sweep)
             self._stop.full = space.is_low()
@@ -137,7 +139,7 @@ class Run:
         if error is None:
             await self._tell_steps(1.0)
         job.state, job.error, job.ended_ts = state, error, time.time()
-        self._shop.totals.end(job)
+        self._ctx.metrics.end(job)
         if job.gaps:
             await self._log("warning", f"{len(job.gaps)} gaps in the recordings: see the job")
         for part in self._parts:
@@ -167,7 +169,7 @@ class Run:
             gaps=list(self.job.gaps),
         )
 
-    async def follow(self) -> AsyncIterator[Line]:
+    async def follow(self) -> AsyncIterator[JobLine]:
         """Every line from the first on, as they come; ends with the last, or with the server."""
         told = 0
         while not self._let_go:
@@ -180,7 +182,7 @@ class Run:
                 if line.last:
                     return
 
-    async def let_go(self) -> None:
+    async def close_followers(self) -> None:
         """End what followers wait for."""
         self._let_go = True
         async with self._more:
@@ -206,7 +208,7 @@ class Run:
         if step is None:
             step = max((line.step for line in self._lines), default=0)
         share = step / job.spec.steps
-        line = Line(
+        line = JobLine(
             type=kind,
             job_id=job.job_id,
             text=text,
@@ -220,7 +222,7 @@ class Run:
             seconds=job.seconds,
             ts=round(time.time(), 3),
         )
-        await self._shop.keep(job.job_id, self._shop.store.add_line, line)
+        await self._ctx.keep(job.job_id, self._ctx.store.add_line, line)
         self._lines.append(line)
         async with self._more:
             self._more.notify_all()
@@ -232,10 +234,10 @@ class Run:
         return round(passed * (1 - share) / fresh, 1) if fresh > 0 else None
 
     async def _log(self, level: str, text: str) -> None:
-        await self._shop.log(self.job.job_id, level, text)
+        await self._ctx.log(self.job.job_id, level, text)
 
     async def _save(self) -> None:
         self._saved_at = time.monotonic()
         parts = [replace(part) for part in self.job.parts]
         job = replace(self.job, parts=parts, gaps=list(self.job.gaps))
-        await self._shop.keep(job.job_id, self._shop.store.save, job)
+        await self._ctx.keep(job.job_id, self._ctx.store.save, job)

@@ -13,14 +13,14 @@ from av.video.stream import VideoStream
 
 from app.errors import SinkError
 from app.failure_reason import FailureReason
-from app.jobs import Facts
+from app.jobs import FileFacts
 from app.pipeline.sources.av import open_file
 
 BLOCK = 2**20
 BOX_HEAD = 8
 
 
-def examine(path: Path) -> Facts:
+def examine(path: Path) -> FileFacts:
     """Count its pictures, see that one can be shown, and take its fingerprint. Blocks.
 
     Raises:
@@ -36,7 +36,7 @@ def examine(path: Path) -> Facts:
             container.seek(0)
             shown = next(container.decode(video=0))
             audio = container.streams.audio
-            return Facts(
+            return FileFacts(
                 seconds=round(seconds, 3),
                 frames=frames,
                 codec=container.streams.video[0].codec_context.name,

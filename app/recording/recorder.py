@@ -27,8 +27,8 @@ from app.pipeline.sinks.encode import (
     TIME_BASE,
     best_encoder,
 )
-from app.recording.segments import FRAGMENTED, Reel, SegmentFiles, Written
-from app.types import Picture, Result
+from app.recording.segments import FRAGMENTED, RecordingProgress, SegmentFiles, SegmentWriter
+from app.types import BlurredFrame, ProcessedFrame
 
 MAX_RATE = 30.0  # what the bitrate is derived from; a pushed stream has no rate of its own
 SAME_S = 0.001
@@ -55,18 +55,18 @@ class Recorder:
         skip_s: float = 0.0,
         limit_s: float | None = None,
     ) -> None:
-        self.written = Written(skip_s)
+        self.written = RecordingProgress(skip_s)
         self.delivered: Callable[[float, float], None] = lambda *_: None
         self._segment_s = segment_s
         self._fps = min(fps, MAX_RATE)
         self._gap_s = gap_s
         self._skip_s, self._limit_s = skip_s, limit_s
-        self._reel: Reel[_File] = Reel(files, self.written)
+        self._reel: SegmentWriter[_EncodedFile] = SegmentWriter(files, self.written)
         self._first_at: float | None = None
         self._last_number = 0
         self._finished = False
 
-    def write(self, result: Result) -> None:
+    def write(self, result: ProcessedFrame) -> None:
         with self.written.lock:
             if self._finished or self.written.full or self.written.failure:
                 return
@@ -93,7 +93,7 @@ class Recorder:
         self._finished = True
         self.close()
 
-    def _write(self, result: Result) -> None:
+    def _write(self, result: ProcessedFrame) -> None:
         at = result.captured_at
         if self._gap_s is None and result.number <= self._last_number:
             self.written.failure = SourceError(end="input", reason=FailureReason.CLOSED, url="file")
@@ -111,7 +111,7 @@ class Recorder:
         ts = time.time() - (time.monotonic() - at)
         self.written.picture(ts, seconds - self._skip_s, self._gap_s)
 
-    def _place(self, result: Result) -> _File:
+    def _place(self, result: ProcessedFrame) -> _EncodedFile:
         """The file for this result, a new one where the last is long enough or does not fit."""
         file = self._reel.file
         if (
@@ -119,14 +119,14 @@ class Recorder:
             or not file.takes(result.picture)
             or result.captured_at - file.started_at >= self._segment_s
         ):
-            file = self._reel.begin(lambda path: _File(path, result, self._fps))
+            file = self._reel.begin(lambda path: _EncodedFile(path, result, self._fps))
         return file
 
 
-class _File:
+class _EncodedFile:
     """One MP4 file while it is written. Raises FFmpegError or OSError."""
 
-    def __init__(self, path: Path, first: Result, fps: float) -> None:
+    def __init__(self, path: Path, first: ProcessedFrame, fps: float) -> None:
         self.path = path
         self.started_at = first.captured_at
         self.started_ts = time.time() - (time.monotonic() - first.captured_at)
@@ -152,10 +152,10 @@ class _File:
         context.options = PRESET.get(encoder, {})
         return stream
 
-    def takes(self, picture: Picture) -> bool:
+    def takes(self, picture: BlurredFrame) -> bool:
         return (picture.size, picture.image.format.name) == (self._size, self._format)
 
-    def add(self, picture: Picture, at: float) -> None:
+    def add(self, picture: BlurredFrame, at: float) -> None:
         image = _own_copy(picture.image)
         pts = max(round((at - self.started_at) / TIME_BASE), self._last_pts + 1)
         self._last_pts = pts

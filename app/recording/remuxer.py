@@ -29,7 +29,7 @@ from app.config import StreamSettings
 from app.errors import SourceError, WatchpostError
 from app.failure_reason import FailureReason
 from app.pipeline.sources.av import AvSource
-from app.recording.segments import FRAGMENTED, Reel, SegmentFiles, Written
+from app.recording.segments import FRAGMENTED, RecordingProgress, SegmentFiles, SegmentWriter
 from app.types import StreamSpec
 
 VIDEO = ("h264", "hevc", "av1", "vp9", "mpeg4", "mpeg2video", "mjpeg")
@@ -39,7 +39,7 @@ EARLY_S = 0.1  # times are rounded: a keyframe must not miss its turn by a milli
 JUMP_S = 10.0  # a sender's clock that moves so far begins anew
 
 
-class Copier:
+class Remuxer:
     """One take of one source; ``run`` is the body of its thread.
 
     Args:
@@ -59,7 +59,7 @@ class Copier:
         skip_s: float = 0.0,
         limit_s: float | None = None,
     ) -> None:
-        self.written = Written(skip_s)
+        self.written = RecordingProgress(skip_s)
         self.audio = "no sound"
         self.ended = False
         self._url = url
@@ -68,7 +68,7 @@ class Copier:
         self._gap_s = gap_s
         self._skip_s, self._limit_s = skip_s, limit_s
         self._stop = threading.Event()
-        self._reel: Reel[_File] = Reel(files, self.written)
+        self._reel: SegmentWriter[_RemuxedFile] = SegmentWriter(files, self.written)
 
     def stop(self) -> None:
         """Ask the thread to end; it does so at the next packet."""
@@ -101,7 +101,7 @@ class Copier:
         begun = _start_of(video)
         if self._skip_s:
             source.seek(int((begun + self._skip_s) * av.time_base))
-        clock = _Clock(begun if self._gap_s is None else None)
+        clock = _SourceClock(begun if self._gap_s is None else None)
         packets = source.demux(*filter(None, (video, audio)))
         for packet in _with_decode_times(packets, video):
             if self._stop.is_set() or self.written.full:
@@ -113,7 +113,11 @@ class Copier:
                     self._reel.file.audio(packet)
 
     def _video(
-        self, packet: Packet[Any], clock: _Clock, video: VideoStream, audio: AudioStream | None
+        self,
+        packet: Packet[Any],
+        clock: _SourceClock,
+        video: VideoStream,
+        audio: AudioStream | None,
     ) -> None:
         assert packet.dts is not None and packet.time_base is not None
         at = float(packet.dts * packet.time_base)
@@ -123,7 +127,7 @@ class Copier:
             file is None or jumped or at - file.started_at >= self._segment_s - EARLY_S
         ):
             with self._reel.writing():
-                file = self._reel.begin(lambda path: _File(path, at, video, audio))
+                file = self._reel.begin(lambda path: _RemuxedFile(path, at, video, audio))
         if file is None or (jumped and not packet.is_keyframe):
             return
         seconds = clock.seconds(at)
@@ -180,7 +184,7 @@ def _with_decode_times(packets: Iterator[Packet[Any]], video: VideoStream) -> It
         yield packet
 
 
-class _Clock:
+class _SourceClock:
     """The time that a source has shown, however its own clock jumps."""
 
     def __init__(self, begun: float | None) -> None:
@@ -204,7 +208,7 @@ class _Clock:
         return self._before + at - self._begun
 
 
-class _File:
+class _RemuxedFile:
     """One MP4 file while it is written. Raises FFmpegError or OSError."""
 
     def __init__(

@@ -1,6 +1,6 @@
 """Room on the disk: everything that the server keeps, under one floor and two caps.
 
-Whoever keeps files registers as a ``Keeper``. A sweep removes the oldest things first, whatever
+Whoever keeps files registers as a ``Prunable``. A sweep removes the oldest things first, whatever
 they are; what is precious (flagged jobs, verified plates) goes last, and is spared by the cap in
 days: a person said that it matters.
 """
@@ -26,7 +26,7 @@ DAY_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredItem:
     """One thing that may be removed. ``key`` is its keeper's name for it."""
 
     key: str
@@ -35,26 +35,26 @@ class Kept:
     precious: bool = False
 
 
-class Disk(NamedTuple):
+class DiskUsage(NamedTuple):
     """Bytes of the disk that recordings are on."""
 
     size: int
     free: int
 
 
-class Keeper(Protocol):
+class Prunable(Protocol):
     """Somebody who keeps files. Called from a worker thread; may block."""
 
-    def kept(self) -> Iterable[Kept]:
+    def kept(self) -> Iterable[StoredItem]:
         """All that may be removed now; nothing that is still written."""
         ...
 
-    def remove(self, kept: Kept) -> None:
+    def remove(self, kept: StoredItem) -> None:
         """Remove the file; that it is gone already is no error. Raises OSError, StoreError."""
         ...
 
 
-class FolderKeeper:
+class PrunableFolder:
     """Files below a folder that nobody else has rows for, such as snapshots.
 
     Args:
@@ -68,21 +68,21 @@ class FolderKeeper:
         self._pattern = pattern
         self._precious = precious
 
-    def kept(self) -> Iterable[Kept]:
+    def kept(self) -> Iterable[StoredItem]:
         precious = self._precious()
         for path in self._folder.glob(self._pattern):
             try:
                 if path.is_file():
                     stat = path.stat()
-                    yield Kept(str(path), stat.st_size, stat.st_mtime, path in precious)
+                    yield StoredItem(str(path), stat.st_size, stat.st_mtime, path in precious)
             except OSError:  # gone meanwhile
                 continue
 
-    def remove(self, kept: Kept) -> None:
+    def remove(self, kept: StoredItem) -> None:
         Path(kept.key).unlink(missing_ok=True)
 
 
-class Space:
+class DiskSpace:
     """Args:
     folder: on the disk whose free space counts.
 
@@ -94,22 +94,22 @@ class Space:
     def __init__(self, folder: Path, settings: SpaceSettings) -> None:
         self._folder = folder
         self._settings = settings
-        self._keepers: list[Keeper] = []
+        self._keepers: list[Prunable] = []
         self._sweeping = threading.Lock()
         self.removed = 0
         self.used_bytes = 0
 
-    def register(self, keeper: Keeper) -> None:
+    def register(self, keeper: Prunable) -> None:
         self._keepers.append(keeper)
 
     def free(self) -> int:
         """Bytes of free disk."""
         return self.disk().free
 
-    def disk(self) -> Disk:
+    def disk(self) -> DiskUsage:
         """Raises OSError when it cannot be looked at."""
         usage = shutil.disk_usage(self._folder)
-        return Disk(usage.total, usage.free)
+        return DiskUsage(usage.total, usage.free)
 
     @property
     def settings(self) -> SpaceSettings:
@@ -137,7 +137,7 @@ class Space:
                 logger.error("the disk cannot be looked at: %s", error)
             await asyncio.sleep(self._settings.every_s)
 
-    def _remove_if_due(self, kept: Kept, keeper: Keeper) -> bool:
+    def _remove_if_due(self, kept: StoredItem, keeper: Prunable) -> bool:
         why = self._due(kept)
         if why is None:
             return False
@@ -150,7 +150,7 @@ class Space:
         logger.info("removed %s (%d bytes): %s", Path(kept.key).name, kept.bytes, why)
         return True
 
-    def _due(self, kept: Kept) -> str | None:
+    def _due(self, kept: StoredItem) -> str | None:
         """Why a thing must go now; None when it may stay."""
         caps = self._settings
         age_days = (time.time() - kept.ts) / DAY_S
@@ -161,7 +161,7 @@ class Space:
         return "the disk is nearly full" if self.is_low() else None
 
 
-def _kept(keeper: Keeper) -> list[Kept]:
+def _kept(keeper: Prunable) -> list[StoredItem]:
     """What a keeper has; one that cannot say does not hinder the others."""
     try:
         return list(keeper.kept())

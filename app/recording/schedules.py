@@ -19,7 +19,7 @@ from cronsim import CronSim, CronSimError
 
 from app.errors import InvalidRequest, ScheduleNotFound, StoreError, WatchpostError
 from app.jobs import Schedule
-from app.recording.job_manager import Collector
+from app.recording.job_manager import JobManager
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class Scheduler:
     """
 
     def __init__(
-        self, collector: Collector, store: ScheduleStore, now: Callable[[], float] = time.time
+        self, collector: JobManager, store: ScheduleStore, now: Callable[[], float] = time.time
     ) -> None:
         self._collector = collector
         self._store = store

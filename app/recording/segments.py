@@ -67,7 +67,7 @@ def _number(path: Path) -> int:
 
 
 @dataclass
-class Written:
+class RecordingProgress:
     """What one take has recorded: filled by its thread, read by the collector.
 
     Attributes:
@@ -112,7 +112,7 @@ class Written:
             return 0
 
 
-class GrowingFile(Protocol):
+class OpenSegment(Protocol):
     """One file while it is written."""
 
     path: Path
@@ -123,17 +123,17 @@ class GrowingFile(Protocol):
         ...
 
 
-F = TypeVar("F", bound=GrowingFile)
+F = TypeVar("F", bound=OpenSegment)
 
 
-class Reel(Generic[F]):
+class SegmentWriter(Generic[F]):
     """The files of one take, one after another: each is handed over once it is closed.
 
     Attributes:
         file: the one that grows.
     """
 
-    def __init__(self, files: SegmentFiles, written: Written) -> None:
+    def __init__(self, files: SegmentFiles, written: RecordingProgress) -> None:
         self.file: F | None = None
         self._files = files
         self._written = written

@@ -16,10 +16,16 @@ from pathlib import Path
 from app import urls
 from app.errors import SinkError, WatchpostError
 from app.failure_reason import FailureReason
-from app.jobs import Facts, Gap, Job, Part, Recording
+from app.jobs import FileFacts, Gap, Job, Part, Recording
 from app.pace import Backoff
-from app.recording.captures import CopyTake, OpenTake, StreamTake, Take, Wanted
-from app.recording.context import Workshop
+from app.recording.captures import (
+    Capture,
+    CaptureRequest,
+    RemuxCapture,
+    SourceCapture,
+    StreamCapture,
+)
+from app.recording.context import JobContext
 from app.recording.probe import examine, length_of, trim
 from app.recording.segments import (
     FINISHED,
@@ -37,7 +43,7 @@ NO_PICTURE = "no picture"
 
 
 @dataclass(slots=True)
-class Stop:
+class StopSignal:
     """How all parts of a job are ended at once.
 
     Attributes:
@@ -54,22 +60,22 @@ class Stop:
             await asyncio.wait_for(self.asked.wait(), max(0.0, seconds))
 
 
-class PartRun:
+class SourceRecorder:
     """Args:
     index: of the part in its job.
     """
 
-    def __init__(self, shop: Workshop, job: Job, index: int, stop: Stop) -> None:
+    def __init__(self, ctx: JobContext, job: Job, index: int, stop: StopSignal) -> None:
         self.part = job.parts[index]
-        self._shop = shop
+        self._ctx = ctx
         self._job = job
         self._stop = stop
-        self._gap_s = shop.settings.gap_s
-        self._folder = shop.folder / job.job_id
+        self._gap_s = ctx.settings.gap_s
+        self._folder = ctx.folder / job.job_id
         self._stem = stem_of(index, self.part.label)
-        self._take: Take | None = None
+        self._take: Capture | None = None
         self._left_ts = 0.0
-        self._clock: _Clock | None = None
+        self._clock: _PartClock | None = None
         self._length_s = job.spec.duration_s
         self._frames, self._seconds = 0, 0.0  # of takes that are over
         self._unwritten: list[Recording] = []
@@ -108,9 +114,9 @@ class PartRun:
     async def record(self) -> None:
         """Take the source, and again while it is lost, until the part is done or the job ends."""
         part, spec, asked = self.part, self._job.spec, self._stop.asked
-        backoff = Backoff(spec.backoff_s, self._shop.settings.backoff_max_s)
+        backoff = Backoff(spec.backoff_s, self._ctx.settings.backoff_max_s)
         if part.live and part.covered_ts is not None:
-            self._clock = _Clock(part)
+            self._clock = _PartClock(part)
         lost = RESTARTED if part.covered_ts is not None else NO_PICTURE
         attempts = 0
         end_ts: float | None = None
@@ -133,7 +139,7 @@ class PartRun:
                 break
             attempts += 1
             self._job.retries += 1
-            self._shop.totals.retries += 1
+            self._ctx.metrics.retries += 1
             await self._stop.pause(min(backoff.next(), self._left_s()))
             if self._left_s() <= 0:
                 break
@@ -168,7 +174,7 @@ class PartRun:
         self._take = None
         self._frames += take.written.frames
         self._seconds += take.written.seconds
-        if isinstance(take, CopyTake) and take.written.frames:
+        if isinstance(take, RemuxCapture) and take.written.frames:
             await self._log("info", take.copier.audio)
         problem = take.written.failure
         if isinstance(problem, SinkError) and problem.details["reason"] == FailureReason.DISK_FULL:
@@ -176,7 +182,7 @@ class PartRun:
             self._stop.asked.set()
         return urls.scrub(failure) if failure else None, take.written.frames > 0
 
-    async def _account(self, take: Take, lost: str) -> None:
+    async def _account(self, take: Capture, lost: str) -> None:
         """Take over what a take has written since the last look."""
         part, written = self.part, take.written
         first_ts, last_ts = written.first_ts, written.last_ts
@@ -189,7 +195,7 @@ class PartRun:
                 self._gap(*written.gaps.popleft(), NO_PICTURE, self._gap_s)
             part.covered_ts = max(part.covered_ts or 0.0, last_ts)
             if self._clock is None:
-                self._clock = _Clock(part, time.time() - first_ts)
+                self._clock = _PartClock(part, time.time() - first_ts)
         while written.closed:
             await self._count(written.closed.popleft())
 
@@ -204,29 +210,29 @@ class PartRun:
             return math.inf
         return self._job.spec.duration_s - self._clock.read(self.part)
 
-    def _make_take(self) -> Take:
-        shop, spec = self._shop, self._job.spec
-        wanted = Wanted(
+    def _make_take(self) -> Capture:
+        ctx, spec = self._ctx, self._job.spec
+        wanted = CaptureRequest(
             self.part,
             SegmentFiles(self._folder, self._stem),
             segment_s=spec.segment_s,
             gap_s=self._gap_s,
-            start_timeout_s=shop.settings.start_timeout_s,
+            start_timeout_s=ctx.settings.start_timeout_s,
             duration_s=spec.duration_s,
         )
         if self.part.kind == "stream":
-            return StreamTake(wanted, shop.manager)
+            return StreamCapture(wanted, ctx.manager)
         if self.part.kind == "copy":
-            return CopyTake(wanted, shop.streams)
-        return OpenTake(wanted, shop.manager, self._job.job_id)
+            return RemuxCapture(wanted, ctx.streams)
+        return SourceCapture(wanted, ctx.manager, self._job.job_id)
 
     # ── files ────────────────────────────────────────────────────────────────────────────
 
     async def recover(self) -> None:
         """Count what a process that was killed left behind, and find out where it was."""
-        part, shop = self.part, self._shop
-        found = await asyncio.to_thread(shop.store.recordings, self._job.job_id)
-        known = {shop.folder / one.path for one in found}
+        part, ctx = self.part, self._ctx
+        found = await asyncio.to_thread(ctx.store.recordings, self._job.job_id)
+        known = {ctx.folder / one.path for one in found}
         for path in sorted(self._folder.glob(f"{self._stem}-*{FINISHED}")):
             if path in known:
                 continue
@@ -238,7 +244,7 @@ class PartRun:
                 part.position_s += max(0.0, written_ts - part.covered_ts)
             part.covered_ts = max(part.covered_ts or 0.0, written_ts)
         if not part.live:
-            found = await asyncio.to_thread(shop.store.recordings, self._job.job_id)
+            found = await asyncio.to_thread(ctx.store.recordings, self._job.job_id)
             part.position_s = sum(one.facts.seconds for one in found if one.source == part.label)
 
     async def _count(self, segment: Segment) -> None:
@@ -251,12 +257,12 @@ class PartRun:
             return
         path = finished_name(segment.path)
         await asyncio.to_thread(segment.path.rename, path)
-        job, shop = self._job, self._shop
+        job, ctx = self._job, self._ctx
         job.frames += facts.frames
         job.seconds += facts.seconds
         job.bytes += facts.bytes
-        shop.totals.file(facts)
-        name = str(path.relative_to(shop.folder))
+        ctx.metrics.file(facts)
+        name = str(path.relative_to(ctx.folder))
         self._unwritten.append(
             Recording(job.job_id, self.part.label, name, segment.started_ts, facts)
         )
@@ -265,22 +271,22 @@ class PartRun:
     async def write_rows(self) -> None:
         """Write the rows of files, those too for which there was no room at first: a file
         without one could not be found, nor removed to make room."""
-        add, job_id = self._shop.store.add_recording, self._job.job_id
-        while self._unwritten and await self._shop.keep(job_id, add, self._unwritten[0]):
+        add, job_id = self._ctx.store.add_recording, self._job.job_id
+        while self._unwritten and await self._ctx.keep(job_id, add, self._unwritten[0]):
             del self._unwritten[0]
 
     async def _log(self, level: str, text: str) -> None:
-        await self._shop.log(self._job.job_id, level, f"{self.part.label}: {text}")
+        await self._ctx.log(self._job.job_id, level, f"{self.part.label}: {text}")
 
 
-def _examine_whole(path: Path) -> Facts:
+def _examine_whole(path: Path) -> FileFacts:
     """What is in a file, once a fragment that was cut short is off its end."""
     with suppress(OSError):  # not there at all: that is found next
         trim(path)
     return examine(path)
 
 
-class _Clock:
+class _PartClock:
     """The time of a live part: it goes on while the source is away.
 
     Args:

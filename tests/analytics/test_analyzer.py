@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from app.analytics.analyzer import Analysis, Analyst
-from app.analytics.rules import Scene, Seen
+from app.analytics.analyzer import AnalyzerFactory, StreamAnalyzer
+from app.analytics.rules import AnalyzedFrame, FramePixels
 from app.config import ObjectSettings, Settings
 from app.errors import DetectorError, InvalidRequest, NoAnalytics
-from app.types import Box, Detection, Finding, StreamSpec, Track
+from app.types import Box, Detection, RuleEvent, StreamSpec, Track
 
 SIZE = (1280, 720)
 PERSON = Detection("person", 0.9, Box(400, 100, 600, 700))
@@ -41,10 +41,10 @@ class Sight:
     longest: int = 640
     close_size: int = 384
 
-    def look(self, image: Any) -> _Look:
+    def submit(self, image: Any) -> _Look:
         return _Look(self.whole)
 
-    def look_closely(self, crop: Any) -> _Look:
+    def submit_crop(self, crop: Any) -> _Look:
         self.crops.append(crop)
         return _Look(self.close)
 
@@ -53,33 +53,33 @@ class Sight:
 class Recorder:
     """A rule that keeps what it was shown."""
 
-    close_up: ClassVar[frozenset[str]] = frozenset({"cigarette"})
-    scenes: list[Scene] = field(default_factory=list)
+    crop_labels: ClassVar[frozenset[str]] = frozenset({"cigarette"})
+    scenes: list[AnalyzedFrame] = field(default_factory=list)
 
-    def update(self, scene: Scene) -> list[Finding]:
+    def update(self, scene: AnalyzedFrame) -> list[RuleEvent]:
         self.scenes.append(scene)
-        return [Finding("seen")]
+        return [RuleEvent("seen")]
 
-    def end(self) -> list[Finding]:
-        return [Finding("over")]
+    def end(self) -> list[RuleEvent]:
+        return [RuleEvent("over")]
 
 
 def picture(longest: int) -> Any:
     return np.zeros((longest * 9 // 16, longest, 3), np.uint8)
 
 
-def seen(now: float) -> Seen:
-    return Seen(SIZE, lambda part: part, picture, now)  # type: ignore[arg-type,return-value]
+def seen(now: float) -> FramePixels:
+    return FramePixels(SIZE, lambda part: part, picture, now)  # type: ignore[arg-type,return-value]
 
 
-def analysis(sight: Sight, *rules: Any, **settings: Any) -> Analysis:
-    return Analysis(ObjectSettings(**settings), rules or [Recorder()], sight)  # type: ignore[arg-type]
+def analysis(sight: Sight, *rules: Any, **settings: Any) -> StreamAnalyzer:
+    return StreamAnalyzer(ObjectSettings(**settings), rules or [Recorder()], sight)  # type: ignore[arg-type]
 
 
 def step(
-    work: Analysis, now: float, faces: list[Track] | None = None, size: tuple[int, int] = SIZE
-) -> tuple[tuple[Track, ...], list[Finding]]:
-    return work.understand(work.ask(now, picture), faces, seen(now), size)
+    work: StreamAnalyzer, now: float, faces: list[Track] | None = None, size: tuple[int, int] = SIZE
+) -> tuple[tuple[Track, ...], list[RuleEvent]]:
+    return work.process(work.submit(now, picture), faces, seen(now), size)
 
 
 def test_a_few_looks_a_second_and_tracks_on_every_frame() -> None:
@@ -93,10 +93,10 @@ def test_a_few_looks_a_second_and_tracks_on_every_frame() -> None:
 
 def test_tracks_and_scenes_are_in_pixels_of_what_comes_out() -> None:
     rule = Recorder()
-    tracks, findings = step(analysis(Sight(), rule), 1.0, size=(640, 360))
+    tracks, rule_events = step(analysis(Sight(), rule), 1.0, size=(640, 360))
     assert tracks[0].box == Box(200, 50, 300, 350)
     assert rule.scenes[0].detections[0].box == Box(200, 50, 300, 350)
-    assert [finding.type for finding in findings] == ["seen"]
+    assert [rule_event.type for rule_event in rule_events] == ["seen"]
 
 
 def test_a_person_is_looked_at_again_and_what_is_seen_there_is_put_in_its_place() -> None:
@@ -112,7 +112,7 @@ def test_without_a_rule_that_needs_it_nobody_is_looked_at_again() -> None:
     sight = Sight()
 
     class Content(Recorder):
-        close_up: ClassVar[frozenset[str]] = frozenset()
+        crop_labels: ClassVar[frozenset[str]] = frozenset()
 
     step(analysis(sight, Content()), 1.0)
     assert sight.crops == []
@@ -151,9 +151,9 @@ def test_a_network_that_fails_is_told_and_tracks_stay() -> None:
     sight.whole = None
     with pytest.raises(DetectorError):
         step(work, 1.3)
-    tracks, findings = work.understand(None, [], seen(1.4), SIZE)
+    tracks, rule_events = work.process(None, [], seen(1.4), SIZE)
     assert [track.label for track in tracks] == ["person"]
-    assert findings == []
+    assert rule_events == []
 
 
 def test_numbers_are_unique_in_a_stream() -> None:
@@ -164,21 +164,21 @@ def test_numbers_are_unique_in_a_stream() -> None:
 
 
 def test_the_end_ends_what_goes_on() -> None:
-    assert [finding.type for finding in analysis(Sight()).end()] == ["over"]
+    assert [rule_event.type for rule_event in analysis(Sight()).end()] == ["over"]
 
 
 def test_an_analyst_makes_what_a_stream_asked_for() -> None:
-    analyst = Analyst(ObjectSettings(), Settings().rules(), Sight())  # type: ignore[arg-type]
-    assert analyst.analysis(StreamSpec("a", "demo:")) is None
-    assert analyst.analysis(StreamSpec("a", "demo:", analytics={"smoking": {}})) is not None
+    analyzers = AnalyzerFactory(ObjectSettings(), Settings().rules(), Sight())  # type: ignore[arg-type]
+    assert analyzers.create(StreamSpec("a", "demo:")) is None
+    assert analyzers.create(StreamSpec("a", "demo:", analytics={"smoking": {}})) is not None
     with pytest.raises(InvalidRequest):
-        analyst.analysis(StreamSpec("a", "demo:", analytics={"dancing": {}}))
+        analyzers.create(StreamSpec("a", "demo:", analytics={"dancing": {}}))
 
 
 def test_a_server_without_the_network_says_so() -> None:
-    analyst = Analyst(ObjectSettings(), Settings().rules(), None)
+    analyzers = AnalyzerFactory(ObjectSettings(), Settings().rules(), None)
     with pytest.raises(NoAnalytics):
-        analyst.analysis(StreamSpec("a", "demo:", analytics={"smoking": {}}))
+        analyzers.create(StreamSpec("a", "demo:", analytics={"smoking": {}}))
 
 
 class _Slow(_Look):
@@ -191,7 +191,7 @@ class _Slow(_Look):
 def test_where_frames_wait_long_there_are_fewer_looks(max_wait: float, looks: int) -> None:
     """Each waits 0.15 s: a tenth of the time is waited when the next is 1.5 s later."""
     rule, sight = Recorder(), Sight()
-    sight.look = lambda image: _Slow(sight.whole)  # type: ignore[method-assign]
+    sight.submit = lambda image: _Slow(sight.whole)  # type: ignore[method-assign]
     work = analysis(sight, rule, max_fps=5, max_wait=max_wait, max_crops=0)
     names = {track.track_id for n in range(20) for track in step(work, n / 10)[0]}
     assert abs(len(rule.scenes) - looks) <= 1
@@ -202,7 +202,7 @@ def test_where_frames_wait_long_there_are_fewer_looks(max_wait: float, looks: in
 class Doubter(Recorder):
     """Wants to see one place enlarged."""
 
-    doubts: list[Box] = field(default_factory=lambda: [Box(100, 100, 200, 150)])
+    crop_requests: list[Box] = field(default_factory=lambda: [Box(100, 100, 200, 150)])
 
 
 def test_what_a_rule_doubts_is_shown_to_it_enlarged() -> None:
@@ -210,7 +210,7 @@ def test_what_a_rule_doubts_is_shown_to_it_enlarged() -> None:
     step(analysis(sight, rule), 1.0, size=(640, 360))
     (part,) = sight.crops
     assert part == (200, 150, 400, 350)  # in pixels of the frame, and square
-    (close,) = rule.scenes[0].close_ups or ()
+    (close,) = rule.scenes[0].crops or ()
     assert close.part == Box(100, 75, 200, 175)
     assert close.detections[0].box == CIGARETTE.box.moved(200, 150).scaled(0.5, 0.5)
     assert rule.scenes[0].detections == []

@@ -5,21 +5,21 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from app.analytics.bags.carried import Carried
-from app.analytics.bags.crop_checks import AGAIN_S, Checks
+from app.analytics.bags.carried import CarriedBags
+from app.analytics.bags.crop_checks import AGAIN_S, CropChecks
 from app.analytics.bags.geometry import is_in_hand, same_place, share_of, square_around
-from app.analytics.bags.presence import Presences
-from app.analytics.reidentification import Person
-from app.analytics.static_objects import StaticForeground
-from app.types import Box, CloseUp, Detection, Track
+from app.analytics.bags.presence import PresenceHistory
+from app.analytics.reidentification import KnownPerson
+from app.analytics.static_objects import StaticObjectDetector
+from app.types import Box, CropDetections, Detection, Track
 
 SIZE = (640, 360)
 LOOK_S = 0.2
 
 
-def person(number: int, x: float, y: float = 300, height: float = 160) -> Person:
+def person(number: int, x: float, y: float = 300, height: float = 160) -> KnownPerson:
     box = Box(x - height / 5, y - height, x + height / 5, y)
-    return Person(number, number, box, 0.0, np.zeros((2, 12, 6), np.float32))
+    return KnownPerson(number, number, box, 0.0, np.zeros((2, 12, 6), np.float32))
 
 
 def bag(x: float, y: float = 280, confidence: float = 0.6, label: str = "handbag") -> Track:
@@ -30,7 +30,7 @@ def bag(x: float, y: float = 280, confidence: float = 0.6, label: str = "handbag
 
 
 def test_a_bag_is_counted_while_its_carrier_is_in_view() -> None:
-    carried, walker = Carried(), person(1, 100)
+    carried, walker = CarriedBags(), person(1, 100)
     assert carried.update([bag(120)], [walker], 0) == []
     for n in range(1, 20):  # the network does not see it again
         carried.update([], [walker], n * LOOK_S)
@@ -40,7 +40,7 @@ def test_a_bag_is_counted_while_its_carrier_is_in_view() -> None:
 
 
 def test_an_unsure_bag_counts_when_it_was_seen_twice() -> None:
-    carried, walker = Carried(), person(1, 100)
+    carried, walker = CarriedBags(), person(1, 100)
     carried.update([bag(120, confidence=0.32)], [walker], 0)
     assert carried.count(0) == 0
     carried.update([bag(121, confidence=0.32)], [walker], 1)
@@ -49,7 +49,7 @@ def test_an_unsure_bag_counts_when_it_was_seen_twice() -> None:
 
 
 def test_one_bag_seen_as_two_kinds_is_one_and_two_bags_are_two() -> None:
-    carried, walker = Carried(), person(1, 100)
+    carried, walker = CarriedBags(), person(1, 100)
     carried.update([bag(120), bag(121, label="suitcase", confidence=0.5)], [walker], 0)
     assert carried.count(0) == 1
     carried.update([bag(120), bag(78)], [walker], 1)
@@ -59,7 +59,7 @@ def test_one_bag_seen_as_two_kinds_is_one_and_two_bags_are_two() -> None:
 
 
 def test_a_bag_belongs_to_who_is_nearest_and_none_to_nobody() -> None:
-    carried = Carried()
+    carried = CarriedBags()
     near, far = person(1, 110), person(2, 150)
     assert carried.update([bag(112)], [far, near], 0) == []
     assert carried.carriers() == {1}
@@ -71,7 +71,7 @@ def test_a_bag_belongs_to_who_is_nearest_and_none_to_nobody() -> None:
 
 
 def test_who_stops_sets_down_and_not_who_passes() -> None:
-    presences = Presences()
+    presences = PresenceHistory()
     for n in range(20):
         now = n * LOOK_S
         stands, passes = person(1, 300), person(2, 150 + 16 * n)
@@ -81,7 +81,7 @@ def test_who_stops_sets_down_and_not_who_passes() -> None:
     assert owner == 1
     assert sure > 0.7
     assert presences.owner(thing, 2.0, walking=False)[0] == 1
-    nobody_stops = Presences()
+    nobody_stops = PresenceHistory()
     for n in range(20):
         nobody_stops.remember([person(2, 150 + 40 * n)], SIZE, n * LOOK_S)
     assert nobody_stops.owner(thing, 1.0, walking=False) == (None, 0.0)
@@ -100,14 +100,14 @@ THING = Box(300, 250, 340, 290)
 BODY = 160.0
 
 
-def look(checks: Checks, now: float, *seen: Detection) -> object:
+def look(checks: CropChecks, now: float, *seen: Detection) -> object:
     """Answer what was asked for, and ask again."""
-    checks.begin([CloseUp(part, seen) for part in checks.asked], now)
+    checks.begin([CropDetections(part, seen) for part in checks.asked], now)
     return checks.passed(THING, BODY, now)
 
 
 def test_nothing_is_said_before_two_close_looks_saw_nobody() -> None:
-    checks = Checks()
+    checks = CropChecks()
     assert look(checks, 0) is None
     (part,) = checks.asked
     assert share_of(THING, part) == 1
@@ -118,7 +118,7 @@ def test_nothing_is_said_before_two_close_looks_saw_nobody() -> None:
 
 
 def test_somebody_who_was_missed_is_no_thing() -> None:
-    checks = Checks()
+    checks = CropChecks()
     hidden = Detection("person", 0.5, Box(290, 180, 350, 330))
     look(checks, 0)
     assert look(checks, 0.2, hidden) is None
@@ -128,7 +128,7 @@ def test_somebody_who_was_missed_is_no_thing() -> None:
 
 
 def test_a_small_person_is_none_and_a_bag_is_a_witness() -> None:
-    checks = Checks()
+    checks = CropChecks()
     doll = Detection("person", 0.9, THING.grown(0.1))
     case = Detection("suitcase", 0.7, THING)
     look(checks, 0)
@@ -148,7 +148,7 @@ def ground(seed: int = 1) -> np.ndarray:
 def test_a_shadow_is_cut_off_from_what_throws_it(smooth: bool) -> None:
     """The blob is as large as the thing, not as the thing and its shadow."""
     floor = np.full((90, 160, 3), 140, np.uint8) if smooth else ground()
-    seen = StaticForeground(settle_s=1.0)
+    seen = StaticObjectDetector(settle_s=1.0)
     for n in range(20):
         seen.update(floor, [], n * LOOK_S)
     picture = floor.copy()
@@ -168,7 +168,7 @@ def test_a_shadow_is_cut_off_from_what_throws_it(smooth: bool) -> None:
 
 def test_a_jump_while_it_still_learns_does_not_blind_it() -> None:
     """Looks come slowly on a busy machine, and each counts for much."""
-    seen, told = StaticForeground(), []
+    seen, told = StaticObjectDetector(), []
     one, other = ground(1), np.roll(ground(1), (9, 14), axis=(0, 1))
     views = [one] * 8 + [other] * 3 + [one] * 8 + [other] * 8
     for n, view in enumerate(views):

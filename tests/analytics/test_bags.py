@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from app.analytics.rules.bags import Bags
-from app.analytics.rules.base import Scene, Seen
+from app.analytics.rules.bags import BagRule
+from app.analytics.rules.base import AnalyzedFrame, FramePixels
 from app.config import BagSettings
-from app.types import Box, Finding, Track
+from app.types import Box, RuleEvent, Track
 
 Picture = npt.NDArray[np.uint8]
 
@@ -58,14 +58,14 @@ class Actor:
 class Stage:
     """Paints the square as it is, and lets the rule look."""
 
-    rule: Bags = field(default_factory=lambda: Bags(BagSettings()))
+    rule: BagRule = field(default_factory=lambda: BagRule(BagSettings()))
     ground: Picture = field(default_factory=square)
     actors: list[Actor] = field(default_factory=list)
     things: dict[str, Box] = field(default_factory=dict)
     light: float = 1.0
     shift: tuple[int, int] = (0, 0)
     now: float = 10.0
-    told: list[tuple[float, Finding]] = field(default_factory=list)
+    told: list[tuple[float, RuleEvent]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         rng = np.random.default_rng(7)
@@ -96,14 +96,14 @@ class Stage:
                 for actor in self.actors
                 if actor.visible
             ]
-            seen = Seen(
+            seen = FramePixels(
                 (WIDTH, HEIGHT),
                 lambda part, picture=picture: picture[part.y1 : part.y2, part.x1 : part.x2],
                 lambda _, picture=picture: picture,
                 self.now,
             )
-            scene = Scene(tracks, [], self.now, (WIDTH, HEIGHT), seen)
-            self.told += [(self.now, finding) for finding in self.rule.update(scene)]
+            scene = AnalyzedFrame(tracks, [], self.now, (WIDTH, HEIGHT), seen)
+            self.told += [(self.now, rule_event) for rule_event in self.rule.update(scene)]
 
     def walk(self, actor: Actor, x: float, seconds: float) -> None:
         steps = max(1, round(seconds / STEP_S))
@@ -112,7 +112,7 @@ class Stage:
             self.look()
 
     def words(self) -> list[str]:
-        return [finding.type for _, finding in self.told]
+        return [rule_event.type for _, rule_event in self.told]
 
     def who(self, kind: str) -> list[int]:
         return [f.details["person_id"] for _, f in self.told if f.type == kind]
@@ -357,7 +357,7 @@ RIGHT_HALF = [(0.5, 0.0), (1.0, 0.0), (1.0, 1.0), (0.5, 1.0)]
     ],
 )
 def test_zones_say_where_bags_count(settings: BagSettings, counts: bool) -> None:
-    stage = Stage(rule=Bags(settings))
+    stage = Stage(rule=BagRule(settings))
     stage.look(4)
     leave_a_bag(stage)
     stage.look(8)
@@ -365,7 +365,7 @@ def test_zones_say_where_bags_count(settings: BagSettings, counts: bool) -> None
 
 
 def test_times_are_settings() -> None:
-    stage = Stage(rule=Bags(BagSettings(unattended_s=5, abandoned_s=20)))
+    stage = Stage(rule=BagRule(BagSettings(unattended_s=5, abandoned_s=20)))
     stage.look(4)
     leave_a_bag(stage)
     stage.look(10)

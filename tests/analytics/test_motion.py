@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from app.analytics.motion import CONTEXT, MARGIN, ChangeGate, Image, Window, to_cells
+from app.analytics.motion import CONTEXT, MARGIN, Image, MotionDetector, MotionRegion, to_cells
 from app.types import Box
 
 WIDTH, HEIGHT = 960, 540
@@ -31,17 +31,19 @@ def with_patch(image: Image, box: Box, by: int) -> Image:
     return np.asarray(changed.clip(0, 255), np.uint8)
 
 
-def gate_that_saw(image: Image) -> ChangeGate:
-    gate = ChangeGate(image.shape[1], image.shape[0])
+def gate_that_saw(image: Image) -> MotionDetector:
+    gate = MotionDetector(image.shape[1], image.shape[0])
     gate.looked_at(to_cells(image), None)
     return gate
 
 
-def asked(gate: ChangeGate, image: Image, faces: list[Box] | None = None) -> list[Window] | None:
+def asked(
+    gate: MotionDetector, image: Image, faces: list[Box] | None = None
+) -> list[MotionRegion] | None:
     return gate.windows(to_cells(image), faces or [])
 
 
-def in_a_core(windows: list[Window] | None, box: Box) -> bool:
+def in_a_core(windows: list[MotionRegion] | None, box: Box) -> bool:
     assert windows is not None
     return any(
         w.core.x1 <= box.x1 and w.core.y1 <= box.y1 and box.x2 <= w.core.x2 and box.y2 <= w.core.y2
@@ -55,7 +57,7 @@ def inside(box: Box) -> Box:
 
 
 def test_everything_is_looked_at_first_and_nothing_that_stayed_as_it_was() -> None:
-    gate = ChangeGate(WIDTH, HEIGHT)
+    gate = MotionDetector(WIDTH, HEIGHT)
     assert asked(gate, scene()) is None
     gate.looked_at(to_cells(scene()), None)
     assert asked(gate, scene()) == []

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from app.analytics.object_tracker import Follower
+from app.analytics.object_tracker import ObjectTracker
 from app.types import Box, Detection, Track
 
 LOOK_S = 0.2
@@ -14,8 +14,8 @@ HOLD_S = 1.5
 
 
 @pytest.fixture
-def follower() -> Follower:
-    return Follower(start_confidence=0.4, hold_s=HOLD_S, numbers=itertools.count(1))
+def follower() -> ObjectTracker:
+    return ObjectTracker(start_confidence=0.4, hold_s=HOLD_S, numbers=itertools.count(1))
 
 
 def person(x: float, confidence: float = 0.9, label: str = "person") -> Detection:
@@ -26,14 +26,14 @@ def ids(tracks: tuple[Track, ...]) -> list[int]:
     return [track.track_id for track in tracks]
 
 
-def test_whoever_is_sure_has_a_name_at_once(follower: Follower) -> None:
+def test_whoever_is_sure_has_a_name_at_once(follower: ObjectTracker) -> None:
     (track,) = follower.update([person(0), person(300, 0.3)], 5.0)
     assert (track.track_id, track.label, track.confidence) == (1, "person", 0.9)
     assert track.box == person(0).box
     assert track.age_s == 0
 
 
-def test_who_is_unsure_for_a_while_keeps_the_name(follower: Follower) -> None:
+def test_who_is_unsure_for_a_while_keeps_the_name(follower: ObjectTracker) -> None:
     names = {
         name
         for n in range(20)
@@ -42,7 +42,7 @@ def test_who_is_unsure_for_a_while_keeps_the_name(follower: Follower) -> None:
     assert names == {1}
 
 
-def test_two_who_cross_each_other_are_not_confused(follower: Follower) -> None:
+def test_two_who_cross_each_other_are_not_confused(follower: ObjectTracker) -> None:
     """They meet in the middle, and one of them is not seen for three looks."""
     first = last = ()
     for n in range(31):
@@ -54,7 +54,7 @@ def test_two_who_cross_each_other_are_not_confused(follower: Follower) -> None:
     assert left_to_right[first[0].track_id] == pytest.approx(300)
 
 
-def test_between_looks_a_track_moves_on_by_itself(follower: Follower) -> None:
+def test_between_looks_a_track_moves_on_by_itself(follower: ObjectTracker) -> None:
     for n in range(6):
         follower.update([person(20 * n)], n * LOOK_S)
     (track,) = follower.between(5 * LOOK_S + 0.1)
@@ -62,14 +62,14 @@ def test_between_looks_a_track_moves_on_by_itself(follower: Follower) -> None:
     assert track.box.x1 == pytest.approx(110, abs=4)
 
 
-def test_what_is_not_seen_for_long_is_forgotten(follower: Follower) -> None:
+def test_what_is_not_seen_for_long_is_forgotten(follower: ObjectTracker) -> None:
     follower.update([person(0)], 0)
     assert ids(follower.update([], HOLD_S - 0.1)) == [1]
     assert follower.between(HOLD_S + 0.1) == ()
     assert ids(follower.update([person(0)], 5)) == [2]
 
 
-def test_who_is_back_in_time_is_the_same(follower: Follower) -> None:
+def test_who_is_back_in_time_is_the_same(follower: ObjectTracker) -> None:
     for n in range(4):
         follower.update([person(0)], n * LOOK_S)
     follower.update([], 4 * LOOK_S)
@@ -77,14 +77,14 @@ def test_who_is_back_in_time_is_the_same(follower: Follower) -> None:
     assert ids(follower.update([person(5)], 6 * LOOK_S)) == [1]
 
 
-def test_a_things_label_is_what_it_was_seen_as_most(follower: Follower) -> None:
+def test_a_things_label_is_what_it_was_seen_as_most(follower: ObjectTracker) -> None:
     seen = [("handbag", 0.5), ("suitcase", 0.6), ("handbag", 0.5), ("backpack", 0.4)]
     for n, (label, confidence) in enumerate(seen):
         (track,) = follower.update([person(0, confidence, label)], n * LOOK_S)
     assert (track.track_id, track.label) == (1, "handbag")
 
 
-def test_a_clock_that_goes_back_starts_anew(follower: Follower) -> None:
+def test_a_clock_that_goes_back_starts_anew(follower: ObjectTracker) -> None:
     follower.update([person(0)], 100)
     (track,) = follower.update([person(0)], 3)
     assert (track.track_id, track.age_s) == (2, 0)
@@ -92,7 +92,7 @@ def test_a_clock_that_goes_back_starts_anew(follower: Follower) -> None:
 
 def test_trackers_of_one_stream_never_share_a_number() -> None:
     numbers = itertools.count(1)
-    people = Follower(start_confidence=0.4, hold_s=1, numbers=numbers)
-    bags = Follower(start_confidence=0.4, hold_s=1, numbers=numbers)
+    people = ObjectTracker(start_confidence=0.4, hold_s=1, numbers=numbers)
+    bags = ObjectTracker(start_confidence=0.4, hold_s=1, numbers=numbers)
     names = [*ids(people.update([person(0), person(200)], 0)), *ids(bags.update([person(0)], 0))]
     assert sorted(names) == [1, 2, 3]

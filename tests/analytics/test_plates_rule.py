@@ -7,14 +7,14 @@ from concurrent.futures import Future
 import numpy as np
 import pytest
 
-from app.analytics.rules import Scene, Seen
-from app.analytics.rules.plates import Plates
+from app.analytics.rules import AnalyzedFrame, FramePixels
+from app.analytics.rules.plates import PlateRule
 from app.anpr.read_queue import matches
 from app.config import PlateRuleSettings
 from app.models.plates.reader import CropRead
 from app.models.plates.voting import Decision, Votes, decide, pooled
 from app.plates import WatchEntry
-from app.types import Box, Finding, Track
+from app.types import Box, RuleEvent, Track
 
 SIZE = (1280, 720)
 WHERE = Box(500, 300, 620, 330)
@@ -64,29 +64,31 @@ class Attendant:
 
 class Road:
     def __init__(self, *reads: Votes, **settings: float) -> None:
-        self.attendant = Attendant(*reads)
-        self.rule = Plates(PlateRuleSettings(**settings), self.attendant)  # type: ignore[arg-type]
+        self.read_queue = Attendant(*reads)
+        self.rule = PlateRule(PlateRuleSettings(**settings), self.read_queue)  # type: ignore[arg-type]
         self.now = 100.0
 
-    def look(self, number: int | None = 1, box: Box = WHERE, step_s: float = 0.2) -> list[Finding]:
+    def look(
+        self, number: int | None = 1, box: Box = WHERE, step_s: float = 0.2
+    ) -> list[RuleEvent]:
         self.now += step_s
         return self.rule.update(self.scene(number, box))
 
-    def glimpse(self, number: int = 1, box: Box = WHERE, step_s: float = 0.1) -> None:
+    def skipped_frame(self, number: int = 1, box: Box = WHERE, step_s: float = 0.1) -> None:
         """A frame that nobody looked at."""
         self.now += step_s
-        self.rule.glimpse(self.scene(number, box, step_s))
+        self.rule.skipped_frame(self.scene(number, box, step_s))
 
-    def scene(self, number: int | None, box: Box, age_s: float = 0.0) -> Scene:
+    def scene(self, number: int | None, box: Box, age_s: float = 0.0) -> AnalyzedFrame:
         tracks = [] if number is None else [Track(number, "plate", 0.9, box, age_s)]
         cut = lambda window: np.zeros((window.size[1], window.size[0], 3), np.uint8)  # noqa: E731
-        seen = Seen((SIZE[0] * 2, SIZE[1] * 2), cut, pytest.fail, self.now)
-        return Scene(tracks, [], self.now, SIZE, seen)
+        seen = FramePixels((SIZE[0] * 2, SIZE[1] * 2), cut, pytest.fail, self.now)
+        return AnalyzedFrame(tracks, [], self.now, SIZE, seen)
 
 
 def test_reads_of_one_passage_vote_and_it_is_told_once() -> None:
     road = Road({"PJY5412": 0.9}, *[{"PJY5472": 0.95}] * 20)
-    told = [finding for _ in range(20) for finding in road.look()]
+    told = [rule_event for _ in range(20) for rule_event in road.look()]
     (seen,) = told
     assert seen.type == "plate_seen"
     assert seen.details["plate_number"] == "PJY5472"
@@ -98,7 +100,7 @@ def test_reads_of_one_passage_vote_and_it_is_told_once() -> None:
 def test_the_crop_is_cut_from_the_full_frame() -> None:
     road = Road({"PJY5472": 0.9})
     road.look()
-    height, width, _ = road.attendant.crops[0]
+    height, width, _ = road.read_queue.crops[0]
     assert width >= 2 * WHERE.width
     assert height >= 2 * WHERE.height
 
@@ -107,28 +109,28 @@ def test_only_the_plate_is_shown_clear() -> None:
     road = Road(*[{"PJY5472": 0.999}] * 9, min_reads=2)
     for _ in range(3):
         road.look()
-    assert road.attendant.crops[0] == (121, 481, 3)
-    assert road.attendant.shown == [(121, 361, 3)], "a quarter of the number on each side"
+    assert road.read_queue.crops[0] == (121, 481, 3)
+    assert road.read_queue.shown == [(121, 361, 3)], "a quarter of the number on each side"
 
 
 def test_a_clear_number_is_told_while_it_is_in_the_picture() -> None:
     road = Road(*[{"PJY5472": 0.999}] * 9, min_reads=2)
     assert road.look() == []
-    assert [finding.type for finding in road.look() + road.look()] == ["plate_seen"]
+    assert [rule_event.type for rule_event in road.look() + road.look()] == ["plate_seen"]
 
 
 def test_a_doubtful_one_is_told_when_it_has_passed() -> None:
     road = Road({"PJY5472": 0.5, "PJY5412": 0.3}, {"PJY5472": 0.5, "PJY5412": 0.3})
-    assert [finding for _ in range(4) for finding in road.look()] == []
+    assert [rule_event for _ in range(4) for rule_event in road.look()] == []
     (seen,) = road.look(None, step_s=5)
     assert seen.details["alternatives"][0] == "PJY5412"
 
 
 def test_one_that_drives_away_is_told_where_it_is_then() -> None:
     road = Road(*[{"PJY5472": 0.5, "PJY5412": 0.3}] * 2, min_width=100)
-    assert [finding for _ in range(2) for finding in road.look()] == []
+    assert [rule_event for _ in range(2) for rule_event in road.look()] == []
     far = Box(700, 200, 740, 210)
-    told = [(road.now, finding) for _ in range(8) for finding in road.look(box=far)]
+    told = [(road.now, rule_event) for _ in range(8) for rule_event in road.look(box=far)]
     ((_, seen),) = told
     assert seen.tracks[0].box == far
     assert road.now - 100 < 3, "long before the track ends"
@@ -136,7 +138,7 @@ def test_one_that_drives_away_is_told_where_it_is_then() -> None:
 
 def test_one_that_left_is_told_where_it_was_read() -> None:
     road = Road(*[{"PJY5472": 0.5, "PJY5412": 0.3}] * 2)
-    assert [finding for _ in range(2) for finding in road.look()] == []
+    assert [rule_event for _ in range(2) for rule_event in road.look()] == []
     (seen,) = road.look(None, step_s=5)
     assert seen.tracks[0].box == WHERE
 
@@ -162,9 +164,9 @@ def test_plates_that_are_cut_off_by_the_edge_are_left_alone() -> None:
     road = Road({"PJY5472": 1.0})
     for box in (Box(0, 300, 120, 330), Box(1170, 300, 1280, 330), Box(500, 690, 620, 720)):
         road.look(box=box)
-    assert road.attendant.crops == []
+    assert road.read_queue.crops == []
     road.look()
-    assert len(road.attendant.crops) == 1
+    assert len(road.read_queue.crops) == 1
 
 
 def test_parts_of_a_broken_track_are_one_passage() -> None:
@@ -172,25 +174,25 @@ def test_parts_of_a_broken_track_are_one_passage() -> None:
     road.look(1)
     road.look(2, box=Box(800, 300, 920, 330))
     told = [f for _ in range(30) for f in road.look(None)]
-    assert [finding.details["plate_number"] for finding in told] == ["PJY5472"]
+    assert [rule_event.details["plate_number"] for rule_event in told] == ["PJY5472"]
 
 
 def test_reads_that_come_late_count_when_the_vehicle_has_left() -> None:
     road = Road(*[{"PJY5472": 0.999}] * 9)
-    road.attendant.is_slow = True
+    road.read_queue.is_slow = True
     for width in (130, 120, 110):
         road.look(box=Box(500, 300, 500 + width, 330))
-    assert len(road.attendant.crops) == 1, "one at a time"
+    assert len(road.read_queue.crops) == 1, "one at a time"
     assert road.look(None, step_s=5) == []
     for _ in range(2):
-        road.attendant.answer()
+        road.read_queue.answer()
         told = road.look(None)
-    assert [finding.details["plate_number"] for finding in told] == ["PJY5472"]
+    assert [rule_event.details["plate_number"] for rule_event in told] == ["PJY5472"]
 
 
 def test_who_is_never_read_is_not_waited_for_for_ever() -> None:
     road = Road()
-    road.attendant.is_slow = True
+    road.read_queue.is_slow = True
     road.look()
     road.look(None, step_s=5)
     assert road.rule._passages
@@ -200,82 +202,82 @@ def test_who_is_never_read_is_not_waited_for_for_ever() -> None:
 
 def test_of_many_crops_that_wait_the_widest_are_read() -> None:
     road = Road()
-    road.attendant.is_slow = True
+    road.read_queue.is_slow = True
     for width in range(100, 140, 2):
         road.look(box=Box(500, 300, 500 + width, 330))
     for _ in range(20):
-        if road.attendant.waiting:
-            road.attendant.answer()
+        if road.read_queue.waiting:
+            road.read_queue.answer()
         road.look(None)
-    assert [shape[1] for shape in road.attendant.crops[1:]] == [
+    assert [shape[1] for shape in road.read_queue.crops[1:]] == [
         pytest.approx(4 * width, abs=2) for width in (138, 136, 134, 132, 130, 128)
     ]
 
 
 def test_one_look_is_enough_where_its_crop_is_surely_read_twice() -> None:
     road = Road({"PJY5472": 0.999})
-    road.attendant.again = [{"PJY5472": 0.999}]
+    road.read_queue.again = [{"PJY5472": 0.999}]
     told = [*road.look(), *road.look(None, step_s=5), *road.look(None), *road.look(None)]
-    assert [finding.details["plate_number"] for finding in told] == ["PJY5472"]
-    assert len(road.attendant.crops) == 2
+    assert [rule_event.details["plate_number"] for rule_event in told] == ["PJY5472"]
+    assert len(road.read_queue.crops) == 2
 
 
 @pytest.mark.parametrize("again", [{}, {"PJY5412": 0.9}, {"PJY5472": 0.3, "PJY5412": 0.6}])
 def test_one_look_is_not_enough_where_its_crop_is_read_otherwise(again: Votes) -> None:
     road = Road({"PJY5472": 0.9})
-    road.attendant.again = [again]
+    road.read_queue.again = [again]
     told = [*road.look(), *road.look(None, step_s=5), *road.look(None), *road.look(None)]
     assert told == []
-    assert len(road.attendant.crops) == 2
+    assert len(road.read_queue.crops) == 2
 
 
 def test_frames_between_looks_are_read_too() -> None:
     road = Road(*[{"PJY5472": 0.999}] * 9)
     assert road.look() == []
-    road.glimpse()
-    assert [finding.type for finding in road.look(None) + road.look(None)] == ["plate_seen"]
+    road.skipped_frame()
+    assert [rule_event.type for rule_event in road.look(None) + road.look(None)] == ["plate_seen"]
 
 
 def test_frames_between_looks_do_not_begin_a_passage() -> None:
     road = Road(*[{"PJY5472": 0.999}] * 9)
-    road.glimpse()
-    assert [finding for _ in range(9) for finding in road.look(None)] == []
+    road.skipped_frame()
+    assert [rule_event for _ in range(9) for rule_event in road.look(None)] == []
 
 
 def test_a_track_that_goes_over_to_another_vehicle_is_two_passages() -> None:
     road = Road(*[{"PJY5472": 0.9}] * 2, *[{"XK77ABC": 0.9}] * 3, min_reads=2)
-    told = [finding for _ in range(5) for finding in road.look()] + road.look(None, step_s=9)
-    assert [finding.details["plate_number"] for finding in told] == ["PJY5472", "XK77ABC"]
+    told = [rule_event for _ in range(5) for rule_event in road.look()] + road.look(None, step_s=9)
+    assert [rule_event.details["plate_number"] for rule_event in told] == ["PJY5472", "XK77ABC"]
 
 
 def test_a_number_that_is_narrower_than_its_plate_was_is_not_counted() -> None:
     road = Road(*[{"PJY5472": 0.999}] * 9)
-    road.attendant.width = 30.0
+    road.read_queue.width = 30.0
     assert [f for _ in range(5) for f in road.look()] + road.look(None, step_s=9) == []
 
 
 def test_small_plates_are_left_alone() -> None:
     road = Road({"PJY5472": 1.0}, min_width=100)
     road.look(box=Box(0, 0, 30, 8))
-    assert road.attendant.crops == []
+    assert road.read_queue.crops == []
 
 
 def test_the_end_of_the_stream_tells_who_is_still_there() -> None:
     road = Road(*[{"PJY5472": 0.5, "PJY5412": 0.3}] * 2)
     for _ in range(2):
         road.look()
-    assert [finding.type for finding in road.rule.end()] == ["plate_seen"]
+    assert [rule_event.type for rule_event in road.rule.end()] == ["plate_seen"]
     assert road.rule.end() == []
 
 
 def test_a_number_that_is_waited_for_is_told_twice() -> None:
     road = Road(*[{"PJY5472": 0.999}] * 5)
-    road.attendant.watched = [
+    road.read_queue.watched = [
         WatchEntry(7, "PJY5473", "stolen", "alert"),
         WatchEntry(8, "X*", "", "allow"),
     ]
-    told = [finding for _ in range(5) for finding in road.look()]
-    assert [finding.type for finding in told] == ["plate_seen", "plate_match"]
+    told = [rule_event for _ in range(5) for rule_event in road.look()]
+    assert [rule_event.type for rule_event in told] == ["plate_seen", "plate_match"]
     assert told[1].details["watch_id"] == 7
     assert told[1].details["action"] == "alert"
 

@@ -8,12 +8,12 @@ from unittest.mock import create_autospec
 import numpy as np
 import pytest
 
-from app.analytics.rules import RULES, Scene, Seen, make_rules
-from app.analytics.rules.plates import Attendant
-from app.analytics.rules.smoking import Smoking
+from app.analytics.rules import RULES, AnalyzedFrame, FramePixels, make_rules
+from app.analytics.rules.plates import CropReader
+from app.analytics.rules.smoking import SmokingRule
 from app.config import Settings, SmokingSettings
 from app.errors import InvalidRequest
-from app.types import Box, Detection, Finding, Track
+from app.types import Box, Detection, RuleEvent, Track
 
 PERSON = Box(100, 100, 200, 400)
 AT_THE_MOUTH = Box(155, 150, 170, 155)
@@ -30,19 +30,21 @@ def cigarette(box: Box = AT_THE_MOUTH, confidence: float = 0.8) -> Detection:
     return Detection("cigarette", confidence, box)
 
 
-def scene(tracks: Iterable[Track], detections: Iterable[Detection], now: float) -> Scene:
-    seen = Seen(SIZE, pytest.fail, pytest.fail, now)  # the rule needs no pixels
-    return Scene(list(tracks), list(detections), now, SIZE, seen)
+def scene(tracks: Iterable[Track], detections: Iterable[Detection], now: float) -> AnalyzedFrame:
+    seen = FramePixels(SIZE, pytest.fail, pytest.fail, now)  # the rule needs no pixels
+    return AnalyzedFrame(list(tracks), list(detections), now, SIZE, seen)
 
 
 class Watcher:
     """A rule and a clock."""
 
     def __init__(self, **settings: float) -> None:
-        self.rule = Smoking(SmokingSettings(**settings))  # type: ignore[arg-type]
+        self.rule = SmokingRule(SmokingSettings(**settings))  # type: ignore[arg-type]
         self.now = 100.0
 
-    def look(self, tracks: Iterable[Track], detections: Iterable[Detection] = ()) -> list[Finding]:
+    def look(
+        self, tracks: Iterable[Track], detections: Iterable[Detection] = ()
+    ) -> list[RuleEvent]:
         self.now += STEP_S
         return self.rule.update(scene(tracks, detections, self.now))
 
@@ -60,9 +62,9 @@ def test_a_smoker_is_told_once_and_the_end_with_its_duration() -> None:
     assert started.tracks[1].box == AT_THE_MOUTH
     assert started.confidence == pytest.approx(0.8, abs=0.06)
     assert watcher.looks(20, cigarette()) == []
-    findings = [f for _ in range(15) for f in watcher.look([person()])]
-    assert [f.type for f in findings] == ["smoking_ended"]
-    assert findings[0].duration_s == pytest.approx(22 * STEP_S, abs=0.05)
+    rule_events = [f for _ in range(15) for f in watcher.look([person()])]
+    assert [f.type for f in rule_events] == ["smoking_ended"]
+    assert rule_events[0].duration_s == pytest.approx(22 * STEP_S, abs=0.05)
 
 
 def test_a_pause_between_two_puffs_is_one_smoke() -> None:
@@ -121,8 +123,8 @@ def test_a_broken_track_is_no_second_alarm() -> None:
     assert watcher.looks(5, cigarette()) == ["smoking_started"]
     again = [person(PERSON.moved(10, 0), number=7)]
     assert watcher.looks(20, cigarette(), tracks=again) == []
-    findings = [f for _ in range(40) for f in watcher.look(again)]
-    assert [(f.type, f.tracks[0].track_id) for f in findings] == [("smoking_ended", 7)]
+    rule_events = [f for _ in range(40) for f in watcher.look(again)]
+    assert [(f.type, f.tracks[0].track_id) for f in rule_events] == [("smoking_ended", 7)]
 
 
 def test_somebody_else_elsewhere_is_an_alarm_of_their_own() -> None:
@@ -171,8 +173,8 @@ DEFAULTS = Settings().rules()
 
 def test_every_rule_has_defaults_among_the_servers_settings() -> None:
     assert set(RULES) == set(DEFAULTS)
-    attendant = create_autospec(Attendant, instance=True)
-    made = make_rules({name: {} for name in RULES}, DEFAULTS, {"plates": attendant})
+    read_queue = create_autospec(CropReader, instance=True)
+    made = make_rules({name: {} for name in RULES}, DEFAULTS, {"plates": read_queue})
     assert len(made) == len(RULES)
 
 

@@ -31,7 +31,7 @@ def test_what_happens_is_told_in_time_and_of_the_right_person(
     verdicts = judge(play.truths, seeing.told, seeing.names)
     rows = [verdict.row(play.name) for verdict in verdicts]
     assert all(verdict.in_time and verdict.right_person for verdict in verdicts), rows
-    placed = [told for told in seeing.told if told.finding.type == "bag_placed"]
+    placed = [told for told in seeing.told if told.rule_event.type == "bag_placed"]
     happened = [truth for truth in play.truths if truth.type == "bag_placed"]
     for told, truth in zip(placed, happened, strict=True):
-        assert told.finding.at == pytest.approx(truth.at, abs=1.0)  # when, though told later
+        assert told.rule_event.at == pytest.approx(truth.at, abs=1.0)  # when, though told later

@@ -76,7 +76,7 @@ async def serving(folder: Path) -> AsyncIterator[Site]:
             async with site.http:
                 yield site
         finally:
-            app.state["manager"].tell_everybody()
+            app.state["manager"].begin_shutdown()
             server.should_exit = True
             await asyncio.wait_for(task, 20)
 

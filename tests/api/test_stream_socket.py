@@ -18,7 +18,7 @@ from fixtures import LOOPBACK, Running, running
 from app.api.ws_messages import LiveMessage
 from app.config import AuthSettings, FaceSettings, PushSettings, Settings
 from app.main import create_app
-from app.types import Box, Finding, Report, Track
+from app.types import Box, FrameMetadata, RuleEvent, Track
 
 pytestmark = pytest.mark.anyio
 PATIENCE_S = 30.0
@@ -109,7 +109,7 @@ async def stream_id(app: Running) -> str:
 
 
 def tell(app: Running, stream_id: str, **more: Any) -> None:
-    app.state["events"].tell(stream_id, Finding("smoking_started", **more), 1793.5, None)
+    app.state["events"].tell(stream_id, RuleEvent("smoking_started", **more), 1793.5, None)
 
 
 async def test_events_of_this_stream_reach_viewers_and_pushers(
@@ -174,14 +174,14 @@ async def test_a_client_that_takes_nothing_is_let_go(app: Running, stream_id: st
 
 
 async def test_of_the_results_a_slow_viewer_gets_the_newest(app: Running, stream_id: str) -> None:
-    results = app.state["manager"]._alive(stream_id).audience.results
+    results = app.state["manager"]._alive(stream_id).subscribers.results
     async with Socket(app, stream_id) as viewer:
         await viewer.next()
         while not results._waiting:
             await asyncio.sleep(0)
         viewer.reading.clear()
         for number in range(1, 21):
-            results.publish(Report(number, (64, 48), (), time.monotonic(), 0.0, 0.0, 9.5))
+            results.publish(FrameMetadata(number, (64, 48), (), time.monotonic(), 0.0, 0.0, 9.5))
             await asyncio.sleep(0.005)
         viewer.reading.set()
         frames = [await viewer.until("result")]
@@ -208,9 +208,9 @@ async def test_nothing_of_a_conversation_stays(app: Running, stream_id: str) -> 
         pusher.send(JPEG)
         await pusher.until("ack")
         assert events._told._subscribers
-    assert not stream.audience.results._subscribers
-    assert not stream.audience.results._waiting
-    assert not stream.audience.pictures._waiting
+    assert not stream.subscribers.results._subscribers
+    assert not stream.subscribers.results._waiting
+    assert not stream.subscribers.pictures._waiting
     assert not events._told._subscribers
 
 
@@ -227,7 +227,7 @@ async def test_when_the_server_goes_everybody_is_told(tmp_path: Path) -> None:
         pusher = await clients.enter_async_context(Socket(app, stream_id))
         pusher.send(JPEG)
         await pusher.until("ack")
-        app.state["manager"].tell_everybody()
+        app.state["manager"].begin_shutdown()
         for socket in (viewer, pusher):
             assert "shutting down" in (await socket.until("end"))["reason"]
             assert await socket.raw() == {

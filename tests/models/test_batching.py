@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from app.errors import DetectorError
-from app.models.batching import Runner
+from app.models.batching import BatchingRunner
 from app.models.openvino_runtime import Images, Outputs
 
 PATIENCE_S = 30.0
@@ -43,7 +43,7 @@ class Sums:
             return self.answer(images)
         return [images.reshape(len(images), -1).sum(axis=1).astype(np.float32)]
 
-    def hold(self, runner: Runner) -> None:
+    def hold(self, runner: BatchingRunner) -> None:
         """Make one request run, and wait there, so that what follows piles up."""
         self.free.clear()
         for _ in range(self.parallel):
@@ -61,21 +61,21 @@ def network() -> Sums:
 
 
 @pytest.fixture
-def runner(network: Sums) -> Iterator[Runner]:
-    runner = Runner(network, max_batch=4, max_waiting=16)
+def runner(network: Sums) -> Iterator[BatchingRunner]:
+    runner = BatchingRunner(network, max_batch=4, max_waiting=16)
     yield runner
     network.free.set()
     runner.close()
 
 
-def test_everybody_gets_his_own_answer(runner: Runner) -> None:
+def test_everybody_gets_his_own_answer(runner: BatchingRunner) -> None:
     answers = [runner.submit(picture(value)) for value in range(12)]
     for value, answer in enumerate(answers):
         (total,) = answer.result(PATIENCE_S)
         assert total == value * 48
 
 
-def test_what_waits_is_asked_as_one_batch(runner: Runner, network: Sums) -> None:
+def test_what_waits_is_asked_as_one_batch(runner: BatchingRunner, network: Sums) -> None:
     network.hold(runner)
     answers = [runner.submit(picture(value)) for value in range(6)]
     network.free.set()
@@ -84,7 +84,9 @@ def test_what_waits_is_asked_as_one_batch(runner: Runner, network: Sums) -> None
     assert [shape[0] for shape in network.batches] == [1, 4, 2]
 
 
-def test_pictures_of_different_sizes_are_different_batches(runner: Runner, network: Sums) -> None:
+def test_pictures_of_different_sizes_are_different_batches(
+    runner: BatchingRunner, network: Sums
+) -> None:
     network.hold(runner)
     answers = [runner.submit(picture(1, 4, 4 + 4 * (n % 2))) for n in range(4)]
     network.free.set()
@@ -94,7 +96,7 @@ def test_pictures_of_different_sizes_are_different_batches(runner: Runner, netwo
 
 
 def test_a_failure_goes_to_those_who_asked_and_to_nobody_else(
-    runner: Runner, network: Sums
+    runner: BatchingRunner, network: Sums
 ) -> None:
     network.fails = lambda images: images.shape[2] == 8
     network.hold(runner)
@@ -120,7 +122,7 @@ def test_a_failure_goes_to_those_who_asked_and_to_nobody_else(
     ],
 )
 def test_an_answer_of_the_wrong_size_is_a_failure_and_not_the_end(
-    runner: Runner, network: Sums, answer: Callable[[Images], Outputs]
+    runner: BatchingRunner, network: Sums, answer: Callable[[Images], Outputs]
 ) -> None:
     network.answer = answer
     asked = runner.submit(picture(1))
@@ -134,7 +136,7 @@ def test_an_answer_of_the_wrong_size_is_a_failure_and_not_the_end(
 
 
 def test_an_answer_for_fewer_pictures_than_asked_leaves_nobody_waiting(
-    runner: Runner, network: Sums
+    runner: BatchingRunner, network: Sums
 ) -> None:
     network.hold(runner)
     network.answer = lambda images: [np.zeros(1, np.float32)]
@@ -144,7 +146,7 @@ def test_an_answer_for_fewer_pictures_than_asked_leaves_nobody_waiting(
         assert isinstance(answer.exception(5), DetectorError)
 
 
-def test_too_many_waiting_requests_fail_at_once(runner: Runner, network: Sums) -> None:
+def test_too_many_waiting_requests_fail_at_once(runner: BatchingRunner, network: Sums) -> None:
     network.hold(runner)
     answers = [runner.submit(picture(1)) for _ in range(16)]
     with pytest.raises(DetectorError):
@@ -155,7 +157,7 @@ def test_too_many_waiting_requests_fail_at_once(runner: Runner, network: Sums) -
     assert runner.submit(picture(1)).result(PATIENCE_S)
 
 
-def test_a_request_that_was_cancelled_is_not_asked(runner: Runner, network: Sums) -> None:
+def test_a_request_that_was_cancelled_is_not_asked(runner: BatchingRunner, network: Sums) -> None:
     network.hold(runner)
     first, second, third = (runner.submit(picture(value)) for value in (1, 2, 3))
     assert second.cancel()
@@ -167,7 +169,7 @@ def test_a_request_that_was_cancelled_is_not_asked(runner: Runner, network: Sums
     assert sum(shape[0] for shape in network.batches) == 3
 
 
-def test_when_all_were_cancelled_the_network_rests(runner: Runner, network: Sums) -> None:
+def test_when_all_were_cancelled_the_network_rests(runner: BatchingRunner, network: Sums) -> None:
     network.hold(runner)
     for answer in [runner.submit(picture(1)) for _ in range(3)]:
         assert answer.cancel()
@@ -180,7 +182,7 @@ def test_when_all_were_cancelled_the_network_rests(runner: Runner, network: Sums
 def test_close_answers_what_waits_and_leaves_no_thread(parallel: int) -> None:
     before = threading.active_count()
     network = Sums(parallel)
-    runner = Runner(network, max_batch=4)
+    runner = BatchingRunner(network, max_batch=4)
     network.hold(runner)
     answers = [runner.submit(picture(1)) for _ in range(20)]
     closing = threading.Thread(target=runner.close)
@@ -192,7 +194,7 @@ def test_close_answers_what_waits_and_leaves_no_thread(parallel: int) -> None:
     assert threading.active_count() == before
 
 
-def test_close_twice_is_harmless_and_nothing_gets_in_afterwards(runner: Runner) -> None:
+def test_close_twice_is_harmless_and_nothing_gets_in_afterwards(runner: BatchingRunner) -> None:
     runner.close()
     runner.close()
     with pytest.raises(DetectorError):
@@ -201,7 +203,7 @@ def test_close_twice_is_harmless_and_nothing_gets_in_afterwards(runner: Runner) 
 
 def test_close_is_possible_while_as_many_wait_as_may() -> None:
     network = Sums()
-    runner = Runner(network, max_batch=2, max_waiting=4)
+    runner = BatchingRunner(network, max_batch=2, max_waiting=4)
     network.hold(runner)
     answers = [runner.submit(picture(1)) for _ in range(4)]
     closing = threading.Thread(target=runner.close, daemon=True)
@@ -214,11 +216,11 @@ def test_close_is_possible_while_as_many_wait_as_may() -> None:
 
 def test_no_request_is_ever_left_without_an_answer_when_close_comes_between() -> None:
     for _ in range(20):
-        runner = Runner(Sums(2), max_batch=4)
+        runner = BatchingRunner(Sums(2), max_batch=4)
         answers = []
         start = threading.Barrier(3)
 
-        def ask(runner: Runner = runner, answers: list = answers, start=start) -> None:
+        def ask(runner: BatchingRunner = runner, answers: list = answers, start=start) -> None:
             start.wait(PATIENCE_S)
             try:
                 for _ in range(50):
@@ -240,7 +242,7 @@ def test_no_request_is_ever_left_without_an_answer_when_close_comes_between() ->
 @pytest.mark.parametrize("parallel", [1, 2, 4])
 def test_many_streams_at_once_all_get_the_right_answers(parallel: int) -> None:
     network = Sums(parallel)
-    runner = Runner(network, max_batch=8)
+    runner = BatchingRunner(network, max_batch=8)
     wrong: list[int] = []
 
     def stream(value: int) -> None:
@@ -262,7 +264,7 @@ def test_many_streams_at_once_all_get_the_right_answers(parallel: int) -> None:
 # ── what it counts ───────────────────────────────────────────────────────────────────────────
 
 
-def test_batches_are_measured_and_pictures_counted(runner: Runner, network: Sums) -> None:
+def test_batches_are_measured_and_pictures_counted(runner: BatchingRunner, network: Sums) -> None:
     network.hold(runner)
     waiting = [runner.submit(picture(1)) for _ in range(3)]
     assert runner.waiting == 3
@@ -276,7 +278,7 @@ def test_batches_are_measured_and_pictures_counted(runner: Runner, network: Sums
     assert runner.waiting == 0
 
 
-def test_it_tells_its_trouble_until_that_is_over(runner: Runner, network: Sums) -> None:
+def test_it_tells_its_trouble_until_that_is_over(runner: BatchingRunner, network: Sums) -> None:
     assert runner.trouble is None
     network.fails = lambda images: True
     assert runner.submit(picture(1)).exception(PATIENCE_S)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from app.errors import DetectorError
-from app.models.crop_refiner import SecondLook, Window, join, upper_body, windows
+from app.models.crop_refiner import CropRefiner, CropWindow, crop_windows, join, upper_body
 from app.types import Box, Detection
 
 FRAME = (1920, 1080)
@@ -23,9 +23,9 @@ def cigarette(*box: float, confidence: float = 0.5) -> Detection:
     return Detection("cigarette", confidence, Box(*box))
 
 
-def parts(*people: tuple[float, ...], **options: Any) -> list[Window]:
+def parts(*people: tuple[float, ...], **options: Any) -> list[CropWindow]:
     given = {"seen_longest": 640, "close_size": 384, **options}
-    return windows([Box(*box) for box in people], FRAME, **given)
+    return crop_windows([Box(*box) for box in people], FRAME, **given)
 
 
 # ── the window ───────────────────────────────────────────────────────────────────────────────
@@ -96,7 +96,7 @@ class Detector:
         self.shown: list[np.ndarray] = []
         self.failure: DetectorError | None = None
 
-    def look_closely(self, crop: np.ndarray) -> Any:
+    def submit_crop(self, crop: np.ndarray) -> Any:
         self.shown.append(crop)
 
         def detections(timeout_s: float, size: tuple[int, int]) -> list[Detection]:
@@ -110,8 +110,8 @@ class Detector:
 
 def look_again(detector: Detector, *whole: Detection, most: int | None = None) -> Any:
     frame = np.zeros((FRAME[1], FRAME[0], 3), np.uint8)
-    again = SecondLook(detector, most=most)  # type: ignore[arg-type]
-    return again.look(whole, FRAME, lambda part: frame[part.y1 : part.y2, part.x1 : part.x2])
+    again = CropRefiner(detector, most=most)  # type: ignore[arg-type]
+    return again.submit(whole, FRAME, lambda part: frame[part.y1 : part.y2, part.x1 : part.x2])
 
 
 def test_what_is_seen_closely_is_told_in_pixels_of_the_frame() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from app.errors import SetupError
 from app.models.labels import our_columns, our_label
-from app.models.model_metadata import read_card
+from app.models.model_metadata import read_model_metadata
 from app.types import LABELS
 
 COCO = {
@@ -52,7 +52,7 @@ def test_what_is_not_ours_in_coco_is_left_out() -> None:
 
 
 def test_two_foreign_classes_may_be_one_of_ours() -> None:
-    card = read_card({"names": {0: "man", 1: "pedestrian", 2: "person"}}, "x.onnx")
+    card = read_model_metadata({"names": {0: "man", 1: "pedestrian", 2: "person"}}, "x.onnx")
     assert card.labels == ("person", "person")
     assert card.columns.tolist() == [1, 2]
 
@@ -68,7 +68,7 @@ def test_two_foreign_classes_may_be_one_of_ours() -> None:
     ],
 )
 def test_names_come_in_several_forms(metadata: dict[str, Any]) -> None:
-    card = read_card(metadata, "x.onnx")
+    card = read_model_metadata(metadata, "x.onnx")
     assert card.classes == 3
     assert card.columns.tolist() == [0, 2]
     assert card.labels == ("person", "plate")
@@ -78,7 +78,7 @@ def test_names_come_in_several_forms(metadata: dict[str, Any]) -> None:
 
 
 def test_a_file_of_ours_says_how_it_wants_to_be_read() -> None:
-    card = read_card(
+    card = read_model_metadata(
         {
             "names": "{0: 'cigarette', 1: 'dog', 2: 'person'}",
             "thresholds": "0.21 0.9 0.35",
@@ -95,7 +95,7 @@ def test_a_file_of_ours_says_how_it_wants_to_be_read() -> None:
 
 
 def test_ultralytics_size_is_its_longer_side() -> None:
-    assert read_card({"names": ["car"], "imgsz": "[384, 960]"}, "x").size == 960
+    assert read_model_metadata({"names": ["car"], "imgsz": "[384, 960]"}, "x").size == 960
 
 
 @pytest.mark.parametrize(
@@ -119,12 +119,12 @@ def test_what_makes_no_sense_is_said_with_the_files_name(
     metadata: dict[str, Any], word: str
 ) -> None:
     with pytest.raises(SetupError) as caught:
-        read_card(metadata, "best.onnx")
+        read_model_metadata(metadata, "best.onnx")
     assert "best.onnx" in str(caught.value)
     assert word in str(caught.value)
 
 
 def test_only_the_first_of_many_foreign_names_are_told() -> None:
     with pytest.raises(SetupError) as caught:
-        read_card({"names": [f"thing {n}" for n in range(500)]}, "x")
+        read_model_metadata({"names": [f"thing {n}" for n in range(500)]}, "x")
     assert len(str(caught.value)) < 500

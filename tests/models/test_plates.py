@@ -34,12 +34,15 @@ def columns(*steps: dict[str, float]) -> np.ndarray:
 
 def test_a_character_over_several_columns_is_one_and_a_blank_parts_two() -> None:
     table = columns({"A": 1}, {"A": 1}, {"_": 1}, {"A": 1}, {"B": 1})
-    assert max(ctc.texts(table).items(), key=lambda item: item[1]) == ("AAB", pytest.approx(1))
+    assert max(ctc.beam_search(table).items(), key=lambda item: item[1]) == (
+        "AAB",
+        pytest.approx(1),
+    )
 
 
 def test_ways_to_one_text_add_up() -> None:
     table = columns({"A": 0.6}, {"A": 0.5})
-    texts = ctc.texts(table)
+    texts = ctc.beam_search(table)
     assert texts["A"] == pytest.approx(0.6 * 0.5 + 0.6 * 0.5 + 0.4 * 0.5)
     assert texts[""] == pytest.approx(0.4 * 0.5)
 
@@ -47,7 +50,7 @@ def test_ways_to_one_text_add_up() -> None:
 @pytest.mark.parametrize("wrong", [np.full((4, 37), np.nan), np.zeros((4, 5)), np.zeros(37)])
 def test_what_is_no_list_of_probabilities_is_refused(wrong: np.ndarray) -> None:
     with pytest.raises(ValueError, match="probabilities"):
-        ctc.texts(wrong.astype(np.float32))
+        ctc.beam_search(wrong.astype(np.float32))
 
 
 # ── formats ──────────────────────────────────────────────────────────────────────────────────

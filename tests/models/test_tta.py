@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from app.errors import DetectorError
-from app.models.crop_refiner import Window, upper_body
-from app.models.tta import Glance, agree, look_carefully
+from app.models.crop_refiner import CropWindow, upper_body
+from app.models.tta import PartDetections, agree, detect_with_tta
 from app.types import Box, Detection
 
-WHOLE = Window(0, 0, 640, 360)
+WHOLE = CropWindow(0, 0, 640, 360)
 BODY = Box(300, 100, 340, 240)
 
 
@@ -24,8 +24,8 @@ def cigarette(*box: float, confidence: float = 0.6) -> Detection:
 # ── agreement ────────────────────────────────────────────────────────────────────────────────
 
 
-def glance(*found: Detection, part: Window = WHOLE, scale: float = 1.0) -> Glance:
-    return Glance(part, scale, found)
+def glance(*found: Detection, part: CropWindow = WHOLE, scale: float = 1.0) -> PartDetections:
+    return PartDetections(part, scale, found)
 
 
 def test_looks_that_saw_nothing_there_make_it_less_sure() -> None:
@@ -39,12 +39,12 @@ def test_looks_that_saw_nothing_there_make_it_less_sure() -> None:
 
 def test_what_was_out_of_view_says_nothing() -> None:
     seen = cigarette(10, 10, 30, 20, confidence=0.8)
-    elsewhere = glance(part=Window(300, 0, 640, 340))
+    elsewhere = glance(part=CropWindow(300, 0, 640, 340))
     assert agree([glance(seen), elsewhere]) == [seen]
 
 
 def test_a_look_that_showed_it_much_smaller_says_nothing_and_a_little_smaller_counts() -> None:
-    part = Window(0, 0, 100, 100)
+    part = CropWindow(0, 0, 100, 100)
     seen = glance(cigarette(10, 10, 30, 20, confidence=0.8), part=part, scale=4)
     assert agree([glance(scale=1), seen])[0].confidence == pytest.approx(0.8)
     assert agree([glance(scale=3), seen])[0].confidence == pytest.approx(0.4)
@@ -93,10 +93,10 @@ class Network:
         other.asked, other.failure = self.asked, self.failure
         return other
 
-    def look(self, image: np.ndarray) -> Any:
+    def submit(self, image: np.ndarray) -> Any:
         return self._look(image, 0.1)
 
-    def look_closely(self, image: np.ndarray, side: int) -> Any:
+    def submit_crop(self, image: np.ndarray, side: int) -> Any:
         assert side == 512
         return self._look(image, 0.9)
 
@@ -125,7 +125,7 @@ def picture() -> np.ndarray:
 
 def test_what_is_faint_in_the_whole_is_sure_close_by_and_at_its_place() -> None:
     network = Network()
-    found = look_carefully(network, picture(), 1.0)  # type: ignore[arg-type]
+    found = detect_with_tta(network, picture(), 1.0)  # type: ignore[arg-type]
     person, seen = found
     assert person == Detection("person", 0.9, BODY)
     assert (seen.label, seen.confidence) == ("cigarette", pytest.approx(0.9))
@@ -140,24 +140,24 @@ def test_what_only_one_of_the_looks_sees_is_not_told() -> None:
         def fainter(self, label: str, confidence: float) -> Network:
             return self
 
-        def look_closely(self, image: np.ndarray, side: int) -> Any:
+        def submit_crop(self, image: np.ndarray, side: int) -> Any:
             mirrored = len(self.asked) == 3
             return self._look(image, 0.5 if mirrored else 0.0)
 
-    found = look_carefully(Fickle(), picture(), 1.0)  # type: ignore[arg-type]
+    found = detect_with_tta(Fickle(), picture(), 1.0)  # type: ignore[arg-type]
     assert [d.label for d in found] == ["person"]
 
 
 def test_without_people_the_whole_is_looked_at_twice() -> None:
     network, image = Network(), picture()[:, :600]
-    assert look_carefully(network, image, 1.0) == []  # type: ignore[arg-type]
+    assert detect_with_tta(network, image, 1.0) == []  # type: ignore[arg-type]
     assert network.asked == [image.shape] * 2
 
 
 def test_a_network_without_cigarettes_looks_once() -> None:
     network = Network()
     network.labels = ("person", "face")
-    assert look_carefully(network, picture(), 1.0) == [  # type: ignore[arg-type]
+    assert detect_with_tta(network, picture(), 1.0) == [  # type: ignore[arg-type]
         Detection("person", 0.9, BODY)
     ]
     assert network.asked == [(360, 640, 3)]
@@ -167,4 +167,4 @@ def test_a_failure_is_a_failure() -> None:
     network = Network()
     network.failure = DetectorError(network="objects", reason="too late")
     with pytest.raises(DetectorError):
-        look_carefully(network, picture(), 1.0)  # type: ignore[arg-type]
+        detect_with_tta(network, picture(), 1.0)  # type: ignore[arg-type]

@@ -27,7 +27,7 @@ from app.pipeline.sinks import SINKS, Preview, Sink, make_output
 from app.pipeline.sinks.preview import encode_jpeg
 from app.pipeline.sources import SOURCES, Source, make_source
 from app.pipeline.sources.push import Pushed, PushSource
-from app.types import Frame, Result, StreamSpec
+from app.types import Frame, ProcessedFrame, StreamSpec
 
 PASSWORD = "very-hidden"
 
@@ -241,8 +241,8 @@ def test_a_camera_that_never_answers_stops_no_other_thread(
 # ── sinks ────────────────────────────────────────────────────────────────────────────────────
 
 
-def result(number: int = 1, width: int = 320, height: int = 192) -> Result:
-    return Result(conceal(noise(width, height), [], "off", 0), (), time.monotonic(), number)
+def result(number: int = 1, width: int = 320, height: int = 192) -> ProcessedFrame:
+    return ProcessedFrame(conceal(noise(width, height), [], "off", 0), (), time.monotonic(), number)
 
 
 def sink_of(url: str, settings: StreamSettings) -> tuple[Sink, list[tuple[float, float]]]:
@@ -264,7 +264,7 @@ def test_without_an_output_there_is_no_sink(settings: StreamSettings) -> None:
 @pytest.mark.parametrize("kind", [*SINKS.values(), Preview])
 def test_a_sink_takes_a_result_and_nothing_else(kind: Any) -> None:
     parameters = inspect.signature(kind.write).parameters
-    assert [p.annotation for n, p in parameters.items() if n != "self"] == ["Result"]
+    assert [p.annotation for n, p in parameters.items() if n != "self"] == ["ProcessedFrame"]
 
 
 @pytest.mark.parametrize("scheme", SINKS)

@@ -13,8 +13,8 @@ from support.doubles import noise
 
 from app.analytics.rules import EVENTS, bags, plates, smoking
 from app.pipeline.blur import conceal
-from app.pipeline.event_log import CLIENTS_BACKLOG, MAX_PICTURES, EventLog, Missed, follow
-from app.types import Box, EventFilter, EventRecord, Finding, Picture, Track
+from app.pipeline.event_log import CLIENTS_BACKLOG, MAX_PICTURES, EventLog, MissedEvents, follow
+from app.types import BlurredFrame, Box, EventFilter, EventRow, RuleEvent, Track
 
 TYPE = (
     r"(bag|plate)_(placed|unattended|abandoned|reclaimed|taken|seen|match)|camera_moved|smoking_\w+"
@@ -22,34 +22,34 @@ TYPE = (
 
 pytestmark = pytest.mark.anyio
 ALL = EventFilter()
-PLACED = Finding(
+PLACED = RuleEvent(
     "bag_placed",
     (Track(7, "suitcase", 0.9, Box(1, 2, 3, 4)), Track(3, "person", 0.8, Box(0, 0, 9, 9))),
     0.7,
 )
 
 
-def picture() -> Picture:
+def picture() -> BlurredFrame:
     return conceal(noise(), [], "off", 0)
 
 
 class Kept:
     """What the database has, and what is on its way there."""
 
-    def __init__(self, kept: list[EventRecord], coming: list[EventRecord] | None = None) -> None:
+    def __init__(self, kept: list[EventRow], coming: list[EventRow] | None = None) -> None:
         self.kept, self.coming, self.asked = kept, coming or [], 0
 
-    def unwritten(self) -> list[EventRecord]:
+    def unwritten(self) -> list[EventRow]:
         return self.coming
 
-    def after(self, event_id: int, wanted: EventFilter, limit: int) -> list[EventRecord]:
+    def after(self, event_id: int, wanted: EventFilter, limit: int) -> list[EventRow]:
         self.asked += 1
         found = [r for r in self.kept if r.event_id > event_id and wanted.takes_record(r)]
         return found[:limit]
 
 
-def record(number: int, stream_id: str = "a") -> EventRecord:
-    return EventRecord(number, stream_id, "bag_placed", 0.0)
+def record(number: int, stream_id: str = "a") -> EventRow:
+    return EventRow(number, stream_id, "bag_placed", 0.0)
 
 
 def test_a_record_says_who_and_what() -> None:
@@ -57,7 +57,7 @@ def test_a_record_says_who_and_what() -> None:
     log = EventLog(loop, 5)
     with log.subscribed() as told:
         log.tell("a", PLACED, 12.0, None, "S_2026_02_03_0001")
-        kept = EventRecord.of(told.waiting()[0])
+        kept = EventRow.of(told.waiting()[0])
     loop.close()
     assert (kept.event_id, kept.track_id, kept.person_id, kept.bag_id) == (5, 7, 3, 7)
     assert (kept.box, kept.snapshot, kept.session_id) == (
@@ -73,11 +73,11 @@ def test_a_rule_may_name_identities_itself() -> None:
     with log.subscribed() as told:
         log.tell(
             "a",
-            Finding("bag_taken", PLACED.tracks, details={"person_id": None, "bag_id": 2}),
+            RuleEvent("bag_taken", PLACED.tracks, details={"person_id": None, "bag_id": 2}),
             0,
             None,
         )
-        kept = EventRecord.of(told.waiting()[0])
+        kept = EventRow.of(told.waiting()[0])
     loop.close()
     assert (kept.track_id, kept.person_id, kept.bag_id) == (7, None, 2)
 
@@ -114,7 +114,7 @@ async def collect(
 ) -> list[object]:
     found: list[object] = []
     async for item in follow(log, past, wanted, after):
-        found.append(item.event_id if isinstance(item, EventRecord) else item)
+        found.append(item.event_id if isinstance(item, EventRow) else item)
     return found
 
 
@@ -128,7 +128,7 @@ async def test_new_followers_get_what_happens_from_now_on() -> None:
     log, past = EventLog(asyncio.get_running_loop(), 3), Kept([record(1), record(2)])
     task = await follower(log, past, None)
     log.tell("a", PLACED, 0, None)
-    log.hang_up()
+    log.close_clients()
     assert await task == [3]
     assert past.asked == 0
 
@@ -141,7 +141,7 @@ async def test_who_comes_back_gets_the_past_then_the_present_each_once() -> None
     past.kept += [record(500), record(501)]  # written while the client still reads
     log.tell("a", PLACED, 0, None)
     log.tell("a", PLACED, 0, None)
-    log.hang_up()
+    log.close_clients()
     assert await task == [*range(4, 503)]
 
 
@@ -151,7 +151,7 @@ async def test_filters_hold_for_past_and_present() -> None:
     task = await follower(log, past, 0, EventFilter("b"))
     log.tell("a", PLACED, 0, None)
     log.tell("b", PLACED, 0, None)
-    log.hang_up()
+    log.close_clients()
     assert await task == [2, 4, 6]
 
 
@@ -159,7 +159,7 @@ async def test_who_names_an_event_that_is_yet_to_come_is_told_what_happens_now()
     log, past = EventLog(asyncio.get_running_loop(), 3), Kept([record(1), record(2)])
     task = await follower(log, past, 5000)
     log.tell("a", PLACED, 0, None)
-    log.hang_up()
+    log.close_clients()
     assert await task == [3]
 
 
@@ -169,13 +169,13 @@ async def test_a_slow_follower_is_told_how_many_it_missed() -> None:
     first = asyncio.ensure_future(anext(told))
     await asyncio.sleep(0.01)
     log.tell("a", PLACED, 0, None)
-    assert isinstance(await first, EventRecord)
+    assert isinstance(await first, EventRow)
     for _ in range(CLIENTS_BACKLOG + 3):
         log.tell("b", PLACED, 0, None)  # not for this one: nothing is missed by these
         log.tell("a", PLACED, 0, None)
-    assert await anext(told) == Missed(3)
+    assert await anext(told) == MissedEvents(3)
     after = await anext(told)
-    assert isinstance(after, EventRecord)
+    assert isinstance(after, EventRow)
     assert after.stream_id == "a"
     await told.aclose()  # type: ignore[attr-defined]
 
@@ -183,7 +183,7 @@ async def test_a_slow_follower_is_told_how_many_it_missed() -> None:
 async def test_the_keeper_hears_the_last_events_after_clients_were_told_to_go() -> None:
     log = EventLog(asyncio.get_running_loop())
     with log.pictured() as keeper:
-        log.hang_up()
+        log.close_clients()
         log.tell("a", PLACED, 0, None)
         log.close()
         assert [event.event_id async for event in keeper] == [1]

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from app.pipeline.hub import Feed, Subscription
+from app.pipeline.hub import EventStream, Subscription
 
 pytestmark = pytest.mark.anyio
 PATIENCE_S = 30.0
@@ -17,7 +17,7 @@ async def _next(values: Subscription[int]) -> int:
 
 
 async def test_every_value_reaches_every_subscriber_in_order() -> None:
-    feed: Feed[int] = Feed(asyncio.get_running_loop())
+    feed: EventStream[int] = EventStream(asyncio.get_running_loop())
 
     async def all_of(values: Subscription[int]) -> list[int]:
         return [value async for value in values]
@@ -36,7 +36,7 @@ async def test_every_value_reaches_every_subscriber_in_order() -> None:
 
 
 async def test_values_from_before_it_came_are_not_for_a_subscriber() -> None:
-    feed: Feed[int] = Feed(asyncio.get_running_loop())
+    feed: EventStream[int] = EventStream(asyncio.get_running_loop())
     feed.publish(1)
     with feed.subscribed() as values:
         feed.publish(2)
@@ -44,7 +44,7 @@ async def test_values_from_before_it_came_are_not_for_a_subscriber() -> None:
 
 
 async def test_a_slow_subscriber_loses_the_oldest_and_is_told_how_many() -> None:
-    feed: Feed[int] = Feed(asyncio.get_running_loop())
+    feed: EventStream[int] = EventStream(asyncio.get_running_loop())
     with feed.subscribed(backlog=3) as slow, feed.subscribed() as quick:
         for number in range(10):
             feed.publish(number)
@@ -53,7 +53,7 @@ async def test_a_slow_subscriber_loses_the_oldest_and_is_told_how_many() -> None
 
 
 async def test_a_backlog_of_one_is_the_newest_and_only_chooses() -> None:
-    feed: Feed[int] = Feed(asyncio.get_running_loop())
+    feed: EventStream[int] = EventStream(asyncio.get_running_loop())
     with feed.subscribed(1, lambda number: number % 2 == 0) as even:
         for number in range(10):
             feed.publish(number)
@@ -61,7 +61,7 @@ async def test_a_backlog_of_one_is_the_newest_and_only_chooses() -> None:
 
 
 async def test_who_left_gets_nothing_more_and_is_forgotten() -> None:
-    feed: Feed[int] = Feed(asyncio.get_running_loop())
+    feed: EventStream[int] = EventStream(asyncio.get_running_loop())
     with feed.subscribed() as values:
         feed.publish(1)
     feed.publish(2)
@@ -70,7 +70,7 @@ async def test_who_left_gets_nothing_more_and_is_forgotten() -> None:
 
 
 async def test_a_subscriber_that_is_cancelled_leaves_nothing_waiting() -> None:
-    feed: Feed[int] = Feed(asyncio.get_running_loop())
+    feed: EventStream[int] = EventStream(asyncio.get_running_loop())
     with feed.subscribed() as values:
         waiting = asyncio.create_task(_next(values))
         while not feed._waiting:

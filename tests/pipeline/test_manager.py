@@ -20,7 +20,7 @@ from support.doubles import (
     threads_of,
 )
 
-from app.analytics.analyzer import Analyst
+from app.analytics.analyzer import AnalyzerFactory
 from app.config import FaceSettings, ObjectSettings, Settings, StreamSettings
 from app.errors import (
     AddressNotAllowed,
@@ -67,9 +67,9 @@ async def manager(
     camera: Camera,
     far_end: FarEnd,
 ) -> AsyncIterator[StreamManager]:
-    analyst = Analyst(ObjectSettings(), Settings().rules(), None)
+    analyzers = AnalyzerFactory(ObjectSettings(), Settings().rules(), None)
     events = EventLog(asyncio.get_running_loop())
-    manager = StreamManager(settings, face_settings, faces, store, analyst, events)
+    manager = StreamManager(settings, face_settings, faces, store, analyzers, events)
     yield manager
     store.saving.set()
     camera.release()
@@ -620,7 +620,7 @@ DEMO = StreamSpec("demo", "demo:", max_fps=30)
 async def test_the_demo_runs_without_an_output_and_without_a_row(
     manager: StreamManager, store: MemoryStore
 ) -> None:
-    manager.run_unsaved(DEMO)
+    manager.start_ephemeral(DEMO)
     await until(lambda: manager.get("demo").state is StreamState.RUNNING)
     assert (await manager.snapshot("demo")).startswith(b"\xff\xd8")
     assert store.rows == {}
@@ -629,7 +629,7 @@ async def test_the_demo_runs_without_an_output_and_without_a_row(
 async def test_the_demo_can_be_stopped_and_restarted(
     manager: StreamManager, store: MemoryStore
 ) -> None:
-    manager.run_unsaved(DEMO)
+    manager.start_ephemeral(DEMO)
     await until(lambda: manager.get("demo").state is StreamState.RUNNING)
     await manager.stop("demo")
     assert manager.get("demo").state is StreamState.STOPPED
@@ -644,7 +644,7 @@ async def test_the_demo_does_not_take_the_place_of_a_stream_of_that_name(
     store.save(StoredStream(spec("demo", output=OUTPUT), StreamState.RUNNING))
     await manager.resume()
     await until(lambda: manager.get("demo").state is StreamState.RUNNING)
-    manager.run_unsaved(DEMO)
+    manager.start_ephemeral(DEMO)
     await manager.disconnect("demo")
     assert threads_of("demo") == [], "a stream runs that nobody can reach any more"
     assert far_end.in_use == set()
@@ -670,7 +670,7 @@ async def test_pictures_end_when_everybody_is_told(manager: StreamManager) -> No
     await manager.start(spec())
     pictures = manager.pictures("a")
     await asyncio.wait_for(anext(pictures), PATIENCE_S)
-    manager.tell_everybody()
+    manager.begin_shutdown()
 
     async def rest() -> None:
         async for _ in pictures:

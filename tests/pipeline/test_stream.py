@@ -23,15 +23,15 @@ from support.doubles import (
     threads_of,
 )
 
-from app.analytics.analyzer import Counts
-from app.analytics.rules import Seen
+from app.analytics.analyzer import ObjectCounts
+from app.analytics.rules import FramePixels
 from app.config import FaceSettings, StreamSettings
 from app.errors import SourceError, StartCancelled, WatchpostError
 from app.failure_reason import FailureReason
 from app.models.faces import FaceDetector
 from app.pipeline.sinks import preview
-from app.pipeline.stream import FILE_QUEUE, Audience, Stream
-from app.types import Finding, StreamSpec, StreamState
+from app.pipeline.stream import FILE_QUEUE, Stream, Subscribers
+from app.types import RuleEvent, StreamSpec, StreamState
 
 SOURCE = "rtsp://user:hidden@192.0.2.1/cam"
 OUTPUT = "rtsp://192.0.2.1/cam-blur"
@@ -52,7 +52,7 @@ def start(
     loop = asyncio.new_event_loop()
     streams: list[Stream] = []
 
-    def start(*, keeps_trying: bool = False, analysis: object = None, **options: object) -> Stream:
+    def start(*, keeps_trying: bool = False, analyzer: object = None, **options: object) -> Stream:
         values = {"stream_id": "cam", "source": SOURCE, "output": OUTPUT, "max_fps": 60}
         spec = StreamSpec(**{**values, **options})  # type: ignore[arg-type]
         stream = Stream(
@@ -60,8 +60,8 @@ def start(
             settings,
             face_settings,
             faces,
-            Audience.on(loop),
-            analysis=analysis,  # type: ignore[arg-type]
+            Subscribers.on(loop),
+            analyzer=analyzer,  # type: ignore[arg-type]
             keeps_trying=keeps_trying,
         )
         streams.append(stream)
@@ -231,22 +231,22 @@ class Asked:
     """An analysis that sees nothing, and knows by how many frames it was asked early."""
 
     numbers = None
-    counts = Counts()
+    counts = ObjectCounts()
 
     def __init__(self) -> None:
         self.asked: list[float] = []
         self.early: list[int] = []
 
-    def ask(self, captured_at: float, see: object) -> None:
+    def submit(self, captured_at: float, see: object) -> None:
         self.asked.append(captured_at)
 
-    def understand(
-        self, look: None, faces: object, seen: Seen, size: object
-    ) -> tuple[tuple[()], list[Finding]]:
+    def process(
+        self, look: None, faces: object, seen: FramePixels, size: object
+    ) -> tuple[tuple[()], list[RuleEvent]]:
         self.early.append(len(self.asked) - 1 - self.asked.index(seen.captured_at))
         return (), []
 
-    def end(self) -> list[Finding]:
+    def end(self) -> list[RuleEvent]:
         return []
 
 
@@ -254,11 +254,11 @@ def test_of_a_file_things_are_looked_for_some_frames_early(
     start: Start, far_end: FarEnd, camera: Camera
 ) -> None:
     camera.live, camera.interval_s, camera.count = False, 0.02, 40
-    analysis = Asked()
-    stream = start(analysis=analysis)
+    analyzer = Asked()
+    stream = start(analyzer=analyzer)
     eventually(lambda: stream.state is StreamState.STOPPED)
-    assert len(analysis.early) == 40
-    assert min(analysis.early[: 40 - FILE_QUEUE]) >= FILE_QUEUE
+    assert len(analyzer.early) == 40
+    assert min(analyzer.early[: 40 - FILE_QUEUE]) >= FILE_QUEUE
     assert [far_end.next().number for _ in range(40)] == list(range(1, 41))
 
 
@@ -266,11 +266,11 @@ def test_of_a_live_input_no_frame_waits_for_later_ones(
     start: Start, far_end: FarEnd, camera: Camera
 ) -> None:
     camera.interval_s = 0.05
-    analysis = Asked()
-    start(analysis=analysis)
+    analyzer = Asked()
+    start(analyzer=analyzer)
     for _ in range(3):
         far_end.next()
-    assert max(analysis.early[:3]) < FILE_QUEUE
+    assert max(analyzer.early[:3]) < FILE_QUEUE
 
 
 def test_of_a_live_input_a_slow_output_gets_the_newest_and_the_rest_is_counted(

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from app.pipeline import stream_metrics
-from app.pipeline.stream_metrics import Meter, Rate
+from app.pipeline.stream_metrics import RateCounter, StreamMetrics
 
 
 class Clock:
@@ -33,35 +33,35 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 @pytest.mark.parametrize("fps", [1, 12.5, 15, 60])
 @pytest.mark.parametrize("seconds", [2, 5, 60])
 def test_a_steady_rate_is_told_from_the_first_seconds_on(fps: float, seconds: float) -> None:
-    rate = Rate()
+    rate = RateCounter()
     for number in range(int(fps * seconds) + 1):
         rate.add(100 + number / fps)
     assert rate.per_second(100 + seconds) == pytest.approx(fps, rel=0.02)
 
 
 def test_the_rate_of_nothing_is_zero() -> None:
-    rate = Rate()
+    rate = RateCounter()
     assert rate.per_second(5) == 0
     rate.add(5)
     assert rate.per_second(5) == 0
 
 
 def test_after_five_seconds_of_silence_the_rate_is_zero() -> None:
-    rate = Rate()
+    rate = RateCounter()
     for number in range(100):
         rate.add(100 + number / 15)
     assert rate.per_second(100 + 100 / 15 + 5.1) == 0
 
 
 def test_a_rate_falls_while_nothing_comes() -> None:
-    rate = Rate()
+    rate = RateCounter()
     for number in range(76):
         rate.add(100 + number / 15)
     assert rate.per_second(107.5) == pytest.approx(7.5, rel=0.1)
 
 
 def test_a_fresh_meter_knows_nothing(clock: Clock) -> None:
-    stats = Meter().stats(dropped=0, codec=None)
+    stats = StreamMetrics().stats(dropped=0, codec=None)
     assert stats.last_frame_ts is None
     assert (stats.latency_p50_ms, stats.latency_p95_ms) == (None, None)
     assert (stats.width, stats.height, stats.codec, stats.last_error) == (None,) * 4
@@ -69,7 +69,7 @@ def test_a_fresh_meter_knows_nothing(clock: Clock) -> None:
 
 
 def test_everything_is_counted(clock: Clock) -> None:
-    counted = Meter()
+    counted = StreamMetrics()
     for _ in range(75):
         clock.now += 1 / 15
         counted.frame_in()
@@ -92,7 +92,7 @@ def test_everything_is_counted(clock: Clock) -> None:
 
 
 def test_percentiles_are_of_the_newest_latencies(clock: Clock) -> None:
-    counted = Meter()
+    counted = StreamMetrics()
     for number in range(1, 101):
         counted.delivered(clock.now - number / 1000, clock.now)
     stats = counted.stats(dropped=0, codec=None)
@@ -104,7 +104,7 @@ def test_percentiles_are_of_the_newest_latencies(clock: Clock) -> None:
 
 
 def test_many_threads_lose_no_count() -> None:
-    counted = Meter()
+    counted = StreamMetrics()
 
     def work() -> None:
         for _ in range(2000):

@@ -10,18 +10,18 @@ from pathlib import Path
 import pytest
 from support.doubles import Camera, MemoryStore, source_error, threads_of
 
-from app.analytics.analyzer import Analyst
+from app.analytics.analyzer import AnalyzerFactory
 from app.config import CollectSettings, FaceSettings, SpaceSettings, StreamSettings
 from app.errors import StoreError, TooManyJobs
 from app.failure_reason import WORDS, FailureReason
-from app.jobs import Job, JobSpec, JobState, Line, Recording
+from app.jobs import Job, JobLine, JobSpec, JobState, Recording
 from app.models.faces import FaceDetector
 from app.pipeline.event_log import EventLog
 from app.pipeline.manager import StreamManager
-from app.recording.context import JobStore, Workshop
-from app.recording.job_manager import Collector, RecordingKeeper
+from app.recording.context import JobContext, JobStore
+from app.recording.job_manager import JobManager, PrunableRecordings
 from app.recording.probe import examine
-from app.recording.retention import Space
+from app.recording.retention import DiskSpace
 from app.types import StreamSpec, StreamState
 
 pytestmark = pytest.mark.anyio
@@ -35,7 +35,7 @@ class MemoryJobs:
 
     def __init__(self) -> None:
         self.jobs: dict[str, Job] = {}
-        self.said: list[Line] = []
+        self.said: list[JobLine] = []
         self.logs: list[str] = []
         self.files: list[Recording] = []
         self.removed: list[int] = []
@@ -58,12 +58,12 @@ class MemoryJobs:
         self._check()
         return [job for job in self.jobs.values() if job.state is JobState.RUNNING]
 
-    def add_line(self, line: Line) -> None:
+    def add_line(self, line: JobLine) -> None:
         if self.fails is StoreError:
             raise StoreError(reason="disk full")
         self.said.append(line)
 
-    def lines(self, job_id: str) -> list[Line]:
+    def lines(self, job_id: str) -> list[JobLine]:
         return [line for line in self.said if line.job_id == job_id]
 
     def log(self, job_id: str, level: str, text: str) -> None:
@@ -84,7 +84,7 @@ class MemoryJobs:
         self.removed.append(file_id)
 
 
-Make = Callable[..., Collector]
+Make = Callable[..., JobManager]
 
 
 @pytest.fixture
@@ -93,9 +93,9 @@ def store() -> MemoryJobs:
 
 
 @pytest.fixture
-def space(tmp_path: Path, store: MemoryJobs) -> Space:
-    space = Space(tmp_path, SpaceSettings(min_free=100))
-    space.register(RecordingKeeper(tmp_path / "recordings", store))
+def space(tmp_path: Path, store: MemoryJobs) -> DiskSpace:
+    space = DiskSpace(tmp_path, SpaceSettings(min_free=100))
+    space.register(PrunableRecordings(tmp_path / "recordings", store))
     return space
 
 
@@ -105,22 +105,22 @@ async def make(
     face_settings: FaceSettings,
     faces: FaceDetector,
     store: MemoryJobs,
-    space: Space,
+    space: DiskSpace,
     tmp_path: Path,
     camera: Camera,
 ) -> AsyncIterator[Make]:
     events = EventLog(asyncio.get_running_loop())
-    analyst = Analyst(_objects_settings(), {}, None)
-    manager = StreamManager(settings, face_settings, faces, MemoryStore(), analyst, events)
-    made: list[Collector] = []
+    analyzers = AnalyzerFactory(_objects_settings(), {}, None)
+    manager = StreamManager(settings, face_settings, faces, MemoryStore(), analyzers, events)
+    made: list[JobManager] = []
 
-    def make(**values: object) -> Collector:
+    def make(**values: object) -> JobManager:
         quick = {"gap_s": 0.6, "start_timeout_s": 20, **values}
         jobs: JobStore = store
-        shop = Workshop(
+        shop = JobContext(
             manager, jobs, space, CollectSettings(**quick), settings, tmp_path / "recordings"
         )
-        made.append(Collector(shop, lambda: [tmp_path]))
+        made.append(JobManager(shop, lambda: [tmp_path]))
         return made[-1]
 
     yield make
@@ -137,13 +137,13 @@ def _objects_settings() -> object:
 
 
 @pytest.fixture
-async def collector(make: Make) -> Collector:
+async def collector(make: Make) -> JobManager:
     collector = make()
     await collector.resume()
     return collector
 
 
-async def heard(collector: Collector, job: Job) -> list[str]:
+async def heard(collector: JobManager, job: Job) -> list[str]:
     """All that a job says until it is over."""
     lines = await collector.lines(job.job_id)
     assert lines is not None
@@ -162,7 +162,7 @@ def saved(store: MemoryJobs, job: Job) -> Job:
     return store.jobs[job.job_id]
 
 
-async def test_a_job_says_what_the_contract_says(collector: Collector, store: MemoryJobs) -> None:
+async def test_a_job_says_what_the_contract_says(collector: JobManager, store: MemoryJobs) -> None:
     job = await collector.start(SPEC)
     job_id = job.job_id
     assert await heard(collector, job) == [
@@ -178,7 +178,7 @@ async def test_a_job_says_what_the_contract_says(collector: Collector, store: Me
 
 
 async def test_a_camera_that_breaks_is_taken_again(
-    collector: Collector, camera: Camera, store: MemoryJobs
+    collector: JobManager, camera: Camera, store: MemoryJobs
 ) -> None:
     job = await collector.start(replace(SPEC, duration_s=5.0, retries=50))
     await until(lambda: collector.running(job.job_id).frames > 5, "frames")  # type: ignore[union-attr]
@@ -198,7 +198,7 @@ async def test_a_camera_that_breaks_is_taken_again(
 
 
 async def test_a_camera_that_is_silent_for_a_while_leaves_a_gap(
-    collector: Collector, camera: Camera, store: MemoryJobs
+    collector: JobManager, camera: Camera, store: MemoryJobs
 ) -> None:
     job = await collector.start(replace(SPEC, duration_s=4.0))
     await until(lambda: collector.running(job.job_id).frames > 5, "frames")  # type: ignore[union-attr]
@@ -211,7 +211,7 @@ async def test_a_camera_that_is_silent_for_a_while_leaves_a_gap(
 
 
 async def test_a_camera_that_refuses_is_given_up_after_its_retries(
-    collector: Collector, camera: Camera, store: MemoryJobs
+    collector: JobManager, camera: Camera, store: MemoryJobs
 ) -> None:
     camera.refuses_with = source_error(FailureReason.UNAUTHORIZED)
     job = await collector.start(replace(SPEC, retries=2))
@@ -224,7 +224,7 @@ async def test_a_camera_that_refuses_is_given_up_after_its_retries(
 
 
 async def test_an_ordered_end_is_no_end_of_the_job(
-    make: Make, collector: Collector, store: MemoryJobs
+    make: Make, collector: JobManager, store: MemoryJobs
 ) -> None:
     job = await collector.start(replace(SPEC, duration_s=3.0))
     await until(lambda: len(store.said) >= 3, "step 2")
@@ -245,7 +245,9 @@ async def test_an_ordered_end_is_no_end_of_the_job(
     assert len(store.files) == 2
 
 
-async def test_interrupted_jobs_say_so(make: Make, collector: Collector, store: MemoryJobs) -> None:
+async def test_interrupted_jobs_say_so(
+    make: Make, collector: JobManager, store: MemoryJobs
+) -> None:
     job = await collector.start(replace(SPEC, duration_s=60.0))
     await until(lambda: collector.running(job.job_id).frames > 5, "frames")  # type: ignore[union-attr]
     await collector.close()
@@ -257,7 +259,7 @@ async def test_interrupted_jobs_say_so(make: Make, collector: Collector, store: 
 
 
 async def test_a_job_whose_last_row_could_not_be_written_is_not_done_again(
-    make: Make, collector: Collector, store: MemoryJobs, camera: Camera
+    make: Make, collector: JobManager, store: MemoryJobs, camera: Camera
 ) -> None:
     job = await collector.start(SPEC)
     await heard(collector, job)
@@ -279,7 +281,7 @@ async def test_more_jobs_than_allowed_are_refused(make: Make) -> None:
     await collector.start(SPEC)
 
 
-async def test_cancelling_twice_and_unknown_jobs_is_harmless(collector: Collector) -> None:
+async def test_cancelling_twice_and_unknown_jobs_is_harmless(collector: JobManager) -> None:
     job = await collector.start(replace(SPEC, duration_s=60.0))
     assert await asyncio.gather(*(collector.cancel(job.job_id) for _ in range(2))) == [True, True]
     assert not await collector.cancel(job.job_id)
@@ -287,7 +289,7 @@ async def test_cancelling_twice_and_unknown_jobs_is_harmless(collector: Collecto
 
 
 async def test_a_database_that_fails_costs_rows_and_no_recording(
-    collector: Collector, store: MemoryJobs, tmp_path: Path
+    collector: JobManager, store: MemoryJobs, tmp_path: Path
 ) -> None:
     job = await collector.start(replace(SPEC, duration_s=2.0))
     store.fails = StoreError
@@ -298,7 +300,7 @@ async def test_a_database_that_fails_costs_rows_and_no_recording(
 
 
 async def test_rows_of_files_are_written_when_there_is_room_again(
-    collector: Collector, store: MemoryJobs, tmp_path: Path
+    collector: JobManager, store: MemoryJobs, tmp_path: Path
 ) -> None:
     job = await collector.start(replace(SPEC, duration_s=4.0, segment_s=1.0))
     store.fails = StoreError
@@ -312,7 +314,7 @@ async def test_rows_of_files_are_written_when_there_is_room_again(
 
 
 async def test_files_whose_rows_were_never_written_count_after_a_restart(
-    make: Make, collector: Collector, store: MemoryJobs
+    make: Make, collector: JobManager, store: MemoryJobs
 ) -> None:
     job = await collector.start(replace(SPEC, duration_s=30.0))
     await until(lambda: collector.running(job.job_id).frames > 5, "frames")  # type: ignore[union-attr]
@@ -327,7 +329,7 @@ async def test_files_whose_rows_were_never_written_count_after_a_restart(
 
 
 async def test_a_job_that_cannot_be_stored_is_not_begun(
-    collector: Collector, store: MemoryJobs
+    collector: JobManager, store: MemoryJobs
 ) -> None:
     store.fails = StoreError
     with pytest.raises(StoreError):
@@ -336,7 +338,7 @@ async def test_a_job_that_cannot_be_stored_is_not_begun(
 
 
 async def test_a_mistake_in_the_program_ends_the_job_with_an_error(
-    collector: Collector, store: MemoryJobs
+    collector: JobManager, store: MemoryJobs
 ) -> None:
     job = await collector.start(replace(SPEC, duration_s=30.0))
     await until(lambda: collector.running(job.job_id).frames > 5, "frames")  # type: ignore[union-attr]
@@ -356,7 +358,7 @@ async def test_a_mistake_in_the_program_ends_the_job_with_an_error(
 
 
 async def test_a_full_disk_ends_the_job_and_room_is_made_first(
-    collector: Collector, store: MemoryJobs, space: Space, tmp_path: Path
+    collector: JobManager, store: MemoryJobs, space: DiskSpace, tmp_path: Path
 ) -> None:
     first = await collector.start(SPEC)
     await heard(collector, first)
@@ -373,7 +375,7 @@ async def test_a_full_disk_ends_the_job_and_room_is_made_first(
     assert (await heard(collector, third))[-1].startswith("Collection completed")
 
 
-async def test_followers_are_many_and_hear_the_same(collector: Collector) -> None:
+async def test_followers_are_many_and_hear_the_same(collector: JobManager) -> None:
     job = await collector.start(SPEC)
     first = [asyncio.create_task(heard(collector, job)) for _ in range(20)]
     await asyncio.sleep(0.5)
@@ -382,10 +384,10 @@ async def test_followers_are_many_and_hear_the_same(collector: Collector) -> Non
 
 
 async def test_a_running_stream_is_recorded_and_goes_on_when_the_job_is_over(
-    collector: Collector, camera: Camera, store: MemoryJobs
+    collector: JobManager, camera: Camera, store: MemoryJobs
 ) -> None:
     manager = collector._shop.manager
-    manager.run_unsaved(StreamSpec("cam", URL))
+    manager.start_ephemeral(StreamSpec("cam", URL))
     jobs = [await collector.start(replace(SPEC, sources=("cam",))) for _ in range(2)]
     said = await asyncio.gather(*(heard(collector, job) for job in jobs))
     ends = [f"Collection completed for Job ID: {job.job_id}" for job in jobs]
@@ -397,10 +399,10 @@ async def test_a_running_stream_is_recorded_and_goes_on_when_the_job_is_over(
 
 
 async def test_a_stream_that_ends_ends_the_job_and_nothing_hangs(
-    collector: Collector, store: MemoryJobs
+    collector: JobManager, store: MemoryJobs
 ) -> None:
     manager = collector._shop.manager
-    manager.run_unsaved(StreamSpec("cam", URL))
+    manager.start_ephemeral(StreamSpec("cam", URL))
     job = await collector.start(replace(SPEC, sources=("cam",), duration_s=60.0, retries=0))
     await until(lambda: collector.running(job.job_id).frames > 3, "frames")  # type: ignore[union-attr]
     await manager.disconnect("cam")
@@ -410,11 +412,11 @@ async def test_a_stream_that_ends_ends_the_job_and_nothing_hangs(
 
 
 async def test_the_streams_of_jobs_are_no_sources_of_other_jobs(
-    make: Make, collector: Collector
+    make: Make, collector: JobManager
 ) -> None:
     job = await collector.start(replace(SPEC, duration_s=60.0))
     await until(lambda: collector.running(job.job_id).frames > 2, "frames")  # type: ignore[union-attr]
     assert collector.plan(JobSpec()) == []
     manager = collector._shop.manager
-    manager.run_unsaved(StreamSpec("cam", URL))
+    manager.start_ephemeral(StreamSpec("cam", URL))
     assert [part.source for part in collector.plan(JobSpec())] == ["cam"]

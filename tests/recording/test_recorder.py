@@ -18,21 +18,21 @@ from app.failure_reason import FailureReason
 from app.jobs import Part
 from app.pipeline.blur import conceal
 from app.recording import recorder as recorder_module
-from app.recording.captures import Wanted, _too_late
+from app.recording.captures import CaptureRequest, _too_late
 from app.recording.probe import examine, fingerprint, length_of, trim
 from app.recording.recorder import Recorder
-from app.recording.remuxer import Copier
+from app.recording.remuxer import Remuxer
 from app.recording.segments import SegmentFiles, finished_name, stem_of
-from app.types import Result
+from app.types import ProcessedFrame
 
 FPS = 10
 
 
 def results(
     count: int, *, first: int = 1, at: float = 1000.0, size: tuple[int, int] = (320, 192)
-) -> list[Result]:
+) -> list[ProcessedFrame]:
     picture = conceal(noise(*size), [], "off", 0)
-    return [Result(picture, (), at + n / FPS, first + n) for n in range(count)]
+    return [ProcessedFrame(picture, (), at + n / FPS, first + n) for n in range(count)]
 
 
 def make(folder: Path, **options: Any) -> Recorder:
@@ -107,7 +107,7 @@ def test_a_part_of_a_file_is_kept_from_skip_to_limit(tmp_path: Path) -> None:
 def test_a_file_on_its_way_to_where_it_is_gone_on_with_is_not_given_up(tmp_path: Path) -> None:
     recorder = make(tmp_path, gap_s=None, skip_s=60.0)
     part = Part("open", "file:/x.mp4", "x.mp4")
-    wanted = Wanted(part, SegmentFiles(tmp_path, "01-x"), 10.0, 1.0, 10.0, 600.0)
+    wanted = CaptureRequest(part, SegmentFiles(tmp_path, "01-x"), 10.0, 1.0, 10.0, 600.0)
     long_ago = time.monotonic() - 30
     assert _too_late(long_ago, wanted, recorder.written) is not None
     recorder.write(results(1)[0])
@@ -265,10 +265,10 @@ def test_the_length_of_a_file_is_known_before_it_is_read(tmp_path: Path) -> None
 # ── copies ───────────────────────────────────────────────────────────────────────────────────
 
 
-def copier(folder: Path, url: str, **options: Any) -> Copier:
+def copier(folder: Path, url: str, **options: Any) -> Remuxer:
     values = {"segment_s": 60.0, "gap_s": None, **options}
     files = SegmentFiles(folder / "out", "01-file")
-    return Copier(url, StreamSettings(open_timeout_s=2), files, **values)
+    return Remuxer(url, StreamSettings(open_timeout_s=2), files, **values)
 
 
 def test_a_copy_has_the_same_packets(tmp_path: Path) -> None:

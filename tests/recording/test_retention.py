@@ -10,7 +10,7 @@ import pytest
 
 from app.config import SpaceSettings
 from app.errors import StoreError
-from app.recording.retention import DAY_S, FolderKeeper, Kept, Space
+from app.recording.retention import DAY_S, DiskSpace, PrunableFolder, StoredItem
 
 MB = 2**20
 
@@ -18,16 +18,16 @@ MB = 2**20
 class Shelf:
     """A keeper in memory."""
 
-    def __init__(self, *things: Kept, fails: bool = False) -> None:
+    def __init__(self, *things: StoredItem, fails: bool = False) -> None:
         self.things = list(things)
         self.fails = fails
 
-    def kept(self) -> Iterable[Kept]:
+    def kept(self) -> Iterable[StoredItem]:
         if self.fails:
             raise StoreError(reason="locked")
         return list(self.things)
 
-    def remove(self, kept: Kept) -> None:
+    def remove(self, kept: StoredItem) -> None:
         if kept.key.startswith("stuck"):
             raise OSError("read-only")
         self.things.remove(kept)
@@ -37,12 +37,12 @@ class Shelf:
         return [kept.key for kept in self.things]
 
 
-def thing(key: str, age_days: float, *, size: int = MB, precious: bool = False) -> Kept:
-    return Kept(key, size, time.time() - age_days * DAY_S, precious)
+def thing(key: str, age_days: float, *, size: int = MB, precious: bool = False) -> StoredItem:
+    return StoredItem(key, size, time.time() - age_days * DAY_S, precious)
 
 
-def space(folder: Path, *shelves: Shelf, free: int = 10**12, **caps: float) -> Space:
-    made = Space(folder, SpaceSettings(**{"min_free": 0, **caps}))  # type: ignore[arg-type]
+def space(folder: Path, *shelves: Shelf, free: int = 10**12, **caps: float) -> DiskSpace:
+    made = DiskSpace(folder, SpaceSettings(**{"min_free": 0, **caps}))  # type: ignore[arg-type]
     for shelf in shelves:
         made.register(shelf)
     made.free = lambda: free  # type: ignore[method-assign]
@@ -102,7 +102,7 @@ def test_a_folder_keeps_its_files(tmp_path: Path) -> None:
     for name in ("a.jpg", "deep/b.jpg", "deep/verified.jpg"):
         (folder / name).write_bytes(b"x" * 100)
     verified = folder / "deep" / "verified.jpg"
-    keeper = FolderKeeper(folder, "**/*.jpg", lambda: {verified})
+    keeper = PrunableFolder(folder, "**/*.jpg", lambda: {verified})
     found = {Path(kept.key).name: kept for kept in keeper.kept()}
     assert set(found) == {"a.jpg", "b.jpg", "verified.jpg"}
     assert [kept.precious for kept in found.values()].count(True) == 1
@@ -113,8 +113,8 @@ def test_a_folder_keeps_its_files(tmp_path: Path) -> None:
 
 
 def test_the_floor_looks_at_the_disk_itself(tmp_path: Path) -> None:
-    assert Space(tmp_path, SpaceSettings(min_free=2**62)).is_low()
-    assert not Space(tmp_path, SpaceSettings(min_free=0)).is_low()
+    assert DiskSpace(tmp_path, SpaceSettings(min_free=2**62)).is_low()
+    assert not DiskSpace(tmp_path, SpaceSettings(min_free=0)).is_low()
 
 
 @pytest.mark.parametrize("field", ["min_free", "max_bytes"])

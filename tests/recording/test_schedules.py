@@ -11,7 +11,7 @@ import pytest
 
 from app.errors import InvalidRequest, ScheduleNotFound, StoreError, TooManyJobs
 from app.jobs import Job, JobSpec, Schedule
-from app.recording.job_manager import Collector
+from app.recording.job_manager import JobManager
 from app.recording.schedules import Scheduler, next_run
 
 pytestmark = pytest.mark.anyio
@@ -80,7 +80,7 @@ def jobs() -> Jobs:
 
 @pytest.fixture
 def scheduler(jobs: Jobs, now: Now) -> Scheduler:
-    made = Scheduler(cast(Collector, jobs), Rows(), now)
+    made = Scheduler(cast(JobManager, jobs), Rows(), now)
     made._loaded.set()
     return made
 

@@ -21,7 +21,7 @@ from app.config import StreamSettings
 from app.errors import SinkError, SourceError, StoreError
 from app.failure_reason import FailureReason
 from app.models.openvino_runtime import Images, Outputs
-from app.types import Frame, Result, StoredStream, StreamSpec
+from app.types import Frame, ProcessedFrame, StoredStream, StreamSpec
 
 PATIENCE_S = 30.0
 STRIDE = 4
@@ -146,7 +146,7 @@ class FarEnd:
     """
 
     def __init__(self) -> None:
-        self.results: queue.Queue[tuple[str, Result]] = queue.Queue()
+        self.results: queue.Queue[tuple[str, ProcessedFrame]] = queue.Queue()
         self.users: dict[str, set[int]] = {}
         self.most_users = 0
         self.refuses_with: Exception | None = None
@@ -160,7 +160,7 @@ class FarEnd:
     ) -> _FarEndSink:
         return _FarEndSink(self, spec.output or "", delivered)
 
-    def next(self, timeout_s: float = PATIENCE_S) -> Result:
+    def next(self, timeout_s: float = PATIENCE_S) -> ProcessedFrame:
         return self.results.get(timeout=timeout_s)[1]
 
     def forget(self) -> None:
@@ -192,7 +192,7 @@ class _FarEndSink:
     ) -> None:
         self._far_end, self._url, self._delivered = far_end, url, delivered
 
-    def write(self, result: Result) -> None:
+    def write(self, result: ProcessedFrame) -> None:
         far_end = self._far_end
         if far_end.refuses_with is not None:
             raise far_end.refuses_with

@@ -79,7 +79,7 @@ class ScriptedServer:
         app = FastAPI()
         app.include_router(viewer.router)
         app.include_router(system.router)
-        app.mount("/static", viewer.PageFiles())
+        app.mount("/static", viewer.ViewerFiles())
 
         @app.get("/cameras")
         async def cameras() -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.config import FaceSettings, StreamSettings
-from app.models.batching import Runner
+from app.models.batching import BatchingRunner
 from app.models.faces import FaceDetector
 from app.pipeline.sinks import SINKS
 from app.pipeline.sources import SOURCES
@@ -43,15 +43,15 @@ def network() -> FaceNetwork:
 
 
 @pytest.fixture
-def runner(network: FaceNetwork) -> Iterator[Runner]:
-    runner = Runner(network)
+def runner(network: FaceNetwork) -> Iterator[BatchingRunner]:
+    runner = BatchingRunner(network)
     yield runner
     network.answering.set()
     runner.close()
 
 
 @pytest.fixture
-def faces(runner: Runner) -> FaceDetector:
+def faces(runner: BatchingRunner) -> FaceDetector:
     return FaceDetector(runner, min_confidence=0.12)
 
 

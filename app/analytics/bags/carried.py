@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.analytics.bags.geometry import middle, reach, same_place, share_of
-from app.analytics.reidentification import Person
+from app.analytics.bags.geometry import arm_reach, middle, same_place, share_of
+from app.analytics.reidentification import KnownPerson
 from app.types import Track
 
 HELD_SHARE = 0.5  # of a bag's box is within its carrier's reach
@@ -29,13 +29,15 @@ class _Carrier:
         return self.best >= SURE or self.looks >= 2
 
 
-class Carried:
+class CarriedBags:
     """The bags that the people of one camera carry."""
 
     def __init__(self) -> None:
         self._carriers: dict[int, _Carrier] = {}
 
-    def update(self, bags: Sequence[Track], people: Sequence[Person], now: float) -> list[Track]:
+    def update(
+        self, bags: Sequence[Track], people: Sequence[KnownPerson], now: float
+    ) -> list[Track]:
         """Give each bag to who holds it.
 
         Args:
@@ -100,11 +102,11 @@ def _once(bags: Sequence[Track]) -> list[Track]:
     return kept
 
 
-def _holder(bag: Track, people: Sequence[Person]) -> Person | None:
+def _holder(bag: Track, people: Sequence[KnownPerson]) -> KnownPerson | None:
     """Who has most of a bag within reach; of several, whose middle is nearest."""
-    best: tuple[float, float, Person] | None = None
+    best: tuple[float, float, KnownPerson] | None = None
     for person in people:
-        share = share_of(bag.box, reach(person.box))
+        share = share_of(bag.box, arm_reach(person.box))
         if share < HELD_SHARE:
             continue
         aside = abs(middle(bag.box)[0] - middle(person.box)[0]) / max(person.box.height, 1.0)

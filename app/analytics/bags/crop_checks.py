@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from app.analytics.bags.geometry import same_place, share_of, square_around
-from app.types import BAGS, Box, CloseUp
+from app.types import BAG_LABELS, Box, CropDetections
 
 HEIGHTS = 2.5  # of a person: as much of the surroundings is shown
 CLEAN_LOOKS = 2  # in a row without anybody there
@@ -22,7 +22,7 @@ UPRIGHT = 0.5  # body heights: what is smaller is no person, whatever the networ
 
 
 @dataclass(slots=True)
-class _Doubt:
+class _PendingCheck:
     box: Box
     body: float
     wanted_at: float
@@ -32,7 +32,7 @@ class _Doubt:
     label: str = ""
 
 
-class Checks:
+class CropChecks:
     """The doubts about one camera's things.
 
     Attributes:
@@ -41,13 +41,13 @@ class Checks:
 
     def __init__(self) -> None:
         self.asked: list[Box] = []
-        self._doubts: list[_Doubt] = []
+        self._doubts: list[_PendingCheck] = []
 
-    def begin(self, close_ups: Iterable[CloseUp], now: float) -> None:
+    def begin(self, crops: Iterable[CropDetections], now: float) -> None:
         """Take the answers to what was asked for."""
         self.asked = []
         self._doubts = [doubt for doubt in self._doubts if now - doubt.wanted_at <= FORGET_S]
-        for close in close_ups:
+        for close in crops:
             for doubt in self._doubts:
                 if share_of(doubt.box, close.part) > 0.9:
                     _answer(doubt, close, now)
@@ -61,7 +61,7 @@ class Checks:
         """
         doubt = next((d for d in self._doubts if same_place(d.box, box)), None)
         if doubt is None:
-            doubt = _Doubt(box, body, now, now)
+            doubt = _PendingCheck(box, body, now, now)
             self._doubts.append(doubt)
         doubt.box, doubt.wanted_at = box, now
         if doubt.clean >= CLEAN_LOOKS:
@@ -71,17 +71,21 @@ class Checks:
         return None
 
 
-def _answer(doubt: _Doubt, close: CloseUp, now: float) -> None:
+def _answer(doubt: _PendingCheck, close: CropDetections, now: float) -> None:
     if _is_covered(doubt.box, close, doubt.body):
         doubt.clean, doubt.ask_at = 0, now + AGAIN_S
         return
     doubt.clean += 1
     for seen in close.detections:
-        if seen.label in BAGS and seen.confidence > doubt.bag and same_place(doubt.box, seen.box):
+        if (
+            seen.label in BAG_LABELS
+            and seen.confidence > doubt.bag
+            and same_place(doubt.box, seen.box)
+        ):
             doubt.bag, doubt.label = seen.confidence, seen.label
 
 
-def _is_covered(box: Box, close: CloseUp, body: float) -> bool:
+def _is_covered(box: Box, close: CropDetections, body: float) -> bool:
     people = [
         seen.box
         for seen in close.detections

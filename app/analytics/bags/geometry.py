@@ -36,7 +36,7 @@ def gap(one: Box, other: Box) -> float:
     return math.hypot(dx, dy)
 
 
-def way(one: Box, other: Box) -> float:
+def centre_distance(one: Box, other: Box) -> float:
     """Distance between the middles of two boxes."""
     return math.dist(middle(one), middle(other))
 
@@ -56,7 +56,7 @@ def square_around(box: Box, side: float) -> Box:
     return Box(x - side / 2, y - side / 2, x + side / 2, y + side / 2)
 
 
-def reach(person: Box) -> Box:
+def arm_reach(person: Box) -> Box:
     """A person's box and as far as the arms go."""
     aside = TOUCH * person.height / 2
     return Box(person.x1 - aside, person.y1, person.x2 + aside, person.y2 + 0.1 * person.height)

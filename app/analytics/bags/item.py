@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from app.analytics.bags.geometry import gap
 from app.analytics.bags.patches import Patch
-from app.types import Box, Finding, Track
+from app.types import Box, RuleEvent, Track
 
 THING = "object"  # set down by somebody, and none of the bags that the network knows
 PARTS_APART = 0.08  # body heights between the blobs of one thing
@@ -30,7 +30,7 @@ class Candidate(NamedTuple):
     static: float
 
 
-class State(StrEnum):
+class ItemState(StrEnum):
     ATTENDED = "attended"
     UNATTENDED = "unattended"
     ABANDONED = "abandoned"
@@ -62,7 +62,7 @@ class Item:
     static: float
     patch: Patch
     seen_at: float
-    state: State = State.ATTENDED
+    state: ItemState = ItemState.ATTENDED
     apart_since: float | None = None
     blended: bool = False
     told: set[str] = field(default_factory=set)
@@ -76,7 +76,7 @@ class Item:
         """Parts of one thing appear as blobs beside each other."""
         return gap(self.box, box) < PARTS_APART * self.body
 
-    def tell(self, kind: str, person_id: int, at: float | None = None) -> Finding:
+    def tell(self, kind: str, person_id: int, at: float | None = None) -> RuleEvent:
         """What happened to it, and through whom."""
         self.told.add(kind)
         shown = Track(self.bag_id, self.label, self.confidence, self.box)
@@ -90,4 +90,4 @@ class Item:
             "detected": round(self.detected, 3),
             "static": round(self.static, 3),
         }
-        return Finding(kind, (shown,), self.confidence, details=details, at=at)
+        return RuleEvent(kind, (shown,), self.confidence, details=details, at=at)

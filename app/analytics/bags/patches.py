@@ -13,7 +13,7 @@ PATCH = (24, 24)
 Patch = npt.NDArray[np.float32]
 
 
-class View:
+class PatchView:
     """The small picture in grey, asked in pixels of the large one.
 
     Args:
@@ -39,7 +39,7 @@ class View:
         return np.hypot(cv2.Sobel(part, cv2.CV_32F, 1, 0), cv2.Sobel(part, cv2.CV_32F, 0, 1))
 
 
-def alike(one: Patch, other: Patch) -> float:
+def patch_similarity(one: Patch, other: Patch) -> float:
     """Correlation of two patches, -1 to 1; 0 where one of them shows nothing."""
     a, b = one - one.mean(), other - other.mean()
     norm = float(np.sqrt((a * a).sum() * (b * b).sum()))

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.analytics.bags.geometry import EDGE, foot, gap, overlap, reach, share_of
-from app.analytics.reidentification import Person
+from app.analytics.bags.geometry import EDGE, arm_reach, foot, gap, overlap, share_of
+from app.analytics.reidentification import KnownPerson
 from app.types import Box
 
 HISTORY_S = 30.0
@@ -30,7 +30,7 @@ class _Presence:
     speed: float  # body heights a second
 
 
-class Presences:
+class PresenceHistory:
     """Where the people of one camera were in the last half minute."""
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class Presences:
     def __len__(self) -> int:
         return len(self._history)
 
-    def remember(self, people: Sequence[Person], size: tuple[int, int], now: float) -> None:
+    def remember(self, people: Sequence[KnownPerson], size: tuple[int, int], now: float) -> None:
         """Without their heads people are no measure, and may be but an arm: those are left out."""
         for person in people:
             if person.box.y1 < EDGE * max(size):
@@ -51,7 +51,7 @@ class Presences:
         while self._history and now - self._history[0].at > HISTORY_S:
             self._history.popleft()
 
-    def _speed(self, person: Person, now: float) -> float:
+    def _speed(self, person: KnownPerson, now: float) -> float:
         for before in reversed(self._history):
             if now - before.at > SPEED_S:
                 break
@@ -80,7 +80,7 @@ class Presences:
                 continue
             if presence.speed > WALKS and not walking:
                 continue
-            arms = reach(presence.box)
+            arms = arm_reach(presence.box)
             if overlap(arms, box) > 0 and presence.box.y2 >= box.y1:
                 nearness = math.exp(-abs(presence.at - rest_at) / 2)
                 weight = CARRIER_WEIGHT if presence.person_id in carriers else 1.0
@@ -96,7 +96,7 @@ class Presences:
         touched = Counter(
             presence.person_id
             for presence in self._history
-            if presence.at >= since and overlap(reach(presence.box), box) > 0
+            if presence.at >= since and overlap(arm_reach(presence.box), box) > 0
         )
         return touched.most_common(1)[0][0] if touched else None
 

@@ -7,10 +7,16 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
-from app.analytics.rules.bags import Bags
-from app.analytics.rules.base import Doubts, Glimpses, Rule, Scene, Seen
-from app.analytics.rules.plates import Plates
-from app.analytics.rules.smoking import Smoking
+from app.analytics.rules.bags import BagRule
+from app.analytics.rules.base import (
+    AnalyzedFrame,
+    FramePixels,
+    RequestsCrops,
+    Rule,
+    SeesSkippedFrames,
+)
+from app.analytics.rules.plates import PlateRule
+from app.analytics.rules.smoking import SmokingRule
 from app.config import BagSettings, PlateRuleSettings, SmokingSettings
 from app.errors import InvalidRequest, NoAnalytics, in_words
 from app.types import Analytics
@@ -29,9 +35,9 @@ class RuleEntry(NamedTuple):
 
 
 RULES: dict[str, RuleEntry] = {
-    "bags": RuleEntry(Bags, BagSettings),
-    "plates": RuleEntry(Plates, PlateRuleSettings, needs="plates"),
-    "smoking": RuleEntry(Smoking, SmokingSettings),
+    "bags": RuleEntry(BagRule, BagSettings),
+    "plates": RuleEntry(PlateRule, PlateRuleSettings, needs="plates"),
+    "smoking": RuleEntry(SmokingRule, SmokingSettings),
 }
 
 EVENTS = (
@@ -88,11 +94,11 @@ def make_rules(
 __all__ = [
     "EVENTS",
     "RULES",
-    "Doubts",
-    "Glimpses",
+    "AnalyzedFrame",
+    "FramePixels",
+    "RequestsCrops",
     "Rule",
     "RuleEntry",
-    "Scene",
-    "Seen",
+    "SeesSkippedFrames",
     "make_rules",
 ]

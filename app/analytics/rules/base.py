@@ -8,10 +8,10 @@ from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from app.models.batching import Image
 from app.models.crop_refiner import Cut
-from app.types import Box, CloseUp, Detection, Finding, Track
+from app.types import Box, CropDetections, Detection, RuleEvent, Track
 
 
-class Seen(NamedTuple):
+class FramePixels(NamedTuple):
     """The pixels of one frame, as analyses and rules may see them: without the frame.
 
     Attributes:
@@ -21,13 +21,13 @@ class Seen(NamedTuple):
     """
 
     size: tuple[int, int]
-    cut: Cut
-    see: Callable[[int], Image]
+    crop: Cut
+    resized: Callable[[int], Image]
     captured_at: float
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class AnalyzedFrame:
     """One analysed frame, as rules see it.
 
     Attributes:
@@ -43,8 +43,8 @@ class Scene:
     detections: Sequence[Detection]
     now: float
     size: tuple[int, int]
-    seen: Seen
-    close_ups: Sequence[CloseUp] | None = None
+    pixels: FramePixels
+    crops: Sequence[CropDetections] | None = None
 
     def labelled(self, label: str) -> list[Track]:
         return [track for track in self.tracks if track.label == label]
@@ -58,32 +58,32 @@ class Rule(Protocol):
             enlarged, for their sake.
     """
 
-    close_up: ClassVar[frozenset[str]]
+    crop_labels: ClassVar[frozenset[str]]
 
-    def update(self, scene: Scene) -> list[Finding]:
+    def update(self, frame: AnalyzedFrame) -> list[RuleEvent]:
         """What happened by this scene."""
         ...
 
-    def end(self) -> list[Finding]:
+    def end(self) -> list[RuleEvent]:
         """What ends because the stream does."""
         ...
 
 
 @runtime_checkable
-class Doubts(Protocol):
+class RequestsCrops(Protocol):
     """A rule that wants to see parts of the next frame enlarged before it says something.
 
     Attributes:
         doubts: the parts, in pixels of the picture of its last scene.
     """
 
-    doubts: Sequence[Box]
+    crop_requests: Sequence[Box]
 
 
 @runtime_checkable
-class Glimpses(Protocol):
+class SeesSkippedFrames(Protocol):
     """A rule that has a use for the frames between two looks."""
 
-    def glimpse(self, scene: Scene) -> None:
+    def skipped_frame(self, frame: AnalyzedFrame) -> None:
         """Take note of a frame that was not looked at: its tracks are where they should be."""
         ...

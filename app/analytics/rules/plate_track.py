@@ -23,7 +23,7 @@ SHOWN_MARGIN = 0.25
 """What is shown of a plate around its number, in widths of that."""
 
 
-class Attendant(Protocol):
+class CropReader(Protocol):
     """Who reads crops, and knows which numbers are waited for."""
 
     def prepare(self) -> None:
@@ -47,7 +47,7 @@ class Attendant(Protocol):
         ...
 
 
-class Crop(NamedTuple):
+class PlateCrop(NamedTuple):
     """A plate with its surroundings, its width in pixels, and where in the picture it was."""
 
     image: Image
@@ -57,11 +57,11 @@ class Crop(NamedTuple):
 
 class _Reading(NamedTuple):
     read: Future[CropRead]
-    crop: Crop
+    crop: PlateCrop
 
 
 @dataclass(slots=True)
-class Passage:
+class PlateTrack:
     """Attributes:
     waiting: crops that nobody has read yet, the widest last.
     votes: of each read, with its weight: pixels, as it is their number that makes letters clear.
@@ -74,10 +74,10 @@ class Passage:
 
     track: Track
     seen_at: float
-    waiting: list[Crop] = field(default_factory=list)
+    waiting: list[PlateCrop] = field(default_factory=list)
     votes: list[tuple[Votes, float]] = field(default_factory=list)
     looks: int = 0
-    best: Crop | None = None
+    best: PlateCrop | None = None
     best_width: float = 0.0
     shown: Image | None = None
     read_at: float = 0.0
@@ -85,7 +85,7 @@ class Passage:
     told: bool = False
     reading: _Reading | None = None
 
-    def keep(self, crop: Crop) -> None:
+    def keep(self, crop: PlateCrop) -> None:
         """Keep a crop to be read, in the place of a narrower one if there are many."""
         crops = sorted([*self.waiting, crop], key=lambda one: one.width)
         self.waiting = crops[-MOST_CROPS:]
@@ -107,26 +107,28 @@ class Passage:
             self.shown = _part(crop.image, read.where.padded(SHOWN_MARGIN * read.width))
         return read.votes, read.width**2
 
-    def read_on(self, attendant: Attendant, now: float) -> bool:
+    def read_on(self, read_queue: CropReader, now: float) -> bool:
         """Have the widest crop read that waits, unless one is being read. Whether that is so."""
         if self.told:
             self.waiting.clear()
-        if self.reading is None and self.waiting and self._begin(attendant, self.waiting[-1], now):
+        if self.reading is None and self.waiting and self._begin(read_queue, self.waiting[-1], now):
             del self.waiting[-1]
         return self.reading is not None or bool(self.waiting)
 
-    def read_again(self, attendant: Attendant, now: float) -> bool:
+    def read_again(self, read_queue: CropReader, now: float) -> bool:
         """Have the best crop read a second time, by other means. Whether there is one."""
         if self.best is not None:
-            self.doubted = self._begin(attendant, self.best, now, again=True)
+            self.doubted = self._begin(read_queue, self.best, now, again=True)
         return self.best is not None
 
-    def successor(self) -> Passage:
+    def successor(self) -> PlateTrack:
         """The passage of the next plate, where a track went over from one to another."""
-        return Passage(self.track, self.seen_at, waiting=self.waiting)
+        return PlateTrack(self.track, self.seen_at, waiting=self.waiting)
 
-    def _begin(self, attendant: Attendant, crop: Crop, now: float, *, again: bool = False) -> bool:
-        answer = attendant.read(crop.image, again=again)
+    def _begin(
+        self, read_queue: CropReader, crop: PlateCrop, now: float, *, again: bool = False
+    ) -> bool:
+        answer = read_queue.read(crop.image, again=again)
         if answer is None:
             return False
         self.reading = _Reading(answer, crop)

@@ -12,13 +12,13 @@ import time
 from typing import Any, ClassVar
 
 from app import plate_text
-from app.analytics.rules.base import Scene
-from app.analytics.rules.plate_track import Attendant, Crop, Passage
+from app.analytics.rules.base import AnalyzedFrame
+from app.analytics.rules.plate_track import CropReader, PlateCrop, PlateTrack
 from app.config import PlateRuleSettings
-from app.models.crop_refiner import Window
+from app.models.crop_refiner import CropWindow
 from app.models.plates.voting import Decision, Votes, confidence
 from app.plates import WatchEntry
-from app.types import Box, Finding, Track
+from app.types import Box, RuleEvent, Track
 
 LABEL = "plate"
 CUT_MARGIN, GLIMPSE_MARGIN = 0.5, 0.8
@@ -40,119 +40,119 @@ IDLE_S = 1.0
 REMEMBERED = 256
 
 
-class Plates:
+class PlateRule:
     """Args:
     settings: thresholds; see ``PlateRuleSettings``.
     attendant: shared by all streams.
     """
 
-    close_up: ClassVar[frozenset[str]] = frozenset()
+    crop_labels: ClassVar[frozenset[str]] = frozenset()
 
-    def __init__(self, settings: PlateRuleSettings, attendant: Attendant) -> None:
+    def __init__(self, settings: PlateRuleSettings, read_queue: CropReader) -> None:
         self._settings = settings
-        self._attendant = attendant
-        attendant.prepare()
-        self._passages: dict[int, Passage] = {}
+        self._read_queue = read_queue
+        read_queue.prepare()
+        self._passages: dict[int, PlateTrack] = {}
         self._passed: dict[str, float] = {}
-        self._parts: list[Passage] = []
+        self._parts: list[PlateTrack] = []
 
-    def update(self, scene: Scene) -> list[Finding]:
-        for track in scene.labelled(LABEL):
+    def update(self, frame: AnalyzedFrame) -> list[RuleEvent]:
+        for track in frame.labelled(LABEL):
             if track.age_s == 0:
-                self._look(track, scene)
-        findings: list[Finding] = []
+                self._look(track, frame)
+        rule_events: list[RuleEvent] = []
         for number, passage in list(self._passages.items()):
-            unseen_s = scene.now - passage.seen_at - self._settings.gap_s
+            unseen_s = frame.now - passage.seen_at - self._settings.gap_s
             if unseen_s > LATE_S:
                 passage.waiting.clear()
                 passage.reading = None
-            findings += self._advance(number, scene.now, left=unseen_s > 0)
-        return findings
+            rule_events += self._advance(number, frame.now, left=unseen_s > 0)
+        return rule_events
 
-    def glimpse(self, scene: Scene) -> None:
+    def skipped_frame(self, frame: AnalyzedFrame) -> None:
         """Keep crops of frames between two looks, about where the plates should be, if there is
         little else to read: where looks are rare, a vehicle may be in one or two of them."""
-        for track in scene.labelled(LABEL):
+        for track in frame.labelled(LABEL):
             passage = self._passages.get(track.track_id)
             if passage and track.age_s <= GLIMPSE_S and len(passage.waiting) < FEW_CROPS:
                 around = track.box.padded(GLIMPSE_MARGIN * track.box.width)
-                self._keep(passage, track.box, around, scene)
+                self._keep(passage, track.box, around, frame)
 
-    def end(self) -> list[Finding]:
-        findings: list[Finding] = []
+    def end(self) -> list[RuleEvent]:
+        rule_events: list[RuleEvent] = []
         deadline = time.monotonic() + LAST_READS_S
         for number, passage in list(self._passages.items()):
             now = passage.seen_at
             while number in self._passages and (wait_s := deadline - time.monotonic()) > 0:
-                findings += self._advance(number, now, left=True, wait_s=wait_s)
+                rule_events += self._advance(number, now, left=True, wait_s=wait_s)
             if number in self._passages and not passage.told:
-                findings += self._decide(self._passages.pop(number), now, last=True)
+                rule_events += self._decide(self._passages.pop(number), now, last=True)
         self._passages.clear()
-        return findings
+        return rule_events
 
-    def _look(self, track: Track, scene: Scene) -> None:
+    def _look(self, track: Track, frame: AnalyzedFrame) -> None:
         """Keep a crop of the plate to be read, unless it is small or has been read enough."""
-        passage = self._passages.setdefault(track.track_id, Passage(track, scene.now))
-        passage.track, passage.seen_at = track, scene.now
-        self._keep(passage, track.box, track.box.grown(CUT_MARGIN), scene)
+        passage = self._passages.setdefault(track.track_id, PlateTrack(track, frame.now))
+        passage.track, passage.seen_at = track, frame.now
+        self._keep(passage, track.box, track.box.grown(CUT_MARGIN), frame)
 
-    def _keep(self, passage: Passage, box: Box, around: Box, scene: Scene) -> None:
+    def _keep(self, passage: PlateTrack, box: Box, around: Box, frame: AnalyzedFrame) -> None:
         """Keep a crop to be read, unless it is small, cut off, or has been read enough."""
-        scale = scene.seen.size[0] / scene.size[0]
+        scale = frame.pixels.size[0] / frame.size[0]
         width = box.width * scale
         enough = passage.looks >= self._settings.max_reads
         small = width < self._settings.min_width
-        if passage.told or enough or small or _is_cut(box, scene.size):
+        if passage.told or enough or small or _is_cut(box, frame.size):
             return
-        image = scene.seen.cut(_window(around.scaled(scale, scale), scene.seen.size))
+        image = frame.pixels.crop(_window(around.scaled(scale, scale), frame.pixels.size))
         if min(image.shape[:2]) >= 8:
-            passage.keep(Crop(image, width, box))
+            passage.keep(PlateCrop(image, width, box))
 
     def _advance(
         self, number: int, now: float, *, left: bool, wait_s: float = 0.0
-    ) -> list[Finding]:
+    ) -> list[RuleEvent]:
         """Take what was read, begin to read what is there, decide; who left and has nothing more
         to be read has passed."""
-        findings: list[Finding] = []
+        rule_events: list[RuleEvent] = []
         passage = self._passages[number]
         votes = passage.collect(LINE_WIDTH * self._settings.min_width, wait_s)
         if votes and self._is_another(passage, votes):
-            findings += self._decide(passage, now, last=True)
+            rule_events += self._decide(passage, now, last=True)
             passage = self._passages[number] = passage.successor()
         if votes:
             passage.votes.append(votes)
-        busy = passage.read_on(self._attendant, now)
+        busy = passage.read_on(self._read_queue, now)
         if left and not busy:
             busy = self._has_second_thoughts(passage, now)
         if not passage.told:
-            findings += self._decide(passage, now, last=left and not busy)
+            rule_events += self._decide(passage, now, last=left and not busy)
         if left and not busy:
             del self._passages[number]
-        return findings
+        return rule_events
 
-    def _has_second_thoughts(self, passage: Passage, now: float) -> bool:
+    def _has_second_thoughts(self, passage: PlateTrack, now: float) -> bool:
         """Whether a plate with too few reads is being read once more, now that no more come."""
         few = 0 < len(passage.votes) < self._settings.min_reads
         if passage.told or passage.doubted or not few:
             return False
         self._join(passage, now)
         short = len(passage.votes) < self._settings.min_reads
-        return short and passage.read_again(self._attendant, now)
+        return short and passage.read_again(self._read_queue, now)
 
-    def _is_another(self, passage: Passage, votes: tuple[Votes, float]) -> bool:
+    def _is_another(self, passage: PlateTrack, votes: tuple[Votes, float]) -> bool:
         """Whether a read is of another plate than those before: where looks are rare, one vehicle
         may be where the one before it was."""
-        new, old = (self._attendant.settle(each) for each in ([votes], passage.votes))
+        new, old = (self._read_queue.settle(each) for each in ([votes], passage.votes))
         clear = min(new.strength, old.strength) >= CLEAR
         alike = difflib.SequenceMatcher(None, new.text, old.text).ratio()
         return clear and alike < ALIKE
 
-    def _decide(self, passage: Passage, now: float, *, last: bool) -> list[Finding]:
+    def _decide(self, passage: PlateTrack, now: float, *, last: bool) -> list[RuleEvent]:
         """Tell who passed once that is certain, or at last as well as it is known."""
         reads = len(passage.votes)
         if reads < self._settings.min_reads or passage.best is None:
             return []
-        decision = self._attendant.settle(passage.votes)
+        decision = self._read_queue.settle(passage.votes)
         sure = confidence(decision)
         least = LONE if passage.doubted else self._settings.min_confidence
         resting = passage.reading is None and not passage.waiting
@@ -165,18 +165,20 @@ class Plates:
             return []
         return self._tell(passage, decision, sure, reads)
 
-    def _join(self, passage: Passage, now: float) -> None:
+    def _join(self, passage: PlateTrack, now: float) -> None:
         """Give a passage the reads of an earlier one of the same number: a fast plate's track
         breaks between two looks, and each part has too few."""
-        text = plate_text.shape(self._attendant.settle(passage.votes).text)
+        text = plate_text.shape(self._read_queue.settle(passage.votes).text)
         for other in self._parts:
-            before = plate_text.shape(self._attendant.settle(other.votes).text)
+            before = plate_text.shape(self._read_queue.settle(other.votes).text)
             recent = now - other.seen_at <= PARTS_S
             if text and recent and (text == before or plate_text.one_edit_apart(text, before)):
                 passage.votes = [*other.votes, *passage.votes]
         self._parts = [*self._parts[-MOST_PARTS:], passage]
 
-    def _tell(self, passage: Passage, decision: Decision, sure: float, reads: int) -> list[Finding]:
+    def _tell(
+        self, passage: PlateTrack, decision: Decision, sure: float, reads: int
+    ) -> list[RuleEvent]:
         others = [text for text, _ in decision.ranked[1:4]]
         details: dict[str, Any] = {
             "plate_number": decision.text,
@@ -189,11 +191,11 @@ class Plates:
         if own.age_s > 0:  # out of the picture that is kept with it
             own = Track(own.track_id, own.label, own.confidence, best.box)
         tracks = (own,)
-        crop = self._attendant.jpeg(passage.shown)
-        seen = Finding("plate_seen", tracks, round(sure, 4), details=details, crop=crop)
+        crop = self._read_queue.jpeg(passage.shown)
+        seen = RuleEvent("plate_seen", tracks, round(sure, 4), details=details, crop=crop)
         matches = [
-            Finding("plate_match", tracks, round(sure, 4), details=_match(decision.text, entry))
-            for entry in self._attendant.waited_for(decision.text)
+            RuleEvent("plate_match", tracks, round(sure, 4), details=_match(decision.text, entry))
+            for entry in self._read_queue.waited_for(decision.text)
         ]
         return [seen, *matches]
 
@@ -226,9 +228,9 @@ def _is_cut(box: Box, size: tuple[int, int]) -> bool:
     return box.x1 < EDGE or box.y1 < EDGE or box.x2 > width - EDGE or box.y2 > height - EDGE
 
 
-def _window(around: Box, size: tuple[int, int]) -> Window:
+def _window(around: Box, size: tuple[int, int]) -> CropWindow:
     width, height = size
-    return Window(
+    return CropWindow(
         max(0, int(around.x1)),
         max(0, int(around.y1)),
         min(width, int(around.x2) + 1),

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from app.analytics.rules.base import Scene
+from app.analytics.rules.base import AnalyzedFrame
 from app.config import SmokingSettings
-from app.types import Box, Detection, Finding, Track
+from app.types import Box, Detection, RuleEvent, Track
 
 REACH_ASIDE, REACH_ABOVE = 0.25, 0.1  # a hand may leave the person's box by so much of its sides
 HEAD_TO_BODY = 0.22  # of a person's height, where no face is seen
@@ -47,38 +47,38 @@ class _Watch:
         return round(sum(best) / len(best), 3)
 
 
-class Smoking:
+class SmokingRule:
     """Args:
     settings: thresholds; see ``SmokingSettings``.
     """
 
-    close_up: ClassVar[frozenset[str]] = frozenset({"cigarette"})
+    crop_labels: ClassVar[frozenset[str]] = frozenset({"cigarette"})
 
     def __init__(self, settings: SmokingSettings) -> None:
         self._settings = settings
         self._watches: dict[int, _Watch] = {}
 
-    def update(self, scene: Scene) -> list[Finding]:
-        people = scene.labelled("person")
-        faces = scene.labelled("face")
-        held = self._held(people, faces, scene.detections)
+    def update(self, frame: AnalyzedFrame) -> list[RuleEvent]:
+        people = frame.labelled("person")
+        faces = frame.labelled("face")
+        held = self._held(people, faces, frame.detections)
         self._hand_over(people)
-        findings: list[Finding] = []
+        rule_events: list[RuleEvent] = []
         for person in people:
             if person.age_s > 0:  # not really seen in this look: that says nothing either way
                 continue
             watch = self._watches.get(person.track_id)
             if watch is None:
                 looks: deque[float] = deque(maxlen=self._settings.window)
-                watch = self._watches[person.track_id] = _Watch(person, looks, scene.now)
-            watch.person, watch.seen_at = person, scene.now
-            findings += self._look(watch, held.get(person.track_id), scene.now)
-        return findings + self._forget(scene.now)
+                watch = self._watches[person.track_id] = _Watch(person, looks, frame.now)
+            watch.person, watch.seen_at = person, frame.now
+            rule_events += self._look(watch, held.get(person.track_id), frame.now)
+        return rule_events + self._forget(frame.now)
 
-    def end(self) -> list[Finding]:
+    def end(self) -> list[RuleEvent]:
         return [_ended(watch) for watch in self._watches.values() if watch.smoking]
 
-    def _look(self, watch: _Watch, cigarette: Detection | None, now: float) -> list[Finding]:
+    def _look(self, watch: _Watch, cigarette: Detection | None, now: float) -> list[RuleEvent]:
         """Take one look at one person; tell when a smoke starts."""
         watch.looks.append(cigarette.confidence if cigarette else 0.0)
         if cigarette is None:
@@ -92,7 +92,7 @@ class Smoking:
             return []
         watch.smoking = True
         shown = Track(0, "cigarette", cigarette.confidence, cigarette.box)
-        return [Finding("smoking_started", (watch.person, shown), watch.confidence)]
+        return [RuleEvent("smoking_started", (watch.person, shown), watch.confidence)]
 
     def _held(
         self, people: list[Track], faces: list[Track], detections: Sequence[Detection]
@@ -148,23 +148,23 @@ class Smoking:
                 watch.person = person
                 self._watches[person.track_id] = watch
 
-    def _forget(self, now: float) -> list[Finding]:
+    def _forget(self, now: float) -> list[RuleEvent]:
         """End the smokes that were not seen for ``gap_s``, and drop who left."""
-        findings: list[Finding] = []
+        rule_events: list[RuleEvent] = []
         for number, watch in list(self._watches.items()):
             if watch.smoking and now - watch.last_at > self._settings.gap_s:
-                findings.append(_ended(watch))
+                rule_events.append(_ended(watch))
                 watch.smoking = False
                 watch.smoke.clear()
                 watch.looks.clear()
             if not watch.smoking and now - watch.seen_at > self._settings.gap_s:
                 del self._watches[number]
-        return findings
+        return rule_events
 
 
-def _ended(watch: _Watch) -> Finding:
+def _ended(watch: _Watch) -> RuleEvent:
     duration = round(watch.last_at - watch.first_at, 1)
-    return Finding("smoking_ended", (watch.person,), watch.confidence, duration)
+    return RuleEvent("smoking_ended", (watch.person,), watch.confidence, duration)
 
 
 def _head(person: Track, faces: list[Track]) -> Box:

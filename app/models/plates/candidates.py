@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from app.models.batching import Image
-from app.models.plates.text_lines import MOST_ENLARGED, Line, LineDetector
+from app.models.plates.text_lines import MOST_ENLARGED, TextLine, TextLineDetector
 from app.types import Box
 
 QUICK, LONGEST, CANVAS_STEP = 768, 1024, 64
@@ -26,14 +26,16 @@ SAME_PLATE = 2.2
 STACK_GAP, STACK_RATIO, STACK_OVERLAP = 0.9, 1.8, 0.5
 
 
-class Spot(NamedTuple):
+class CandidateRegion(NamedTuple):
     """What the network saw, and lines of text in it."""
 
     box: Box
-    lines: tuple[Line, ...]
+    lines: tuple[TextLine, ...]
 
 
-def spots(boxes: Sequence[Box], lines: Sequence[Line]) -> tuple[list[Spot], list[Line]]:
+def candidate_regions(
+    boxes: Sequence[Box], lines: Sequence[TextLine]
+) -> tuple[list[CandidateRegion], list[TextLine]]:
     """Everything worth reading in a picture: the boxes, and lines outside of them.
 
     Args:
@@ -44,7 +46,7 @@ def spots(boxes: Sequence[Box], lines: Sequence[Line]) -> tuple[list[Spot], list
     inside = [[line for line in legible if _holds(box, line)] for box in boxes]
     taken = {id(line) for own in inside for line in own}
     free = [line for line in legible if id(line) not in taken][:MOST_LINES]
-    return [Spot(box, tuple(own)) for box, own in zip(boxes, inside, strict=True)], free
+    return [CandidateRegion(box, tuple(own)) for box, own in zip(boxes, inside, strict=True)], free
 
 
 def canvas_of(image: Image, longest: int = LONGEST) -> tuple[int, int]:
@@ -59,7 +61,7 @@ def scale_of(image: Image, longest: int = LONGEST) -> float:
     return float(min(MOST_ENLARGED, longest / max(image.shape[:2])))
 
 
-def close_lines(image: Image, box: Box, detector: LineDetector) -> list[Line]:
+def close_lines(image: Image, box: Box, detector: TextLineDetector) -> list[TextLine]:
     """Lines in the enlarged surroundings of a box, in pixels of the whole picture."""
     around = box.grown(PLATE_MARGIN)
     left, top = max(0, int(around.x1)), max(0, int(around.y1))
@@ -68,18 +70,18 @@ def close_lines(image: Image, box: Box, detector: LineDetector) -> list[Line]:
         return []
     offset = np.array([left, top], np.float32)
     lines = detector.lines(crop, CLOSE_CANVAS)
-    moved = [Line(line.quad + offset, line.confidence) for line in lines]
+    moved = [TextLine(line.quad + offset, line.confidence) for line in lines]
     return [line for line in moved if is_legible(line)]
 
 
-def is_legible(line: Line) -> bool:
+def is_legible(line: TextLine) -> bool:
     """Whether a line has the size and shape of a plate's."""
     if line.height < MIN_HEIGHT:
         return False
     return MIN_RATIO <= line.width / line.height <= MAX_RATIO
 
 
-def same_plate(a: Line, b: Line) -> bool:
+def same_plate(a: TextLine, b: TextLine) -> bool:
     """Whether two lines are so near that they are of one plate."""
     away = abs(float(a.centre[1] - b.centre[1]))
     aside = abs(float(a.centre[0] - b.centre[0]))
@@ -87,12 +89,12 @@ def same_plate(a: Line, b: Line) -> bool:
     return away < SAME_PLATE * reach and aside < (a.width + b.width) / 2 + reach
 
 
-def stacks(lines: Sequence[Line]) -> list[tuple[Line, Line]]:
+def two_line_pairs(lines: Sequence[TextLine]) -> list[tuple[TextLine, TextLine]]:
     """Pairs that may be the upper and the lower line of one plate."""
     return [(a, b) for a in lines for b in lines if a is not b and _is_above(a, b)]
 
 
-def _is_above(upper: Line, lower: Line) -> bool:
+def _is_above(upper: TextLine, lower: TextLine) -> bool:
     gap = float(lower.quad[:, 1].min() - upper.quad[:, 1].max())
     tall, small = max(upper.height, lower.height), min(upper.height, lower.height)
     left = max(upper.quad[:, 0].min(), lower.quad[:, 0].min())
@@ -102,7 +104,7 @@ def _is_above(upper: Line, lower: Line) -> bool:
     return bool(near and tall <= STACK_RATIO * small and shared > STACK_OVERLAP)
 
 
-def box_of(lines: Sequence[Line], size: tuple[int, int], margin: float = 0.0) -> Box:
+def box_of(lines: Sequence[TextLine], size: tuple[int, int], margin: float = 0.0) -> Box:
     """The upright box around lines, inside a picture of this width and height.
 
     Args:
@@ -115,7 +117,7 @@ def box_of(lines: Sequence[Line], size: tuple[int, int], margin: float = 0.0) ->
     return Box(float(max(0, x1)), float(max(0, y1)), float(min(width, x2)), float(min(height, y2)))
 
 
-def _holds(box: Box, line: Line) -> bool:
+def _holds(box: Box, line: TextLine) -> bool:
     x, y = line.centre
     around = box.grown(PLATE_MARGIN)
     return bool(around.x1 <= x <= around.x2 and around.y1 <= y <= around.y2)

@@ -18,7 +18,7 @@ WIDTH = 8
 LEAST = 2e-3
 
 
-def texts(columns: npt.NDArray[np.float32], width: int = WIDTH) -> dict[str, float]:
+def beam_search(columns: npt.NDArray[np.float32], width: int = WIDTH) -> dict[str, float]:
     """Texts and their probabilities, the likeliest ``width`` of them.
 
     Args:

@@ -9,27 +9,27 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from app.models.batching import Image, Runner
+from app.models.batching import BatchingRunner, Image
 from app.models.objects import ObjectDetector
 from app.models.openvino_runtime import OpenVinoNetwork
 from app.models.plates.candidates import (
     CLOSE_CANVAS,
     QUICK,
-    Spot,
+    CandidateRegion,
     box_of,
+    candidate_regions,
     canvas_of,
     close_lines,
     same_plate,
     scale_of,
-    spots,
-    stacks,
+    two_line_pairs,
 )
 from app.models.plates.recogniser import Recogniser
-from app.models.plates.text_lines import Line, LineDetector
+from app.models.plates.text_lines import TextLine, TextLineDetector
 from app.models.plates.voting import (
     NOTHING,
     Decision,
-    LineReader,
+    PlateLineReader,
     ReadPlate,
     Votes,
     plate_read,
@@ -84,7 +84,7 @@ class _Found(NamedTuple):
 
 
 class _Candidate(NamedTuple):
-    lines: tuple[Line, ...]
+    lines: tuple[TextLine, ...]
     votes: Votes
     decision: Decision
 
@@ -97,8 +97,8 @@ class PlateReader:
 
     def __init__(
         self,
-        lines: LineDetector,
-        reader: LineReader,
+        lines: TextLineDetector,
+        reader: PlateLineReader,
         objects: ObjectDetector | None,
         countries: tuple[str, ...] = (),
     ) -> None:
@@ -130,7 +130,7 @@ class PlateReader:
         self,
         image: Image,
         boxes: Sequence[tuple[Box, float]],
-        lines: Sequence[Line],
+        lines: Sequence[TextLine],
         scale: float = math.inf,
     ) -> _Found:
         """What is read in the boxes that the network saw and in lines of text beside them.
@@ -163,7 +163,7 @@ class PlateReader:
         plates = [*sorted(seen, key=_weight), *sorted(told, key=_weight), *unread]
         return _Found(plates, is_clear)
 
-    def _first_votes(self, image: Image, lines: Sequence[Line]) -> list[Votes]:
+    def _first_votes(self, image: Image, lines: Sequence[TextLine]) -> list[Votes]:
         return self._reader.first_votes(image, lines) if lines else []
 
     def warm_ups(self) -> list[Callable[[], object]]:
@@ -197,12 +197,12 @@ class PlateReader:
         return self._reader.decide([(pooled(votes), 1.0)])
 
     def _spots(
-        self, image: Image, boxes: Sequence[Box], lines: Sequence[Line], scale: float
-    ) -> tuple[list[Spot], list[Line]]:
+        self, image: Image, boxes: Sequence[Box], lines: Sequence[TextLine], scale: float
+    ) -> tuple[list[CandidateRegion], list[TextLine]]:
         """Boxes with their lines, and the lines that are in none."""
-        near, beside = spots(boxes, lines)
+        near, beside = candidate_regions(boxes, lines)
 
-        def is_fine(spot: Spot) -> bool:
+        def is_fine(spot: CandidateRegion) -> bool:
             return max((line.height for line in spot.lines), default=0) * scale >= FINE
 
         closely = [
@@ -211,7 +211,7 @@ class PlateReader:
         ]
         return closely, beside
 
-    def _closely(self, image: Image, spot: Spot) -> tuple[Line, ...]:
+    def _closely(self, image: Image, spot: CandidateRegion) -> tuple[TextLine, ...]:
         return tuple(close_lines(image, spot.box, self._lines)) or spot.lines
 
     def _seen(self, image: Image) -> list[tuple[Box, float]]:
@@ -219,10 +219,10 @@ class PlateReader:
         if self._objects is None:
             return []
         size = image.shape[1], image.shape[0]
-        found = self._objects.look(image).detections(LOOK_TIMEOUT_S, size)
+        found = self._objects.submit(image).detections(LOOK_TIMEOUT_S, size)
         return [(seen.box, seen.confidence) for seen in found if seen.label == LABEL]
 
-    def _candidate(self, lines: tuple[Line, ...], votes: Votes) -> _Candidate:
+    def _candidate(self, lines: tuple[TextLine, ...], votes: Votes) -> _Candidate:
         return _Candidate(lines, votes, self._reader.decide([(votes, 1.0)]))
 
     def _best(self, image: Image, own: list[_Candidate]) -> _Candidate | None:
@@ -261,7 +261,7 @@ class PlateReader:
     def _stacked(self, own: list[_Candidate]) -> list[_Candidate]:
         """Candidates of two lines, where neither line is a plate's by itself."""
         single = {id(found.lines[0]): found for found in own if found.decision.strength < CLEAR}
-        pairs = stacks([found.lines[0] for found in single.values()])
+        pairs = two_line_pairs([found.lines[0] for found in single.values()])
         return [
             self._candidate(
                 (upper, lower), stacked(single[id(upper)].votes, single[id(lower)].votes)
@@ -292,13 +292,13 @@ def _number(found: Sequence[_Candidate]) -> _Candidate | None:
     return max(found, key=weight, default=None)
 
 
-def _is_cut(lines: Sequence[Line], whole: Box) -> bool:
+def _is_cut(lines: Sequence[TextLine], whole: Box) -> bool:
     """Whether a line reaches an end of the picture, so that some of it may be outside."""
     points = np.concatenate([line.quad for line in lines])
     return bool(points[:, 0].min() < EDGE or points[:, 0].max() > whole.x2 - EDGE)
 
 
-def _around(lines: Sequence[Line]) -> Box:
+def _around(lines: Sequence[TextLine]) -> Box:
     points = np.concatenate([line.quad for line in lines])
     return Box(*map(float, (*points.min(axis=0), *points.max(axis=0))))
 
@@ -310,8 +310,8 @@ def _height(found: _Candidate) -> float:
 class PlateNetworks(NamedTuple):
     """The two text networks, loaded once."""
 
-    lines: Runner
-    text: Runner
+    lines: BatchingRunner
+    text: BatchingRunner
 
     def close(self) -> None:
         self.lines.close()
@@ -320,15 +320,15 @@ class PlateNetworks(NamedTuple):
     def reader(
         self, objects: ObjectDetector | None, countries: tuple[str, ...] = ()
     ) -> PlateReader:
-        reader = LineReader(Recogniser(self.text), countries)
-        return PlateReader(LineDetector(self.lines), reader, objects, countries)
+        reader = PlateLineReader(Recogniser(self.text), countries)
+        return PlateReader(TextLineDetector(self.lines), reader, objects, countries)
 
 
 def load_plates(cache_dir: Path | None = None) -> PlateNetworks:
     """The networks for plates. Raises SetupError when their files are missing."""
     files = WEIGHTS / "text_lines.xml", WEIGHTS / "plate_text.xml"
     lines, text = (OpenVinoNetwork(file, cache_dir=cache_dir) for file in files)
-    return PlateNetworks(Runner(lines), Runner(text, max_batch=4))
+    return PlateNetworks(BatchingRunner(lines), BatchingRunner(text, max_batch=4))
 
 
 __all__ = [

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from app.errors import DetectorError
-from app.models.batching import Image, Runner
+from app.models.batching import BatchingRunner, Image
 
 Quad = npt.NDArray[np.float32]
 """Corners (4, 2) as x, y: top left, top right, bottom right, bottom left."""
@@ -27,7 +27,7 @@ MOST_ENLARGED = 2.0
 PATIENCE_S = 20.0
 
 
-class Line(NamedTuple):
+class TextLine(NamedTuple):
     """A line of text as a rectangle that may be turned."""
 
     quad: Quad
@@ -47,19 +47,21 @@ class Line(NamedTuple):
         return centre
 
 
-class LineDetector:
+class TextLineDetector:
     """Args:
     runner: the shared owner of the network.
     core: confidence of a pixel in the core of a line.
     min_confidence: mean of a core's pixels.
     """
 
-    def __init__(self, runner: Runner, *, core: float = 0.3, min_confidence: float = 0.4) -> None:
+    def __init__(
+        self, runner: BatchingRunner, *, core: float = 0.3, min_confidence: float = 0.4
+    ) -> None:
         self._runner = runner
         self._core = core
         self._min_confidence = min_confidence
 
-    def lines(self, image: Image, canvas: tuple[int, int]) -> list[Line]:
+    def lines(self, image: Image, canvas: tuple[int, int]) -> list[TextLine]:
         """Lines of a (H, W, 3) RGB picture, in its pixels.
 
         Args:
@@ -71,18 +73,20 @@ class LineDetector:
         """
         return self.ask(image, canvas)()
 
-    def ask(self, image: Image, canvas: tuple[int, int]) -> Callable[[], list[Line]]:
+    def ask(self, image: Image, canvas: tuple[int, int]) -> Callable[[], list[TextLine]]:
         """The same in two steps: while the network runs, others can. Raises DetectorError."""
         boxed, scale = fitted(image, canvas)
         answer = self._runner.submit(boxed)
 
-        def lines() -> list[Line]:
+        def lines() -> list[TextLine]:
             try:
                 heat = answer.result(PATIENCE_S)[0][0]
             except TimeoutError:
                 raise DetectorError(network="text_lines", reason="too late") from None
             found = decode(heat, self._core, self._min_confidence)
-            return [Line((line.quad / scale).astype(np.float32), line.confidence) for line in found]
+            return [
+                TextLine((line.quad / scale).astype(np.float32), line.confidence) for line in found
+            ]
 
         return lines
 
@@ -100,7 +104,7 @@ def fitted(image: Image, canvas: tuple[int, int]) -> tuple[Image, float]:
 
 def decode(
     heat: npt.NDArray[np.float32], core: float, min_confidence: float, unclip: float = UNCLIP
-) -> list[Line]:
+) -> list[TextLine]:
     """Lines of a (H, W) map of confidences, in its pixels."""
     mask = cv2.dilate((heat > core).astype(np.uint8), np.ones((2, 2), np.uint8))
     contours, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
@@ -115,7 +119,7 @@ def decode(
             continue
         grow = 2 * unclip * size[0] * size[1] / (2 * (size[0] + size[1]))
         grown = (centre, (size[0] + grow, size[1] + grow), angle)
-        lines.append(Line(ordered(cv2.boxPoints(grown)), confidence))
+        lines.append(TextLine(ordered(cv2.boxPoints(grown)), confidence))
     return lines
 
 

@@ -9,17 +9,20 @@ import numpy as np
 
 from app.models.batching import Image
 from app.models.plates import ctc, formats
-from app.models.plates.recogniser import Columns, Look, Recogniser, strip_of
-from app.models.plates.text_lines import Line
+from app.models.plates.recogniser import Augmentation, Columns, Recogniser, strip_of
+from app.models.plates.text_lines import TextLine
 from app.plates import PlateRead
 from app.types import Box
 
 VOTERS = (
-    Look(above=-0.1, aside=0.05, stretch=1.3, smooth=True),
-    Look(above=-0.06, aside=0.2, stretch=1.6),
+    Augmentation(above=-0.1, aside=0.05, stretch=1.3, smooth=True),
+    Augmentation(above=-0.06, aside=0.2, stretch=1.6),
 )
 """Cut close: what stands above and below a number is read into it."""
-MORE_VOTERS = (Look(above=-0.06, aside=0.05), Look(above=-0.1, aside=0.05, stretch=1.6))
+MORE_VOTERS = (
+    Augmentation(above=-0.06, aside=0.05),
+    Augmentation(above=-0.1, aside=0.05, stretch=1.6),
+)
 MOST_ALTERNATIVES = 3
 LEAST_ALTERNATIVE = 0.02
 AT_AN_END = 0.1, 0.05, 0.03
@@ -53,7 +56,7 @@ class Decision(NamedTuple):
 NOTHING = Decision("", 0.0, 0.0, ())
 
 
-class LineReader:
+class PlateLineReader:
     """Reads a line of text as a plate's.
 
     Args:
@@ -67,15 +70,15 @@ class LineReader:
     def warm_ups(self) -> list[Callable[[], object]]:
         return self._recogniser.warm_ups()
 
-    def glance_votes(self, image: Image, lines: Sequence[Line]) -> list[Votes]:
+    def glance_votes(self, image: Image, lines: Sequence[TextLine]) -> list[Votes]:
         """One variant of each line, to tell what may be a plate's from other writing."""
         return self._votes(image, lines, VOTERS[:1])
 
-    def first_votes(self, image: Image, lines: Sequence[Line]) -> list[Votes]:
+    def first_votes(self, image: Image, lines: Sequence[TextLine]) -> list[Votes]:
         """Two variants of each line."""
         return self._votes(image, lines, VOTERS)
 
-    def more_votes(self, image: Image, lines: Sequence[Line]) -> list[Votes]:
+    def more_votes(self, image: Image, lines: Sequence[TextLine]) -> list[Votes]:
         """Two more."""
         return self._votes(image, lines, MORE_VOTERS)
 
@@ -83,7 +86,9 @@ class LineReader:
         """The best text of several votes, each with its weight."""
         return decide(pooled(votes), self._countries)
 
-    def _votes(self, image: Image, lines: Sequence[Line], voters: Sequence[Look]) -> list[Votes]:
+    def _votes(
+        self, image: Image, lines: Sequence[TextLine], voters: Sequence[Augmentation]
+    ) -> list[Votes]:
         strips = [strip_of(image, line.quad, look) for line in lines for look in voters]
         columns = self._recogniser.read(strips)
         size = len(voters)
@@ -94,7 +99,7 @@ def vote(columns: Sequence[Columns]) -> Votes:
     """The mean over variants of each text's probability."""
     votes: dict[str, float] = {}
     for variant in columns:
-        for text, share in ctc.texts(variant).items():
+        for text, share in ctc.beam_search(variant).items():
             votes[text] = votes.get(text, 0.0) + share / len(columns)
     return votes
 

@@ -21,7 +21,7 @@ from app.failure_reason import FailureReason
 from app.pipeline.sinks.base import Delivered
 from app.pipeline.sinks.encode import TIME_BASE, H264Encoder, Packet
 from app.pipeline.sinks.publisher import HEADER
-from app.types import Result, StreamSpec, Transport
+from app.types import ProcessedFrame, StreamSpec, Transport
 
 CHILD = Path(__file__).with_name("publisher.py")
 TEARDOWN_S = 1.0
@@ -47,7 +47,7 @@ class RtspSink:
         self._last_pts = -1
         self._started_at = 0.0
 
-    def write(self, result: Result) -> None:
+    def write(self, result: ProcessedFrame) -> None:
         picture = result.picture
         encoder, publisher = self._encoder, self._publisher
         if encoder is not None and not encoder.takes(picture):
