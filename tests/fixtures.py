@@ -116,6 +116,7 @@ class Server:
 def server(
     cwd: Path,
     *arguments: str,
+    program: str = sys.executable,
     command: tuple[str, ...] = (str(ROOT / "run.py"), "--host", "127.0.0.1"),
     port: int | None = None,
     env: Mapping[str, str] | None = None,
@@ -123,7 +124,7 @@ def server(
     """Start a server in a folder of its own; it is gone at the end, whatever happens."""
     port = port or free_port()
     process = subprocess.Popen(
-        [sys.executable, *command, "--port", str(port), *arguments],
+        [program, *command, "--port", str(port), *arguments],
         cwd=cwd,
         env=env or clean_environment(cwd),
         stdout=subprocess.PIPE,
