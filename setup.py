@@ -2,9 +2,10 @@
 
 from setuptools import find_namespace_packages, setup
 
-PACKAGES = find_namespace_packages(
+CODE = find_namespace_packages(
     include=["app", "app.*", "anti_terror", "anti_terror.*"], exclude=["*.__pycache__"]
 )
-
 # The page stands beside ``app`` in a checkout, and inside it once installed.
-setup(packages=[*PACKAGES, "app.static"], package_dir={"app.static": "static"})
+PAGE = ["app.static", *(f"app.static.{name}" for name in find_namespace_packages("static"))]
+
+setup(packages=[*CODE, *PAGE], package_dir={"app.static": "static"})
