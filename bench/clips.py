@@ -23,7 +23,7 @@ from app.pipeline.analysis import Analyst, Counts
 from app.pipeline.rules import RULES, Seen
 from app.pipeline.scale import part_to_rgb, to_rgb
 from app.pipeline.tracker import Tracker
-from app.types import Box, StreamSpec, Track
+from app.types import Analytics, Box, StreamSpec, Track
 from bench import staged
 from bench.table import show
 from bench.truth import HEAD, SCORE_HEAD, Told, Truth, Verdict, judge, score
@@ -82,7 +82,7 @@ class Watcher:
         """What the analysis finds in these pictures, taken at their own times."""
         settings = FaceSettings()
         tracker = Tracker(start_confidence=settings.min_confidence, hold_s=settings.hold_s)
-        asked = {name: {} for name in rules if name in RULES}
+        asked: Analytics = {name: {} for name in rules if name in RULES}
         analysis = self._analyst.analysis(StreamSpec("clip", "file:", analytics=asked))
         assert analysis is not None
         seeing = Seeing([], {}, [])

@@ -479,6 +479,7 @@ def write_frames(
 ) -> None:
     """Encode BGR pictures into an open file or RTSP publication, at most in real time if asked."""
     stream = container.add_stream(encoder, rate=fps)
+    assert isinstance(stream, av.VideoStream)
     stream.width, stream.height, stream.pix_fmt = size[0], size[1], "yuv420p"
     stream.bit_rate = bit_rate
     stream.gop_size = gop
