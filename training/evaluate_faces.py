@@ -23,6 +23,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import openvino as ov
+
 from training.quantize_faces import (
     Blob,
     Picture,
