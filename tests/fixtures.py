@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -175,7 +175,7 @@ class Running:
         base_url: str = "http://localhost:8000",
         **options: Any,
     ) -> httpx.AsyncClient:
-        async def with_state(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        async def with_state(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
             await self.app({**scope, "state": dict(self.state)}, receive, send)
 
         transport = httpx.ASGITransport(with_state, raise_app_exceptions=False, client=address)

@@ -29,7 +29,7 @@ from app.errors import CameraFailed
 from app.types import Box, RuleEvent, Track
 
 KEYS = {"camera_id", "faces", "ids", "bags", "owned", "session_id"}
-SETTINGS = Settings(_env_file=None, streams=StreamSettings(start_timeout_s=60))  # type: ignore[call-arg]
+SETTINGS = Settings(_env_file=None, streams=StreamSettings(start_timeout_s=60))
 PLACED = RuleEvent(
     "bag_placed", (Track(7, "suitcase", 0.9, Box(1, 2, 3, 4)),), 0.8, details={"owner": "sure"}
 )

@@ -187,6 +187,7 @@ def names_used(source: str) -> dict[str, int]:
     used: dict[str, int] = {}
     for node in ast.walk(ast.parse(source)):
         names: list[str] = []
+        line = getattr(node, "lineno", 0)
         if isinstance(node, ast.Name):
             names = [node.id]
         elif isinstance(node, ast.Attribute):
@@ -196,7 +197,7 @@ def names_used(source: str) -> dict[str, int]:
         elif isinstance(node, ast.ClassDef):
             names = [node.name]
         for name in names:
-            used.setdefault(name, node.lineno)
+            used.setdefault(name, line)
     return used
 
 
