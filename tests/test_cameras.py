@@ -385,7 +385,8 @@ def test_a_preview_on_a_port(service: MultiCameraService, video: str, db: str) -
             urllib.request.urlopen(
                 urllib.request.Request(f"http://127.0.0.1:{port}/", headers=headers), timeout=20
             )
-        assert refused.value.code == 403
+        with refused.value as reply:
+            assert reply.code == 403
     service.stop_camera("CAM_01")
     with pytest.raises(OSError):
         socket.create_connection(("127.0.0.1", port), timeout=2)
