@@ -16,7 +16,7 @@ from email.parser import Parser
 from pathlib import Path
 
 import pytest
-from fixtures import ROOT, clean_environment, eventually, server
+from fixtures import PATIENCE_S, ROOT, clean_environment, eventually, server
 
 import app
 
@@ -133,7 +133,8 @@ def test_it_serves_where_there_is_no_checkout(
     command = ("serve", "--host", "127.0.0.1", "--log-level", "warning", *more)
     program, env = str(programs / "watchpost"), clean_environment(tmp_path, PYTHONPATH="")
     with server(tmp_path, program=program, command=command, env=env) as started:
-        started.wait_ready()
+        # To reload, a second process imports everything after the first.
+        eventually(started.answers, "the server answers", timeout_s=2 * PATIENCE_S)
         ready = eventually(lambda: (r := started.get("/readyz")).status_code == 200 and r.json())
         assert ready["status"] == "ready"
         page = started.get("/viewer")
