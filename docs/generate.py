@@ -115,14 +115,14 @@ def _settings_section(
     ]
     about = "" if model is Settings else f"{first_sentence(model)}\n\n"
     name = title if model is Settings else f"`{title}`"
-    return f"## {name}\n\n{about}" + table(["setting", "default", "type", "what it does"], rows)
+    return f"## {name}\n\n{about}" + table(["setting", "what it does", "default", "type"], rows)
 
 
 def _setting(name: str, field: FieldInfo, flags: dict[str, str]) -> Row:
     names = [f"`WATCHPOST_{name.upper()}`"]
     if flag := flags.get(name):
         names.append(f"`{flag}`")
-    return ["<br>".join(names), default_of(field), type_of(field), field.description or ""]
+    return ["<br>".join(names), field.description or "", default_of(field), type_of(field)]
 
 
 def default_of(field: FieldInfo) -> str:
