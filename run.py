@@ -24,7 +24,7 @@ ONE_PROCESS = (
     "publish each of them again. One process uses all cores."
 )
 GRACE_S = 4
-DEAF_MS = 20_000
+TCP_USER_TIMEOUT_MS = 20_000
 M_ARENA_MAX = -8  # of glibc's malloc.h
 
 
@@ -123,9 +123,9 @@ def serve(settings: Settings, *, reload: bool) -> None:
     # uvicorn raises the signal again when all is done: an ordered end is a success.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     signal.signal(signal.SIGINT, lambda *_: sys.exit(0))
-    _use_few_heaps()
+    _limit_malloc_arenas()
     listener = config.bind_socket()  # before anything of the app starts
-    _let_go_of_the_deaf(listener)
+    _set_tcp_user_timeout(listener)
     welcome(settings, listener.getsockname()[1])
     if reload:
         uvicorn.supervisors.ChangeReload(
@@ -138,17 +138,17 @@ def serve(settings: Settings, *, reload: bool) -> None:
         sys.exit(1)
 
 
-def _let_go_of_the_deaf(listener: socket.socket) -> None:
+def _set_tcp_user_timeout(listener: socket.socket) -> None:
     """Have the system end connections whose other side takes nothing: it may be gone, or mean.
 
     Without that what was sent to it stays in memory for as long as it likes (RFC 5482; accepted
     connections inherit the option).
     """
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAF_MS)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TCP_USER_TIMEOUT_MS)
 
 
-def _use_few_heaps() -> None:
+def _limit_malloc_arenas() -> None:
     """Many threads that handle pictures leave glibc with many half-empty heaps: about 90 MB."""
     with contextlib.suppress(OSError, AttributeError):  # another C library
         ctypes.CDLL("libc.so.6").mallopt(M_ARENA_MAX, 2)

@@ -285,7 +285,7 @@ class Settings(BaseSettings):
     space: SpaceSettings = SpaceSettings()
 
     def rules(self) -> dict[str, BaseModel]:
-        """The server's settings of each rule of ``app.pipeline.rules``."""
+        """The server's settings of each rule of ``app.analytics.rules``."""
         return {"bags": self.bags, "plates": self.plate_rule, "smoking": self.smoking}
 
     def allowed_folders(self) -> list[Path]:

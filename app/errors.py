@@ -50,14 +50,14 @@
         └── SecretUnreadable          stored credentials and the key file do not belong together
 
 Every class has a stable ``code``; the words for it in other languages live in
-``app/api/messages.py``. Nothing here knows HTTP, and no message holds a password:
+``app/api/i18n.py``. Nothing here knows HTTP, and no message holds a password:
 who raises passes URLs through ``app.urls.without_credentials`` first.
 """
 
 from collections.abc import Mapping
 from typing import ClassVar
 
-from app.reason_words import WORDS
+from app.failure_reason import WORDS
 
 
 class WatchpostError(Exception):
@@ -243,7 +243,7 @@ class OutputInUse(Conflict):
 
 
 class FarEndError(WatchpostError):
-    """Something at the other end. ``reason`` is one of the words in ``app.pipeline.reasons``."""
+    """Something at the other end. ``reason`` is one of the words in ``app.failure_reason``."""
 
     words = WORDS
     code = "FAR_END_FAILED"

@@ -117,7 +117,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class JobLine:
     """What a job says to whoever follows it: the contract's text, and the same as numbers."""
 
     type: LineType
@@ -142,7 +142,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class FileFacts:
     """What a look into a finished file found.
 
     Attributes:
@@ -172,7 +172,7 @@ class Recording:
     source: str
     path: str
     started_ts: float
-    facts: Facts
+    facts: FileFacts
     file_id: int = 0
     removed_ts: float | None = None
     flagged: bool = False

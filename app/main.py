@@ -20,13 +20,29 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import __version__, logs
-from app.api import auth, camera, cameras, errors, jobs, page, plates, push, streams, system
+from app.analytics.analyzer import AnalyzerFactory
+from app.anpr.event_recorder import PlateEventRecorder
+from app.anpr.files import CROPS, UPLOADS, PlateFiles
+from app.anpr.read_queue import PlateReadQueue
+from app.anpr.service import PlateService
+from app.api import (
+    auth,
+    camera_detail,
+    cameras,
+    errors,
+    jobs,
+    plates,
+    push,
+    streams,
+    system,
+    viewer,
+)
 from app.api import events as events_api
-from app.api.instruments import Instruments, Pulse
-from app.api.plate_deps import PlateDoor
+from app.api.health import DatabaseProbe, HealthService
+from app.api.plate_deps import PlateServices
 from app.config import Settings, usable_cpus
 from app.db.engine import open_database
-from app.db.events import EventRepository, SessionRepository
+from app.db.events import EventRepository, StreamSessionRepository
 from app.db.jobs import JobRepository
 from app.db.plate_search import PlateSearch
 from app.db.plates import PlateRepository
@@ -39,21 +55,16 @@ from app.errors import DataFolderLocked, SetupError
 from app.models import weights_file
 from app.models.faces import FaceDetector, load_faces
 from app.models.objects import ObjectDetector, load_objects
-from app.models.plates import PlateNetworks, load_plates
 from app.models.plates.claude import ClaudeReader
+from app.models.plates.reader import PlateNetworks, load_plates
 from app.pipeline import draw
-from app.pipeline.analysis import Analyst
-from app.pipeline.collector import Collector, RecordingKeeper
-from app.pipeline.events import EventLog
+from app.pipeline.event_log import EventLog
 from app.pipeline.manager import StreamManager
-from app.pipeline.plates.attendant import PlateAttendant
-from app.pipeline.plates.desk import PlateDesk
-from app.pipeline.plates.files import CROPS, UPLOADS, PlateFiles
-from app.pipeline.plates.keeper import PlateKeeper
 from app.pipeline.push import PushStreams
-from app.pipeline.retention import FolderKeeper, Space
-from app.pipeline.schedules import Scheduler
-from app.pipeline.workshop import Workshop
+from app.recording.context import JobContext
+from app.recording.job_manager import JobManager, PrunableRecordings
+from app.recording.retention import DiskSpace, PrunableFolder
+from app.recording.schedules import Scheduler
 from app.types import Analytics, StreamSpec
 
 if TYPE_CHECKING:
@@ -104,10 +115,10 @@ class State(TypedDict):
     happened: EventRepository
     writer: EventWriter
     jobs: JobRepository
-    collector: Collector
+    collector: JobManager
     schedules: Scheduler
-    plates: PlateDoor
-    instruments: Instruments
+    plates: PlateServices
+    instruments: HealthService
     reading: asyncio.Semaphore
 
 
@@ -127,7 +138,7 @@ def create_app(settings: Settings) -> FastAPI:
         logger.warning("no authentication: everybody may watch and control every stream")
     token = None if settings.auth.disabled else _token(settings)
     gate = Middleware(
-        auth.Gate,
+        auth.TokenAuthMiddleware,
         token=token,
         require_token=settings.auth.require_token,
         disabled=settings.auth.disabled,
@@ -138,7 +149,7 @@ def create_app(settings: Settings) -> FastAPI:
         description=DESCRIPTION,
         openapi_tags=TAGS,
         lifespan=lifespan,
-        middleware=[Middleware(OneLineFailure), gate],
+        middleware=[Middleware(ConciseStartupErrors), gate],
         redoc_url=None,
         license_info={"name": "AGPL-3.0-or-later"},
     )
@@ -147,17 +158,17 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(push.router)
     app.include_router(cameras.router)
     app.include_router(events_api.router)
-    app.include_router(camera.router)
+    app.include_router(camera_detail.router)
     app.include_router(plates.router)
     app.include_router(system.router)
-    app.include_router(page.router)
+    app.include_router(viewer.router)
     app.include_router(jobs.router)  # the last: its /ws/{job_id} takes every name below /ws
-    app.mount("/static", page.PageFiles(), name="static")
+    app.mount("/static", viewer.ViewerFiles(), name="static")
     errors.install(app)
     return app
 
 
-class OneLineFailure:
+class ConciseStartupErrors:
     """A start that fails for a known reason says that reason, instead of a traceback."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -193,23 +204,23 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         events = EventLog(loop, happened.next_id())
         open_ones = ExitStack()
         reading = open_ones.enter_context(plate_reading(settings, engine, objects))
-        door, attendant = reading.door, reading.attendant
-        helpers = {"plates": attendant}
-        analyst = Analyst(settings.objects, settings.rules(), objects, helpers)
-        sessions = SessionRepository(engine)
+        door, read_queue = reading.door, reading.read_queue
+        helpers = {"plates": read_queue}
+        analyzers = AnalyzerFactory(settings.objects, settings.rules(), objects, helpers)
+        sessions = StreamSessionRepository(engine)
         manager = StreamManager(
-            settings.streams, settings.faces, faces, store, analyst, events, sessions.next_today
+            settings.streams, settings.faces, faces, store, analyzers, events, sessions.next_today
         )
         job_rows = JobRepository(engine, vault)
         collection = Collection(settings, manager, job_rows)
-        collection.space.register(FolderKeeper(settings.data_dir / SNAPSHOTS, "*/*.jpg"))
+        collection.space.register(PrunableFolder(settings.data_dir / SNAPSHOTS, "*/*.jpg"))
 
         def verified() -> set[Path]:
             return {settings.data_dir / path for path in door.rows.verified_pictures()}
 
         for folder in (CROPS, UPLOADS):
             collection.space.register(
-                FolderKeeper(settings.data_dir / folder, "*", precious=verified)
+                PrunableFolder(settings.data_dir / folder, "*", precious=verified)
             )
         networks = {
             "faces": network,
@@ -219,12 +230,12 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         }
         resuming = asyncio.create_task(_resume(manager, collection, demo=settings.demo))
 
-        def tell_everybody() -> None:
-            manager.tell_everybody()
-            events.hang_up()
+        def begin_shutdown() -> None:
+            manager.begin_shutdown()
+            events.close_clients()
 
-        restore_signals = _on_exit_signal(lambda: loop.call_soon_threadsafe(tell_everybody))
-        keeping = asyncio.create_task(PlateKeeper(events, door.desk).run())
+        restore_signals = _on_exit_signal(lambda: loop.call_soon_threadsafe(begin_shutdown))
+        keeping = asyncio.create_task(PlateEventRecorder(events, door.desk).run())
         with events.pictured() as arriving:
             writer = EventWriter(arriving, happened, snapshots, draw.snapshot)
             writer.start()
@@ -239,16 +250,16 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
                     "collector": collection.collector,
                     "schedules": collection.schedules,
                     "plates": door,
-                    "instruments": Instruments(
+                    "instruments": HealthService(
                         manager,
                         collection.collector,
                         events,
                         writer,
                         collection.space,
                         door.desk,
-                        attendant,
+                        read_queue,
                         networks,
-                        Pulse(job_rows),
+                        DatabaseProbe(job_rows),
                     ),
                     # A picture of 50 megapixels takes 150 MB while it is read.
                     "reading": asyncio.Semaphore(usable_cpus()),
@@ -285,10 +296,10 @@ class Collection:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise SetupError(reason=f"Data folder {folder}: {error.strerror}") from None
-        self.space = Space(folder, settings.space)
-        self.space.register(RecordingKeeper(folder, store))
-        shop = Workshop(manager, store, self.space, settings.collect, settings.streams, folder)
-        self.collector = Collector(shop, settings.allowed_folders)
+        self.space = DiskSpace(folder, settings.space)
+        self.space.register(PrunableRecordings(folder, store))
+        shop = JobContext(manager, store, self.space, settings.collect, settings.streams, folder)
+        self.collector = JobManager(shop, settings.allowed_folders)
         self.schedules = Scheduler(self.collector, store)
         self._tasks = [
             asyncio.create_task(self.space.run()),
@@ -304,8 +315,8 @@ class Collection:
 class PlateReading(NamedTuple):
     """What reads plates: of uploads through the door, of streams through the attendant."""
 
-    door: PlateDoor
-    attendant: PlateAttendant
+    door: PlateServices
+    read_queue: PlateReadQueue
     networks: PlateNetworks
 
 
@@ -330,10 +341,10 @@ def plate_reading(
             )
             open_ones.enter_context(closing(claude))
         watches = Watchlist(engine)
-        attendant = open_ones.enter_context(closing(PlateAttendant(reader, watches)))
-        desk = PlateDesk(options, reader, claude, rows, PlateFiles(settings.data_dir))
-        door = PlateDoor(desk, rows, PlateSearch(engine), watches)
-        yield PlateReading(door, attendant, networks)
+        read_queue = open_ones.enter_context(closing(PlateReadQueue(reader, watches)))
+        desk = PlateService(options, reader, claude, rows, PlateFiles(settings.data_dir))
+        door = PlateServices(desk, rows, PlateSearch(engine), watches)
+        yield PlateReading(door, read_queue, networks)
 
 
 async def _resume(manager: StreamManager, collection: Collection, *, demo: bool) -> None:
@@ -342,7 +353,7 @@ async def _resume(manager: StreamManager, collection: Collection, *, demo: bool)
     await manager.resume()
     if demo:
         analytics: Analytics = {"smoking": {}} if manager.has_analytics else {}
-        manager.run_unsaved(replace(DEMO, analytics=analytics))
+        manager.start_ephemeral(replace(DEMO, analytics=analytics))
     await collection.collector.resume()
 
 

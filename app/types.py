@@ -34,7 +34,7 @@ LABELS = (
     "plate",
     "cigarette",
 )
-BAGS = ("backpack", "handbag", "suitcase", "bag")  # labels; "bag" is one of unknown kind
+BAG_LABELS = ("backpack", "handbag", "suitcase", "bag")  # labels; "bag" is one of unknown kind
 
 
 class StreamState(StrEnum):
@@ -106,7 +106,7 @@ class Track:
 
 
 @dataclass(frozen=True, slots=True)
-class CloseUp:
+class CropDetections:
     """What a network saw in a part of a frame that was enlarged for it.
 
     Attributes:
@@ -119,7 +119,7 @@ class CloseUp:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A raw decoded picture. It never leaves ``pipeline/stream.py``: see ``Picture``.
+    """A raw decoded picture. It never leaves ``pipeline/stream.py``: see ``BlurredFrame``.
 
     Attributes:
         captured_at: when the camera saw it, as well as that is known.
@@ -134,7 +134,7 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
-class Picture:
+class BlurredFrame:
     """A planar YUV 4:2:0 picture that may be shown. Only ``pipeline/blur.py`` makes one.
 
     The image is shared by all sinks and must not be written to.
@@ -149,7 +149,7 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class ProcessedFrame:
     """All that sinks, previews and viewers ever get of a frame.
 
     Attributes:
@@ -159,7 +159,7 @@ class Result:
         fps: how many frames a second came out lately.
     """
 
-    picture: Picture
+    picture: BlurredFrame
     tracks: tuple[Track, ...]
     captured_at: float
     number: int
@@ -167,9 +167,9 @@ class Result:
     finished_at: float = 0.0
     fps: float = 0.0
 
-    def report(self) -> Report:
+    def report(self) -> FrameMetadata:
         """All but the picture."""
-        return Report(
+        return FrameMetadata(
             self.number,
             self.picture.size,
             self.tracks,
@@ -181,11 +181,11 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Report:
+class FrameMetadata:
     """What is known about a frame that became a result, for who needs no picture.
 
     It is small, so it may wait in queues, where pictures must not. Attributes are as in
-    ``Result``; ``size`` is width and height of its picture. Two are equal when they are one.
+    ``ProcessedFrame``; ``size`` is its width and height. Two are equal when they are one object.
     """
 
     number: int
@@ -198,7 +198,7 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
-class Withheld:
+class WithheldFrame:
     """A frame that did not become a result.
 
     Attributes:
@@ -211,15 +211,15 @@ class Withheld:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class JpegFrame:
     """A result as viewers get it: with its picture as JPEG."""
 
-    report: Report
+    report: FrameMetadata
     jpeg: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class RuleEvent:
     """What a rule saw happen: an event before it has a stream, a number and a picture.
 
     Attributes:
@@ -255,14 +255,14 @@ class Event:
     event_id: int
     stream_id: str
     ts: float
-    finding: Finding
-    picture: Picture | None = field(default=None, repr=False)
+    rule_event: RuleEvent
+    picture: BlurredFrame | None = field(default=None, repr=False)
     pictured: bool = False
     session_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class EventRecord:
+class EventRow:
     """An event as it is kept and told, one field a column.
 
     Attributes:
@@ -287,32 +287,32 @@ class EventRecord:
     session_id: str | None = None
 
     @classmethod
-    def of(cls, event: Event) -> EventRecord:
-        finding = event.finding
-        first = finding.tracks[0] if finding.tracks else None
+    def of(cls, event: Event) -> EventRow:
+        rule_event = event.rule_event
+        first = rule_event.tracks[0] if rule_event.tracks else None
         return cls(
             event.event_id,
             event.stream_id,
-            finding.type,
+            rule_event.type,
             event.ts,
             track_id=first.track_id if first else None,
-            person_id=_about(finding, "person_id", ("person",)),
-            bag_id=_about(finding, "bag_id", BAGS),
+            person_id=_about(rule_event, "person_id", ("person",)),
+            bag_id=_about(rule_event, "bag_id", BAG_LABELS),
             box=first.box if first else None,
-            confidence=finding.confidence,
-            duration_s=finding.duration_s,
-            details=finding.details,
+            confidence=rule_event.confidence,
+            duration_s=rule_event.duration_s,
+            details=rule_event.details,
             snapshot=event.pictured,
             session_id=event.session_id,
         )
 
 
-def _about(finding: Finding, name: str, labels: tuple[str, ...]) -> int | None:
+def _about(rule_event: RuleEvent, name: str, labels: tuple[str, ...]) -> int | None:
     """The identity that a rule names, or else the first track of such a kind."""
-    if name in finding.details:
-        named: int | None = finding.details[name]
+    if name in rule_event.details:
+        named: int | None = rule_event.details[name]
         return named
-    return next((track.track_id for track in finding.tracks if track.label in labels), None)
+    return next((track.track_id for track in rule_event.tracks if track.label in labels), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,9 +325,9 @@ class EventFilter:
     until: float = math.inf
 
     def takes(self, event: Event) -> bool:
-        return self._takes(event.stream_id, event.finding.type, event.ts)
+        return self._takes(event.stream_id, event.rule_event.type, event.ts)
 
-    def takes_record(self, record: EventRecord) -> bool:
+    def takes_record(self, record: EventRow) -> bool:
         return self._takes(record.stream_id, record.type, record.ts)
 
     def _takes(self, stream_id: str, kind: str, ts: float) -> bool:
@@ -427,7 +427,7 @@ class StreamStatus:
     stats: StreamStats
 
 
-class Pulse(NamedTuple):
+class StreamHealth(NamedTuple):
     """How a stream is right now: the little that is cheap to ask for, again and again.
 
     Attributes:

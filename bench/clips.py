@@ -16,13 +16,13 @@ from typing import NamedTuple
 import av
 from tqdm import tqdm
 
+from app.analytics.analyzer import AnalyzerFactory, ObjectCounts
+from app.analytics.face_tracker import FaceTracker
+from app.analytics.rules import RULES, FramePixels
 from app.config import FaceSettings, ObjectSettings, Settings
 from app.models.faces import FaceDetector, load_faces
 from app.models.objects import load_objects
-from app.pipeline.analysis import Analyst, Counts
-from app.pipeline.rules import RULES, Seen
 from app.pipeline.scale import part_to_rgb, to_rgb
-from app.pipeline.tracker import Tracker
 from app.types import Box, StreamSpec, Track
 from bench import staged
 from bench.table import show
@@ -65,7 +65,7 @@ class Seeing(NamedTuple):
 
     told: list[Told]
     names: dict[int, str]
-    counts: list[Counts]
+    counts: list[ObjectCounts]
 
 
 class Watcher:
@@ -76,30 +76,30 @@ class Watcher:
         settings = settings or ObjectSettings(weights=weights, timeout_s=PATIENCE_S, max_wait=1)
         self._objects, self._network = load_objects(settings), load_faces()
         self._faces = FaceDetector(self._network, min_confidence=FaceSettings().keep_confidence)
-        self._analyst = Analyst(settings, Settings().rules(), self._objects)
+        self._analyzers = AnalyzerFactory(settings, Settings().rules(), self._objects)
 
     def watch(self, pictures: Iterator[Picture], rules: Sequence[str] = ("bags",)) -> Seeing:
         """What the analysis finds in these pictures, taken at their own times."""
         settings = FaceSettings()
-        tracker = Tracker(start_confidence=settings.min_confidence, hold_s=settings.hold_s)
+        tracker = FaceTracker(start_confidence=settings.min_confidence, hold_s=settings.hold_s)
         asked = {name: {} for name in rules if name in RULES}
-        analysis = self._analyst.analysis(StreamSpec("clip", "file:", analytics=asked))
+        analysis = self._analyzers.create(StreamSpec("clip", "file:", analytics=asked))
         assert analysis is not None
         seeing = Seeing([], {}, [])
         at = 0.0
         for at, image, people in pictures:
             size = (image.width, image.height)
-            look = analysis.ask(at, functools.partial(to_rgb, image))
+            look = analysis.submit(at, functools.partial(to_rgb, image))
             if look is None:
                 continue
-            found = self._faces.look(to_rgb(image, settings.width)).detections(PATIENCE_S, size)
+            found = self._faces.submit(to_rgb(image, settings.width)).detections(PATIENCE_S, size)
             cut, see = functools.partial(part_to_rgb, image), functools.partial(to_rgb, image)
-            seen = Seen(size, cut, see, at)
-            tracks, findings = analysis.understand(look, tracker.update(found, at), seen, size)
+            seen = FramePixels(size, cut, see, at)
+            tracks, rule_events = analysis.process(look, tracker.update(found, at), seen, size)
             _name(seeing.names, tracks, people)
-            seeing.told.extend(Told(at, finding) for finding in findings)
+            seeing.told.extend(Told(at, rule_event) for rule_event in rule_events)
             seeing.counts.append(analysis.counts)
-        seeing.told.extend(Told(at, finding) for finding in analysis.end())
+        seeing.told.extend(Told(at, rule_event) for rule_event in analysis.end())
         return seeing
 
     def close(self) -> None:
@@ -174,7 +174,7 @@ COUNT_HEAD = ["clip", "looks", "most people", "most bags", "bags, mean", "owned,
 
 
 def _counted(clip: str, seeing: Seeing) -> list[str]:
-    counts = seeing.counts or [Counts()]
+    counts = seeing.counts or [ObjectCounts()]
     return [
         clip,
         str(len(seeing.counts)),

@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 
 from app.config import ObjectSettings
-from app.models.careful import look_carefully
+from app.models.crop_refiner import CropRefiner
 from app.models.letterbox import Image
 from app.models.objects import load_objects
-from app.models.second_look import SecondLook
+from app.models.tta import detect_with_tta
 from bench.table import show
 
 ROUNDS, WARM_UP = 12, 2
@@ -28,18 +28,18 @@ def run() -> None:
     objects = load_objects(ObjectSettings(), "cpu")
 
     def once() -> object:
-        return objects.look(image).detections(PATIENCE_S, (width, height))
+        return objects.submit(image).detections(PATIENCE_S, (width, height))
 
     def again() -> object:
-        whole = objects.look(image).detections(PATIENCE_S, (width, height))
-        second = SecondLook(objects, most=None)
-        cut = second.look(whole, (width, height), lambda p: image[p.y1 : p.y2, p.x1 : p.x2])
+        whole = objects.submit(image).detections(PATIENCE_S, (width, height))
+        second = CropRefiner(objects, most=None)
+        cut = second.submit(whole, (width, height), lambda p: image[p.y1 : p.y2, p.x1 : p.x2])
         return cut.detections(PATIENCE_S)
 
     ways: dict[str, Callable[[], object]] = {
         "one look": once,
         "people enlarged, as in streams": again,
-        "the careful look (detect --crops)": lambda: look_carefully(objects, image, PATIENCE_S),
+        "the careful look (detect --crops)": lambda: detect_with_tta(objects, image, PATIENCE_S),
     }
     times: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(WARM_UP + ROUNDS):

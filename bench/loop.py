@@ -26,17 +26,17 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from app.analytics.analyzer import AnalyzerFactory
 from app.config import FaceSettings, ObjectSettings, Settings, StreamSettings
+from app.models.batching import Image
+from app.models.detections import PendingDetections
 from app.models.faces import FaceDetector, load_faces
-from app.models.look import Look
 from app.models.objects import ObjectDetector, load_objects
-from app.models.runner import Image
-from app.pipeline.analysis import Analyst
 from app.pipeline.sinks import SINKS
 from app.pipeline.sinks.base import Delivered
 from app.pipeline.sinks.encode import H264Encoder
-from app.pipeline.stream import Audience, Stream
-from app.types import Result, StreamSpec, StreamState
+from app.pipeline.stream import Stream, Subscribers
+from app.types import ProcessedFrame, StreamSpec, StreamState
 from bench import clip
 from bench.clip import Pace, Watch
 from bench.sketch import networks, sketch
@@ -60,7 +60,7 @@ class FileSink:
         self._file = Path(target).open("wb")
         self._encoder: H264Encoder | None = None
 
-    def write(self, result: Result) -> None:
+    def write(self, result: ProcessedFrame) -> None:
         if self._encoder is None:
             self._encoder = H264Encoder(*result.picture.size, fps=self._fps)
         for packet in self._encoder.encode(result.picture, round(result.captured_at * 90_000)):
@@ -81,13 +81,13 @@ class Counted(ObjectDetector):
         self.__dict__.update(detector.__dict__)
         self.asked: Counter[str] = Counter()
 
-    def look(self, image: Image) -> Look:
+    def submit(self, image: Image) -> PendingDetections:
         self.asked["whole"] += 1
-        return super().look(image)
+        return super().submit(image)
 
-    def look_closely(self, crop: Image, side: int | None = None) -> Look:
+    def submit_crop(self, crop: Image, side: int | None = None) -> PendingDetections:
         self.asked["close"] += 1
-        return super().look_closely(crop, side)
+        return super().submit_crop(crop, side)
 
 
 def ours(
@@ -106,7 +106,7 @@ def ours(
     often = {"max_fps": clip.FPS, "max_wait": 1} if every else {}
     objects = ObjectSettings.model_validate({"timeout_s": PATIENCE_S, **often})
     detector = Counted(load_objects(objects)) if analytics else None
-    analyst = Analyst(objects, Settings(_env_file=None).rules(), detector)
+    analyzers = AnalyzerFactory(objects, Settings(_env_file=None).rules(), detector)
     spec = StreamSpec(
         "bench",
         f"file:{source}",
@@ -114,20 +114,22 @@ def ours(
         max_fps=clip.FPS,
         analytics={RULE: {}} if analytics else {},
     )
-    _play(spec, settings, faces, analyst)  # networks are compiled and modules imported meanwhile
+    _play(spec, settings, faces, analyzers)  # networks are compiled and modules imported meanwhile
     asked = detector.asked if detector else Counter[str]()
     asked.clear()
     watch = Watch()
-    frames = _play(spec, settings, faces, analyst)
+    frames = _play(spec, settings, faces, analyzers)
     video_s = frames / clip.FPS
     return watch.pace(frames, asked["whole"] / video_s, asked["close"] / video_s)
 
 
-def _play(spec: StreamSpec, settings: FaceSettings, faces: FaceDetector, analyst: Analyst) -> int:
+def _play(
+    spec: StreamSpec, settings: FaceSettings, faces: FaceDetector, analyzers: AnalyzerFactory
+) -> int:
     """Run a stream from its first to its last frame; how many there were."""
-    audience = Audience.on(asyncio.new_event_loop())
+    subscribers = Subscribers.on(asyncio.new_event_loop())
     stream = Stream(
-        spec, StreamSettings(), settings, faces, audience, analysis=analyst.analysis(spec)
+        spec, StreamSettings(), settings, faces, subscribers, analysis=analyzers.create(spec)
     )
     stream.start()
     while stream.state is not StreamState.STOPPED:

@@ -24,10 +24,10 @@ import psutil
 
 from app.config import ObjectSettings
 from app.errors import SetupError
+from app.models.batching import Image
+from app.models.detections import PendingDetections
 from app.models.faces import FaceDetector, load_faces
-from app.models.look import Look
 from app.models.objects import load_objects
-from app.models.runner import Image
 from app.models.weights_file import shipped
 from app.pipeline.scale import to_rgb
 from bench import clip
@@ -38,15 +38,15 @@ LONGEST = 640
 PATIENCE_S = 60
 PARTS = {"coco": "yolov8n.pt", "cigarettes": "first_recipe.pt"}
 
-Pass = Callable[[Image], Look]
+Pass = Callable[[Image], PendingDetections]
 
 
 def objects(weights: str | None) -> Pass:
-    return load_objects(ObjectSettings(weights=weights, width=LONGEST), "cpu").look
+    return load_objects(ObjectSettings(weights=weights, width=LONGEST), "cpu").submit
 
 
 def faces() -> Pass:
-    return FaceDetector(load_faces("cpu"), min_confidence=0.15).look
+    return FaceDetector(load_faces("cpu"), min_confidence=0.15).submit
 
 
 def converted(folder: Path, name: str) -> Pass:

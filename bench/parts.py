@@ -10,13 +10,13 @@ from typing import TypeVar
 
 import av
 
+from app.analytics.face_tracker import FaceTracker
 from app.config import FaceSettings
 from app.models.faces import FaceDetector, load_faces
 from app.pipeline.blur import conceal
 from app.pipeline.scale import to_output, to_rgb
 from app.pipeline.sinks.encode import H264Encoder
 from app.pipeline.sinks.preview import encode_jpeg
-from app.pipeline.tracker import Tracker
 from app.types import Box
 from bench import clip
 from bench.table import show
@@ -48,7 +48,7 @@ def run() -> None:
     runner = load_faces()
     settings = FaceSettings()
     faces = FaceDetector(runner, min_confidence=settings.keep_confidence)
-    tracker = Tracker(start_confidence=settings.min_confidence, hold_s=settings.hold_s)
+    tracker = FaceTracker(start_confidence=settings.min_confidence, hold_s=settings.hold_s)
     encoder = H264Encoder(clip.WIDTH, clip.HEIGHT, fps=25, encoder="libx264")
     numbers = itertools.count()
     costs = Costs()
@@ -60,7 +60,7 @@ def run() -> None:
         f"resize to RGB, {settings.width} wide", lambda i: to_rgb(i, settings.width), images
     )
     size = (clip.WIDTH, clip.HEIGHT)
-    found = costs.measure("faces (one core)", lambda s: faces.look(s).detections(60, size), small)
+    found = costs.measure("faces (one core)", lambda s: faces.submit(s).detections(60, size), small)
     costs.measure("track", lambda f: tracker.update(f, next(numbers) / 25), found)
     costs.measure(
         "blur two faces (with the copy)",

@@ -16,17 +16,17 @@ from pathlib import Path
 
 import av
 
-from app import numbers
+from app import plate_text
+from app.analytics.analyzer import AnalyzerFactory
+from app.analytics.rules import FramePixels
+from app.anpr.read_queue import PlateReadQueue
 from app.config import ObjectSettings, Settings
+from app.models.batching import Image
 from app.models.objects import load_objects
-from app.models.plates import CropRead, load_plates
-from app.models.runner import Image
-from app.pipeline.analysis import Analyst
-from app.pipeline.plates.attendant import PlateAttendant
-from app.pipeline.rules import Seen
+from app.models.plates.reader import CropRead, load_plates
 from app.pipeline.scale import part_to_rgb, to_rgb
 from app.plates import WatchEntry
-from app.types import Finding, StreamSpec
+from app.types import RuleEvent, StreamSpec
 from bench.table import show
 
 PATIENCE_S = 60.0
@@ -36,7 +36,7 @@ PACES = {"5 looks a second": (1, 5.0), "busy: 8 frames and 2.5 looks a second": 
 """One of how many frames is taken, and how often a second it is looked at one."""
 
 
-class _AtOnce(PlateAttendant):
+class _AtOnce(PlateReadQueue):
     """Reads before it answers, so that the machine's speed changes nothing."""
 
     def read(self, crop: Image, *, again: bool = False) -> Future[CropRead] | None:
@@ -61,19 +61,19 @@ def run() -> None:
             compare(clip.name, pace, watch(clip, every, looks))
 
 
-def compare(clip: str, pace: str, told: Sequence[tuple[float, Finding]]) -> None:
+def compare(clip: str, pace: str, told: Sequence[tuple[float, RuleEvent]]) -> None:
     """Every passage that was told, and every number that should have been."""
     readable = READABLE.get(clip, [])
     left = list(readable)
     rows = []
-    for at, finding in told:
-        number = str(finding.details["plate_number"])
-        known = next((n for n in left if numbers.shape(n) == numbers.shape(number)), None)
+    for at, rule_event in told:
+        number = str(rule_event.details["plate_number"])
+        known = next((n for n in left if plate_text.shape(n) == plate_text.shape(number)), None)
         if known is not None:
             left.remove(known)
-        again = numbers.shape(number) in map(numbers.shape, readable)
+        again = plate_text.shape(number) in map(plate_text.shape, readable)
         verdict = "right" if known else "told twice" if again else "not readable so"
-        sure, reads = f"{finding.confidence:.2f}", str(finding.details["reads"])
+        sure, reads = f"{rule_event.confidence:.2f}", str(rule_event.details["reads"])
         rows.append([f"{at:.1f} s", number, sure, reads, verdict])
     rows += [["never", number, "", "", "missed"] for number in left]
     if not rows:
@@ -83,25 +83,25 @@ def compare(clip: str, pace: str, told: Sequence[tuple[float, Finding]]) -> None
     show(f"plates that pass in {clip}, {pace}", head, rows)
 
 
-def watch(clip: Path, every: int, looks: float) -> list[tuple[float, Finding]]:
+def watch(clip: Path, every: int, looks: float) -> list[tuple[float, RuleEvent]]:
     """What the analysis of one video tells, with the time in it."""
     settings = ObjectSettings(timeout_s=PATIENCE_S, max_wait=1, max_fps=looks)
     objects, networks = load_objects(settings), load_plates()
-    attendant = _AtOnce(networks.reader(objects), _Nobody())
-    analyst = Analyst(settings, Settings().rules(), objects, {"plates": attendant})
-    analysis = analyst.analysis(StreamSpec("clip", "file:", analytics={"plates": {}}))
+    read_queue = _AtOnce(networks.reader(objects), _Nobody())
+    analyzers = AnalyzerFactory(settings, Settings().rules(), objects, {"plates": read_queue})
+    analysis = analyzers.create(StreamSpec("clip", "file:", analytics={"plates": {}}))
     assert analysis is not None
-    told: list[tuple[float, Finding]] = []
+    told: list[tuple[float, RuleEvent]] = []
     now = 0.0
     with av.open(str(clip)) as container:
         for image in itertools.islice(container.decode(video=0), 0, None, every):
             now, size = image.time or 0.0, (image.width, image.height)
-            look = analysis.ask(now, functools.partial(to_rgb, image))
+            look = analysis.submit(now, functools.partial(to_rgb, image))
             cut, see = functools.partial(part_to_rgb, image), functools.partial(to_rgb, image)
-            _, findings = analysis.understand(look, [], Seen(size, cut, see, now), size)
-            told += [(now, finding) for finding in findings]
-    told += [(now, finding) for finding in analysis.end()]
-    attendant.close()
+            _, rule_events = analysis.process(look, [], FramePixels(size, cut, see, now), size)
+            told += [(now, rule_event) for rule_event in rule_events]
+    told += [(now, rule_event) for rule_event in analysis.end()]
+    read_queue.close()
     networks.close()
     objects.close()
-    return [(at, finding) for at, finding in told if finding.type == "plate_seen"]
+    return [(at, rule_event) for at, rule_event in told if rule_event.type == "plate_seen"]

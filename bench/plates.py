@@ -24,13 +24,13 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from app import numbers
+from app import plate_text
 from app.config import ObjectSettings, Settings
+from app.models.batching import Image
 from app.models.objects import load_objects
-from app.models.plates import ReadPlate, load_plates
 from app.models.plates.claude import ClaudeReader
-from app.models.plates.picture import pixels
-from app.models.runner import Image
+from app.models.plates.photo import pixels
+from app.models.plates.reader import ReadPlate, load_plates
 from app.plates import ClaudeCall
 from bench.table import show
 
@@ -58,7 +58,7 @@ class Shot(NamedTuple):
 
     @property
     def alike(self) -> bool:
-        return numbers.shape(self.first) == numbers.shape(self.truth)
+        return plate_text.shape(self.first) == plate_text.shape(self.truth)
 
 
 def photos(data: Path) -> list[tuple[Path, str]]:

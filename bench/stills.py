@@ -18,13 +18,13 @@ import numpy.typing as npt
 from av import VideoFrame
 from tqdm import tqdm
 
+from app.analytics.analyzer import AnalyzerFactory
+from app.analytics.face_tracker import FaceTracker
+from app.analytics.rules import FramePixels
 from app.config import FaceSettings, ObjectSettings, Settings
 from app.models.faces import FaceDetector, load_faces
 from app.models.objects import load_objects
-from app.pipeline.analysis import Analyst
-from app.pipeline.rules import Seen
 from app.pipeline.scale import part_to_rgb, to_rgb
-from app.pipeline.tracker import Tracker
 from app.types import StreamSpec, Track
 from bench.table import show
 
@@ -51,14 +51,14 @@ def run() -> None:
     settings = ObjectSettings(timeout_s=PATIENCE_S)
     objects, network = load_objects(settings), load_faces()
     faces = FaceDetector(network, min_confidence=FaceSettings().keep_confidence)
-    analyst = Analyst(settings, Settings().rules(), objects)
+    analyzers = AnalyzerFactory(settings, Settings().rules(), objects)
     outcomes: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
     folder = Path(data) / "cigarettes_val"
     for path in tqdm(sorted((folder / "images").iterdir()), "stills", leave=False, disable=None):
         smoked = bool((folder / "labels" / f"{path.stem}.txt").read_text(encoding="utf-8").strip())
         image = cv2.imread(str(path))
         if image is not None:
-            outcomes[smoked][hold_up(np.asarray(image, np.uint8), analyst, faces)] += 1
+            outcomes[smoked][hold_up(np.asarray(image, np.uint8), analyzers, faces)] += 1
     objects.close()
     network.close()
     head = ["", "with a cigarette", "without"]
@@ -69,10 +69,12 @@ def run() -> None:
     show("smoking told on stills", head, rows)
 
 
-def hold_up(image: Image, analyst: Analyst, faces: FaceDetector) -> str:
+def hold_up(image: Image, analyzers: AnalyzerFactory, faces: FaceDetector) -> str:
     """What becomes of one picture (H, W, 3), BGR."""
-    tracker = Tracker(start_confidence=FaceSettings().min_confidence, hold_s=FaceSettings().hold_s)
-    analysis = analyst.analysis(StreamSpec("still", "file:", analytics={"smoking": {}}))
+    tracker = FaceTracker(
+        start_confidence=FaceSettings().min_confidence, hold_s=FaceSettings().hold_s
+    )
+    analysis = analyzers.create(StreamSpec("still", "file:", analytics={"smoking": {}}))
     assert analysis is not None
     chance = np.random.default_rng(0)
     seen_people = looks = 0
@@ -80,15 +82,15 @@ def hold_up(image: Image, analyst: Analyst, faces: FaceDetector) -> str:
     for number in range(LOOKS):
         now, frame = number * STEP_S, _unsteady(image, chance)
         size = frame.width, frame.height
-        look = analysis.ask(now, functools.partial(to_rgb, frame))
+        look = analysis.submit(now, functools.partial(to_rgb, frame))
         if look is None:
             continue
         small = to_rgb(frame, FaceSettings().width)
-        found = faces.look(small).detections(PATIENCE_S, size)
+        found = faces.submit(small).detections(PATIENCE_S, size)
         cut, see = functools.partial(part_to_rgb, frame), functools.partial(to_rgb, frame)
-        seen = Seen(size, cut, see, now)
-        tracks, findings = analysis.understand(look, tracker.update(found, now), seen, size)
-        if any(finding.type == "smoking_started" for finding in findings):
+        seen = FramePixels(size, cut, see, now)
+        tracks, rule_events = analysis.process(look, tracker.update(found, now), seen, size)
+        if any(rule_event.type == "smoking_started" for rule_event in rule_events):
             return TOLD
         people = [t for t in tracks if t.label == "person" and t.age_s == 0]
         cigarettes = [t for t in tracks if t.label == "cigarette" and t.age_s == 0]

@@ -21,11 +21,11 @@ import av
 import cv2
 import numpy as np
 
+from app.analytics.face_tracker import FaceTracker
+from app.analytics.object_tracker import ObjectTracker
 from app.config import ObjectSettings
 from app.models.objects import ObjectDetector, load_objects
-from app.pipeline.following import Follower
 from app.pipeline.scale import to_rgb
-from app.pipeline.tracker import Tracker
 from app.types import Box, Detection, Track
 from bench import staged
 from bench.table import show
@@ -44,11 +44,11 @@ class Look(NamedTuple):
 
 
 def ours() -> Follow:
-    return Tracker(start_confidence=0.4, hold_s=1.5, growth_per_s=0.0).update
+    return FaceTracker(start_confidence=0.4, hold_s=1.5, growth_per_s=0.0).update
 
 
 def library() -> Follow:
-    return Follower(start_confidence=0.4, hold_s=1.5, numbers=itertools.count(1)).update
+    return ObjectTracker(start_confidence=0.4, hold_s=1.5, numbers=itertools.count(1)).update
 
 
 KINDS: dict[str, Callable[[], Follow]] = {"ours": ours, "ByteTrack": library}
@@ -120,7 +120,7 @@ def _walkers(objects: ObjectDetector) -> tuple[list[Look], list[Named]]:
     for shot in staged.shots(staged.CROSSING):
         size = shot.rgb.shape[1], shot.rgb.shape[0]
         small = np.asarray(cv2.resize(shot.rgb, (640, 640 * size[1] // size[0])), np.uint8)
-        looks.append(Look(shot.at, _people(objects.look(small).detections(PATIENCE_S, size))))
+        looks.append(Look(shot.at, _people(objects.submit(small).detections(PATIENCE_S, size))))
         inside = {n: b for n, b in shot.people.items() if b.x1 > -10 and b.x2 < size[0] + 10}
         truth.append(inside)
     return looks, truth
@@ -130,7 +130,7 @@ def _crowd(objects: ObjectDetector) -> list[Look]:
     return [
         Look(image.time or 0.0, _people(look.detections(PATIENCE_S, (image.width, image.height))))
         for image in _images(CROWD)
-        for look in [objects.look(to_rgb(image, objects.longest))]
+        for look in [objects.submit(to_rgb(image, objects.longest))]
     ]
 
 

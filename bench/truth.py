@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from app.types import Finding
+from app.types import RuleEvent
 
 
 class Truth(NamedTuple):
@@ -27,7 +27,7 @@ class Told(NamedTuple):
     """An event, and when it was told, in seconds of the clip."""
 
     at: float
-    finding: Finding
+    rule_event: RuleEvent
 
 
 class Verdict(NamedTuple):
@@ -59,7 +59,7 @@ class Verdict(NamedTuple):
 
     def row(self, clip: str) -> list[str]:
         truth, told = self.truth, self.told
-        kind = truth.type if truth else told.finding.type if told else ""
+        kind = truth.type if truth else told.rule_event.type if told else ""
         happens = f"{truth.at:g} s, told by {truth.latest:g}" if truth else ""
         said = f"{told.at:.1f} s" if told else "never"
         person = {True: "right", False: "wrong", None: ""}[self.right_person]
@@ -79,7 +79,7 @@ def judge(truths: Sequence[Truth], told: Sequence[Told], names: Mapping[int, str
     left = list(told)
     verdicts: list[Verdict] = []
     for truth in truths:
-        alike = [item for item in left if item.finding.type == truth.type]
+        alike = [item for item in left if item.rule_event.type == truth.type]
         theirs = [item for item in alike if _who(item, names) == truth.who]
         match = next(iter(theirs or alike), None)
         if match is not None:
@@ -89,12 +89,12 @@ def judge(truths: Sequence[Truth], told: Sequence[Told], names: Mapping[int, str
 
 
 def _who(told: Told, names: Mapping[int, str]) -> str | None:
-    return names.get(told.finding.details.get("person_id", -1))
+    return names.get(told.rule_event.details.get("person_id", -1))
 
 
 def score(verdicts: Sequence[Verdict]) -> list[list[str]]:
     """Rows of event type, how many, precision, recall, mean delay, and right persons."""
-    kinds = sorted({(v.truth or v.told.finding).type for v in verdicts if v.truth or v.told})  # type: ignore[union-attr]
+    kinds = sorted({(v.truth or v.told.rule_event).type for v in verdicts if v.truth or v.told})  # type: ignore[union-attr]
     return [_score(kind, [v for v in verdicts if _kind(v) == kind]) for kind in kinds] + (
         [_score("all", verdicts)] if verdicts else []
     )
@@ -104,7 +104,7 @@ SCORE_HEAD = ["event", "happened", "told", "precision", "recall", "mean delay", 
 
 
 def _kind(verdict: Verdict) -> str:
-    return verdict.truth.type if verdict.truth else verdict.told.finding.type  # type: ignore[union-attr]
+    return verdict.truth.type if verdict.truth else verdict.told.rule_event.type  # type: ignore[union-attr]
 
 
 def _score(name: str, verdicts: Sequence[Verdict]) -> list[str]:

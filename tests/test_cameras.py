@@ -19,18 +19,18 @@ from typing import Any
 
 import pytest
 from fixtures import eventually, python
-from pipeline.doubles import threads_of, write_video
+from support.doubles import threads_of, write_video
 from support.fake_rtsp import FakeRtsp
 
 from anti_terror import service as old_name
 from app.cameras import CameraConfig, MultiCameraService, devices
 from app.config import Settings, StreamSettings
 from app.errors import CameraFailed
-from app.types import Box, Finding, Track
+from app.types import Box, RuleEvent, Track
 
 KEYS = {"camera_id", "faces", "ids", "bags", "owned", "session_id"}
 SETTINGS = Settings(_env_file=None, streams=StreamSettings(start_timeout_s=60))  # type: ignore[call-arg]
-PLACED = Finding(
+PLACED = RuleEvent(
     "bag_placed", (Track(7, "suitcase", 0.9, Box(1, 2, 3, 4)),), 0.8, details={"owner": "sure"}
 )
 
@@ -59,12 +59,12 @@ def config(camera_id: str, source: str | int, db: str, **more: Any) -> CameraCon
     return CameraConfig(camera_id, source, db, "cpu", **{"loop": True, "analytics": (), **more})
 
 
-def tell(service: MultiCameraService, camera_id: str, finding: Finding = PLACED) -> None:
+def tell(service: MultiCameraService, camera_id: str, rule_event: RuleEvent = PLACED) -> None:
     """What a rule of this camera would find."""
     assert service._studio is not None
     room = service._studio._cameras[camera_id].room
     session_id = room.manager.get(camera_id).stats.session_id
-    room.log.tell(camera_id, finding, 1000.0, None, session_id)
+    room.log.tell(camera_id, rule_event, 1000.0, None, session_id)
 
 
 # ── the contract ─────────────────────────────────────────────────────────────────────────────
@@ -258,7 +258,7 @@ def test_events_reach_the_callback_in_order_and_the_database(
     for camera_id in ("CAM_01", "CAM_02"):
         service.start_camera(config(camera_id, video, db))
     for number in range(50):
-        tell(service, f"CAM_0{1 + number % 2}", Finding(f"kind_{number}"))
+        tell(service, f"CAM_0{1 + number % 2}", RuleEvent(f"kind_{number}"))
     eventually(lambda: len(got) == 50, "all events came")
     assert [event["type"] for _, event in got] == [f"kind_{number}" for number in range(50)]
     assert [camera_id for camera_id, _ in got[:2]] == ["CAM_01", "CAM_02"]
@@ -292,12 +292,12 @@ def test_a_callback_that_raises_or_hangs_harms_nothing(
 
     service.set_event_callback(bad)
     service.start_camera(config("CAM_01", video, db))
-    tell(service, "CAM_01", Finding("raise"))
-    tell(service, "CAM_01", Finding("hang"))
+    tell(service, "CAM_01", RuleEvent("raise"))
+    tell(service, "CAM_01", RuleEvent("hang"))
     eventually(lambda: seen == ["raise", "hang"], "the callback hangs")
     assert "a bug of somebody else" in caplog.text
     for _ in range(2000):
-        tell(service, "CAM_01", Finding("after"))
+        tell(service, "CAM_01", RuleEvent("after"))
     first = service.get_latest_jpeg("CAM_01")
     eventually(lambda: service.get_latest_jpeg("CAM_01") != first, "pictures go on")
     began = time.monotonic()
@@ -356,8 +356,8 @@ def test_two_services_share_a_database(video: str, db: str) -> None:
         two.start_camera(config("CAM_01", video, db))
         sessions = {service.get_latest_stats("CAM_01")["session_id"][-4:] for service in (one, two)}  # type: ignore[index]
         for number in range(20):
-            tell(one, "CAM_01", Finding(f"kind_{number}"))
-            tell(two, "CAM_01", Finding(f"kind_{number}"))
+            tell(one, "CAM_01", RuleEvent(f"kind_{number}"))
+            tell(two, "CAM_01", RuleEvent(f"kind_{number}"))
     assert sessions == {"0001", "0002"}
     with sqlite3.connect(db) as rows:
         different = "SELECT count(*), count(DISTINCT session_id || type) FROM events"

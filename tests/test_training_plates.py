@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.models.plates.beam import ALPHABET
+from app.models.plates.ctc import ALPHABET
 from training.dies import DIES
 from training.draw_plates import HEIGHT, MAX_WIDTH, draw, some_text
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from app.models import second_look
+from app.models import crop_refiner
 from app.types import LABELS, Box
 
 Array = NDArray[np.float32]
@@ -103,7 +103,7 @@ def non_max(boxes: Boxes, threshold: float, groups: NDArray[np.int64] | None = N
 
 def upper_body(person: Array, width: int, height: int) -> NDArray[np.int64]:
     """The part of a frame that the second look shows of a person: one box of whole pixels."""
-    window = second_look.upper_body(Box(*map(float, person)), (width, height))
+    window = crop_refiner.upper_body(Box(*map(float, person)), (width, height))
     return np.array(window, np.int64)
 
 

@@ -19,8 +19,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from app.models.careful import CLOSE
 from app.models.letterbox import padded
+from app.models.tta import CLOSE
 from training.boxes import BAGS, CIGARETTE, CLASSES, FACE, PERSON, PLATE, Boxes
 from training.faces import CenterFace
 from training.network import Image, Network
@@ -119,7 +119,7 @@ class Results:
     @cached_property
     def carefully(self) -> list[Boxes]:
         """Cigarettes in whole pictures, on which several looks agree."""
-        return [self.look_carefully(s.image, b) for s, b in self.pairs]
+        return [self.detect_with_tta(s.image, b) for s, b in self.pairs]
 
     @property
     def pairs(self) -> list[tuple[Sample, Boxes]]:
@@ -132,7 +132,7 @@ class Results:
             found, image, self.network.size / max(image.shape[:2]), self.close, LOWEST
         )
 
-    def look_carefully(self, image: Image, found: Boxes) -> Boxes:
+    def detect_with_tta(self, image: Image, found: Boxes) -> Boxes:
         """What several looks agree on."""
         return careful_look(found, image, self.network, self.closer, LOWEST)
 
@@ -147,7 +147,7 @@ class Results:
             truth.append(labels.only(CIGARETTE))
             once.append(found.only(CIGARETTE))
             twice.append(self.look_again(view, found).only(CIGARETTE))
-            carefully.append(self.look_carefully(view, found))
+            carefully.append(self.detect_with_tta(view, found))
         return truth, once, twice, carefully
 
     def knows(self, *labels: int) -> bool:

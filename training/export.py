@@ -122,8 +122,10 @@ def export(work: Path, coco: Path, branch: Path, out: Path, with_plain: bool) ->
 
 
 def compress(model: ov.Model) -> ov.Model:
-    """Weights that are not yet in eight bits so, a scale an output channel; `app.models.runtime`
-    unpacks them."""
+    """Store the weights that are not yet in eight bits so, with a scale for each output channel.
+
+    `app.models.openvino_runtime` unpacks them.
+    """
     import nncf
 
     compressed: ov.Model = nncf.compress_weights(model, mode=nncf.CompressWeightsMode.INT8_SYM)

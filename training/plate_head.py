@@ -22,7 +22,7 @@ import numpy.typing as npt
 import openvino as ov
 from openvino import opset13 as ops
 
-from app.models.plates.beam import ALPHABET
+from app.models.plates.ctc import ALPHABET
 from app.models.plates.recogniser import _padded
 from training.draw_plates import draw, fonts
 

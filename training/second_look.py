@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from app.models.careful import Glance, agree
-from app.models.overlap import merged
-from app.models.second_look import MIN_PERSON, Window, upper_body, windows
+from app.models.crop_refiner import MIN_PERSON, CropWindow, crop_windows, upper_body
+from app.models.nms import merged
+from app.models.tta import PartDetections, agree
 from app.types import Box, Detection
 from training.boxes import CIGARETTE, CLASSES, PERSON, Boxes
 from training.network import Image, Network
@@ -21,7 +21,7 @@ def second_look(
     `frame_scale` is by how much the first look shrank the frame.
     """
     size = image.shape[1], image.shape[0]
-    parts = windows(
+    parts = crop_windows(
         _people(whole),
         size,
         seen_longest=round(frame_scale * max(size)),
@@ -44,7 +44,7 @@ def careful_look(
     height, width = image.shape[:2]
     size = width, height
 
-    def glances(part: Window, by: Network, seen: Boxes | None = None) -> list[Glance]:
+    def glances(part: CropWindow, by: Network, seen: Boxes | None = None) -> list[PartDetections]:
         x1, y1, x2, y2 = part
         shown = image[y1:y2, x1:x2]
         if seen is None:
@@ -54,11 +54,11 @@ def careful_look(
         corners[:, [0, 2]] = (x2 - x1) - corners[:, [2, 0]]
         scale = by.size / max(part.size)
         return [
-            Glance(part, scale, _detections(found.only(CIGARETTE).shifted(x1, y1)))
+            PartDetections(part, scale, _detections(found.only(CIGARETTE).shifted(x1, y1)))
             for found in (seen, Boxes(corners, turned.labels, turned.scores))
         ]
 
-    looks = glances(Window(0, 0, width, height), network, whole)
+    looks = glances(CropWindow(0, 0, width, height), network, whole)
     for part in dict.fromkeys(upper_body(person, size) for person in _people(whole)):
         if min(part.size) > 0:
             looks += glances(part, close)

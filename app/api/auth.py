@@ -35,7 +35,7 @@ _HOST = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?")
 FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
 
 
-class Gate:
+class TokenAuthMiddleware:
     """Args:
     token: what opens the gate; None when ``disabled``.
     require_token: no free pass for loopback.

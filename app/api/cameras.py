@@ -7,7 +7,7 @@ from typing import Literal
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from app.api.deps import Streams
+from app.api.deps import ManagerDep
 from app.api.errors import ErrorReply
 from app.types import BlurStyle, StreamSpec, StreamStatus
 from app.urls import scheme_of
@@ -75,6 +75,6 @@ def kind_of(spec: StreamSpec) -> Kind:
 
 
 @router.get("/cameras", summary="List all streams and cameras")
-async def list_cameras(streams: Streams) -> list[Camera]:
+async def list_cameras(streams: ManagerDep) -> list[Camera]:
     """Every stream of every door, with its state."""
     return [Camera.of(status) for status in streams.all()]

@@ -11,7 +11,7 @@ import binascii
 import re
 
 from app.errors import BadFrame
-from app.pipeline import reasons
+from app.failure_reason import FailureReason
 
 _HEAD = re.compile(
     r"\s*data:image/(?:jpe?g|pjpeg|png|webp)(?:;[\w.+-]+=[\w.+-]*)*;\s*base64\s*,", re.IGNORECASE
@@ -22,15 +22,15 @@ _SPACE = str.maketrans("", "", "\t\n\f\r ")
 def decode(text: str) -> bytes:
     """The picture's bytes. Raises BadFrame."""
     if not text:
-        raise BadFrame(reason=reasons.EMPTY)
+        raise BadFrame(reason=FailureReason.EMPTY)
     head = _HEAD.match(text)
     if head is None:
-        raise BadFrame(reason=reasons.NO_DATA_URL)
+        raise BadFrame(reason=FailureReason.NO_DATA_URL)
     body = text[head.end() :].translate(_SPACE)
     try:
         return binascii.a2b_base64(_padded(body), strict_mode=True)
     except ValueError:  # binascii.Error is one; so is what is not ASCII
-        raise BadFrame(reason=reasons.NO_BASE64) from None
+        raise BadFrame(reason=FailureReason.NO_BASE64) from None
 
 
 def _padded(body: str) -> str:

@@ -8,16 +8,16 @@ from typing import Annotated, Any
 from fastapi import Depends, Header
 from fastapi.requests import HTTPConnection
 
-from app.api.messages import Language, language_of
+from app.api.i18n import Language, language_of
 from app.config import Settings
 from app.db.events import EventRepository
 from app.db.jobs import JobRepository
 from app.db.writer import EventWriter
-from app.pipeline.collector import Collector
-from app.pipeline.events import EventLog
+from app.pipeline.event_log import EventLog
 from app.pipeline.manager import StreamManager
 from app.pipeline.push import PushStreams
-from app.pipeline.schedules import Scheduler
+from app.recording.job_manager import JobManager
+from app.recording.schedules import Scheduler
 
 
 def _held(name: str) -> Any:
@@ -47,14 +47,14 @@ def _language(
     return language_of(accept_language)
 
 
-Streams = Annotated[StreamManager, _held("manager")]
-Pushes = Annotated[PushStreams, _held("pushes")]
-Events = Annotated[EventLog, _held("events")]
-Happened = Annotated[EventRepository, _held("happened")]
-Writer = Annotated[EventWriter, _held("writer")]
-Collect = Annotated[Collector, _held("collector")]
-Jobs = Annotated[JobRepository, _held("jobs")]
-Schedules = Annotated[Scheduler, _held("schedules")]
-RecordingsFolder = Annotated[Path, Depends(_recordings_folder)]
-AppSettings = Annotated[Settings, Depends(_settings)]
-CallerLanguage = Annotated[Language, Depends(_language)]
+ManagerDep = Annotated[StreamManager, _held("manager")]
+PushStreamsDep = Annotated[PushStreams, _held("pushes")]
+EventLogDep = Annotated[EventLog, _held("events")]
+EventRepositoryDep = Annotated[EventRepository, _held("happened")]
+EventWriterDep = Annotated[EventWriter, _held("writer")]
+JobManagerDep = Annotated[JobManager, _held("collector")]
+JobRepositoryDep = Annotated[JobRepository, _held("jobs")]
+SchedulerDep = Annotated[Scheduler, _held("schedules")]
+RecordingsFolderDep = Annotated[Path, Depends(_recordings_folder)]
+SettingsDep = Annotated[Settings, Depends(_settings)]
+LanguageDep = Annotated[Language, Depends(_language)]

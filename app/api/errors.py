@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from app import errors
-from app.api.messages import ERRORS, describe, language_of
+from app.api.i18n import ERRORS, describe, language_of
 from app.errors import WatchpostError, in_words
 from app.urls import scrub
 

@@ -12,11 +12,11 @@ from fastapi import APIRouter, Depends, Header, Path, Query, WebSocket, WebSocke
 from fastapi.responses import Response, StreamingResponse
 from pydantic import AfterValidator, BaseModel, Field
 
-from app.api.deps import Events, Happened, Writer
+from app.api.deps import EventLogDep, EventRepositoryDep, EventWriterDep
 from app.api.errors import ErrorReply
 from app.errors import InvalidRequest
-from app.pipeline.events import Missed, follow
-from app.types import EventFilter, EventRecord
+from app.pipeline.event_log import MissedEvents, follow
+from app.types import EventFilter, EventRow
 
 T = TypeVar("T")
 VERSION = 1
@@ -60,7 +60,7 @@ class EventMessage(BaseModel):
     details: dict[str, Any]
 
     @classmethod
-    def of(cls, record: EventRecord) -> EventMessage:
+    def of(cls, record: EventRow) -> EventMessage:
         same = ("stream_id", "ts", "track_id", "person_id", "bag_id", "confidence", "duration_s")
         return cls(
             **{name: getattr(record, name) for name in same},
@@ -141,8 +141,8 @@ Wanted = Annotated[EventFilter, Depends(_wanted)]
     responses={200: {"content": {EVENT_STREAM: {}}}},
 )
 async def server_sent(
-    events: Events,
-    writer: Writer,
+    events: EventLogDep,
+    writer: EventWriterDep,
     wanted: Wanted,
     last_event_id: AfterId = None,
     resume_after: LastId = None,
@@ -155,19 +155,19 @@ async def server_sent(
     return StreamingResponse(_lines(told), media_type=EVENT_STREAM, headers=headers)
 
 
-async def _lines(told: AsyncIterator[EventRecord | Missed]) -> AsyncIterator[str]:
+async def _lines(told: AsyncIterator[EventRow | MissedEvents]) -> AsyncIterator[str]:
     yield f"retry: {RETRY_MS}\n\n"
     async for item in with_pauses(told, HEARTBEAT_S):
         if item is None:
             yield ": still here\n\n"
-        elif isinstance(item, Missed):
+        elif isinstance(item, MissedEvents):
             yield f"data: {_missed(item)}\n\n"
         else:
             yield f"id: {item.event_id}\ndata: {EventMessage.of(item).model_dump_json()}\n\n"
 
 
 @router.websocket("/ws/events")
-async def socket(websocket: WebSocket, events: Events, writer: Writer) -> None:
+async def socket(websocket: WebSocket, events: EventLogDep, writer: EventWriterDep) -> None:
     """The same as JSON messages; `?camera=&type=&last_event_id=`."""
     await websocket.accept()
     asked = websocket.query_params
@@ -185,9 +185,9 @@ async def socket(websocket: WebSocket, events: Events, writer: Writer) -> None:
         await until_gone(websocket, _tell(websocket, told))
 
 
-async def _tell(websocket: WebSocket, told: AsyncIterator[EventRecord | Missed]) -> None:
+async def _tell(websocket: WebSocket, told: AsyncIterator[EventRow | MissedEvents]) -> None:
     async for item in told:
-        if isinstance(item, Missed):
+        if isinstance(item, MissedEvents):
             await websocket.send_text(_missed(item))
         else:
             await websocket.send_text(EventMessage.of(item).model_dump_json())
@@ -237,7 +237,7 @@ async def with_pauses(items: AsyncIterator[T], seconds: float) -> AsyncIterator[
         coming.cancel()
 
 
-def _missed(item: Missed) -> str:
+def _missed(item: MissedEvents) -> str:
     return MissedMessage(events=item.events).model_dump_json()
 
 
@@ -253,7 +253,7 @@ def _last_id(text: str) -> int:
 
 @router.get("/api/events", summary="What happened")
 async def history(
-    happened: Happened,
+    happened: EventRepositoryDep,
     camera: Camera = None,
     kind: Kind = None,
     since: Since = None,
@@ -281,7 +281,9 @@ async def history(
     summary="One event",
     responses={404: {"model": ErrorReply, "description": "No such event"}},
 )
-async def one(event_id: EventId, happened: Happened, writer: Writer) -> EventMessage:
+async def one(
+    event_id: EventId, happened: EventRepositoryDep, writer: EventWriterDep
+) -> EventMessage:
     await writer.settled(event_id)
     return EventMessage.of(await asyncio.to_thread(happened.get, event_id))
 
@@ -295,7 +297,9 @@ async def one(event_id: EventId, happened: Happened, writer: Writer) -> EventMes
         404: {"model": ErrorReply, "description": "No such event, or none with a picture"},
     },
 )
-async def snapshot(event_id: EventId, happened: Happened, writer: Writer) -> Response:
+async def snapshot(
+    event_id: EventId, happened: EventRepositoryDep, writer: EventWriterDep
+) -> Response:
     """The blurred picture in which it happened, with boxes around what it is about."""
     await writer.settled(event_id)
     jpeg = await asyncio.to_thread(happened.snapshot, event_id)

@@ -14,7 +14,7 @@ from fastapi import APIRouter, Path, Query, WebSocket, WebSocketDisconnect
 from fastapi.responses import FileResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from app.api.deps import Collect, Jobs, RecordingsFolder, Schedules
+from app.api.deps import JobManagerDep, JobRepositoryDep, RecordingsFolderDep, SchedulerDep
 from app.api.errors import ErrorReply
 from app.api.events import MAX_ID, Since, Until, moment
 from app.api.job_schemas import (
@@ -34,8 +34,8 @@ from app.api.job_schemas import (
 )
 from app.db.jobs import JobRepository
 from app.errors import BadRange, FileNotFound, JobNotFound
-from app.jobs import Job, JobState, Line
-from app.pipeline.collector import Collector
+from app.jobs import Job, JobLine, JobState
+from app.recording.job_manager import JobManager
 
 router = APIRouter(
     tags=["collection"],
@@ -81,7 +81,7 @@ class Download(FileResponse):
 
 
 @router.post("/collect", summary="Start a collection job")
-async def collect(collector: Collect, body: CollectRequest | None = None) -> JobStarted:
+async def collect(collector: JobManagerDep, body: CollectRequest | None = None) -> JobStarted:
     """Record video files. Without a body: everything that runs, for a minute.
 
     Follow the job at `/ws/{job_id}`.
@@ -93,8 +93,8 @@ async def collect(collector: Collect, body: CollectRequest | None = None) -> Job
 
 @router.get("/collect/jobs", summary="List jobs")
 async def list_jobs(
-    jobs: Jobs,
-    collector: Collect,
+    jobs: JobRepositoryDep,
+    collector: JobManagerDep,
     state: JobState | None = None,
     name: Annotated[str | None, Query(description="A part of it.")] = None,
     tag: str | None = None,
@@ -121,13 +121,15 @@ async def list_jobs(
 
 
 @router.get("/collect/jobs/{job_id}", summary="Show a job")
-async def show_job(job_id: JobId, jobs: Jobs, collector: Collect) -> JobReply:
+async def show_job(job_id: JobId, jobs: JobRepositoryDep, collector: JobManagerDep) -> JobReply:
     """State, sources, gaps, and numbers that are current while it runs."""
     return JobReply.of(await _find(job_id, jobs, collector))
 
 
 @router.patch("/collect/jobs/{job_id}", summary="Name, tag or flag a job")
-async def change_job(job_id: JobId, body: JobChange, jobs: Jobs, collector: Collect) -> JobReply:
+async def change_job(
+    job_id: JobId, body: JobChange, jobs: JobRepositoryDep, collector: JobManagerDep
+) -> JobReply:
     """A flagged job's files are the last that are removed when room is needed."""
     job = await asyncio.to_thread(jobs.get, job_id)
     for field in body.model_fields_set:
@@ -139,7 +141,7 @@ async def change_job(job_id: JobId, body: JobChange, jobs: Jobs, collector: Coll
 
 
 @router.delete("/collect/jobs/{job_id}", summary="Cancel a job, or remove a finished one")
-async def end_job(job_id: JobId, jobs: Jobs, collector: Collect) -> JobEnded:
+async def end_job(job_id: JobId, jobs: JobRepositoryDep, collector: JobManagerDep) -> JobEnded:
     """A running job is cancelled and keeps its files; a finished one goes with them."""
     if await collector.cancel(job_id):
         return JobEnded(job_id=job_id, result="cancelled")
@@ -149,7 +151,9 @@ async def end_job(job_id: JobId, jobs: Jobs, collector: Collect) -> JobEnded:
 
 
 @router.get("/collect/jobs/{job_id}/logs", summary="What happened in a job")
-async def job_logs(job_id: JobId, jobs: Jobs, limit: Limit = 100, offset: Offset = 0) -> JobLogs:
+async def job_logs(
+    job_id: JobId, jobs: JobRepositoryDep, limit: Limit = 100, offset: Offset = 0
+) -> JobLogs:
     """In order, with the lines that followers hear."""
     entries, total = await asyncio.to_thread(jobs.logs, job_id, limit=limit, offset=offset)
     return JobLogs(
@@ -158,7 +162,7 @@ async def job_logs(job_id: JobId, jobs: Jobs, limit: Limit = 100, offset: Offset
 
 
 @router.get("/collect/jobs/{job_id}/files", summary="The files of a job")
-async def job_files(job_id: JobId, jobs: Jobs) -> JobFiles:
+async def job_files(job_id: JobId, jobs: JobRepositoryDep) -> JobFiles:
     """Files that were looked into and can be played; removed ones stay in the list."""
     found = await asyncio.to_thread(jobs.recordings, job_id)
     return JobFiles(files=[JobFile.of(recording) for recording in found])
@@ -176,7 +180,7 @@ async def job_files(job_id: JobId, jobs: Jobs) -> JobFiles:
     },
 )
 async def download(
-    job_id: JobId, file_id: str, jobs: Jobs, folder: RecordingsFolder
+    job_id: JobId, file_id: str, jobs: JobRepositoryDep, folder: RecordingsFolderDep
 ) -> FileResponse:
     """The MP4 file; takes `Range`, so that players can jump in it."""
     if not file_id.isdecimal() or len(file_id) > 18:
@@ -192,7 +196,7 @@ async def download(
 
 
 @router.post("/collect/schedules", summary="Repeat a job")
-async def add_schedule(body: ScheduleRequest, schedules: Schedules) -> ScheduleReply:
+async def add_schedule(body: ScheduleRequest, schedules: SchedulerDep) -> ScheduleReply:
     """Five cron fields, read in a time zone. A run that would overlap the one before is left
     out, and counted."""
     schedule = body.to_schedule(str(uuid.uuid4()))
@@ -201,21 +205,21 @@ async def add_schedule(body: ScheduleRequest, schedules: Schedules) -> ScheduleR
 
 
 @router.get("/collect/schedules", summary="List schedules")
-async def list_schedules(schedules: Schedules) -> list[ScheduleReply]:
+async def list_schedules(schedules: SchedulerDep) -> list[ScheduleReply]:
     """Oldest first."""
     found = await schedules.all()
     return [ScheduleReply.of(schedule, schedules.due(schedule.schedule_id)) for schedule in found]
 
 
 @router.get("/collect/schedules/{schedule_id}", summary="Show a schedule")
-async def show_schedule(schedule_id: ScheduleId, schedules: Schedules) -> ScheduleReply:
+async def show_schedule(schedule_id: ScheduleId, schedules: SchedulerDep) -> ScheduleReply:
     schedule = await schedules.get(schedule_id)
     return ScheduleReply.of(schedule, schedules.due(schedule_id))
 
 
 @router.patch("/collect/schedules/{schedule_id}", summary="Change a schedule or switch it off")
 async def change_schedule(
-    schedule_id: ScheduleId, body: ScheduleChange, schedules: Schedules
+    schedule_id: ScheduleId, body: ScheduleChange, schedules: SchedulerDep
 ) -> ScheduleReply:
     changes = {name: getattr(body, name) for name in body.model_fields_set}
     schedule = replace(await schedules.get(schedule_id), **changes)
@@ -224,7 +228,7 @@ async def change_schedule(
 
 
 @router.delete("/collect/schedules/{schedule_id}", summary="Remove a schedule", status_code=204)
-async def remove_schedule(schedule_id: ScheduleId, schedules: Schedules) -> None:
+async def remove_schedule(schedule_id: ScheduleId, schedules: SchedulerDep) -> None:
     """A job of it that runs goes on."""
     await schedules.remove(schedule_id)
 
@@ -233,7 +237,9 @@ async def remove_schedule(schedule_id: ScheduleId, schedules: Schedules) -> None
 
 
 @router.websocket("/ws/{job_id}")
-async def follow(websocket: WebSocket, job_id: str, jobs: Jobs, collector: Collect) -> None:
+async def follow(
+    websocket: WebSocket, job_id: str, jobs: JobRepositoryDep, collector: JobManagerDep
+) -> None:
     """Every line of a job from the first on, then close. ``?format=json``: with numbers.
 
     This path takes every one-part name below /ws, so its router is the last.
@@ -254,7 +260,7 @@ async def follow(websocket: WebSocket, job_id: str, jobs: Jobs, collector: Colle
             await task
 
 
-async def _tell(websocket: WebSocket, lines: AsyncIterator[Line], *, as_json: bool) -> None:
+async def _tell(websocket: WebSocket, lines: AsyncIterator[JobLine], *, as_json: bool) -> None:
     last = None
     async for line in lines:
         last = line
@@ -269,20 +275,20 @@ async def _left(websocket: WebSocket) -> None:
         pass
 
 
-async def _lines(job_id: str, jobs: JobRepository, collector: Collector) -> AsyncIterator[Line]:
+async def _lines(job_id: str, jobs: JobRepository, collector: JobManager) -> AsyncIterator[JobLine]:
     """From the job in progress, or from the rows of one that is over. Raises JobNotFound."""
     running = await collector.lines(job_id)
     if running is not None:
         return running
     said = await asyncio.to_thread(jobs.lines, job_id)
 
-    async def replay() -> AsyncIterator[Line]:
+    async def replay() -> AsyncIterator[JobLine]:
         for line in said:
             yield line
 
     return replay()
 
 
-async def _find(job_id: str, jobs: JobRepository, collector: Collector) -> Job:
+async def _find(job_id: str, jobs: JobRepository, collector: JobManager) -> Job:
     running = collector.running(job_id)
     return running if running is not None else await asyncio.to_thread(jobs.get, job_id)

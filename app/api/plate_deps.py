@@ -7,46 +7,46 @@ from typing import Annotated, NamedTuple
 from fastapi import Depends
 from fastapi.requests import HTTPConnection
 
+from app.anpr.service import PlateService
 from app.db.plate_search import PlateSearch
 from app.db.plates import PlateRepository
 from app.db.watchlist import Watchlist
-from app.pipeline.plates.desk import PlateDesk
 
 
-class PlateDoor(NamedTuple):
+class PlateServices(NamedTuple):
     """All of it, as the lifespan hands it on."""
 
-    desk: PlateDesk
+    desk: PlateService
     rows: PlateRepository
     search: PlateSearch
     watches: Watchlist
 
 
-def _door(connection: HTTPConnection) -> PlateDoor:
-    door: PlateDoor = connection.state.plates
+def _door(connection: HTTPConnection) -> PlateServices:
+    door: PlateServices = connection.state.plates
     return door
 
 
-Door = Annotated[PlateDoor, Depends(_door)]
+PlateServicesDep = Annotated[PlateServices, Depends(_door)]
 
 
-def _desk(door: Door) -> PlateDesk:
+def _desk(door: PlateServicesDep) -> PlateService:
     return door.desk
 
 
-def _rows(door: Door) -> PlateRepository:
+def _rows(door: PlateServicesDep) -> PlateRepository:
     return door.rows
 
 
-def _search(door: Door) -> PlateSearch:
+def _search(door: PlateServicesDep) -> PlateSearch:
     return door.search
 
 
-def _watches(door: Door) -> Watchlist:
+def _watches(door: PlateServicesDep) -> Watchlist:
     return door.watches
 
 
-Desk = Annotated[PlateDesk, Depends(_desk)]
-PlateRows = Annotated[PlateRepository, Depends(_rows)]
-PlateSearcher = Annotated[PlateSearch, Depends(_search)]
-Watches = Annotated[Watchlist, Depends(_watches)]
+PlateServiceDep = Annotated[PlateService, Depends(_desk)]
+PlateRepositoryDep = Annotated[PlateRepository, Depends(_rows)]
+PlateSearchDep = Annotated[PlateSearch, Depends(_search)]
+WatchlistDep = Annotated[Watchlist, Depends(_watches)]

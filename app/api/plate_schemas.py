@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from app import numbers
+from app import plate_text
 from app.api.errors import ErrorReply
 from app.plates import PlateStatistics, StoredPlate, StoredSession, WatchEntry
 
@@ -28,19 +28,21 @@ def utc_text(moment: datetime) -> str:
 
 def _number(text: str) -> str:
     """Any spelling of a number as it is stored; empty means that it cannot be read."""
-    found = numbers.normalised(text)
+    found = plate_text.normalised(text)
     if text.strip() and not found:
         raise ValueError("no letter or digit of a plate is in it")
-    if len(found) > numbers.MAX_LENGTH:
-        raise ValueError(f"a plate has at most {numbers.MAX_LENGTH} characters")
+    if len(found) > plate_text.MAX_LENGTH:
+        raise ValueError(f"a plate has at most {plate_text.MAX_LENGTH} characters")
     return found
 
 
 def _pattern(text: str) -> str:
-    parts = [c if c in "*?" else numbers.normalised(c) for c in text]
+    parts = [c if c in "*?" else plate_text.normalised(c) for c in text]
     found = "".join(parts)
-    if not found.strip("*?") or len(found) > numbers.MAX_LENGTH:
-        raise ValueError(f"1 to {numbers.MAX_LENGTH} letters or digits; * and ? stand for others")
+    if not found.strip("*?") or len(found) > plate_text.MAX_LENGTH:
+        raise ValueError(
+            f"1 to {plate_text.MAX_LENGTH} letters or digits; * and ? stand for others"
+        )
     return found
 
 

@@ -13,10 +13,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
 
-from app.api.deps import CallerLanguage
+from app.api.deps import LanguageDep
 from app.api.errors import ErrorReply
-from app.api.messages import REPLIES, describe
-from app.api.plate_deps import Desk, PlateRows, PlateSearcher, Watches
+from app.api.i18n import REPLIES, describe
+from app.api.plate_deps import PlateRepositoryDep, PlateSearchDep, PlateServiceDep, WatchlistDep
 from app.api.plate_schemas import (
     Activity,
     Plate,
@@ -102,7 +102,7 @@ Wanted = Annotated[PlateFilter, Depends(_filter)]
 
 
 @router.post("/upload", summary="Read a picture", openapi_extra=BODY, responses=UNUSABLE)
-async def upload(request: Request, desk: Desk) -> Uploaded:
+async def upload(request: Request, desk: PlateServiceDep) -> Uploaded:
     """Find and read the number plates of a JPEG, PNG, WebP or BMP picture (not HEIC), up to 20 MB
     and 50 megapixels, turned as its EXIF data say."""
     [file] = await read_uploads(request, max_bytes=desk.settings.max_bytes)
@@ -114,7 +114,7 @@ async def upload(request: Request, desk: Desk) -> Uploaded:
     "/upload/batch", summary="Read several pictures", openapi_extra=MANY, responses=UNUSABLE
 )
 async def upload_batch(
-    request: Request, desk: Desk, language: CallerLanguage
+    request: Request, desk: PlateServiceDep, language: LanguageDep
 ) -> list[Uploaded | Refused]:
     """Several `file` parts at once, each its own session, answered in their order; a file that
     cannot be used has its error there and costs the others nothing."""
@@ -137,7 +137,7 @@ async def upload_batch(
 
 @router.get("/sessions", summary="List sessions", responses=TOTAL)
 async def list_sessions(
-    response: Response, rows: PlateRows, limit: Limit, skip: Skip = 0
+    response: Response, rows: PlateRepositoryDep, limit: Limit, skip: Skip = 0
 ) -> list[SessionReply]:
     """Uploads, and passages in front of cameras, newest first."""
     found, total = await asyncio.to_thread(rows.sessions, skip, limit)
@@ -146,14 +146,16 @@ async def list_sessions(
 
 
 @router.get("/sessions/{session_id}", summary="Show a session", responses=MISSING)
-async def show_session(session_id: Id, rows: PlateRows) -> SessionReply:
+async def show_session(session_id: Id, rows: PlateRepositoryDep) -> SessionReply:
     return SessionReply.of(await asyncio.to_thread(rows.session, session_id))
 
 
 @router.get(
     "/sessions/{session_id}/image", summary="A session's picture", responses=PICTURES | MISSING
 )
-async def session_image(session_id: Id, rows: PlateRows, desk: Desk) -> FileResponse:
+async def session_image(
+    session_id: Id, rows: PlateRepositoryDep, desk: PlateServiceDep
+) -> FileResponse:
     """The whole picture; of a camera's, the blurred one."""
     session = await asyncio.to_thread(rows.session, session_id)
     return _picture(desk, session.source_image_path)
@@ -161,7 +163,7 @@ async def session_image(session_id: Id, rows: PlateRows, desk: Desk) -> FileResp
 
 @router.get("/plates", summary="List plates", responses=TOTAL)
 async def list_plates(
-    response: Response, wanted: Wanted, rows: PlateRows, limit: Limit, skip: Skip = 0
+    response: Response, wanted: Wanted, rows: PlateRepositoryDep, limit: Limit, skip: Skip = 0
 ) -> list[Plate]:
     """Newest first; how many match is in `X-Total-Count`."""
     found, total = await asyncio.to_thread(rows.plates, wanted, skip, limit)
@@ -175,7 +177,7 @@ async def list_plates(
     response_class=StreamingResponse,
     responses={200: {"content": {"text/csv": {}}}},
 )
-async def export(wanted: Wanted, rows: PlateRows) -> StreamingResponse:
+async def export(wanted: Wanted, rows: PlateRepositoryDep) -> StreamingResponse:
     """All plates that match, newest first, with country and votes."""
     return StreamingResponse(
         _csv(rows.export(wanted)),
@@ -185,23 +187,25 @@ async def export(wanted: Wanted, rows: PlateRows) -> StreamingResponse:
 
 
 @router.get("/plates/{plate_id}", summary="Show a plate", responses=MISSING)
-async def show_plate(plate_id: Id, rows: PlateRows) -> Plate:
+async def show_plate(plate_id: Id, rows: PlateRepositoryDep) -> Plate:
     return Plate.of(await asyncio.to_thread(rows.plate, plate_id))
 
 
 @router.get("/plates/{plate_id}/details", summary="All about a plate", responses=MISSING)
-async def details(plate_id: Id, rows: PlateRows) -> PlateDetails:
+async def details(plate_id: Id, rows: PlateRepositoryDep) -> PlateDetails:
     return PlateDetails.of(await asyncio.to_thread(rows.plate, plate_id))
 
 
 @router.get("/plates/{plate_id}/image", summary="A plate's picture", responses=PICTURES | MISSING)
-async def plate_image(plate_id: Id, rows: PlateRows, desk: Desk) -> FileResponse:
+async def plate_image(
+    plate_id: Id, rows: PlateRepositoryDep, desk: PlateServiceDep
+) -> FileResponse:
     plate = await asyncio.to_thread(rows.plate, plate_id)
     return _picture(desk, plate.image_path)
 
 
 @router.put("/plates/{plate_id}", summary="Correct or verify", responses=MISSING)
-async def change(plate_id: Id, body: PlateChange, rows: PlateRows) -> Plate:
+async def change(plate_id: Id, body: PlateChange, rows: PlateRepositoryDep) -> Plate:
     """A corrected number is `manual` from then on; the statistics count it."""
     changes = body.model_dump(exclude_unset=True)
     return Plate.of(await asyncio.to_thread(rows.update, plate_id, changes))
@@ -210,8 +214,8 @@ async def change(plate_id: Id, body: PlateChange, rows: PlateRows) -> Plate:
 @router.delete("/plates/{plate_id}", summary="Delete a plate", responses=MISSING)
 async def delete(
     plate_id: Id,
-    rows: PlateRows,
-    language: CallerLanguage,
+    rows: PlateRepositoryDep,
+    language: LanguageDep,
     accept_language: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> PlateDeleted:
     """It vanishes from lists, search and statistics; its row and its pictures stay."""
@@ -223,9 +227,9 @@ async def delete(
 @router.delete("/plates/{plate_id}/data", summary="Erase pictures for good", responses=MISSING)
 async def erase(
     plate_id: Id,
-    rows: PlateRows,
-    desk: Desk,
-    language: CallerLanguage,
+    rows: PlateRepositoryDep,
+    desk: PlateServiceDep,
+    language: LanguageDep,
     accept_language: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> PlateDeleted:
     """The picture of the plate, the whole picture it was in and all others cut from that are
@@ -240,7 +244,7 @@ async def erase(
 async def search(
     query: Annotated[str, Query(min_length=1, max_length=64, pattern=PLAIN, examples=["A123"])],
     limit: Limit,
-    searcher: PlateSearcher,
+    searcher: PlateSearchDep,
 ) -> list[Plate]:
     """A number or a part of it, look-alikes included (O and 0, I and 1); best first. Only where
     nothing has it, numbers one edit away."""
@@ -249,34 +253,34 @@ async def search(
 
 
 @router.get("/statistics", summary="Statistics")
-async def statistics(rows: PlateRows) -> Statistics:
+async def statistics(rows: PlateRepositoryDep) -> Statistics:
     return Statistics.of(await asyncio.to_thread(rows.statistics))
 
 
 @router.get("/statistics/activity", summary="Counts by hour, day and source")
-async def activity(rows: PlateRows) -> Activity:
+async def activity(rows: PlateRepositoryDep) -> Activity:
     """And how often people had to correct what was read."""
     return Activity.of(await asyncio.to_thread(rows.activity))
 
 
 @router.get("/watchlist", summary="Show the watch-list")
-async def watchlist(watches: Watches) -> list[WatchReply]:
+async def watchlist(watches: WatchlistDep) -> list[WatchReply]:
     return [WatchReply.of(entry) for entry in await asyncio.to_thread(watches.entries)]
 
 
 @router.post("/watchlist", summary="Wait for a number", status_code=201)
-async def watch(body: WatchChange, watches: Watches) -> WatchReply:
+async def watch(body: WatchChange, watches: WatchlistDep) -> WatchReply:
     """Streams with `analytics.plates` tell `plate_match` when it passes."""
     return WatchReply.of(await asyncio.to_thread(watches.add, body.number, body.note, body.action))
 
 
 @router.delete("/watchlist/{watch_id}", summary="Wait no more", responses=MISSING)
-async def unwatch(watch_id: Id, watches: Watches) -> WatchDeleted:
+async def unwatch(watch_id: Id, watches: WatchlistDep) -> WatchDeleted:
     await asyncio.to_thread(watches.remove, watch_id)
     return WatchDeleted(id=watch_id)
 
 
-def _picture(desk: Desk, relative: str) -> FileResponse:
+def _picture(desk: PlateServiceDep, relative: str) -> FileResponse:
     path = desk.files.path(relative)
     kind = {".png": "image/png", ".webp": "image/webp", ".bmp": "image/bmp"}.get(path.suffix)
     headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}

@@ -11,12 +11,12 @@ from fastapi import APIRouter, Path, Query, WebSocket
 from fastapi.responses import Response, StreamingResponse
 
 from app.api import push_examples
-from app.api.conversation import Conversation
-from app.api.deps import AppSettings, CallerLanguage, Events, Pushes, Streams
+from app.api.deps import EventLogDep, LanguageDep, ManagerDep, PushStreamsDep, SettingsDep
 from app.api.errors import ErrorReply
-from app.api.live import VERSION, LiveMessage
-from app.api.multipart import MEDIA_TYPE, mjpeg_head, mjpeg_response
+from app.api.mjpeg import MEDIA_TYPE, mjpeg_head, mjpeg_response
 from app.api.schemas import PushReply, PushRequest
+from app.api.stream_socket import StreamSocket
+from app.api.ws_messages import VERSION, LiveMessage
 from app.errors import UpgradeRequired
 
 SOCKET_DESCRIPTION = f"""
@@ -75,7 +75,7 @@ StreamId = Annotated[str, Path(description="Of any stream of the server.", examp
     },
 )
 async def request_stream(
-    streams: Streams, pushes: Pushes, body: PushRequest | None = None
+    streams: ManagerDep, pushes: PushStreamsDep, body: PushRequest | None = None
 ) -> PushReply:
     """A stream that waits for pictures on its WebSocket; the body may be left out."""
     asked = body or PushRequest()
@@ -92,14 +92,14 @@ async def request_stream(
     response_class=StreamingResponse,
     responses={200: {"content": {MEDIA_TYPE: {}}}, 404: UNKNOWN, 503: NO_PICTURE},
 )
-async def video(stream_id: StreamId, streams: Streams) -> StreamingResponse:
+async def video(stream_id: StreamId, streams: ManagerDep) -> StreamingResponse:
     """Blurred pictures as they come, for VLC, ffplay and ``<img>``. Waits for the first one and
     ends with the stream; watching does not keep a push stream alive."""
     return mjpeg_response(streams.pictures(stream_id))
 
 
 @router.head("/stream/video/{stream_id}", include_in_schema=False)
-async def video_head(stream_id: StreamId, streams: Streams) -> Response:
+async def video_head(stream_id: StreamId, streams: ManagerDep) -> Response:
     streams.get(stream_id)
     return mjpeg_head()
 
@@ -108,14 +108,14 @@ async def video_head(stream_id: StreamId, streams: Streams) -> Response:
 async def socket(
     websocket: WebSocket,
     stream_id: str,
-    streams: Streams,
-    pushes: Pushes,
-    events: Events,
-    settings: AppSettings,
-    language: CallerLanguage,
+    streams: ManagerDep,
+    pushes: PushStreamsDep,
+    events: EventLogDep,
+    settings: SettingsDep,
+    language: LanguageDep,
     pictures: bool = False,
 ) -> None:
-    await Conversation(
+    await StreamSocket(
         websocket,
         stream_id,
         streams=streams,
@@ -140,7 +140,7 @@ async def socket(
 )
 async def explain_socket(
     stream_id: StreamId,
-    streams: Streams,
+    streams: ManagerDep,
     pictures: Annotated[bool, Query(description="Each result with its JPEG.")] = False,
 ) -> None:
     del pictures  # it is the socket's

@@ -9,10 +9,10 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
 from app import urls
-from app.api.deps import CallerLanguage, Streams
+from app.api.deps import LanguageDep, ManagerDep
 from app.api.errors import ErrorReply
-from app.api.messages import REPLIES
-from app.api.multipart import MEDIA_TYPE, mjpeg_response
+from app.api.i18n import REPLIES
+from app.api.mjpeg import MEDIA_TYPE, mjpeg_response
 from app.api.schemas import (
     EXAMPLE_INPUT,
     Envelope,
@@ -59,7 +59,7 @@ NewStreamId = Annotated[StreamId, Path(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,
 
 
 @router.get("", summary="List streams")
-async def list_streams(streams: Streams) -> Envelope[list[StreamRow]]:
+async def list_streams(streams: ManagerDep) -> Envelope[list[StreamRow]]:
     """All streams that publish over RTSP, with their state."""
     return Envelope(data=[StreamRow.of(s) for s in streams.all() if s.spec.output is not None])
 
@@ -68,8 +68,8 @@ async def list_streams(streams: Streams) -> Envelope[list[StreamRow]]:
 async def by_input(
     request: Request,
     input_url: Annotated[str, Query(examples=[EXAMPLE_INPUT])],
-    streams: Streams,
-    language: CallerLanguage,
+    streams: ManagerDep,
+    language: LanguageDep,
 ) -> Envelope[StreamByInput]:
     """Return the output of the stream that reads this input, whatever its state; without one,
     create it and wait until it runs. Safe to call again and again."""
@@ -89,7 +89,7 @@ async def by_input(
 
 
 @router.post("/register", summary="Register anew")
-async def register(body: RegisterRequest, streams: Streams) -> Envelope[StreamRegistered]:
+async def register(body: RegisterRequest, streams: ManagerDep) -> Envelope[StreamRegistered]:
     """Disconnect whatever reads this input, start a new stream, wait until it runs."""
     status = await streams.register(urls.check_rtsp(body.rtsp_url))
     return Envelope(
@@ -98,7 +98,7 @@ async def register(body: RegisterRequest, streams: Streams) -> Envelope[StreamRe
 
 
 @router.get("/{stream_id}", summary="Show a stream")
-async def show(stream_id: StreamId, streams: Streams) -> Envelope[StreamDetail]:
+async def show(stream_id: StreamId, streams: ManagerDep) -> Envelope[StreamDetail]:
     """State, effective settings and statistics."""
     status = streams.get(stream_id)
     return Envelope(
@@ -113,7 +113,7 @@ async def show(stream_id: StreamId, streams: Streams) -> Envelope[StreamDetail]:
 
 @router.post("/{stream_id}/start", summary="Start")
 async def start(
-    stream_id: NewStreamId, body: StartRequest, streams: Streams
+    stream_id: NewStreamId, body: StartRequest, streams: ManagerDep
 ) -> Envelope[StreamStarted]:
     """Start and wait until it runs. The same call again returns the running stream."""
     if stream_id in RESERVED:
@@ -127,14 +127,14 @@ async def start(
 
 
 @router.post("/{stream_id}/stop", summary="Stop")
-async def stop(stream_id: StreamId, streams: Streams) -> Envelope[StreamBrief]:
+async def stop(stream_id: StreamId, streams: ManagerDep) -> Envelope[StreamBrief]:
     """Stop and keep; ``restart`` brings it back."""
     await streams.stop(stream_id)
     return Envelope(data=StreamBrief(stream_id=stream_id, status="STOPPED"))
 
 
 @router.post("/{stream_id}/restart", summary="Restart")
-async def restart(stream_id: StreamId, streams: Streams) -> Envelope[StreamBrief]:
+async def restart(stream_id: StreamId, streams: ManagerDep) -> Envelope[StreamBrief]:
     """Stop, start with the same settings, wait until it runs."""
     status = await streams.restart(stream_id)
     return Envelope(data=StreamBrief(stream_id=stream_id, status=status.state.value))
@@ -142,7 +142,7 @@ async def restart(stream_id: StreamId, streams: Streams) -> Envelope[StreamBrief
 
 @router.post("/{stream_id}/disconnect", summary="Disconnect")
 async def disconnect(
-    stream_id: StreamId, streams: Streams, language: CallerLanguage
+    stream_id: StreamId, streams: ManagerDep, language: LanguageDep
 ) -> Envelope[StreamDisconnected]:
     """Stop, free everything, forget. A stream that is gone already is a success too."""
     await streams.disconnect(stream_id)
@@ -161,7 +161,7 @@ async def disconnect(
     response_class=Response,
     responses={200: {"content": {"image/jpeg": {}}}},
 )
-async def jpeg(stream_id: StreamId, streams: Streams) -> Response:
+async def jpeg(stream_id: StreamId, streams: ManagerDep) -> Response:
     """The newest blurred picture; 503 while there is none."""
     picture = await streams.snapshot(stream_id)
     return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
@@ -173,7 +173,7 @@ async def jpeg(stream_id: StreamId, streams: Streams) -> Response:
     response_class=StreamingResponse,
     responses={200: {"content": {MEDIA_TYPE: {}}}},
 )
-async def mjpeg(stream_id: StreamId, streams: Streams) -> StreamingResponse:
+async def mjpeg(stream_id: StreamId, streams: ManagerDep) -> StreamingResponse:
     """Blurred pictures as they come, for VLC, ffplay and ``<img>``, until the stream ends."""
     return mjpeg_response(streams.pictures(stream_id))
 

@@ -15,8 +15,8 @@ from pydantic import BaseModel
 
 from app import __version__
 from app.api.errors import ErrorReply
-from app.api.exposition import Readings
-from app.api.instruments import Panel
+from app.api.health import HealthDep
+from app.api.metrics import MetricsSnapshot
 from app.errors import NotReady
 
 SOURCE_URL = "https://github.com/watchpost/watchpost"
@@ -53,7 +53,7 @@ async def healthz() -> Health:
     summary="Can the server work",
     responses={503: {"model": ErrorReply, "description": "What is missing"}},
 )
-async def readyz(panel: Panel) -> Readiness:
+async def readyz(panel: HealthDep) -> Readiness:
     """Database, networks and disk. `details.missing` of the error lists what is not there."""
     if missing := await panel.troubles():
         listed = [trouble._asdict() for trouble in missing]
@@ -63,7 +63,7 @@ async def readyz(panel: Panel) -> Readiness:
 
 
 @router.get("/metrics", summary="Numbers for Prometheus", response_class=Response)
-async def metrics(request: Request, panel: Panel) -> Response:
+async def metrics(request: Request, panel: HealthDep) -> Response:
     """In Prometheus' text format, or OpenMetrics where that is asked for.
 
     From another machine Prometheus needs the token: `authorization: {credentials_file: …}` in its
@@ -90,7 +90,7 @@ def _format(accept: str) -> tuple[Callable[[Collector], bytes], str]:
 class _Scrape(Collector):
     """What this server counts, and what the system knows of its process."""
 
-    def __init__(self, readings: Readings) -> None:
+    def __init__(self, readings: MetricsSnapshot) -> None:
         self._readings = readings
 
     def collect(self) -> Iterator[Metric]:

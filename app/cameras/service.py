@@ -11,8 +11,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
+from app.cameras.camera_runtime import CameraRuntime
 from app.cameras.config import CameraConfig
-from app.cameras.studio import Studio
 from app.config import Settings
 from app.errors import CameraFailed, WatchpostError
 from app.pipeline.channel import Channel, Closed
@@ -38,7 +38,7 @@ class MultiCameraService:
         self._callback: EventCallback | None = None
         self._happened: Channel[tuple[str, dict[str, Any]]] = Channel(CALLBACK_BACKLOG, live=True)
         self._lock = threading.Lock()
-        self._studio: Studio | None = None
+        self._studio: CameraRuntime | None = None
         self._thread: LoopThread | None = None
 
     def start_camera(self, cfg: CameraConfig) -> None:
@@ -105,7 +105,7 @@ class MultiCameraService:
     ) -> None:
         self.stop_all()
 
-    def _running(self) -> tuple[Studio, LoopThread]:
+    def _running(self) -> tuple[CameraRuntime, LoopThread]:
         with self._lock:
             if self._studio is None or self._thread is None:
                 teller = threading.Thread(
@@ -113,7 +113,7 @@ class MultiCameraService:
                 )
                 teller.start()
                 self._thread = LoopThread("cameras")
-                self._studio = Studio(self._settings, self._happened, teller)
+                self._studio = CameraRuntime(self._settings, self._happened, teller)
                 _at_exit(self)
             return self._studio, self._thread
 

@@ -22,7 +22,7 @@ from app.db.snapshots import SnapshotFolder
 from app.db.streams import cause
 from app.db.tables import CounterTable, EventTable
 from app.errors import EventNotFound, NoSnapshot, StoreError
-from app.types import Box, EventFilter, EventRecord
+from app.types import Box, EventFilter, EventRow
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ _SAME = (
 class Draft:
     """An event on its way into the database, with the name of its snapshot's file."""
 
-    record: EventRecord
+    record: EventRow
     snapshot: str | None = None
 
 
@@ -59,7 +59,7 @@ class Page:
         cursor: where the next page begins; None on the last one.
     """
 
-    events: list[EventRecord]
+    events: list[EventRow]
     total: int
     cursor: int | None
 
@@ -149,7 +149,7 @@ class EventRepository:
         except SQLAlchemyError as error:
             raise StoreError(reason=cause(error)) from None
 
-    def after(self, event_id: int, wanted: EventFilter, limit: int) -> list[EventRecord]:
+    def after(self, event_id: int, wanted: EventFilter, limit: int) -> list[EventRow]:
         """The first events with larger numbers, oldest first."""
         query = select(EventTable).where(EventTable.event_id > event_id, *_conditions(wanted))
         return self._records(query.order_by(EventTable.event_id).limit(limit))
@@ -170,7 +170,7 @@ class EventRepository:
         more = len(records) > limit
         return Page(records[:limit], total, records[limit - 1].event_id if more else None)
 
-    def get(self, event_id: int) -> EventRecord:
+    def get(self, event_id: int) -> EventRow:
         """Raises EventNotFound."""
         found = self._records(select(EventTable).where(EventTable.event_id == event_id))
         if not found:
@@ -191,7 +191,7 @@ class EventRepository:
             raise NoSnapshot(event_id=event_id)
         return jpeg
 
-    def _records(self, query: Any) -> list[EventRecord]:
+    def _records(self, query: Any) -> list[EventRow]:
         try:
             with Session(self._engine) as session:
                 return [_record(row) for row in session.scalars(query)]
@@ -199,7 +199,7 @@ class EventRepository:
             raise StoreError(reason=cause(error)) from None
 
 
-class SessionRepository:
+class StreamSessionRepository:
     """Runs of streams, numbered from 1 each day, over all processes that share the database."""
 
     def __init__(self, engine: Engine) -> None:
@@ -263,8 +263,8 @@ def _row(draft: Draft) -> EventTable:
     )
 
 
-def _record(row: EventTable) -> EventRecord:
-    return EventRecord(
+def _record(row: EventTable) -> EventRow:
+    return EventRow(
         **{name: getattr(row, name) for name in _SAME},
         box=None if row.box is None else Box(*row.box),
         details=row.details,

@@ -19,12 +19,12 @@ from app.db.tables import JobFileTable, JobLogTable, JobTable, ScheduleTable
 from app.db.vault import Vault
 from app.errors import FileNotFound, JobNotFound, ScheduleNotFound, SecretUnreadable, StoreError
 from app.jobs import (
-    Facts,
+    FileFacts,
     Gap,
     Job,
+    JobLine,
     JobSpec,
     JobState,
-    Line,
     LogEntry,
     Part,
     Recording,
@@ -174,7 +174,7 @@ class JobRepository:
     # ── what jobs say ────────────────────────────────────────────────────────────────────
 
     @_storing
-    def add_line(self, line: Line) -> None:
+    def add_line(self, line: JobLine) -> None:
         level = "error" if line.type == "error" else "info"
         values = line.as_json() | {"state": line.state.value}
         with Session(self._engine) as session, session.begin():
@@ -185,13 +185,13 @@ class JobRepository:
             )
 
     @_storing
-    def lines(self, job_id: str) -> list[Line]:
+    def lines(self, job_id: str) -> list[JobLine]:
         """What followers of a job have heard. Raises JobNotFound."""
         with Session(self._engine) as session:
             self._row(session, job_id)
             rows = session.scalars(_logs_of(job_id)).all()
             said = [row.line for row in rows if row.line]
-            return [Line(**(values | {"state": JobState(values["state"])})) for values in said]
+            return [JobLine(**(values | {"state": JobState(values["state"])})) for values in said]
 
     @_storing
     def log(self, job_id: str, level: str, text: str) -> None:
@@ -362,7 +362,7 @@ def _recording(row: JobFileTable, flagged: bool) -> Recording:
         row.source,
         row.path,
         row.started_ts,
-        Facts(**row.facts),
+        FileFacts(**row.facts),
         row.file_id,
         row.removed_ts,
         flagged,

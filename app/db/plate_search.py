@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Engine, func, select
 from sqlalchemy.orm import Session
 
-from app import numbers
+from app import plate_text
 from app.db.plate_tables import PlateTable
 from app.db.plates import LIVING, opened, plate_of
 from app.plates import StoredPlate
@@ -33,7 +33,7 @@ class PlateSearch:
 
         Only where nothing has it, numbers that are one edit away. Newest first among equals.
         """
-        wanted = numbers.shape(query)
+        wanted = plate_text.shape(query)
         if not wanted:
             return []
         with opened(self._engine) as session:
@@ -66,4 +66,4 @@ class PlateSearch:
         ends = PlateTable.shape.endswith(wanted[middle:], autoescape=True)
         query = select(PlateTable.id, PlateTable.shape).where(near, begins | ends, LIVING)
         rows = session.execute(query.order_by(NEWEST).limit(MOST_CANDIDATES))
-        return [i for i, text in rows if numbers.one_edit_apart(text, wanted)][:limit]
+        return [i for i, text in rows if plate_text.one_edit_apart(text, wanted)][:limit]

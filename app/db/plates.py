@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Engine, case, func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, selectinload
 
-from app import numbers
+from app import plate_text
 from app.db.plate_tables import PlateTable, SessionTable
 from app.errors import PlateNotFound, SessionNotFound, StoreError
 from app.plates import NewPlate, PlateFilter, PlateStatistics, StoredPlate, StoredSession
@@ -224,7 +224,7 @@ def _newest() -> tuple[ColumnElement[Any], ColumnElement[Any]]:
 def _conditions(wanted: PlateFilter) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = [LIVING]
     if wanted.number:
-        part = numbers.shape(wanted.number)
+        part = plate_text.shape(wanted.number)
         named = PlateTable.shape.contains(part, autoescape=True)
         # From the index of search; the rows themselves are fetched for what is found only.
         found.append(PlateTable.id.in_(select(PlateTable.id).where(named, LIVING)))

@@ -21,8 +21,8 @@ from typing import NamedTuple, Protocol
 from app.db.events import Draft, EventRepository
 from app.db.snapshots import SnapshotFolder
 from app.errors import StoreError
-from app.tally import Histogram
-from app.types import Event, EventFilter, EventRecord
+from app.metric_types import Histogram
+from app.types import Event, EventFilter, EventRow
 
 logger = logging.getLogger(__name__)
 
@@ -100,10 +100,10 @@ class EventWriter:
 
     # ── what others ask ──────────────────────────────────────────────────────────────────
 
-    def unwritten(self) -> list[EventRecord]:
+    def unwritten(self) -> list[EventRow]:
         """What is on its way into the database, oldest first."""
         drawing = [] if self._drawing is None else [self._drawing]
-        coming = [EventRecord.of(event) for event in (*drawing, *self._arriving.waiting())]
+        coming = [EventRow.of(event) for event in (*drawing, *self._arriving.waiting())]
         return [*(waiting.draft.record for waiting in self._waiting), *coming]
 
     @property
@@ -111,7 +111,7 @@ class EventWriter:
         """For how long the oldest event has waited for the database; 0 when none does."""
         return time.monotonic() - self._waiting[0].since if self._waiting else 0.0
 
-    def after(self, event_id: int, wanted: EventFilter, limit: int) -> list[EventRecord]:
+    def after(self, event_id: int, wanted: EventFilter, limit: int) -> list[EventRow]:
         return self._repository.after(event_id, wanted, limit)
 
     async def settled(self, event_id: int) -> None:
@@ -152,7 +152,7 @@ class EventWriter:
             self._changed.notify_all()
 
     def _drafted(self, event: Event) -> Draft:
-        record = EventRecord.of(event)
+        record = EventRow.of(event)
         if event.picture is None:
             return Draft(record)
         try:

@@ -15,8 +15,8 @@ from pydantic import ValidationError
 
 from app.config import Settings
 from app.errors import SetupError
-from app.models.detect import Eyes, detect
-from app.models.draw import Gallery
+from app.models.annotate import AnnotatedWriter
+from app.models.detect import DetectorSuite, detect
 from app.models.info import info
 from app.models.media import media_in
 
@@ -94,8 +94,8 @@ def _settings(asked: argparse.Namespace) -> Settings:
 
 def _detect(asked: argparse.Namespace, settings: Settings) -> int:
     paths = _files(asked.paths)
-    gallery = Gallery(asked.out, paths) if asked.out is not None else None
-    eyes = Eyes(settings, min_confidence=asked.min_confidence, crops=asked.crops)
+    gallery = AnnotatedWriter(asked.out, paths) if asked.out is not None else None
+    eyes = DetectorSuite(settings, min_confidence=asked.min_confidence, crops=asked.crops)
     try:
         return detect(paths, eyes, as_json=asked.json, gallery=gallery)
     finally:

@@ -16,13 +16,13 @@ from tqdm import tqdm
 
 from app.config import Settings
 from app.errors import DetectorError, InvalidRequest
-from app.models.careful import look_carefully
-from app.models.draw import Gallery
+from app.models.annotate import AnnotatedWriter
 from app.models.faces import FaceDetector, load_faces
 from app.models.letterbox import Image
 from app.models.media import count_frames, frames
+from app.models.nms import merged
 from app.models.objects import load_objects
-from app.models.overlap import merged
+from app.models.tta import detect_with_tta
 from app.types import Detection
 
 AHEAD = 12
@@ -33,7 +33,7 @@ LONG_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Shot:
+class FrameRef:
     """One frame of a file; a still picture is frame 0."""
 
     path: Path
@@ -41,7 +41,7 @@ class Shot:
     image: Image
 
 
-class Eyes:
+class DetectorSuite:
     """All networks, and what they see together in a picture.
 
     Args:
@@ -64,7 +64,7 @@ class Eyes:
         self._face_width = settings.faces.width
         self._crops = crops
 
-    def see(self, image: Image) -> list[Detection]:
+    def detect(self, image: Image) -> list[Detection]:
         """Everything in a (H, W, 3) RGB picture, in its pixels, the surest first.
 
         Faces are those of CenterFace and of the network of objects, each once.
@@ -73,11 +73,11 @@ class Eyes:
             DetectorError: when a network fails.
         """
         size = image.shape[1], image.shape[0]
-        facing = self._faces.look(_shrunk(image, self._face_width))
+        facing = self._faces.submit(_shrunk(image, self._face_width))
         if self._crops:
-            seen = look_carefully(self._objects, image, PATIENCE_S)
+            seen = detect_with_tta(self._objects, image, PATIENCE_S)
         else:
-            seen = self._objects.look(image).detections(PATIENCE_S, size)
+            seen = self._objects.submit(image).detections(PATIENCE_S, size)
         faces = facing.detections(PATIENCE_S, size)
         faces += [detection for detection in seen if detection.label == "face"]
         seen = [detection for detection in seen if detection.label != "face"]
@@ -88,7 +88,9 @@ class Eyes:
         self._face_runner.close()
 
 
-def detect(paths: Sequence[Path], eyes: Eyes, *, as_json: bool, gallery: Gallery | None) -> int:
+def detect(
+    paths: Sequence[Path], eyes: DetectorSuite, *, as_json: bool, gallery: AnnotatedWriter | None
+) -> int:
     """Look at every frame of every file and tell what was seen. Returns the exit code."""
     failed = False
 
@@ -97,7 +99,7 @@ def detect(paths: Sequence[Path], eyes: Eyes, *, as_json: bool, gallery: Gallery
         failed = True
         tqdm.write(text, file=sys.stderr)
 
-    tell: Callable[[Shot, list[Detection]], None] = _tell_json if as_json else _tell_plainly
+    tell: Callable[[FrameRef, list[Detection]], None] = _tell_json if as_json else _tell_plainly
     total = sum(map(count_frames, paths))
     with tqdm(total=total, unit="frame", delay=LONG_S, disable=None, file=sys.stderr) as bar:
         for shot, seeing in _in_order(_shots(paths, complain), eyes):
@@ -116,28 +118,30 @@ def detect(paths: Sequence[Path], eyes: Eyes, *, as_json: bool, gallery: Gallery
     return 1 if failed else 0
 
 
-def _shots(paths: Sequence[Path], complain: Callable[[str], None]) -> Iterator[Shot]:
+def _shots(paths: Sequence[Path], complain: Callable[[str], None]) -> Iterator[FrameRef]:
     """All frames of all files; a file that cannot be read is told, and the next one follows."""
     for path in paths:
         try:
             for number, image in enumerate(frames(path)):
-                yield Shot(path, number, image)
+                yield FrameRef(path, number, image)
         except InvalidRequest as error:
             complain(str(error))
 
 
-def _in_order(shots: Iterator[Shot], eyes: Eyes) -> Iterator[tuple[Shot, Future[list[Detection]]]]:
-    waiting: deque[tuple[Shot, Future[list[Detection]]]] = deque()
+def _in_order(
+    shots: Iterator[FrameRef], eyes: DetectorSuite
+) -> Iterator[tuple[FrameRef, Future[list[Detection]]]]:
+    waiting: deque[tuple[FrameRef, Future[list[Detection]]]] = deque()
     with ThreadPoolExecutor(AHEAD) as pool:
         for shot in shots:
-            waiting.append((shot, pool.submit(eyes.see, shot.image)))
+            waiting.append((shot, pool.submit(eyes.detect, shot.image)))
             if len(waiting) == AHEAD:
                 yield waiting.popleft()
         while waiting:
             yield waiting.popleft()
 
 
-def _tell_json(shot: Shot, seen: list[Detection]) -> None:
+def _tell_json(shot: FrameRef, seen: list[Detection]) -> None:
     found = [
         {
             "label": detection.label,
@@ -150,7 +154,7 @@ def _tell_json(shot: Shot, seen: list[Detection]) -> None:
     tqdm.write(json.dumps(line), file=sys.stdout)
 
 
-def _tell_plainly(shot: Shot, seen: list[Detection]) -> None:
+def _tell_plainly(shot: FrameRef, seen: list[Detection]) -> None:
     counts = Counter(detection.label for detection in seen)
     words = ", ".join(f"{count} {label}" for label, count in counts.most_common()) or "nothing"
     where = f"{shot.path}" + (f", frame {shot.frame}" if shot.frame else "")

@@ -17,11 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from app.errors import SetupError
+from app.models.batching import BatchingRunner, Image
+from app.models.detections import PendingDetections, RawDetections
 from app.models.letterbox import STRIDE as SIDE_MULTIPLE
 from app.models.letterbox import padded
-from app.models.look import Found, Look
-from app.models.runner import Image, Runner
-from app.models.runtime import OpenVinoNetwork, Outputs, has_fast_bf16
+from app.models.openvino_runtime import OpenVinoNetwork, Outputs, has_fast_bf16
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class FaceDetector:
     """
 
     def __init__(
-        self, runner: Runner, *, min_confidence: float, multiple: int = SIDE_MULTIPLE
+        self, runner: BatchingRunner, *, min_confidence: float, multiple: int = SIDE_MULTIPLE
     ) -> None:
         self._runner = runner
         self._min_confidence = min_confidence
@@ -52,13 +52,13 @@ class FaceDetector:
         self._canvases: set[tuple[int, int]] = set()
         self._choosing = threading.Lock()
 
-    def look(self, image: Image) -> Look:
+    def submit(self, image: Image) -> PendingDetections:
         """Ask for the faces of a (H, W, 3) RGB picture. Raises DetectorError when overloaded."""
         height, width = image.shape[:2]
         rows, columns = self._canvas(height, width)
         if (rows, columns) != (height, width):
             image = np.pad(image, ((0, rows - height), (0, columns - width), (0, 0)))
-        return Look("faces", self._runner.submit(image), (width, height), self._read)
+        return PendingDetections("faces", self._runner.submit(image), (width, height), self._read)
 
     def _canvas(self, height: int, width: int) -> tuple[int, int]:
         """The size that a picture is padded to: its own for the first few sizes that are seen.
@@ -74,9 +74,9 @@ class FaceDetector:
             self._canvases.add(canvas)
             return canvas
 
-    def _read(self, outputs: Outputs) -> Found:
+    def _read(self, outputs: Outputs) -> RawDetections:
         boxes, confidences = decode(outputs, self._min_confidence)
-        return Found(boxes, confidences, ["face"] * len(boxes))
+        return RawDetections(boxes, confidences, ["face"] * len(boxes))
 
 
 def decode(
@@ -109,7 +109,7 @@ def decode(
     return boxes[index], confidences[index]
 
 
-def load_faces(device: str = "auto", cache_dir: Path | None = None) -> Runner:
+def load_faces(device: str = "auto", cache_dir: Path | None = None) -> BatchingRunner:
     """The CenterFace network that suits this CPU, ready to be shared.
 
     With native bfloat16 the original is fastest; elsewhere the project's 8-bit version of it
@@ -118,8 +118,8 @@ def load_faces(device: str = "auto", cache_dir: Path | None = None) -> Runner:
     if device not in ("auto", "cpu"):
         logger.info("faces are looked for on the CPU: there is no %s runtime for them", device)
     if QUANTISED.exists() and not has_fast_bf16():
-        return Runner(OpenVinoNetwork(QUANTISED, cache_dir=cache_dir))
-    return Runner(OpenVinoNetwork(centerface_onnx(), outputs=HEADS, cache_dir=cache_dir))
+        return BatchingRunner(OpenVinoNetwork(QUANTISED, cache_dir=cache_dir))
+    return BatchingRunner(OpenVinoNetwork(centerface_onnx(), outputs=HEADS, cache_dir=cache_dir))
 
 
 def centerface_onnx() -> Path:

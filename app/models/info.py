@@ -9,10 +9,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from app.config import Settings
+from app.models.batching import BatchingRunner
 from app.models.faces import load_faces
 from app.models.letterbox import Size, canvas_for
 from app.models.objects import load_objects
-from app.models.runner import Runner
 
 WIDE = (9, 16)
 WARM_UP, ALONE, TOGETHER = 8, 15, 32
@@ -46,7 +46,7 @@ def info(settings: Settings) -> Iterator[str]:
         objects.close()
 
 
-def _about(what: str, runner: Runner) -> Iterator[str]:
+def _about(what: str, runner: BatchingRunner) -> Iterator[str]:
     network = runner.network
     yield what
     yield f"  file        {network.path}"
@@ -54,7 +54,7 @@ def _about(what: str, runner: Runner) -> Iterator[str]:
     yield f"  runs on     {network.device}"
 
 
-def _speed(what: str, runner: Runner, size: Size) -> str:
+def _speed(what: str, runner: BatchingRunner, size: Size) -> str:
     """Milliseconds of one picture alone, and pictures a second when many wait."""
     image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
     for answer in [runner.submit(image) for _ in range(WARM_UP)]:

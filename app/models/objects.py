@@ -15,12 +15,12 @@ import numpy.typing as npt
 
 from app.config import ObjectSettings
 from app.errors import DetectorError, SetupError
-from app.models.card import Card, read_card
+from app.models.batching import BatchingRunner
+from app.models.detections import PendingDetections, RawDetections
 from app.models.letterbox import STRIDE, Image, Size, canvas_for, letterbox, padded
-from app.models.look import Found, Look
-from app.models.overlap import Floats, suppress
-from app.models.runner import Runner
-from app.models.runtime import Outputs
+from app.models.model_metadata import ModelMetadata, read_model_metadata
+from app.models.nms import Floats, suppress
+from app.models.openvino_runtime import Outputs
 from app.models.weights_file import BoxNetwork, open_weights
 
 MOST_CANDIDATES = 1000
@@ -44,8 +44,8 @@ class ObjectDetector:
 
     def __init__(
         self,
-        runner: Runner,
-        card: Card,
+        runner: BatchingRunner,
+        card: ModelMetadata,
         *,
         fixed_size: Size | None = None,
         longest: int | None = None,
@@ -81,12 +81,12 @@ class ObjectDetector:
     def _columns_of(self, label: str) -> list[int]:
         return [column for column, name in enumerate(self.card.labels) if name == label]
 
-    def look(self, image: Image) -> Look:
+    def submit(self, image: Image) -> PendingDetections:
         """Ask what is in a (H, W, 3) RGB picture. Raises DetectorError when overloaded."""
         size = image.shape[0], image.shape[1]
         return self._look(image, canvas_for(size, self.longest, self._multiple))
 
-    def look_closely(self, crop: Image, side: int | None = None) -> Look:
+    def submit_crop(self, crop: Image, side: int | None = None) -> PendingDetections:
         """The same for a part of a picture, of about square shape, which may be enlarged.
 
         Args:
@@ -99,17 +99,17 @@ class ObjectDetector:
         """Answer what waits, then end the network's threads."""
         self.runner.close()
 
-    def _look(self, image: Image, canvas: Size) -> Look:
+    def _look(self, image: Image, canvas: Size) -> PendingDetections:
         boxed, (height, width) = letterbox(image, self.fixed_size or canvas)
-        return Look("objects", self.runner.submit(boxed), (width, height), self._read)
+        return PendingDetections("objects", self.runner.submit(boxed), (width, height), self._read)
 
-    def _read(self, outputs: Outputs) -> Found:
+    def _read(self, outputs: Outputs) -> RawDetections:
         boxes, confidences, columns = decode(outputs, self.card, self.thresholds)
-        return Found(boxes, confidences, [self.card.labels[column] for column in columns])
+        return RawDetections(boxes, confidences, [self.card.labels[column] for column in columns])
 
 
 def decode(
-    outputs: Outputs, card: Card, thresholds: Floats
+    outputs: Outputs, card: ModelMetadata, thresholds: Floats
 ) -> tuple[Floats, Floats, npt.NDArray[np.intp]]:
     """Boxes (N, 4) as x1, y1, x2, y2 on the canvas, confidences (N,), columns of the card (N,).
 
@@ -136,7 +136,7 @@ def decode(
 
 
 def _from_places(
-    output: Floats, card: Card, thresholds: Floats
+    output: Floats, card: ModelMetadata, thresholds: Floats
 ) -> tuple[Floats, Floats, npt.NDArray[np.intp]]:
     scores = output[4:][card.columns]
     if scores.min() < 0 or scores.max() > 1.001 or not output[2:4].any():
@@ -154,7 +154,7 @@ def _from_places(
 
 
 def _from_list(
-    output: Floats, card: Card, thresholds: Floats
+    output: Floats, card: ModelMetadata, thresholds: Floats
 ) -> tuple[Floats, Floats, npt.NDArray[np.intp]]:
     """Places of the list that nothing was found for are zero, or have a tiny confidence."""
     classes = output[:, 5].astype(np.intp)
@@ -189,8 +189,8 @@ def load_objects(
         SetupError: when there is no such file, or it is broken, or of no use here.
     """
     network = open_weights(settings.weights, device, data_dir)
-    card = read_card(network.metadata, network.path.name)
-    runner = Runner(network)
+    card = read_model_metadata(network.metadata, network.path.name)
+    runner = BatchingRunner(network)
     detector = ObjectDetector(
         runner,
         card,
@@ -213,7 +213,7 @@ def _try(detector: ObjectDetector, network: BoxNetwork) -> None:
     side = detector.longest
     picture = np.full((side * COMMON_SHAPE[0] // COMMON_SHAPE[1], side, 3), 114, np.uint8)
     try:
-        detector.look(picture).detections(LOAD_PATIENCE_S, (1, 1))
+        detector.submit(picture).detections(LOAD_PATIENCE_S, (1, 1))
     except DetectorError as error:
         cause = error.__cause__
         why = str(cause).strip().splitlines()[0] if cause and str(cause).strip() else str(error)

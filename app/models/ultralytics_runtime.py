@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from app.errors import SetupError
-from app.models.card import Metadata
-from app.models.runtime import Images, Outputs
+from app.models.model_metadata import Metadata
+from app.models.openvino_runtime import Images, Outputs
 
 logger = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Protocol
 
 from app.errors import SetupError
-from app.models.card import Metadata
-from app.models.runtime import Network, OpenVinoNetwork, has_fast_bf16
+from app.models.model_metadata import Metadata
+from app.models.openvino_runtime import Network, OpenVinoNetwork, has_fast_bf16
 
 logger = logging.getLogger(__name__)
 

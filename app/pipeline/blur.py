@@ -1,4 +1,4 @@
-"""Faces to pixels. Pure functions, and the only place where a ``Picture`` is made.
+"""Faces to pixels. Pure functions, and the only place where a ``BlurredFrame`` is made.
 
 The work happens in the Y, U and V planes that the encoder takes anyway: turning a 1080p frame
 to BGR and back would cost more than everything else here together.
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from av import VideoFrame
 
-from app.types import BlurStyle, Box, Picture
+from app.types import BlurredFrame, BlurStyle, Box
 
 PLANAR_420 = ("yuv420p", "yuvj420p")
 CELLS = 5  # a covered face keeps so many independent samples along its longer side
@@ -25,7 +25,9 @@ SOLID_YUV = (40, 128, 128)
 Plane = npt.NDArray[np.uint8]
 
 
-def conceal(image: VideoFrame, boxes: Iterable[Box], style: BlurStyle, margin: float) -> Picture:
+def conceal(
+    image: VideoFrame, boxes: Iterable[Box], style: BlurStyle, margin: float
+) -> BlurredFrame:
     """Cover the boxes, grown by ``margin`` on each side, and return what may be shown.
 
     Args:
@@ -37,13 +39,13 @@ def conceal(image: VideoFrame, boxes: Iterable[Box], style: BlurStyle, margin: f
         raise ValueError(f"conceal takes planar YUV 4:2:0, not {image.format.name}")
     regions = [region for box in boxes if (region := _Region.of(box.grown(margin), image))]
     if style == "off" or not regions:
-        return Picture(image)
+        return BlurredFrame(image)
     image.make_writable()
     planes = [_pixels(plane) for plane in image.planes]
     for region in regions:
         for plane, value, shrink in zip(planes, SOLID_YUV, (1, 2, 2), strict=True):
             _cover(region.part(plane, shrink), style, value, region.cell / shrink)
-    return Picture(image)
+    return BlurredFrame(image)
 
 
 class _Region(NamedTuple):

@@ -85,7 +85,7 @@ class Channel(Generic[T]):
         return len(self._items)
 
 
-class Fan(Generic[T]):
+class Broadcast(Generic[T]):
     """One producer thread to any number of others that come and go; none of them slows it."""
 
     def __init__(self) -> None:
@@ -99,7 +99,7 @@ class Fan(Generic[T]):
                 tap.put(item)
 
     @contextlib.contextmanager
-    def tapped(self, size: int) -> Iterator[Channel[T]]:
+    def subscribe_processed(self, size: int) -> Iterator[Channel[T]]:
         """Every item from here on; the oldest of ``size`` makes room for the newest."""
         tap: Channel[T] = Channel(size, live=True)
         with self._lock:

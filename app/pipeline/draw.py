@@ -1,4 +1,4 @@
-"""What an event is about, drawn into its picture: from one ``Picture`` to another.
+"""What an event is about, drawn into its picture: from one ``BlurredFrame`` to another.
 
 The given picture is shared by all who show it, so what is drawn on is a copy.
 """
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from av import VideoFrame
 
 from app.pipeline.sinks.preview import encode_jpeg
-from app.types import Box, Event, Picture
+from app.types import BlurredFrame, Box, Event
 
 FIRST_YUV = (170, 40, 160)  # amber: who or what it is about most
 OTHERS_YUV = (150, 170, 60)  # blue
@@ -27,11 +27,11 @@ def snapshot(event: Event) -> bytes:
     """
     if event.picture is None:
         raise ValueError(f"event {event.event_id} has no picture")
-    boxes = [track.box for track in event.finding.tracks]
-    return encode_jpeg(marked(event.picture, boxes, event.finding.type.replace("_", " ")))
+    boxes = [track.box for track in event.rule_event.tracks]
+    return encode_jpeg(marked(event.picture, boxes, event.rule_event.type.replace("_", " ")))
 
 
-def marked(picture: Picture, boxes: list[Box], text: str) -> Picture:
+def marked(picture: BlurredFrame, boxes: list[Box], text: str) -> BlurredFrame:
     """A copy with these boxes, the first of them in another colour and with the text above."""
     image = _copy(picture.image)
     planes = [_pixels(plane) for plane in image.planes]
@@ -41,7 +41,7 @@ def marked(picture: Picture, boxes: list[Box], text: str) -> Picture:
     for box in boxes[:1]:
         _frame(planes, box, FIRST_YUV, line)
         _write(planes, box, text, line)
-    return Picture(image)
+    return BlurredFrame(image)
 
 
 def _copy(image: VideoFrame) -> VideoFrame:

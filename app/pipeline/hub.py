@@ -1,11 +1,11 @@
 """Thread to asyncio: the only file that crosses.
 
-A ``Topic`` carries the newest value of something (a stream's JPEG, its status) from the thread
-that makes it to any number of coroutines. A subscriber that is slow misses values and slows
+A ``LatestValue`` carries the newest value of something (a stream's JPEG, its status) from the
+thread that makes it to any number of coroutines. A slow subscriber misses values and slows down
 nobody: there is one slot for the newest value, not a queue.
 
-A ``Feed`` carries every value, in order: each subscriber has a bounded queue of its own, and one
-that is too slow is told how many values it missed.
+An ``EventStream`` carries every value, in order: each subscriber has a bounded queue of its own,
+and one that is too slow is told how many values it missed.
 
 However often a thread publishes, the loop is woken at most once until it has caught up.
 """
@@ -23,7 +23,7 @@ from typing import Any, Generic, TypeVar
 T = TypeVar("T")
 
 
-class _Bell:
+class _LoopWaker:
     """Wakes the coroutines that wait, from any thread, with at most one call pending."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -47,7 +47,7 @@ class _Bell:
             event.set()
 
 
-class Topic(_Bell, Generic[T]):
+class LatestValue(_LoopWaker, Generic[T]):
     """Newest value wins. ``publish`` and ``close`` may be called from any thread."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -94,7 +94,7 @@ class Topic(_Bell, Generic[T]):
             self._waiting.discard(event)
 
 
-class Feed(_Bell, Generic[T]):
+class EventStream(_LoopWaker, Generic[T]):
     """Every value, in order, to each subscriber. ``publish`` may be called from any thread."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -156,9 +156,9 @@ class Feed(_Bell, Generic[T]):
 
 
 class Subscription(Generic[T]):
-    """One subscriber's queue, to be iterated by one coroutine; only its ``Feed`` makes one."""
+    """One subscriber's queue, iterated by one coroutine; made by its ``EventStream``."""
 
-    def __init__(self, feed: Feed[T], backlog: int, wants: Callable[[T], bool]) -> None:
+    def __init__(self, feed: EventStream[T], backlog: int, wants: Callable[[T], bool]) -> None:
         self.values: deque[T] = deque(maxlen=backlog)
         self.wants = wants
         self._feed = feed

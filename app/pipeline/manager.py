@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager
 from weakref import WeakValueDictionary
 
 from app import urls
+from app.analytics.analyzer import AnalyzerFactory
 from app.config import FaceSettings, StreamSettings
 from app.errors import (
     CameraExists,
@@ -30,25 +31,24 @@ from app.errors import (
 )
 from app.models.faces import FaceDetector
 from app.pipeline import outputs
-from app.pipeline.analysis import Analyst
 from app.pipeline.channel import Channel
-from app.pipeline.entry import Entry, StreamStore
-from app.pipeline.events import EventLog
+from app.pipeline.event_log import EventLog
 from app.pipeline.hub import Subscription, outcome
+from app.pipeline.registry import StreamEntry, StreamStore
 from app.pipeline.sinks import Output, make_output
-from app.pipeline.stream import Audience, Measures, Stream
+from app.pipeline.stream import Stream, StreamGauges, Subscribers
 from app.types import (
-    Finding,
-    Picture,
-    Pulse,
-    Report,
-    Result,
-    Shown,
+    BlurredFrame,
+    FrameMetadata,
+    JpegFrame,
+    ProcessedFrame,
+    RuleEvent,
     StoredStream,
+    StreamHealth,
     StreamSpec,
     StreamState,
     StreamStatus,
-    Withheld,
+    WithheldFrame,
 )
 
 logger = logging.getLogger(__name__)
@@ -58,10 +58,10 @@ HANGING_S = 0.5
 """How long a start that took too long is waited for: whoever asked has waited enough."""
 
 
-class _Turn(asyncio.Lock):
+class _StreamLock(asyncio.Lock):
     """The lock of one stream id, and how often its start was called off."""
 
-    called_off = 0
+    generation = 0
 
 
 class StreamManager:
@@ -81,7 +81,7 @@ class StreamManager:
         face_settings: FaceSettings,
         faces: FaceDetector,
         store: StreamStore,
-        analyst: Analyst,
+        analyzers: AnalyzerFactory,
         events: EventLog,
         new_session: Callable[[], str] | None = None,
     ) -> None:
@@ -89,12 +89,12 @@ class StreamManager:
         self._face_settings = face_settings
         self._faces = faces
         self._store = store
-        self._analyst = analyst
+        self._analyzers = analyzers
         self._events = events
         self._new_session = new_session
         self._numbering: set[asyncio.Task[None]] = set()
-        self._entries: dict[str, Entry] = {}
-        self._locks: WeakValueDictionary[str, _Turn] = WeakValueDictionary()
+        self._entries: dict[str, StreamEntry] = {}
+        self._locks: WeakValueDictionary[str, _StreamLock] = WeakValueDictionary()
         self._loading: asyncio.Task[None] | None = None
         self._closing = False
 
@@ -106,7 +106,7 @@ class StreamManager:
     def get(self, stream_id: str) -> StreamStatus:
         return self._entry(stream_id).status()
 
-    def measured(self) -> list[tuple[StreamStatus, Measures | None]]:
+    def measured(self) -> list[tuple[StreamStatus, StreamGauges | None]]:
         """All streams with what their operator wants to know; None for those without a run."""
         return [
             (entry.status(), entry.stream.measures() if entry.stream is not None else None)
@@ -123,35 +123,39 @@ class StreamManager:
                 return jpeg
         raise NoPicture(stream_id=stream_id, status=status.state.value)
 
-    def pictures(self, stream_id: str) -> AsyncGenerator[Shown]:
+    def pictures(self, stream_id: str) -> AsyncGenerator[JpegFrame]:
         """Results with JPEGs as they come, until the stream ends; the newest wins.
 
         Raises:
             NoPicture: it has ended.
         """
-        return self._alive(stream_id).audience.pictures.subscribe()
+        return self._alive(stream_id).subscribers.pictures.subscribe()
 
     def results(
         self, stream_id: str, backlog: int
-    ) -> AbstractContextManager[Subscription[Report | Withheld]]:
+    ) -> AbstractContextManager[Subscription[FrameMetadata | WithheldFrame]]:
         """What becomes of every frame from here on, in order. Raises NoPicture as above."""
-        return self._alive(stream_id).audience.results.subscribed(backlog)
+        return self._alive(stream_id).subscribers.results.subscribed(backlog)
 
-    def tapped(self, stream_id: str, size: int) -> AbstractContextManager[Channel[Result]]:
+    def subscribe_processed(
+        self, stream_id: str, size: int
+    ) -> AbstractContextManager[Channel[ProcessedFrame]]:
         """Every result with its picture, for a thread. Raises NoPicture."""
-        return self._alive(stream_id).audience.taps.tapped(size)
+        return self._alive(stream_id).subscribers.processed.subscribe_processed(size)
 
-    def reports(self, stream_id: str) -> AbstractContextManager[Subscription[Report | Withheld]]:
+    def reports(
+        self, stream_id: str
+    ) -> AbstractContextManager[Subscription[FrameMetadata | WithheldFrame]]:
         """What is seen in the frames that come through; the newest wins. Raises NoPicture."""
-        feed = self._alive(stream_id).audience.results
-        return feed.subscribed(1, lambda outcome: isinstance(outcome, Report))
+        feed = self._alive(stream_id).subscribers.results
+        return feed.subscribed(1, lambda outcome: isinstance(outcome, FrameMetadata))
 
-    def pulse(self, stream_id: str) -> Pulse:
+    def pulse(self, stream_id: str) -> StreamHealth:
         """How a stream is. Cheap, unlike ``get``. Raises StreamNotFound."""
         entry = self._entry(stream_id)
         if entry.stream is not None:
             return entry.stream.pulse
-        return Pulse(entry.status().state, entry.last_error)
+        return StreamHealth(entry.status().state, entry.last_error)
 
     @property
     def closing(self) -> bool:
@@ -161,7 +165,7 @@ class StreamManager:
     @property
     def has_analytics(self) -> bool:
         """Whether streams may ask for analytics on this server."""
-        return self._analyst.available
+        return self._analyzers.available
 
     def push(self, stream_id: str, data: bytes, number: int) -> None:
         """Hand a stream an encoded picture. Raises NotPushable, NoPicture."""
@@ -178,12 +182,12 @@ class StreamManager:
             SourceError, SinkError: an end refused; StartTimeout: no frame came out in time.
         """
         await self._load()
-        self._analyst.analysis(spec)  # what cannot be understood must not end what runs
+        self._analyzers.create(spec)  # what cannot be understood must not end what runs
         turn = self._lock(spec.stream_id)
-        called_off = turn.called_off
+        generation = turn.generation
         await self._check(spec.stream_id, spec.source, spec.output)
         async with turn:
-            if turn.called_off != called_off:  # while a name was looked up
+            if turn.generation != generation:  # while a name was looked up
                 raise StartCancelled(stream_id=spec.stream_id)
             entry = self._entries.get(spec.stream_id)
             if entry is None or not entry.alive:
@@ -204,7 +208,7 @@ class StreamManager:
             SourceError, StartTimeout: a local input gave no picture; all is as it was before.
         """
         await self._load()
-        self._analyst.analysis(spec)  # what cannot be understood must not end what runs
+        self._analyzers.create(spec)  # what cannot be understood must not end what runs
         await self._check(spec.stream_id, spec.source)
         async with self._lock(spec.stream_id):
             entry = self._entries.get(spec.stream_id)
@@ -213,7 +217,7 @@ class StreamManager:
             if entry is None and known:
                 raise StreamNotFound(stream_id=spec.stream_id)
             if urls.is_network(spec.source):
-                stream = await self._begin_camera(spec, entry or Entry(spec))
+                stream = await self._begin_camera(spec, entry or StreamEntry(spec))
             else:
                 stream = await self._try_camera(spec, entry)
             entry = self._entries[spec.stream_id]
@@ -223,10 +227,10 @@ class StreamManager:
             await asyncio.sleep(FIRST_LOOK_S)
         return entry.status()
 
-    async def _try_camera(self, spec: StreamSpec, known: Entry | None) -> Stream:
+    async def _try_camera(self, spec: StreamSpec, known: StreamEntry | None) -> Stream:
         """Run a camera and wait for its first picture; without one, undo that."""
         before = known.spec if known is not None and known.readable else None
-        entry = known or Entry(spec)
+        entry = known or StreamEntry(spec)
         timeout_s = self._settings.start_timeout_s
         try:
             stream = await self._begin_camera(spec, entry)
@@ -242,7 +246,7 @@ class StreamManager:
             raise
         return stream
 
-    async def _begin_camera(self, spec: StreamSpec, entry: Entry) -> Stream:
+    async def _begin_camera(self, spec: StreamSpec, entry: StreamEntry) -> Stream:
         self._entries[spec.stream_id] = entry
         await self._halt(entry)
         entry.spec, entry.readable, entry.kept = spec, True, True
@@ -273,7 +277,7 @@ class StreamManager:
     async def stop(self, stream_id: str) -> None:
         """Stop and remember; ``restart`` brings it back."""
         await self._load()
-        async with self._call_off(stream_id):
+        async with self._next_generation(stream_id):
             entry = self._entry(stream_id)
             await self._halt(entry)
             entry.ended, entry.kept = StreamState.STOPPED, True
@@ -282,7 +286,7 @@ class StreamManager:
     async def disconnect(self, stream_id: str) -> None:
         """Stop and forget. Forgetting what is not there is no error."""
         await self._load()
-        async with self._call_off(stream_id):
+        async with self._next_generation(stream_id):
             entry = self._entries.get(stream_id)
             if entry is not None:
                 await self._remove(entry)
@@ -320,7 +324,7 @@ class StreamManager:
                     logger.info("stream %s: resuming", stream_id)
                     self._run_or_fail(entry)
 
-    def run_unsaved(
+    def start_ephemeral(
         self, spec: StreamSpec, *, make_sink: Output = make_output, keeps_trying: bool = True
     ) -> None:
         """Start a stream that lives no longer than this process, such as the demo.
@@ -329,20 +333,20 @@ class StreamManager:
             InvalidRequest: its analytics are not known; ShuttingDown.
         """
         if spec.stream_id not in self._entries:
-            entry = Entry(spec, kept=True, saved=False)
+            entry = StreamEntry(spec, kept=True, saved=False)
             self._run(entry, keeps_trying=keeps_trying, make_sink=make_sink)
             self._entries[spec.stream_id] = entry
 
-    def tell_everybody(self) -> None:
+    def begin_shutdown(self) -> None:
         """End what callers wait for and watch: the server is about to go."""
         self._closing = True
         for entry in self._entries.values():
             if entry.stream is not None:
-                entry.stream.tell_everybody(ShuttingDown())
+                entry.stream.begin_shutdown(ShuttingDown())
 
     async def close(self) -> None:
         """Stop everything at once; rows keep saying what should run again."""
-        self.tell_everybody()
+        self.begin_shutdown()
         for task in self._numbering:
             task.cancel()
         await asyncio.gather(*(self._halt(entry) for entry in list(self._entries.values())))
@@ -358,7 +362,7 @@ class StreamManager:
     async def _load_rows(self) -> None:
         for stored in await asyncio.to_thread(self._store.load):
             spec = stored.spec
-            self._entries[spec.stream_id] = Entry(
+            self._entries[spec.stream_id] = StreamEntry(
                 spec,
                 ended=stored.wanted,
                 last_error=stored.last_error,
@@ -374,13 +378,13 @@ class StreamManager:
             raise NoPicture(stream_id=stream_id, status=entry.status().state.value)
         return entry.stream
 
-    def _entry(self, stream_id: str) -> Entry:
+    def _entry(self, stream_id: str) -> StreamEntry:
         try:
             return self._entries[stream_id]
         except KeyError:
             raise StreamNotFound(stream_id=stream_id) from None
 
-    def _find(self, source: str) -> list[Entry]:
+    def _find(self, source: str) -> list[StreamEntry]:
         """Streams of an input that publish, the live ones first."""
         wanted = self._store.fingerprint(source)
         found = [
@@ -391,16 +395,16 @@ class StreamManager:
         ]
         return sorted(found, key=lambda entry: not entry.alive)
 
-    def _lock(self, name: str) -> _Turn:
-        return self._locks.setdefault(name, _Turn())
+    def _lock(self, name: str) -> _StreamLock:
+        return self._locks.setdefault(name, _StreamLock())
 
-    def _call_off(self, stream_id: str) -> _Turn:
+    def _next_generation(self, stream_id: str) -> _StreamLock:
         """The id's lock, for an end; a start that does not hold it yet will not happen."""
         turn = self._lock(stream_id)
-        turn.called_off += 1
+        turn.generation += 1
         return turn
 
-    async def _launch_new(self, source: str) -> Entry:
+    async def _launch_new(self, source: str) -> StreamEntry:
         spec = StreamSpec(f"auto-{secrets.token_hex(4)}", source)
         async with self._lock(spec.stream_id):
             return await self._launch(self._with_output(spec), None)
@@ -412,9 +416,9 @@ class StreamManager:
     async def _check(self, name: str, *addresses: str | None) -> None:
         await outputs.check_addresses(name, addresses, self._settings.start_timeout_s)
 
-    async def _launch(self, spec: StreamSpec, known: Entry | None) -> Entry:
+    async def _launch(self, spec: StreamSpec, known: StreamEntry | None) -> StreamEntry:
         """Begin a run. The id's lock is held."""
-        entry = known or Entry(spec)
+        entry = known or StreamEntry(spec)
         entry.spec, entry.readable = spec, True  # claims the output before anything is awaited
         self._entries[spec.stream_id] = entry
         await self._halt(entry)
@@ -426,12 +430,14 @@ class StreamManager:
             raise
         return entry
 
-    def _run(self, entry: Entry, *, keeps_trying: bool, make_sink: Output = make_output) -> None:
+    def _run(
+        self, entry: StreamEntry, *, keeps_trying: bool, make_sink: Output = make_output
+    ) -> None:
         if self._closing:
             raise ShuttingDown
 
-        def tell(finding: Finding, ts: float, picture: Picture | None) -> None:
-            self._events.tell(entry.spec.stream_id, finding, ts, picture, entry.session_id)
+        def tell(rule_event: RuleEvent, ts: float, picture: BlurredFrame | None) -> None:
+            self._events.tell(entry.spec.stream_id, rule_event, ts, picture, entry.session_id)
 
         entry.session_id = None
         self._number_soon(entry)
@@ -440,27 +446,27 @@ class StreamManager:
             self._settings,
             self._face_settings,
             self._faces,
-            Audience.on(asyncio.get_running_loop(), tell),
-            analysis=self._analyst.analysis(entry.spec),
+            Subscribers.on(asyncio.get_running_loop(), tell),
+            analyzer=self._analyzers.create(entry.spec),
             keeps_trying=keeps_trying,
             make_sink=make_sink,
         )
         entry.stream.start()
 
-    def _number_soon(self, entry: Entry) -> None:
+    def _number_soon(self, entry: StreamEntry) -> None:
         if self._new_session is not None:
             task = asyncio.create_task(self._number(entry, self._new_session))
             self._numbering.add(task)
             task.add_done_callback(self._numbering.discard)
 
-    async def _number(self, entry: Entry, new_session: Callable[[], str]) -> None:
+    async def _number(self, entry: StreamEntry, new_session: Callable[[], str]) -> None:
         """Give a run its number. Without a database it has none: video is worth more."""
         try:
             entry.session_id = await asyncio.to_thread(new_session)
         except StoreError as error:
             logger.error("stream %s: no session number: %s", entry.spec.stream_id, error)
 
-    def _run_or_fail(self, entry: Entry) -> None:
+    def _run_or_fail(self, entry: StreamEntry) -> None:
         """Run without a caller who could be told: what cannot start at all is marked failed."""
         try:
             self._run(entry, keeps_trying=True)
@@ -468,7 +474,7 @@ class StreamManager:
             entry.ended, entry.last_error = StreamState.FAILED, str(error)
             logger.error("stream %s: %s", entry.spec.stream_id, error)
 
-    async def _wait_running(self, entry: Entry) -> StreamStatus:
+    async def _wait_running(self, entry: StreamEntry) -> StreamStatus:
         """Wait for the first frame at the far end; clean up after a start that failed."""
         stream = entry.stream
         if stream is None:
@@ -493,7 +499,7 @@ class StreamManager:
                 await self._save(entry)
         return entry.status()
 
-    async def _start_failed(self, entry: Entry, stream: Stream) -> None:
+    async def _start_failed(self, entry: StreamEntry, stream: Stream) -> None:
         """A stream that never ran is removed; one that did keeps its row, as failed."""
         async with self._lock(entry.spec.stream_id):
             if entry.stream is not stream:  # somebody restarted or stopped it meanwhile
@@ -505,11 +511,11 @@ class StreamManager:
             else:
                 await self._remove(entry, HANGING_S)
 
-    async def _mark_failed(self, entry: Entry, last_error: str | None) -> None:
+    async def _mark_failed(self, entry: StreamEntry, last_error: str | None) -> None:
         entry.ended, entry.last_error = StreamState.FAILED, last_error
         await self._save(entry)
 
-    async def _halt(self, entry: Entry, patience_s: float | None = None) -> None:
+    async def _halt(self, entry: StreamEntry, patience_s: float | None = None) -> None:
         """End the run in progress; of threads that still hang after so long nothing is heard."""
         stream = entry.stream
         if stream is None:
@@ -521,7 +527,7 @@ class StreamManager:
             logger.warning("stream %s: a thread still waits for the network", stream.spec.stream_id)
         entry.stream = None
 
-    async def _remove(self, entry: Entry, patience_s: float | None = None) -> None:
+    async def _remove(self, entry: StreamEntry, patience_s: float | None = None) -> None:
         await self._halt(entry, patience_s)
         self._entries.pop(entry.spec.stream_id, None)
         try:
@@ -529,7 +535,7 @@ class StreamManager:
         except StoreError as error:
             logger.error("stream %s: its row stays: %s", entry.spec.stream_id, error)
 
-    async def _save(self, entry: Entry) -> None:
+    async def _save(self, entry: StreamEntry) -> None:
         """Write the row. A database that fails costs the memory of a stream, not the stream."""
         if not entry.saved:
             return

@@ -21,7 +21,7 @@ from app.errors import NotPushable, TooManyStreams, WatchpostError
 from app.pipeline.hub import Subscription
 from app.pipeline.manager import StreamManager
 from app.pipeline.sources.push import codec_of
-from app.types import Analytics, BlurStyle, Report, StreamSpec, Withheld
+from app.types import Analytics, BlurStyle, FrameMetadata, StreamSpec, WithheldFrame
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ BACKLOG = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Processed:
+class FrameAck:
     """A frame of this pusher came through.
 
     Attributes:
@@ -40,11 +40,11 @@ class Processed:
 
     frame: int
     dropped: int
-    report: Report
+    report: FrameMetadata
 
 
 @dataclass(frozen=True, slots=True)
-class NotProcessed:
+class FrameRefusal:
     """A frame of this pusher did not come through.
 
     Attributes:
@@ -55,11 +55,11 @@ class NotProcessed:
     error: WatchpostError | None = None
 
 
-Answer = Processed | NotProcessed
+Answer = FrameAck | FrameRefusal
 
 
 @dataclass(slots=True)
-class _Door:
+class _PushStream:
     """One pushed stream: its sockets, and the timer that ends it."""
 
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
@@ -80,7 +80,7 @@ class Pusher:
         self,
         push: Callable[[bytes, int], None],
         numbers: Iterator[int],
-        results: Subscription[Report | Withheld],
+        results: Subscription[FrameMetadata | WithheldFrame],
     ) -> None:
         self._push = push
         self._numbers = numbers
@@ -111,17 +111,17 @@ class Pusher:
                 missed = [number for number in self._pending if number < outcome.number]
                 dropped += [self._pending.pop(number) for number in missed]
             mine = self._pending.pop(outcome.number, None)
-            if mine is not None and isinstance(outcome, Report):
-                yield Processed(mine, len(dropped), outcome)
+            if mine is not None and isinstance(outcome, FrameMetadata):
+                yield FrameAck(mine, len(dropped), outcome)
                 dropped.clear()
-            elif mine is not None and isinstance(outcome, Withheld):
+            elif mine is not None and isinstance(outcome, WithheldFrame):
                 if outcome.error is None:
                     dropped.append(mine)
                 else:
-                    yield NotProcessed(mine, outcome.error)
+                    yield FrameRefusal(mine, outcome.error)
             if not self._pending:
                 for frame in dropped:
-                    yield NotProcessed(frame)
+                    yield FrameRefusal(frame)
                 dropped.clear()
 
 
@@ -131,7 +131,7 @@ class PushStreams:
     def __init__(self, manager: StreamManager, settings: PushSettings) -> None:
         self._manager = manager
         self._settings = settings
-        self._doors: dict[str, _Door] = {}
+        self._doors: dict[str, _PushStream] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def open(self, *, name: str | None, analytics: Analytics, blur: BlurStyle) -> str:
@@ -147,8 +147,8 @@ class PushStreams:
         spec = StreamSpec(
             stream_id, "push:", max_fps=MAX_FPS, blur=blur, name=name, analytics=analytics
         )
-        self._manager.run_unsaved(spec)
-        door = self._doors[stream_id] = _Door()
+        self._manager.start_ephemeral(spec)
+        door = self._doors[stream_id] = _PushStream()
         self._end_later(stream_id, door, self._settings.unused_s)
         return stream_id
 
@@ -186,7 +186,7 @@ class PushStreams:
             push = functools.partial(self._manager.push, stream_id)
             yield Pusher(push, door.numbers, results)
 
-    def _end_later(self, stream_id: str, door: _Door, delay_s: float) -> None:
+    def _end_later(self, stream_id: str, door: _PushStream, delay_s: float) -> None:
         loop = asyncio.get_running_loop()
         door.ending = loop.call_later(delay_s, self._end_soon, stream_id)
 

@@ -8,7 +8,7 @@ and, for streams with analytics, for other things; ``cover`` takes the answers, 
 what happened; ``deliver`` encodes and sends.
 
 A raw ``Frame`` exists between ``read`` and ``cover`` and nowhere else. What leaves is a
-``Result``, whose picture is blurred when the stream asks for blur; where the face detector
+``ProcessedFrame``, whose picture is blurred when the stream asks for blur; where the face detector
 fails or is late, nothing leaves: the frame is withheld and counted.
 
 Each arrow is a bounded ``Channel``: live sources drop the oldest frame, files wait. Each thread
@@ -34,6 +34,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from app.analytics.analyzer import StreamAnalyzer
+from app.analytics.face_scanner import FaceScanner, PendingFaces
+from app.analytics.face_tracker import FaceTracker
+from app.analytics.rules import FramePixels
 from app.config import FaceSettings, StreamSettings
 from app.errors import (
     BadFrame,
@@ -44,37 +48,33 @@ from app.errors import (
     StartCancelled,
     WatchpostError,
 )
+from app.failure_reason import FailureReason
+from app.metric_types import HistogramSnapshot
+from app.models.detections import PendingDetections
 from app.models.faces import FaceDetector
-from app.models.look import Look
-from app.pipeline import reasons
-from app.pipeline.analysis import Analysis
+from app.pace import Backoff, RateLimit
 from app.pipeline.blur import conceal
-from app.pipeline.channel import Channel, Closed, Fan
-from app.pipeline.hub import Feed, Topic
-from app.pipeline.lookout import Glance, Lookout
-from app.pipeline.meter import Meter
-from app.pipeline.pace import Backoff, RateLimit
-from app.pipeline.rules import Seen
+from app.pipeline.channel import Broadcast, Channel, Closed
+from app.pipeline.hub import EventStream, LatestValue
 from app.pipeline.scale import part_to_rgb, to_output, to_rgb
 from app.pipeline.sinks import Output, Preview, Sink, make_output
 from app.pipeline.sources import make_source
 from app.pipeline.sources.played import PlayedFile
 from app.pipeline.sources.push import Pushed, PushSource
-from app.pipeline.tracker import Tracker
-from app.tally import Spread
+from app.pipeline.stream_metrics import StreamMetrics
 from app.types import (
-    Finding,
+    BlurredFrame,
     Frame,
-    Picture,
-    Pulse,
-    Report,
-    Result,
-    Shown,
+    FrameMetadata,
+    JpegFrame,
+    ProcessedFrame,
+    RuleEvent,
+    StreamHealth,
     StreamSpec,
     StreamState,
     StreamStatus,
     Track,
-    Withheld,
+    WithheldFrame,
 )
 from app.urls import scrub, without_credentials
 
@@ -85,19 +85,19 @@ OUTPUT, PREVIEW, ANALYSIS = "output", "preview", "analysis"
 IDLE_CHECK_S = 0.5
 FIRST_PICTURE_S = 1.0
 SLOW_STREAM_INTERVALS = 3
-Fed = Channel[Any] | Topic[Any] | Feed[Any] | Fan[Any]
-PATIENT_REASONS = (reasons.TIMEOUT, reasons.STALLED)
-Tell = Callable[[Finding, float, Picture | None], None]
+Fed = Channel[Any] | LatestValue[Any] | EventStream[Any] | Broadcast[Any]
+PATIENT_REASONS = (FailureReason.TIMEOUT, FailureReason.STALLED)
+Tell = Callable[[RuleEvent, float, BlurredFrame | None], None]
 
 
-class Looks(NamedTuple):
+class Inference(NamedTuple):
     """What the networks were asked about one frame; None where nothing was asked."""
 
-    faces: Glance | None
-    things: Look | None
+    faces: PendingFaces | None
+    objects: PendingDetections | None
 
 
-class Measures(NamedTuple):
+class StreamGauges(NamedTuple):
     """What only the operator of a server wants to know about a run.
 
     Attributes:
@@ -105,11 +105,11 @@ class Measures(NamedTuple):
         waiting: frames and results between its threads, by queue.
     """
 
-    latency: Spread
+    latency: HistogramSnapshot
     waiting: dict[str, int]
 
 
-class Audience(NamedTuple):
+class Subscribers(NamedTuple):
     """Who follows a stream; all are closed at its end.
 
     Attributes:
@@ -119,15 +119,15 @@ class Audience(NamedTuple):
         taps: every result with its picture, to other threads: recordings.
     """
 
-    pictures: Topic[Shown]
-    results: Feed[Report | Withheld]
+    pictures: LatestValue[JpegFrame]
+    results: EventStream[FrameMetadata | WithheldFrame]
     tell: Tell
-    taps: Fan[Result]
+    processed: Broadcast[ProcessedFrame]
 
     @classmethod
-    def on(cls, loop: asyncio.AbstractEventLoop, tell: Tell | None = None) -> Audience:
+    def on(cls, loop: asyncio.AbstractEventLoop, tell: Tell | None = None) -> Subscribers:
         """Nobody yet; events go to ``tell``."""
-        return cls(Topic(loop), Feed(loop), tell or (lambda *_: None), Fan())
+        return cls(LatestValue(loop), EventStream(loop), tell or (lambda *_: None), Broadcast())
 
 
 class Stream:
@@ -146,35 +146,37 @@ class Stream:
         settings: StreamSettings,
         face_settings: FaceSettings,
         faces: FaceDetector,
-        audience: Audience,
+        subscribers: Subscribers,
         *,
-        analysis: Analysis | None = None,
+        analyzer: StreamAnalyzer | None = None,
         keeps_trying: bool = False,
         make_sink: Output = make_output,
     ) -> None:
         self.spec = spec
         self.started: Future[None] = Future()
-        self.audience = audience
-        self._analysis = analysis
+        self.subscribers = subscribers
+        self._analyzer = analyzer
         self._settings = settings
         self._face_settings = face_settings
-        self._lookout = Lookout(faces, face_settings)
-        self._tracker = Tracker(
+        self._face_scanner = FaceScanner(faces, face_settings)
+        self._face_tracker = FaceTracker(
             start_confidence=face_settings.min_confidence,
             hold_s=face_settings.hold_s,
-            numbers=analysis.numbers if analysis else None,
+            numbers=analyzer.numbers if analyzer else None,
         )
-        self._meter = Meter()
+        self._metrics = StreamMetrics()
         self.source = make_source(spec, settings)
         live = self.source.live
         self._frames: Channel[Frame] = Channel(1 if live else FILE_QUEUE, live=live)
-        self._looks: Channel[tuple[Frame, Looks]] = Channel(1, live=False)
+        self._inferences: Channel[tuple[Frame, Inference]] = Channel(1, live=False)
         output = make_sink(spec, settings, functools.partial(self._on_delivered, OUTPUT))
-        self.preview = Preview(audience.pictures, functools.partial(self._on_delivered, PREVIEW))
+        self.preview = Preview(subscribers.pictures, functools.partial(self._on_delivered, PREVIEW))
         self._far_end = OUTPUT if output else PREVIEW
-        self._outlets: list[tuple[Sink, Channel[Result]]] = [(self.preview, Channel(1, live=True))]
+        self._sinks: list[tuple[Sink, Channel[ProcessedFrame]]] = [
+            (self.preview, Channel(1, live=True))
+        ]
         if output is not None:
-            self._outlets.append((output, Channel(2 if live else FILE_QUEUE, live=live)))
+            self._sinks.append((output, Channel(2 if live else FILE_QUEUE, live=live)))
         self._ran = keeps_trying
         self._lost: set[str] = set()
         self._failure: WatchpostError | None = None
@@ -183,61 +185,63 @@ class Stream:
 
     # ── one frame ────────────────────────────────────────────────────────────────────────
 
-    def _look_for_faces(self, frame: Frame) -> Glance | None:
+    def _submit_faces(self, frame: Frame) -> PendingFaces | None:
         """Ask the network for the faces of a frame that is to be blurred."""
         if self.spec.blur == "off":
             return None
         small = to_rgb(frame.image, self._face_settings.width)
-        return self._lookout.look(small, frame.captured_at)
+        return self._face_scanner.submit(small, frame.captured_at)
 
-    def _look_for_things(self, frame: Frame) -> Look | None:
+    def _submit_objects(self, frame: Frame) -> PendingDetections | None:
         """Ask the network for everything else when it is time for that."""
-        if self._analysis is not None:
-            with self._forgiving(ANALYSIS):
-                return self._analysis.ask(frame.captured_at, functools.partial(to_rgb, frame.image))
+        if self._analyzer is not None:
+            with self._best_effort(ANALYSIS):
+                return self._analyzer.submit(
+                    frame.captured_at, functools.partial(to_rgb, frame.image)
+                )
         return None
 
-    def _cover(self, frame: Frame, looks: Looks) -> Result:
+    def _blur(self, frame: Frame, looks: Inference) -> ProcessedFrame:
         """From a raw frame and what is known about it to what may leave."""
         image = to_output(frame.image, self.spec.downscale)
         size = (image.width, image.height)
         faces = self._faces_in(looks, size, frame.captured_at)
         boxes = [track.box for track in faces]
-        things, findings = self._things_in(frame, looks, faces, size)
+        objects, rule_events = self._objects_in(frame, looks, faces, size)
         picture = conceal(image, boxes, self.spec.blur, self.spec.blur_margin)
-        for finding in findings:
-            self._tell(finding, frame.captured_at, picture)
-        return Result(
+        for rule_event in rule_events:
+            self._tell(rule_event, frame.captured_at, picture)
+        return ProcessedFrame(
             picture,
-            (*faces, *things),
+            (*faces, *objects),
             frame.captured_at,
             frame.number,
             frame.taken_at,
             time.monotonic(),
-            self._meter.output_fps,
+            self._metrics.output_fps,
         )
 
-    def _faces_in(self, looks: Looks, size: tuple[int, int], now: float) -> tuple[Track, ...]:
+    def _faces_in(self, looks: Inference, size: tuple[int, int], now: float) -> tuple[Track, ...]:
         """The faces to cover. Raises DetectorError when they are not known."""
         if looks.faces is None:
             return ()
         detections = looks.faces.detections(self._face_settings.timeout_s, size)
-        return self._tracker.update(detections, now)
+        return self._face_tracker.update(detections, now)
 
-    def _things_in(
-        self, frame: Frame, looks: Looks, faces: tuple[Track, ...], size: tuple[int, int]
-    ) -> tuple[tuple[Track, ...], list[Finding]]:
+    def _objects_in(
+        self, frame: Frame, looks: Inference, faces: tuple[Track, ...], size: tuple[int, int]
+    ) -> tuple[tuple[Track, ...], list[RuleEvent]]:
         """What the analytics follow and find; nothing when the network fails: video goes on."""
-        if self._analysis is not None:
+        if self._analyzer is not None:
             covered = None if looks.faces is None else faces
-            seen = Seen(
+            seen = FramePixels(
                 (frame.image.width, frame.image.height),
                 functools.partial(part_to_rgb, frame.image),
                 functools.partial(to_rgb, frame.image),
                 frame.captured_at,
             )
-            with self._forgiving(ANALYSIS):
-                return self._analysis.understand(looks.things, covered, seen, size)
+            with self._best_effort(ANALYSIS):
+                return self._analyzer.process(looks.objects, covered, seen, size)
         return (), []
 
     # ── four kinds of threads ────────────────────────────────────────────────────────────
@@ -258,10 +262,10 @@ class Stream:
                     return
                 if frame is None:
                     continue
-                self._meter.frame_in()
-                self._found("input")
+                self._metrics.frame_in()
+                self._mark_recovered("input")
                 if limit.take(frame.captured_at) and (oldest := self._frames.put(frame)):
-                    self.audience.results.publish(Withheld(oldest.number))
+                    self.subscribers.results.publish(WithheldFrame(oldest.number))
                 if isinstance(source, PlayedFile) and time.monotonic() < hold_until:
                     wait([self.started], FIRST_PICTURE_S)
         finally:
@@ -269,76 +273,76 @@ class Stream:
 
     def _look(self) -> None:
         """Frames to looks; the network works on one frame while the one before is covered."""
-        for frame, things in self._frames_with_things():
-            with self._withholding("look", frame):
-                self._looks.put((frame, Looks(self._look_for_faces(frame), things)))
+        for frame, objects in self._frames_with_objects():
+            with self._fail_closed("look", frame):
+                self._inferences.put((frame, Inference(self._submit_faces(frame), objects)))
 
-    def _frames_with_things(self) -> Iterator[tuple[Frame, Look | None]]:
+    def _frames_with_objects(self) -> Iterator[tuple[Frame, PendingDetections | None]]:
         """Frames, with the look at each that looks for things.
 
         Of a file that look is asked for some frames early, as it takes longer than a frame.
         """
         ahead = 0 if self.source.live else FILE_QUEUE
-        waiting: deque[tuple[Frame, Look | None]] = deque()
+        waiting: deque[tuple[Frame, PendingDetections | None]] = deque()
         try:
             while (frame := self._frames.get()) is not None:
-                with self._withholding("look", frame):
-                    waiting.append((frame, self._look_for_things(frame)))
+                with self._fail_closed("look", frame):
+                    waiting.append((frame, self._submit_objects(frame)))
                 if len(waiting) > ahead:
                     yield waiting.popleft()
         except Closed:
             yield from waiting
             raise
 
-    def _cover_all(self) -> None:
+    def _blur_all(self) -> None:
         """Looks to results, to every outlet; what is still going on at the end ends with it."""
         try:
-            self._cover_each()
+            self._blur_each()
         finally:
-            if self._analysis is not None:
-                for finding in self._analysis.end():
-                    self._tell(finding, time.monotonic(), None)
+            if self._analyzer is not None:
+                for rule_event in self._analyzer.end():
+                    self._tell(rule_event, time.monotonic(), None)
 
-    def _cover_each(self) -> None:
-        while (looked := self._looks.get()) is not None:
-            with self._withholding("cover", looked[0]):
-                result = self._cover(*looked)
+    def _blur_each(self) -> None:
+        while (looked := self._inferences.get()) is not None:
+            with self._fail_closed("cover", looked[0]):
+                result = self._blur(*looked)
                 faces = sum(track.label == "face" for track in result.tracks)
-                self._meter.seen(faces, result.picture.size)
-                self.audience.results.publish(result.report())
-                self.audience.taps.publish(result)
-                for _, channel in self._outlets:
+                self._metrics.seen(faces, result.picture.size)
+                self.subscribers.results.publish(result.report())
+                self.subscribers.processed.publish(result)
+                for _, channel in self._sinks:
                     channel.put(result)
 
     @contextmanager
-    def _withholding(self, end: str, frame: Frame) -> Iterator[None]:
+    def _fail_closed(self, end: str, frame: Frame) -> Iterator[None]:
         """A frame whose faces are not known goes nowhere, and the next one has its chance.
 
         Whatever happens to it, who waits for its outcome is told.
         """
         try:
             yield
-            self._found(end)
+            self._mark_recovered(end)
         except DetectorError as error:
-            self._meter.withheld()
-            self.audience.results.publish(Withheld(frame.number, error))
-            self._note(end, error)
+            self._metrics.withheld()
+            self.subscribers.results.publish(WithheldFrame(frame.number, error))
+            self._mark_lost(end, error)
         except Closed:
             raise
         except Exception:
-            self.audience.results.publish(Withheld(frame.number, WatchpostError()))
+            self.subscribers.results.publish(WithheldFrame(frame.number, WatchpostError()))
             raise
 
     @contextmanager
-    def _forgiving(self, end: str) -> Iterator[None]:
+    def _best_effort(self, end: str) -> Iterator[None]:
         """What is not needed to keep faces private may fail without costing a frame."""
         try:
             yield
-            self._found(end)
+            self._mark_recovered(end)
         except DetectorError as error:
-            self._note(end, error)
+            self._mark_lost(end, error)
 
-    def _deliver(self, sink: Sink, channel: Channel[Result]) -> None:
+    def _deliver(self, sink: Sink, channel: Channel[ProcessedFrame]) -> None:
         """Results to one sink."""
         last_at = time.monotonic()
         try:
@@ -356,14 +360,18 @@ class Stream:
 
     def start(self) -> None:
         """Begin. The outcome of the start is in ``started``."""
-        channels = [channel for _, channel in self._outlets]
+        channels = [channel for _, channel in self._sinks]
         self._spawn("input", self._read, [self._frames])
-        self._spawn("look", self._look, [self._looks])
+        self._spawn("look", self._look, [self._inferences])
         self._spawn(
-            "cover", self._cover_all, [*channels, self.audience.results, self.audience.taps]
+            "cover",
+            self._blur_all,
+            [*channels, self.subscribers.results, self.subscribers.processed],
         )
-        for sink, channel in self._outlets:
-            end, fed = (PREVIEW, [self.audience.pictures]) if sink is self.preview else (OUTPUT, [])
+        for sink, channel in self._sinks:
+            end, fed = (
+                (PREVIEW, [self.subscribers.pictures]) if sink is self.preview else (OUTPUT, [])
+            )
             self._spawn(end, functools.partial(self._deliver, sink, channel), fed)
 
     def stop(self, timeout_s: float) -> bool:
@@ -374,23 +382,23 @@ class Stream:
         """
         deadline = time.monotonic() + timeout_s
         self._shut()
-        self.tell_everybody(StartCancelled(stream_id=self.spec.stream_id))
+        self.begin_shutdown(StartCancelled(stream_id=self.spec.stream_id))
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         return not any(thread.is_alive() for thread in self._threads)
 
-    def tell_everybody(self, why: WatchpostError) -> None:
+    def begin_shutdown(self, why: WatchpostError) -> None:
         """Answer who waits for the start, and end what viewers watch."""
         _settle(self.started, why)
-        self.audience.pictures.close()
-        self.audience.results.close()
-        self.audience.taps.close()
+        self.subscribers.pictures.close()
+        self.subscribers.results.close()
+        self.subscribers.processed.close()
 
     def _shut(self) -> None:
         self._stop.set()
         self._frames.close(discard=True)
-        self._looks.close(discard=True)
-        for _, channel in self._outlets:
+        self._inferences.close(discard=True)
+        for _, channel in self._sinks:
             channel.close(discard=True)
 
     def _spawn(self, end: str, work: Callable[[], None], feeds: Sequence[Fed]) -> None:
@@ -402,7 +410,7 @@ class Stream:
                 fed.close()
             if end == self._far_end:  # a file without frames: who waits must hear of it
                 url = without_credentials(self.spec.source)
-                _settle(self.started, SourceError(end="input", reason=reasons.ENDED, url=url))
+                _settle(self.started, SourceError(end="input", reason=FailureReason.ENDED, url=url))
 
         thread = threading.Thread(target=run, name=f"{self.spec.stream_id}-{end}", daemon=True)
         self._threads.append(thread)
@@ -426,7 +434,7 @@ class Stream:
                 return
             if end not in self._lost:  # it worked in between
                 backoff.reset()
-            self._note(end, failure)
+            self._mark_lost(end, failure)
             if not self._ran and self._is_vital(end) and _is_definite(failure):
                 self._failure = failure
                 self._shut()
@@ -434,22 +442,24 @@ class Stream:
                 return
             self._stop.wait(backoff.next())
 
-    def _tell(self, finding: Finding, captured_at: float, picture: Picture | None) -> None:
-        happened_at = captured_at if finding.at is None else finding.at
+    def _tell(
+        self, rule_event: RuleEvent, captured_at: float, picture: BlurredFrame | None
+    ) -> None:
+        happened_at = captured_at if rule_event.at is None else rule_event.at
         ts = time.time() - (time.monotonic() - happened_at)
-        self.audience.tell(finding, ts, picture)
+        self.subscribers.tell(rule_event, ts, picture)
 
-    def _note(self, end: str, error: WatchpostError) -> None:
+    def _mark_lost(self, end: str, error: WatchpostError) -> None:
         """One line in the log for each time something is lost, not for each attempt."""
         text = scrub(str(error))
         if end not in self._lost:
             logger.warning("stream %s: %s", self.spec.stream_id, text)
             if self._ran and self._is_vital(end):
-                self._meter.reconnect()
+                self._metrics.reconnect()
         self._lost.add(end)
-        self._meter.error(text)
+        self._metrics.error(text)
 
-    def _found(self, end: str) -> None:
+    def _mark_recovered(self, end: str) -> None:
         if end in self._lost:
             self._lost.discard(end)
             logger.info("stream %s: %s is back", self.spec.stream_id, end)
@@ -459,10 +469,10 @@ class Stream:
         return end != ANALYSIS and (end != PREVIEW or self._far_end == PREVIEW)
 
     def _on_delivered(self, end: str, captured_at: float, delivered_at: float) -> None:
-        self._found(end)
+        self._mark_recovered(end)
         if end != self._far_end:
             return
-        self._meter.delivered(captured_at, delivered_at)
+        self._metrics.delivered(captured_at, delivered_at)
         self._ran = True
         _settle(self.started, None)
 
@@ -475,7 +485,7 @@ class Stream:
         if self._stop.is_set() or not any(thread.is_alive() for thread in self._threads):
             return StreamState.STOPPED
         lost = any(self._is_vital(end) for end in tuple(self._lost))
-        last = self._meter.last_delivered_at
+        last = self._metrics.last_delivered_at
         if last is None:
             return StreamState.RECONNECTING if self._ran and lost else StreamState.STARTING
         patience = max(self._settings.stall_timeout_s, SLOW_STREAM_INTERVALS / self.spec.max_fps)
@@ -484,10 +494,10 @@ class Stream:
         return StreamState.RUNNING
 
     @property
-    def pulse(self) -> Pulse:
+    def pulse(self) -> StreamHealth:
         lost = any(self._is_vital(end) for end in tuple(self._lost))
         failed = self._failure is not None
-        return Pulse(self.state, self._meter.last_error if lost or failed else None)
+        return StreamHealth(self.state, self._metrics.last_error if lost or failed else None)
 
     def push(self, data: bytes, number: int) -> None:
         """Hand in an encoded picture. Raises NotPushable when the source is another."""
@@ -495,24 +505,24 @@ class Stream:
             raise NotPushable(stream_id=self.spec.stream_id)
 
         def lost(error: BadFrame | None) -> None:
-            self.audience.results.publish(Withheld(number, error))
+            self.subscribers.results.publish(WithheldFrame(number, error))
 
         self.source.push(Pushed(data, number, time.monotonic(), lost))
 
     def status(self) -> StreamStatus:
-        dropped = self.source.dropped + self._frames.dropped + self._outlets[-1][1].dropped
-        stats = self._meter.stats(dropped=dropped, codec=self.source.codec or None)
-        if self._analysis is not None:
-            stats = replace(stats, **self._analysis.counts._asdict())
+        dropped = self.source.dropped + self._frames.dropped + self._sinks[-1][1].dropped
+        stats = self._metrics.stats(dropped=dropped, codec=self.source.codec or None)
+        if self._analyzer is not None:
+            stats = replace(stats, **self._analyzer.counts._asdict())
         return StreamStatus(self.spec, self.state, stats)
 
-    def measures(self) -> Measures:
+    def measures(self) -> StreamGauges:
         names = (PREVIEW, OUTPUT)
         outlets = {
-            name: len(channel) for name, (_, channel) in zip(names, self._outlets, strict=False)
+            name: len(channel) for name, (_, channel) in zip(names, self._sinks, strict=False)
         }
-        waiting = {"frames": len(self._frames), "looks": len(self._looks), **outlets}
-        return Measures(self._meter.latency.read(), waiting)
+        waiting = {"frames": len(self._frames), "looks": len(self._inferences), **outlets}
+        return StreamGauges(self._metrics.latency.read(), waiting)
 
 
 def _is_definite(failure: WatchpostError) -> bool:

@@ -13,7 +13,7 @@ from starlette.middleware import Middleware
 from starlette.routing import Mount, Route, Router, WebSocketRoute
 
 from app.api import auth
-from app.api.auth import COOKIE, Gate
+from app.api.auth import COOKIE, TokenAuthMiddleware
 from app.config import AuthSettings, Settings
 from app.main import create_app
 
@@ -27,7 +27,7 @@ BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
 def gated(*, disabled: bool = False, token: str | None = TOKEN, **options: bool) -> FastAPI:
     """A small app behind the gate: one page for every method, one socket."""
-    gate = Middleware(Gate, token=token, disabled=disabled, **options)
+    gate = Middleware(TokenAuthMiddleware, token=token, disabled=disabled, **options)
     app = FastAPI(middleware=[gate])
 
     @app.api_route(SECRET, methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])

@@ -15,7 +15,7 @@ import pytest
 import uvicorn
 import websockets
 from fixtures import PATIENCE_S, running
-from pipeline.doubles import threads_of, write_video
+from support.doubles import threads_of, write_video
 
 from app.config import AuthSettings, Settings, StreamSettings
 from app.main import create_app
@@ -76,7 +76,7 @@ async def serving(folder: Path) -> AsyncIterator[Site]:
             async with site.http:
                 yield site
         finally:
-            app.state["manager"].tell_everybody()
+            app.state["manager"].begin_shutdown()
             server.should_exit = True
             await asyncio.wait_for(task, 20)
 

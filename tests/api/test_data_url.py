@@ -8,7 +8,7 @@ import pytest
 
 from app.api.data_url import decode
 from app.errors import BadFrame
-from app.pipeline import reasons
+from app.failure_reason import FailureReason
 
 DATA = bytes(range(256))
 BODY = base64.b64encode(DATA).decode()
@@ -62,7 +62,7 @@ def test_bodies_that_clients_write(change: object) -> None:
 def test_what_is_no_data_url_of_a_picture(text: str) -> None:
     with pytest.raises(BadFrame) as refused:
         decode(text)
-    assert refused.value.details["reason"] == reasons.NO_DATA_URL
+    assert refused.value.details["reason"] == FailureReason.NO_DATA_URL
 
 
 @pytest.mark.parametrize(
@@ -71,11 +71,11 @@ def test_what_is_no_data_url_of_a_picture(text: str) -> None:
 def test_what_is_no_base64(body: str) -> None:
     with pytest.raises(BadFrame) as refused:
         decode("data:image/jpeg;base64," + body)
-    assert refused.value.details["reason"] == reasons.NO_BASE64
+    assert refused.value.details["reason"] == FailureReason.NO_BASE64
 
 
 def test_an_empty_text_is_empty() -> None:
     with pytest.raises(BadFrame) as refused:
         decode("")
-    assert refused.value.details["reason"] == reasons.EMPTY
+    assert refused.value.details["reason"] == FailureReason.EMPTY
     assert decode("data:image/jpeg;base64,") == b""  # whose picture is empty: told later

@@ -22,8 +22,8 @@ from app.api import events as events_api
 from app.config import AuthSettings, Settings
 from app.main import create_app
 from app.pipeline.blur import conceal
-from app.pipeline.events import CLIENTS_BACKLOG, EventLog
-from app.types import Box, Finding, Picture, Track
+from app.pipeline.event_log import CLIENTS_BACKLOG, EventLog
+from app.types import BlurredFrame, Box, RuleEvent, Track
 
 pytestmark = pytest.mark.anyio
 TRACKS = (
@@ -50,8 +50,8 @@ class Site:
         **details: Any,
     ) -> None:
         image = av.VideoFrame.from_ndarray(np.full((96, 64), 90, np.uint8), format="yuv420p")
-        shown: Picture | None = conceal(image, [], "off", 0) if picture else None
-        self.log.tell(camera, Finding(kind, TRACKS, 0.8, 1.5, details), ts, shown)
+        shown: BlurredFrame | None = conceal(image, [], "off", 0) if picture else None
+        self.log.tell(camera, RuleEvent(kind, TRACKS, 0.8, 1.5, details), ts, shown)
 
 
 @contextlib.asynccontextmanager
@@ -71,7 +71,7 @@ async def serving(folder: Path) -> AsyncIterator[Site]:
             async with site.http:
                 yield site
         finally:
-            site.log.hang_up()
+            site.log.close_clients()
             server.should_exit = True
             await asyncio.wait_for(task, 20)
 
@@ -276,7 +276,7 @@ async def test_followers_are_let_go_at_the_end(site: Site) -> None:
         lines = response.aiter_lines()
         await anext(lines)
         await asyncio.sleep(0.1)
-        site.log.hang_up()
+        site.log.close_clients()
         assert [line async for line in lines] == [""]
         with pytest.raises(websockets.ConnectionClosedOK):
             await client.recv()

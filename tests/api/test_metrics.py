@@ -19,15 +19,15 @@ from prometheus_client.parser import text_string_to_metric_families
 from support.plates import photo_jpeg
 
 from app import __version__
-from app.api import instruments as instruments_module
-from app.api.exposition import MOST_STREAMS
-from app.api.instruments import Instruments, Pulse
+from app.anpr.read_queue import MOST_WAITING, PlateReadQueue
+from app.api import health as instruments_module
+from app.api.health import DatabaseProbe, HealthService
+from app.api.metrics import MOST_STREAMS
 from app.errors import StoreError
 from app.jobs import JobState
-from app.models.plates import CropRead
-from app.pipeline.plates.attendant import MOST_WAITING, PlateAttendant
-from app.pipeline.retention import Disk
-from app.types import Finding, StreamSpec, StreamState, StreamStats, StreamStatus
+from app.models.plates.reader import CropRead
+from app.recording.retention import DiskUsage
+from app.types import RuleEvent, StreamSpec, StreamState, StreamStats, StreamStatus
 
 from .conftest import TOKEN
 
@@ -52,8 +52,8 @@ async def scrape(near: httpx.AsyncClient) -> dict[tuple[str, tuple[tuple[str, st
 
 
 @pytest.fixture
-def panel(served: Running) -> Instruments:
-    instruments: Instruments = served.state["instruments"]
+def panel(served: Running) -> HealthService:
+    instruments: HealthService = served.state["instruments"]
     return instruments
 
 
@@ -117,10 +117,12 @@ async def test_a_job_is_counted(near: httpx.AsyncClient) -> None:
     assert not any(name == "watchpost_job_progress_ratio" for name, _ in after), "none runs"
 
 
-async def test_an_event_is_counted_by_its_type(near: httpx.AsyncClient, panel: Instruments) -> None:
+async def test_an_event_is_counted_by_its_type(
+    near: httpx.AsyncClient, panel: HealthService
+) -> None:
     before = await scrape(near)
-    panel.events.tell("cam-1", Finding("bag_placed"), time.time(), None)
-    panel.events.tell("cam-1", Finding("bag_placed"), time.time(), None)
+    panel.events.tell("cam-1", RuleEvent("bag_placed"), time.time(), None)
+    panel.events.tell("cam-1", RuleEvent("bag_placed"), time.time(), None)
     after = await scrape(near)
     grown = {key: after[key] - before[key] for key in before if key[0] == "watchpost_events_total"}
     assert {dict(labels)["type"]: more for (_, labels), more in grown.items() if more} == {
@@ -169,14 +171,14 @@ def test_crops_beyond_those_that_may_wait_are_skipped_and_counted() -> None:
             free.wait(PATIENCE_S)
             return CropRead({})
 
-    attendant = PlateAttendant(Slow(), None)  # type: ignore[arg-type]
+    read_queue = PlateReadQueue(Slow(), None)  # type: ignore[arg-type]
     crop = np.zeros((8, 16, 3), np.uint8)
-    readings = [attendant.read(crop) for _ in range(MOST_WAITING + 2)]
+    readings = [read_queue.read(crop) for _ in range(MOST_WAITING + 2)]
     assert readings[MOST_WAITING:] == [None, None]
-    assert (attendant.waiting, attendant.skipped) == (MOST_WAITING, 2)
+    assert (read_queue.waiting, read_queue.skipped) == (MOST_WAITING, 2)
     free.set()
-    attendant.close()
-    assert attendant.waiting == 0
+    read_queue.close()
+    assert read_queue.waiting == 0
 
 
 async def test_no_label_shows_what_people_wrote(near: httpx.AsyncClient) -> None:
@@ -197,7 +199,7 @@ async def test_no_label_shows_what_people_wrote(near: httpx.AsyncClient) -> None
     assert "counted-cam" not in gone, "a stream that is forgotten leaves no series"
 
 
-async def test_however_many_streams_there_are_the_series_are_bounded(panel: Instruments) -> None:
+async def test_however_many_streams_there_are_the_series_are_bounded(panel: HealthService) -> None:
     def status(number: int) -> StreamStatus:
         spec = StreamSpec(f"s{number:03d}", "push:")
         state = StreamState.RUNNING if number >= 60 else StreamState.STOPPED
@@ -240,7 +242,7 @@ async def test_a_server_that_has_everything_is_ready(near: httpx.AsyncClient) ->
 
 
 async def test_a_database_that_fails_is_named(
-    near: httpx.AsyncClient, panel: Instruments, monkeypatch: pytest.MonkeyPatch
+    near: httpx.AsyncClient, panel: HealthService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail() -> dict[JobState, int]:
         raise StoreError(reason="disk I/O error")
@@ -257,7 +259,7 @@ async def test_a_database_that_fails_is_named(
 
 
 @pytest.fixture
-def stuck(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Pulse, list[int]]]:
+def stuck(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[DatabaseProbe, list[int]]]:
     """A database that says nothing, and the questions it was asked."""
     asked: list[int] = []
     free = threading.Event()
@@ -269,12 +271,12 @@ def stuck(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Pulse, list[int]]]:
             return {}
 
     monkeypatch.setattr(instruments_module, "DATABASE_PATIENCE_S", 0.1)
-    yield Pulse(Silent()), asked  # type: ignore[arg-type]
+    yield DatabaseProbe(Silent()), asked  # type: ignore[arg-type]
     free.set()
 
 
 async def test_a_silent_database_costs_one_thread_and_nobody_waits(
-    stuck: tuple[Pulse, list[int]],
+    stuck: tuple[DatabaseProbe, list[int]],
 ) -> None:
     pulse, asked = stuck
     began = time.monotonic()
@@ -286,7 +288,7 @@ async def test_a_silent_database_costs_one_thread_and_nobody_waits(
 
 
 async def test_events_that_wait_too_long_for_the_database_are_told(
-    near: httpx.AsyncClient, panel: Instruments, monkeypatch: pytest.MonkeyPatch
+    near: httpx.AsyncClient, panel: HealthService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(type(panel.writer), "lag_s", 31.0)
     (trouble,) = await missing(near)
@@ -295,9 +297,9 @@ async def test_events_that_wait_too_long_for_the_database_are_told(
 
 
 async def test_a_full_disk_is_named(
-    near: httpx.AsyncClient, panel: Instruments, monkeypatch: pytest.MonkeyPatch
+    near: httpx.AsyncClient, panel: HealthService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(panel.space, "disk", lambda: Disk(10**9, 5))
+    monkeypatch.setattr(panel.space, "disk", lambda: DiskUsage(10**9, 5))
     (trouble,) = await missing(near)
     assert trouble["what"] == "disk"
     assert trouble["reason"].startswith("5 bytes are free, and ")
@@ -305,7 +307,7 @@ async def test_a_full_disk_is_named(
 
 
 async def test_a_network_that_fails_or_is_not_there_is_named(
-    near: httpx.AsyncClient, panel: Instruments, monkeypatch: pytest.MonkeyPatch
+    near: httpx.AsyncClient, panel: HealthService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     faces = panel.networks["faces"]
     assert faces is not None
@@ -320,7 +322,7 @@ async def test_a_network_that_fails_or_is_not_there_is_named(
 @pytest.mark.parametrize(("language", "word"), [("ko", "준비"), ("ru", "Сервер")])
 async def test_it_is_said_in_the_callers_language(
     near: httpx.AsyncClient,
-    panel: Instruments,
+    panel: HealthService,
     monkeypatch: pytest.MonkeyPatch,
     language: str,
     word: str,

@@ -15,7 +15,7 @@ from support.rtsp import make_video
 
 from app.config import AuthSettings, Settings, SpaceSettings
 from app.main import create_app
-from app.pipeline.retention import Space
+from app.recording.retention import DiskSpace
 
 pytestmark = pytest.mark.anyio
 HOUR_S = 3600.0
@@ -112,6 +112,6 @@ async def _pictures(near: httpx.AsyncClient, plate_id: int) -> list[str]:
     return [plate["image_path"], plate["source_image_path"]]
 
 
-def _space(app: Running) -> Space:
-    space: Space = app.state["instruments"].space
+def _space(app: Running) -> DiskSpace:
+    space: DiskSpace = app.state["instruments"].space
     return space

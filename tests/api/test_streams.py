@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.api.multipart import multipart
+from app.api.mjpeg import multipart
 from app.api.streams import RESERVED, pasted_url
 
 pytestmark = pytest.mark.anyio

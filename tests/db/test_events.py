@@ -13,14 +13,14 @@ import pytest
 from sqlalchemy import Engine, text
 
 from app.db.engine import open_database
-from app.db.events import Draft, EventRepository, SessionRepository
+from app.db.events import Draft, EventRepository, StreamSessionRepository
 from app.db.snapshots import SnapshotFolder
 from app.errors import EventNotFound, NoSnapshot, StoreError
-from app.types import Box, EventFilter, EventRecord
+from app.types import Box, EventFilter, EventRow
 
 ALL = EventFilter()
 DAY = 86_400.0
-FULL = EventRecord(
+FULL = EventRow(
     1,
     "gate",
     "bag_placed",
@@ -36,7 +36,7 @@ FULL = EventRecord(
 )
 
 
-def event(number: int, stream_id: str = "gate", kind: str = "bag_placed") -> EventRecord:
+def event(number: int, stream_id: str = "gate", kind: str = "bag_placed") -> EventRow:
     return replace(FULL, event_id=number, stream_id=stream_id, type=kind, ts=1000.0 + number)
 
 
@@ -57,19 +57,19 @@ def events(engine: Engine, snapshots: SnapshotFolder) -> EventRepository:
     return EventRepository(engine, snapshots)
 
 
-def add(events: EventRepository, *records: EventRecord) -> None:
+def add(events: EventRepository, *records: EventRow) -> None:
     assert events.add([Draft(record) for record in records]) == 0
 
 
-def ids(records: list[EventRecord]) -> list[int]:
+def ids(records: list[EventRow]) -> list[int]:
     return [record.event_id for record in records]
 
 
 # ── rows ─────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("record", [FULL, EventRecord(2, "a", "smoking_ended", 0.0)])
-def test_an_event_comes_back_as_it_was(events: EventRepository, record: EventRecord) -> None:
+@pytest.mark.parametrize("record", [FULL, EventRow(2, "a", "smoking_ended", 0.0)])
+def test_an_event_comes_back_as_it_was(events: EventRepository, record: EventRow) -> None:
     add(events, record)
     assert events.get(record.event_id) == record
     assert events.after(0, ALL, 10) == [record]
@@ -223,7 +223,7 @@ def test_a_picture_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None
 
 
 def test_session_ids_count_up_per_day(engine: Engine) -> None:
-    sessions = SessionRepository(engine)
+    sessions = StreamSessionRepository(engine)
     day, next_day = date(2026, 2, 3), date(2026, 2, 4)
     assert [sessions.next_id(day) for _ in range(2)] == ["S_2026_02_03_0001", "S_2026_02_03_0002"]
     assert sessions.next_id(next_day) == "S_2026_02_04_0001"
@@ -235,7 +235,7 @@ def test_no_two_get_one_session_id(engine: Engine, database_url: str) -> None:
     given: list[str] = []
 
     def take(engine: Engine) -> None:
-        sessions = SessionRepository(engine)
+        sessions = StreamSessionRepository(engine)
         for _ in range(20):
             given.append(sessions.next_id(date(2026, 2, 3)))
 

@@ -13,7 +13,7 @@ from app.db.engine import open_database
 from app.db.jobs import JobRepository
 from app.db.vault import Vault
 from app.errors import FileNotFound, JobNotFound, ScheduleNotFound, StoreError
-from app.jobs import Facts, Gap, Job, JobSpec, JobState, Line, Part, Recording, Schedule
+from app.jobs import FileFacts, Gap, Job, JobLine, JobSpec, JobState, Part, Recording, Schedule
 
 SECRET = b"0123456789abcdef"
 URL = "rtsp://admin:hidden@192.0.2.1/live"
@@ -39,8 +39,8 @@ def job(job_id: str = "a", **values: object) -> Job:
     return replace(made, **values)  # type: ignore[arg-type]
 
 
-def line(job_id: str, kind: str, step: int = 0) -> Line:
-    return Line(
+def line(job_id: str, kind: str, step: int = 0) -> JobLine:
+    return JobLine(
         kind,  # type: ignore[arg-type]
         job_id,
         f"{kind} {step}",
@@ -57,7 +57,7 @@ def line(job_id: str, kind: str, step: int = 0) -> Line:
 
 
 def recording(job_id: str = "a", path: str = "a/1.mp4") -> Recording:
-    facts = Facts(1.5, 30, "h264", 640, 360, 5 * 2**30, "f" * 64)
+    facts = FileFacts(1.5, 30, "h264", 640, 360, 5 * 2**30, "f" * 64)
     return Recording(job_id, "cam-1", path, 1234.5, facts)
 
 

@@ -22,11 +22,11 @@ from app.db.events import Draft, EventRepository
 from app.db.snapshots import SnapshotFolder
 from app.db.writer import EventWriter
 from app.errors import NoSnapshot, StoreError
-from app.types import Event, EventFilter, Finding
+from app.types import Event, EventFilter, RuleEvent
 
 pytestmark = pytest.mark.anyio
 ALL = EventFilter()
-PLACED = Finding("bag_placed")
+PLACED = RuleEvent("bag_placed")
 
 
 @pytest.fixture(scope="session")

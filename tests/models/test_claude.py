@@ -11,7 +11,7 @@ import pytest
 from support.plates import Messages, message, messages_api, plate
 
 from app.models.plates.claude import ClaudeReader
-from app.models.plates.read import ReadPlate
+from app.models.plates.voting import ReadPlate
 from app.plates import ClaudeCall, PlateRead
 from app.types import Box
 

@@ -14,6 +14,7 @@ import pytest
 from support.photos import ASTRONAUT_FACE, overlap, photo
 
 from app.errors import DetectorError, SetupError
+from app.models.batching import BatchingRunner
 from app.models.faces import (
     COARSE_MULTIPLE,
     NMS_IOU,
@@ -23,8 +24,7 @@ from app.models.faces import (
     decode,
     load_faces,
 )
-from app.models.runner import Runner
-from app.models.runtime import OpenVinoNetwork, Outputs
+from app.models.openvino_runtime import OpenVinoNetwork, Outputs
 
 PATIENCE_S = 60.0
 
@@ -38,7 +38,7 @@ def faces() -> Iterator[FaceDetector]:
 
 def find(faces: FaceDetector, image: np.ndarray) -> list[Any]:
     height, width = image.shape[:2]
-    return faces.look(image).detections(PATIENCE_S, (width, height))
+    return faces.submit(image).detections(PATIENCE_S, (width, height))
 
 
 # ── the real network ─────────────────────────────────────────────────────────────────────────
@@ -78,8 +78,8 @@ def test_sizes_that_the_network_does_not_take_are_padded(
 
 def test_boxes_come_in_pixels_of_the_size_that_is_asked_for(faces: FaceDetector) -> None:
     image = photo("skimage", "data", "astronaut.png")
-    (small,) = faces.look(image).detections(PATIENCE_S, (512, 512))
-    (large,) = faces.look(image).detections(PATIENCE_S, (2048, 1024))
+    (small,) = faces.submit(image).detections(PATIENCE_S, (512, 512))
+    (large,) = faces.submit(image).detections(PATIENCE_S, (2048, 1024))
     assert np.allclose(np.array(large.box), np.array(small.box) * (4, 2, 4, 2), atol=0.01)
 
 
@@ -92,7 +92,7 @@ def test_a_batch_gives_the_same_as_one_after_the_other(faces: FaceDetector) -> N
     image = photo("skimage", "data", "astronaut.png")
     pictures = [image, np.ascontiguousarray(image[:, ::-1]), np.zeros_like(image)] * 3
     alone = [find(faces, picture) for picture in pictures]
-    looks = [faces.look(picture) for picture in pictures]
+    looks = [faces.submit(picture) for picture in pictures]
     together = [look.detections(PATIENCE_S, (512, 512)) for look in looks]
     for one, many in zip(alone, together, strict=True):
         assert len(one) == len(many)
@@ -189,7 +189,7 @@ def maps(**faulty: Any) -> Outputs:
 def test_a_face_at_the_edge_is_cut_off_there() -> None:
     heat, size, offset = maps()
     heat[0, 0, 0] = 0.8
-    look = answered([heat, size, offset]).look(np.zeros((64, 64, 3), np.uint8))
+    look = answered([heat, size, offset]).submit(np.zeros((64, 64, 3), np.uint8))
     boxes = [detection.box for detection in look.detections(1, (64, 64))]
     assert len(boxes) == 2
     assert min(min(box) for box in boxes) == 0
@@ -213,7 +213,7 @@ def test_a_face_at_the_edge_is_cut_off_there() -> None:
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_maps_that_cannot_be_right_are_a_failure_and_not_an_empty_scene(outputs: Any) -> None:
     """Privacy rests on this: nonsense must not read as ``nobody is there``."""
-    look = answered(outputs).look(np.zeros((64, 64, 3), np.uint8))
+    look = answered(outputs).submit(np.zeros((64, 64, 3), np.uint8))
     try:
         found = look.detections(1, (64, 64))
     except DetectorError:
@@ -226,7 +226,7 @@ def test_maps_that_cannot_be_right_are_a_failure_and_not_an_empty_scene(outputs:
 
 def test_an_answer_that_is_late_is_a_failure_and_is_not_waited_for() -> None:
     future: Future[Outputs] = Future()
-    look = FaceDetector(Answers(future), min_confidence=0.3).look(np.zeros((64, 64, 3), np.uint8))  # type: ignore[arg-type]
+    look = FaceDetector(Answers(future), min_confidence=0.3).submit(np.zeros((64, 64, 3), np.uint8))  # type: ignore[arg-type]
     with pytest.raises(DetectorError):
         look.detections(0.01, (64, 64))
     assert future.cancelled()
@@ -242,8 +242,8 @@ def test_the_padding_is_right_and_below_and_black() -> None:
 
     detector = FaceDetector(Keeps(), min_confidence=0.3)  # type: ignore[arg-type]
     image = np.full((50, 70, 3), 200, np.uint8)
-    detector.look(image)
-    detector.look(np.full((64, 96, 3), 200, np.uint8))
+    detector.submit(image)
+    detector.submit(np.full((64, 96, 3), 200, np.uint8))
     padded, exact = seen
     assert padded.shape == exact.shape == (64, 96, 3)
     assert (padded[:50, :70] == 200).all()
@@ -258,10 +258,10 @@ def test_a_runner_that_was_shut_down_is_a_detector_error() -> None:
         def infer(self, images: np.ndarray) -> Outputs:
             return []
 
-    runner = Runner(Nothing())
+    runner = BatchingRunner(Nothing())
     runner.close()
     with pytest.raises(DetectorError):
-        FaceDetector(runner, min_confidence=0.3).look(np.zeros((32, 32, 3), np.uint8))
+        FaceDetector(runner, min_confidence=0.3).submit(np.zeros((32, 32, 3), np.uint8))
 
 
 def test_pictures_of_hundreds_of_sizes_make_few_networks() -> None:
@@ -276,7 +276,7 @@ def test_pictures_of_hundreds_of_sizes_make_few_networks() -> None:
     rng = np.random.default_rng(2)
     for height, width in [(540, 960), *rng.integers(1, 961, (400, 2)), (540, 960)]:
         seen = len(shapes)
-        faces.look(np.zeros((height, width, 3), np.uint8))
+        faces.submit(np.zeros((height, width, 3), np.uint8))
     assert (544, 960, 3) in shapes
     assert len(shapes) == seen  # the first camera keeps the size of its own
     assert len(shapes) <= OWN_SIZES + (960 // COARSE_MULTIPLE) ** 2

@@ -12,7 +12,7 @@ import pytest
 from support.rtsp import make_video
 
 from app.errors import InvalidRequest, SetupError
-from app.models.draw import Gallery, draw
+from app.models.annotate import AnnotatedWriter, draw
 from app.models.media import count_frames, frame_rate, frames, is_still, media_in, read_picture
 from app.types import Box, Detection
 
@@ -212,7 +212,7 @@ def test_each_file_has_a_drawn_one_with_a_name_of_its_own(tmp_path: Path, video:
     for path in (first, second):
         path.parent.mkdir()
         cv2.imwrite(str(path), corner(90, 120))
-    gallery = Gallery(tmp_path / "out", [first, second, video])
+    gallery = AnnotatedWriter(tmp_path / "out", [first, second, video])
     for path in (first, video, second):
         for image in frames(path):
             gallery.add(path, image, SEEN)
@@ -228,10 +228,10 @@ def test_originals_are_never_drawn_over(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     cv2.imwrite(str(path), corner())
     with pytest.raises(SetupError, match="another folder"):
-        Gallery(tmp_path, [path])
+        AnnotatedWriter(tmp_path, [path])
 
 
 def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SetupError, match="--out"):
-        Gallery(tmp_path / "file", [])
+        AnnotatedWriter(tmp_path / "file", [])

@@ -14,9 +14,9 @@ from support.networks import OURS, places, write_ir, write_onnx
 from app.config import ObjectSettings
 from app.errors import DetectorError, SetupError
 from app.models import weights_file
-from app.models.card import Card, read_card
+from app.models.model_metadata import ModelMetadata, read_model_metadata
 from app.models.objects import MOST_BOXES, ObjectDetector, decode, load_objects
-from app.models.runtime import OpenVinoNetwork, Outputs
+from app.models.openvino_runtime import OpenVinoNetwork, Outputs
 
 PATIENCE_S = 60.0
 FOREIGN = {0: "dog", 1: "person", 2: "License_Plate", 3: "car", 4: "man"}
@@ -24,14 +24,16 @@ PICTURE = np.full((540, 960, 3), 90, np.uint8)
 
 
 @pytest.fixture
-def card() -> Card:
-    return read_card({"names": FOREIGN}, "foreign.onnx")
+def card() -> ModelMetadata:
+    return read_model_metadata({"names": FOREIGN}, "foreign.onnx")
 
 
 # ── reading the answer ───────────────────────────────────────────────────────────────────────
 
 
-def by_hand(answer: np.ndarray, card: Card, thresholds: np.ndarray) -> list[tuple[Any, ...]]:
+def by_hand(
+    answer: np.ndarray, card: ModelMetadata, thresholds: np.ndarray
+) -> list[tuple[Any, ...]]:
     """Place by place: label, confidence, x1, y1, x2, y2, the surest first, with plain NMS."""
     found = []
     for place in answer.T:
@@ -58,7 +60,7 @@ def iou(a: tuple[float, ...], b: tuple[float, ...]) -> float:
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_places_are_read_as_their_definition_says(seed: int, card: Card) -> None:
+def test_places_are_read_as_their_definition_says(seed: int, card: ModelMetadata) -> None:
     rng = np.random.default_rng(seed)
     answer = np.empty((4 + len(FOREIGN), 300), np.float32)
     answer[:2], answer[2:4] = rng.uniform(0, 640, (2, 300)), rng.uniform(20, 120, (2, 300))
@@ -72,7 +74,7 @@ def test_places_are_read_as_their_definition_says(seed: int, card: Card) -> None
     assert np.allclose(boxes, [seen[2:] for seen in expected], atol=1e-3)
 
 
-def test_what_is_not_ours_is_not_seen_even_where_it_is_surer(card: Card) -> None:
+def test_what_is_not_ours_is_not_seen_even_where_it_is_surer(card: ModelMetadata) -> None:
     answer = places((100, 100, 40, 40, 0, 0.9), (300, 100, 40, 40, 1, 0.4), classes=5)
     answer[5, 0] = 0.35
     _, confidences, columns = decode([answer], card, card.thresholds)
@@ -80,7 +82,7 @@ def test_what_is_not_ours_is_not_seen_even_where_it_is_surer(card: Card) -> None
     assert np.allclose(confidences, [0.4, 0.35])
 
 
-def test_plates_are_kept_apart_by_less_overlap_than_persons(card: Card) -> None:
+def test_plates_are_kept_apart_by_less_overlap_than_persons(card: ModelMetadata) -> None:
     two = [(100, 100, 40, 40), (115, 100, 40, 40)]  # IoU 0.45
     for number, expected in ((1, 2), (2, 1)):
         answer = places(*[(*box, number, 0.8 - n / 10) for n, box in enumerate(two)], classes=5)
@@ -88,7 +90,7 @@ def test_plates_are_kept_apart_by_less_overlap_than_persons(card: Card) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 300])
-def test_a_list_of_boxes_is_read_too(count: int, card: Card) -> None:
+def test_a_list_of_boxes_is_read_too(count: int, card: ModelMetadata) -> None:
     answer = np.zeros((count, 6), np.float32)
     answer[0] = 10, 20, 110, 220, 0.8, 1
     if count > 1:
@@ -103,14 +105,14 @@ def test_a_list_of_boxes_is_read_too(count: int, card: Card) -> None:
     assert confidences[0] == pytest.approx(0.8)
 
 
-def test_an_empty_scene_is_empty(card: Card) -> None:
+def test_an_empty_scene_is_empty(card: ModelMetadata) -> None:
     for answer in (places(classes=5), np.zeros((300, 6), np.float32)):
         boxes, confidences, columns = decode([answer], card, card.thresholds)
         assert boxes.shape == (0, 4)
         assert confidences.shape == columns.shape == (0,)
 
 
-def test_a_crowd_is_cut_off_at_the_least_sure(card: Card) -> None:
+def test_a_crowd_is_cut_off_at_the_least_sure(card: ModelMetadata) -> None:
     answer = places(classes=5, count=8400)
     answer[0], answer[1] = np.arange(8400) % 100 * 20, np.arange(8400) // 100 * 20
     answer[5] = np.linspace(0.4, 0.9, 8400)
@@ -130,7 +132,7 @@ NONSENSE = {
 }
 
 
-def detector(card: Card, outputs: Any, **options: Any) -> ObjectDetector:
+def detector(card: ModelMetadata, outputs: Any, **options: Any) -> ObjectDetector:
     class Answers:
         def __init__(self) -> None:
             self.shown: list[np.ndarray] = []
@@ -147,12 +149,12 @@ def detector(card: Card, outputs: Any, **options: Any) -> ObjectDetector:
 
 @pytest.mark.parametrize("wrong", NONSENSE)
 def test_an_answer_that_cannot_be_right_is_a_failure_and_not_an_empty_scene(
-    wrong: str, card: Card
+    wrong: str, card: ModelMetadata
 ) -> None:
     answer = places((100, 100, 40, 40, 1, 0.8), classes=5)
     NONSENSE[wrong](answer)
     with pytest.raises(DetectorError):
-        detector(card, [answer]).look(PICTURE).detections(1, (960, 540))
+        detector(card, [answer]).submit(PICTURE).detections(1, (960, 540))
 
 
 @pytest.mark.parametrize(
@@ -167,14 +169,14 @@ def test_an_answer_that_cannot_be_right_is_a_failure_and_not_an_empty_scene(
         [np.array([[0, 0, 9, 9, 40.0, 1]], np.float32)],
     ],
 )
-def test_an_answer_of_another_form_is_a_failure(outputs: Outputs, card: Card) -> None:
+def test_an_answer_of_another_form_is_a_failure(outputs: Outputs, card: ModelMetadata) -> None:
     with pytest.raises(DetectorError):
-        detector(card, outputs).look(PICTURE).detections(1, (960, 540))
+        detector(card, outputs).submit(PICTURE).detections(1, (960, 540))
 
 
-def test_an_answer_that_is_late_is_a_failure(card: Card) -> None:
+def test_an_answer_that_is_late_is_a_failure(card: ModelMetadata) -> None:
     with pytest.raises(DetectorError, match="too late"):
-        detector(card, None).look(PICTURE).detections(0.01, (960, 540))
+        detector(card, None).submit(PICTURE).detections(0.01, (960, 540))
 
 
 # ── from the picture to the network and back ─────────────────────────────────────────────────
@@ -182,18 +184,18 @@ def test_an_answer_that_is_late_is_a_failure(card: Card) -> None:
 
 @pytest.mark.parametrize("size", [(960, 540), (1920, 1080), (96, 54)])
 def test_boxes_come_in_pixels_of_the_size_that_is_asked_for(
-    size: tuple[int, int], card: Card
+    size: tuple[int, int], card: ModelMetadata
 ) -> None:
     answer = places((320, 180, 64, 36, 1, 0.8), classes=5)  # the middle of 640 x 360
-    (seen,) = detector(card, [answer]).look(PICTURE).detections(1, size)
+    (seen,) = detector(card, [answer]).submit(PICTURE).detections(1, size)
     share = np.array(seen.box) / (*size, *size)
     assert np.allclose(share, [0.45, 0.45, 0.55, 0.55])
     assert (seen.label, seen.confidence) == ("person", pytest.approx(0.8))
 
 
-def test_boxes_in_the_padding_are_cut_off_at_the_picture(card: Card) -> None:
+def test_boxes_in_the_padding_are_cut_off_at_the_picture(card: ModelMetadata) -> None:
     answer = places((320, 355, 64, 30, 1, 0.8), (320, 375, 64, 6, 1, 0.8), classes=5)
-    (seen,) = detector(card, [answer]).look(PICTURE).detections(1, (640, 360))
+    (seen,) = detector(card, [answer]).submit(PICTURE).detections(1, (640, 360))
     assert seen.box == (288, 340, 352, 360)
 
 
@@ -209,25 +211,25 @@ def test_boxes_in_the_padding_are_cut_off_at_the_picture(card: Card) -> None:
     ],
 )
 def test_the_network_sees_a_canvas_of_the_right_shape(
-    options: dict[str, Any], shape: tuple[int, int], card: Card
+    options: dict[str, Any], shape: tuple[int, int], card: ModelMetadata
 ) -> None:
     asked = detector(card, None, **options)
-    asked.look(PICTURE)
-    asked.look_closely(PICTURE[:200, :210])
+    asked.submit(PICTURE)
+    asked.submit_crop(PICTURE[:200, :210])
     whole, close = asked.runner.shown  # type: ignore[attr-defined]
     assert whole.shape == (*shape, 3)
     assert (whole[0, 0] == 90).all()
     assert close.shape == (*options.get("fixed_size", (384, 384)), 3)
 
 
-def test_one_confidence_for_all_replaces_the_networks_own(card: Card) -> None:
+def test_one_confidence_for_all_replaces_the_networks_own(card: ModelMetadata) -> None:
     answer = places((100, 100, 40, 40, 1, 0.5), (300, 100, 40, 40, 2, 0.2), classes=5)
     for least, count in ((None, 1), (0.1, 2), (0.6, 0)):
-        found = detector(card, [answer], min_confidence=least).look(PICTURE)
+        found = detector(card, [answer], min_confidence=least).submit(PICTURE)
         assert len(found.detections(1, (960, 540))) == count
 
 
-def test_labels_are_those_that_the_network_knows(card: Card) -> None:
+def test_labels_are_those_that_the_network_knows(card: ModelMetadata) -> None:
     assert detector(card, None).labels == ("person", "plate", "car")
 
 
@@ -253,7 +255,7 @@ ANSWER = places((32, 32, 16, 16, 0, 0.8), (70, 30, 20, 10, 2, 0.7))
 
 def see(detector: ObjectDetector, size: tuple[int, int] = (96, 64)) -> list[str]:
     image = np.zeros((size[1], size[0], 3), np.uint8)
-    return [seen.label for seen in detector.look(image).detections(PATIENCE_S, size)]
+    return [seen.label for seen in detector.submit(image).detections(PATIENCE_S, size)]
 
 
 @pytest.mark.parametrize("shape", [(-1, 3, -1, -1), (1, 3, 64, 96), (2, 3, 64, 96), (1, 3, -1, -1)])
@@ -263,7 +265,7 @@ def test_openvino_files_of_free_and_of_fixed_shapes(
     detector = load(write_ir(tmp_path / "own.xml", ANSWER, shape=shape))
     assert detector.labels == ("person", "car", "plate")
     assert see(detector) == ["person", "plate"]
-    looks = [detector.look(np.zeros((64, 96, 3), np.uint8)) for _ in range(7)]
+    looks = [detector.submit(np.zeros((64, 96, 3), np.uint8)) for _ in range(7)]
     assert [len(look.detections(PATIENCE_S, (96, 64))) for look in looks] == [2] * 7
     assert detector.fixed_size == (None if shape[2] < 0 else (64, 96))
 

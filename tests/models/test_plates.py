@@ -10,12 +10,13 @@ import pytest
 from PIL import Image as Pillow
 from support.plates import photo, plate
 
-from app import numbers
+from app import plate_text
 from app.errors import BadUpload, NotAnImage, UploadTooLarge
-from app.models.plates import CropRead, PlateReader, beam, formats, load_plates
-from app.models.plates.lines import decode, ordered
-from app.models.plates.picture import pixels, to_jpeg
-from app.models.plates.read import confidence, decide, stacked
+from app.models.plates import ctc, formats
+from app.models.plates.photo import pixels, to_jpeg
+from app.models.plates.reader import CropRead, PlateReader, load_plates
+from app.models.plates.text_lines import decode, ordered
+from app.models.plates.voting import confidence, decide, stacked
 
 
 def columns(*steps: dict[str, float]) -> np.ndarray:
@@ -23,7 +24,7 @@ def columns(*steps: dict[str, float]) -> np.ndarray:
     table = np.zeros((len(steps), 37), np.float32)
     for row, step in enumerate(steps):
         for character, share in step.items():
-            table[row, 0 if character == "_" else 1 + beam.ALPHABET.index(character)] = share
+            table[row, 0 if character == "_" else 1 + ctc.ALPHABET.index(character)] = share
         table[row, 0] += 1 - table[row].sum()
     return table
 
@@ -33,12 +34,15 @@ def columns(*steps: dict[str, float]) -> np.ndarray:
 
 def test_a_character_over_several_columns_is_one_and_a_blank_parts_two() -> None:
     table = columns({"A": 1}, {"A": 1}, {"_": 1}, {"A": 1}, {"B": 1})
-    assert max(beam.texts(table).items(), key=lambda item: item[1]) == ("AAB", pytest.approx(1))
+    assert max(ctc.beam_search(table).items(), key=lambda item: item[1]) == (
+        "AAB",
+        pytest.approx(1),
+    )
 
 
 def test_ways_to_one_text_add_up() -> None:
     table = columns({"A": 0.6}, {"A": 0.5})
-    texts = beam.texts(table)
+    texts = ctc.beam_search(table)
     assert texts["A"] == pytest.approx(0.6 * 0.5 + 0.6 * 0.5 + 0.4 * 0.5)
     assert texts[""] == pytest.approx(0.4 * 0.5)
 
@@ -46,7 +50,7 @@ def test_ways_to_one_text_add_up() -> None:
 @pytest.mark.parametrize("wrong", [np.full((4, 37), np.nan), np.zeros((4, 5)), np.zeros(37)])
 def test_what_is_no_list_of_probabilities_is_refused(wrong: np.ndarray) -> None:
     with pytest.raises(ValueError, match="probabilities"):
-        beam.texts(wrong.astype(np.float32))
+        ctc.beam_search(wrong.astype(np.float32))
 
 
 # ── formats ──────────────────────────────────────────────────────────────────────────────────
@@ -108,7 +112,7 @@ def test_two_lines_are_put_together() -> None:
     ("written", "stored"), [("а123вс 77", "A123BC77"), ("ab-12 cd", "AB12CD"), ("???", "")]
 )
 def test_numbers_are_stored_in_latin_capitals(written: str, stored: str) -> None:
-    assert numbers.normalised(written) == stored
+    assert plate_text.normalised(written) == stored
 
 
 @pytest.mark.parametrize(
@@ -124,8 +128,8 @@ def test_numbers_are_stored_in_latin_capitals(written: str, stored: str) -> None
     ],
 )
 def test_one_edit(a: str, b: str, apart: bool) -> None:
-    assert numbers.one_edit_apart(a, b) is apart
-    assert numbers.one_edit_apart(b, a) is apart
+    assert plate_text.one_edit_apart(a, b) is apart
+    assert plate_text.one_edit_apart(b, a) is apart
 
 
 # ── lines ────────────────────────────────────────────────────────────────────────────────────

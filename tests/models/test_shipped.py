@@ -10,8 +10,8 @@ import pytest
 from support.photos import ASTRONAUT_FACE, overlap, photo
 
 from app.config import ObjectSettings
+from app.models.crop_refiner import CropRefiner
 from app.models.objects import ObjectDetector, load_objects
-from app.models.second_look import SecondLook
 from app.models.weights_file import SHIPPED
 from app.types import LABELS, Detection
 
@@ -31,7 +31,7 @@ def objects() -> Iterator[ObjectDetector]:
 
 def see(objects: ObjectDetector, image: np.ndarray, label: str) -> list[Detection]:
     size = image.shape[1], image.shape[0]
-    found = objects.look(image).detections(PATIENCE_S, size)
+    found = objects.submit(image).detections(PATIENCE_S, size)
     return [detection for detection in found if detection.label == label]
 
 
@@ -138,8 +138,8 @@ def test_a_car_without_a_plate_has_none(objects: ObjectDetector) -> None:
 def test_a_batch_gives_the_same_as_one_after_the_other(objects: ObjectDetector) -> None:
     image = cv2.resize(photo("ultralytics", "assets", "bus.jpg"), (480, 640))
     pictures = [image, np.ascontiguousarray(image[:, ::-1]), np.zeros_like(image)] * 3
-    alone = [objects.look(picture).detections(PATIENCE_S, (480, 640)) for picture in pictures]
-    looks = [objects.look(picture) for picture in pictures]
+    alone = [objects.submit(picture).detections(PATIENCE_S, (480, 640)) for picture in pictures]
+    looks = [objects.submit(picture) for picture in pictures]
     together = [look.detections(PATIENCE_S, (480, 640)) for look in looks]
     assert [len(found) for found in together] == [len(found) for found in alone]
     for first, second in zip(alone, together, strict=True):
@@ -151,10 +151,10 @@ def test_a_batch_gives_the_same_as_one_after_the_other(objects: ObjectDetector) 
 def test_the_second_look_keeps_what_the_first_one_saw(objects: ObjectDetector) -> None:
     frame = np.full((1080, 1920, 3), 130, np.uint8)
     frame[400:940, 800:1205] = cv2.resize(photo("ultralytics", "assets", "bus.jpg"), (405, 540))
-    whole = objects.look(frame).detections(PATIENCE_S, (1920, 1080))
+    whole = objects.submit(frame).detections(PATIENCE_S, (1920, 1080))
     people = [detection for detection in whole if detection.label == "person"]
     assert len(people) >= 2
-    again = SecondLook(objects, most=None).look(
+    again = CropRefiner(objects, most=None).submit(
         whole, (1920, 1080), lambda part: frame[part.y1 : part.y2, part.x1 : part.x2]
     )
     both = again.detections(PATIENCE_S)

@@ -1,86 +1,13 @@
-"""Streams without a network: cameras, detectors and far ends that the tests hold in their hands."""
+"""Fixtures for streams without a network."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Iterator
-from pathlib import Path
-
-import pytest
-
-from app.config import FaceSettings, StreamSettings
-from app.models.faces import FaceDetector
-from app.models.runner import Runner
-from app.pipeline.sinks import SINKS
-from app.pipeline.sources import SOURCES
-
-from .doubles import Camera, FaceNetwork, FarEnd, write_video
-
-
-@pytest.fixture(scope="session")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
-def settings() -> StreamSettings:
-    """Short limits, so that what is lost is noticed and tried again at once."""
-    return StreamSettings(
-        start_timeout_s=20,
-        stop_timeout_s=10,
-        stall_timeout_s=5,
-        backoff_first_s=0.01,
-        backoff_max_s=0.05,
-    )
-
-
-@pytest.fixture
-def face_settings() -> FaceSettings:
-    return FaceSettings(width=640, timeout_s=15)
-
-
-@pytest.fixture
-def network() -> FaceNetwork:
-    return FaceNetwork()
-
-
-@pytest.fixture
-def runner(network: FaceNetwork) -> Iterator[Runner]:
-    runner = Runner(network)
-    yield runner
-    network.answering.set()
-    runner.close()
-
-
-@pytest.fixture
-def faces(runner: Runner) -> FaceDetector:
-    return FaceDetector(runner, min_confidence=0.12)
-
-
-@pytest.fixture
-def camera(monkeypatch: pytest.MonkeyPatch) -> Iterator[Camera]:
-    """What every ``rtsp:`` input reads in this test."""
-    camera = Camera()
-    monkeypatch.setitem(SOURCES, "rtsp", camera.source)
-    yield camera
-    camera.release()
-
-
-@pytest.fixture
-def far_end(monkeypatch: pytest.MonkeyPatch) -> Iterator[FarEnd]:
-    """Where every ``rtsp:`` output goes in this test."""
-    far_end = FarEnd()
-    monkeypatch.setitem(SINKS, "rtsp", far_end.sink)
-    yield far_end
-    far_end.release()
-
-
-@pytest.fixture
-def video(tmp_path: Path) -> Callable[..., Path]:
-    """Makes small H.264 files."""
-
-    def make(name: str = "video.mp4", **options: int) -> Path:
-        path = tmp_path / name
-        write_video(path, **options)
-        return path
-
-    return make
+from support.stream_fixtures import (  # noqa: F401
+    anyio_backend,
+    camera,
+    face_settings,
+    faces,
+    far_end,
+    network,
+    runner,
+    settings,
+    video,
+)

@@ -7,12 +7,11 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from support.doubles import luma, noise, planes, write_video
 
 from app.pipeline.blur import conceal
 from app.pipeline.scale import to_output
-from app.types import Box, Picture
-
-from .doubles import luma, noise, planes, write_video
+from app.types import BlurredFrame, Box
 
 STYLES = ("gaussian", "pixelate", "solid")
 FACE = Box(100, 60, 180, 140)
@@ -173,7 +172,7 @@ def test_rows_with_padding_are_no_problem(size: tuple[int, int]) -> None:
     box = Box(width * 0.25, height * 0.25, width * 0.75, height * 0.75)
     image = noise(width, height)
     picture = conceal(image, [box], "solid", 0.0)
-    assert picture == Picture(picture.image)
+    assert picture == BlurredFrame(picture.image)
     assert inside(luma(picture.image), box).std() == 0 if width > 10 else True
 
 

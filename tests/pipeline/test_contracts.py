@@ -17,18 +17,17 @@ from typing import Any
 import psutil
 import pytest
 from fixtures import eventually
+from support.doubles import noise, write_video
 
 from app.config import StreamSettings
 from app.errors import BadFrame, SinkError, SourceError
-from app.pipeline import reasons
+from app.failure_reason import FailureReason
 from app.pipeline.blur import conceal
 from app.pipeline.sinks import SINKS, Preview, Sink, make_output
 from app.pipeline.sinks.preview import encode_jpeg
 from app.pipeline.sources import SOURCES, Source, make_source
 from app.pipeline.sources.push import Pushed, PushSource
-from app.types import Frame, Result, StreamSpec
-
-from .doubles import noise, write_video
+from app.types import Frame, ProcessedFrame, StreamSpec
 
 PASSWORD = "very-hidden"
 
@@ -172,7 +171,7 @@ def test_a_file_that_is_not_there_is_a_source_error(
     source = make_source(StreamSpec("s", f"file:{tmp_path}/none.mp4"), settings)
     with pytest.raises(SourceError) as caught:
         source.open()
-    assert caught.value.details["reason"] == reasons.NOT_FOUND
+    assert caught.value.details["reason"] == FailureReason.NOT_FOUND
 
 
 def test_a_file_without_video_is_a_source_error(settings: StreamSettings, tmp_path: Path) -> None:
@@ -189,7 +188,7 @@ def test_a_picture_that_is_too_large_is_refused(settings: StreamSettings, tmp_pa
     source.open()
     with pytest.raises(SourceError) as caught:
         next(iter(source.frames()))
-    assert caught.value.details["reason"] == reasons.TOO_LARGE
+    assert caught.value.details["reason"] == FailureReason.TOO_LARGE
     source.close()
 
 
@@ -202,7 +201,7 @@ def test_a_camera_that_is_not_there_is_refused_and_no_password_is_shown(
     with pytest.raises(SourceError) as caught:
         source.open()
     source.close()
-    assert caught.value.details["reason"] == reasons.REFUSED
+    assert caught.value.details["reason"] == FailureReason.REFUSED
     assert PASSWORD not in str(caught.value) + repr(caught.value.details)
     assert caught.value.__suppress_context__ or caught.value.__cause__ is None
 
@@ -217,7 +216,7 @@ def test_a_camera_that_never_answers_costs_the_time_limit_and_no_more(
         source.open()
     source.close()
     assert time.monotonic() - begun < settings.open_timeout_s + 5
-    assert caught.value.details["reason"] == reasons.TIMEOUT
+    assert caught.value.details["reason"] == FailureReason.TIMEOUT
 
 
 def test_a_camera_that_never_answers_stops_no_other_thread(
@@ -242,8 +241,8 @@ def test_a_camera_that_never_answers_stops_no_other_thread(
 # ── sinks ────────────────────────────────────────────────────────────────────────────────────
 
 
-def result(number: int = 1, width: int = 320, height: int = 192) -> Result:
-    return Result(conceal(noise(width, height), [], "off", 0), (), time.monotonic(), number)
+def result(number: int = 1, width: int = 320, height: int = 192) -> ProcessedFrame:
+    return ProcessedFrame(conceal(noise(width, height), [], "off", 0), (), time.monotonic(), number)
 
 
 def sink_of(url: str, settings: StreamSettings) -> tuple[Sink, list[tuple[float, float]]]:
@@ -265,7 +264,7 @@ def test_without_an_output_there_is_no_sink(settings: StreamSettings) -> None:
 @pytest.mark.parametrize("kind", [*SINKS.values(), Preview])
 def test_a_sink_takes_a_result_and_nothing_else(kind: Any) -> None:
     parameters = inspect.signature(kind.write).parameters
-    assert [p.annotation for n, p in parameters.items() if n != "self"] == ["Result"]
+    assert [p.annotation for n, p in parameters.items() if n != "self"] == ["ProcessedFrame"]
 
 
 @pytest.mark.parametrize("scheme", SINKS)
@@ -287,7 +286,7 @@ def test_a_far_end_that_is_not_there_is_refused_and_no_password_is_shown(
         with pytest.raises(SinkError) as caught:
             sink.write(result(number))
         sink.close()
-        assert caught.value.details["reason"] == reasons.REFUSED
+        assert caught.value.details["reason"] == FailureReason.REFUSED
         assert PASSWORD not in str(caught.value) + repr(caught.value.details)
     assert delivered == []
     eventually(lambda: not children(), "the child is gone")
@@ -318,7 +317,7 @@ def test_a_far_end_that_never_answers_costs_the_time_limit_and_shows_no_password
         time.sleep(0.01)
         turns += 1
     assert time.monotonic() - begun < 15
-    assert failure[0].details["reason"] in (reasons.TIMEOUT, reasons.STALLED)
+    assert failure[0].details["reason"] in (FailureReason.TIMEOUT, FailureReason.STALLED)
     assert turns > 10, "other threads went on meanwhile"
     assert shown, "the child was seen in the process list"
     assert PASSWORD not in shown

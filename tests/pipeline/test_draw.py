@@ -5,15 +5,14 @@ from __future__ import annotations
 import av
 import numpy as np
 import pytest
+from support.doubles import luma, noise, planes
 
 from app.pipeline.blur import conceal
 from app.pipeline.draw import FIRST_YUV, marked, snapshot
-from app.types import Box, Event, Finding, Picture, Track
-
-from .doubles import luma, noise, planes
+from app.types import BlurredFrame, Box, Event, RuleEvent, Track
 
 
-def picture(width: int = 320, height: int = 192) -> Picture:
+def picture(width: int = 320, height: int = 192) -> BlurredFrame:
     return conceal(noise(width, height), [], "off", 0)
 
 
@@ -60,10 +59,10 @@ def test_pictures_of_any_size(size: tuple[int, int]) -> None:
 
 def test_a_snapshot_is_a_jpeg_of_the_pictures_size() -> None:
     tracks = (Track(1, "suitcase", 0.9, Box(20, 60, 120, 140)),)
-    event = Event(1, "a", 0.0, Finding("bag_placed", tracks), picture(), True)
+    event = Event(1, "a", 0.0, RuleEvent("bag_placed", tracks), picture(), True)
     jpeg = snapshot(event)
     decoder = av.CodecContext.create("mjpeg", "r")
     image = decoder.decode(av.Packet(jpeg))[0]
     assert (image.width, image.height) == (320, 192)
     with pytest.raises(ValueError, match="no picture"):
-        snapshot(Event(1, "a", 0.0, Finding("bag_placed"), None))
+        snapshot(Event(1, "a", 0.0, RuleEvent("bag_placed"), None))

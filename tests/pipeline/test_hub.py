@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from app.pipeline.hub import Topic, outcome
+from app.pipeline.hub import LatestValue, outcome
 
 pytestmark = pytest.mark.anyio
 PATIENCE_S = 30.0
@@ -20,7 +20,7 @@ async def _next(values: AsyncIterator[int]) -> int:
     return await asyncio.wait_for(anext(values), PATIENCE_S)
 
 
-async def _listening(topic: Topic[int], count: int = 1) -> None:
+async def _listening(topic: LatestValue[int], count: int = 1) -> None:
     while len(topic._waiting) < count:
         await asyncio.sleep(0)
 
@@ -30,7 +30,7 @@ async def _from_thread(work: object, *arguments: object) -> None:
 
 
 async def test_what_a_thread_publishes_reaches_every_subscriber() -> None:
-    topic: Topic[int] = Topic(asyncio.get_running_loop())
+    topic: LatestValue[int] = LatestValue(asyncio.get_running_loop())
     tasks = [asyncio.create_task(_next(topic.subscribe())) for _ in range(5)]
     await _listening(topic, 5)
     await _from_thread(topic.publish, 42)
@@ -38,7 +38,7 @@ async def test_what_a_thread_publishes_reaches_every_subscriber() -> None:
 
 
 async def test_a_slow_subscriber_gets_the_newest_only() -> None:
-    topic: Topic[int] = Topic(asyncio.get_running_loop())
+    topic: LatestValue[int] = LatestValue(asyncio.get_running_loop())
     values = topic.subscribe()
     first = asyncio.create_task(_next(values))
     await _listening(topic)
@@ -54,7 +54,7 @@ async def test_a_slow_subscriber_gets_the_newest_only() -> None:
 
 
 async def test_a_subscriber_sees_what_comes_after_it_and_not_what_was_before() -> None:
-    topic: Topic[int] = Topic(asyncio.get_running_loop())
+    topic: LatestValue[int] = LatestValue(asyncio.get_running_loop())
     topic.publish(1)
     waiting = asyncio.create_task(_next(topic.subscribe()))
     await _listening(topic)
@@ -66,7 +66,7 @@ async def test_however_often_a_thread_publishes_the_loop_is_woken_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     loop = asyncio.get_running_loop()
-    topic: Topic[int] = Topic(loop)
+    topic: LatestValue[int] = LatestValue(loop)
     waiting = asyncio.create_task(_next(topic.subscribe()))
     await _listening(topic)
     woken: list[object] = []
@@ -93,7 +93,7 @@ async def test_however_often_a_thread_publishes_the_loop_is_woken_once(
 
 
 async def test_close_ends_subscriptions_after_the_value_that_is_there() -> None:
-    topic: Topic[int] = Topic(asyncio.get_running_loop())
+    topic: LatestValue[int] = LatestValue(asyncio.get_running_loop())
 
     async def collect() -> list[int]:
         return [value async for value in topic.subscribe()]
@@ -106,7 +106,7 @@ async def test_close_ends_subscriptions_after_the_value_that_is_there() -> None:
 
 
 async def test_a_subscription_after_close_ends_at_once() -> None:
-    topic: Topic[int] = Topic(asyncio.get_running_loop())
+    topic: LatestValue[int] = LatestValue(asyncio.get_running_loop())
     topic.publish(1)
     topic.close()
     topic.close()
@@ -114,7 +114,7 @@ async def test_a_subscription_after_close_ends_at_once() -> None:
 
 
 async def test_it_is_wanted_while_somebody_listens_and_not_longer() -> None:
-    topic: Topic[int] = Topic(asyncio.get_running_loop())
+    topic: LatestValue[int] = LatestValue(asyncio.get_running_loop())
     assert not topic.wanted
     waiting = asyncio.create_task(_next(topic.subscribe()))
     await _listening(topic)
@@ -125,7 +125,7 @@ async def test_it_is_wanted_while_somebody_listens_and_not_longer() -> None:
 
 
 async def test_a_subscriber_that_left_while_it_held_a_value_is_forgotten() -> None:
-    topic: Topic[int] = Topic(asyncio.get_running_loop())
+    topic: LatestValue[int] = LatestValue(asyncio.get_running_loop())
     values = topic.subscribe()
     waiting = asyncio.create_task(_next(values))
     await _listening(topic)
@@ -139,7 +139,7 @@ async def test_a_subscriber_that_left_while_it_held_a_value_is_forgotten() -> No
 
 
 async def test_no_value_is_missed_for_ever_however_threads_and_loop_meet() -> None:
-    topic: Topic[int] = Topic(asyncio.get_running_loop())
+    topic: LatestValue[int] = LatestValue(asyncio.get_running_loop())
 
     async def last() -> int:
         newest = -1
@@ -162,7 +162,7 @@ async def test_no_value_is_missed_for_ever_however_threads_and_loop_meet() -> No
 
 def test_a_loop_that_is_closed_harms_nobody() -> None:
     loop = asyncio.new_event_loop()
-    topic: Topic[int] = Topic(loop)
+    topic: LatestValue[int] = LatestValue(loop)
     loop.close()
     topic.publish(1)
     topic.publish(2)

@@ -10,7 +10,17 @@ from typing import Any
 
 import pytest
 from fixtures import eventually
+from support.doubles import (
+    PATIENCE_S,
+    Camera,
+    FarEnd,
+    MemoryStore,
+    sink_error,
+    source_error,
+    threads_of,
+)
 
+from app.analytics.analyzer import AnalyzerFactory
 from app.config import FaceSettings, ObjectSettings, Settings, StreamSettings
 from app.errors import (
     AddressNotAllowed,
@@ -27,22 +37,11 @@ from app.errors import (
     StreamNotFound,
     WatchpostError,
 )
+from app.failure_reason import FailureReason
 from app.models.faces import FaceDetector
-from app.pipeline import reasons
-from app.pipeline.analysis import Analyst
-from app.pipeline.events import EventLog
+from app.pipeline.event_log import EventLog
 from app.pipeline.manager import StreamManager
 from app.types import StoredStream, StreamSpec, StreamState
-
-from .doubles import (
-    PATIENCE_S,
-    Camera,
-    FarEnd,
-    MemoryStore,
-    sink_error,
-    source_error,
-    threads_of,
-)
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("camera", "far_end")]
 
@@ -68,9 +67,9 @@ async def manager(
     camera: Camera,
     far_end: FarEnd,
 ) -> AsyncIterator[StreamManager]:
-    analyst = Analyst(ObjectSettings(), Settings().rules(), None)
+    analyzers = AnalyzerFactory(ObjectSettings(), Settings().rules(), None)
     events = EventLog(asyncio.get_running_loop())
-    manager = StreamManager(settings, face_settings, faces, store, analyst, events)
+    manager = StreamManager(settings, face_settings, faces, store, analyzers, events)
     yield manager
     store.saving.set()
     camera.release()
@@ -158,7 +157,7 @@ async def test_another_configuration_after_a_stop_is_taken(manager: StreamManage
     assert status.spec.downscale == 0.5
 
 
-@pytest.mark.parametrize("reason", [reasons.UNAUTHORIZED, reasons.NOT_FOUND])
+@pytest.mark.parametrize("reason", [FailureReason.UNAUTHORIZED, FailureReason.NOT_FOUND])
 async def test_a_first_start_that_an_input_refuses_leaves_nothing(
     manager: StreamManager, store: MemoryStore, camera: Camera, reason: str
 ) -> None:
@@ -174,7 +173,7 @@ async def test_a_first_start_that_an_input_refuses_leaves_nothing(
 async def test_a_first_start_that_an_output_refuses_leaves_nothing(
     manager: StreamManager, store: MemoryStore, far_end: FarEnd
 ) -> None:
-    far_end.refuses_with = sink_error(reasons.UNAUTHORIZED)
+    far_end.refuses_with = sink_error(FailureReason.UNAUTHORIZED)
     with pytest.raises(SinkError):
         await manager.start(spec())
     assert manager.all() == []
@@ -185,7 +184,7 @@ async def test_a_start_that_takes_too_long_says_so_and_leaves_nothing(
     manager: StreamManager, store: MemoryStore, settings: StreamSettings, camera: Camera
 ) -> None:
     settings.start_timeout_s = 0.2
-    camera.refuses_with = source_error(reasons.TIMEOUT)
+    camera.refuses_with = source_error(FailureReason.TIMEOUT)
     with pytest.raises(StartTimeout) as caught:
         await manager.start(spec())
     assert caught.value.details["stream_id"] == "a"
@@ -197,7 +196,7 @@ async def test_everyone_who_waits_for_a_start_learns_that_it_failed(
     manager: StreamManager, camera: Camera
 ) -> None:
     camera.holds_open = True
-    camera.refuses_with = source_error(reasons.NOT_FOUND)
+    camera.refuses_with = source_error(FailureReason.NOT_FOUND)
     waiting = [asyncio.create_task(failure(manager.start(spec()))) for _ in range(5)]
     await until(lambda: camera.opened)
     camera.release()
@@ -210,7 +209,7 @@ async def test_a_failed_restart_keeps_the_row_and_says_failed(
     manager: StreamManager, store: MemoryStore, camera: Camera
 ) -> None:
     await manager.start(spec(downscale=0.5))
-    camera.refuses_with = source_error(reasons.NOT_FOUND)
+    camera.refuses_with = source_error(FailureReason.NOT_FOUND)
     with pytest.raises(SourceError):
         await manager.restart("a")
     status = manager.get("a")
@@ -522,7 +521,7 @@ async def test_what_ran_runs_again_and_what_did_not_does_not(
 async def test_a_resumed_stream_waits_for_its_camera_however_long_that_takes(
     manager: StreamManager, store: MemoryStore, camera: Camera
 ) -> None:
-    camera.refuses_with = source_error(reasons.NOT_FOUND)
+    camera.refuses_with = source_error(FailureReason.NOT_FOUND)
     store.save(StoredStream(spec("a", output=OUTPUT), StreamState.RUNNING))
     await manager.resume()
     await until(lambda: camera.opened >= 4)
@@ -621,7 +620,7 @@ DEMO = StreamSpec("demo", "demo:", max_fps=30)
 async def test_the_demo_runs_without_an_output_and_without_a_row(
     manager: StreamManager, store: MemoryStore
 ) -> None:
-    manager.run_unsaved(DEMO)
+    manager.start_ephemeral(DEMO)
     await until(lambda: manager.get("demo").state is StreamState.RUNNING)
     assert (await manager.snapshot("demo")).startswith(b"\xff\xd8")
     assert store.rows == {}
@@ -630,7 +629,7 @@ async def test_the_demo_runs_without_an_output_and_without_a_row(
 async def test_the_demo_can_be_stopped_and_restarted(
     manager: StreamManager, store: MemoryStore
 ) -> None:
-    manager.run_unsaved(DEMO)
+    manager.start_ephemeral(DEMO)
     await until(lambda: manager.get("demo").state is StreamState.RUNNING)
     await manager.stop("demo")
     assert manager.get("demo").state is StreamState.STOPPED
@@ -645,7 +644,7 @@ async def test_the_demo_does_not_take_the_place_of_a_stream_of_that_name(
     store.save(StoredStream(spec("demo", output=OUTPUT), StreamState.RUNNING))
     await manager.resume()
     await until(lambda: manager.get("demo").state is StreamState.RUNNING)
-    manager.run_unsaved(DEMO)
+    manager.start_ephemeral(DEMO)
     await manager.disconnect("demo")
     assert threads_of("demo") == [], "a stream runs that nobody can reach any more"
     assert far_end.in_use == set()
@@ -671,7 +670,7 @@ async def test_pictures_end_when_everybody_is_told(manager: StreamManager) -> No
     await manager.start(spec())
     pictures = manager.pictures("a")
     await asyncio.wait_for(anext(pictures), PATIENCE_S)
-    manager.tell_everybody()
+    manager.begin_shutdown()
 
     async def rest() -> None:
         async for _ in pictures:

@@ -15,8 +15,8 @@ import pytest
 
 from app.config import StreamSettings
 from app.errors import AddressNotAllowed, SourceError
-from app.pipeline import reasons
-from app.pipeline.pace import PlayClock
+from app.failure_reason import FailureReason
+from app.pace import PlayClock
 from app.pipeline.sources import make_source
 from app.pipeline.sources.played import HttpSource, PlayedFile
 from app.pipeline.sources.webcam import WebcamSource
@@ -176,10 +176,10 @@ def test_a_file_on_a_web_server(site: Site, settings: StreamSettings) -> None:
 
 
 def test_a_camera_that_sends_mjpeg(tmp_path: Path, site: Site, settings: StreamSettings) -> None:
+    from support.doubles import noise
+
     from app.pipeline.blur import conceal
     from app.pipeline.sinks.preview import encode_jpeg
-
-    from .doubles import noise
 
     (tmp_path / "still.jpg").write_bytes(encode_jpeg(conceal(noise(), [], "off", 0)))
     source = make_source(spec(f"http://{site.address}/mjpeg"), settings)
@@ -187,7 +187,7 @@ def test_a_camera_that_sends_mjpeg(tmp_path: Path, site: Site, settings: StreamS
     assert source.codec == "mjpeg"
     with pytest.raises(SourceError) as ended:  # a camera that stops is to be tried again
         taken(source)
-    assert ended.value.details["reason"] in (reasons.ENDED, reasons.CLOSED)
+    assert ended.value.details["reason"] in (FailureReason.ENDED, FailureReason.CLOSED)
 
 
 def test_hls(tmp_path: Path, site: Site, settings: StreamSettings) -> None:
@@ -221,5 +221,5 @@ def test_an_address_that_no_stream_may_use(settings: StreamSettings) -> None:
 def test_a_webcam_that_is_not_there(settings: StreamSettings) -> None:
     with pytest.raises(SourceError) as failed:
         WebcamSource(spec("webcam:63"), settings).open()
-    assert failed.value.details["reason"] == reasons.NO_DEVICE
+    assert failed.value.details["reason"] == FailureReason.NO_DEVICE
     assert "webcam:63" in str(failed.value)

@@ -14,18 +14,17 @@ import av
 import cv2
 import numpy as np
 import pytest
+from support.doubles import FaceNetwork, MemoryStore, threads_of
 
+from app.analytics.analyzer import AnalyzerFactory
 from app.config import PushSettings, StreamSettings
 from app.errors import BadFrame, DetectorError, NotPushable, StreamNotFound, TooManyStreams
-from app.pipeline.analysis import Analyst
-from app.pipeline.events import EventLog
-from app.pipeline.hub import Feed, Subscription
+from app.pipeline.event_log import EventLog
+from app.pipeline.hub import EventStream, Subscription
 from app.pipeline.manager import StreamManager
-from app.pipeline.push import Answer, NotProcessed, Processed, Pusher, PushStreams
+from app.pipeline.push import Answer, FrameAck, FrameRefusal, Pusher, PushStreams
 from app.pipeline.sources.push import Pushed, PushSource, decode
-from app.types import Report, StreamSpec, Withheld
-
-from .doubles import FaceNetwork, MemoryStore, threads_of
+from app.types import FrameMetadata, StreamSpec, WithheldFrame
 
 pytestmark = pytest.mark.anyio
 PATIENCE_S = 30.0
@@ -156,14 +155,16 @@ def test_the_source_keeps_the_newest_and_tells_what_was_lost() -> None:
 # ── answers ──────────────────────────────────────────────────────────────────────────────────
 
 
-def report(number: int) -> Report:
-    return Report(number, (64, 48), (), 1.0, 1.1, 1.2, 10.0)
+def report(number: int) -> FrameMetadata:
+    return FrameMetadata(number, (64, 48), (), 1.0, 1.1, 1.2, 10.0)
 
 
 class Stage:
     """A pusher on a feed that the test fills: 1, 3, 5 … are its frames, 2, 4, 6 … somebody's."""
 
-    def __init__(self, results: Subscription[Report | Withheld], feed: Feed[Any]) -> None:
+    def __init__(
+        self, results: Subscription[FrameMetadata | WithheldFrame], feed: EventStream[Any]
+    ) -> None:
         self.feed = feed
         self.pusher = Pusher(lambda *_: None, itertools.count(1, 2), results)
         self.answers = self.pusher.answers()
@@ -172,7 +173,7 @@ class Stage:
         for frame in frames:
             self.pusher.push(picture(), frame)
 
-    def happen(self, *outcomes: Report | Withheld) -> None:
+    def happen(self, *outcomes: FrameMetadata | WithheldFrame) -> None:
         for outcome in outcomes:
             self.feed.publish(outcome)
 
@@ -186,7 +187,7 @@ class Stage:
 
 @pytest.fixture
 async def stage() -> Any:
-    feed: Feed[Report | Withheld] = Feed(asyncio.get_running_loop())
+    feed: EventStream[FrameMetadata | WithheldFrame] = EventStream(asyncio.get_running_loop())
     with feed.subscribed(64) as results:
         yield Stage(results, feed)
 
@@ -197,8 +198,8 @@ async def test_each_frame_that_came_through_is_answered_under_its_own_number(
     stage.push(7, 8)
     stage.happen(report(1), report(2), report(3))
     first, second = await stage.next(), await stage.next()
-    assert isinstance(first, Processed)
-    assert isinstance(second, Processed)
+    assert isinstance(first, FrameAck)
+    assert isinstance(second, FrameAck)
     assert [(a.frame, a.dropped, a.report.number) for a in (first, second)] == [
         (7, 0, 1),
         (8, 0, 3),
@@ -208,47 +209,47 @@ async def test_each_frame_that_came_through_is_answered_under_its_own_number(
 
 async def test_replaced_frames_are_counted_in_the_next_answer(stage: Stage) -> None:
     stage.push(1, 2, 3, 4)
-    stage.happen(Withheld(3), Withheld(5), report(1), report(7))
+    stage.happen(WithheldFrame(3), WithheldFrame(5), report(1), report(7))
     first, last = await stage.next(), await stage.next()
-    assert isinstance(first, Processed)
-    assert isinstance(last, Processed)
+    assert isinstance(first, FrameAck)
+    assert isinstance(last, FrameAck)
     assert (first.frame, first.dropped) == (1, 2)
     assert (last.frame, last.dropped) == (4, 0)
 
 
 async def test_a_frame_that_somebody_elses_replaced_is_answered_by_itself(stage: Stage) -> None:
     stage.push(1)
-    stage.happen(Withheld(1), report(2))
-    assert await stage.next() == NotProcessed(1)
+    stage.happen(WithheldFrame(1), report(2))
+    assert await stage.next() == FrameRefusal(1)
     assert await stage.rest() == []
 
 
 async def test_a_refused_picture_says_nothing_about_those_still_worked_on(stage: Stage) -> None:
     bad = BadFrame(reason="empty")
     stage.push(1, 2, 3)
-    stage.happen(Withheld(5, bad), Withheld(3), report(1))
-    assert await stage.next() == NotProcessed(3, bad)
+    stage.happen(WithheldFrame(5, bad), WithheldFrame(3), report(1))
+    assert await stage.next() == FrameRefusal(3, bad)
     answer = await stage.next()
-    assert isinstance(answer, Processed)
+    assert isinstance(answer, FrameAck)
     assert (answer.frame, answer.dropped) == (1, 1)
 
 
 async def test_after_a_failure_what_was_replaced_before_is_answered_too(stage: Stage) -> None:
     failed = DetectorError(network="faces", reason="x")
     stage.push(1, 2)
-    stage.happen(Withheld(1), Withheld(3, failed))
-    assert [await stage.next(), await stage.next()] == [NotProcessed(2, failed), NotProcessed(1)]
+    stage.happen(WithheldFrame(1), WithheldFrame(3, failed))
+    assert [await stage.next(), await stage.next()] == [FrameRefusal(2, failed), FrameRefusal(1)]
 
 
 async def test_frames_whose_outcome_was_lost_on_a_slow_client_count_as_dropped() -> None:
-    feed: Feed[Report | Withheld] = Feed(asyncio.get_running_loop())
+    feed: EventStream[FrameMetadata | WithheldFrame] = EventStream(asyncio.get_running_loop())
     with feed.subscribed(2) as results:
         stage = Stage(results, feed)
         stage.push(1, 2, 3, 4)
         stage.happen(report(1), report(3), report(5), report(7))
         first, second = await stage.next(), await stage.next()
-        assert isinstance(first, Processed)
-        assert isinstance(second, Processed)
+        assert isinstance(first, FrameAck)
+        assert isinstance(second, FrameAck)
         assert (first.frame, first.dropped, second.frame) == (3, 2, 4)
 
 
@@ -258,7 +259,7 @@ async def test_what_is_no_picture_is_refused_at_once_and_replaces_nothing(stage:
     stage.push(2)
     stage.happen(report(1))
     answer = await stage.next()
-    assert isinstance(answer, Processed)
+    assert isinstance(answer, FrameAck)
     assert answer.frame == 2
 
 
@@ -275,8 +276,10 @@ async def streams(
     settings: StreamSettings, face_settings: Any, faces: Any, push_settings: PushSettings
 ) -> Any:
     loop = asyncio.get_running_loop()
-    analyst = Analyst(None, {}, None)  # type: ignore[arg-type]
-    manager = StreamManager(settings, face_settings, faces, MemoryStore(), analyst, EventLog(loop))
+    analyzers = AnalyzerFactory(None, {}, None)  # type: ignore[arg-type]
+    manager = StreamManager(
+        settings, face_settings, faces, MemoryStore(), analyzers, EventLog(loop)
+    )
     yield PushStreams(manager, push_settings), manager
     await manager.close()
 
@@ -301,7 +304,7 @@ async def test_a_pushed_frame_comes_back_as_its_answer(
         for frame in (1, 2, 3):
             pusher.push(picture(width=128), frame)
             answer = await asyncio.wait_for(anext(answers), PATIENCE_S)
-            assert isinstance(answer, Processed)
+            assert isinstance(answer, FrameAck)
             assert (answer.frame, answer.report.size) == (frame, (128, 48))
             times = answer.report
             assert times.captured_at <= times.taken_at <= times.finished_at
@@ -316,7 +319,7 @@ async def test_when_the_faces_are_not_known_the_pusher_is_told(
     with pushes.connected(stream_id), pushes.pusher(stream_id) as pusher:
         pusher.push(picture(), 1)
         answer = await asyncio.wait_for(anext(pusher.answers()), PATIENCE_S)
-        assert isinstance(answer, NotProcessed)
+        assert isinstance(answer, FrameRefusal)
         assert isinstance(answer.error, DetectorError)
 
 
@@ -334,11 +337,11 @@ async def test_a_crash_on_a_frame_still_answers_it(
             patched.setattr("app.pipeline.stream.to_output", crash)
             pusher.push(picture(), 1)
             answer = await asyncio.wait_for(anext(answers), PATIENCE_S)
-            assert isinstance(answer, NotProcessed)
+            assert isinstance(answer, FrameRefusal)
             assert answer.error is not None
             assert answer.error.code == "INTERNAL_ERROR"
         pusher.push(picture(), 2)
-        assert isinstance(await asyncio.wait_for(anext(answers), PATIENCE_S), Processed)
+        assert isinstance(await asyncio.wait_for(anext(answers), PATIENCE_S), FrameAck)
 
 
 async def test_a_burst_leaves_no_frame_without_an_answer(
@@ -356,7 +359,7 @@ async def test_a_burst_leaves_no_frame_without_an_answer(
         answered = 0
         while answered < count:
             answer = await asyncio.wait_for(anext(answers), PATIENCE_S)
-            answered += 1 + (answer.dropped if isinstance(answer, Processed) else 0)
+            answered += 1 + (answer.dropped if isinstance(answer, FrameAck) else 0)
         assert answered == count
 
 
@@ -401,7 +404,7 @@ async def test_only_pushed_streams_take_pictures(
     streams: tuple[PushStreams, StreamManager],
 ) -> None:
     pushes, manager = streams
-    manager.run_unsaved(StreamSpec("demo", "demo:"))
+    manager.start_ephemeral(StreamSpec("demo", "demo:"))
     with pytest.raises(NotPushable), pushes.pusher("demo"):
         pass
     with pytest.raises(StreamNotFound), pushes.pusher("nope"):

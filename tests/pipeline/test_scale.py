@@ -5,10 +5,9 @@ from __future__ import annotations
 import av
 import numpy as np
 import pytest
+from support.doubles import planes
 
 from app.pipeline.scale import to_output, to_rgb
-
-from .doubles import planes
 
 FORMATS = (
     "yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "nv12", "gray", "rgb24",

@@ -9,18 +9,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 from fixtures import eventually
-
-from app.config import FaceSettings, StreamSettings
-from app.errors import SourceError, StartCancelled, WatchpostError
-from app.models.faces import FaceDetector
-from app.pipeline import reasons
-from app.pipeline.analysis import Counts
-from app.pipeline.rules import Seen
-from app.pipeline.sinks import preview
-from app.pipeline.stream import FILE_QUEUE, Audience, Stream
-from app.types import Finding, StreamSpec, StreamState
-
-from .doubles import (
+from support.doubles import (
     PATIENCE_S,
     Camera,
     FaceNetwork,
@@ -33,6 +22,16 @@ from .doubles import (
     source_error,
     threads_of,
 )
+
+from app.analytics.analyzer import ObjectCounts
+from app.analytics.rules import FramePixels
+from app.config import FaceSettings, StreamSettings
+from app.errors import SourceError, StartCancelled, WatchpostError
+from app.failure_reason import FailureReason
+from app.models.faces import FaceDetector
+from app.pipeline.sinks import preview
+from app.pipeline.stream import FILE_QUEUE, Stream, Subscribers
+from app.types import RuleEvent, StreamSpec, StreamState
 
 SOURCE = "rtsp://user:hidden@192.0.2.1/cam"
 OUTPUT = "rtsp://192.0.2.1/cam-blur"
@@ -53,7 +52,7 @@ def start(
     loop = asyncio.new_event_loop()
     streams: list[Stream] = []
 
-    def start(*, keeps_trying: bool = False, analysis: object = None, **options: object) -> Stream:
+    def start(*, keeps_trying: bool = False, analyzer: object = None, **options: object) -> Stream:
         values = {"stream_id": "cam", "source": SOURCE, "output": OUTPUT, "max_fps": 60}
         spec = StreamSpec(**{**values, **options})  # type: ignore[arg-type]
         stream = Stream(
@@ -61,8 +60,8 @@ def start(
             settings,
             face_settings,
             faces,
-            Audience.on(loop),
-            analysis=analysis,  # type: ignore[arg-type]
+            Subscribers.on(loop),
+            analyzer=analyzer,  # type: ignore[arg-type]
             keeps_trying=keeps_trying,
         )
         streams.append(stream)
@@ -232,22 +231,22 @@ class Asked:
     """An analysis that sees nothing, and knows by how many frames it was asked early."""
 
     numbers = None
-    counts = Counts()
+    counts = ObjectCounts()
 
     def __init__(self) -> None:
         self.asked: list[float] = []
         self.early: list[int] = []
 
-    def ask(self, captured_at: float, see: object) -> None:
+    def submit(self, captured_at: float, see: object) -> None:
         self.asked.append(captured_at)
 
-    def understand(
-        self, look: None, faces: object, seen: Seen, size: object
-    ) -> tuple[tuple[()], list[Finding]]:
+    def process(
+        self, look: None, faces: object, seen: FramePixels, size: object
+    ) -> tuple[tuple[()], list[RuleEvent]]:
         self.early.append(len(self.asked) - 1 - self.asked.index(seen.captured_at))
         return (), []
 
-    def end(self) -> list[Finding]:
+    def end(self) -> list[RuleEvent]:
         return []
 
 
@@ -255,11 +254,11 @@ def test_of_a_file_things_are_looked_for_some_frames_early(
     start: Start, far_end: FarEnd, camera: Camera
 ) -> None:
     camera.live, camera.interval_s, camera.count = False, 0.02, 40
-    analysis = Asked()
-    stream = start(analysis=analysis)
+    analyzer = Asked()
+    stream = start(analyzer=analyzer)
     eventually(lambda: stream.state is StreamState.STOPPED)
-    assert len(analysis.early) == 40
-    assert min(analysis.early[: 40 - FILE_QUEUE]) >= FILE_QUEUE
+    assert len(analyzer.early) == 40
+    assert min(analyzer.early[: 40 - FILE_QUEUE]) >= FILE_QUEUE
     assert [far_end.next().number for _ in range(40)] == list(range(1, 41))
 
 
@@ -267,11 +266,11 @@ def test_of_a_live_input_no_frame_waits_for_later_ones(
     start: Start, far_end: FarEnd, camera: Camera
 ) -> None:
     camera.interval_s = 0.05
-    analysis = Asked()
-    start(analysis=analysis)
+    analyzer = Asked()
+    start(analyzer=analyzer)
     for _ in range(3):
         far_end.next()
-    assert max(analysis.early[:3]) < FILE_QUEUE
+    assert max(analyzer.early[:3]) < FILE_QUEUE
 
 
 def test_of_a_live_input_a_slow_output_gets_the_newest_and_the_rest_is_counted(
@@ -327,7 +326,13 @@ def test_without_an_output_it_runs_with_the_first_preview(start: Start) -> None:
 
 
 @pytest.mark.parametrize(
-    "reason", [reasons.UNAUTHORIZED, reasons.NOT_FOUND, reasons.REFUSED, reasons.UNKNOWN_HOST]
+    "reason",
+    [
+        FailureReason.UNAUTHORIZED,
+        FailureReason.NOT_FOUND,
+        FailureReason.REFUSED,
+        FailureReason.UNKNOWN_HOST,
+    ],
 )
 def test_an_input_that_refuses_ends_the_start_at_once_and_says_why(
     start: Start, camera: Camera, reason: str
@@ -345,14 +350,14 @@ def test_an_input_that_refuses_ends_the_start_at_once_and_says_why(
 def test_an_output_that_refuses_ends_the_start_at_once_and_says_why(
     start: Start, far_end: FarEnd
 ) -> None:
-    far_end.refuses_with = sink_error(reasons.UNAUTHORIZED)
+    far_end.refuses_with = sink_error(FailureReason.UNAUTHORIZED)
     stream = start()
     assert stream.started.exception(PATIENCE_S) is far_end.refuses_with
     assert stream.state is StreamState.FAILED
 
 
 def test_a_silent_input_is_tried_again_until_it_answers(start: Start, camera: Camera) -> None:
-    camera.refuses_with = source_error(reasons.TIMEOUT)
+    camera.refuses_with = source_error(FailureReason.TIMEOUT)
     stream = start()
     eventually(lambda: camera.opened >= 3)
     assert stream.state is StreamState.STARTING
@@ -361,7 +366,7 @@ def test_a_silent_input_is_tried_again_until_it_answers(start: Start, camera: Ca
 
 
 def test_what_has_run_before_is_never_given_up(start: Start, camera: Camera) -> None:
-    camera.refuses_with = source_error(reasons.NOT_FOUND)
+    camera.refuses_with = source_error(FailureReason.NOT_FOUND)
     stream = start(keeps_trying=True)
     eventually(lambda: camera.opened >= 5)
     assert stream.state is StreamState.RECONNECTING
@@ -383,7 +388,7 @@ def test_an_input_that_ends_before_its_first_frame_does_not_keep_the_caller_wait
 
 
 @pytest.mark.parametrize(
-    "error", [source_error(reasons.ENDED), RuntimeError("a bug"), OSError("cable")]
+    "error", [source_error(FailureReason.ENDED), RuntimeError("a bug"), OSError("cable")]
 )
 def test_an_input_that_breaks_is_opened_again(
     start: Start, camera: Camera, far_end: FarEnd, error: Exception
@@ -419,7 +424,7 @@ def test_an_output_that_breaks_is_connected_again_and_the_preview_goes_on(
 ) -> None:
     stream = start()
     stream.started.result(PATIENCE_S)
-    far_end.refuses_with = sink_error(reasons.CLOSED)
+    far_end.refuses_with = sink_error(FailureReason.CLOSED)
     eventually(lambda: stream.state is StreamState.RECONNECTING)
     first = stream.preview.snapshot()
     assert first
@@ -513,7 +518,7 @@ def test_stop_wakes_a_stream_that_waits_to_try_again(
     start: Start, camera: Camera, settings: StreamSettings
 ) -> None:
     settings.backoff_first_s = settings.backoff_max_s = 600
-    camera.refuses_with = source_error(reasons.REFUSED)
+    camera.refuses_with = source_error(FailureReason.REFUSED)
     stream = start(keeps_trying=True)
     eventually(lambda: camera.opened)
     assert stream.stop(PATIENCE_S) is True
@@ -571,7 +576,7 @@ def test_no_password_is_in_errors_states_or_logs(
 def test_a_loss_is_one_line_in_the_log_however_often_it_is_tried(
     start: Start, camera: Camera, caplog: pytest.LogCaptureFixture
 ) -> None:
-    camera.refuses_with = source_error(reasons.REFUSED)
+    camera.refuses_with = source_error(FailureReason.REFUSED)
     start(keeps_trying=True)
     eventually(lambda: camera.opened >= 6)
     lines = [r for r in caplog.records if r.name == "app.pipeline.stream" and "cam" in r.message]

@@ -76,7 +76,7 @@ def count_faces(picture: Picture) -> int:
     """How many faces CenterFace is sure of in a BGR picture, looked at in full size."""
     rgb = np.ascontiguousarray(picture[..., ::-1])
     height, width = rgb.shape[:2]
-    return len(_detector().look(rgb).detections(60, (width, height)))
+    return len(_detector().submit(rgb).detections(60, (width, height)))
 
 
 def decode_jpeg(data: bytes) -> Picture:

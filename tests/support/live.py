@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from websockets.sync.client import ClientConnection, connect
 
-from app.api.live import LiveMessage
+from app.api.ws_messages import LiveMessage
 from support.rtsp import Picture
 from support.watchpost import Server
 

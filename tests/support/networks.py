@@ -9,7 +9,7 @@ import numpy as np
 import openvino as ov
 from openvino import opset13 as ops
 
-import app.models.runtime  # noqa: F401  first: it keeps OpenVINO's telemetry from loading
+import app.models.openvino_runtime  # noqa: F401  first: it keeps OpenVINO's telemetry from loading
 
 OURS = {0: "person", 1: "car", 2: "plate"}
 

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from app.models.plates.picture import to_jpeg
+from app.models.plates.photo import to_jpeg
 
 Image = npt.NDArray[np.uint8]
 

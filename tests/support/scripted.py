@@ -17,7 +17,7 @@ import numpy as np
 import uvicorn
 from fastapi import FastAPI, Request, Response, WebSocket, WebSocketDisconnect
 
-from app.api import page, system
+from app.api import system, viewer
 from support.poll import eventually
 
 Script = Callable[[WebSocket], Awaitable[None]]
@@ -77,9 +77,9 @@ class ScriptedServer:
 
     def _build(self) -> FastAPI:
         app = FastAPI()
-        app.include_router(page.router)
+        app.include_router(viewer.router)
         app.include_router(system.router)
-        app.mount("/static", page.PageFiles())
+        app.mount("/static", viewer.ViewerFiles())
 
         @app.get("/cameras")
         async def cameras() -> list[dict[str, Any]]:

@@ -17,11 +17,11 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import replace
 from typing import Any, Protocol
 
-from app import numbers
+from app import plate_text
 from app.errors import StoreError
 from app.models.plates import formats
-from app.models.plates.picture import to_jpeg
-from app.models.plates.read import ReadPlate
+from app.models.plates.photo import to_jpeg
+from app.models.plates.voting import ReadPlate
 from app.plates import ClaudeCall
 
 logger = logging.getLogger(__name__)
@@ -181,7 +181,7 @@ class ClaudeReader:
         best = max(fits, key=lambda fit: fit.likeness * fit.evidence, default=None)
         text = best.text if best and best.likeness * best.evidence > 1 else answer
         read = plate.read
-        agreed = numbers.shape(text) == numbers.shape(read.text)
+        agreed = plate_text.shape(text) == plate_text.shape(read.text)
         others = [read.text, *read.alternatives]
         better = replace(
             read,
@@ -215,7 +215,7 @@ def _understood(message: Any, model: str) -> ClaudeCall:
     readable, number = reports[0].get("readable"), reports[0].get("number")
     if readable is False:
         return replace(call, outcome="unreadable")
-    text = numbers.normalised(number) if isinstance(number, str) else ""
+    text = plate_text.normalised(number) if isinstance(number, str) else ""
     if readable is not True or not formats.MIN_LENGTH <= len(text) <= formats.MAX_LENGTH:
         return call
     return replace(call, outcome="read", answer=text)

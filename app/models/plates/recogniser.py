@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from app.errors import DetectorError
-from app.models.plates.lines import Quad
-from app.models.runner import Image, Runner
+from app.models.batching import BatchingRunner, Image
+from app.models.plates.text_lines import Quad
 
 HEIGHT = 48
 STEP = 64
@@ -28,7 +28,7 @@ class Recogniser:
     runner: the shared owner of the network.
     """
 
-    def __init__(self, runner: Runner) -> None:
+    def __init__(self, runner: BatchingRunner) -> None:
         self._runner = runner
 
     def warm_ups(self) -> list[Callable[[], object]]:
@@ -58,7 +58,7 @@ def _padded(strip: Image) -> Image:
     return padded
 
 
-class Look(NamedTuple):
+class Augmentation(NamedTuple):
     """How a line is shown to the recogniser.
 
     Attributes:
@@ -77,7 +77,7 @@ class Look(NamedTuple):
     even: bool = False
 
 
-def strip_of(image: Image, quad: Quad, look: Look) -> Image:
+def strip_of(image: Image, quad: Quad, look: Augmentation) -> Image:
     """What a quadrangle shows, straightened to 48 pixels of height."""
     down = (quad[3] - quad[0] + quad[2] - quad[1]) / 2
     along = (quad[1] - quad[0] + quad[2] - quad[3]) / 2

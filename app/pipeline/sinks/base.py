@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from app.types import Result
+from app.types import ProcessedFrame
 
 Delivered = Callable[[float, float], None]
 """Told once for each result that the far end took: captured_at, delivered_at."""
@@ -14,11 +14,11 @@ Delivered = Callable[[float, float], None]
 class Sink(Protocol):
     """One place where results go, used by one thread.
 
-    It connects by itself at the first result. It accepts a ``Result`` and nothing else: see
+    It connects by itself at the first result. It accepts a ``ProcessedFrame`` and nothing else: see
     ``app.types.Picture``.
     """
 
-    def write(self, result: Result) -> None:
+    def write(self, result: ProcessedFrame) -> None:
         """Deliver. Raises SinkError when the far end refuses, is gone or takes too long, and
         when the picture's size changed; the next ``write`` connects anew then."""
         ...

@@ -13,8 +13,8 @@ from av.video.codeccontext import VideoCodecContext
 
 from app.config import usable_cpus
 from app.errors import SinkError
-from app.pipeline import reasons
-from app.types import Picture
+from app.failure_reason import FailureReason
+from app.types import BlurredFrame
 
 logger = logging.getLogger(__name__)
 
@@ -70,10 +70,10 @@ class H264Encoder:
         try:
             self._context = _open(name, width, height, fps, pix_fmt, rate)
         except (FFmpegError, ValueError):
-            raise SinkError(end="output", reason=reasons.NO_ENCODER, url=name) from None
+            raise SinkError(end="output", reason=FailureReason.NO_ENCODER, url=name) from None
         self.name = name
 
-    def takes(self, picture: Picture) -> bool:
+    def takes(self, picture: BlurredFrame) -> bool:
         """Whether the picture has the size and pixel format that was opened for."""
         return (*picture.size, picture.image.format.name) == (
             self.width,
@@ -81,7 +81,7 @@ class H264Encoder:
             self._pix_fmt,
         )
 
-    def encode(self, picture: Picture, pts: int) -> list[Packet]:
+    def encode(self, picture: BlurredFrame, pts: int) -> list[Packet]:
         image = picture.image
         image.pts, image.time_base = pts, TIME_BASE
         image.pict_type = 0  # the decoder's choice of keyframes is not ours

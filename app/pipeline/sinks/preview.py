@@ -8,9 +8,9 @@ from fractions import Fraction
 
 import av
 
-from app.pipeline.hub import Topic
+from app.pipeline.hub import LatestValue
 from app.pipeline.sinks.base import Delivered
-from app.types import Picture, Result, Shown
+from app.types import BlurredFrame, JpegFrame, ProcessedFrame
 
 QP_TO_LAMBDA = 118  # libav's FF_QP2LAMBDA
 JPEG_QSCALE = 4  # libav's scale, 1 (best) to 31; 4 is close to quality 90 of other programs
@@ -23,18 +23,18 @@ class Preview:
         topic: gets each result with its JPEG while somebody listens.
     """
 
-    def __init__(self, topic: Topic[Shown], delivered: Delivered) -> None:
+    def __init__(self, topic: LatestValue[JpegFrame], delivered: Delivered) -> None:
         self._topic = topic
         self._delivered = delivered
         self._encoding = threading.Lock()
-        self._newest: Result | None = None
+        self._newest: ProcessedFrame | None = None
         self._encoded: tuple[int, bytes] | None = None
 
-    def write(self, result: Result) -> None:
+    def write(self, result: ProcessedFrame) -> None:
         self._newest = result
         self._delivered(result.captured_at, time.monotonic())
         if self._topic.wanted:
-            self._topic.publish(Shown(result.report(), self._jpeg(result)))
+            self._topic.publish(JpegFrame(result.report(), self._jpeg(result)))
 
     def idle(self, seconds: float) -> None:
         """A preview has no far end that could go away."""
@@ -48,14 +48,14 @@ class Preview:
         newest = self._newest
         return None if newest is None else self._jpeg(newest)
 
-    def _jpeg(self, result: Result) -> bytes:
+    def _jpeg(self, result: ProcessedFrame) -> bytes:
         with self._encoding:
             if self._encoded is None or self._encoded[0] != result.number:
                 self._encoded = (result.number, encode_jpeg(result.picture))
             return self._encoded[1]
 
 
-def encode_jpeg(picture: Picture) -> bytes:
+def encode_jpeg(picture: BlurredFrame) -> bytes:
     """A baseline JPEG, straight from the planes; JPEG wants full-range values."""
     image = picture.image
     if image.format.name != "yuvj420p":

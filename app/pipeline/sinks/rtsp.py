@@ -17,11 +17,11 @@ from typing import IO
 from app import urls
 from app.config import StreamSettings
 from app.errors import SinkError
-from app.pipeline import reasons
+from app.failure_reason import FailureReason
 from app.pipeline.sinks.base import Delivered
 from app.pipeline.sinks.encode import TIME_BASE, H264Encoder, Packet
 from app.pipeline.sinks.publisher import HEADER
-from app.types import Result, StreamSpec, Transport
+from app.types import ProcessedFrame, StreamSpec, Transport
 
 CHILD = Path(__file__).with_name("publisher.py")
 TEARDOWN_S = 1.0
@@ -47,11 +47,11 @@ class RtspSink:
         self._last_pts = -1
         self._started_at = 0.0
 
-    def write(self, result: Result) -> None:
+    def write(self, result: ProcessedFrame) -> None:
         picture = result.picture
         encoder, publisher = self._encoder, self._publisher
         if encoder is not None and not encoder.takes(picture):
-            raise self._failure(reasons.SIZE_CHANGED)
+            raise self._failure(FailureReason.SIZE_CHANGED)
         if encoder is None:
             encoder = self._encoder = H264Encoder(
                 *picture.size,
@@ -87,7 +87,7 @@ class RtspSink:
         try:
             addresses = urls.resolve(self._url)
         except OSError as error:
-            raise self._failure(reasons.of(error)) from None
+            raise self._failure(FailureReason.of(error)) from None
         return Publisher(
             addresses,
             (encoder.width, encoder.height),
@@ -161,7 +161,7 @@ class Publisher:
     def wait_first(self, timeout_s: float) -> None:
         """Wait until the far end has taken the first packet. Raises SinkError if it does not."""
         if not self._first.wait(timeout_s):
-            raise self._failure(reasons.TIMEOUT)
+            raise self._failure(FailureReason.TIMEOUT)
         self.check()
 
     def check(self) -> None:
@@ -170,7 +170,7 @@ class Publisher:
             raise self._failure(self._reason)
         oldest = self._unsent[0][2] if self._unsent else None
         if oldest is not None and time.monotonic() - oldest > self._stall_timeout_s:
-            raise self._failure(reasons.STALLED)
+            raise self._failure(FailureReason.STALLED)
 
     def close(self) -> None:
         """Let the child take leave of the server if it can do so at once, else kill it."""
@@ -188,12 +188,12 @@ class Publisher:
         while view:
             left = deadline - time.monotonic()
             if left <= 0 or not select.select([], [self._pipe], [], left)[1]:
-                raise self._failure(reasons.STALLED)
+                raise self._failure(FailureReason.STALLED)
             try:
                 view = view[self._pipe.write(view) or 0 :]
             except BrokenPipeError:
                 self._reader.join(TEARDOWN_S)  # it is reading why the child ended
-                raise self._failure(self._reason or reasons.CLOSED) from None
+                raise self._failure(self._reason or FailureReason.CLOSED) from None
 
     def _read_answers(self, answers: IO[bytes]) -> None:
         with answers:
@@ -202,9 +202,9 @@ class Publisher:
                 if word == "sent":
                     self._settle(int(values[0]), float(values[1]))
                 elif word == "error":
-                    reason = reasons.of_class(values[0], int(values[1]))
-                    self._reason = reasons.of_handshake(reason)
-        self._reason = self._reason or reasons.CLOSED
+                    reason = FailureReason.of_class(values[0], int(values[1]))
+                    self._reason = reason.while_connecting()
+        self._reason = self._reason or FailureReason.CLOSED
         self._first.set()
 
     def _settle(self, pts: int, delivered_at: float) -> None:

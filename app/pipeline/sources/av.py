@@ -13,8 +13,8 @@ from av.video.stream import VideoStream
 from app import urls
 from app.config import StreamSettings
 from app.errors import SourceError
-from app.pipeline import reasons
-from app.pipeline.pace import MediaClock
+from app.failure_reason import FailureReason
+from app.pace import MediaClock
 from app.types import Frame, StreamSpec
 
 MAX_BAD_PACKETS = 200
@@ -49,10 +49,10 @@ class AvSource:
         try:
             self._container = self._connect()
         except (FFmpegError, OSError) as error:
-            reason = reasons.of(error)
-            raise self._failure(reasons.of_handshake(reason) if self._remote else reason) from None
+            reason = FailureReason.of(error)
+            raise self._failure(reason.while_connecting() if self._remote else reason) from None
         if not self._container.streams.video:
-            raise self._failure(reasons.NO_VIDEO)
+            raise self._failure(FailureReason.NO_VIDEO)
         self._stream = self._container.streams.video[0]
         # Frame threads would hold back as many frames as there are threads.
         self._stream.thread_type = "SLICE" if self.live else "AUTO"
@@ -65,11 +65,11 @@ class AvSource:
         patience = self._patience_s
         for image, arrived_at in self._images():
             if arrived_at - last_at > patience:
-                raise self._failure(reasons.STALLED)
+                raise self._failure(FailureReason.STALLED)
             if image is None:
                 continue
             if image.width * image.height > self._settings.max_pixels:
-                raise self._failure(reasons.TOO_LARGE)
+                raise self._failure(FailureReason.TOO_LARGE)
             last_at = arrived_at
             if self.live:
                 captured_at = clock.captured_at(image.time, arrived_at)
@@ -141,10 +141,12 @@ class AvSource:
                 for image in images:
                     yield image, arrived_at
         except FFmpegError as error:
-            reason = reasons.of(error)
-            raise self._failure(reasons.STALLED if reason == reasons.TIMEOUT else reason) from None
+            reason = FailureReason.of(error)
+            raise self._failure(
+                FailureReason.STALLED if reason == FailureReason.TIMEOUT else reason
+            ) from None
         if self._endless:
-            raise self._failure(reasons.ENDED)
+            raise self._failure(FailureReason.ENDED)
 
     def _failure(self, reason: str) -> SourceError:
         return SourceError(end="input", reason=reason, url=urls.without_credentials(self._url))

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from app.config import StreamSettings
 from app.errors import SourceError
-from app.pipeline import reasons
+from app.failure_reason import FailureReason
 from app.types import Frame, StreamSpec
 
 WIDTH, HEIGHT = 1280, 720
@@ -45,7 +45,7 @@ class DemoSource:
         loaded = [cv2.imread(str(path)) for path in demo_photos()]
         self._photos = [np.asarray(photo, np.uint8) for photo in loaded if photo is not None]
         if not self._photos:
-            raise SourceError(end="input", reason=reasons.NOT_FOUND, url="demo:")
+            raise SourceError(end="input", reason=FailureReason.NOT_FOUND, url="demo:")
 
     def frames(self) -> Iterator[Frame]:
         started_at = time.monotonic()

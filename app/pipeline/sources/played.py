@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 from av.container import InputContainer
 
 from app.config import StreamSettings
-from app.pipeline import reasons
-from app.pipeline.pace import PlayClock
+from app.failure_reason import FailureReason
+from app.pace import PlayClock
 from app.pipeline.sources.av import AvSource, open_file
 from app.types import Frame, StreamSpec
 
@@ -41,7 +41,7 @@ class PlayedSource(AvSource):
             if not self._loop:
                 return
             if number < first:  # else it would begin anew at once, again and again
-                raise self._failure(reasons.NO_VIDEO)
+                raise self._failure(FailureReason.NO_VIDEO)
             self.close()
             self.open()
 

@@ -15,7 +15,7 @@ from av.video.codeccontext import VideoCodecContext
 
 from app.config import StreamSettings
 from app.errors import BadFrame
-from app.pipeline import reasons
+from app.failure_reason import FailureReason
 from app.pipeline.channel import Channel
 from app.types import Frame, StreamSpec
 
@@ -100,8 +100,8 @@ def codec_of(data: bytes) -> str:
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "webp"
     if not data:
-        raise BadFrame(reason=reasons.EMPTY)
-    raise BadFrame(reason=reasons.NO_PICTURE)
+        raise BadFrame(reason=FailureReason.EMPTY)
+    raise BadFrame(reason=FailureReason.NO_PICTURE)
 
 
 def decode(data: bytes, max_pixels: int) -> av.VideoFrame:
@@ -116,7 +116,7 @@ def decode(data: bytes, max_pixels: int) -> av.VideoFrame:
     except FFmpegError:
         images = []
     if not images:
-        raise BadFrame(reason=reasons.BAD_PICTURE, max_pixels=max_pixels)
+        raise BadFrame(reason=FailureReason.BAD_PICTURE, max_pixels=max_pixels)
     return upright(images[0], orientation_of(data))
 
 

@@ -8,7 +8,7 @@ import av
 from av.container import InputContainer
 
 from app.config import StreamSettings
-from app.pipeline import reasons
+from app.failure_reason import FailureReason
 from app.pipeline.sources.av import AvSource
 from app.types import StreamSpec
 
@@ -29,10 +29,10 @@ class WebcamSource(AvSource):
 
     def _connect(self) -> InputContainer:
         if sys.platform not in SYSTEMS:
-            raise self._failure(reasons.NO_DEVICE)
+            raise self._failure(FailureReason.NO_DEVICE)
         format, name = SYSTEMS[sys.platform]
         timeout = (self._settings.open_timeout_s, self._settings.stall_timeout_s)
         try:
             return av.open(name.format(self._index), format=format, timeout=timeout)
         except FileNotFoundError:
-            raise self._failure(reasons.NO_DEVICE) from None
+            raise self._failure(FailureReason.NO_DEVICE) from None

@@ -1,0 +1,1 @@
+"""What is understood of frames: motion, tracks, identities, left objects, rules."""

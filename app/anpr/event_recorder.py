@@ -1,0 +1,55 @@
+"""Keeps the plates that pass cameras, as uploads are kept, beside the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import UTC, datetime
+
+from app.anpr.service import PlateService
+from app.errors import WatchpostError
+from app.models.plates import formats
+from app.pipeline.event_log import EventLog
+from app.pipeline.sinks.preview import encode_jpeg
+from app.plates import PlateRead
+from app.types import Box, Event
+
+logger = logging.getLogger(__name__)
+
+SEEN = "plate_seen"
+
+
+class PlateEventRecorder:
+    """Follows the events until they end; a plate that cannot be kept is logged and let go."""
+
+    def __init__(self, events: EventLog, desk: PlateService) -> None:
+        self._events = events
+        self._desk = desk
+
+    async def run(self) -> None:
+        with self._events.pictured() as arriving:
+            async for event in arriving:
+                if event.rule_event.type == SEEN and event.rule_event.crop:
+                    try:
+                        await asyncio.to_thread(self._keep, event)
+                    except WatchpostError as error:
+                        logger.error("a plate of %s is not kept: %s", event.stream_id, error)
+
+    def _keep(self, event: Event) -> None:
+        """One row, with the clear crop and the frame as viewers saw it."""
+        rule_event = event.rule_event
+        frame = encode_jpeg(event.picture) if event.picture is not None else b""
+        at = datetime.fromtimestamp(event.ts, UTC)
+        self._desk.passage(event.stream_id, read_of(event), rule_event.crop or b"", frame, at)
+
+
+def read_of(event: Event) -> PlateRead:
+    """The reading that an event tells of."""
+    rule_event, details = event.rule_event, event.rule_event.details
+    number = str(details["plate_number"])
+    box = rule_event.tracks[0].box if rule_event.tracks else Box(0, 0, 0, 0)
+    countries = "/".join(formats.countries_of(number)) or None
+    others = tuple(map(str, details["alternatives"]))
+    return PlateRead(
+        number, rule_event.confidence or 0.0, box, others, countries, dict(details["votes"])
+    )

@@ -1,0 +1,118 @@
+"""Reads the plates of all streams, one after the other, and knows the watch-list."""
+
+from __future__ import annotations
+
+import fnmatch
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Protocol
+
+from app import plate_text
+from app.errors import DetectorError, StoreError
+from app.models.batching import Image
+from app.models.plates.photo import to_jpeg
+from app.models.plates.reader import CropRead, PlateReader
+from app.models.plates.voting import Decision, Votes
+from app.plates import WatchEntry
+
+logger = logging.getLogger(__name__)
+
+MOST_WAITING = 8
+LIST_AGE_S = 2.0
+
+
+class WatchlistStore(Protocol):
+    """Blocking; raises StoreError."""
+
+    def entries(self) -> list[WatchEntry]: ...
+
+
+class PlateReadQueue:
+    """Args:
+    reader: reads crops; used by one thread here.
+    watches: the watch-list; looked at anew after two seconds.
+
+    Attributes:
+        waiting: crops that wait or are being read.
+        skipped: crops that were not read because too many waited.
+    """
+
+    def __init__(self, reader: PlateReader, watches: WatchlistStore) -> None:
+        self._reader = reader
+        self._watches = watches
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="plates")
+        self._lock = threading.Lock()
+        self.waiting = 0
+        self.skipped = 0
+        self._entries: list[WatchEntry] = []
+        self._listed_at = float("-inf")
+        self._ready = False
+
+    def prepare(self) -> None:
+        """Have the networks ready for the first plate; returns at once."""
+        if not self._ready:
+            self._ready = True
+            for warm_up in self._reader.warm_ups():
+                self._thread.submit(self._warm_up, warm_up)
+
+    def _warm_up(self, run: Callable[[], object]) -> None:
+        try:
+            run()
+        except DetectorError as error:  # the first plate will tell
+            logger.warning("the networks for plates are not ready: %s", error)
+
+    def read(self, crop: Image, *, again: bool = False) -> Future[CropRead] | None:
+        """Begin to read a crop, or to read it again by other means; None while too many wait."""
+        with self._lock:
+            if self.waiting >= MOST_WAITING:
+                self.skipped += 1
+                return None
+            self.waiting += 1
+        reading = self._thread.submit(self._reader.read_crop, crop, again=again)
+        reading.add_done_callback(self._done)
+        return reading
+
+    def settle(self, votes: Sequence[tuple[Votes, float]]) -> Decision:
+        """What several votes come to, each with its weight."""
+        return self._reader.settle(votes)
+
+    def waited_for(self, number: str) -> list[WatchEntry]:
+        """Entries that a number may be, look-alikes and one edit counted as the same."""
+        return [entry for entry in self._listed() if matches(entry.number, number)]
+
+    def jpeg(self, crop: Image) -> bytes:
+        return to_jpeg(crop)
+
+    def close(self) -> None:
+        """Drop what waits; the crop being read is finished."""
+        self._thread.shutdown(wait=True, cancel_futures=True)
+
+    def _done(self, _: Future[CropRead]) -> None:
+        with self._lock:
+            self.waiting -= 1
+
+    def _listed(self) -> list[WatchEntry]:
+        if time.monotonic() - self._listed_at > LIST_AGE_S:
+            try:
+                self._entries = self._watches.entries()
+                self._listed_at = time.monotonic()
+            except StoreError as error:  # the list as it was is better than none
+                logger.warning("the watch-list cannot be read: %s", error)
+        return self._entries
+
+
+def matches(wanted: str, number: str) -> bool:
+    """Whether a number that was read may be one on the list.
+
+    Numbers match with one edit; patterns (``*`` any characters, ``?`` one) only by look-alikes.
+    """
+    read, shape = plate_text.shape(number), plate_text.shape(wanted)
+    if "*" in shape or "?" in shape:
+        return fnmatch.fnmatchcase(read, shape.replace("[", "[[]"))
+    return read == shape or plate_text.one_edit_apart(read, shape)
+
+
+__all__ = ["PlateReadQueue", "matches"]

@@ -1,0 +1,131 @@
+"""What becomes of a picture that somebody hands in: read, doubted, kept."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from app.anpr.files import PlateFiles
+from app.config import PlateSettings
+from app.metric_types import CounterMap
+from app.models.plates.photo import pixels, to_jpeg
+from app.models.plates.reader import PlateReader, ReadPlate, SecondReader
+from app.plates import NewPlate, PlateRead, StoredSession
+
+logger = logging.getLogger(__name__)
+
+UPLOAD, CAMERA = "upload", "camera"
+OUTCOMES = ("read", "read_by_claude", "unreadable")
+
+
+class SessionStore(Protocol):
+    """Where sessions are kept. Blocking; raises StoreError."""
+
+    def add(
+        self,
+        *,
+        filename: str,
+        source: str,
+        source_image_path: str,
+        processing_time_ms: float,
+        plates: Sequence[NewPlate],
+        at: datetime | None = None,
+    ) -> StoredSession: ...
+
+
+class PlateService:
+    """Args:
+    second: Claude, or None without a key.
+
+    Attributes:
+        outcomes: plates that were kept, by where they came from and one of ``OUTCOMES``.
+    """
+
+    def __init__(
+        self,
+        settings: PlateSettings,
+        reader: PlateReader,
+        second: SecondReader | None,
+        store: SessionStore,
+        files: PlateFiles,
+    ) -> None:
+        self.settings = settings
+        self.reader = reader
+        self.files = files
+        self._second = second
+        self._store = store
+        self.outcomes = CounterMap(*itertools.product((UPLOAD, CAMERA), OUTCOMES))
+
+    def upload(self, name: str, data: bytes) -> StoredSession:
+        """Read the plates of a picture and keep all of it. Blocking; from any thread.
+
+        Raises:
+            BadUpload, NotAnImage, UploadTooLarge: for what is no picture within the limits.
+            DetectorError, StoreError: the server's own trouble; nothing is kept then.
+        """
+        begun = time.monotonic()
+        image = pixels(data, self.settings.max_pixels)
+        plates = self._doubted(self.reader.read(image), begun)
+        took_ms = round((time.monotonic() - begun) * 1000, 1)
+        with self.files.batch() as batch:
+            source = batch.source(name, data)
+            kept = [
+                NewPlate(plate.read, batch.crop(number, to_jpeg(plate.crop)))
+                for number, plate in enumerate(plates)
+            ]
+            session = self._store.add(
+                filename=name.replace("\0", "")[:255],
+                source=UPLOAD,
+                source_image_path=source,
+                processing_time_ms=took_ms,
+                plates=kept,
+            )
+        for plate in plates:
+            self.outcomes.add((UPLOAD, _outcome(plate.read)))
+        self._name_plates(plates, session)
+        return session
+
+    def passage(
+        self, stream_id: str, read: PlateRead, crop_jpeg: bytes, frame_jpeg: bytes, at: datetime
+    ) -> StoredSession:
+        """Keep what drove past a camera: the clear crop, and the frame as viewers saw it."""
+        with self.files.batch() as batch:
+            source = batch.source(f"{stream_id}.jpg", frame_jpeg) if frame_jpeg else ""
+            kept = NewPlate(read, batch.crop(0, crop_jpeg))
+            session = self._store.add(
+                filename=stream_id,
+                source=stream_id,
+                source_image_path=source,
+                processing_time_ms=0.0,
+                plates=[kept],
+                at=at,
+            )
+        self.outcomes.add((CAMERA, _outcome(read)))
+        return session
+
+    def _doubted(self, plates: list[ReadPlate], begun: float) -> list[ReadPlate]:
+        """The same with what Claude knows better, the least sure asked first."""
+        if self._second is None:
+            return plates
+        deadline = begun + self.settings.claude_timeout_s
+        better = {}
+        for plate in sorted(plates, key=lambda plate: plate.read.confidence):
+            if plate.read.confidence < self.settings.claude_below:
+                better[id(plate)] = self._second.review(plate, deadline)
+        return [better.get(id(plate), plate) for plate in plates]
+
+    def _name_plates(self, plates: list[ReadPlate], session: StoredSession) -> None:
+        if self._second is None:
+            return
+        for plate, stored in zip(plates, session.plates, strict=True):
+            self._second.was_about(plate, stored.plate_id)
+
+
+def _outcome(read: PlateRead) -> str:
+    if not read.text:
+        return "unreadable"
+    return "read_by_claude" if read.processed_by == "claude" else "read"

@@ -1,0 +1,158 @@
+"""What the operator of a server looks at: its numbers, and whether it can do its work."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, NamedTuple
+
+from fastapi import Depends
+from fastapi.requests import HTTPConnection
+
+from app.anpr.read_queue import PlateReadQueue
+from app.anpr.service import PlateService
+from app.api.metrics import MetricsSnapshot
+from app.db.jobs import JobRepository
+from app.db.writer import EventWriter
+from app.errors import StoreError
+from app.jobs import JobState
+from app.models.batching import BatchingRunner
+from app.pipeline.event_log import EventLog
+from app.pipeline.manager import StreamManager
+from app.recording.captures import OWN_IDS
+from app.recording.job_manager import JobManager
+from app.recording.retention import DiskSpace, DiskUsage
+
+DATABASE_PATIENCE_S = 3.0
+LONGEST_LAG_S = 30.0
+
+
+class HealthIssue(NamedTuple):
+    """Something that the server needs and does not have now."""
+
+    what: str
+    reason: str
+
+
+class DatabaseProbe:
+    """Asks the database for a sign of life, once however many wait for the answer.
+
+    A server that does not answer must not collect threads that wait for it.
+    """
+
+    def __init__(self, jobs: JobRepository) -> None:
+        self._jobs = jobs
+        self._asking: asyncio.Task[dict[JobState, int]] | None = None
+
+    async def jobs_by_state(self) -> dict[JobState, int]:
+        """Raises StoreError when the database fails or takes too long."""
+        asking = self._asking
+        if asking is None or asking.done():
+            asking = asyncio.create_task(asyncio.to_thread(self._jobs.count_by_state))
+            asking.add_done_callback(lambda late: late.cancelled() or late.exception())
+            self._asking = asking
+        try:
+            return await asyncio.wait_for(asyncio.shield(asking), DATABASE_PATIENCE_S)
+        except TimeoutError:
+            raise StoreError(reason=f"no answer within {DATABASE_PATIENCE_S:g} s") from None
+
+
+@dataclass(frozen=True, slots=True)
+class HealthService:
+    """Reads what others count. Belongs to the event loop's thread.
+
+    Attributes:
+        networks: by what they are for; None for one that this server does not have.
+    """
+
+    manager: StreamManager
+    collector: JobManager
+    events: EventLog
+    writer: EventWriter
+    space: DiskSpace
+    desk: PlateService
+    read_queue: PlateReadQueue
+    networks: Mapping[str, BatchingRunner | None]
+    pulse: DatabaseProbe
+
+    async def read(self) -> MetricsSnapshot:
+        """Everything, now."""
+        try:
+            jobs_by_state = await self.pulse.jobs_by_state()
+        except StoreError:
+            jobs_by_state = None
+        disk = await self._disk()
+        space = self.space
+        return MetricsSnapshot(
+            # What a job runs for itself has a new id each time, and is counted with the job.
+            streams=[
+                (status, measures)
+                for status, measures in self.manager.measured()
+                if not status.spec.stream_id.startswith(OWN_IDS)
+            ],
+            networks={
+                name: network for name, network in self.networks.items() if network is not None
+            },
+            jobs_by_state=jobs_by_state,
+            running=self.collector.now(),
+            totals=self.collector.metrics,
+            plates=self.desk.outcomes.read(),
+            crops_waiting=self.read_queue.waiting,
+            crops_skipped=self.read_queue.skipped,
+            events=self.events.counts.read(),
+            events_waiting=len(self.writer.unwritten()),
+            events_lost=self.writer.lost,
+            write_lag_s=self.writer.lag_s,
+            written=self.writer.written.read(),
+            disk=disk,
+            disk_floor=space.settings.min_free,
+            kept_bytes=space.used_bytes,
+            kept_limit=space.settings.max_bytes,
+            removed=space.removed,
+        )
+
+    async def troubles(self) -> list[HealthIssue]:
+        """What is missing for all of the server to work; empty when nothing is."""
+        return [*await self._database_troubles(), *self._network_troubles(), *await self._full()]
+
+    async def _database_troubles(self) -> list[HealthIssue]:
+        try:
+            await self.pulse.jobs_by_state()
+        except StoreError as error:
+            return [HealthIssue("database", str(error.details["reason"]))]
+        if self.writer.lag_s > LONGEST_LAG_S:
+            waiting = len(self.writer.unwritten())
+            return [HealthIssue("database", f"it takes no events: {waiting} wait to be written")]
+        return []
+
+    def _network_troubles(self) -> list[HealthIssue]:
+        return [
+            HealthIssue(f"network for {name}", "it is not there" if network is None else why)
+            for name, network in self.networks.items()
+            if (why := network.trouble if network is not None else "") is not None
+        ]
+
+    async def _full(self) -> list[HealthIssue]:
+        disk, floor = await self._disk(), self.space.settings.min_free
+        if disk is None:
+            return [HealthIssue("disk", "the data folder cannot be looked at")]
+        if disk.free < floor:
+            return [
+                HealthIssue("disk", f"{disk.free} bytes are free, and {floor} are to stay free")
+            ]
+        return []
+
+    async def _disk(self) -> DiskUsage | None:
+        try:
+            return await asyncio.to_thread(self.space.disk)
+        except OSError:
+            return None
+
+
+def _instruments(connection: HTTPConnection) -> HealthService:
+    instruments: HealthService = connection.state.instruments
+    return instruments
+
+
+HealthDep = Annotated[HealthService, Depends(_instruments)]

@@ -1,0 +1,54 @@
+"""The page people watch with: ``static/viewer.html``, and the rules browsers keep for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response
+from fastapi.staticfiles import StaticFiles
+
+STATIC = Path(__file__).resolve().parents[2] / "static"
+
+HEADERS = {
+    # Everything from this server, nothing inline, no HTML made from strings: what strangers name
+    # their streams can never run. 'self' covers this server's WebSockets too.
+    "Content-Security-Policy": (
+        "default-src 'self'; img-src 'self' blob:; object-src 'none'; base-uri 'none'; "
+        "form-action 'self'; frame-ancestors 'none'; "
+        "require-trusted-types-for 'script'; trusted-types 'none'"
+    ),
+    "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    # Asked for anew each time (a 304 mostly): the page and its scripts never differ in version.
+    "Cache-Control": "no-cache",
+}
+
+router = APIRouter(include_in_schema=False)
+
+
+class ViewerFiles(StaticFiles):
+    """The folder ``static/``, under the same rules as the page."""
+
+    def __init__(self) -> None:
+        super().__init__(directory=STATIC)
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        response = super().file_response(*args, **kwargs)
+        response.headers.update(HEADERS)
+        return response
+
+
+@router.api_route("/", methods=["GET", "HEAD"])
+async def root(request: Request) -> Response:
+    """A person is led to the page; a program is told that the server runs."""
+    if "text/html" in request.headers.get("accept", ""):
+        return RedirectResponse("viewer")  # without a ?token=, which is a cookie by now
+    return JSONResponse({"message": "Camera Collector API is running!"})
+
+
+@router.api_route("/viewer", methods=["GET", "HEAD"])
+async def viewer() -> FileResponse:
+    return FileResponse(STATIC / "viewer.html", media_type="text/html", headers=HEADERS)

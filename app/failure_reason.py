@@ -1,0 +1,109 @@
+"""Why an endpoint failed or a pushed frame is refused, in one word that programs can compare.
+
+FFmpeg's libraries, the socket module and the publisher process report the same failures as
+different exception classes; here they become one vocabulary. ``WORDS`` says in English what each
+means; other languages are in ``app/api/i18n.py``.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class FailureReason(StrEnum):
+    """One word for why an endpoint failed or a pushed frame is refused."""
+
+    UNAUTHORIZED = "unauthorized"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not_found"
+    REFUSED = "connection_refused"
+    UNREACHABLE = "unreachable"
+    UNKNOWN_HOST = "unknown_host"
+    TIMEOUT = "timeout"
+    CLOSED = "connection_closed"
+    ENDED = "ended"
+    STALLED = "stalled"
+    NO_VIDEO = "no_video"
+    INVALID_DATA = "invalid_data"
+    TOO_LARGE = "too_large"
+    REJECTED = "rejected"
+    NO_ENCODER = "no_encoder"
+    SIZE_CHANGED = "size_changed"
+    NO_DEVICE = "no_device"
+    DISK_FULL = "disk_full"
+    UNFIT_CODEC = "unfit_codec"
+    STOPPED = "stopped"
+
+    EMPTY = "empty"
+    NO_PICTURE = "no_picture"
+    BAD_PICTURE = "bad_picture"
+    NO_DATA_URL = "no_data_url"
+    NO_BASE64 = "no_base64"
+    MESSAGE_TOO_LARGE = "message_too_large"
+
+    @classmethod
+    def of(cls, error: BaseException) -> FailureReason:
+        """The reason behind an exception of PyAV or of a socket."""
+        return cls.of_class(type(error).__name__, getattr(error, "errno", None))
+
+    @classmethod
+    def of_class(cls, name: str, errno: int | None) -> FailureReason:
+        """The same for an exception that was raised in another process."""
+        if errno in _UNREACHABLE_ERRNOS:
+            return cls.UNREACHABLE
+        if errno == _IO_ERROR:
+            return cls.CLOSED
+        return _BY_CLASS.get(name, cls.REJECTED)
+
+    def while_connecting(self) -> FailureReason:
+        """While connecting, FFmpeg says "invalid data" for a server that closed the connection."""
+        return FailureReason.CLOSED if self is FailureReason.INVALID_DATA else self
+
+
+_BY_CLASS = {
+    "HTTPUnauthorizedError": FailureReason.UNAUTHORIZED,
+    "HTTPForbiddenError": FailureReason.FORBIDDEN,
+    "PermissionError": FailureReason.FORBIDDEN,
+    "HTTPNotFoundError": FailureReason.NOT_FOUND,
+    "FileNotFoundError": FailureReason.NOT_FOUND,
+    "ConnectionRefusedError": FailureReason.REFUSED,
+    "gaierror": FailureReason.UNKNOWN_HOST,
+    "TimeoutError": FailureReason.TIMEOUT,
+    "ExitError": FailureReason.TIMEOUT,  # FFmpeg's name for an operation past its limit
+    "ConnectionResetError": FailureReason.CLOSED,
+    "ConnectionAbortedError": FailureReason.CLOSED,
+    "BrokenPipeError": FailureReason.CLOSED,
+    "EOFError": FailureReason.CLOSED,
+    "InvalidDataError": FailureReason.INVALID_DATA,
+}
+_UNREACHABLE_ERRNOS = {101, 113, 65, 51}  # ENETUNREACH and EHOSTUNREACH, Linux and macOS
+_IO_ERROR = 5
+
+WORDS = {
+    "unauthorized": "wrong or missing user and password",
+    "forbidden": "access forbidden",
+    "not_found": "no such path on that server",
+    "connection_refused": "connection refused",
+    "unreachable": "host unreachable",
+    "unknown_host": "unknown host name",
+    "timeout": "no answer in time",
+    "connection_closed": "the connection was closed",
+    "ended": "the stream ended",
+    "stalled": "no data any more",
+    "no_video": "no video in it",
+    "invalid_data": "data that cannot be decoded",
+    "no_device": "no such camera on this machine",
+    "too_large": "the picture is too large",
+    "rejected": "the server rejected the request",
+    "size_changed": "the picture's size changed; publishing anew",
+    "disk_full": "the disk is full",
+    "unfit_codec": "its video codec does not fit into MP4; ask without blur: false",
+    "stopped": "the stream was stopped",
+    "no_encoder": "this encoder does not work here",
+    "empty": "it is empty",
+    "no_picture": "it is no JPEG, PNG or WebP picture",
+    "bad_picture": "the picture is damaged, or has more than {max_pixels} pixels",
+    "no_data_url": "a text message must be data:image/jpeg;base64,… (or image/png, image/webp)",
+    "no_base64": "what follows the comma is not base64",
+    "message_too_large": "the message has more than {max_bytes} bytes; send a smaller picture",
+}

@@ -1,0 +1,144 @@
+"""A network and its owner threads, which serve the requests of all streams, in batches.
+
+Streams ask with ``submit`` and get a future. Each owner takes its share of what waits when it
+is free (never waiting for more: that would buy throughput with latency), runs pictures of one
+size as one batch, and answers. Nobody else touches the network.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import defaultdict
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from app.errors import DetectorError
+from app.metric_types import CounterMap, Histogram
+from app.models.openvino_runtime import Network, Outputs
+
+Image = npt.NDArray[np.uint8]
+SECONDS = (0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+BATCHES = (1, 2, 4, 8, 16, 32)
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    image: Image
+    answer: Future[Outputs]
+
+
+class BatchingRunner:
+    """Args:
+    network: what to run; ``network.parallel`` owner threads share it.
+    max_batch: most pictures in one run, if not as many as the network likes best.
+    max_waiting: beyond so many waiting requests new ones fail at once.
+
+    Attributes:
+        seconds: what its batches took.
+        batch_sizes: how many pictures were in each.
+        outcomes: pictures by what became of them: ``answered`` or ``failed``.
+    """
+
+    def __init__(
+        self, network: Network, *, max_batch: int | None = None, max_waiting: int = 256
+    ) -> None:
+        self.network = network
+        self._max_batch = max_batch or network.max_batch
+        self._requests: queue.Queue[_Request | None] = queue.Queue(max_waiting)
+        self._closed = False
+        self._last_failure: str | None = None
+        self.seconds = Histogram(SECONDS)
+        self.batch_sizes = Histogram(BATCHES)
+        self.outcomes = CounterMap("answered", "failed")
+        self._owners = [
+            threading.Thread(target=self._serve, name=f"{network.name}-{number}", daemon=True)
+            for number in range(network.parallel)
+        ]
+        for owner in self._owners:
+            owner.start()
+
+    def submit(self, image: Image) -> Future[Outputs]:
+        """Ask for one (H, W, 3) picture. The future's outputs have no batch dimension.
+
+        Raises:
+            DetectorError: when the runner is closed or too many requests wait.
+        """
+        if self._closed:
+            raise DetectorError(network=self.network.name, reason="it was shut down")
+        request = _Request(image, Future())
+        try:
+            self._requests.put_nowait(request)
+        except queue.Full:
+            raise DetectorError(network=self.network.name, reason="too many requests") from None
+        return request.answer
+
+    @property
+    def waiting(self) -> int:
+        """Requests that nobody works on yet."""
+        return self._requests.qsize()
+
+    @property
+    def trouble(self) -> str | None:
+        """Why it does not answer, None while it does."""
+        if self._closed:
+            return "it was shut down"
+        if not any(owner.is_alive() for owner in self._owners):
+            return "its threads have ended"
+        return self._last_failure
+
+    def close(self) -> None:
+        """Answer what waits, then end the threads."""
+        self._closed = True
+        for _ in self._owners:
+            self._requests.put(None)
+        for owner in self._owners:
+            owner.join()
+
+    def _serve(self) -> None:
+        while (first := self._requests.get()) is not None:
+            by_size: defaultdict[tuple[int, ...], list[_Request]] = defaultdict(list)
+            for request in [first, *self._take_share()]:
+                if request.answer.set_running_or_notify_cancel():
+                    by_size[request.image.shape].append(request)
+            for batch in by_size.values():
+                self._answer(batch)
+
+    def _take_share(self) -> list[_Request]:
+        """What waits now, leaving as much to each of the other owners."""
+        share = min(self._requests.qsize() // len(self._owners), self._max_batch - 1)
+        taken: list[_Request] = []
+        while len(taken) < share:
+            try:
+                request = self._requests.get_nowait()
+            except queue.Empty:
+                break
+            if request is None:  # closing: the word is for the next turn
+                self._requests.put(None)
+                break
+            taken.append(request)
+        return taken
+
+    def _answer(self, batch: list[_Request]) -> None:
+        began_at = time.monotonic()
+        try:
+            outputs = self.network.infer(np.stack([request.image for request in batch]))
+            answers = [[output[index] for output in outputs] for index in range(len(batch))]
+        except Exception as error:  # noqa: BLE001  it belongs to those who asked
+            self.outcomes.add("failed", len(batch))
+            self._last_failure = type(error).__name__
+            for request in batch:
+                failure = DetectorError(network=self.network.name, reason=type(error).__name__)
+                failure.__cause__ = error
+                request.answer.set_exception(failure)
+            return
+        self._last_failure = None
+        self.seconds.observe(time.monotonic() - began_at)
+        self.batch_sizes.observe(len(batch))
+        self.outcomes.add("answered", len(batch))
+        for request, answer in zip(batch, answers, strict=True):
+            request.answer.set_result(answer)

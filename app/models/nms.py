@@ -1,0 +1,116 @@
+"""Which boxes are the same thing: vectorised, boxes (N, 4) as x1, y1, x2, y2."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from app.types import Box, Detection
+
+Floats = npt.NDArray[np.float32]
+Index = npt.NDArray[np.intp]
+
+SAME_IOU = 0.3
+SAME_INSIDE = 0.7
+
+
+def suppress(boxes: Floats, confidences: Floats, groups: Index, iou: Floats) -> Index:
+    """Greedy non-maximum suppression inside each group (class); which boxes stay, best first.
+
+    Args:
+        confidences: (N,).
+        groups: (N,) only boxes of one group are compared.
+        iou: (N,) for each box how much it may share with a better one; the same within a group.
+    """
+    corners_and_size = boxes.astype(np.float64)
+    corners_and_size[:, 2:] -= corners_and_size[:, :2]
+    kept = [np.zeros(0, np.intp)]
+    for limit in np.unique(iou):
+        mine = np.flatnonzero(iou == limit)
+        chosen = cv2.dnn.NMSBoxesBatched(
+            corners_and_size[mine],  # type: ignore[arg-type]  # arrays are taken, the stub forgot
+            confidences[mine],  # type: ignore[arg-type]
+            groups[mine].astype(np.int32),  # type: ignore[arg-type]
+            0.0,
+            float(limit),
+        )
+        kept.append(mine[np.asarray(chosen, np.intp).reshape(-1)])
+    index = np.concatenate(kept)
+    return index[np.argsort(-confidences[index], kind="stable")]
+
+
+def merged(detections: Sequence[Detection]) -> list[Detection]:
+    """Detections of one label from several looks, each thing once, the surest of it kept.
+
+    Two are the same when they share much, or when one lies mostly inside the other: a crop's
+    edge and a closer look both change a box's size.
+    """
+    if len(detections) < 2:
+        return list(detections)
+    best_first = sorted(detections, key=lambda detection: -detection.confidence)
+    same = _same(np.array([detection.box for detection in best_first], np.float32))
+    kept: list[int] = []
+    for index in range(len(best_first)):
+        if not same[index, kept].any():
+            kept.append(index)
+    return [best_first[index] for index in kept]
+
+
+def weighted_boxes_fusion(
+    looks: Sequence[Sequence[Detection]],
+) -> tuple[list[Box], list[list[float]]]:
+    """Boxes of one label from several looks at the same picture, joined: each thing's box, and how
+    sure each look was of it, 0 where it saw nothing there. The surest things come first.
+
+    A box is the mean of those that overlap the surest, weighted by confidence. Source: Solovyev,
+    Wang & Gabruseva, "Weighted boxes fusion" (Image and Vision Computing, 2021).
+    """
+    voices = [(d, number) for number, found in enumerate(looks) for d in found]
+    if not voices:
+        return [], []
+    voices.sort(key=lambda voice: -voice[0].confidence)
+    corners = np.array([detection.box for detection, _ in voices], np.float32)
+    confidences = np.array([detection.confidence for detection, _ in voices])
+    numbers = np.array([number for _, number in voices])
+    free = np.ones(len(voices), bool)
+    boxes, heard = [], []
+    while free.any():
+        first = int(free.argmax())
+        mine = (_iou(corners[first : first + 1], corners)[0] > SAME_IOU) & free
+        mine[first] = True
+        free &= ~mine
+        mean = np.average(corners[mine], axis=0, weights=confidences[mine])
+        boxes.append(Box(*map(float, mean)))
+        heard.append(
+            [
+                float(confidences[mine & (numbers == number)].max(initial=0))
+                for number in range(len(looks))
+            ]
+        )
+    return boxes, heard
+
+
+def _iou(boxes: Floats, others: Floats) -> Floats:
+    """(N, M) intersection over union."""
+    shared, areas, their_areas = _shared(boxes, others)
+    return np.asarray(shared / np.maximum(areas[:, None] + their_areas[None, :] - shared, 1e-9))
+
+
+def _shared(boxes: Floats, others: Floats) -> tuple[Floats, Floats, Floats]:
+    """(N, M) area that two boxes share, (N,) and (M,) area of each."""
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    shared = np.prod(np.clip(high - low, 0, None), axis=-1)
+    first, second = (np.prod(some[:, 2:] - some[:, :2], axis=-1) for some in (boxes, others))
+    return shared, first, second
+
+
+def _same(boxes: Floats) -> npt.NDArray[np.bool_]:
+    """(N, N) whether two boxes are of the same thing."""
+    shared, area, _ = _shared(boxes, boxes)
+    smaller = np.maximum(np.minimum(area[:, None], area[None, :]), 1e-9)
+    same: npt.NDArray[np.bool_] = (_iou(boxes, boxes) > SAME_IOU) | (shared / smaller > SAME_INSIDE)
+    return same

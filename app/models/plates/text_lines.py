@@ -1,0 +1,142 @@
+"""Where lines of text are: PP-OCRv6's detector, a network of differentiable binarisation.
+
+Liao et al.: Real-time Scene Text Detection with Differentiable Binarization (2020). The network
+gives each pixel a confidence to lie in the core of a line; cores are grown to whole lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from app.errors import DetectorError
+from app.models.batching import BatchingRunner, Image
+
+Quad = npt.NDArray[np.float32]
+"""Corners (4, 2) as x, y: top left, top right, bottom right, bottom left."""
+
+MULTIPLE = 32
+MIN_CORE = 3.0
+UNCLIP = 1.6
+MOST_ENLARGED = 2.0
+"""Larger letters than that are not found better, and their lines are drawn less close."""
+PATIENCE_S = 20.0
+
+
+class TextLine(NamedTuple):
+    """A line of text as a rectangle that may be turned."""
+
+    quad: Quad
+    confidence: float
+
+    @property
+    def width(self) -> float:
+        return float(np.linalg.norm(self.quad[1] - self.quad[0]))
+
+    @property
+    def height(self) -> float:
+        return float(np.linalg.norm(self.quad[3] - self.quad[0]))
+
+    @property
+    def centre(self) -> npt.NDArray[np.float32]:
+        centre: npt.NDArray[np.float32] = self.quad.mean(axis=0)
+        return centre
+
+
+class TextLineDetector:
+    """Args:
+    runner: the shared owner of the network.
+    core: confidence of a pixel in the core of a line.
+    min_confidence: mean of a core's pixels.
+    """
+
+    def __init__(
+        self, runner: BatchingRunner, *, core: float = 0.3, min_confidence: float = 0.4
+    ) -> None:
+        self._runner = runner
+        self._core = core
+        self._min_confidence = min_confidence
+
+    def lines(self, image: Image, canvas: tuple[int, int]) -> list[TextLine]:
+        """Lines of a (H, W, 3) RGB picture, in its pixels.
+
+        Args:
+            canvas: width and height of what the network sees, multiples of 32; the picture is
+                fitted into its top left corner, smaller or larger than it is.
+
+        Raises:
+            DetectorError: when the network fails.
+        """
+        return self.ask(image, canvas)()
+
+    def ask(self, image: Image, canvas: tuple[int, int]) -> Callable[[], list[TextLine]]:
+        """The same in two steps: while the network runs, others can. Raises DetectorError."""
+        boxed, scale = fitted(image, canvas)
+        answer = self._runner.submit(boxed)
+
+        def lines() -> list[TextLine]:
+            try:
+                heat = answer.result(PATIENCE_S)[0][0]
+            except TimeoutError:
+                raise DetectorError(network="text_lines", reason="too late") from None
+            found = decode(heat, self._core, self._min_confidence)
+            return [
+                TextLine((line.quad / scale).astype(np.float32), line.confidence) for line in found
+            ]
+
+        return lines
+
+
+def fitted(image: Image, canvas: tuple[int, int]) -> tuple[Image, float]:
+    """The picture in the corner of a grey canvas, and by how much it was scaled."""
+    width, height = canvas
+    scale = min(MOST_ENLARGED, width / image.shape[1], height / image.shape[0])
+    size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    boxed = np.full((height, width, 3), 127, np.uint8)
+    boxed[: size[1], : size[0]] = cv2.resize(image, size, interpolation=how)
+    return boxed, scale
+
+
+def decode(
+    heat: npt.NDArray[np.float32], core: float, min_confidence: float, unclip: float = UNCLIP
+) -> list[TextLine]:
+    """Lines of a (H, W) map of confidences, in its pixels."""
+    mask = cv2.dilate((heat > core).astype(np.uint8), np.ones((2, 2), np.uint8))
+    contours, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
+    lines = []
+    for contour in contours:
+        centre, size, angle = cv2.minAreaRect(contour)
+        if min(size) < MIN_CORE:
+            continue
+        quad = ordered(cv2.boxPoints((centre, size, angle)))
+        confidence = _mean_inside(heat, quad)
+        if confidence < min_confidence:
+            continue
+        grow = 2 * unclip * size[0] * size[1] / (2 * (size[0] + size[1]))
+        grown = (centre, (size[0] + grow, size[1] + grow), angle)
+        lines.append(TextLine(ordered(cv2.boxPoints(grown)), confidence))
+    return lines
+
+
+def _mean_inside(heat: npt.NDArray[np.float32], quad: Quad) -> float:
+    x1, y1 = np.floor(quad.min(axis=0)).astype(int).clip(0)
+    x2, y2 = np.ceil(quad.max(axis=0)).astype(int) + 1
+    part = heat[y1:y2, x1:x2]
+    mask = np.zeros(part.shape, np.uint8)
+    cv2.fillPoly(mask, [np.round(quad - (x1, y1)).astype(np.int32)], 1)
+    return float(cv2.mean(part, mask)[0])
+
+
+def ordered(corners: npt.ArrayLike) -> Quad:
+    """Corners of a rectangle, turned by less than 45 degrees either way, from the top left."""
+    points = np.asarray(corners, np.float32)
+    x_first = points[np.argsort(points[:, 0], kind="stable")]
+    left = x_first[:2][np.argsort(x_first[:2, 1], kind="stable")]
+    right = x_first[2:][np.argsort(x_first[2:, 1], kind="stable")]
+    quad: Quad = np.array([left[0], right[0], right[1], left[1]], np.float32)
+    return quad

@@ -1,1 +1,0 @@
-"""Plates from uploads and streams to rows and files."""

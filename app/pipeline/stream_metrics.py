@@ -1,0 +1,131 @@
+"""What a stream counts, and the rates that follow from it. Safe from all its threads."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+
+from app.metric_types import Histogram
+from app.types import StreamStats
+
+WINDOW_S = 5.0
+LATENCIES = 512
+LATENCY_BOUNDS_S = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
+
+
+class RateCounter:
+    """Events a second over the last five seconds."""
+
+    def __init__(self) -> None:
+        self._times: deque[float] = deque()
+
+    def add(self, now: float) -> None:
+        self._times.append(now)
+        self._forget(now)
+
+    def per_second(self, now: float) -> float:
+        self._forget(now)
+        if len(self._times) < 2:
+            return 0.0
+        # What waited while a connection opened leaves in one burst: that is no rate.
+        return round((len(self._times) - 1) / max(now - self._times[0], 1.0), 2)
+
+    def _forget(self, now: float) -> None:
+        while self._times and now - self._times[0] > WINDOW_S:
+            self._times.popleft()
+
+
+class StreamMetrics:
+    """Counters of one run of one stream.
+
+    Attributes:
+        latency: seconds from the camera to the far end, of every frame.
+    """
+
+    def __init__(self) -> None:
+        self.latency = Histogram(LATENCY_BOUNDS_S)
+        self._lock = threading.Lock()
+        self._started_at = time.monotonic()
+        self._input, self._output = RateCounter(), RateCounter()
+        self._latencies: deque[float] = deque(maxlen=LATENCIES)
+        self._counts = dict.fromkeys(("in", "skipped", "published", "withheld", "errors"), 0)
+        self._reconnects = 0
+        self._faces = 0
+        self._last_error: str | None = None
+        self._last_frame_ts: float | None = None
+        self._size: tuple[int, int] | None = None
+        self.last_delivered_at: float | None = None
+
+    def frame_in(self) -> None:
+        with self._lock:
+            self._counts["in"] += 1
+            self._input.add(time.monotonic())
+
+    def withheld(self) -> None:
+        with self._lock:
+            self._counts["withheld"] += 1
+
+    def seen(self, faces: int, size: tuple[int, int]) -> None:
+        with self._lock:
+            self._faces, self._size = faces, size
+
+    def delivered(self, captured_at: float, delivered_at: float) -> None:
+        self.latency.observe(delivered_at - captured_at)
+        with self._lock:
+            self._counts["published"] += 1
+            self._output.add(delivered_at)
+            self._latencies.append(delivered_at - captured_at)
+            self.last_delivered_at = delivered_at
+            self._last_frame_ts = time.time() - (time.monotonic() - captured_at)
+
+    @property
+    def output_fps(self) -> float:
+        with self._lock:
+            return self._output.per_second(time.monotonic())
+
+    @property
+    def last_error(self) -> str | None:
+        return self._last_error
+
+    def error(self, text: str) -> None:
+        with self._lock:
+            self._counts["errors"] += 1
+            self._last_error = text
+
+    def reconnect(self) -> None:
+        with self._lock:
+            self._reconnects += 1
+
+    def stats(self, *, dropped: int, codec: str | None) -> StreamStats:
+        """A snapshot. ``dropped`` is what the stream's channels count themselves."""
+        now = time.monotonic()
+        with self._lock:
+            p50, p95 = _percentiles_ms(self._latencies)
+            width, height = self._size or (None, None)
+            return StreamStats(
+                input_fps=self._input.per_second(now),
+                output_fps=self._output.per_second(now),
+                frames_in=self._counts["in"],
+                frames_dropped=dropped,
+                frames_published=self._counts["published"],
+                frames_withheld=self._counts["withheld"],
+                faces=self._faces,
+                last_frame_ts=self._last_frame_ts,
+                error_count=self._counts["errors"],
+                reconnects=self._reconnects,
+                last_error=self._last_error,
+                latency_p50_ms=p50,
+                latency_p95_ms=p95,
+                codec=codec,
+                width=width,
+                height=height,
+                uptime_s=round(now - self._started_at, 1),
+            )
+
+
+def _percentiles_ms(latencies: deque[float]) -> tuple[float | None, float | None]:
+    if not latencies:
+        return None, None
+    ordered = sorted(latencies)
+    return tuple(round(ordered[int(share * (len(ordered) - 1))] * 1000, 1) for share in (0.5, 0.95))  # type: ignore[return-value]

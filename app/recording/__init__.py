@@ -1,0 +1,1 @@
+"""Recording jobs: sources to video files, schedules, retention."""

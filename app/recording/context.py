@@ -1,0 +1,74 @@
+"""What all collection jobs work with."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from app.config import CollectSettings, StreamSettings
+from app.errors import StoreError
+from app.jobs import Job, JobLine, Recording
+from app.pipeline.manager import StreamManager
+from app.recording.job_metrics import JobMetrics
+from app.recording.retention import DiskSpace
+
+logger = logging.getLogger(__name__)
+
+
+class JobStore(Protocol):
+    """Where jobs are kept. Blocking; raises StoreError."""
+
+    def save(self, job: Job) -> None: ...
+
+    def delete(self, job_id: str) -> None: ...
+
+    def unfinished(self) -> list[Job]: ...
+
+    def add_line(self, line: JobLine) -> None: ...
+
+    def lines(self, job_id: str) -> list[JobLine]: ...
+
+    def log(self, job_id: str, level: str, text: str) -> None: ...
+
+    def add_recording(self, recording: Recording) -> None: ...
+
+    def all_recordings(self) -> list[Recording]: ...
+
+    def recordings(self, job_id: str) -> list[Recording]: ...
+
+    def mark_removed(self, file_id: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class JobContext:
+    """Attributes:
+    folder: below it, each job has a folder of its own.
+    totals: of all jobs.
+    """
+
+    manager: StreamManager
+    store: JobStore
+    space: DiskSpace
+    settings: CollectSettings
+    streams: StreamSettings
+    folder: Path
+    metrics: JobMetrics = field(default_factory=JobMetrics)
+
+    async def keep(self, job_id: str, store: Callable[..., None], *values: object) -> bool:
+        """Write a row, and say whether it is there. A database that fails costs the row, not the
+        recording."""
+        try:
+            await asyncio.to_thread(store, *values)
+        except StoreError as error:
+            logger.error("job %s: %s", job_id, error)
+            return False
+        return True
+
+    async def log(self, job_id: str, level: str, text: str) -> None:
+        """Say what happened in a job, to the log and to its row."""
+        logger.log(logging.getLevelName(level.upper()), "job %s: %s", job_id, text)
+        await self.keep(job_id, self.store.log, job_id, level, text)

@@ -1,0 +1,260 @@
+"""Collection jobs: started, followed, cancelled, and gone on with after a restart."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from pathlib import Path
+
+from app import urls
+from app.errors import (
+    InvalidRequest,
+    RequestError,
+    ShuttingDown,
+    StoreError,
+    TooManyJobs,
+)
+from app.jobs import Job, JobLine, JobSpec, JobState, Part
+from app.pipeline.registry import ALIVE
+from app.pipeline.sources.named import source_url
+from app.recording.captures import OWN_IDS
+from app.recording.context import JobContext, JobStore
+from app.recording.job_metrics import JobMetrics
+from app.recording.job_run import JobRun
+from app.recording.retention import StoredItem
+
+logger = logging.getLogger(__name__)
+
+BY_HAND = "a running stream is recorded as it shows itself; blur: false is for URLs and files"
+NOT_COPIED = "only RTSP URLs and files can be copied as they are"
+NO_STREAM = "no stream or camera has this id (GET /cameras lists them)"
+COPIED = (*urls.RTSP, "file")
+
+
+class PrunableRecordings:
+    """Recordings for ``Space``: one file at a time, its row stays and says that it is gone."""
+
+    def __init__(self, folder: Path, store: JobStore) -> None:
+        self._folder = folder
+        self._store = store
+
+    def kept(self) -> Iterable[StoredItem]:
+        for recording in self._store.all_recordings():
+            key = f"{recording.file_id}:{recording.path}"
+            yield StoredItem(key, recording.facts.bytes, recording.started_ts, recording.flagged)
+
+    def remove(self, kept: StoredItem) -> None:
+        file_id, _, path = kept.key.partition(":")
+        (self._folder / path).unlink(missing_ok=True)
+        self._store.mark_removed(int(file_id))
+
+
+class JobManager:
+    """All jobs of this process; belongs to the event loop's thread.
+
+    Args:
+        media_dirs: where files may be read.
+    """
+
+    def __init__(self, ctx: JobContext, media_dirs: Callable[[], Sequence[Path]]) -> None:
+        self._ctx = ctx
+        self._store = ctx.store
+        self._media_dirs = media_dirs
+        self._runs: dict[str, JobRun] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._ready = asyncio.Event()
+        self._closing = False
+
+    # ── what others ask for ──────────────────────────────────────────────────────────────
+
+    async def start(self, spec: JobSpec) -> Job:
+        """Begin a job; what becomes of it is in its lines.
+
+        Raises:
+            InvalidRequest: a source that cannot be used; TooManyJobs; ShuttingDown.
+        """
+        await self._ready.wait()
+        return await self._begin(spec, self.plan(spec), None)
+
+    async def start_scheduled(self, spec: JobSpec, schedule_id: str) -> Job:
+        """The same without a caller who could be told: a wrong source is the job's error."""
+        await self._ready.wait()
+        try:
+            return await self._begin(spec, self.plan(spec), schedule_id)
+        except RequestError as error:
+            return await self._begin(spec, [], schedule_id, str(error))
+
+    def plan(self, spec: JobSpec) -> list[Part]:
+        """The parts that a spec means. Raises InvalidRequest that names every wrong source."""
+        if not spec.sources:
+            running = [status for status in self._ctx.manager.all() if status.state in ALIVE]
+            ids = [status.spec.stream_id for status in running]
+            return [Part("stream", one, one) for one in ids if not one.startswith(OWN_IDS)]
+        parts: list[Part] = []
+        problems: list[dict[str, str]] = []
+        for number, source in enumerate(spec.sources):
+            try:
+                part = self._part(source, blur=spec.blur)
+                parts += [] if part in parts else [part]
+            except RequestError as error:
+                reason = str(error.details.get("reason", error))
+                problems.append({"field": f"sources.{number}", "reason": reason})
+        if problems:
+            raise InvalidRequest(**problems[0], errors=problems)
+        return parts
+
+    def running(self, job_id: str) -> Job | None:
+        """A job in progress, with its newest numbers; None when it is none."""
+        run = self._runs.get(job_id)
+        return run.now() if run else None
+
+    def count(self) -> int:
+        """How many jobs run."""
+        return len(self._runs)
+
+    def now(self) -> list[Job]:
+        """All jobs in progress, with their newest numbers."""
+        running = (run for run in self._runs.values() if run.job.state is JobState.RUNNING)
+        return [run.now() for run in running]
+
+    @property
+    def metrics(self) -> JobMetrics:
+        """What all jobs of this process came to."""
+        return self._ctx.metrics
+
+    async def cancel(self, job_id: str) -> bool:
+        """End a job early and wait until it has; False when it does not run."""
+        await self._ready.wait()
+        run = self._runs.get(job_id)
+        if run is None:
+            return False
+        run.stop(JobState.CANCELLED)
+        await run.over.wait()
+        return True
+
+    async def remove(self, job_id: str) -> None:
+        """Forget a finished job, and remove its files."""
+        await asyncio.to_thread(self._store.delete, job_id)
+        await asyncio.to_thread(shutil.rmtree, self._ctx.folder / job_id, ignore_errors=True)
+
+    def change(self, job: Job) -> None:
+        """Take over name, tags and flag into a job in progress."""
+        run = self._runs.get(job.job_id)
+        if run is not None:
+            run.job.name, run.job.tags, run.job.flagged = job.name, job.tags, job.flagged
+
+    async def lines(self, job_id: str) -> AsyncIterator[JobLine] | None:
+        """What a job in progress says, from its first line on; None when it does not run."""
+        await self._ready.wait()
+        run = self._runs.get(job_id)
+        return run.follow() if run else None
+
+    # ── the life of the process ──────────────────────────────────────────────────────────
+
+    async def resume(self) -> None:
+        """Go on with what ran when the last process ended, or say that it was interrupted."""
+        try:
+            await self._resume_all()
+        except StoreError as error:
+            logger.error("jobs cannot be gone on with: %s", error)
+        finally:
+            self._ready.set()
+
+    async def _resume_all(self) -> None:
+        for job in await asyncio.to_thread(self._store.unfinished):
+            if self._closing or job.job_id in self._runs:
+                continue
+            lines = await asyncio.to_thread(self._store.lines, job.job_id)
+            if lines and lines[-1].last:  # it ended, and only its row could not be written
+                job.state, job.ended_ts = lines[-1].state, lines[-1].ts
+                await asyncio.to_thread(self._store.save, job)
+                continue
+            run = JobRun(self._ctx, job, lines)
+            await run.recover()
+            if self._ctx.settings.on_restart == "interrupt":
+                run.stop(JobState.INTERRUPTED)
+            logger.info("job %s: %s", job.job_id, self._ctx.settings.on_restart)
+            self._go(run)
+
+    async def close_followers(self) -> None:
+        """End what followers of jobs wait for: the server is about to go."""
+        self._closing = True
+        self._ready.set()
+        for run in list(self._runs.values()):
+            await run.close_followers()
+
+    async def close(self) -> None:
+        """Close all files; rows keep saying what is to be continued."""
+        await self.close_followers()
+        for run in list(self._runs.values()):
+            run.stop(JobState.RUNNING)
+        await asyncio.gather(*self._tasks)
+
+    # ── inside ───────────────────────────────────────────────────────────────────────────
+
+    def _part(self, source: str, *, blur: bool) -> Part:
+        known = any(status.spec.stream_id == source for status in self._ctx.manager.all())
+        if known:
+            if not blur:
+                raise InvalidRequest(field="blur", reason=BY_HAND)
+            return Part("stream", source, source)
+        try:
+            url = source_url(source, self._media_dirs())
+        except InvalidRequest as error:
+            if "://" in source:
+                raise
+            reason = f"{NO_STREAM}, and as a file: {error.details['reason']}"
+            raise InvalidRequest(field="source", reason=reason) from None
+        if not blur and urls.scheme_of(url) not in COPIED:
+            raise InvalidRequest(field="blur", reason=NOT_COPIED)
+        return Part("open" if blur else "copy", url, urls.without_credentials(url))
+
+    async def _begin(
+        self, spec: JobSpec, parts: list[Part], schedule_id: str | None, problem: str | None = None
+    ) -> Job:
+        if self._closing:
+            raise ShuttingDown
+        if len(self._runs) >= self._ctx.settings.max_jobs:
+            raise TooManyJobs(count=len(self._runs))
+        job = Job(
+            str(uuid.uuid4()),
+            spec,
+            parts=parts,
+            schedule_id=schedule_id,
+            name=spec.name,
+            tags=spec.tags,
+            flagged=spec.flagged,
+        )
+        run = JobRun(self._ctx, job, [], problem)
+        self._runs[job.job_id] = run  # before anything is awaited: it counts, and can be followed
+        try:
+            await asyncio.to_thread(self._store.save, job)
+        except StoreError:
+            del self._runs[job.job_id]
+            run.over.set()
+            raise
+        self._ctx.metrics.started += 1
+        self._go(run)
+        return job
+
+    def _go(self, run: JobRun) -> None:
+        self._runs[run.job.job_id] = run
+        task = asyncio.create_task(self._see_through(run))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _see_through(self, run: JobRun) -> None:
+        """Nothing that goes wrong in a job may leave it without an end."""
+        going = asyncio.create_task(run.go())
+        await asyncio.wait([going])
+        try:
+            if (error := going.exception()) is not None:
+                logger.error("job %s crashed", run.job.job_id, exc_info=error)
+                await run.crashed(error)
+        finally:
+            await run.close_followers()
+            self._runs.pop(run.job.job_id, None)
+            run.over.set()

@@ -1,0 +1,157 @@
+"""Jobs that repeat: when the next run is due, and that no two of one schedule run at once.
+
+Cron expressions are read by cronsim, which follows Debian's cron, also when clocks change. Runs
+that fell into a time without the server are not made up for: nobody could film the past.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim, CronSimError
+
+from app.errors import InvalidRequest, ScheduleNotFound, StoreError, WatchpostError
+from app.jobs import Schedule
+from app.recording.job_manager import JobManager
+
+logger = logging.getLogger(__name__)
+
+LONGEST_SLEEP_S = 30.0  # somebody may set the clock
+
+
+class ScheduleStore(Protocol):
+    """Where schedules are kept. Blocking; raises StoreError."""
+
+    def save_schedule(self, schedule: Schedule) -> None: ...
+
+    def schedules(self) -> list[Schedule]: ...
+
+    def delete_schedule(self, schedule_id: str) -> None: ...
+
+
+def next_run(cron: str, timezone: str, after_ts: float) -> float:
+    """When an expression is due next, Unix seconds.
+
+    Raises:
+        InvalidRequest: it cannot be understood, never happens, or there is no such time zone.
+    """
+    try:
+        zone = ZoneInfo(timezone)
+    except (KeyError, ValueError, OSError):
+        raise InvalidRequest(field="timezone", reason="no IANA name like Europe/Paris") from None
+    try:
+        return next(CronSim(cron, datetime.fromtimestamp(after_ts, zone))).timestamp()
+    except (CronSimError, StopIteration) as error:
+        reason = str(error) or "it never happens"
+        raise InvalidRequest(field="cron", reason=f"{reason}; five fields like 0 3 * * *") from None
+
+
+class Scheduler:
+    """All schedules; belongs to the event loop's thread.
+
+    Args:
+        now: Unix seconds.
+    """
+
+    def __init__(
+        self, collector: JobManager, store: ScheduleStore, now: Callable[[], float] = time.time
+    ) -> None:
+        self._collector = collector
+        self._store = store
+        self._now = now
+        self._schedules: dict[str, Schedule] = {}
+        self._due: dict[str, float] = {}
+        self._changed = asyncio.Event()
+        self._loaded = asyncio.Event()
+
+    async def all(self) -> list[Schedule]:
+        await self._loaded.wait()
+        return list(self._schedules.values())
+
+    async def get(self, schedule_id: str) -> Schedule:
+        """Raises ScheduleNotFound."""
+        await self._loaded.wait()
+        try:
+            return self._schedules[schedule_id]
+        except KeyError:
+            raise ScheduleNotFound(schedule_id=schedule_id) from None
+
+    def due(self, schedule_id: str) -> float | None:
+        """When the next run is due; None while the schedule is switched off."""
+        return self._due.get(schedule_id)
+
+    async def put(self, schedule: Schedule) -> None:
+        """Add or replace. Raises InvalidRequest for an expression or source of no use."""
+        next_run(schedule.cron, schedule.timezone, self._now())
+        self._collector.plan(schedule.spec)
+        await self._loaded.wait()
+        await asyncio.to_thread(self._store.save_schedule, schedule)
+        self._schedules[schedule.schedule_id] = schedule
+        self._plan(schedule)
+        self._changed.set()
+
+    async def remove(self, schedule_id: str) -> None:
+        """A job of it that runs goes on. Raises ScheduleNotFound."""
+        await self.get(schedule_id)
+        await asyncio.to_thread(self._store.delete_schedule, schedule_id)
+        self._schedules.pop(schedule_id, None)
+        self._due.pop(schedule_id, None)
+
+    async def run(self) -> None:
+        """Start jobs when they are due, for as long as the server lives."""
+        try:
+            for schedule in await asyncio.to_thread(self._store.schedules):
+                self._schedules[schedule.schedule_id] = schedule
+                self._plan(schedule)
+        except StoreError as error:
+            logger.error("schedules cannot be read: %s", error)
+        self._loaded.set()
+        while True:
+            await self.tick()
+            left = min(self._due.values(), default=self._now() + LONGEST_SLEEP_S) - self._now()
+            self._changed.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), max(0.0, min(left, LONGEST_SLEEP_S)))
+
+    async def tick(self) -> None:
+        """Start what is due now."""
+        for schedule_id, due_ts in list(self._due.items()):
+            schedule = self._schedules.get(schedule_id)
+            if schedule is not None and due_ts <= self._now():
+                self._plan(schedule)
+                await self._start(schedule)
+
+    def _plan(self, schedule: Schedule) -> None:
+        self._due.pop(schedule.schedule_id, None)
+        if schedule.enabled:
+            try:
+                due = next_run(schedule.cron, schedule.timezone, self._now())
+            except InvalidRequest as error:  # a row from elsewhere
+                logger.error("schedule %s: %s", schedule.schedule_id, error)
+                return
+            self._due[schedule.schedule_id] = due
+
+    async def _start(self, schedule: Schedule) -> None:
+        """A run that would overlap the one before is left out, and counted."""
+        if schedule.last_job_id and self._collector.running(schedule.last_job_id):
+            schedule.skipped += 1
+            logger.warning("schedule %s: its last job still runs", schedule.schedule_id)
+        else:
+            try:
+                job = await self._collector.start_scheduled(schedule.spec, schedule.schedule_id)
+            except WatchpostError as error:
+                schedule.skipped += 1
+                logger.error("schedule %s: %s", schedule.schedule_id, error)
+            else:
+                schedule.last_run_ts, schedule.last_job_id = job.created_ts, job.job_id
+        try:
+            await asyncio.to_thread(self._store.save_schedule, schedule)
+        except StoreError as error:
+            logger.error("schedule %s: %s", schedule.schedule_id, error)

@@ -1,0 +1,124 @@
+"""What looking only where the picture changed saves, and whether it costs faces.
+
+Each clip of ``$WATCHPOST_DATA/videos`` runs twice through what a stream does: with every frame
+looked at as a whole, and through the gate. Nobody drew the faces in them; CenterFace in floating
+point at the clip's own size stands in for truth. A face is found when a box lies on it, and
+covered when its blur hides three quarters of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+from app.analytics.face_scanner import FaceScanner
+from app.analytics.face_tracker import FaceTracker
+from app.config import FaceSettings
+from app.models.batching import BatchingRunner
+from app.models.faces import HEADS, FaceDetector, centerface_onnx, load_faces
+from app.models.openvino_runtime import OpenVinoNetwork
+from app.pipeline.scale import to_rgb
+from app.types import Box
+from bench.table import show
+
+SURE = 0.3
+SMALLEST = 12.0
+FOUND_IOU = 0.4
+HIDDEN = 0.75
+MARGIN = 0.25
+EVERY = 5
+PATIENCE_S = 60.0
+GRID = (np.arange(16) + 0.5) / 16
+
+
+class Watch:
+    """What a stream knows of a clip's faces, frame by frame; counts what the network sees."""
+
+    def __init__(self, network: BatchingRunner, recheck_s: float) -> None:
+        settings = FaceSettings(recheck_s=recheck_s)
+        self._settings = settings
+        self._detector = FaceDetector(network, min_confidence=settings.keep_confidence)
+        self._lookout = FaceScanner(self._detector, settings)
+        self._tracker = FaceTracker(
+            start_confidence=settings.min_confidence, hold_s=settings.hold_s
+        )
+        self.seen = self.all = self.truth = self.found = self.hidden = 0
+
+    def frame(self, image: av.VideoFrame, at: float, truth: list[Box] | None) -> None:
+        """Take a frame; score it where the truth is given."""
+        small = to_rgb(image, self._settings.width)
+        glance = self._lookout.submit(small, at)
+        parts = [glance.size] if glance.windows is None else [w[2:4] for w in glance.windows]
+        self.seen += sum(width * height for width, height in parts)
+        self.all += glance.size[0] * glance.size[1]
+        faces = glance.detections(PATIENCE_S, (image.width, image.height))
+        tracks = self._tracker.update(faces, at)
+        if truth is None:
+            return
+        sure = [face.box for face in faces if face.confidence >= self._settings.min_confidence]
+        blurred = [track.box.grown(MARGIN) for track in tracks]
+        self.truth += len(truth)
+        self.found += sum(any(face.iou(box) >= FOUND_IOU for box in sure) for face in truth)
+        self.hidden += sum(_hidden(face, blurred) >= HIDDEN for face in truth)
+
+    def row(self) -> tuple[str, ...]:
+        shares = [f"{n / self.truth:.3f}" if self.truth else "-" for n in (self.found, self.hidden)]
+        return (f"{self.seen / self.all:.2f}", *shares)
+
+
+def _hidden(face: Box, boxes: list[Box]) -> float:
+    """Share of a face that lies in boxes."""
+    x = (face.x1 + face.width * GRID)[None, :]
+    y = (face.y1 + face.height * GRID)[:, None]
+    inside = np.zeros((len(GRID), len(GRID)), bool)
+    for box in boxes:
+        inside |= (x >= box.x1) & (x <= box.x2) & (y >= box.y1) & (y <= box.y2)
+    return float(inside.mean())
+
+
+def _frames(path: Path) -> Iterator[tuple[av.VideoFrame, float]]:
+    with av.open(str(path)) as container:
+        for number, image in enumerate(container.decode(video=0)):
+            yield image, image.time if image.time is not None else number / 25
+
+
+def _truth(network: BatchingRunner, image: av.VideoFrame) -> list[Box]:
+    picture: npt.NDArray[np.uint8] = image.to_ndarray(format="rgb24")  # type: ignore[assignment]
+    look = FaceDetector(network, min_confidence=SURE).submit(picture)
+    faces = look.detections(PATIENCE_S, (image.width, image.height))
+    return [face.box for face in faces if face.box.height >= SMALLEST]
+
+
+def run(clips: list[Path] | None = None) -> None:
+    folder = Path(os.environ.get("WATCHPOST_DATA", "")) / "videos"
+    clips = clips or sorted(folder.iterdir() if folder.is_dir() else [])
+    if not clips:
+        print("\nthe gate is not measured: WATCHPOST_DATA does not name a folder with videos")
+        return
+    exact = BatchingRunner(OpenVinoNetwork(centerface_onnx(), outputs=HEADS))
+    network = load_faces()
+    rows = []
+    for clip in clips:
+        watches = [Watch(network, recheck_s=seconds) for seconds in (0, FaceSettings().recheck_s)]
+        for number, (image, at) in enumerate(_frames(clip)):
+            truth = _truth(exact, image) if number % EVERY == 0 else None
+            for watch in watches:
+                watch.frame(image, at, truth)
+        whole, gated = (watch.row() for watch in watches)
+        pairs = [f"{one} → {other}" for one, other in zip(whole, gated, strict=True)]
+        rows.append([clip.name, str(watches[0].truth), *pairs])
+        print(*rows[-1], flush=True)
+    head = ["clip", "faces", "share looked at", "found", "covered"]
+    show("Every frame whole → only what changed", head, rows)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("clips", nargs="*", type=Path)
+    run(parser.parse_args().clips)

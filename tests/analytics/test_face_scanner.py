@@ -1,0 +1,239 @@
+"""Faces of a stream that is looked at in part: none is lost, and doubt withholds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+import pytest
+from support.doubles import PATIENCE_S, FaceNetwork
+from support.faces import head
+
+from app.analytics.face_scanner import FaceScanner
+from app.analytics.motion import Image
+from app.config import FaceSettings
+from app.errors import DetectorError
+from app.models.batching import BatchingRunner
+from app.models.faces import FaceDetector, load_faces
+from app.types import Box, Detection
+
+from .test_motion import HEIGHT, WIDTH, noisy, scene, with_patch
+
+RARELY = FaceSettings(recheck_s=1000)
+
+
+@pytest.fixture(scope="module")
+def centerface() -> Iterator[BatchingRunner]:
+    runner = load_faces()
+    yield runner
+    runner.close()
+
+
+def seen(lookout: FaceScanner, image: Image, at: float = 0) -> list[Detection]:
+    return lookout.submit(image, at).detections(PATIENCE_S, (image.shape[1], image.shape[0]))
+
+
+def boxes(found: list[Detection]) -> list[Box]:
+    return [Box(*(round(side) for side in face.box)) for face in found]
+
+
+# ── with a network that a test scripts ───────────────────────────────────────────────────────
+
+
+def test_the_answer_stands_while_the_picture_does(
+    network: FaceNetwork, faces: FaceDetector
+) -> None:
+    network.sees = [(400, 200, 40, 60, 0.9)]
+    lookout = FaceScanner(faces, RARELY)
+    first = seen(lookout, scene())
+    assert boxes(first) == [Box(380, 170, 420, 230)]
+    network.sees = []
+    assert seen(lookout, scene()) == first
+    assert network.asked == 1
+
+
+def test_the_answer_is_given_in_pixels_of_the_size_asked_for(
+    network: FaceNetwork, faces: FaceDetector
+) -> None:
+    network.sees = [(400, 200, 40, 60, 0.9)]
+    lookout = FaceScanner(faces, RARELY)
+    for _ in range(2):
+        found = lookout.submit(scene(), 0).detections(PATIENCE_S, (2 * WIDTH, HEIGHT))
+        assert boxes(found) == [Box(760, 170, 840, 230)]
+
+
+def test_where_it_changed_the_new_answer_counts_and_elsewhere_the_old_one(
+    network: FaceNetwork, faces: FaceDetector
+) -> None:
+    network.sees = [(100, 100, 40, 40, 0.9), (800, 400, 40, 40, 0.8)]
+    lookout = FaceScanner(faces, RARELY)
+    seen(lookout, scene())
+    network.sees = []
+    changed = with_patch(scene(), Box(90, 90, 110, 110), 30)
+    assert boxes(seen(lookout, changed)) == [Box(780, 380, 820, 420)]
+    assert network.batches[-1][1] < HEIGHT
+
+
+def test_a_face_seen_in_a_window_is_where_it_is_in_the_picture(
+    network: FaceNetwork, faces: FaceDetector
+) -> None:
+    lookout = FaceScanner(faces, RARELY)
+    seen(lookout, scene())
+    spot = Box(600, 300, 640, 340)
+    image = with_patch(scene(), spot, 30)
+    glance = lookout.submit(image, 0)
+    assert glance.windows is not None
+    (window,) = glance.windows
+    network.sees = [(620 - window.left, 320 - window.top, 40, 40, 0.9)]
+    lookout = FaceScanner(faces, RARELY)
+    network.sees, later = [], network.sees
+    seen(lookout, scene())
+    network.sees = later
+    assert boxes(seen(lookout, image)) == [spot]
+
+
+def test_everything_is_looked_at_again_after_a_while(
+    network: FaceNetwork, faces: FaceDetector
+) -> None:
+    lookout = FaceScanner(faces, FaceSettings(recheck_s=1.0))
+    for at in (0.0, 0.5, 0.9, 1.1, 1.5, 2.2):
+        seen(lookout, scene(), at)
+    assert network.asked == 3
+
+
+def test_with_no_time_between_every_frame_is_looked_at_whole(
+    network: FaceNetwork, faces: FaceDetector
+) -> None:
+    lookout = FaceScanner(faces, FaceSettings(recheck_s=0))
+    for at in range(4):
+        seen(lookout, scene(), at / 15)
+    assert network.asked == 4
+
+
+def test_another_size_is_looked_at_whole(network: FaceNetwork, faces: FaceDetector) -> None:
+    lookout = FaceScanner(faces, RARELY)
+    seen(lookout, scene())
+    network.sees = [(100, 100, 40, 40, 0.9)]
+    assert len(seen(lookout, scene(size=(640, 360)))) == 1
+
+
+def test_after_a_failure_nothing_is_known_until_all_of_it_was_seen(
+    network: FaceNetwork, faces: FaceDetector
+) -> None:
+    lookout = FaceScanner(faces, RARELY)
+    seen(lookout, scene())
+    image = with_patch(scene(), Box(90, 90, 110, 110), 30)
+    network.fails_with = RuntimeError("broken")
+    failed, resting_on_it = lookout.submit(image, 0), lookout.submit(image, 0)
+    assert resting_on_it.looks == []
+    for glance in (failed, resting_on_it):
+        with pytest.raises(DetectorError):
+            glance.detections(PATIENCE_S, (WIDTH, HEIGHT))
+    network.fails_with, network.sees = None, [(100, 100, 40, 40, 0.9)]
+    assert boxes(seen(lookout, image)) == [Box(80, 80, 120, 120)]
+    assert network.batches[-1][1:3] == (544, 960)
+
+
+def test_a_glance_that_nobody_waited_for_makes_the_next_ones_worthless(
+    network: FaceNetwork, faces: FaceDetector
+) -> None:
+    lookout = FaceScanner(faces, RARELY)
+    seen(lookout, scene())
+    image = with_patch(scene(), Box(90, 90, 110, 110), 30)
+    lookout.submit(image, 0)
+    with pytest.raises(DetectorError):
+        seen(lookout, image)
+    seen(lookout, image)
+
+
+def test_what_could_not_be_asked_for_is_asked_for_again(
+    network: FaceNetwork, faces: FaceDetector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lookout = FaceScanner(faces, RARELY)
+    seen(lookout, scene())
+    image = with_patch(scene(), Box(90, 90, 110, 110), 30)
+    with monkeypatch.context() as overloaded:
+        overloaded.setattr(faces, "look", _refuse)
+        with pytest.raises(DetectorError):
+            lookout.submit(image, 0)
+    network.sees = [(100, 100, 40, 40, 0.9)]
+    assert len(seen(lookout, image)) == 1
+
+
+def _refuse(image: Image) -> None:
+    raise DetectorError(network="faces", reason="too many requests")
+
+
+def test_a_face_that_a_window_cuts_is_covered_and_seen_whole_next_time(
+    network: FaceNetwork, faces: FaceDetector
+) -> None:
+    lookout = FaceScanner(faces, RARELY)
+    seen(lookout, scene())
+    image = with_patch(scene(), Box(490, 290, 510, 310), 30)
+    network.sees = [(128, 128, 300, 300, 0.9)]
+    assert len(seen(lookout, image)) == 1
+    asked = network.asked
+    seen(lookout, image)
+    assert network.asked == asked + 1
+    assert network.batches[-1][1:3] == (544, 960)
+
+
+# ── with the real one ────────────────────────────────────────────────────────────────────────
+
+
+def pasted(background: Image, side: int, left: int, top: int, share: float) -> Image:
+    """A head blended into the picture; ``share`` of it shows through."""
+    face = cv2.cvtColor(head(side), cv2.COLOR_BGR2RGB).astype(np.float32)
+    mask = np.zeros((side, side, 1), np.float32)
+    cv2.ellipse(mask, (side // 2, side // 2), (side // 2 - 2, side // 2 - 2), 0, 0, 360, 1, -1)
+    image = background.astype(np.float32)
+    part = image[top : top + side, left : left + side]
+    part += (face - part) * mask * share
+    return np.asarray(image.round(), np.uint8)
+
+
+def is_seen(found: list[Detection], side: int, left: int, top: int) -> bool:
+    middle = Box(left, top, left + side, top + side)
+    return any(face.box.iou(middle) > 0.05 for face in found)
+
+
+@pytest.mark.parametrize("level", [20, 110, 230])
+@pytest.mark.parametrize(("side", "sigma"), [(36, 0), (60, 0), (60, 4), (150, 0), (150, 4)])
+def test_a_face_that_fades_in_is_seen_as_soon_as_by_looking_at_everything(
+    centerface: BatchingRunner, level: int, side: int, sigma: float
+) -> None:
+    """On a plain wall, dark or light. Below a tenth of its contrast nobody knows a face."""
+    gated = FaceScanner(FaceDetector(centerface, min_confidence=0.1), RARELY)
+    always = FaceScanner(FaceDetector(centerface, min_confidence=0.2), FaceSettings(recheck_s=0))
+    wall = np.full((HEIGHT, WIDTH, 3), level, np.uint8)
+    for step in range(51):
+        image = noisy(pasted(wall, side, 333, 211, step / 50), sigma, seed=step)
+        found = seen(gated, image, step)
+        if step / 50 > 0.1 and is_seen(seen(always, image, step), side, 333, 211):
+            break
+    else:
+        pytest.fail("the network never saw this face")
+    assert is_seen(found, side, 333, 211)
+
+
+@pytest.mark.parametrize("speed", [1, 3, 12])
+def test_a_face_that_walks_through_is_never_lost(centerface: BatchingRunner, speed: int) -> None:
+    detector = FaceDetector(centerface, min_confidence=0.1)
+    gated, always = FaceScanner(detector, RARELY), FaceScanner(detector, FaceSettings(recheck_s=0))
+    background, side, asked, missed = scene(), 72, 0, []
+    for step in range(40):
+        left = 300 + step * speed
+        image = noisy(pasted(background, side, left, 200, 1), 2, seed=step)
+        glance = gated.submit(image, step)
+        asked += (
+            WIDTH * HEIGHT
+            if glance.windows is None
+            else sum(window.width * window.height for window in glance.windows)
+        )
+        found = glance.detections(PATIENCE_S, (WIDTH, HEIGHT))
+        sure = [face for face in seen(always, image, step) if face.confidence > 0.3]
+        if is_seen(sure, side, left, 200) and not is_seen(found, side, left, 200):
+            missed.append(step)
+    assert not missed
+    assert asked < 0.6 * 40 * WIDTH * HEIGHT

@@ -1,0 +1,308 @@
+"""One passage, one event: votes over a track, and the watch-list."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+
+import numpy as np
+import pytest
+
+from app.analytics.rules import AnalyzedFrame, FramePixels
+from app.analytics.rules.plates import PlateRule
+from app.anpr.read_queue import matches
+from app.config import PlateRuleSettings
+from app.models.plates.reader import CropRead
+from app.models.plates.voting import Decision, Votes, decide, pooled
+from app.plates import WatchEntry
+from app.types import Box, RuleEvent, Track
+
+SIZE = (1280, 720)
+WHERE = Box(500, 300, 620, 330)
+
+
+class Attendant:
+    """Reads what it is told to; the networks have tests of their own."""
+
+    def __init__(self, *reads: Votes) -> None:
+        self.reads = list(reads)
+        self.width = 240.0
+        self.where = Box(120, 40, 360, 80)
+        self.shown: list[tuple[int, ...]] = []
+        self.again: list[Votes] = []
+        self.is_slow = False
+        self.waiting: list[Future[CropRead]] = []
+        self.watched: list[WatchEntry] = []
+        self.crops: list[tuple[int, ...]] = []
+
+    def prepare(self) -> None:
+        self.prepared = True
+
+    def read(self, crop: np.ndarray, *, again: bool = False) -> Future[CropRead] | None:
+        self.crops.append(crop.shape)
+        self.waiting.append(answer := Future[CropRead]())
+        if not self.is_slow:
+            self.answer(again=again)
+        return answer
+
+    def answer(self, *, again: bool = False) -> None:
+        """Have done what waits longest."""
+        reads = self.again if again else self.reads
+        votes = reads.pop(0) if reads else {}
+        read = CropRead(votes, self.width, self.where) if votes else CropRead({})
+        self.waiting.pop(0).set_result(read)
+
+    def settle(self, votes: list[tuple[Votes, float]]) -> Decision:
+        return decide(pooled(votes))
+
+    def waited_for(self, number: str) -> list[WatchEntry]:
+        return [entry for entry in self.watched if matches(entry.number, number)]
+
+    def jpeg(self, crop: np.ndarray) -> bytes:
+        self.shown.append(crop.shape)
+        return b"jpeg"
+
+
+class Road:
+    def __init__(self, *reads: Votes, **settings: float) -> None:
+        self.read_queue = Attendant(*reads)
+        self.rule = PlateRule(PlateRuleSettings(**settings), self.read_queue)  # type: ignore[arg-type]
+        self.now = 100.0
+
+    def look(
+        self, number: int | None = 1, box: Box = WHERE, step_s: float = 0.2
+    ) -> list[RuleEvent]:
+        self.now += step_s
+        return self.rule.update(self.scene(number, box))
+
+    def skipped_frame(self, number: int = 1, box: Box = WHERE, step_s: float = 0.1) -> None:
+        """A frame that nobody looked at."""
+        self.now += step_s
+        self.rule.skipped_frame(self.scene(number, box, step_s))
+
+    def scene(self, number: int | None, box: Box, age_s: float = 0.0) -> AnalyzedFrame:
+        tracks = [] if number is None else [Track(number, "plate", 0.9, box, age_s)]
+        cut = lambda window: np.zeros((window.size[1], window.size[0], 3), np.uint8)  # noqa: E731
+        seen = FramePixels((SIZE[0] * 2, SIZE[1] * 2), cut, pytest.fail, self.now)
+        return AnalyzedFrame(tracks, [], self.now, SIZE, seen)
+
+
+def test_reads_of_one_passage_vote_and_it_is_told_once() -> None:
+    road = Road({"PJY5412": 0.9}, *[{"PJY5472": 0.95}] * 20)
+    told = [rule_event for _ in range(20) for rule_event in road.look()]
+    (seen,) = told
+    assert seen.type == "plate_seen"
+    assert seen.details["plate_number"] == "PJY5472"
+    assert seen.crop == b"jpeg"
+    assert seen.tracks[0].box == WHERE
+    assert road.look(None, step_s=10) == []
+
+
+def test_the_crop_is_cut_from_the_full_frame() -> None:
+    road = Road({"PJY5472": 0.9})
+    road.look()
+    height, width, _ = road.read_queue.crops[0]
+    assert width >= 2 * WHERE.width
+    assert height >= 2 * WHERE.height
+
+
+def test_only_the_plate_is_shown_clear() -> None:
+    road = Road(*[{"PJY5472": 0.999}] * 9, min_reads=2)
+    for _ in range(3):
+        road.look()
+    assert road.read_queue.crops[0] == (121, 481, 3)
+    assert road.read_queue.shown == [(121, 361, 3)], "a quarter of the number on each side"
+
+
+def test_a_clear_number_is_told_while_it_is_in_the_picture() -> None:
+    road = Road(*[{"PJY5472": 0.999}] * 9, min_reads=2)
+    assert road.look() == []
+    assert [rule_event.type for rule_event in road.look() + road.look()] == ["plate_seen"]
+
+
+def test_a_doubtful_one_is_told_when_it_has_passed() -> None:
+    road = Road({"PJY5472": 0.5, "PJY5412": 0.3}, {"PJY5472": 0.5, "PJY5412": 0.3})
+    assert [rule_event for _ in range(4) for rule_event in road.look()] == []
+    (seen,) = road.look(None, step_s=5)
+    assert seen.details["alternatives"][0] == "PJY5412"
+
+
+def test_one_that_drives_away_is_told_where_it_is_then() -> None:
+    road = Road(*[{"PJY5472": 0.5, "PJY5412": 0.3}] * 2, min_width=100)
+    assert [rule_event for _ in range(2) for rule_event in road.look()] == []
+    far = Box(700, 200, 740, 210)
+    told = [(road.now, rule_event) for _ in range(8) for rule_event in road.look(box=far)]
+    ((_, seen),) = told
+    assert seen.tracks[0].box == far
+    assert road.now - 100 < 3, "long before the track ends"
+
+
+def test_one_that_left_is_told_where_it_was_read() -> None:
+    road = Road(*[{"PJY5472": 0.5, "PJY5412": 0.3}] * 2)
+    assert [rule_event for _ in range(2) for rule_event in road.look()] == []
+    (seen,) = road.look(None, step_s=5)
+    assert seen.tracks[0].box == WHERE
+
+
+def test_too_few_reads_or_too_unsure_ones_are_not_told() -> None:
+    once = Road({"PJY5472": 0.99}, min_reads=2)
+    once.look()
+    assert once.look(None, step_s=10) == []
+    unsure = Road(*[{"PJY5472": 0.3, "PJY5412": 0.29}] * 5, min_confidence=0.9)
+    for _ in range(5):
+        assert unsure.look() == []
+    assert unsure.look(None, step_s=10) == []
+
+
+def test_a_track_that_broke_does_not_make_a_second_passage() -> None:
+    road = Road(*[{"PJY5472": 0.999}] * 9, {"PJY5412": 0.999}, {"PJY5412": 0.999}, again_s=60)
+    first = [f for _ in range(9) for f in road.look(1)]
+    again = [f for _ in range(4) for f in road.look(2)]
+    assert [f.type for f in first + again] == ["plate_seen"]
+
+
+def test_plates_that_are_cut_off_by_the_edge_are_left_alone() -> None:
+    road = Road({"PJY5472": 1.0})
+    for box in (Box(0, 300, 120, 330), Box(1170, 300, 1280, 330), Box(500, 690, 620, 720)):
+        road.look(box=box)
+    assert road.read_queue.crops == []
+    road.look()
+    assert len(road.read_queue.crops) == 1
+
+
+def test_parts_of_a_broken_track_are_one_passage() -> None:
+    road = Road({"PJY5472": 0.9}, {"PJY5472": 0.9})
+    road.look(1)
+    road.look(2, box=Box(800, 300, 920, 330))
+    told = [f for _ in range(30) for f in road.look(None)]
+    assert [rule_event.details["plate_number"] for rule_event in told] == ["PJY5472"]
+
+
+def test_reads_that_come_late_count_when_the_vehicle_has_left() -> None:
+    road = Road(*[{"PJY5472": 0.999}] * 9)
+    road.read_queue.is_slow = True
+    for width in (130, 120, 110):
+        road.look(box=Box(500, 300, 500 + width, 330))
+    assert len(road.read_queue.crops) == 1, "one at a time"
+    assert road.look(None, step_s=5) == []
+    for _ in range(2):
+        road.read_queue.answer()
+        told = road.look(None)
+    assert [rule_event.details["plate_number"] for rule_event in told] == ["PJY5472"]
+
+
+def test_who_is_never_read_is_not_waited_for_for_ever() -> None:
+    road = Road()
+    road.read_queue.is_slow = True
+    road.look()
+    road.look(None, step_s=5)
+    assert road.rule._passages
+    road.look(None, step_s=60)
+    assert not road.rule._passages
+
+
+def test_of_many_crops_that_wait_the_widest_are_read() -> None:
+    road = Road()
+    road.read_queue.is_slow = True
+    for width in range(100, 140, 2):
+        road.look(box=Box(500, 300, 500 + width, 330))
+    for _ in range(20):
+        if road.read_queue.waiting:
+            road.read_queue.answer()
+        road.look(None)
+    assert [shape[1] for shape in road.read_queue.crops[1:]] == [
+        pytest.approx(4 * width, abs=2) for width in (138, 136, 134, 132, 130, 128)
+    ]
+
+
+def test_one_look_is_enough_where_its_crop_is_surely_read_twice() -> None:
+    road = Road({"PJY5472": 0.999})
+    road.read_queue.again = [{"PJY5472": 0.999}]
+    told = [*road.look(), *road.look(None, step_s=5), *road.look(None), *road.look(None)]
+    assert [rule_event.details["plate_number"] for rule_event in told] == ["PJY5472"]
+    assert len(road.read_queue.crops) == 2
+
+
+@pytest.mark.parametrize("again", [{}, {"PJY5412": 0.9}, {"PJY5472": 0.3, "PJY5412": 0.6}])
+def test_one_look_is_not_enough_where_its_crop_is_read_otherwise(again: Votes) -> None:
+    road = Road({"PJY5472": 0.9})
+    road.read_queue.again = [again]
+    told = [*road.look(), *road.look(None, step_s=5), *road.look(None), *road.look(None)]
+    assert told == []
+    assert len(road.read_queue.crops) == 2
+
+
+def test_frames_between_looks_are_read_too() -> None:
+    road = Road(*[{"PJY5472": 0.999}] * 9)
+    assert road.look() == []
+    road.skipped_frame()
+    assert [rule_event.type for rule_event in road.look(None) + road.look(None)] == ["plate_seen"]
+
+
+def test_frames_between_looks_do_not_begin_a_passage() -> None:
+    road = Road(*[{"PJY5472": 0.999}] * 9)
+    road.skipped_frame()
+    assert [rule_event for _ in range(9) for rule_event in road.look(None)] == []
+
+
+def test_a_track_that_goes_over_to_another_vehicle_is_two_passages() -> None:
+    road = Road(*[{"PJY5472": 0.9}] * 2, *[{"XK77ABC": 0.9}] * 3, min_reads=2)
+    told = [rule_event for _ in range(5) for rule_event in road.look()] + road.look(None, step_s=9)
+    assert [rule_event.details["plate_number"] for rule_event in told] == ["PJY5472", "XK77ABC"]
+
+
+def test_a_number_that_is_narrower_than_its_plate_was_is_not_counted() -> None:
+    road = Road(*[{"PJY5472": 0.999}] * 9)
+    road.read_queue.width = 30.0
+    assert [f for _ in range(5) for f in road.look()] + road.look(None, step_s=9) == []
+
+
+def test_small_plates_are_left_alone() -> None:
+    road = Road({"PJY5472": 1.0}, min_width=100)
+    road.look(box=Box(0, 0, 30, 8))
+    assert road.read_queue.crops == []
+
+
+def test_the_end_of_the_stream_tells_who_is_still_there() -> None:
+    road = Road(*[{"PJY5472": 0.5, "PJY5412": 0.3}] * 2)
+    for _ in range(2):
+        road.look()
+    assert [rule_event.type for rule_event in road.rule.end()] == ["plate_seen"]
+    assert road.rule.end() == []
+
+
+def test_a_number_that_is_waited_for_is_told_twice() -> None:
+    road = Road(*[{"PJY5472": 0.999}] * 5)
+    road.read_queue.watched = [
+        WatchEntry(7, "PJY5473", "stolen", "alert"),
+        WatchEntry(8, "X*", "", "allow"),
+    ]
+    told = [rule_event for _ in range(5) for rule_event in road.look()]
+    assert [rule_event.type for rule_event in told] == ["plate_seen", "plate_match"]
+    assert told[1].details["watch_id"] == 7
+    assert told[1].details["action"] == "alert"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "number", "hit"),
+    [
+        ("A123BC", "A123BC", True),
+        ("A123BO", "A123B0", True),
+        ("A123BC", "A123BX", True),
+        ("A123BC", "A124BX", False),
+        ("A123*", "A123BC77", True),
+        ("A12?BC", "A125BC", True),
+        ("A12?BC", "A1255BC", False),
+        ("[A]*", "A123", False),
+    ],
+)
+def test_the_watch_list_forgives_one_edit_and_look_alikes(
+    wanted: str, number: str, hit: bool
+) -> None:
+    assert matches(wanted, number) is hit
+
+
+def test_passages_do_not_pile_up() -> None:
+    road = Road(gap_s=1)
+    for number in range(1, 300):
+        road.look(number)
+    assert len(road.rule._passages) < 10

@@ -1,0 +1,203 @@
+"""Who counts as smoking, and when it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from unittest.mock import create_autospec
+
+import numpy as np
+import pytest
+
+from app.analytics.rules import RULES, AnalyzedFrame, FramePixels, make_rules
+from app.analytics.rules.plates import CropReader
+from app.analytics.rules.smoking import SmokingRule
+from app.config import Settings, SmokingSettings
+from app.errors import InvalidRequest
+from app.types import Box, Detection, RuleEvent, Track
+
+PERSON = Box(100, 100, 200, 400)
+AT_THE_MOUTH = Box(155, 150, 170, 155)
+AT_THE_FEET = Box(150, 390, 160, 394)
+STEP_S = 0.2
+SIZE = (1280, 720)
+
+
+def person(box: Box = PERSON, number: int = 1, age_s: float = 0.0) -> Track:
+    return Track(number, "person", 0.9, box, age_s)
+
+
+def cigarette(box: Box = AT_THE_MOUTH, confidence: float = 0.8) -> Detection:
+    return Detection("cigarette", confidence, box)
+
+
+def scene(tracks: Iterable[Track], detections: Iterable[Detection], now: float) -> AnalyzedFrame:
+    seen = FramePixels(SIZE, pytest.fail, pytest.fail, now)  # the rule needs no pixels
+    return AnalyzedFrame(list(tracks), list(detections), now, SIZE, seen)
+
+
+class Watcher:
+    """A rule and a clock."""
+
+    def __init__(self, **settings: float) -> None:
+        self.rule = SmokingRule(SmokingSettings(**settings))  # type: ignore[arg-type]
+        self.now = 100.0
+
+    def look(
+        self, tracks: Iterable[Track], detections: Iterable[Detection] = ()
+    ) -> list[RuleEvent]:
+        self.now += STEP_S
+        return self.rule.update(scene(tracks, detections, self.now))
+
+    def looks(self, count: int, *detections: Detection, tracks: Iterable[Track] = ()) -> list[str]:
+        people = list(tracks) or [person()]
+        return [f.type for _ in range(count) for f in self.look(people, detections)]
+
+
+def test_a_smoker_is_told_once_and_the_end_with_its_duration() -> None:
+    watcher = Watcher(confirm=3, window=8, gap_s=2)
+    assert watcher.looks(2, cigarette()) == []
+    (started,) = watcher.look([person()], [cigarette(confidence=0.7)])
+    assert started.type == "smoking_started"
+    assert started.tracks[0].track_id == 1
+    assert started.tracks[1].box == AT_THE_MOUTH
+    assert started.confidence == pytest.approx(0.8, abs=0.06)
+    assert watcher.looks(20, cigarette()) == []
+    rule_events = [f for _ in range(15) for f in watcher.look([person()])]
+    assert [f.type for f in rule_events] == ["smoking_ended"]
+    assert rule_events[0].duration_s == pytest.approx(22 * STEP_S, abs=0.05)
+
+
+def test_a_pause_between_two_puffs_is_one_smoke() -> None:
+    watcher = Watcher(gap_s=5)
+    told = watcher.looks(5, cigarette()) + watcher.looks(20) + watcher.looks(5, cigarette())
+    assert told == ["smoking_started"]
+
+
+def test_what_shows_now_and_then_is_no_cigarette() -> None:
+    watcher = Watcher(confirm=3, window=8)
+    assert [watcher.looks(1, cigarette()) + watcher.looks(4) for _ in range(20)] == [[]] * 20
+
+
+def test_what_is_hardly_seen_confirms_nothing_but_keeps_a_smoke_going() -> None:
+    watcher = Watcher(min_confidence=0.4, keep_confidence=0.25, gap_s=2)
+    faint = cigarette(confidence=0.3)
+    assert watcher.looks(30, faint) == []
+    assert watcher.looks(3, cigarette()) == ["smoking_started"]
+    assert watcher.looks(30, faint) == []
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        AT_THE_FEET,
+        Box(400, 150, 415, 155),  # beside somebody
+        Box(110, 110, 195, 180),  # as long as a head is high, and more
+    ],
+)
+def test_only_what_a_head_or_hand_can_hold_counts(place: Box) -> None:
+    assert Watcher().looks(30, cigarette(place)) == []
+
+
+def test_a_cigarette_belongs_to_the_nearest_head() -> None:
+    left, right = person(), person(Box(180, 100, 280, 400), number=2)
+    watcher = Watcher()
+    told = [
+        f
+        for _ in range(5)
+        for f in watcher.look([left, right], [cigarette(Box(228, 140, 240, 145))])
+    ]
+    assert [f.tracks[0].track_id for f in told] == [2]
+
+
+def test_a_face_tells_where_the_head_is() -> None:
+    """A head in close-up is larger than a share of the body would say."""
+    close = Box(0, 0, 400, 330)
+    long_one = cigarette(Box(150, 200, 250, 240))
+    face = Track(9, "face", 0.9, Box(120, 60, 280, 270))
+    assert Watcher().looks(5, long_one, tracks=[person(close)]) == []
+    assert Watcher().looks(5, long_one, tracks=[person(close), face]) == ["smoking_started"]
+
+
+def test_a_broken_track_is_no_second_alarm() -> None:
+    watcher = Watcher(gap_s=5)
+    assert watcher.looks(5, cigarette()) == ["smoking_started"]
+    again = [person(PERSON.moved(10, 0), number=7)]
+    assert watcher.looks(20, cigarette(), tracks=again) == []
+    rule_events = [f for _ in range(40) for f in watcher.look(again)]
+    assert [(f.type, f.tracks[0].track_id) for f in rule_events] == [("smoking_ended", 7)]
+
+
+def test_somebody_else_elsewhere_is_an_alarm_of_their_own() -> None:
+    watcher = Watcher(gap_s=5)
+    watcher.looks(5, cigarette())
+    other = person(Box(600, 100, 700, 400), number=7)
+    held = cigarette(AT_THE_MOUTH.moved(500, 0))
+    assert watcher.looks(5, held, tracks=[other]) == ["smoking_started"]
+
+
+def test_who_is_hidden_for_a_while_is_not_counted_as_looked_at() -> None:
+    watcher = Watcher(confirm=3, window=4)
+    watcher.looks(2, cigarette())
+    watcher.looks(10, tracks=[person(age_s=0.5)])
+    assert watcher.looks(1, cigarette()) == ["smoking_started"]
+
+
+def test_the_end_of_a_stream_ends_a_smoke() -> None:
+    watcher = Watcher()
+    watcher.looks(5, cigarette())
+    assert [f.type for f in watcher.rule.end()] == ["smoking_ended"]
+    assert Watcher().rule.end() == []
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_starts_and_ends_take_turns(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    seen = rng.random(300) < rng.random()
+    watcher = Watcher(gap_s=1)
+    told = [t for yes in seen for t in watcher.looks(1, *([cigarette()] if yes else []))]
+    told += [f.type for f in watcher.rule.end()]
+    assert told == ["smoking_started", "smoking_ended"] * (len(told) // 2)
+
+
+def test_nothing_is_kept_of_people_who_left() -> None:
+    watcher = Watcher(gap_s=1)
+    for number in range(1, 500):
+        watcher.look([person(Box(number * 300, 0, number * 300 + 100, 300), number)])
+    assert len(watcher.rule._watches) < 10
+
+
+# ── the table ────────────────────────────────────────────────────────────────────────────────
+
+DEFAULTS = Settings().rules()
+
+
+def test_every_rule_has_defaults_among_the_servers_settings() -> None:
+    assert set(RULES) == set(DEFAULTS)
+    read_queue = create_autospec(CropReader, instance=True)
+    made = make_rules({name: {} for name in RULES}, DEFAULTS, {"plates": read_queue})
+    assert len(made) == len(RULES)
+
+
+@pytest.mark.parametrize(
+    ("analytics", "field"),
+    [
+        ({"flying": {}}, "analytics"),
+        ({"smoking": {"confirm": 0}}, "analytics.smoking.confirm"),
+        ({"smoking": {"confirm": 9, "window": 3}}, "analytics.smoking"),
+        ({"smoking": {"colour": 1}}, "analytics.smoking.colour"),
+    ],
+)
+def test_what_a_stream_cannot_ask_for_is_named(
+    analytics: dict[str, dict[str, int]], field: str
+) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        make_rules(analytics, DEFAULTS)
+    assert caught.value.details["field"] == field
+
+
+def test_a_stream_changes_its_own_settings_only() -> None:
+    (own,) = make_rules({"smoking": {"confirm": 1}}, DEFAULTS)
+    (other,) = make_rules({"smoking": {}}, DEFAULTS)
+    smoking = scene([person()], [cigarette()], 1.0)
+    assert [f.type for f in own.update(smoking)] == ["smoking_started"]
+    assert other.update(smoking) == []

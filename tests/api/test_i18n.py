@@ -1,0 +1,123 @@
+"""The catalogue of messages has every language, and no placeholder that nobody fills."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Iterator
+
+import pytest
+
+from app import errors
+from app.api import errors as http
+from app.api.i18n import ERRORS, LANGUAGES, REASONS, REPLIES, describe, language_of
+from app.errors import WatchpostError
+from app.failure_reason import FailureReason
+
+
+def tree(kind: type[WatchpostError] = WatchpostError) -> Iterator[type[WatchpostError]]:
+    yield kind
+    for below in kind.__subclasses__():
+        yield from tree(below)
+
+
+KINDS = sorted(set(tree()), key=lambda kind: kind.code)
+WORDS = {reason.value for reason in FailureReason}
+
+
+def placeholders(text: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("language", ["ko", "ru"])
+def test_every_error_has_words_with_no_other_placeholders(
+    kind: type[WatchpostError], language: str
+) -> None:
+    assert kind.code in ERRORS[language]
+    assert placeholders(ERRORS[language][kind.code]) <= placeholders(kind.template)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_words_are_left_over(language: str) -> None:
+    known = {kind.code for kind in KINDS} | {"METHOD_NOT_ALLOWED"}
+    assert set(ERRORS[language]) <= known
+
+
+def test_codes_are_stable_words_and_no_two_errors_share_one() -> None:
+    codes = [kind.code for kind in KINDS]
+    assert len(set(codes)) == len(codes)
+    assert all(re.fullmatch(r"[A-Z]+(_[A-Z]+)*", code) for code in codes)
+
+
+def test_the_contracts_own_example_is_word_for_word() -> None:
+    error = errors.StreamNotFound(stream_id="d4633bc5")
+    assert describe(error, "ko") == "스트림을 찾을 수 없습니다: d4633bc5"
+    assert (error.code, error.details) == ("STREAM_NOT_FOUND", {"stream_id": "d4633bc5"})
+
+
+@pytest.mark.parametrize("word", sorted(WORDS))
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_reason_is_spelled_out_in_every_language(word: str, language: str) -> None:
+    assert REASONS[word][language]
+    error = errors.SourceError(end="input", reason=word, url="rtsp://192.0.2.1/x")
+    assert REASONS[word][language] in describe(error, language)  # type: ignore[arg-type]
+    assert error.details["reason"] == word, "programs compare the word"
+
+
+def test_logs_and_jobs_say_it_in_words_too() -> None:
+    error = errors.SourceError(end="input", reason="unfit_codec", url="file:x.mkv")
+    said = "The input failed: its video codec does not fit into MP4; ask without blur: false"
+    assert str(error) == f"{said} (file:x.mkv)"
+    frame = errors.BadFrame(reason="message_too_large", max_bytes=16)
+    assert "more than 16 bytes" in str(frame)
+
+
+def test_no_reason_is_left_over() -> None:
+    assert set(REASONS) == WORDS
+
+
+@pytest.mark.parametrize("code", sorted(REPLIES))
+def test_every_reply_has_every_language(code: str) -> None:
+    assert set(REPLIES[code]) == set(LANGUAGES)
+
+
+def test_the_replies_of_the_contract_are_word_for_word() -> None:
+    assert REPLIES["DISCONNECTED"]["ko"] == "연결이 완전히 종료되었습니다."
+    assert REPLIES["STREAM_FOUND"]["ko"] == "기존 스트림을 찾았습니다."
+    assert REPLIES["STREAM_CREATED"]["ko"] == "새로운 스트림이 생성되었습니다."
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_every_error_has_its_status(kind: type[WatchpostError]) -> None:
+    expected = {
+        errors.UpgradeRequired: 426,
+        errors.UploadTooLarge: 413,
+        errors.NotAnImage: 415,
+        errors.BadRange: 416,
+        errors.RequestError: 400,
+        errors.Unauthorized: 401,
+        errors.NotFound: 404,
+        errors.Conflict: 409,
+        errors.SecretUnreadable: 409,
+        errors.FarEndError: 502,
+        errors.Unavailable: 503,
+    }
+    status = next((expected[base] for base in kind.__mro__ if base in expected), 500)
+    assert http.status_of(kind()) == status
+
+
+def test_every_error_of_the_docstring_exists_and_the_other_way_round() -> None:
+    drawn = set(re.findall(r"(?:── |^    )([A-Z]\w+)", errors.__doc__ or "", flags=re.MULTILINE))
+    assert drawn == {kind.__name__ for kind in KINDS if kind.__module__ == "app.errors"}
+
+
+def test_braces_in_details_are_only_text() -> None:
+    error = errors.NotFound(path="/{0.__class__}/{path}")
+    for language in LANGUAGES:
+        assert "/{0.__class__}/{path}" in describe(error, language)
+
+
+@pytest.mark.parametrize("header", [None, "", "xx", "*", ",", ";q=1", "en;q=-1", "q=1", "ko;q="])
+def test_strange_languages_are_answered_in_korean(header: str | None) -> None:
+    assert language_of(header) == "ko"

@@ -1,0 +1,142 @@
+"""Which parts of a frame are looked at again, and what becomes of what is seen there."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.errors import DetectorError
+from app.models.crop_refiner import CropRefiner, CropWindow, crop_windows, join, upper_body
+from app.types import Box, Detection
+
+FRAME = (1920, 1080)
+
+
+def person(*box: float, confidence: float = 0.8) -> Detection:
+    return Detection("person", confidence, Box(*box))
+
+
+def cigarette(*box: float, confidence: float = 0.5) -> Detection:
+    return Detection("cigarette", confidence, Box(*box))
+
+
+def parts(*people: tuple[float, ...], **options: Any) -> list[CropWindow]:
+    given = {"seen_longest": 640, "close_size": 384, **options}
+    return crop_windows([Box(*box) for box in people], FRAME, **given)
+
+
+# ── the window ───────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_standing_person_gives_a_square_from_above_the_head_to_the_hips() -> None:
+    window = upper_body(Box(900, 200, 1020, 600), FRAME)
+    assert window == (850, 182, 1070, 402)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_window_lies_inside_the_frame_and_is_square_where_it_can_be(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    width, height = (int(side) for side in rng.integers(40, 2000, 2))
+    x = np.sort(rng.uniform(0, width, 2))
+    y = np.sort(rng.uniform(0, height, 2))
+    body = Box(float(x[0]), float(y[0]), float(x[1]) + 1, float(y[1]) + 1)
+    window = upper_body(body, (width, height))
+    assert 0 <= window.x1 <= window.x2 <= width
+    assert 0 <= window.y1 <= window.y2 <= height
+    side = max(1.3 * body.width, 0.55 * body.height)
+    for length, most in zip(window.size, (width, height), strict=True):
+        assert abs(length - min(side, most)) <= 1
+    if body.width > 4:
+        middle = min(max((body.x1 + body.x2) / 2, 0), width)
+        assert window.x1 - 1 <= middle <= window.x2 + 1
+
+
+# ── which of them ────────────────────────────────────────────────────────────────────────────
+
+
+def test_who_is_large_already_is_not_looked_at_again() -> None:
+    near, far = (100, 100, 900, 1080), (1400, 500, 1450, 620)
+    assert parts(near) == []
+    assert parts(far, near) == [upper_body(Box(*far), FRAME)]
+    assert parts(near, close_size=1920) == [upper_body(Box(*near), FRAME)]
+
+
+def test_with_many_people_each_frame_takes_the_next_ones() -> None:
+    people = [(100 * n, 100, 100 * n + 40 + n, 220) for n in range(5)]
+    everybody = parts(*people)
+    assert len(everybody) == 5
+    turns = [parts(*people, most=2, turn=turn) for turn in range(5)]
+    assert all(len(turn) == 2 for turn in turns)
+    counts = [sum(window in turn for turn in turns) for window in everybody]
+    assert counts == [2] * 5
+    assert parts(*people, most=0) == []
+    assert parts(*people, most=9) == everybody
+
+
+# ── what was seen ────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_cigarette_of_both_looks_is_one_and_other_labels_stay() -> None:
+    first = [person(0, 0, 100, 300), cigarette(40, 40, 60, 50, confidence=0.4)]
+    again = [cigarette(42, 41, 58, 49, confidence=0.7), cigarette(200, 200, 210, 205)]
+    both = join(first, [*again, person(0, 0, 50, 50)])
+    assert both == [first[0], *again]
+
+
+class Detector:
+    """Sees one cigarette in the middle of whatever it is shown."""
+
+    labels: tuple[str, ...] = ("person", "cigarette")
+    longest, close_size = 640, 384
+
+    def __init__(self) -> None:
+        self.shown: list[np.ndarray] = []
+        self.failure: DetectorError | None = None
+
+    def submit_crop(self, crop: np.ndarray) -> Any:
+        self.shown.append(crop)
+
+        def detections(timeout_s: float, size: tuple[int, int]) -> list[Detection]:
+            if self.failure:
+                raise self.failure
+            x, y = size[0] / 2, size[1] / 2
+            return [cigarette(x - 4, y - 2, x + 4, y + 2), person(0, 0, *size)]
+
+        return SimpleNamespace(detections=detections)
+
+
+def look_again(detector: Detector, *whole: Detection, most: int | None = None) -> Any:
+    frame = np.zeros((FRAME[1], FRAME[0], 3), np.uint8)
+    again = CropRefiner(detector, most=most)  # type: ignore[arg-type]
+    return again.submit(whole, FRAME, lambda part: frame[part.y1 : part.y2, part.x1 : part.x2])
+
+
+def test_what_is_seen_closely_is_told_in_pixels_of_the_frame() -> None:
+    detector = Detector()
+    body = person(900, 200, 1020, 600)
+    unsure = person(0, 0, 90, 200, confidence=0.2)
+    found = look_again(detector, body, unsure).detections(1)
+    assert [crop.shape for crop in detector.shown] == [(220, 220, 3)]
+    assert found == [body, unsure, cigarette(960 - 4, 292 - 2, 960 + 4, 292 + 2)]
+
+
+def test_a_network_without_cigarettes_is_not_asked() -> None:
+    detector = Detector()
+    detector.labels = ("person",)
+    body = person(900, 200, 1020, 600)
+    assert look_again(detector, body).detections(1) == [body]
+    assert detector.shown == []
+
+
+def test_a_failure_of_the_second_look_is_a_failure() -> None:
+    detector = Detector()
+    detector.failure = DetectorError(network="objects", reason="too late")
+    with pytest.raises(DetectorError):
+        look_again(detector, person(900, 200, 1020, 600)).detections(1)
+
+
+def test_nobody_to_look_at() -> None:
+    assert look_again(Detector()).detections(1) == []

@@ -1,0 +1,170 @@
+"""A careful look: what several looks at one picture agree on."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.errors import DetectorError
+from app.models.crop_refiner import CropWindow, upper_body
+from app.models.tta import PartDetections, agree, detect_with_tta
+from app.types import Box, Detection
+
+WHOLE = CropWindow(0, 0, 640, 360)
+BODY = Box(300, 100, 340, 240)
+
+
+def cigarette(*box: float, confidence: float = 0.6) -> Detection:
+    return Detection("cigarette", confidence, Box(*box))
+
+
+# ── agreement ────────────────────────────────────────────────────────────────────────────────
+
+
+def glance(*found: Detection, part: CropWindow = WHOLE, scale: float = 1.0) -> PartDetections:
+    return PartDetections(part, scale, found)
+
+
+def test_looks_that_saw_nothing_there_make_it_less_sure() -> None:
+    seen = cigarette(10, 10, 30, 20, confidence=0.8)
+    assert agree([glance(seen)]) == [seen]
+    (once,) = agree([glance(seen), glance(), glance(), glance()])
+    assert once.confidence == pytest.approx(0.2)
+    (always,) = agree([glance(seen)] * 4)
+    assert always.confidence == pytest.approx(0.8)
+
+
+def test_what_was_out_of_view_says_nothing() -> None:
+    seen = cigarette(10, 10, 30, 20, confidence=0.8)
+    elsewhere = glance(part=CropWindow(300, 0, 640, 340))
+    assert agree([glance(seen), elsewhere]) == [seen]
+
+
+def test_a_look_that_showed_it_much_smaller_says_nothing_and_a_little_smaller_counts() -> None:
+    part = CropWindow(0, 0, 100, 100)
+    seen = glance(cigarette(10, 10, 30, 20, confidence=0.8), part=part, scale=4)
+    assert agree([glance(scale=1), seen])[0].confidence == pytest.approx(0.8)
+    assert agree([glance(scale=3), seen])[0].confidence == pytest.approx(0.4)
+    far = glance(cigarette(10, 10, 30, 20, confidence=0.8), scale=1)
+    assert agree([far, glance(part=part, scale=4)])[0].confidence == 0, "closer it was not there"
+
+
+def test_two_things_stay_two_and_a_box_is_the_mean_of_what_was_seen() -> None:
+    first = glance(cigarette(0, 0, 20, 10, confidence=0.6), cigarette(200, 0, 220, 10))
+    second = glance(cigarette(2, 0, 22, 10, confidence=0.2), cigarette(200, 0, 220, 10))
+    both = agree([first, second])
+    assert [d.box for d in both] == [
+        pytest.approx((0.5, 0, 20.5, 10)),
+        pytest.approx((200, 0, 220, 10)),
+    ]
+    assert [d.confidence for d in both] == pytest.approx([0.4, 0.6])
+
+
+def test_of_two_boxes_of_one_look_the_surer_one_speaks() -> None:
+    twins = glance(cigarette(0, 0, 20, 10, confidence=0.6), cigarette(3, 0, 23, 10, confidence=0.5))
+    assert [d.confidence for d in agree([twins, glance()])] == pytest.approx([0.3])
+
+
+# ── the looks ────────────────────────────────────────────────────────────────────────────────
+
+
+class Network:
+    """Sees a person in the whole picture, and a cigarette where it is white: surely when it looks
+    closely, else faintly."""
+
+    labels = ("person", "cigarette")
+    longest = 640
+
+    def __init__(self, least: float = 0.3) -> None:
+        self.least = least
+        self.asked: list[tuple[int, ...]] = []
+        self.failure: DetectorError | None = None
+
+    def threshold(self, label: str) -> float:
+        assert label == "cigarette"
+        return 0.3
+
+    def fainter(self, label: str, confidence: float) -> Network:
+        assert label == "cigarette"
+        other = Network(confidence)
+        other.asked, other.failure = self.asked, self.failure
+        return other
+
+    def submit(self, image: np.ndarray) -> Any:
+        return self._look(image, 0.1)
+
+    def submit_crop(self, image: np.ndarray, side: int) -> Any:
+        assert side == 512
+        return self._look(image, 0.9)
+
+    def _look(self, image: np.ndarray, confidence: float) -> Any:
+        self.asked.append(image.shape)
+
+        def detections(timeout_s: float, size: tuple[int, int]) -> list[Detection]:
+            if self.failure:
+                raise self.failure
+            assert size == (image.shape[1], image.shape[0])
+            places = np.argwhere((image > 250).all(axis=2))
+            found = [Detection("person", 0.9, BODY)] if size == WHOLE.size else []
+            if len(places) and confidence >= self.least:
+                (y1, x1), (y2, x2) = places.min(axis=0), places.max(axis=0) + 1
+                found.append(cigarette(x1, y1, x2, y2, confidence=confidence))
+            return found
+
+        return SimpleNamespace(detections=detections)
+
+
+def picture() -> np.ndarray:
+    image = np.full((360, 640, 3), 90, np.uint8)
+    image[130:134, 318:330] = 255
+    return image
+
+
+def test_what_is_faint_in_the_whole_is_sure_close_by_and_at_its_place() -> None:
+    network = Network()
+    found = detect_with_tta(network, picture(), 1.0)  # type: ignore[arg-type]
+    person, seen = found
+    assert person == Detection("person", 0.9, BODY)
+    assert (seen.label, seen.confidence) == ("cigarette", pytest.approx(0.9))
+    assert seen.box == pytest.approx((318, 130, 330, 134))
+    part = upper_body(BODY, WHOLE.size)
+    width, height = part.size
+    assert network.asked == [(360, 640, 3)] * 2 + [(height, width, 3)] * 2
+
+
+def test_what_only_one_of_the_looks_sees_is_not_told() -> None:
+    class Fickle(Network):
+        def fainter(self, label: str, confidence: float) -> Network:
+            return self
+
+        def submit_crop(self, image: np.ndarray, side: int) -> Any:
+            mirrored = len(self.asked) == 3
+            return self._look(image, 0.5 if mirrored else 0.0)
+
+    found = detect_with_tta(Fickle(), picture(), 1.0)  # type: ignore[arg-type]
+    assert [d.label for d in found] == ["person"]
+
+
+def test_without_people_the_whole_is_looked_at_twice() -> None:
+    network, image = Network(), picture()[:, :600]
+    assert detect_with_tta(network, image, 1.0) == []  # type: ignore[arg-type]
+    assert network.asked == [image.shape] * 2
+
+
+def test_a_network_without_cigarettes_looks_once() -> None:
+    network = Network()
+    network.labels = ("person", "face")
+    assert detect_with_tta(network, picture(), 1.0) == [  # type: ignore[arg-type]
+        Detection("person", 0.9, BODY)
+    ]
+    assert network.asked == [(360, 640, 3)]
+
+
+def test_a_failure_is_a_failure() -> None:
+    network = Network()
+    network.failure = DetectorError(network="objects", reason="too late")
+    with pytest.raises(DetectorError):
+        detect_with_tta(network, picture(), 1.0)  # type: ignore[arg-type]

@@ -1,0 +1,13 @@
+"""Fixtures for streams without a network."""
+
+from support.stream_fixtures import (  # noqa: F401
+    anyio_backend,
+    camera,
+    face_settings,
+    faces,
+    far_end,
+    network,
+    runner,
+    settings,
+    video,
+)
