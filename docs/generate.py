@@ -21,16 +21,16 @@ from pydantic_core import PydanticUndefined
 
 import run
 from app import errors
+from app.analytics.rules import EVENTS
 from app.api.errors import status_of
 from app.api.events import EventMessage
-from app.api.exposition import Readings
+from app.api.metrics import MetricsSnapshot
 from app.config import Settings
 from app.errors import CameraFailed, SetupError, WatchpostError
-from app.pipeline.retention import Disk
-from app.pipeline.rules import EVENTS
-from app.pipeline.totals import JobTotals
-from app.reason_words import WORDS
-from app.tally import Histogram
+from app.failure_reason import WORDS
+from app.metric_types import Histogram
+from app.recording.job_metrics import JobMetrics
+from app.recording.retention import DiskUsage
 
 FOLDER = Path(__file__).parent / "reference"
 HEAD = "<!-- Written by `python -m docs.generate` (`make docs` runs it); do not edit. -->"
@@ -294,12 +294,12 @@ def families() -> list[Metric]:
     """Every family that a scrape of a server without streams and jobs has."""
     nothing = Histogram([1.0]).read()
     return list(
-        Readings(
+        MetricsSnapshot(
             streams=[],
             networks={},
             jobs_by_state={},
             running=[],
-            totals=JobTotals(),
+            totals=JobMetrics(),
             plates={},
             crops_waiting=0,
             crops_skipped=0,
@@ -308,7 +308,7 @@ def families() -> list[Metric]:
             events_lost=0,
             write_lag_s=0.0,
             written=nothing,
-            disk=Disk(1, 1),
+            disk=DiskUsage(1, 1),
             disk_floor=0,
             kept_bytes=0,
             kept_limit=1,

@@ -17,7 +17,7 @@ import pytest
 from fixtures import ROOT
 from support import browser
 
-from app.pipeline.rules import EVENTS
+from app.analytics.rules import EVENTS
 from docs import generate
 
 README_LINES = 120
