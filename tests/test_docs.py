@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import re
 import subprocess
@@ -176,3 +177,45 @@ def test_links_outside_the_site_lead_somewhere(name: str) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)", text):
         if not urlsplit(target).scheme:
             assert ((ROOT / name).parent / target).exists(), target
+
+
+# ── the walk through the code ────────────────────────────────────────────────────────────────
+
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+STATIONS = re.findall(r"^\| \d+ \| `(app/[\w/]+\.py)` \| `([\w.]+)` \|", ARCHITECTURE, re.MULTILINE)
+
+
+def names_in(path: Path) -> set[str]:
+    """Functions and classes of a module, and methods as ``Class.method``."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    top = [node for node in tree.body if isinstance(node, kinds)]
+    inside = {
+        f"{node.name}.{method.name}"
+        for node in top
+        if isinstance(node, ast.ClassDef)
+        for method in node.body
+        if isinstance(method, kinds)
+    }
+    return {node.name for node in top} | inside
+
+
+@pytest.mark.parametrize(("path", "name"), STATIONS)
+def test_a_station_of_the_walk_is_there(path: str, name: str) -> None:
+    assert name in names_in(ROOT / path)
+
+
+def test_each_walk_has_five_to_eight_stations() -> None:
+    walks = ARCHITECTURE.partition("## A walk")[2].partition("\n## ")[0].split("\n### ")[1:]
+    assert [walk.partition("\n")[0] for walk in walks] == ["One frame", "One photo", "One event"]
+    for walk in walks:
+        assert 5 <= len(re.findall(r"^\| \d+ \|", walk, re.MULTILINE)) <= 8
+    assert len(STATIONS) == sum(len(re.findall(r"^\| \d+ \|", w, re.MULTILINE)) for w in walks)
+
+
+def test_files_that_the_architecture_names_are_there() -> None:
+    named = re.findall(
+        r"`((?:app|tests|docs|static|deploy|bench|training|examples)/[\w/.]*)`", ARCHITECTURE
+    )
+    assert len(named) > 20
+    assert [name for name in named if not (ROOT / name).exists()] == []
