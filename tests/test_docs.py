@@ -162,6 +162,14 @@ def test_every_flag_is_beside_its_setting() -> None:
         assert setting in elsewhere or f"`{flag}` |" in text, flag
 
 
+def test_every_row_of_a_generated_table_says_what_it_is() -> None:
+    for name in generate.PAGES:
+        text = (generate.FOLDER / name).read_text(encoding="utf-8")
+        rows = [line for line in text.splitlines() if line.startswith("| `")]
+        assert len(rows) > 20
+        assert [row for row in rows if "|  |" in row] == []
+
+
 # ── the README ───────────────────────────────────────────────────────────────────────────────
 
 
