@@ -58,10 +58,10 @@ TYPES: dict[Any, str] = {
     SecretStr: "secret",
 }
 LIMITS = {
-    "ge": "≥ {}",
-    "gt": "> {}",
-    "le": "≤ {}",
-    "lt": "< {}",
+    "ge": "≥\u00a0{}",
+    "gt": ">\u00a0{}",
+    "le": "≤\u00a0{}",
+    "lt": "<\u00a0{}",
     "min_length": "at least {} items",
     "max_length": "at most {} items",
 }

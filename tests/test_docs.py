@@ -89,6 +89,12 @@ def test_pages_ask_no_other_host_for_anything(site: Path) -> None:
         assert not assets.asks_for_stars, "the theme would ask the repository's host"
 
 
+def test_braces_of_messages_reach_the_page(site: Path) -> None:
+    """An extension of Markdown takes them for attributes."""
+    page = (site / "reference" / "errors" / "index.html").read_text(encoding="utf-8")
+    assert "<td>{field}: {reason}</td>" in page
+
+
 def test_styles_ask_no_other_host_for_anything(site: Path) -> None:
     styles = list(site.rglob("*.css"))
     assert styles
