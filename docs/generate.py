@@ -68,7 +68,7 @@ LIMITS = {
 
 
 def settings_page() -> str:
-    sections = [(GENERAL, "", Settings)]
+    sections: list[tuple[str, str, type[BaseModel]]] = [(GENERAL, "", Settings)]
     for name, field in Settings.model_fields.items():
         if nested := nested_settings(field):
             sections.append((name, f"{name}__", nested))
