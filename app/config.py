@@ -240,6 +240,11 @@ class SpaceSettings(BaseModel):
     )
     max_bytes: int | None = Field(None, ge=0, description="Of all that is kept; default: no cap.")
     max_days: float | None = Field(None, gt=0, description="Older things go; default: no cap.")
+    max_events: int = Field(
+        1_000_000,
+        ge=1,
+        description="Events that are kept; beyond it the oldest go, with their pictures.",
+    )
     every_s: float = Field(60.0, gt=0, description="Pause between two looks.")
 
 

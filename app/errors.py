@@ -17,6 +17,7 @@
     │   ├── StreamNotFound
     │   ├── EventNotFound
     │   ├── NoSnapshot                an event without a picture
+    │   │   └── SnapshotRemoved       its picture was removed
     │   ├── JobNotFound
     │   ├── FileNotFound              of a job; or it was removed to make room
     │   ├── ScheduleNotFound
@@ -170,6 +171,11 @@ class EventNotFound(NotFound):
 class NoSnapshot(NotFound):
     code = "NO_SNAPSHOT"
     template = "Event {event_id} has no picture."
+
+
+class SnapshotRemoved(NoSnapshot):
+    code = "SNAPSHOT_REMOVED"
+    template = "The picture of event {event_id} was removed."
 
 
 class JobNotFound(NotFound):
