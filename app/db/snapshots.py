@@ -46,7 +46,7 @@ class SnapshotFolder:
             raise StoreError(reason=f"snapshot: {os.strerror(error.errno or 0)}") from None
 
     def exists(self, name: str) -> bool:
-        return os.path.exists(self._root / name)
+        return Path(self._root / name).exists()
 
     def delete(self, names: Iterable[str]) -> int:
         """Delete files, and the folders of days that are then empty; returns the bytes freed.
