@@ -248,6 +248,11 @@ class SpaceSettings(BaseModel):
     max_days: float | None = Field(
         None, gt=0, description="What is older is removed; default: no limit."
     )
+    max_events: int = Field(
+        1_000_000,
+        ge=1,
+        description="Number of events; beyond it the oldest are removed with their snapshots.",
+    )
     every_s: float = Field(60.0, gt=0, description="Pause between two sweeps.")
 
 

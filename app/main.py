@@ -63,7 +63,7 @@ from app.pipeline.manager import StreamManager
 from app.pipeline.push import PushStreams
 from app.recording.context import JobContext
 from app.recording.job_manager import JobManager, PrunableRecordings
-from app.recording.retention import DiskSpace, PrunableFolder
+from app.recording.retention import DiskSpace, PrunableEvents, PrunableFolder
 from app.recording.schedules import Scheduler
 from app.types import Analytics, StreamSpec
 
@@ -213,14 +213,15 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         )
         job_rows = JobRepository(engine, vault)
         collection = Collection(settings, manager, job_rows)
-        collection.space.register(PrunableFolder(settings.data_dir / SNAPSHOTS, "*/*.jpg"))
+        pictures = settings.data_dir / SNAPSHOTS
+        collection.space.register(PrunableEvents(pictures, happened, settings.space))
 
         def verified() -> set[Path]:
             return {settings.data_dir / path for path in door.rows.verified_pictures()}
 
         for folder in (CROPS, UPLOADS):
             collection.space.register(
-                PrunableFolder(settings.data_dir / folder, "*", precious=verified)
+                PrunableFolder(settings.data_dir / folder, "*", protected=verified)
             )
         networks = {
             "faces": network,

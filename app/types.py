@@ -269,7 +269,8 @@ class EventRow:
         track_id: who or what it is about most.
         person_id, bag_id: track ids, where persons and bags take part.
         box: of what it is about most, in pixels of the snapshot.
-        snapshot: whether a picture of it is kept.
+        snapshot: whether there is a picture of it.
+        snapshot_file: name of the picture's file, once it is written.
     """
 
     event_id: int
@@ -285,6 +286,7 @@ class EventRow:
     details: Mapping[str, Any] = field(default_factory=dict)
     snapshot: bool = False
     session_id: str | None = None
+    snapshot_file: str | None = None
 
     @classmethod
     def of(cls, event: Event) -> EventRow:

@@ -19,7 +19,7 @@ from app.cameras.mjpeg_server import MjpegServer
 from app.cameras.window import CameraWindow, no_display
 from app.config import Settings
 from app.db.engine import open_database
-from app.db.events import Draft, EventRepository, StreamSessionRepository
+from app.db.events import EventRepository, StreamSessionRepository
 from app.db.snapshots import SnapshotFolder
 from app.db.writer import EventWriter
 from app.errors import CameraFailed, StreamNotFound, WatchpostError
@@ -232,9 +232,9 @@ class CameraRuntime:
         writer.start()
         return _Group(engine, log, manager, writer, stack)
 
-    def _tell(self, folder: Path, draft: Draft) -> None:
-        path = None if draft.snapshot is None else str(folder / draft.snapshot)
-        self._happened.put((draft.record.stream_id, as_dict(draft.record, path)))
+    def _tell(self, folder: Path, row: EventRow) -> None:
+        path = None if row.snapshot_file is None else str(folder / row.snapshot_file)
+        self._happened.put((row.stream_id, as_dict(row, path)))
 
     # ── ways to look ─────────────────────────────────────────────────────────────────────
 

@@ -141,6 +141,19 @@ async def test_an_event_without_a_picture(site: Site) -> None:
     assert (reply.status_code, reply.json()["code"]) == (404, "NO_SNAPSHOT")
 
 
+async def test_an_event_whose_picture_was_removed_says_so(site: Site, tmp_path: Path) -> None:
+    site.tell(picture=True)
+    assert (await site.http.get("/api/events/1")).json()["snapshot"] is not None
+    (picture,) = (tmp_path / "data" / "snapshots").glob("*/*.jpg")
+    picture.unlink()
+    (event,) = (await site.http.get("/api/events")).json()["events"]
+    assert event["snapshot"] is None
+    url, english = "/api/events/1/snapshot.jpg", {"Accept-Language": "en"}
+    reply = await site.http.get(url, headers=english)
+    assert (reply.status_code, reply.json()["code"]) == (404, "SNAPSHOT_REMOVED")
+    assert reply.json()["message"] == "The picture of event 1 was removed."
+
+
 async def test_history_pages_and_filters(site: Site) -> None:
     for number in range(10):
         site.tell(
