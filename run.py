@@ -15,6 +15,7 @@ from pathlib import Path
 import uvicorn
 from pydantic import ValidationError
 
+from app.analytics.rules import read_rule_settings
 from app.config import Settings
 from app.errors import SetupError
 from app.main import locked
@@ -95,6 +96,7 @@ def main() -> None:
     to_environment(flags)
     try:
         settings = Settings()
+        read_rule_settings()  # wrong ones are reported now; the server reads them for itself
         with locked(settings.data_dir):  # a friendly word now; the server takes it for itself
             pass
     except ValidationError as error:
