@@ -31,7 +31,7 @@ test: setup $(VENV)/.requirements-dev.txt.installed  ## all tests; ARGS="-k auth
 check: setup $(VENV)/.requirements-dev.txt.installed  ## style, types, layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy app run.py main.py
+	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_layers.py
 
 bench: setup $(VENV)/.requirements-dev.txt.installed  ## what things cost, side by side

@@ -1,6 +1,6 @@
 """All settings, in one place: built once by whoever starts the server, then passed down.
 
-Each field can be set by a flag of ``run.py``, by an environment variable with the prefix
+Each field can be set by a flag of ``watchpost serve``, by an environment variable with the prefix
 ``WATCHPOST_`` (nested fields with two underscores: ``WATCHPOST_STREAMS__OUTPUT_BASE``) or in
 a ``.env`` file; the first of these that names a field wins.
 """

@@ -216,7 +216,10 @@ def test_cameras_are_recorded_by_their_ids_and_with_all_that_runs(
 ) -> None:
     """Cameras of ``/cameras``: a file that is played, and an RTSP one."""
     yard = str(media / "person.mp4")
-    cameras = {"yard": {"source": yard, "loop": True}, "gate": {"source": person}}
+    cameras: dict[str, dict[str, Any]] = {
+        "yard": {"source": yard, "loop": True},
+        "gate": {"source": person},
+    }
     for camera_id, camera in cameras.items():
         body = {"camera_id": camera_id, **camera}
         assert server.http.post("/cameras", json=body).status_code == 201
