@@ -14,12 +14,12 @@ import cv2
 import numpy as np
 import pytest
 from fixtures import Running, running
+from support.raw_socket import PATIENCE_S, RawSocket
 
 from app.api.ws_messages import LiveMessage
 from app.config import AuthSettings, FaceSettings, PushSettings, Settings
 from app.main import create_app
 from app.types import Box, FrameMetadata, RuleEvent, Track
-from tests.api.raw_socket import PATIENCE_S, RawSocket
 
 pytestmark = pytest.mark.anyio
 BACKLOG = 256

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 from fixtures import Running, running
+from support.raw_socket import PATIENCE_S, RawSocket
 
 from app.api.websockets import MAX_REASON, ClientGone, ClientSocket
 from app.config import AuthSettings, PushSettings, Settings
 from app.jobs import JobSpec
 from app.main import create_app
 from app.types import RuleEvent
-from tests.api.raw_socket import PATIENCE_S, RawSocket
 
 pytestmark = pytest.mark.anyio
 TIMEOUT_S = 0.3
