@@ -56,6 +56,15 @@ def test_alerts_fire_when_they_should_and_only_then() -> None:
     tool("promtool", "test", "rules", str(ROOT / "tests" / "alerts_test.yml"))
 
 
+def test_the_documentation_names_every_alert_and_its_severity() -> None:
+    rules = yaml.safe_load((DEPLOY / "alerts.yml").read_text(encoding="utf-8"))["groups"][0][
+        "rules"
+    ]
+    page = (ROOT / "docs" / "monitoring.md").read_text(encoding="utf-8")
+    named = re.findall(r"^\| (\w+) \| (critical|warning|info) \|", page, re.MULTILINE)
+    assert named == [(rule["alert"], rule["labels"]["severity"]) for rule in rules]
+
+
 # ── Grafana ──────────────────────────────────────────────────────────────────────────────────
 
 

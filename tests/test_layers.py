@@ -1,4 +1,4 @@
-"""Who may import whom: ``shared/architecture.md``, read off the source with ``ast``."""
+"""Who may import whom: ``docs/architecture.md``, read off the source with ``ast``."""
 
 from __future__ import annotations
 
