@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import time
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from typing import Protocol
 
 from app.anpr.files import PlateFiles
 from app.config import PlateSettings
-from app.metric_types import CounterMap
+from app.metric_types import Counter, counter
 from app.models.plates.photo import pixels, to_jpeg
 from app.models.plates.reader import PlateReader, ReadPlate, SecondReader
 from app.plates import NewPlate, PlateRead, StoredSession
@@ -37,6 +36,12 @@ class SessionStore(Protocol):
     ) -> StoredSession: ...
 
 
+def plate_counter() -> Counter:
+    """Stored plates, by source and outcome."""
+    about = "Plates that were kept."
+    return counter("plates", about, source=(UPLOAD, CAMERA), outcome=OUTCOMES)
+
+
 class PlateService:
     """Args:
     second: Claude, or None without a key.
@@ -58,7 +63,7 @@ class PlateService:
         self.files = files
         self._second = second
         self._store = store
-        self.outcomes = CounterMap(*itertools.product((UPLOAD, CAMERA), OUTCOMES))
+        self.outcomes = plate_counter()
 
     def upload(self, name: str, data: bytes) -> StoredSession:
         """Read the plates of a picture and keep all of it. Blocking; from any thread.
@@ -85,7 +90,7 @@ class PlateService:
                 plates=kept,
             )
         for plate in plates:
-            self.outcomes.add((UPLOAD, _outcome(plate.read)))
+            self.outcomes.labels(UPLOAD, _outcome(plate.read)).inc()
         self._name_plates(plates, session)
         return session
 
@@ -104,7 +109,7 @@ class PlateService:
                 plates=[kept],
                 at=at,
             )
-        self.outcomes.add((CAMERA, _outcome(read)))
+        self.outcomes.labels(CAMERA, _outcome(read)).inc()
         return session
 
     def _doubted(self, plates: list[ReadPlate], begun: float) -> list[ReadPlate]:

@@ -236,7 +236,7 @@ class JobManager:
             del self._runs[job.job_id]
             run.over.set()
             raise
-        self._ctx.metrics.started += 1
+        self._ctx.metrics.started.inc()
         self._go(run)
         return job
 

@@ -89,7 +89,7 @@ class PrunableFolder(Prunable):
 
 
 class EventStore(Protocol):
-    """Where events are stored; they are removed with their pictures. Blocking; raises StoreError."""
+    """Where events and their pictures are stored. Blocking; raises StoreError."""
 
     def count(self) -> int: ...
 

@@ -139,7 +139,7 @@ class SourceRecorder:
                 break
             attempts += 1
             self._job.retries += 1
-            self._ctx.metrics.retries += 1
+            self._ctx.metrics.retries.inc()
             await self._stop.pause(min(backoff.next(), self._left_s()))
             if self._left_s() <= 0:
                 break
