@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import __version__, logs
 from app.analytics.analyzer import AnalyzerFactory
+from app.analytics.rules import read_rule_settings
 from app.anpr.event_recorder import PlateEventRecorder
 from app.anpr.files import CROPS, UPLOADS, PlateFiles
 from app.anpr.read_queue import PlateReadQueue
@@ -40,6 +41,7 @@ from app.api import (
 from app.api import events as events_api
 from app.api.health import DatabaseProbe, HealthService
 from app.api.plate_deps import PlateServices
+from app.api.rules_schema import document_rules
 from app.config import Settings, usable_cpus
 from app.db.engine import open_database
 from app.db.events import EventRepository, StreamSessionRepository
@@ -165,6 +167,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(jobs.router)  # the last: its /ws/{job_id} takes every name below /ws
     app.mount("/static", viewer.ViewerFiles(), name="static")
     errors.install(app)
+    document_rules(app)
     return app
 
 
@@ -206,7 +209,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         reading = open_ones.enter_context(plate_reading(settings, engine, objects))
         door, read_queue = reading.door, reading.read_queue
         helpers = {"plates": read_queue}
-        analyzers = AnalyzerFactory(settings.objects, settings.rules(), objects, helpers)
+        analyzers = AnalyzerFactory(settings.objects, read_rule_settings(), objects, helpers)
         sessions = StreamSessionRepository(engine)
         manager = StreamManager(
             settings.streams, settings.faces, faces, store, analyzers, events, sessions.next_today

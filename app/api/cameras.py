@@ -33,9 +33,15 @@ class CameraStats(BaseModel):
 
     @classmethod
     def of(cls, status: StreamStatus) -> CameraStats:
-        names = ("faces", "ids", "bags", "owned", "session_id")
-        values = {name: getattr(status.stats, name) for name in names}
-        return cls(camera_id=status.spec.stream_id, **values)
+        stats = status.stats
+        return cls(
+            camera_id=status.spec.stream_id,
+            faces=stats.faces,
+            ids=stats.followed.get("person", 0),
+            bags=stats.followed.get("bag", 0),
+            owned=stats.followed.get("owned_bag", 0),
+            session_id=stats.session_id,
+        )
 
 
 class Camera(BaseModel):

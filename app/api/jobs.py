@@ -168,9 +168,9 @@ async def job_files(job_id: JobId, jobs: JobRepositoryDep) -> JobFiles:
     return JobFiles(files=[JobFile.of(recording) for recording in found])
 
 
-@router.api_route(
+@router.head("/collect/jobs/{job_id}/files/{file_id}", include_in_schema=False)
+@router.get(
     "/collect/jobs/{job_id}/files/{file_id}",
-    methods=["GET", "HEAD"],
     summary="Download a file",
     response_class=FileResponse,
     responses={

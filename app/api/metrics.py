@@ -23,13 +23,14 @@ from prometheus_client.metrics_core import (
 from prometheus_client.utils import floatToGoString
 
 from app import __version__
+from app.analytics.rules import counted_kinds
 from app.jobs import Job, JobState
 from app.metric_types import PREFIX, Collector, HistogramSnapshot
 from app.models.batching import BatchingRunner
 from app.pipeline.registry import ALIVE
 from app.pipeline.stream import StreamGauges
 from app.recording.retention import DiskUsage
-from app.types import StreamState, StreamStatus
+from app.types import StreamState, StreamStats, StreamStatus
 
 MAX_STREAMS = 100
 PROCESS = ProcessCollector(registry=None)
@@ -46,7 +47,6 @@ STREAM_GAUGES = {
     "output_fps": ("output_fps", "Frames a second at the far end, over five seconds."),
     "uptime_seconds": ("uptime_s", "Time since the stream was last started."),
 }
-TRACKED = {"face": "faces", "person": "ids", "bag": "bags", "owned_bag": "owned"}
 
 
 class NetworkCollector(Collector):
@@ -200,8 +200,8 @@ def _streams(streams: Iterable[tuple[StreamStatus, StreamGauges | None]]) -> Ite
             gauge.add_metric([name], getattr(stats, attribute))
         for state in StreamState:
             states.add_metric([name, state.value], state is status.state)
-        for kind, attribute in TRACKED.items():
-            tracked.add_metric([name, kind], getattr(stats, attribute))
+        for kind, count in _followed(stats).items():
+            tracked.add_metric([name, kind], count)
         if gauges_of_run is not None:
             _add_histogram(latency, name, gauges_of_run.latency)
             for queue, length in gauges_of_run.waiting.items():
@@ -212,6 +212,12 @@ def _streams(streams: Iterable[tuple[StreamStatus, StreamGauges | None]]) -> Ite
 def _add_histogram(family: HistogramMetricFamily, stream: str, snapshot: HistogramSnapshot) -> None:
     buckets = [(floatToGoString(bound), float(count)) for bound, count in snapshot.buckets]
     family.add_metric([stream], buckets, snapshot.total)
+
+
+def _followed(stats: StreamStats) -> dict[str, int]:
+    """Objects by kind; a kind that a stream does not count is 0."""
+    kinds = dict.fromkeys(counted_kinds(), 0)
+    return {"face": stats.faces, **kinds, **stats.followed}
 
 
 # ── families of one series, or of one label ──────────────────────────────────────────────────

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.analytics.analyzer import AnalyzerFactory
+from app.analytics.rules import read_rule_settings
 from app.cameras.config import CameraConfig
 from app.cameras.devices import usable_device
 from app.cameras.mjpeg_server import MjpegServer
@@ -166,8 +167,14 @@ class CameraRuntime:
             stats = camera.room.manager.get(camera_id).stats
         except StreamNotFound:  # it is just starting
             return None
-        names = ("faces", "ids", "bags", "owned", "session_id")
-        return {"camera_id": camera_id, **{name: getattr(stats, name) for name in names}}
+        return {
+            "camera_id": camera_id,
+            "faces": stats.faces,
+            "ids": stats.followed.get("person", 0),
+            "bags": stats.followed.get("bag", 0),
+            "owned": stats.followed.get("owned_bag", 0),
+            "session_id": stats.session_id,
+        }
 
     def _is_alive(self, camera_id: str) -> bool:
         try:
@@ -221,7 +228,7 @@ class CameraRuntime:
             settings.faces,
             networks.faces,
             NullStreamStore(),
-            AnalyzerFactory(settings.objects, settings.rules(), networks.objects),
+            AnalyzerFactory(settings.objects, read_rule_settings(), networks.objects),
             log,
             StreamSessionRepository(engine).next_today,
         )

@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from app.analytics.rules import EVENTS
+from app.analytics.rules import event_types
 from app.metric_types import Counter, counter
 from app.pipeline.hub import EventStream, Subscription
 from app.types import BlurredFrame, Event, EventFilter, EventRow, RuleEvent
@@ -30,7 +30,7 @@ PAGE = 200
 
 def event_counter() -> Counter:
     """Events by type."""
-    return counter("events", "Events that were reported.", type=EVENTS)
+    return counter("events", "Events that were reported.", type=event_types())
 
 
 class EventLog:

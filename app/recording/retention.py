@@ -89,7 +89,7 @@ class PrunableFolder(Prunable):
 
 
 class EventStore(Protocol):
-    """Where events and their pictures are stored. Blocking; raises StoreError."""
+    """Where events are stored with their pictures. Blocking; raises StoreError."""
 
     def count(self) -> int: ...
 

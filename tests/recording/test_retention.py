@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -142,7 +143,7 @@ def test_settings_cannot_be_negative(field: str) -> None:
 class Events:
     """Events in a database, with their pictures, under one disk space."""
 
-    def __init__(self, folder: Path, **limits: float) -> None:
+    def __init__(self, folder: Path, **limits: Any) -> None:
         self.engine = open_database(f"sqlite:///{folder / 'watchpost.db'}")
         self.folder = folder / "snapshots"
         self.snapshots = SnapshotFolder(self.folder)
