@@ -28,7 +28,6 @@ from app.anpr.read_queue import PlateReadQueue
 from app.anpr.service import PlateService
 from app.api import (
     auth,
-    camera_detail,
     cameras,
     errors,
     jobs,
@@ -39,8 +38,8 @@ from app.api import (
     viewer,
 )
 from app.api import events as events_api
+from app.api.deps import PlateServices
 from app.api.health import DatabaseProbe, HealthService
-from app.api.plate_deps import PlateServices
 from app.api.rules_schema import document_rules
 from app.config import Settings, usable_cpus
 from app.db.engine import open_database
@@ -160,7 +159,6 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(push.router)
     app.include_router(cameras.router)
     app.include_router(events_api.router)
-    app.include_router(camera_detail.router)
     app.include_router(plates.router)
     app.include_router(system.router)
     app.include_router(viewer.router)
