@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from app.errors import DetectorError
-from app.metric_types import CounterMap, Histogram
+from app.metric_types import counter, histogram
 from app.models.openvino_runtime import Network, Outputs
 
 Image = npt.NDArray[np.uint8]
@@ -32,16 +32,29 @@ class _Request:
     answer: Future[Outputs]
 
 
+class RunnerMetrics:
+    """What a runner counts.
+
+    Attributes:
+        seconds: the duration of each batch.
+        sizes: the number of images in each batch.
+        outcomes: images by their outcome, ``answered`` or ``failed``.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = histogram("network_batch_seconds", "What a batch took.", SECONDS)
+        self.sizes = histogram("network_batch_size", "Pictures in a batch.", BATCHES)
+        about = "Pictures that a network was shown."
+        self.outcomes = counter("network_pictures", about, outcome=("answered", "failed"))
+        self.answered = self.outcomes.labels("answered")
+        self.failed = self.outcomes.labels("failed")
+
+
 class BatchingRunner:
     """Args:
     network: what to run; ``network.parallel`` owner threads share it.
     max_batch: most pictures in one run, if not as many as the network likes best.
     max_waiting: beyond so many waiting requests new ones fail at once.
-
-    Attributes:
-        seconds: what its batches took.
-        batch_sizes: how many pictures were in each.
-        outcomes: pictures by what became of them: ``answered`` or ``failed``.
     """
 
     def __init__(
@@ -52,9 +65,7 @@ class BatchingRunner:
         self._requests: queue.Queue[_Request | None] = queue.Queue(max_waiting)
         self._closed = False
         self._last_failure: str | None = None
-        self.seconds = Histogram(SECONDS)
-        self.batch_sizes = Histogram(BATCHES)
-        self.outcomes = CounterMap("answered", "failed")
+        self.metrics = RunnerMetrics()
         self._owners = [
             threading.Thread(target=self._serve, name=f"{network.name}-{number}", daemon=True)
             for number in range(network.parallel)
@@ -129,7 +140,7 @@ class BatchingRunner:
             outputs = self.network.infer(np.stack([request.image for request in batch]))
             answers = [[output[index] for output in outputs] for index in range(len(batch))]
         except Exception as error:  # noqa: BLE001  it belongs to those who asked
-            self.outcomes.add("failed", len(batch))
+            self.metrics.failed.inc(len(batch))
             self._last_failure = type(error).__name__
             for request in batch:
                 failure = DetectorError(network=self.network.name, reason=type(error).__name__)
@@ -137,8 +148,8 @@ class BatchingRunner:
                 request.answer.set_exception(failure)
             return
         self._last_failure = None
-        self.seconds.observe(time.monotonic() - began_at)
-        self.batch_sizes.observe(len(batch))
-        self.outcomes.add("answered", len(batch))
+        self.metrics.seconds.observe(time.monotonic() - began_at)
+        self.metrics.sizes.observe(len(batch))
+        self.metrics.answered.inc(len(batch))
         for request, answer in zip(batch, answers, strict=True):
             request.answer.set_result(answer)

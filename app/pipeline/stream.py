@@ -522,7 +522,7 @@ class Stream:
             name: len(channel) for name, (_, channel) in zip(names, self._sinks, strict=False)
         }
         waiting = {"frames": len(self._frames), "looks": len(self._inferences), **outlets}
-        return StreamGauges(self._metrics.latency.read(), waiting)
+        return StreamGauges(HistogramSnapshot.of(self._metrics.latency), waiting)
 
 
 def _is_definite(failure: WatchpostError) -> bool:

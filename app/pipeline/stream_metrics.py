@@ -6,7 +6,7 @@ import threading
 import time
 from collections import deque
 
-from app.metric_types import Histogram
+from app.metric_types import histogram
 from app.types import StreamStats
 
 WINDOW_S = 5.0
@@ -44,7 +44,9 @@ class StreamMetrics:
     """
 
     def __init__(self) -> None:
-        self.latency = Histogram(LATENCY_BOUNDS_S)
+        self.latency = histogram(
+            "stream_latency_seconds", "From the camera to the far end.", LATENCY_BOUNDS_S
+        )
         self._lock = threading.Lock()
         self._started_at = time.monotonic()
         self._input, self._output = RateCounter(), RateCounter()
