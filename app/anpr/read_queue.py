@@ -75,9 +75,9 @@ class PlateReadQueue:
         reading.add_done_callback(self._done)
         return reading
 
-    def settle(self, votes: Sequence[tuple[Votes, float]]) -> Decision:
+    def combine(self, votes: Sequence[tuple[Votes, float]]) -> Decision:
         """What several votes come to, each with its weight."""
-        return self._reader.settle(votes)
+        return self._reader.combine(votes)
 
     def waited_for(self, number: str) -> list[WatchEntry]:
         """Entries that a number may be, look-alikes and one edit counted as the same."""

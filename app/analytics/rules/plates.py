@@ -142,7 +142,7 @@ class PlateRule:
     def _is_another(self, passage: PlateTrack, votes: tuple[Votes, float]) -> bool:
         """Whether a read is of another plate than those before: where looks are rare, one vehicle
         may be where the one before it was."""
-        new, old = (self._read_queue.settle(each) for each in ([votes], passage.votes))
+        new, old = (self._read_queue.combine(each) for each in ([votes], passage.votes))
         clear = min(new.strength, old.strength) >= CLEAR
         alike = difflib.SequenceMatcher(None, new.text, old.text).ratio()
         return clear and alike < ALIKE
@@ -152,7 +152,7 @@ class PlateRule:
         reads = len(passage.votes)
         if reads < self._settings.min_reads or passage.best is None:
             return []
-        decision = self._read_queue.settle(passage.votes)
+        decision = self._read_queue.combine(passage.votes)
         sure = confidence(decision)
         least = LONE if passage.doubted else self._settings.min_confidence
         resting = passage.reading is None and not passage.waiting
@@ -168,9 +168,9 @@ class PlateRule:
     def _join(self, passage: PlateTrack, now: float) -> None:
         """Give a passage the reads of an earlier one of the same number: a fast plate's track
         breaks between two looks, and each part has too few."""
-        text = plate_text.shape(self._read_queue.settle(passage.votes).text)
+        text = plate_text.shape(self._read_queue.combine(passage.votes).text)
         for other in self._parts:
-            before = plate_text.shape(self._read_queue.settle(other.votes).text)
+            before = plate_text.shape(self._read_queue.combine(other.votes).text)
             recent = now - other.seen_at <= PARTS_S
             if text and recent and (text == before or plate_text.one_edit_apart(text, before)):
                 passage.votes = [*other.votes, *passage.votes]
