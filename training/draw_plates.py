@@ -147,7 +147,8 @@ def printed(rng: Rng, text: str, face: Path) -> Letters:
     squeeze = rng.uniform(0.6, 1.05)
     size = max(8, round(mask.shape[1] * squeeze)), mask.shape[0]
     gaps = [x * size[0] / mask.shape[1] for x in gaps]
-    return _trimmed(rng, cv2.resize(mask, size, interpolation=cv2.INTER_AREA), gaps)
+    squeezed = np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return _trimmed(rng, squeezed, gaps)
 
 
 def _breaks(rng: Rng, text: str) -> dict[int, float]:

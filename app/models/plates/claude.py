@@ -1,8 +1,8 @@
 """Claude as the second reader: it gets the crop of a plate that the networks are unsure of.
 
 Only the crop leaves the machine, and only with a key. Whatever goes wrong (no network, a
-refusal, an invalid answer), the first reading stands. The package ``anthropic`` is imported only when
-there is a key; its ``ANTHROPIC_BASE_URL`` is respected.
+refusal, an invalid answer), the first reading stands. The package ``anthropic`` is imported only
+when there is a key; its ``ANTHROPIC_BASE_URL`` is respected.
 """
 
 from __future__ import annotations
