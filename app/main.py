@@ -21,13 +21,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import __version__, logs
 from app.analytics.analyzer import AnalyzerFactory
+from app.analytics.rules import read_rule_settings
 from app.anpr.event_recorder import PlateEventRecorder
 from app.anpr.files import CROPS, UPLOADS, PlateFiles
 from app.anpr.read_queue import PlateReadQueue
 from app.anpr.service import PlateService
 from app.api import (
     auth,
-    camera_detail,
     cameras,
     errors,
     jobs,
@@ -38,8 +38,9 @@ from app.api import (
     viewer,
 )
 from app.api import events as events_api
+from app.api.deps import PlateServices
 from app.api.health import DatabaseProbe, HealthService
-from app.api.plate_deps import PlateServices
+from app.api.rules_schema import document_rules
 from app.config import Settings, usable_cpus
 from app.db.engine import open_database
 from app.db.events import EventRepository, StreamSessionRepository
@@ -63,7 +64,7 @@ from app.pipeline.manager import StreamManager
 from app.pipeline.push import PushStreams
 from app.recording.context import JobContext
 from app.recording.job_manager import JobManager, PrunableRecordings
-from app.recording.retention import DiskSpace, PrunableFolder
+from app.recording.retention import DiskSpace, PrunableEvents, PrunableFolder
 from app.recording.schedules import Scheduler
 from app.types import Analytics, StreamSpec
 
@@ -158,13 +159,13 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(push.router)
     app.include_router(cameras.router)
     app.include_router(events_api.router)
-    app.include_router(camera_detail.router)
     app.include_router(plates.router)
     app.include_router(system.router)
     app.include_router(viewer.router)
     app.include_router(jobs.router)  # the last: its /ws/{job_id} takes every name below /ws
     app.mount("/static", viewer.ViewerFiles(), name="static")
     errors.install(app)
+    document_rules(app)
     return app
 
 
@@ -206,21 +207,22 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         reading = open_ones.enter_context(plate_reading(settings, engine, objects))
         door, read_queue = reading.door, reading.read_queue
         helpers = {"plates": read_queue}
-        analyzers = AnalyzerFactory(settings.objects, settings.rules(), objects, helpers)
+        analyzers = AnalyzerFactory(settings.objects, read_rule_settings(), objects, helpers)
         sessions = StreamSessionRepository(engine)
         manager = StreamManager(
             settings.streams, settings.faces, faces, store, analyzers, events, sessions.next_today
         )
         job_rows = JobRepository(engine, vault)
         collection = Collection(settings, manager, job_rows)
-        collection.space.register(PrunableFolder(settings.data_dir / SNAPSHOTS, "*/*.jpg"))
+        pictures = settings.data_dir / SNAPSHOTS
+        collection.space.register(PrunableEvents(pictures, happened, settings.space))
 
         def verified() -> set[Path]:
             return {settings.data_dir / path for path in door.rows.verified_pictures()}
 
         for folder in (CROPS, UPLOADS):
             collection.space.register(
-                PrunableFolder(settings.data_dir / folder, "*", precious=verified)
+                PrunableFolder(settings.data_dir / folder, "*", protected=verified)
             )
         networks = {
             "faces": network,

@@ -141,7 +141,7 @@ def _paint(
         feet = actor.feet(at)
         if feet is None:
             continue
-        look = people[actor.submit]
+        look = people[actor.look]
         step = 2.0 * np.sin(at * 9) if actor.feet(at + 0.1) != feet else 0.0  # a walk bobs
         layers.append((feet[1] + step, look, feet[0]))
         half = look.rgb.shape[1] / 2

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr, ValidationError
 
-import run
-from app import config
+from app import cli, config
+from app.analytics.rules import read_rule_settings
 from app.config import Settings, usable_cpus
 
 # flag, its value, where it lands, what is there then, environment name, environment value
@@ -61,21 +61,21 @@ def test_every_flag_is_tested_here(capsys: pytest.CaptureFixture[str]) -> None:
     import re
 
     with pytest.raises(SystemExit):
-        run.parse(["--help"])
+        cli.parse(["--help"])
     flags = set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out.partition("options:")[2]))
     assert flags - NOT_SETTINGS == {way[0] for way in WAYS}
 
 
 def test_there_may_be_several_folders_of_files() -> None:
     assert Settings().allowed_folders() == [Path("data"), Path.cwd()]
-    run.to_environment(run.parse(["--media-dir", "/a", "--media-dir", "b c"]))
+    cli.to_environment(cli.parse(["--media-dir", "/a", "--media-dir", "b c"]))
     assert Settings().allowed_folders() == [Path("/a"), Path("b c")]
 
 
 def test_without_any_flag_the_defaults_stay() -> None:
-    run.to_environment(run.parse([]))
+    cli.to_environment(cli.parse([]))
     settings = Settings()
-    assert settings == Settings(_env_file=None)  # type: ignore[call-arg]
+    assert settings == Settings(_env_file=None)
     assert (settings.host, settings.port, settings.data_dir) == ("0.0.0.0", 8000, Path("data"))
     assert (settings.demo, settings.debug, settings.device) == (False, False, "auto")
     assert (settings.auth.disabled, settings.auth.require_token) == (False, False)
@@ -85,7 +85,7 @@ def test_without_any_flag_the_defaults_stay() -> None:
 def test_a_flag_reaches_the_settings(
     flag: str, given: str | None, path: str, expected: object, name: str
 ) -> None:
-    run.to_environment(run.parse([flag] if given is None else [flag, given]))
+    cli.to_environment(cli.parse([flag] if given is None else [flag, given]))
     assert value_of(Settings(), path) == expected
 
 
@@ -120,9 +120,66 @@ def test_a_flag_wins_over_the_environment_and_that_over_the_file(
     )
     monkeypatch.setenv("WATCHPOST_PORT", "2")
     monkeypatch.setenv("WATCHPOST_HOST", "environment")
-    run.to_environment(run.parse(["--port", "3"]))
+    cli.to_environment(cli.parse(["--port", "3"]))
     settings = Settings()
     assert (settings.port, settings.host, settings.device) == (3, "environment", "cpu")
+
+
+RULE_SETTINGS = [
+    ("smoking", "confirm", "SMOKING__CONFIRM", "5", 5),
+    ("bags", "unattended_s", "BAGS__UNATTENDED_S", "30", 30.0),
+    ("plates", "gap_s", "PLATE_RULE__GAP_S", "7", 7.0),
+]
+
+
+@pytest.mark.parametrize(("rule", "field", "name", "value", "expected"), RULE_SETTINGS)
+def test_rules_have_their_settings_from_the_environment_and_else_from_the_file(
+    rule: str,
+    field: str,
+    name: str,
+    value: str,
+    expected: object,
+    nowhere: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    default = getattr(read_rule_settings()[rule], field)
+    assert default != expected
+    (nowhere / ".env").write_text(f"WATCHPOST_{name}={value}\n", encoding="utf-8")
+    assert getattr(read_rule_settings()[rule], field) == expected
+    assert getattr(read_rule_settings(env_file=None)[rule], field) == default
+    (nowhere / ".env").write_text(f"WATCHPOST_{name}=99\n", encoding="utf-8")
+    monkeypatch.setenv(f"WATCHPOST_{name}", value)
+    assert getattr(read_rule_settings()[rule], field) == expected
+    monkeypatch.setenv(f"WATCHPOST_{name}", "")
+    (nowhere / ".env").write_text("", encoding="utf-8")
+    assert getattr(read_rule_settings()[rule], field) == default
+
+
+def test_a_rules_settings_from_two_places_do_not_undo_each_other(
+    nowhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (nowhere / ".env").write_text("WATCHPOST_BAGS__DISTANCE=9\n", encoding="utf-8")
+    monkeypatch.setenv("WATCHPOST_BAGS__SETTLE_S", "8")
+    bags = read_rule_settings()["bags"]
+    assert bags.model_dump(include={"distance", "settle_s"}) == {"distance": 9, "settle_s": 8}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "complaint"),
+    [
+        ("BAGS__DISTANCE", "-1", "bags.distance: Input should be greater than 0"),
+        ("PLATE_RULE__MIN_WIDTH", "x", "plate_rule.min_width: Input should be a valid integer"),
+        ("SMOKING__CONFIRM", "9", "smoking: Value error, confirm cannot be above window"),
+        ("BAGS__COLOUR", "red", "bags.colour: Extra inputs are not permitted"),
+    ],
+)
+def test_a_wrong_setting_of_a_rule_ends_the_start_in_words(
+    name: str, value: str, complaint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"WATCHPOST_{name}", value)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["serve"])
+    assert str(ended.value).startswith(complaint)
 
 
 def test_two_nested_settings_from_two_places_do_not_undo_each_other(
@@ -141,7 +198,7 @@ def test_an_empty_value_is_as_if_it_were_not_there(
 ) -> None:
     """A .env copied from .env.example has lines that nobody filled in."""
     (nowhere / ".env").write_text(f"WATCHPOST_{name}=\n", encoding="utf-8")
-    assert value_of(Settings(), path) == value_of(Settings(_env_file=None), path)  # type: ignore[call-arg]
+    assert value_of(Settings(), path) == value_of(Settings(_env_file=None), path)
 
 
 @pytest.mark.parametrize(

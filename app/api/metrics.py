@@ -20,6 +20,7 @@ from prometheus_client.metrics_core import (
 )
 
 from app import __version__
+from app.analytics.rules import counted_kinds
 from app.jobs import Job, JobState
 from app.metric_types import HistogramSnapshot
 from app.models.batching import BatchingRunner
@@ -43,7 +44,6 @@ STREAM_GAUGES = {
     "output_fps": ("output_fps", "Frames a second at the far end, over five seconds."),
     "uptime_seconds": ("uptime_s", "Time since the stream was last started."),
 }
-FOLLOWED = {"face": "faces", "person": "ids", "bag": "bags", "owned_bag": "owned"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +165,9 @@ class MetricsSnapshot:
         yield _counter("plate_crops_skipped", about, self.crops_skipped)
 
     def _events(self) -> Iterator[Metric]:
-        events = CounterMetricFamily("watchpost_events", "What was told.", labels=["type"])
+        events = CounterMetricFamily(
+            "watchpost_events", "Events that were reported.", labels=["type"]
+        )
         for kind, count in self.events.items():
             events.add_metric([kind], count)
         yield events
@@ -209,7 +211,9 @@ def _shown(
 
 
 def _all_streams(streams: Sequence[tuple[StreamStatus, StreamGauges | None]]) -> Iterator[Metric]:
-    by_state = GaugeMetricFamily("watchpost_streams", "Streams of all doors.", labels=["state"])
+    by_state = GaugeMetricFamily(
+        "watchpost_streams", "Streams, whichever API started them.", labels=["state"]
+    )
     for state in StreamState:
         by_state.add_metric([state.value], sum(status.state is state for status, _ in streams))
     yield by_state
@@ -231,7 +235,7 @@ def _streams(streams: Iterable[tuple[StreamStatus, StreamGauges | None]]) -> Ite
         "watchpost_stream_state", "1 for the state that it is in.", labels=["stream", "state"]
     )
     followed = GaugeMetricFamily(
-        "watchpost_stream_followed", "What is in the picture now.", labels=["stream", "kind"]
+        "watchpost_stream_followed", "What is in view now.", labels=["stream", "kind"]
     )
     latency = HistogramMetricFamily(
         "watchpost_stream_latency_seconds", "From the camera to the far end.", labels=["stream"]
@@ -259,7 +263,9 @@ def _streams(streams: Iterable[tuple[StreamStatus, StreamGauges | None]]) -> Ite
 
 
 def _followed(stats: StreamStats) -> dict[str, int]:
-    return {kind: getattr(stats, attribute) for kind, attribute in FOLLOWED.items()}
+    """Objects by kind; a kind that a stream does not count is 0."""
+    kinds = dict.fromkeys(counted_kinds(), 0)
+    return {"face": stats.faces, **kinds, **stats.followed}
 
 
 # ── families of one series ───────────────────────────────────────────────────────────────────

@@ -18,6 +18,11 @@ def mjpeg_response(pictures: AsyncGenerator[JpegFrame]) -> StreamingResponse:
     return StreamingResponse(multipart(pictures), media_type=MEDIA_TYPE, headers=HEADERS)
 
 
+def jpeg_response(jpeg: bytes) -> Response:
+    """The newest frame of a stream, which no cache may keep."""
+    return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
+
+
 def mjpeg_head() -> Response:
     """What a HEAD request is told; no length, since the body of GET has none."""
     response = Response(media_type=MEDIA_TYPE, headers=HEADERS)

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.analytics.analyzer import AnalyzerFactory
+from app.analytics.rules import read_rule_settings
 from app.cameras.config import CameraConfig
 from app.cameras.devices import usable_device
 from app.cameras.mjpeg_server import MjpegServer
 from app.cameras.window import CameraWindow, no_display
 from app.config import Settings
 from app.db.engine import open_database
-from app.db.events import Draft, EventRepository, StreamSessionRepository
+from app.db.events import EventRepository, StreamSessionRepository
 from app.db.snapshots import SnapshotFolder
 from app.db.writer import EventWriter
 from app.errors import CameraFailed, StreamNotFound, WatchpostError
@@ -166,8 +167,14 @@ class CameraRuntime:
             stats = camera.room.manager.get(camera_id).stats
         except StreamNotFound:  # it is just starting
             return None
-        names = ("faces", "ids", "bags", "owned", "session_id")
-        return {"camera_id": camera_id, **{name: getattr(stats, name) for name in names}}
+        return {
+            "camera_id": camera_id,
+            "faces": stats.faces,
+            "ids": stats.followed.get("person", 0),
+            "bags": stats.followed.get("bag", 0),
+            "owned": stats.followed.get("owned_bag", 0),
+            "session_id": stats.session_id,
+        }
 
     def _is_alive(self, camera_id: str) -> bool:
         try:
@@ -221,7 +228,7 @@ class CameraRuntime:
             settings.faces,
             networks.faces,
             NullStreamStore(),
-            AnalyzerFactory(settings.objects, settings.rules(), networks.objects),
+            AnalyzerFactory(settings.objects, read_rule_settings(), networks.objects),
             log,
             StreamSessionRepository(engine).next_today,
         )
@@ -232,9 +239,9 @@ class CameraRuntime:
         writer.start()
         return _Group(engine, log, manager, writer, stack)
 
-    def _tell(self, folder: Path, draft: Draft) -> None:
-        path = None if draft.snapshot is None else str(folder / draft.snapshot)
-        self._happened.put((draft.record.stream_id, as_dict(draft.record, path)))
+    def _tell(self, folder: Path, row: EventRow) -> None:
+        path = None if row.snapshot_file is None else str(folder / row.snapshot_file)
+        self._happened.put((row.stream_id, as_dict(row, path)))
 
     # ── ways to look ─────────────────────────────────────────────────────────────────────
 

@@ -6,6 +6,7 @@ pixels, over a background with texture and a noisy sensor.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from app.analytics.rules.bags import BagRule
+from app.analytics.rules.bags import BagRule, BagSettings
 from app.analytics.rules.base import AnalyzedFrame, FramePixels
-from app.config import BagSettings
+from app.models.crop_refiner import CropWindow
 from app.types import Box, RuleEvent, Track
 
 Picture = npt.NDArray[np.uint8]
@@ -34,6 +35,14 @@ def square(seed: int = 3) -> Picture:
     coarse = cv2.resize(rng.integers(70, 180, (9, 16, 3), np.uint8), (WIDTH, HEIGHT))
     fine = rng.integers(-14, 15, (HEIGHT, WIDTH, 1))
     return np.clip(coarse.astype(int) + fine, 0, 255).astype(np.uint8)
+
+
+def cut_out(picture: Picture, part: CropWindow) -> Picture:
+    return picture[part.y1 : part.y2, part.x1 : part.x2]
+
+
+def whole(picture: Picture, _: int) -> Picture:
+    return picture
 
 
 @dataclass
@@ -98,8 +107,8 @@ class Stage:
             ]
             seen = FramePixels(
                 (WIDTH, HEIGHT),
-                lambda part, picture=picture: picture[part.y1 : part.y2, part.x1 : part.x2],
-                lambda _, picture=picture: picture,
+                functools.partial(cut_out, picture),
+                functools.partial(whole, picture),
                 self.now,
             )
             scene = AnalyzedFrame(tracks, [], self.now, (WIDTH, HEIGHT), seen)
@@ -166,7 +175,7 @@ def test_an_owner_who_stays_near_leaves_nothing(stage: Stage) -> None:
     stage.walk(owner, 130, 1)
     stage.look(20)
     assert stage.words() == ["bag_placed"]
-    assert stage.rule.counts == {"bags": 1, "owned": 1}
+    assert stage.rule.counts == {"bag": 1, "owned_bag": 1}
 
 
 def test_who_comes_back_for_their_bag_reclaims_it(stage: Stage) -> None:

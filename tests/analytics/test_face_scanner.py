@@ -154,7 +154,7 @@ def test_what_could_not_be_asked_for_is_asked_for_again(
     seen(lookout, scene())
     image = with_patch(scene(), Box(90, 90, 110, 110), 30)
     with monkeypatch.context() as overloaded:
-        overloaded.setattr(faces, "look", _refuse)
+        overloaded.setattr(faces, "submit", _refuse)
         with pytest.raises(DetectorError):
             lookout.submit(image, 0)
     network.sees = [(100, 100, 40, 40, 0.9)]

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NoReturn
 from unittest.mock import create_autospec
 
 import numpy as np
 import pytest
 
-from app.analytics.rules import RULES, AnalyzedFrame, FramePixels, make_rules
-from app.analytics.rules.plates import CropReader
-from app.analytics.rules.smoking import SmokingRule
-from app.config import Settings, SmokingSettings
+from app.analytics.rules import RULES, AnalyzedFrame, FramePixels, make_rules, read_rule_settings
+from app.analytics.rules.plate_track import CropReader
+from app.analytics.rules.smoking import SmokingRule, SmokingSettings
 from app.errors import InvalidRequest
 from app.types import Box, Detection, RuleEvent, Track
 
@@ -31,15 +31,19 @@ def cigarette(box: Box = AT_THE_MOUTH, confidence: float = 0.8) -> Detection:
 
 
 def scene(tracks: Iterable[Track], detections: Iterable[Detection], now: float) -> AnalyzedFrame:
-    seen = FramePixels(SIZE, pytest.fail, pytest.fail, now)  # the rule needs no pixels
+    seen = FramePixels(SIZE, no_pixels, no_pixels, now)
     return AnalyzedFrame(list(tracks), list(detections), now, SIZE, seen)
+
+
+def no_pixels(_: object) -> NoReturn:
+    pytest.fail("the rule needs no pixels")
 
 
 class Watcher:
     """A rule and a clock."""
 
     def __init__(self, **settings: float) -> None:
-        self.rule = SmokingRule(SmokingSettings(**settings))  # type: ignore[arg-type]
+        self.rule = SmokingRule(SmokingSettings(**settings))
         self.now = 100.0
 
     def look(
@@ -168,7 +172,7 @@ def test_nothing_is_kept_of_people_who_left() -> None:
 
 # ── the table ────────────────────────────────────────────────────────────────────────────────
 
-DEFAULTS = Settings().rules()
+DEFAULTS = read_rule_settings()
 
 
 def test_every_rule_has_defaults_among_the_servers_settings() -> None:

@@ -23,7 +23,6 @@ from support.doubles import (
     threads_of,
 )
 
-from app.analytics.analyzer import ObjectCounts
 from app.analytics.rules import FramePixels
 from app.config import FaceSettings, StreamSettings
 from app.errors import SourceError, StartCancelled, WatchpostError
@@ -231,9 +230,9 @@ class Asked:
     """An analysis that sees nothing, and knows by how many frames it was asked early."""
 
     numbers = None
-    counts = ObjectCounts()
 
     def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
         self.asked: list[float] = []
         self.early: list[int] = []
 
@@ -298,6 +297,7 @@ def test_a_picture_that_is_shared_is_the_same_for_preview_and_output(
     import cv2
 
     decoded = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert decoded is not None
     assert decoded.shape == (192, 320)
     assert decoded[76:116, 140:180].std() < 5
 
