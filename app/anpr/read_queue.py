@@ -77,9 +77,9 @@ class PlateReadQueue:
         reading.add_done_callback(self._done)
         return reading
 
-    def settle(self, votes: Sequence[tuple[Votes, float]]) -> Decision:
+    def combine(self, votes: Sequence[tuple[Votes, float]]) -> Decision:
         """Combine several votes, each with its weight."""
-        return self._reader.settle(votes)
+        return self._reader.combine(votes)
 
     def waited_for(self, number: str) -> list[WatchEntry]:
         """Entries that match a number; look-alikes and one edit count as the same."""

@@ -52,7 +52,7 @@ class Attendant:
         read = CropRead(votes, self.width, self.where) if votes else CropRead({})
         self.waiting.pop(0).set_result(read)
 
-    def settle(self, votes: list[tuple[Votes, float]]) -> Decision:
+    def combine(self, votes: list[tuple[Votes, float]]) -> Decision:
         return decide(pooled(votes))
 
     def waited_for(self, number: str) -> list[WatchEntry]:

@@ -79,7 +79,7 @@ class CropReader(Protocol):
         """Start to read a crop, or to read it again by other means; None while too many wait."""
         ...
 
-    def settle(self, votes: list[tuple[Votes, float]]) -> Decision:
+    def combine(self, votes: list[tuple[Votes, float]]) -> Decision:
         """What several votes come to, each with its weight."""
         ...
 

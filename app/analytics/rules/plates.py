@@ -164,7 +164,7 @@ class PlateRule:
     def _is_another(self, plate: PlateTrack, votes: tuple[Votes, float]) -> bool:
         """Whether a read is of another plate than those before: where inferences are rare, one
         vehicle may be where the one before it was."""
-        new, old = (self._read_queue.settle(each) for each in ([votes], plate.votes))
+        new, old = (self._read_queue.combine(each) for each in ([votes], plate.votes))
         clear = min(new.strength, old.strength) >= self._tuning.clear
         alike = difflib.SequenceMatcher(None, new.text, old.text).ratio()
         return clear and alike < self._tuning.alike
@@ -174,7 +174,7 @@ class PlateRule:
         reads = len(plate.votes)
         if reads < self._settings.min_reads or plate.best is None:
             return []
-        decision = self._read_queue.settle(plate.votes)
+        decision = self._read_queue.combine(plate.votes)
         sure = confidence(decision)
         least = self._tuning.lone if plate.read_twice else self._settings.min_confidence
         resting = plate.reading is None and not plate.waiting
@@ -190,9 +190,9 @@ class PlateRule:
     def _merge_parts(self, plate: PlateTrack, now: float) -> None:
         """Add the reads of earlier tracks of the same number: a fast plate's track breaks between
         two inferences, and each part has too few."""
-        text = plate_text.shape(self._read_queue.settle(plate.votes).text)
+        text = plate_text.shape(self._read_queue.combine(plate.votes).text)
         for earlier in self._undecided:
-            before = plate_text.shape(self._read_queue.settle(earlier.votes).text)
+            before = plate_text.shape(self._read_queue.combine(earlier.votes).text)
             recent = now - earlier.seen_at <= self._tuning.merge_s
             if text and recent and (text == before or plate_text.one_edit_apart(text, before)):
                 plate.votes = [*earlier.votes, *plate.votes]
