@@ -51,7 +51,7 @@
         └── SecretUnreadable          stored credentials and the key file do not belong together
 
 Every class has a stable ``code``; the words for it in other languages live in
-``app/api/i18n.py``. Nothing here knows HTTP, and no message holds a password:
+``app/api/locales/``. Nothing here knows HTTP, and no message holds a password:
 who raises passes URLs through ``app.urls.without_credentials`` first.
 """
 

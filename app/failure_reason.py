@@ -2,7 +2,7 @@
 
 FFmpeg's libraries, the socket module and the publisher process report the same failures as
 different exception classes; here they become one vocabulary. ``WORDS`` says in English what each
-means; other languages are in ``app/api/i18n.py``.
+means; other languages are in ``app/api/locales/``.
 """
 
 from __future__ import annotations
