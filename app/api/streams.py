@@ -91,7 +91,7 @@ async def by_input(
     )
 
 
-@router.post("/register", summary="Register anew")
+@router.post("/register", summary="Replace all streams of an input")
 async def register(body: RegisterRequest, manager: ManagerDep) -> Envelope[StreamRegistered]:
     """Disconnect whatever reads this input, start a new stream, wait until it runs."""
     status = await manager.register(urls.check_rtsp(body.rtsp_url))

@@ -81,7 +81,7 @@ def test_every_reason_is_spelled_out_in_every_language(word: str, language: Lang
 
 def test_logs_and_jobs_say_it_in_words_too() -> None:
     error = errors.SourceError(end="input", reason="unfit_codec", url="file:x.mkv")
-    said = "The input failed: its video codec does not fit into MP4; ask without blur: false"
+    said = "The input failed: its video codec cannot be stored in MP4; leave out blur: false"
     assert str(error) == f"{said} (file:x.mkv)"
     frame = errors.BadFrame(reason="message_too_large", max_bytes=16)
     assert "more than 16 bytes" in str(frame)
