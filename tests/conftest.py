@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from support.rtsp import RtspServer, available, make_video
 
-
 LONG = (
     "analytics/test_face_scanner.py",
     "analytics/test_staged.py",
