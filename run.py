@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from app.config import Settings
 from app.errors import SetupError
-from app.main import locked
+from app.runtime import locked
 
 ONE_PROCESS = (
     "--workers above 1 is not possible: streams live in one process, and every worker would "

@@ -18,9 +18,10 @@ from app.api.cameras import CameraStats, kind_of
 from app.api.deps import ManagerDep, SettingsDep
 from app.api.errors import ErrorReply
 from app.api.events import VERSION, until_gone, with_pauses
-from app.api.mjpeg import MEDIA_TYPE, mjpeg_response
+from app.api.mjpeg import mjpeg_response
 from app.api.schemas import ANALYTICS, Asked, Number, StreamStatsReply
 from app.errors import NotACamera, WatchpostError
+from app.mjpeg import MEDIA_TYPE
 from app.pipeline.manager import StreamManager
 from app.pipeline.sources.named import MAX_INDEX, MAX_PATH, source_url
 from app.types import BlurStyle, JpegFrame, StreamSpec, StreamStatus, Transport, Zone

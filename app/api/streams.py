@@ -12,7 +12,7 @@ from app import urls
 from app.api.deps import LanguageDep, ManagerDep
 from app.api.errors import ErrorReply
 from app.api.i18n import REPLIES
-from app.api.mjpeg import MEDIA_TYPE, mjpeg_response
+from app.api.mjpeg import mjpeg_response
 from app.api.schemas import (
     EXAMPLE_INPUT,
     Envelope,
@@ -29,6 +29,7 @@ from app.api.schemas import (
     StreamStatsReply,
 )
 from app.errors import InvalidRequest
+from app.mjpeg import MEDIA_TYPE
 
 RESERVED = ("by-input", "register")
 
