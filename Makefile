@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 LOCK := $(if $(LEAN),requirements-lean.txt,requirements.txt)
 DEMO_FLAG := $(if $(filter 0,$(DEMO)),,--demo)
 
-.PHONY: setup run test check bench lock clean
+.PHONY: setup run test check bench docs docs-serve lock clean
 
 run: setup  ## start the server; ARGS="--port 9000", DEMO=0, LEAN=1
 	@$(BIN)/python run.py $(DEMO_FLAG) $(ARGS)
@@ -31,17 +31,25 @@ test: setup $(VENV)/.requirements-dev.txt.installed  ## all tests; ARGS="-k auth
 check: setup $(VENV)/.requirements-dev.txt.installed  ## style, types, layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy app run.py main.py
+	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_layers.py
 
 bench: setup $(VENV)/.requirements-dev.txt.installed  ## what things cost, side by side
 	$(BIN)/python -m bench $(ARGS)
+
+docs: setup $(VENV)/.requirements-docs.txt.installed  ## the documentation as a site, in site/
+	$(BIN)/python -m docs.generate
+	$(BIN)/mkdocs build
+
+docs-serve: setup $(VENV)/.requirements-docs.txt.installed  ## the same on http://localhost:8001
+	$(BIN)/mkdocs serve --dev-addr localhost:8001
 
 lock: $(VENV)/.requirements-dev.txt.installed  ## write the requirements files anew
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile -q --universal --no-header --no-annotate --python-version 3.11 pyproject.toml -o requirements-lean.txt
 	$(BIN)/uv pip compile -q --universal --no-header --no-annotate --python-version 3.11 --extra full -c requirements-lean.txt pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile -q --universal --no-header --no-annotate --python-version 3.11 --group dev -c requirements.txt -o requirements-dev.txt
+	$(BIN)/uv pip compile -q --universal --no-header --no-annotate --python-version 3.11 --group docs -c requirements-dev.txt -o requirements-docs.txt
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) site .pytest_cache .mypy_cache .ruff_cache

@@ -1,6 +1,6 @@
 """All settings, in one place: built once by whoever starts the server, then passed down.
 
-Each field can be set by a flag of ``run.py``, by an environment variable with the prefix
+Each field can be set by a flag of ``watchpost serve``, by an environment variable with the prefix
 ``WATCHPOST_`` (nested fields with two underscores: ``WATCHPOST_STREAMS__OUTPUT_BASE``) or in
 a ``.env`` file; the first of these that names a field wins.
 """
@@ -56,21 +56,23 @@ class StreamSettings(BaseModel):
     output_base: RtspUrl | None = Field(
         None, description="RTSP server that takes all default outputs, rtsp://host:port/prefix."
     )
-    start_timeout_s: float = 10.0
+    start_timeout_s: float = Field(
+        10.0, description="How long a start waits for the stream to run."
+    )
     stop_timeout_s: float = Field(4.5, description="How long stop waits for a stream's threads.")
     open_timeout_s: float = Field(
         4.0,
         description="Opening an input; below stop_timeout_s, since opening cannot be cut short.",
     )
     stall_timeout_s: float = Field(
-        4.0, description="No frame for so long, and the stream counts as lost."
+        4.0, description="Seconds without a frame after which the stream counts as lost."
     )
     idle_output_s: float = Field(
-        10.0, description="An output without frames is closed after so long."
+        10.0, description="An output is closed after this long without frames."
     )
-    backoff_first_s: float = 0.5
-    backoff_max_s: float = 30.0
-    max_pixels: int = Field(50_000_000, description="Larger pictures are refused.")
+    backoff_first_s: float = Field(0.5, description="First pause before a lost end is tried again.")
+    backoff_max_s: float = Field(30.0, description="Longest pause before it is tried again.")
+    max_pixels: int = Field(50_000_000, description="Larger frames are refused.")
 
 
 class FaceSettings(BaseModel):
@@ -86,12 +88,12 @@ class FaceSettings(BaseModel):
     )
     min_confidence: float = Field(0.15, gt=0, lt=1, description="Starts a new track.")
     keep_confidence: float = Field(0.1, gt=0, lt=1, description="Continues a known track.")
-    hold_s: float = Field(1.0, ge=0, description="A lost face stays covered for so long.")
+    hold_s: float = Field(1.0, ge=0, description="A lost face stays covered for this long.")
     timeout_s: float = Field(2.0, gt=0, description="A later answer withholds the frame.")
     recheck_s: float = Field(
         1.0,
         ge=0,
-        description="Where nothing changed, faces are looked for only so often; 0: in every frame.",
+        description="Where nothing changed, faces are looked for this often; 0: in every frame.",
     )
 
 
@@ -125,10 +127,10 @@ class ObjectSettings(BaseModel):
         gt=0,
         le=1,
         description="Where frames wait for looks during more than this share of the time, as on a "
-        "machine with too many streams, there are fewer looks; 1: never.",
+        "machine with too many streams, there are fewer looks; 1: always as many.",
     )
     start_confidence: float = Field(0.4, gt=0, lt=1, description="Starts a new track.")
-    hold_s: float = Field(1.5, ge=0, description="A track that was lost lives on for so long.")
+    hold_s: float = Field(1.5, ge=0, description="A track that was lost lives on for this long.")
 
 
 class SmokingSettings(BaseModel):
@@ -139,8 +141,10 @@ class SmokingSettings(BaseModel):
     min_confidence: float = Field(0.35, gt=0, lt=1, description="A look that helps to confirm.")
     keep_confidence: float = Field(0.25, gt=0, lt=1, description="A look that keeps it going.")
     confirm: int = Field(3, ge=1, le=100, description="Looks with a cigarette that start it...")
-    window: int = Field(8, ge=1, le=100, description="...out of so many looks at the person.")
-    gap_s: float = Field(30.0, gt=0, le=3600, description="So long without one ends it.")
+    window: int = Field(8, ge=1, le=100, description="...out of this many looks at the person.")
+    gap_s: float = Field(
+        30.0, gt=0, le=3600, description="Seconds without a cigarette that end it."
+    )
     max_length: float = Field(
         1.2, gt=0, le=5, description="Longest cigarette, in head sizes: larger things are none."
     )
@@ -165,15 +169,15 @@ class BagSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     distance: float = Field(
-        1.5, gt=0, le=50, description="An owner farther away than so many body heights is away."
+        1.5, gt=0, le=50, description="An owner farther away than this many body heights is away."
     )
-    unattended_s: float = Field(2.0, ge=0, le=86400, description="Away for so long: unattended.")
+    unattended_s: float = Field(2.0, ge=0, le=86400, description="Away for this long: unattended.")
     abandoned_s: float = Field(
-        4.0, ge=0, le=86400, description="Unattended for so much longer: abandoned."
+        4.0, ge=0, le=86400, description="Unattended for this much longer: abandoned."
     )
-    settle_s: float = Field(1.5, gt=0, le=60, description="What rests for so long was set down.")
+    settle_s: float = Field(1.5, gt=0, le=60, description="What rests for this long was set down.")
     watch: list[Polygon] = Field(
-        [], max_length=32, description="Only these parts of the picture count (shares of 1)."
+        [], max_length=32, description="Only these parts of the frame count (shares of 1)."
     )
     ignore: list[Polygon] = Field([], max_length=32, description="These parts never count.")
 
@@ -203,8 +207,10 @@ class PlateRuleSettings(BaseModel):
     max_reads: int = Field(12, ge=1, le=200, description="Of one passage; then it is decided.")
     min_reads: int = Field(2, ge=1, le=50, description="Fewer, and the passage is not kept.")
     min_confidence: float = Field(0.6, ge=0, le=1, description="Less sure ones are not kept.")
-    gap_s: float = Field(3.0, gt=0, le=600, description="Unseen for so long, it has passed.")
-    again_s: float = Field(60.0, ge=0, le=86400, description="The same number counts anew after.")
+    gap_s: float = Field(3.0, gt=0, le=600, description="Unseen for this long, it has passed.")
+    again_s: float = Field(
+        60.0, ge=0, le=86400, description="Seconds before the same number is reported again."
+    )
 
 
 class PushSettings(BaseModel):
@@ -213,7 +219,7 @@ class PushSettings(BaseModel):
     max_streams: int = Field(64, ge=1, description="More at once are refused.")
     max_message: int = Field(16 * 2**20, ge=1, description="Bytes of one message.")
     send_timeout_s: float = Field(
-        10.0, gt=0, description="A client that takes nothing for so long is let go."
+        10.0, gt=0, description="A client that takes nothing for this long is disconnected."
     )
     max_bad_frames: int = Field(20, ge=1, description="In a row; then the socket is closed.")
     grace_s: float = Field(2.0, ge=0, description="For reconnects, after the last socket left.")
@@ -227,20 +233,22 @@ class CollectSettings(BaseModel):
     on_restart: Literal["resume", "interrupt"] = Field(
         "resume", description="What becomes of jobs that ran when the server ended."
     )
-    gap_s: float = Field(3.0, gt=0, description="So long without a picture is a gap.")
-    start_timeout_s: float = Field(10.0, gt=0, description="A source's first picture.")
+    gap_s: float = Field(3.0, gt=0, description="Seconds without a frame that make a gap.")
+    start_timeout_s: float = Field(
+        10.0, gt=0, description="How long a source may take for its first frame."
+    )
     backoff_max_s: float = Field(60.0, gt=0, description="Longest pause between attempts.")
 
 
 class SpaceSettings(BaseModel):
     """How much may be kept: recordings, snapshots and plate images together."""
 
-    min_free: int = Field(
-        2 * 2**30, ge=0, description="Bytes of free disk that are left to everybody else."
+    min_free: int = Field(2 * 2**30, ge=0, description="Bytes of the disk that stay free.")
+    max_bytes: int | None = Field(None, ge=0, description="Of all that is kept; default: no limit.")
+    max_days: float | None = Field(
+        None, gt=0, description="What is older is removed; default: no limit."
     )
-    max_bytes: int | None = Field(None, ge=0, description="Of all that is kept; default: no cap.")
-    max_days: float | None = Field(None, gt=0, description="Older things go; default: no cap.")
-    every_s: float = Field(60.0, gt=0, description="Pause between two looks.")
+    every_s: float = Field(60.0, gt=0, description="Pause between two sweeps.")
 
 
 class Settings(BaseSettings):
@@ -253,24 +261,31 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
     )
 
-    host: str = "0.0.0.0"
-    port: int = Field(8000, ge=0, le=65535)
-    log_level: Literal["debug", "info", "warning", "error", "critical"] = "info"
-    debug: bool = False
-    data_dir: Path = Path("data")
+    host: str = Field("0.0.0.0", description="Address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0: any free one.")
+    log_level: Literal["debug", "info", "warning", "error", "critical"] = Field(
+        "info", description="The least severe lines that are logged."
+    )
+    debug: bool = Field(False, description="Logs as much as the log level debug.")
+    data_dir: Path = Field(Path("data"), description="Everything that is written lives here.")
     database_url: SecretStr | None = Field(None, description="Default: SQLite in the data folder.")
     secret_key: SecretStr | None = Field(
         None, description="Key that stored credentials are encrypted with; default: a key file."
     )
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        "auto", description="What networks run on, where it is there."
+    )
     media_dirs: Folders = Field(
         [],
         description="Folders whose video files callers may watch as cameras, with colons between "
         "them. Default: the data folder and the working directory.",
     )
     demo: bool = Field(False, description="Run a stream over bundled photographs.")
-    claude_api_key: SecretStr | None = None
-    claude_model: str = "claude-opus-4-5"
+    claude_api_key: SecretStr | None = Field(
+        None,
+        description="Key for Claude as the second reader of plates; without it nothing is sent.",
+    )
+    claude_model: str = Field("claude-opus-4-5", description="Model for the second reading.")
 
     auth: AuthSettings = AuthSettings()
     streams: StreamSettings = StreamSettings()

@@ -1,33 +1,33 @@
 """What can go wrong, as one tree.
 
-    WatchpostError
+    WatchpostError                    something unexpected happened inside the server
     ├── RequestError                  the caller asked for something that cannot be done as asked
     │   ├── InvalidRequest            a field is missing, unknown or has the wrong value
-    │   ├── InvalidUrl                not a URL that this door accepts
+    │   ├── InvalidUrl                not a URL that this API accepts
     │   ├── AddressNotAllowed         the URL leads to an address that nobody may stream from
-    │   ├── BadFrame                  a pushed picture that cannot be used
-    │   ├── BadUpload                 an uploaded picture that is damaged, empty or missing
+    │   ├── BadFrame                  a pushed frame that cannot be used
+    │   ├── BadUpload                 an uploaded image that is damaged, empty or missing
     │   │   ├── UploadTooLarge        more bytes or pixels than are taken
     │   │   └── NotAnImage            a file of another kind
     │   ├── BadRange                  a part of a file that is not in it
     │   ├── OutputIsInput             a stream would read what it writes
     │   └── UpgradeRequired           plain HTTP where a WebSocket is spoken
     ├── Unauthorized                  no token, or a call that a foreign web page made
-    ├── NotFound
-    │   ├── StreamNotFound
-    │   ├── EventNotFound
-    │   ├── NoSnapshot                an event without a picture
-    │   ├── JobNotFound
-    │   ├── FileNotFound              of a job; or it was removed to make room
-    │   ├── ScheduleNotFound
-    │   ├── PlateNotFound             also a plate that was deleted
-    │   ├── SessionNotFound           an upload, or a passage in front of a camera
-    │   ├── WatchNotFound
+    ├── NotFound                      nothing has this address
+    │   ├── StreamNotFound            no stream has this id
+    │   ├── EventNotFound             no event has this number
+    │   ├── NoSnapshot                an event without a snapshot
+    │   ├── JobNotFound               no collection job has this id
+    │   ├── FileNotFound              not a file of this job, or it was removed to make room
+    │   ├── ScheduleNotFound          no schedule has this id
+    │   ├── PlateNotFound             no plate has this id, or it was deleted
+    │   ├── SessionNotFound           no upload and no passage has this id
+    │   ├── WatchNotFound             no entry of the watch-list has this id
     │   └── ImageGone                 erased, or cleared away by age
-    ├── Conflict
+    ├── Conflict                      the request does not fit what is there already
     │   ├── NotPushable               frames for a stream that has a source of its own
     │   ├── CameraExists              the id is taken
-    │   ├── NotACamera                the stream came through another door
+    │   ├── NotACamera                the stream was started through another API
     │   ├── StreamConflict            the id runs already, with another configuration
     │   └── OutputInUse               another stream publishes there
     ├── FarEndError                   a camera or server at the other end of the network
@@ -38,11 +38,11 @@
     │   ├── StartCancelled            stopped while a caller still waited for the start
     │   ├── TooManyStreams            the limit on pushed streams is reached
     │   ├── TooManyJobs               the limit on collection jobs is reached
-    │   ├── NoAnalytics               the network that sees things is not there
-    │   ├── NoPicture                 there is no (fresh, blurred) picture to show
+    │   ├── NoAnalytics               the network for persons and objects is not there
+    │   ├── NoPicture                 there is no (fresh, blurred) frame to show
     │   ├── StoreError                the database did not take or give a row
     │   ├── NotReady                  something that the server needs is not there
-    │   └── ShuttingDown
+    │   └── ShuttingDown              the server is about to end
     ├── CameraFailed                  a camera of the Python API cannot run as asked
     ├── DetectorError                 a network failed or was too late; the frame is withheld
     └── SetupError                    the server itself cannot start like this

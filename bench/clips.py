@@ -23,7 +23,7 @@ from app.config import FaceSettings, ObjectSettings, Settings
 from app.models.faces import FaceDetector, load_faces
 from app.models.objects import load_objects
 from app.pipeline.scale import part_to_rgb, to_rgb
-from app.types import Box, StreamSpec, Track
+from app.types import Analytics, Box, StreamSpec, Track
 from bench import staged
 from bench.table import show
 from bench.truth import HEAD, SCORE_HEAD, Told, Truth, Verdict, judge, score
@@ -82,7 +82,7 @@ class Watcher:
         """What the analysis finds in these pictures, taken at their own times."""
         settings = FaceSettings()
         tracker = FaceTracker(start_confidence=settings.min_confidence, hold_s=settings.hold_s)
-        asked = {name: {} for name in rules if name in RULES}
+        asked: Analytics = {name: {} for name in rules if name in RULES}
         analysis = self._analyzers.create(StreamSpec("clip", "file:", analytics=asked))
         assert analysis is not None
         seeing = Seeing([], {}, [])

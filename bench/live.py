@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -110,7 +111,7 @@ def _numbers(client: httpx.Client, count: int, pid: int) -> list[object]:
     return [rates, p50, p95, dropped, f"{cpu:.2f}", f"{memory:.0f}", f"{others:.2f}"]
 
 
-def _stats(client: httpx.Client, count: int) -> list[dict[str, float | dict[str, float]]]:
+def _stats(client: httpx.Client, count: int) -> list[dict[str, Any]]:
     return [client.get(f"/api/streams/cam{n}").json()["data"]["stats"] for n in range(count)]
 
 

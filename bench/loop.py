@@ -129,7 +129,7 @@ def _play(
     """Run a stream from its first to its last frame; how many there were."""
     subscribers = Subscribers.on(asyncio.new_event_loop())
     stream = Stream(
-        spec, StreamSettings(), settings, faces, subscribers, analysis=analyzers.create(spec)
+        spec, StreamSettings(), settings, faces, subscribers, analyzer=analyzers.create(spec)
     )
     stream.start()
     while stream.state is not StreamState.STOPPED:

@@ -157,9 +157,9 @@ async def _viewed(port: int, pid: int, jpegs: list[bytes], count: int) -> Timing
         )
         assert viewers.stdout is not None
         await viewers.stdout.readline()  # all of them have their first picture
-        before, started_at = _cpu_seconds(pid), time.monotonic()
+        (before, _), started_at = _cpu_seconds(pid), time.monotonic()
         fewest = int(await viewers.stdout.readline())
-        cpu = (_cpu_seconds(pid) - before) / (time.monotonic() - started_at)
+        cpu = (_cpu_seconds(pid)[0] - before) / (time.monotonic() - started_at)
         await viewers.wait()
         pushing.cancel()
     return {"cpu": cpu, "fewest": fewest}

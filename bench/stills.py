@@ -116,4 +116,6 @@ def _unsteady(image: Image, chance: np.random.Generator) -> VideoFrame:
     dx, dy = (-chance.random(2) * (zoom - 1) * (width, height)).tolist()
     matrix = np.array([[zoom, 0, dx], [0, zoom, dy]], np.float32)
     moved = cv2.warpAffine(image, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
-    return VideoFrame.from_ndarray(np.asarray(moved), format="bgr24").reformat(format="yuv420p")
+    return VideoFrame.from_ndarray(np.asarray(moved, np.uint8), format="bgr24").reformat(
+        format="yuv420p"
+    )

@@ -121,7 +121,7 @@ def _walkers(objects: ObjectDetector) -> tuple[list[Look], list[Named]]:
         size = shot.rgb.shape[1], shot.rgb.shape[0]
         small = np.asarray(cv2.resize(shot.rgb, (640, 640 * size[1] // size[0])), np.uint8)
         looks.append(Look(shot.at, _people(objects.submit(small).detections(PATIENCE_S, size))))
-        inside = {n: b for n, b in shot.people.items() if b.x1 > -10 and b.x2 < size[0] + 10}
+        inside: Named = {n: b for n, b in shot.people.items() if b.x1 > -10 and b.x2 < size[0] + 10}
         truth.append(inside)
     return looks, truth
 

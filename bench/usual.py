@@ -56,7 +56,7 @@ def network(file: str) -> Any:
 
     Without the file it is one of the same shape that knows nothing: as slow, but it blurs nothing.
     """
-    from ultralytics import YOLO
+    from ultralytics.models import YOLO
 
     path = weights(file)
     return YOLO(str(path) if path.is_file() else "yolov8n.yaml", verbose=False)

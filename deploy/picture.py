@@ -1,6 +1,6 @@
 """The dashboard as a picture: every panel of ``dashboard.json``, drawn from what Prometheus has.
 
-    python deploy/picture.py docs/dashboard.webp --prometheus http://localhost:9090 --minutes 10
+    python deploy/picture.py docs/images/dashboard.webp --minutes 10
 
 Needs matplotlib (requirements-dev.txt) and no Grafana.
 """

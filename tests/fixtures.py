@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -68,8 +68,9 @@ class Server:
 
     def _read(self) -> None:
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.lines.append(line.rstrip("\n"))
+        with self.process.stdout as output:
+            for line in output:
+                self.lines.append(line.rstrip("\n"))
 
     @property
     def url(self) -> str:
@@ -116,6 +117,7 @@ class Server:
 def server(
     cwd: Path,
     *arguments: str,
+    program: str = sys.executable,
     command: tuple[str, ...] = (str(ROOT / "run.py"), "--host", "127.0.0.1"),
     port: int | None = None,
     env: Mapping[str, str] | None = None,
@@ -123,7 +125,7 @@ def server(
     """Start a server in a folder of its own; it is gone at the end, whatever happens."""
     port = port or free_port()
     process = subprocess.Popen(
-        [sys.executable, *command, "--port", str(port), *arguments],
+        [program, *command, "--port", str(port), *arguments],
         cwd=cwd,
         env=env or clean_environment(cwd),
         stdout=subprocess.PIPE,
@@ -174,7 +176,7 @@ class Running:
         base_url: str = "http://localhost:8000",
         **options: Any,
     ) -> httpx.AsyncClient:
-        async def with_state(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        async def with_state(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
             await self.app({**scope, "state": dict(self.state)}, receive, send)
 
         transport = httpx.ASGITransport(with_state, raise_app_exceptions=False, client=address)

@@ -29,7 +29,7 @@ from app.errors import CameraFailed
 from app.types import Box, RuleEvent, Track
 
 KEYS = {"camera_id", "faces", "ids", "bags", "owned", "session_id"}
-SETTINGS = Settings(_env_file=None, streams=StreamSettings(start_timeout_s=60))  # type: ignore[call-arg]
+SETTINGS = Settings(_env_file=None, streams=StreamSettings(start_timeout_s=60))
 PLACED = RuleEvent(
     "bag_placed", (Track(7, "suitcase", 0.9, Box(1, 2, 3, 4)),), 0.8, details={"owner": "sure"}
 )
@@ -385,7 +385,8 @@ def test_a_preview_on_a_port(service: MultiCameraService, video: str, db: str) -
             urllib.request.urlopen(
                 urllib.request.Request(f"http://127.0.0.1:{port}/", headers=headers), timeout=20
             )
-        assert refused.value.code == 403
+        with refused.value as reply:
+            assert reply.code == 403
     service.stop_camera("CAM_01")
     with pytest.raises(OSError):
         socket.create_connection(("127.0.0.1", port), timeout=2)

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr, ValidationError
 
-import run
-from app import config
+from app import cli, config
 from app.config import Settings, usable_cpus
 
 # flag, its value, where it lands, what is there then, environment name, environment value
@@ -61,21 +60,21 @@ def test_every_flag_is_tested_here(capsys: pytest.CaptureFixture[str]) -> None:
     import re
 
     with pytest.raises(SystemExit):
-        run.parse(["--help"])
+        cli.parse(["--help"])
     flags = set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out.partition("options:")[2]))
     assert flags - NOT_SETTINGS == {way[0] for way in WAYS}
 
 
 def test_there_may_be_several_folders_of_files() -> None:
     assert Settings().allowed_folders() == [Path("data"), Path.cwd()]
-    run.to_environment(run.parse(["--media-dir", "/a", "--media-dir", "b c"]))
+    cli.to_environment(cli.parse(["--media-dir", "/a", "--media-dir", "b c"]))
     assert Settings().allowed_folders() == [Path("/a"), Path("b c")]
 
 
 def test_without_any_flag_the_defaults_stay() -> None:
-    run.to_environment(run.parse([]))
+    cli.to_environment(cli.parse([]))
     settings = Settings()
-    assert settings == Settings(_env_file=None)  # type: ignore[call-arg]
+    assert settings == Settings(_env_file=None)
     assert (settings.host, settings.port, settings.data_dir) == ("0.0.0.0", 8000, Path("data"))
     assert (settings.demo, settings.debug, settings.device) == (False, False, "auto")
     assert (settings.auth.disabled, settings.auth.require_token) == (False, False)
@@ -85,7 +84,7 @@ def test_without_any_flag_the_defaults_stay() -> None:
 def test_a_flag_reaches_the_settings(
     flag: str, given: str | None, path: str, expected: object, name: str
 ) -> None:
-    run.to_environment(run.parse([flag] if given is None else [flag, given]))
+    cli.to_environment(cli.parse([flag] if given is None else [flag, given]))
     assert value_of(Settings(), path) == expected
 
 
@@ -120,7 +119,7 @@ def test_a_flag_wins_over_the_environment_and_that_over_the_file(
     )
     monkeypatch.setenv("WATCHPOST_PORT", "2")
     monkeypatch.setenv("WATCHPOST_HOST", "environment")
-    run.to_environment(run.parse(["--port", "3"]))
+    cli.to_environment(cli.parse(["--port", "3"]))
     settings = Settings()
     assert (settings.port, settings.host, settings.device) == (3, "environment", "cpu")
 
@@ -141,7 +140,7 @@ def test_an_empty_value_is_as_if_it_were_not_there(
 ) -> None:
     """A .env copied from .env.example has lines that nobody filled in."""
     (nowhere / ".env").write_text(f"WATCHPOST_{name}=\n", encoding="utf-8")
-    assert value_of(Settings(), path) == value_of(Settings(_env_file=None), path)  # type: ignore[call-arg]
+    assert value_of(Settings(), path) == value_of(Settings(_env_file=None), path)
 
 
 @pytest.mark.parametrize(

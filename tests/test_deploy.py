@@ -14,6 +14,7 @@ import pytest
 import yaml
 from fixtures import ROOT
 
+from app import cli
 from app.config import Settings
 
 DEPLOY = ROOT / "deploy"
@@ -53,6 +54,15 @@ def test_the_configuration_of_compose_is_one_too(tmp_path: Path) -> None:
 
 def test_alerts_fire_when_they_should_and_only_then() -> None:
     tool("promtool", "test", "rules", str(ROOT / "tests" / "alerts_test.yml"))
+
+
+def test_the_documentation_names_every_alert_and_its_severity() -> None:
+    rules = yaml.safe_load((DEPLOY / "alerts.yml").read_text(encoding="utf-8"))["groups"][0][
+        "rules"
+    ]
+    page = (ROOT / "docs" / "monitoring.md").read_text(encoding="utf-8")
+    named = re.findall(r"^\| (\w+) \| (critical|warning|info) \|", page, re.MULTILINE)
+    assert named == [(rule["alert"], rule["labels"]["severity"]) for rule in rules]
 
 
 # ── Grafana ──────────────────────────────────────────────────────────────────────────────────
@@ -124,7 +134,7 @@ def test_compose_gives_settings_that_exist(monkeypatch: pytest.MonkeyPatch) -> N
     for name, value in given.items():
         plain = re.sub(r"\$\{(\w+):\?[^}]*\}", r"\1-word", value)
         monkeypatch.setenv(name, plain)
-    settings = Settings(_env_file=None)  # type: ignore[call-arg]
+    settings = Settings(_env_file=None)
     assert settings.auth.token is not None
     assert settings.auth.token.get_secret_value() == "WATCHPOST_TOKEN-word"
     there = "postgresql+psycopg://watchpost:POSTGRES_PASSWORD-word@postgres/watchpost"
@@ -168,12 +178,10 @@ def test_systemd_takes_the_unit(tmp_path: Path) -> None:
 
 
 def test_the_unit_starts_run_with_flags_that_exist() -> None:
-    import run
-
     (line,) = re.findall(r"^ExecStart=(.+)$", unit(), re.M)
     _, program, *flags = shlex.split(line)
     assert program.endswith("/run.py")
-    assert run.parse(flags).data_dir == "/var/lib/watchpost"
+    assert cli.parse(flags).data_dir == "/var/lib/watchpost"
 
 
 # ── the image ────────────────────────────────────────────────────────────────────────────────

@@ -13,7 +13,9 @@ NAMED = (
     "fastapi", "uvicorn", "opencv-python", "ultralytics", "numpy", "sqlalchemy", "pydantic",
     "websockets", "python-multipart", "av",
 )  # fmt: skip
-LOCKS = ("requirements.txt", "requirements-lean.txt", "requirements-dev.txt")
+LOCKS = (
+    "requirements.txt", "requirements-lean.txt", "requirements-dev.txt", "requirements-docs.txt",
+)  # fmt: skip
 DEMO = f"""
 import asyncio, sys
 from app.config import Settings

@@ -42,7 +42,7 @@ def folder_with_a_running_stream(folder: Path) -> None:
 # ── importing ────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("module", ["app", "app.main", "main", "run"])
+@pytest.mark.parametrize("module", ["app", "app.cli", "app.main", "main", "run"])
 def test_importing_starts_nothing(module: str, tmp_path: Path) -> None:
     code = (
         f"import os, threading, {module}\n"

@@ -7,8 +7,8 @@ from training.boxes import CIGARETTE, FACE, PERSON, Boxes, crop_boxes, iou, non_
 
 
 def test_iou_of_halves_and_strangers() -> None:
-    a = np.float32([[0, 0, 10, 10]])
-    b = np.float32([[0, 0, 10, 10], [0, 0, 10, 5], [20, 20, 30, 30]])
+    a = np.array([[0, 0, 10, 10]], np.float32)
+    b = np.array([[0, 0, 10, 10], [0, 0, 10, 5], [20, 20, 30, 30]], np.float32)
     assert iou(a, b)[0] == pytest.approx([1.0, 0.5, 0.0])
 
 
@@ -26,7 +26,7 @@ def test_non_max_keeps_the_most_confident_of_each_class() -> None:
     "person", [(900, 100, 1000, 400), (0, 0, 60, 200), (1800, 900, 1920, 1080)]
 )
 def test_upper_body_is_a_square_inside_the_frame(person: tuple[int, ...]) -> None:
-    x1, y1, x2, y2 = upper_body(np.float32(person), 1920, 1080)
+    x1, y1, x2, y2 = upper_body(np.array(person, np.float32), 1920, 1080)
     assert x2 - x1 == pytest.approx(y2 - y1, abs=1)
     assert 0 <= x1 < x2 <= 1920
     assert 0 <= y1 < y2 <= 1080

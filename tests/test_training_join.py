@@ -1,5 +1,6 @@
 """The joined network answers for COCO's classes exactly as the network it was made from."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,12 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return coco, folder / "branch.pt"
 
 
-@torch.no_grad()
+@pytest.fixture(autouse=True)
+def without_gradients() -> Iterator[None]:
+    with torch.no_grad():
+        yield
+
+
 def test_the_coco_branch_is_the_coco_network(files: tuple[Path, Path]) -> None:
     images = torch.rand(2, 3, 64, 96)
     whole = checkpoint(files[0])[0](images)[0]
@@ -46,7 +52,6 @@ def test_the_coco_branch_is_the_coco_network(files: tuple[Path, Path]) -> None:
     assert second[:, -3:].any()
 
 
-@torch.no_grad()
 def test_cigarettes_are_drawn_larger_and_nothing_else(
     files: tuple[Path, Path], tmp_path: Path
 ) -> None:

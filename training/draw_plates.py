@@ -147,7 +147,8 @@ def printed(rng: Rng, text: str, face: Path) -> Letters:
     squeeze = rng.uniform(0.6, 1.05)
     size = max(8, round(mask.shape[1] * squeeze)), mask.shape[0]
     gaps = [x * size[0] / mask.shape[1] for x in gaps]
-    return _trimmed(rng, cv2.resize(mask, size, interpolation=cv2.INTER_AREA), gaps)
+    resized = np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return _trimmed(rng, resized, gaps)
 
 
 def _breaks(rng: Rng, text: str) -> dict[int, float]:
@@ -190,20 +191,20 @@ def coloured(rng: Rng, letters: Letters) -> Floats:
         corners = centre + rng.normal(0, spread, (int(rng.integers(3, 8)), 2))
         tint = light + (rng.uniform(30, 230, 3) - light) * rng.uniform(0.1, 0.6)
         cv2.fillPoly(ground, [corners.astype(np.int32)], [float(t) for t in tint])
-    ground = np.asarray(
+    painted = np.asarray(
         cv2.GaussianBlur(ground, (0, 0), CAP * rng.uniform(0.005, 0.05)), np.float32
     )
     for left in (True, False):
         if rng.random() < 0.22:
-            _band(rng, ground, left=left)
+            _band(rng, painted, left=left)
     for x in (*gaps, rng.uniform(0, 0.2) * CAP, width - rng.uniform(0, 0.2) * CAP):
         if rng.random() < (0.65 if x in gaps else 0.2):
-            _emblem(rng, ground, x)
+            _emblem(rng, painted, x)
     for edge in (0.1, 0.9):
         if rng.random() < 0.6:
-            _small_print(rng, ground, edge, dark)
+            _small_print(rng, painted, edge, dark)
     paint = cv2.GaussianBlur(mask, (0, 0), rng.uniform(0.5, 3))[..., None]
-    seen = ground * (1 - paint) + dark * paint
+    seen = painted * (1 - paint) + dark * paint
     shine = np.roll(mask, int(rng.integers(2, 5)), axis=0)[..., None] * (1 - paint)
     seen += shine * rng.uniform(-25, 25)
     if rng.random() < 0.25:  # a shadow's edge

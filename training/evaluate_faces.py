@@ -6,7 +6,7 @@ Three references stand in for labels, which nobody drew; each is CenterFace in f
     full      at the source's own resolution, threshold 0.5, faces of at least 12 pixels
     double    the same, on the picture enlarged twice: what a closer look would see
 
-    WATCHPOST_DATA=... python evaluate_faces.py centerface_int8.xml --out scores.json
+    WATCHPOST_DATA=... python -m training.evaluate_faces centerface_int8.xml --out scores.json
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import openvino as ov
-from quantize_faces import (
+
+from training.quantize_faces import (
     Blob,
     Picture,
     data_folder,

@@ -83,6 +83,7 @@ def head() -> Any:
 
     last = nn.Conv1d(HIDDEN, 1 + len(ALPHABET), 1)
     nn.init.zeros_(last.weight)
+    assert last.bias is not None
     nn.init.zeros_(last.bias)
     return nn.Sequential(
         nn.Conv1d(FEATURES, HIDDEN, REACH, padding=REACH // 2), nn.SiLU(), nn.Dropout(0.1), last

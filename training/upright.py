@@ -61,7 +61,7 @@ class Upright:
         height, width = image.shape[:2]
         scale = SIZE / max(height, width)
         small = np.asarray(
-            cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+            cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8
         )
         as_is = sum(self.scores(small))
         if as_is >= CERTAIN:

@@ -1,4 +1,7 @@
-"""Cameras: streams that are watched here and published nowhere (contract ``cameras.ru.md``)."""
+"""Cameras: streams that are watched here and published nowhere.
+
+Contract: ``docs/contracts/cameras.md``.
+"""
 
 from __future__ import annotations
 

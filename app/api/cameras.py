@@ -1,4 +1,4 @@
-"""All streams of the server as cameras (contract ``cameras.ru.md``)."""
+"""All streams of the server as cameras (contract ``docs/contracts/cameras.md``)."""
 
 from __future__ import annotations
 

@@ -37,27 +37,27 @@ router = APIRouter(
 
 
 class EventMessage(BaseModel):
-    """An event on the wire, the same at every door."""
+    """An event on the wire, the same in every API."""
 
-    type: Literal["event"] = "event"
-    version: Literal[1] = 1
-    stream_id: str
+    type: Literal["event"] = Field("event", description="Tells it from other messages.")
+    version: Literal[1] = Field(1, description="Of this form.")
+    stream_id: str = Field(description="The stream that it happened in.")
     camera_id: str = Field(description="The same: every stream is listed as a camera.")
-    id: int
+    id: int = Field(description="Counts up over all streams, also over restarts.")
     event: str = Field(description="What happened, such as `smoking_started`.")
-    ts: float = Field(description="When, Unix seconds; it may be told later.")
+    ts: float = Field(description="When it happened, Unix seconds; it may be reported later.")
     time: str = Field(description="The same as ISO 8601, UTC.")
     track_id: int | None = Field(description="Who or what it is about most.")
-    person_id: int | None
-    bag_id: int | None
+    person_id: int | None = Field(description="The person in it, where there is one.")
+    bag_id: int | None = Field(description="The bag in it, where there is one.")
     box: tuple[float, float, float, float] | None = Field(
         description="Of what it is about most: x1, y1, x2, y2 in pixels of the snapshot."
     )
-    confidence: float | None
-    duration_s: float | None
-    session_id: str | None
-    snapshot: str | None = Field(description="Where the blurred picture is.")
-    details: dict[str, Any]
+    confidence: float | None = Field(description="How sure it is, 0 to 1.")
+    duration_s: float | None = Field(description="How long it lasted, of what has ended.")
+    session_id: str | None = Field(description="The run of the stream that it happened in.")
+    snapshot: str | None = Field(description="Path of the blurred frame, where one is kept.")
+    details: dict[str, Any] = Field(description="What else is known; depends on the type.")
 
     @classmethod
     def of(cls, record: EventRow) -> EventMessage:

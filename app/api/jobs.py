@@ -1,4 +1,4 @@
-"""Collection jobs (contract ``collector.en.md``, with its planned enhancements)."""
+"""Collection jobs (contract ``docs/contracts/collector.md``, with its planned enhancements)."""
 
 from __future__ import annotations
 

@@ -165,7 +165,9 @@ class MetricsSnapshot:
         yield _counter("plate_crops_skipped", about, self.crops_skipped)
 
     def _events(self) -> Iterator[Metric]:
-        events = CounterMetricFamily("watchpost_events", "What was told.", labels=["type"])
+        events = CounterMetricFamily(
+            "watchpost_events", "Events that were reported.", labels=["type"]
+        )
         for kind, count in self.events.items():
             events.add_metric([kind], count)
         yield events
@@ -209,7 +211,9 @@ def _shown(
 
 
 def _all_streams(streams: Sequence[tuple[StreamStatus, StreamGauges | None]]) -> Iterator[Metric]:
-    by_state = GaugeMetricFamily("watchpost_streams", "Streams of all doors.", labels=["state"])
+    by_state = GaugeMetricFamily(
+        "watchpost_streams", "Streams, whichever API started them.", labels=["state"]
+    )
     for state in StreamState:
         by_state.add_metric([state.value], sum(status.state is state for status, _ in streams))
     yield by_state
@@ -231,7 +235,7 @@ def _streams(streams: Iterable[tuple[StreamStatus, StreamGauges | None]]) -> Ite
         "watchpost_stream_state", "1 for the state that it is in.", labels=["stream", "state"]
     )
     followed = GaugeMetricFamily(
-        "watchpost_stream_followed", "What is in the picture now.", labels=["stream", "kind"]
+        "watchpost_stream_followed", "What is in view now.", labels=["stream", "kind"]
     )
     latency = HistogramMetricFamily(
         "watchpost_stream_latency_seconds", "From the camera to the far end.", labels=["stream"]

@@ -1,4 +1,4 @@
-"""Wire shapes of plate reading, exactly as ``anpr.ru.md`` has them."""
+"""Wire shapes of plate reading, exactly as ``docs/contracts/anpr.md`` has them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Number plates: upload, look up, correct, search (contract ``anpr.ru.md``)."""
+"""Number plates: upload, look up, correct, search (contract ``docs/contracts/anpr.md``)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Push streams (contract ``push-streams.ru.md``): clients push pictures, anybody may watch.
+"""Push streams: clients push frames, anybody may watch.
+
+Contract: ``docs/contracts/push-streams.md``.
 
 ``GET /stream/video/…`` and the WebSocket show every stream of the server, whatever its door.
 """

@@ -1,4 +1,7 @@
-"""Stream control: RTSP in, faces blurred, RTSP out (contract ``stream-control.ko.md``)."""
+"""Stream control: RTSP in, faces blurred, RTSP out.
+
+Contract: ``docs/contracts/stream-control.md``.
+"""
 
 from __future__ import annotations
 

@@ -9,7 +9,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 
-STATIC = Path(__file__).resolve().parents[2] / "static"
+INSTALLED = Path(__file__).resolve().parents[1] / "static"
+CHECKOUT = Path(__file__).resolve().parents[2] / "static"
+STATIC = INSTALLED if INSTALLED.is_dir() else CHECKOUT
 
 HEADERS = {
     # Everything from this server, nothing inline, no HTML made from strings: what strangers name

@@ -1,4 +1,4 @@
-"""The tables of plate reading; the first two as ``anpr.ru.md`` gives them, with more behind."""
+"""The tables of plate reading; the first two are those of ``docs/contracts/anpr.md``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The networks by hand: ``python -m app.models info`` and ``python -m app.models detect``."""
+"""The networks on the command line: ``watchpost models info`` and ``watchpost models detect``.
+
+From a checkout also ``python -m app.models``.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +23,20 @@ from app.models.detect import DetectorSuite, detect
 from app.models.info import info
 from app.models.media import media_in
 
+DESCRIPTION = "The networks on the command line."
 WRONG_CALL = 2
 INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns 0, 1 when a file could not be read, 2 for a wrong call."""
-    asked = _parser().parse_args(arguments)
+    parser = argparse.ArgumentParser(prog="python -m app.models", description=DESCRIPTION)
+    add_commands(parser)
+    return run(parser.parse_args(arguments))
+
+
+def run(asked: argparse.Namespace) -> int:
+    """Run the command that was parsed. Returns what ``main`` returns."""
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     cv2.utils.logging.setLogLevel(
         cv2.utils.logging.LOG_LEVEL_SILENT
@@ -53,8 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m app.models", description=__doc__)
+def add_commands(parser: argparse.ArgumentParser) -> None:
+    """Add the commands and their flags to a parser."""
     commands = parser.add_subparsers(dest="command", required=True)
     about = commands.add_parser("info", help="what is loaded, on what device, and its speed here")
     find = commands.add_parser("detect", help="look at pictures and videos")
@@ -73,7 +83,6 @@ def _parser() -> argparse.ArgumentParser:
     for command in (about, find):
         command.add_argument("--weights", help="other weights than the shipped ones")
         command.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"])
-    return parser
 
 
 def _confidence(text: str) -> float:

@@ -10,7 +10,7 @@ from app.analytics.bags.crop_checks import AGAIN_S, CropChecks
 from app.analytics.bags.geometry import is_in_hand, same_place, share_of, square_around
 from app.analytics.bags.presence import PresenceHistory
 from app.analytics.reidentification import KnownPerson
-from app.analytics.static_objects import StaticObjectDetector
+from app.analytics.static_objects import StaticObject, StaticObjectDetector
 from app.types import Box, CropDetections, Detection, Track
 
 SIZE = (640, 360)
@@ -154,7 +154,7 @@ def test_a_shadow_is_cut_off_from_what_throws_it(smooth: bool) -> None:
     picture = floor.copy()
     picture[40:70, 60:130] = (picture[40:70, 60:130] * 0.85).astype(np.uint8)
     picture[40:70, 40:60] = (30, 30, 35)
-    blobs = []
+    blobs: list[StaticObject] = []
     for n in range(20, 45):
         blobs, upset = seen.update(picture, [], n * LOOK_S)
         assert upset is None

@@ -6,6 +6,7 @@ pixels, over a background with texture and a noisy sensor.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ import pytest
 from app.analytics.rules.bags import BagRule
 from app.analytics.rules.base import AnalyzedFrame, FramePixels
 from app.config import BagSettings
+from app.models.crop_refiner import CropWindow
 from app.types import Box, RuleEvent, Track
 
 Picture = npt.NDArray[np.uint8]
@@ -34,6 +36,14 @@ def square(seed: int = 3) -> Picture:
     coarse = cv2.resize(rng.integers(70, 180, (9, 16, 3), np.uint8), (WIDTH, HEIGHT))
     fine = rng.integers(-14, 15, (HEIGHT, WIDTH, 1))
     return np.clip(coarse.astype(int) + fine, 0, 255).astype(np.uint8)
+
+
+def cut_out(picture: Picture, part: CropWindow) -> Picture:
+    return picture[part.y1 : part.y2, part.x1 : part.x2]
+
+
+def whole(picture: Picture, _: int) -> Picture:
+    return picture
 
 
 @dataclass
@@ -98,8 +108,8 @@ class Stage:
             ]
             seen = FramePixels(
                 (WIDTH, HEIGHT),
-                lambda part, picture=picture: picture[part.y1 : part.y2, part.x1 : part.x2],
-                lambda _, picture=picture: picture,
+                functools.partial(cut_out, picture),
+                functools.partial(whole, picture),
                 self.now,
             )
             scene = AnalyzedFrame(tracks, [], self.now, (WIDTH, HEIGHT), seen)

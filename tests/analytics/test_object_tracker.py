@@ -44,7 +44,8 @@ def test_who_is_unsure_for_a_while_keeps_the_name(follower: ObjectTracker) -> No
 
 def test_two_who_cross_each_other_are_not_confused(follower: ObjectTracker) -> None:
     """They meet in the middle, and one of them is not seen for three looks."""
-    first = last = ()
+    first: tuple[Track, ...] = ()
+    last: tuple[Track, ...] = ()
     for n in range(31):
         seen = [person(10 * n)] if 13 <= n <= 15 else [person(10 * n), person(300 - 10 * n)]
         last = follower.update(seen, n * LOOK_S)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NoReturn
 from unittest.mock import create_autospec
 
 import numpy as np
 import pytest
 
 from app.analytics.rules import RULES, AnalyzedFrame, FramePixels, make_rules
-from app.analytics.rules.plates import CropReader
+from app.analytics.rules.plate_track import CropReader
 from app.analytics.rules.smoking import SmokingRule
 from app.config import Settings, SmokingSettings
 from app.errors import InvalidRequest
@@ -31,15 +32,19 @@ def cigarette(box: Box = AT_THE_MOUTH, confidence: float = 0.8) -> Detection:
 
 
 def scene(tracks: Iterable[Track], detections: Iterable[Detection], now: float) -> AnalyzedFrame:
-    seen = FramePixels(SIZE, pytest.fail, pytest.fail, now)  # the rule needs no pixels
+    seen = FramePixels(SIZE, no_pixels, no_pixels, now)
     return AnalyzedFrame(list(tracks), list(detections), now, SIZE, seen)
+
+
+def no_pixels(_: object) -> NoReturn:
+    pytest.fail("the rule needs no pixels")
 
 
 class Watcher:
     """A rule and a clock."""
 
     def __init__(self, **settings: float) -> None:
-        self.rule = SmokingRule(SmokingSettings(**settings))  # type: ignore[arg-type]
+        self.rule = SmokingRule(SmokingSettings(**settings))
         self.now = 100.0
 
     def look(

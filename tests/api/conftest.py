@@ -26,9 +26,9 @@ async def served(
 ) -> AsyncIterator[Running]:
     folder: Path = tmp_path_factory.mktemp("data")
     settings = Settings(
-        _env_file=None,  # type: ignore[call-arg]
+        _env_file=None,
         data_dir=folder,
-        auth=AuthSettings(token=TOKEN),  # type: ignore[arg-type]
+        auth=AuthSettings(token=TOKEN),
     )
     async with running(create_app(settings)) as app:
         yield app

@@ -57,7 +57,7 @@ async def serving(folder: Path) -> AsyncIterator[Site]:
         write_video(media / "short.mp4", frames=8, fps=20)
         (media / "text.mp4").write_text("no video at all", encoding="utf-8")
     settings = Settings(
-        _env_file=None,  # type: ignore[call-arg]
+        _env_file=None,
         data_dir=folder / "data",
         media_dirs=[media],
         auth=AuthSettings(disabled=True),

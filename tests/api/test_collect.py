@@ -23,10 +23,10 @@ async def served(
 ) -> AsyncIterator[Running]:
     folder = tmp_path_factory.mktemp("collect")
     settings = Settings(
-        _env_file=None,  # type: ignore[call-arg]
+        _env_file=None,
         data_dir=folder / "data",
         media_dirs=[folder],
-        auth=AuthSettings(token="x"),  # type: ignore[arg-type]
+        auth=AuthSettings(token="x"),
     )
     (folder / "words.mp4").write_text("this is no video", encoding="utf-8")
     async with running(create_app(settings)) as app:
@@ -60,7 +60,9 @@ async def test_a_program_hears_that_the_server_runs(near: httpx.AsyncClient) -> 
 async def test_without_a_body_the_reply_is_the_contracts_also_when_nothing_runs(
     near: httpx.AsyncClient, body: dict[str, Any] | None
 ) -> None:
-    reply = await near.post("/collect", **({} if body is None else {"json": body}))
+    reply = (
+        await near.post("/collect", json=body) if body is not None else await near.post("/collect")
+    )
     assert reply.status_code == 200
     job_id = reply.json()["job_id"]
     message = f"Collection started with Job ID {job_id}"
@@ -134,7 +136,7 @@ async def test_jobs_are_listed_with_filters_and_pages(near: httpx.AsyncClient) -
     one = await failed_job(near, name="List one", tags=["list", "a"])
     two = await failed_job(near, name="List two", tags=["list"])
 
-    async def found(**query: object) -> tuple[list[str], int]:
+    async def found(**query: str | int) -> tuple[list[str], int]:
         reply = await near.get("/collect/jobs", params={"tag": "list", **query})
         assert reply.status_code == 200, reply.text
         return [job["job_id"] for job in reply.json()["jobs"]], reply.json()["total"]
@@ -275,7 +277,7 @@ async def test_a_schedule_starts_jobs_that_know_it(
 
 
 def test_the_sockets_of_streams_and_events_come_before_that_of_jobs(tmp_path: Path) -> None:
-    settings = Settings(_env_file=None, data_dir=tmp_path)  # type: ignore[call-arg]
+    settings = Settings(_env_file=None, data_dir=tmp_path)
     paths = [getattr(route, "path", "") for route in _routes(create_app(settings))]
     sockets = [path for path in paths if path.startswith("/ws")]
     assert sockets[-1] == "/ws/{job_id}"

@@ -21,9 +21,9 @@ async def demo(
     anyio_backend: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Running]:
     settings = Settings(
-        _env_file=None,  # type: ignore[call-arg]
+        _env_file=None,
         data_dir=tmp_path_factory.mktemp("demo"),
-        auth=AuthSettings(token="x"),  # type: ignore[arg-type]
+        auth=AuthSettings(token="x"),
         demo=True,
     )
     async with running(create_app(settings)) as app:

@@ -56,7 +56,7 @@ class Site:
 
 @contextlib.asynccontextmanager
 async def serving(folder: Path) -> AsyncIterator[Site]:
-    settings = Settings(_env_file=None, data_dir=folder, auth=AuthSettings(disabled=True))  # type: ignore[call-arg]
+    settings = Settings(_env_file=None, data_dir=folder, auth=AuthSettings(disabled=True))
     async with running(create_app(settings)) as app:
 
         async def with_state(scope: Any, receive: Any, send: Any) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from app import errors
 from app.api import errors as http
-from app.api.i18n import ERRORS, LANGUAGES, REASONS, REPLIES, describe, language_of
+from app.api.i18n import ERRORS, LANGUAGES, REASONS, REPLIES, Language, describe, language_of
 from app.errors import WatchpostError
 from app.failure_reason import FailureReason
 
@@ -58,10 +58,10 @@ def test_the_contracts_own_example_is_word_for_word() -> None:
 
 @pytest.mark.parametrize("word", sorted(WORDS))
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_reason_is_spelled_out_in_every_language(word: str, language: str) -> None:
+def test_every_reason_is_spelled_out_in_every_language(word: str, language: Language) -> None:
     assert REASONS[word][language]
     error = errors.SourceError(end="input", reason=word, url="rtsp://192.0.2.1/x")
-    assert REASONS[word][language] in describe(error, language)  # type: ignore[arg-type]
+    assert REASONS[word][language] in describe(error, language)
     assert error.details["reason"] == word, "programs compare the word"
 
 

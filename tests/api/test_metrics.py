@@ -312,7 +312,7 @@ async def test_a_network_that_fails_or_is_not_there_is_named(
     faces = panel.networks["faces"]
     assert faces is not None
     monkeypatch.setattr(faces, "_last_failure", "RuntimeError")
-    monkeypatch.setitem(panel.networks, "objects", None)  # type: ignore[arg-type]
+    monkeypatch.setitem(panel.networks, "objects", None)
     assert await missing(near) == [
         {"what": "network for faces", "reason": "RuntimeError"},
         {"what": "network for objects", "reason": "it is not there"},
@@ -327,6 +327,6 @@ async def test_it_is_said_in_the_callers_language(
     language: str,
     word: str,
 ) -> None:
-    monkeypatch.setitem(panel.networks, "objects", None)  # type: ignore[arg-type]
+    monkeypatch.setitem(panel.networks, "objects", None)
     reply = await near.get("/readyz", headers={"Accept-Language": language})
     assert word in reply.json()["message"]

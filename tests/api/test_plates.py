@@ -240,9 +240,9 @@ async def test_claude_decides_what_is_doubtful(
     with messages_api() as service:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", service.url)
         settings = Settings(
-            _env_file=None,  # type: ignore[call-arg]
+            _env_file=None,
             data_dir=tmp_path,
-            claude_api_key="sk-ant-xxxx",  # type: ignore[arg-type]
+            claude_api_key="sk-ant-xxxx",
             plates=PlateSettings(claude_below=1.0, claude_timeout_s=30),
         )
         async with running(create_app(settings)) as served, served.client() as near:

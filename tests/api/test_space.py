@@ -61,10 +61,10 @@ async def test_the_oldest_goes_first_whatever_it_is_and_what_matters_last(tmp_pa
     make_video(tmp_path / "pattern.mp4")
     data = tmp_path / "data"
     settings = Settings(
-        _env_file=None,  # type: ignore[call-arg]
+        _env_file=None,
         data_dir=data,
         media_dirs=[tmp_path],
-        auth=AuthSettings(token="x"),  # type: ignore[arg-type]
+        auth=AuthSettings(token="x"),
         space=SpaceSettings(min_free=0, every_s=10_000),
     )
     async with running(create_app(settings)) as app, app.client() as near:

@@ -32,9 +32,9 @@ async def app(
     anyio_backend: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Running]:
     settings = Settings(
-        _env_file=None,  # type: ignore[call-arg]
+        _env_file=None,
         data_dir=tmp_path_factory.mktemp("data"),
-        auth=AuthSettings(token="x"),  # type: ignore[arg-type]
+        auth=AuthSettings(token="x"),
         faces=FaceSettings(timeout_s=20),
         push=PushSettings(send_timeout_s=0.5, grace_s=0.1),
     )
@@ -216,9 +216,9 @@ async def test_nothing_of_a_conversation_stays(app: Running, stream_id: str) -> 
 
 async def test_when_the_server_goes_everybody_is_told(tmp_path: Path) -> None:
     settings = Settings(
-        _env_file=None,  # type: ignore[call-arg]
+        _env_file=None,
         data_dir=tmp_path,
-        auth=AuthSettings(token="x"),  # type: ignore[arg-type]
+        auth=AuthSettings(token="x"),
     )
     async with running(create_app(settings)) as app, contextlib.AsyncExitStack() as clients:
         stream_id = app.state["pushes"].open(name=None, analytics={}, blur="off")

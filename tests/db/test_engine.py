@@ -92,7 +92,7 @@ def test_sqlite_lets_readers_and_the_writer_work_at_once(tmp_path: Path) -> None
     with engine.connect() as connection:
         assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
         assert connection.execute(text("PRAGMA foreign_keys")).scalar() == 1
-        assert connection.execute(text("PRAGMA busy_timeout")).scalar() >= 1000
+        assert connection.execute(text("PRAGMA busy_timeout")).scalar_one() >= 1000
     engine.dispose()
 
 

@@ -87,9 +87,14 @@ def test_an_empty_key_file_is_made_anew(tmp_path: Path) -> None:
 def test_two_who_make_the_key_at_once_have_the_same(tmp_path: Path) -> None:
     for number in range(20):
         path = tmp_path / str(number)
-        start, made = threading.Barrier(4), []
+        start = threading.Barrier(4)
+        made: list[tuple[str, bool]] = []
 
-        def make(path: Path = path, start: threading.Barrier = start, made: list = made) -> None:
+        def make(
+            path: Path = path,
+            start: threading.Barrier = start,
+            made: list[tuple[str, bool]] = made,
+        ) -> None:
             start.wait(30)
             made.append(read_or_make_secret(path))
 

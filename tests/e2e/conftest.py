@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from typing import Any
 
 import pytest
 from support.rtsp import RtspServer
@@ -10,14 +11,14 @@ from support.watchpost import Server, wait_all_ended
 
 
 @pytest.fixture(scope="module")
-def settings() -> dict[str, object]:
+def settings() -> dict[str, Any]:
     """Settings of the module's server; a module that needs others has a fixture of this name."""
     return {}
 
 
 @pytest.fixture(scope="module")
 def running_server(
-    relay: RtspServer, settings: dict[str, object], tmp_path_factory: pytest.TempPathFactory
+    relay: RtspServer, settings: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
     """One server for all tests of a module. It must end in order and leave nothing behind."""
     with Server(tmp_path_factory.mktemp("watchpost"), **settings) as server:

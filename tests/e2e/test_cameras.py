@@ -19,6 +19,7 @@ import cv2
 import httpx
 import numpy as np
 import pytest
+from support.docs import block, for_port
 from support.fake_rtsp import FakeRtsp
 from support.poll import eventually
 from support.watchpost import ROOT, Server, error_of
@@ -241,19 +242,14 @@ def test_events_live_resumed_kept_and_pictured(own: Server, jumping: Path) -> No
     error_of(own.http.get("/api/events?limit=0"), 400, "INVALID_REQUEST")
 
 
-# ── the README ───────────────────────────────────────────────────────────────────────────────
+# ── the guides ───────────────────────────────────────────────────────────────────────────────
 
 
-def pasted(server: Server, title: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run the first lines for a shell below a title of the README."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8").partition(f"## {title}")[2]
-    lines = text.partition("```bash\n")[2].partition("```")[0]
-    lines = lines.replace("localhost:8000", f"127.0.0.1:{server.port}")
-    lines = lines.replace("localhost:8000", f"127.0.0.1:{server.port}")
-    lines = lines.replace("curl ", "curl --noproxy '*' -sS --fail ")
-    lines = lines.replace("-N ", "-N -m 2 ")
+def pasted(server: Server, page: str, title: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run the first lines for a shell below a title of a guide."""
+    lines = for_port(block(page, title), server.port).replace("-N ", "-N -m 2 ")
     return subprocess.run(
-        ["bash", "-c", f"API=http://127.0.0.1:{server.port}\n{lines}"],
+        ["bash", "-c", lines],
         cwd=folder,
         capture_output=True,
         encoding="utf-8",
@@ -262,13 +258,13 @@ def pasted(server: Server, title: str, folder: Path) -> subprocess.CompletedProc
     )
 
 
-def test_the_readmes_lines_work_when_pasted(own: Server, jumping: Path) -> None:
+def test_the_guides_lines_work_when_pasted(own: Server, jumping: Path) -> None:
     (own.folder / "clip.mp4").write_bytes(jumping.read_bytes())
     own.stop()
     own._environment.pop("WATCHPOST_MEDIA_DIRS")  # the default: where the server was started
     own.start()
 
-    done = pasted(own, "Many cameras", own.folder)
+    done = pasted(own, "docs/guides/cameras.md", "Over HTTP", own.folder)
 
     assert done.stderr == "", done.stdout
     assert '"camera_id":"CAM_01"' in done.stdout
@@ -282,7 +278,7 @@ def test_the_readmes_lines_work_when_pasted(own: Server, jumping: Path) -> None:
     with following(own) as events:
         number = next(events)["id"]
     own.http.delete("/camera/CAM_01")
-    done = pasted(own, "Events", own.folder)
+    done = pasted(own, "docs/guides/events.md", "The calls", own.folder)
     said = [line for line in done.stderr.splitlines() if "(28)" not in line]  # its time was over
     if number != 17:
         said = [line for line in said if "404" not in line]
@@ -290,14 +286,11 @@ def test_the_readmes_lines_work_when_pasted(own: Server, jumping: Path) -> None:
     assert '"events":[' in done.stdout
 
 
-def test_the_readmes_script_says_which_camera_is_missing(tmp_path: Path) -> None:
+def test_the_guides_script_says_which_camera_is_missing(tmp_path: Path) -> None:
     """Here is no webcam: the script must say so, and name the camera."""
     if Path("/dev/video0").exists():
         pytest.skip("there is a webcam")
-    text = (
-        (ROOT / "README.md").read_text(encoding="utf-8").partition("From a script or a notebook")[2]
-    )
-    script = text.partition("```python\n")[2].partition("```")[0]
+    script = block("docs/guides/cameras.md", "From Python", "python")
     done = subprocess.run(
         [sys.executable, "-c", script],
         cwd=tmp_path,

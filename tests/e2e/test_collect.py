@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import threading
 import time
 import uuid
@@ -28,10 +27,11 @@ from support.collect import (
     steps,
     texts,
 )
+from support.docs import block, for_port
 from support.faces import count_faces, portrait
 from support.poll import eventually
 from support.rtsp import RtspServer, make_video
-from support.watchpost import ROOT, Server, error_of
+from support.watchpost import Server, error_of
 from websockets.sync.client import connect
 
 
@@ -216,7 +216,10 @@ def test_cameras_are_recorded_by_their_ids_and_with_all_that_runs(
 ) -> None:
     """Cameras of ``/cameras``: a file that is played, and an RTSP one."""
     yard = str(media / "person.mp4")
-    cameras = {"yard": {"source": yard, "loop": True}, "gate": {"source": person}}
+    cameras: dict[str, dict[str, Any]] = {
+        "yard": {"source": yard, "loop": True},
+        "gate": {"source": person},
+    }
     for camera_id, camera in cameras.items():
         body = {"camera_id": camera_id, **camera}
         assert server.http.post("/cameras", json=body).status_code == 201
@@ -517,21 +520,18 @@ def test_a_job_goes_on_after_an_ordered_end(own: Server, person: str) -> None:
     assert len(files_of(own, job_id)) == 2
 
 
-# ── the README ───────────────────────────────────────────────────────────────────────────────
+# ── the guide ────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("own", [{"demo": True}], indirect=True)
-def test_the_readmes_lines_work_when_pasted(own: Server, tmp_path: Path) -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Collection jobs")[2]
-    lines = text.partition("```bash\n")[2].partition("```")[0]
-    lines = lines.replace("localhost:8000", f"127.0.0.1:{own.port}")
-    lines = lines.replace(".venv/bin/python", sys.executable)
+def test_the_guides_lines_work_when_pasted(own: Server, tmp_path: Path) -> None:
+    lines = for_port(block("docs/guides/collector.md", "The calls"), own.port)
     lines = "\n".join(line for line in lines.split("\n") if not line.startswith("wscat "))
     eventually(lambda: own.get("demo").status_code, lambda code: code == 200, 30, "the demo")
     own.wait_status("demo", "running", 60)
 
     done = subprocess.run(
-        ["bash", "-e", "-c", lines.replace("curl ", "curl --noproxy '*' -sS --fail ")],
+        ["bash", "-e", "-c", lines],
         cwd=tmp_path,
         capture_output=True,
         encoding="utf-8",

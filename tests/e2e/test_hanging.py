@@ -48,7 +48,9 @@ def hang(running_server: Server, camera: str) -> Iterator[Hang]:
         return Reply(response, time.monotonic() - began)
 
     def watch() -> tuple[list[float], list[float], list[int]]:
-        healthy_s, list_s, published = [], [], []
+        healthy_s: list[float] = []
+        list_s: list[float] = []
+        published: list[int] = []
         while not over.is_set():
             for path, times in (("/healthz", healthy_s), ("/api/streams", list_s)):
                 began = time.monotonic()
@@ -66,7 +68,8 @@ def hang(running_server: Server, camera: str) -> Iterator[Hang]:
             replies = deaf.result(), mute.result()
         finally:
             over.set()
-        yield Hang(*replies, *watching.result())
+        healthy_s, list_s, published = watching.result()
+        yield Hang(*replies, healthy_s, list_s, published)
 
 
 def test_an_input_that_never_answers_is_a_503_after_ten_seconds(hang: Hang) -> None:

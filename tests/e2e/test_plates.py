@@ -17,9 +17,10 @@ import cv2
 import httpx
 import pytest
 from PIL import Image as Pillow
+from support.docs import block, for_port
 from support.plates import Messages, message, messages_api, photo, photo_jpeg, plate
 from support.poll import eventually
-from support.watchpost import ROOT, Server
+from support.watchpost import Server
 
 KEY = "sk-ant-" + "hidden-in-every-log"
 PLATE_KEYS = {
@@ -347,18 +348,16 @@ def test_the_key_is_nowhere(doubting: Server) -> None:
             assert KEY.encode() not in path.read_bytes(), path
 
 
-# ── the README ───────────────────────────────────────────────────────────────────────────────
+# ── the guide ────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_lines_of_the_readme_work_when_they_are_pasted(tmp_path: Path) -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Number plates")[2]
-    lines = text.partition("```bash\n")[2].partition("```")[0]
+def test_the_lines_of_the_guide_work_when_they_are_pasted(tmp_path: Path) -> None:
+    lines = block("docs/guides/anpr.md", "Photos")
     assert lines.count("curl ") >= 16
     (tmp_path / "car_image.jpg").write_bytes(ONE)
     with Server(tmp_path) as server:
-        lines = lines.replace("localhost:8000", f"127.0.0.1:{server.port}")
         done = subprocess.run(
-            ["bash", "-e", "-c", lines.replace("curl ", "curl --noproxy '*' -sS --fail ")],
+            ["bash", "-e", "-c", for_port(lines, server.port)],
             cwd=tmp_path,
             env={**os.environ},
             capture_output=True,

@@ -9,9 +9,10 @@ from pathlib import Path
 import httpx
 import pytest
 from support.collect import collect, completed, files_of, follow, job_of
+from support.docs import block
 from support.poll import eventually
 from support.postgres import Postgres, programs
-from support.watchpost import ROOT, Server, error_of
+from support.watchpost import Server, error_of
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +71,7 @@ def test_the_server_lives_while_its_database_is_away(
 
 
 def test_a_backup_brings_jobs_and_files_back(own: Server, postgres: Postgres, video: Path) -> None:
-    """As ``deploy/README.md`` says: the dump, the key file and the folders of files."""
+    """As ``docs/deployment.md`` says: the dump, the key file and the folders of files."""
     job_id = record(own, video)
     dump = postgres.dump()
     own.stop()
@@ -87,8 +88,7 @@ def test_the_lines_for_a_backup_work_when_pasted_while_the_server_runs(
     tmp_path: Path, video: Path
 ) -> None:
     """With SQLite; then a server is started on what they saved."""
-    text = (ROOT / "deploy" / "README.md").read_text(encoding="utf-8").partition("## Backup")[2]
-    lines = text.partition("```bash\n")[2].partition("```")[0]
+    lines = block("docs/deployment.md", "Backup")
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     with Server(tmp_path / "a", media_dirs=str(video.parent)) as first:

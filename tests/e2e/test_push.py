@@ -296,7 +296,7 @@ def png_bomb() -> bytes:
     return bytes(data)
 
 
-BAD = {
+BAD: dict[str, str | bytes] = {
     "an empty text": "",
     "an empty binary message": b"",
     "a word": "hello",
@@ -570,10 +570,7 @@ def test_a_stopped_stream_says_so(server: Server) -> None:
 def connections(server: Server) -> int:
     """TCP connections to the server that are open now."""
     found = server.process.net_connections("tcp")
-    return sum(
-        c.status != psutil.CONN_LISTEN and c.laddr.port == server.port  # type: ignore[union-attr]
-        for c in found
-    )
+    return sum(c.status != psutil.CONN_LISTEN and c.laddr.port == server.port for c in found)
 
 
 def test_a_client_that_vanishes_in_the_middle_of_a_frame(server: Server, person: bytes) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +21,9 @@ class Sums:
     """A network that tells the sum of each picture; it can be held, and it can fail."""
 
     name = "sums"
+    path = Path("sums.xml")
+    device = "here"
+    precision = "fp32"
     max_batch = 8
 
     def __init__(self, parallel: int = 1) -> None:
@@ -217,10 +221,14 @@ def test_close_is_possible_while_as_many_wait_as_may() -> None:
 def test_no_request_is_ever_left_without_an_answer_when_close_comes_between() -> None:
     for _ in range(20):
         runner = BatchingRunner(Sums(2), max_batch=4)
-        answers = []
+        answers: list[Future[Outputs]] = []
         start = threading.Barrier(3)
 
-        def ask(runner: BatchingRunner = runner, answers: list = answers, start=start) -> None:
+        def ask(
+            runner: BatchingRunner = runner,
+            answers: list[Future[Outputs]] = answers,
+            start: threading.Barrier = start,
+        ) -> None:
             start.wait(PATIENCE_S)
             try:
                 for _ in range(50):

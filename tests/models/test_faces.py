@@ -253,7 +253,9 @@ def test_the_padding_is_right_and_below_and_black() -> None:
 
 def test_a_runner_that_was_shut_down_is_a_detector_error() -> None:
     class Nothing:
-        name, parallel, max_batch = "nothing", 1, 1
+        name, device, precision = "nothing", "nowhere", "none"
+        path = Path("nothing.xml")
+        parallel, max_batch = 1, 1
 
         def infer(self, images: np.ndarray) -> Outputs:
             return []

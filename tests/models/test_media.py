@@ -44,7 +44,8 @@ def test_a_picture_is_one_frame_in_rgb(ending: str, tmp_path: Path) -> None:
     (image,) = frames(path)
     assert is_still(path)
     assert count_frames(path) == 1
-    assert (image.shape, image.dtype) == ((48, 64, 3), np.uint8)
+    assert image.shape == (48, 64, 3)
+    assert image.dtype == np.uint8
     assert red_quarter(image) == (0, 0)
 
 

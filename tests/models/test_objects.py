@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -190,7 +190,8 @@ def test_boxes_come_in_pixels_of_the_size_that_is_asked_for(
     (seen,) = detector(card, [answer]).submit(PICTURE).detections(1, size)
     share = np.array(seen.box) / (*size, *size)
     assert np.allclose(share, [0.45, 0.45, 0.55, 0.55])
-    assert (seen.label, seen.confidence) == ("person", pytest.approx(0.8))
+    assert seen.label == "person"
+    assert seen.confidence == pytest.approx(0.8)
 
 
 def test_boxes_in_the_padding_are_cut_off_at_the_picture(card: ModelMetadata) -> None:
@@ -314,15 +315,16 @@ def test_values_reach_the_network_between_0_and_1(tmp_path: Path) -> None:
 def damaged(folder: Path, what: str) -> Path:
     path = write_ir(folder / "broken.xml", ANSWER)
     data, weights = path.read_bytes(), path.with_suffix(".bin")
-    {
+    damages: dict[str, Callable[[], object]] = {
         "half an xml": lambda: path.write_bytes(data[: len(data) // 2]),
         "an empty xml": lambda: path.write_bytes(b""),
         "words for an xml": lambda: path.write_text("hello", encoding="utf-8"),
         "half a bin": lambda: weights.write_bytes(weights.read_bytes()[:100]),
         "an empty bin": lambda: weights.write_bytes(b""),
-        "no bin": lambda: weights.unlink(),
+        "no bin": weights.unlink,
         "a bin of nonsense": lambda: weights.write_bytes(b"\xff" * weights.stat().st_size),
-    }[what]()
+    }
+    damages[what]()
     return path
 
 

@@ -136,7 +136,8 @@ def test_a_car_without_a_plate_has_none(objects: ObjectDetector) -> None:
 
 
 def test_a_batch_gives_the_same_as_one_after_the_other(objects: ObjectDetector) -> None:
-    image = cv2.resize(photo("ultralytics", "assets", "bus.jpg"), (480, 640))
+    bus = photo("ultralytics", "assets", "bus.jpg")
+    image = np.asarray(cv2.resize(bus, (480, 640)), np.uint8)
     pictures = [image, np.ascontiguousarray(image[:, ::-1]), np.zeros_like(image)] * 3
     alone = [objects.submit(picture).detections(PATIENCE_S, (480, 640)) for picture in pictures]
     looks = [objects.submit(picture) for picture in pictures]

@@ -74,6 +74,13 @@ def source_of(scheme: str, folder: Path, settings: StreamSettings) -> Source:
     return _Fed(settings) if isinstance(source, PushSource) else source
 
 
+def frames_of(source: Source) -> Iterator[Frame]:
+    """The source's frames; an input with pictures must not say that it has none."""
+    for frame in source.frames():
+        assert isinstance(frame, Frame)
+        yield frame
+
+
 class _Fed(PushSource):
     """A pushed source with an eager client: the next picture is there when one was taken."""
 
@@ -128,9 +135,8 @@ def test_a_source_gives_numbered_frames_in_order(
 ) -> None:
     source = source_of(scheme, tmp_path, settings)
     source.open()
-    frames = list(itertools.islice(source.frames(), 5))
+    frames = list(itertools.islice(frames_of(source), 5))
     source.close()
-    assert all(isinstance(frame, Frame) for frame in frames)
     assert [frame.number for frame in frames] == [1, 2, 3, 4, 5]
     times = [frame.captured_at for frame in frames]
     assert times == sorted(times)
@@ -146,7 +152,7 @@ def test_a_source_can_be_opened_again_after_close(
     source = source_of(scheme, tmp_path, settings)
     for _ in range(3):
         source.open()
-        assert next(iter(source.frames())).number == 1
+        assert next(frames_of(source)).number == 1
         source.close()
 
 
@@ -159,7 +165,7 @@ def test_a_source_that_is_no_file_is_live(scheme: str, settings: StreamSettings)
 def test_a_file_ends_and_gives_all_its_frames(settings: StreamSettings, tmp_path: Path) -> None:
     source = source_of("file", tmp_path, settings)
     source.open()
-    frames = list(source.frames())
+    frames = list(frames_of(source))
     source.close()
     assert len(frames) == 20
     assert frames[-1].captured_at - frames[0].captured_at == pytest.approx(19 / 25, abs=0.01)

@@ -118,7 +118,9 @@ async def collect(
     return found
 
 
-async def follower(log: EventLog, past: Kept, after: int | None, wanted: EventFilter = ALL):
+async def follower(
+    log: EventLog, past: Kept, after: int | None, wanted: EventFilter = ALL
+) -> asyncio.Task[list[object]]:
     task = asyncio.create_task(collect(log, past, wanted, after))
     await asyncio.sleep(0.05)
     return task

@@ -41,7 +41,7 @@ from app.failure_reason import FailureReason
 from app.models.faces import FaceDetector
 from app.pipeline.event_log import EventLog
 from app.pipeline.manager import StreamManager
-from app.types import StoredStream, StreamSpec, StreamState
+from app.types import BlurredFrame, StoredStream, StreamSpec, StreamState
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("camera", "far_end")]
 
@@ -337,17 +337,21 @@ async def test_the_output_base_takes_all_defaults(
 # ── stop, restart, disconnect ────────────────────────────────────────────────────────────────
 
 
+def wanted(store: MemoryStore) -> StreamState:
+    return store.rows["a"].wanted
+
+
 async def test_stop_keeps_and_restart_brings_back(
     manager: StreamManager, store: MemoryStore
 ) -> None:
     before = await manager.start(spec(downscale=0.5))
     await manager.stop("a")
     assert manager.get("a").state is StreamState.STOPPED
-    assert store.rows["a"].wanted is StreamState.STOPPED
+    assert wanted(store) is StreamState.STOPPED
     assert threads_of("a") == []
     after = await manager.restart("a")
     assert after.spec == before.spec
-    assert store.rows["a"].wanted is StreamState.RUNNING
+    assert wanted(store) is StreamState.RUNNING
 
 
 async def test_disconnect_forgets_and_may_be_repeated(
@@ -695,14 +699,19 @@ async def test_jpegs_are_made_only_while_somebody_looks(
 
     made: list[int] = []
     encode = preview.encode_jpeg
-    monkeypatch.setattr(preview, "encode_jpeg", lambda p: made.append(1) or encode(p))
+
+    def counted(frame: BlurredFrame) -> bytes:
+        made.append(1)
+        return encode(frame)
+
+    monkeypatch.setattr(preview, "encode_jpeg", counted)
     await manager.start(spec())
     await until(lambda: manager.get("a").stats.frames_published > 10)
     assert made == []
     viewers = [manager.pictures("a") for _ in range(3)]
     await asyncio.gather(*(anext(viewer) for viewer in viewers))
     for viewer in viewers:
-        await viewer.aclose()  # type: ignore[attr-defined]
+        await viewer.aclose()
     before = manager.get("a").stats.frames_published
     await until(lambda: manager.get("a").stats.frames_published > before + 3)
     settled = len(made)

@@ -298,6 +298,7 @@ def test_a_picture_that_is_shared_is_the_same_for_preview_and_output(
     import cv2
 
     decoded = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert decoded is not None
     assert decoded.shape == (192, 320)
     assert decoded[76:116, 140:180].std() < 5
 

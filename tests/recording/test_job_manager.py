@@ -11,7 +11,14 @@ import pytest
 from support.doubles import Camera, MemoryStore, source_error, threads_of
 
 from app.analytics.analyzer import AnalyzerFactory
-from app.config import CollectSettings, FaceSettings, SpaceSettings, StreamSettings
+from app.config import (
+    CollectSettings,
+    FaceSettings,
+    ObjectSettings,
+    Settings,
+    SpaceSettings,
+    StreamSettings,
+)
 from app.errors import StoreError, TooManyJobs
 from app.failure_reason import WORDS, FailureReason
 from app.jobs import Job, JobLine, JobSpec, JobState, Recording
@@ -130,10 +137,8 @@ async def make(
     await manager.close()
 
 
-def _objects_settings() -> object:
-    from app import config
-
-    return config.Settings(_env_file=None).objects  # type: ignore[call-arg]
+def _objects_settings() -> ObjectSettings:
+    return Settings(_env_file=None).objects
 
 
 @pytest.fixture
@@ -386,7 +391,7 @@ async def test_followers_are_many_and_hear_the_same(collector: JobManager) -> No
 async def test_a_running_stream_is_recorded_and_goes_on_when_the_job_is_over(
     collector: JobManager, camera: Camera, store: MemoryJobs
 ) -> None:
-    manager = collector._shop.manager
+    manager = collector._ctx.manager
     manager.start_ephemeral(StreamSpec("cam", URL))
     jobs = [await collector.start(replace(SPEC, sources=("cam",))) for _ in range(2)]
     said = await asyncio.gather(*(heard(collector, job) for job in jobs))
@@ -401,7 +406,7 @@ async def test_a_running_stream_is_recorded_and_goes_on_when_the_job_is_over(
 async def test_a_stream_that_ends_ends_the_job_and_nothing_hangs(
     collector: JobManager, store: MemoryJobs
 ) -> None:
-    manager = collector._shop.manager
+    manager = collector._ctx.manager
     manager.start_ephemeral(StreamSpec("cam", URL))
     job = await collector.start(replace(SPEC, sources=("cam",), duration_s=60.0, retries=0))
     await until(lambda: collector.running(job.job_id).frames > 3, "frames")  # type: ignore[union-attr]
@@ -417,6 +422,6 @@ async def test_the_streams_of_jobs_are_no_sources_of_other_jobs(
     job = await collector.start(replace(SPEC, duration_s=60.0))
     await until(lambda: collector.running(job.job_id).frames > 2, "frames")  # type: ignore[union-attr]
     assert collector.plan(JobSpec()) == []
-    manager = collector._shop.manager
+    manager = collector._ctx.manager
     manager.start_ephemeral(StreamSpec("cam", URL))
     assert [part.source for part in collector.plan(JobSpec())] == ["cam"]

@@ -181,7 +181,7 @@ def test_a_full_disk_is_a_clear_error_and_what_was_written_stays(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(recorder_module._File, "add", full)
+    monkeypatch.setattr(recorder_module._EncodedFile, "add", full)
     with pytest.raises(SinkError) as caught:
         recorder.write(results(1, first=61, at=1006)[0])
     assert caught.value.details["reason"] == FailureReason.DISK_FULL

@@ -42,7 +42,7 @@ def thing(key: str, age_days: float, *, size: int = MB, precious: bool = False) 
 
 
 def space(folder: Path, *shelves: Shelf, free: int = 10**12, **caps: float) -> DiskSpace:
-    made = DiskSpace(folder, SpaceSettings(**{"min_free": 0, **caps}))  # type: ignore[arg-type]
+    made = DiskSpace(folder, SpaceSettings(**{"min_free": 0, **caps}))
     for shelf in shelves:
         made.register(shelf)
     made.free = lambda: free  # type: ignore[method-assign]
@@ -120,4 +120,4 @@ def test_the_floor_looks_at_the_disk_itself(tmp_path: Path) -> None:
 @pytest.mark.parametrize("field", ["min_free", "max_bytes"])
 def test_settings_cannot_be_negative(field: str) -> None:
     with pytest.raises(ValueError, match=field):
-        SpaceSettings(**{field: -1})  # type: ignore[arg-type]
+        SpaceSettings(**{field: -1})

@@ -36,7 +36,9 @@ def noise(width: int = 320, height: int = 192, seed: int = 1) -> av.VideoFrame:
 
 def luma(image: av.VideoFrame) -> npt.NDArray[np.uint8]:
     """A copy of the Y plane."""
-    return image.reformat(format="gray8").to_ndarray() if _packed(image) else _plane(image, 0)
+    if not _packed(image):
+        return _plane(image, 0)
+    return np.asarray(image.reformat(format="gray8").to_ndarray(), np.uint8)
 
 
 def _packed(image: av.VideoFrame) -> bool:
@@ -45,7 +47,7 @@ def _packed(image: av.VideoFrame) -> bool:
 
 def _plane(image: av.VideoFrame, index: int) -> npt.NDArray[np.uint8]:
     plane = image.planes[index]
-    rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+    rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
     return rows[: plane.height, : plane.width].copy()
 
 
@@ -227,6 +229,9 @@ class FaceNetwork:
     answers: Callable[[Images], Outputs] | None = None
     asked: int = 0
     batches: list[tuple[int, ...]] = field(default_factory=list)
+    path: Path = Path("faces.xml")
+    device: str = "here"
+    precision: str = "fp32"
 
     def __post_init__(self) -> None:
         self.answering = threading.Event()

@@ -27,6 +27,7 @@ def portrait(side: int) -> Picture:
     assert spec is not None and spec.submodule_search_locations
     path = Path(spec.submodule_search_locations[0]) / "data" / "astronaut.png"
     image = cv2.imread(str(path))
+    assert image is not None
     return np.asarray(cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
 
 

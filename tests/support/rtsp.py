@@ -22,6 +22,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -90,6 +91,7 @@ class Publisher:
         """Start to publish ``file`` at ``url``, over and over unless ``loop`` is off."""
         self.url = url
         self._log = _new_log()
+        weakref.finalize(self, self._log.close)  # it is read after the end of the process, too
         self.process = subprocess.Popen(
             [
                 *("ffmpeg", "-nostdin", "-loglevel", "warning", "-re"),
@@ -161,6 +163,7 @@ class RtspServer:
         self.port = port
         self.process: subprocess.Popen[str] | None = None
         self._log = _new_log()
+        weakref.finalize(self, self._log.close)  # it is read after the end of the process, too
         self._publishers: list[Publisher] = []
 
     def start(self, timeout: float = 15) -> Self:
@@ -479,6 +482,7 @@ def write_frames(
 ) -> None:
     """Encode BGR pictures into an open file or RTSP publication, at most in real time if asked."""
     stream = container.add_stream(encoder, rate=fps)
+    assert isinstance(stream, av.VideoStream)
     stream.width, stream.height, stream.pix_fmt = size[0], size[1], "yuv420p"
     stream.bit_rate = bit_rate
     stream.gop_size = gop

@@ -135,7 +135,7 @@ class Server:
 
     def begin(self, stream_id: str, rtsp_url: str, **options: object) -> dict[str, Any]:
         """Start a stream, which must work, and return the reply's data."""
-        return data_of(self.post(f"{stream_id}/start", rtsp_url=rtsp_url, **options))
+        return dict(data_of(self.post(f"{stream_id}/start", rtsp_url=rtsp_url, **options)))
 
     def listed(self) -> dict[str, dict[str, Any]]:
         """The rows of the list, by stream id."""
@@ -143,7 +143,7 @@ class Server:
 
     def show(self, stream_id: str) -> dict[str, Any]:
         """The details of a stream."""
-        return data_of(self.get(stream_id))
+        return dict(data_of(self.get(stream_id)))
 
     def wait_status(self, stream_id: str, status: str, within: float = 30) -> dict[str, Any]:
         """Wait until a stream's details have this status; return them."""

@@ -1,0 +1,205 @@
+"""The command line: ``watchpost serve`` and ``watchpost models``."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+
+import uvicorn
+from pydantic import ValidationError
+
+from app import __version__
+from app.config import Settings
+from app.errors import SetupError
+from app.models import __main__ as models
+from app.runtime import locked
+
+ONE_PROCESS = (
+    "--workers above 1 is not possible: streams live in one process, and every worker would "
+    "publish each of them again. One process uses all cores."
+)
+GRACE_S = 4
+TCP_USER_TIMEOUT_MS = 20_000
+M_ARENA_MAX = -8  # from glibc's malloc.h
+MAX_ARENAS = 2
+DESCRIPTION = "Watchpost: video analytics on your own machine."
+ENVIRONMENT = "Each setting can also come from the environment (WATCHPOST_...) or a .env file."
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the ``watchpost`` command and return its exit code."""
+    flags = _commands().parse_args(arguments)
+    if flags.program == "models":
+        return models.run(flags)
+    to_environment(flags)
+    serve(flags)
+    return 0
+
+
+def _commands() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="watchpost", description=DESCRIPTION)
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    programs = parser.add_subparsers(dest="program", required=True)
+    server = programs.add_parser(
+        "serve",
+        help="start the server",
+        description="Start the server.",
+        epilog=ENVIRONMENT,
+        argument_default=argparse.SUPPRESS,
+    )
+    _add_server_flags(server)
+    networks = programs.add_parser(
+        "models", help="inspect the networks and run them on files", description=models.DESCRIPTION
+    )
+    models.add_commands(networks)
+    return parser
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the flags of the server alone: what ``run.py`` takes."""
+    parser = argparse.ArgumentParser(
+        description=DESCRIPTION, epilog=ENVIRONMENT, argument_default=argparse.SUPPRESS
+    )
+    _add_server_flags(parser)
+    return parser.parse_args(arguments)
+
+
+def _add_server_flags(parser: argparse.ArgumentParser) -> None:
+    levels = ["debug", "info", "warning", "error", "critical"]
+    parser.add_argument("--host", help="address to bind to (default: 0.0.0.0)")
+    parser.add_argument("--port", type=int, help="port to bind to (default: 8000)")
+    parser.add_argument("--reload", action="store_true", help="restart when a file changes")
+    parser.add_argument("--workers", type=int, help="only 1: streams live in one process")
+    parser.add_argument("--log-level", choices=levels, help="(default: info)")
+    parser.add_argument("--database-url", help="(default: SQLite in the data folder)")
+    parser.add_argument("--claude-api-key", help="key for the fallback of plate reading")
+    parser.add_argument("--claude-model", help="model for the fallback of plate reading")
+    parser.add_argument("--debug", action="store_true", help="log more")
+    parser.add_argument("--data-dir", help="everything is written here (default: ./data)")
+    parser.add_argument(
+        "--media-dir",
+        action="append",
+        metavar="DIR",
+        help="folder of video files that callers may open; repeat it for several folders "
+        "(default: the data folder and the working directory)",
+    )
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"])
+    parser.add_argument(
+        "--weights",
+        help="network for people, bags, vehicles, plates and cigarettes: .xml, .onnx, .pt or "
+        ".engine (default: the shipped one)",
+    )
+    parser.add_argument("--demo", action="store_true", help="run a stream of bundled photos")
+    parser.add_argument("--output-base", help="RTSP server that receives all default outputs")
+    parser.add_argument(
+        "--token", help="token required of callers on other machines (default: generated)"
+    )
+    parser.add_argument(
+        "--require-token",
+        action="store_true",
+        help="require the token from this machine too (behind a proxy)",
+    )
+    parser.add_argument("--no-auth", action="store_true", help="anybody may do anything")
+
+
+NESTED = {
+    "media_dir": "media_dirs",
+    "token": "auth__token",
+    "require_token": "auth__require_token",
+    "no_auth": "auth__disabled",
+    "output_base": "streams__output_base",
+    "weights": "objects__weights",
+}
+NOT_SETTINGS = ("program", "reload", "workers")
+
+
+def to_environment(flags: argparse.Namespace) -> None:
+    """Pass the flags on as environment variables, so that a reloaded process has them too."""
+    for name, value in vars(flags).items():
+        if name not in NOT_SETTINGS:
+            key = f"WATCHPOST_{NESTED.get(name, name)}".upper()
+            text = os.pathsep.join(value) if isinstance(value, list) else value
+            os.environ[key] = json.dumps(value) if isinstance(value, bool) else str(text)
+
+
+def serve(flags: argparse.Namespace) -> None:
+    """Run the server until it is told to stop; a start that fails exits with one line."""
+    if getattr(flags, "workers", 1) > 1:
+        sys.exit(ONE_PROCESS)
+    try:
+        settings = Settings()
+        with locked(settings.data_dir):  # a clear message now; the server locks it for itself
+            pass
+    except ValidationError as error:
+        sys.exit("\n".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()))
+    except SetupError as error:
+        sys.exit(str(error))
+    _run(_server_config(settings, reload=getattr(flags, "reload", False)), settings)
+
+
+def _server_config(settings: Settings, *, reload: bool) -> uvicorn.Config:
+    return uvicorn.Config(
+        "app:app",  # by name, since a reloaded process imports it again
+        host=settings.host,
+        port=settings.port,
+        log_level="debug" if settings.debug else settings.log_level,
+        reload=reload,
+        timeout_graceful_shutdown=GRACE_S,
+        # Authentication must see who really called; it refuses forwarded requests by itself.
+        proxy_headers=False,
+        server_header=False,
+        # The app itself refuses messages that are too large, with a reason: uvicorn would
+        # only close the connection.
+        ws_max_size=2 * settings.push.max_message,
+        # Images are compressed already; trying it again costs the event loop milliseconds.
+        ws_per_message_deflate=False,
+    )
+
+
+def _run(config: uvicorn.Config, settings: Settings) -> None:
+    # uvicorn raises the signal again after its shutdown: an orderly end is a success.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(0))
+    _limit_malloc_arenas()
+    listener = config.bind_socket()  # before anything of the app starts
+    _set_tcp_user_timeout(listener)
+    _welcome(settings, listener.getsockname()[1])
+    server = uvicorn.Server(config)
+    if config.reload:
+        uvicorn.supervisors.ChangeReload(config, target=server.run, sockets=[listener]).run()
+        return
+    server.run(sockets=[listener])
+    if not server.started:
+        sys.exit(1)
+
+
+def _set_tcp_user_timeout(listener: socket.socket) -> None:
+    """Have the system close connections whose peer acknowledges nothing: dead or malicious.
+
+    Without this, data sent to such a peer stays in memory for as long as the peer likes
+    (RFC 5482; accepted connections inherit the option).
+    """
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TCP_USER_TIMEOUT_MS)
+
+
+def _limit_malloc_arenas() -> None:
+    """Keep glibc to a few heaps: many threads handling images leave about 90 MB half empty."""
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL("libc.so.6").mallopt(M_ARENA_MAX, MAX_ARENAS)
+
+
+def _welcome(settings: Settings, port: int) -> None:
+    base = f"http://localhost:{port}"
+    lines = [f"Watchpost is running at {base}  (API documentation: {base}/docs)"]
+    if settings.demo:
+        lines.append(f"  demo, video:   {base}/viewer#demo")
+        lines.append(f"  demo, numbers: {base}/api/streams/demo")
+    print("\n".join(lines), flush=True)

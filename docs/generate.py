@@ -1,0 +1,346 @@
+"""Write the reference pages that come from the code: ``python -m docs.generate``.
+
+The pages are committed, so that they can be read without building anything. ``tests/test_docs.py``
+compares them with what the code says now.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+from prometheus_client.metrics_core import Metric
+from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from app import cli, errors
+from app.analytics.rules import EVENTS
+from app.api.errors import status_of
+from app.api.events import EventMessage
+from app.api.metrics import MetricsSnapshot
+from app.config import Settings
+from app.errors import CameraFailed, SetupError, WatchpostError
+from app.failure_reason import WORDS
+from app.metric_types import Histogram
+from app.recording.job_metrics import JobMetrics
+from app.recording.retention import DiskUsage
+
+FOLDER = Path(__file__).parent / "reference"
+HEAD = "<!-- Written by `python -m docs.generate` (`make docs` runs it); do not edit. -->"
+Row = Sequence[str]
+
+
+def table(head: Row, rows: Iterable[Row]) -> str:
+    """A table of Markdown; bars in cells are escaped."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in line) + " |"
+        for line in lines
+    )
+
+
+# ── settings ─────────────────────────────────────────────────────────────────────────────────
+
+GENERAL = "The server"
+TYPES: dict[Any, str] = {
+    bool: "true or false",
+    float: "number",
+    int: "whole number",
+    str: "text",
+    Path: "path",
+    SecretStr: "secret",
+}
+LIMITS = {
+    "ge": "≥\u00a0{}",
+    "gt": ">\u00a0{}",
+    "le": "≤\u00a0{}",
+    "lt": "<\u00a0{}",
+    "min_length": "at least {} items",
+    "max_length": "at most {} items",
+}
+
+
+def settings_page() -> str:
+    sections: list[tuple[str, str, type[BaseModel]]] = [(GENERAL, "", Settings)]
+    for name, field in Settings.model_fields.items():
+        if nested := nested_settings(field):
+            sections.append((name, f"{name}__", nested))
+    flags = flags_by_setting()
+    parts = [_settings_section(title, prefix, model, flags) for title, prefix, model in sections]
+    return "\n\n".join(
+        [
+            "# Settings",
+            HEAD,
+            "Each setting can be given by a flag of `run.py`, where it has one, by an environment "
+            "variable, or in a `.env` file in the working directory; the first of these that "
+            "names a setting wins. `.env.example` has the ones most often needed. Lists in the "
+            'environment are JSON, such as `["RU", "KZ"]`, unless another form is described.',
+            "A stream may override the settings under `smoking`, `bags` and `plate_rule` for "
+            "itself: see [Smoking and bags](../guides/analytics.md).",
+            *parts,
+        ]
+    )
+
+
+def nested_settings(field: FieldInfo) -> type[BaseModel] | None:
+    """The group of settings that a field holds, if it holds one."""
+    kind = field.annotation
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+
+
+def flags_by_setting() -> dict[str, str]:
+    """The flags of ``run.py``, by the setting that they give."""
+    shown = io.StringIO()
+    with contextlib.redirect_stdout(shown), contextlib.suppress(SystemExit):
+        cli.parse(["--help"])
+    found = re.findall(r"^  (--[a-z-]+)", shown.getvalue(), re.MULTILINE)
+    names = {flag: flag.removeprefix("--").replace("-", "_") for flag in found}
+    return {cli.NESTED.get(name, name): flag for flag, name in names.items()}
+
+
+def _settings_section(
+    title: str, prefix: str, model: type[BaseModel], flags: dict[str, str]
+) -> str:
+    rows = [
+        _setting(prefix + name, field, flags)
+        for name, field in model.model_fields.items()
+        if not nested_settings(field)
+    ]
+    about = "" if model is Settings else f"{first_sentence(model)}\n\n"
+    name = title if model is Settings else f"`{title}`"
+    return f"## {name}\n\n{about}" + table(["setting", "what it does", "default", "type"], rows)
+
+
+def _setting(name: str, field: FieldInfo, flags: dict[str, str]) -> Row:
+    names = [f"`WATCHPOST_{name.upper()}`"]
+    if flag := flags.get(name):
+        names.append(f"`{flag}`")
+    return ["<br>".join(names), field.description or "", default_of(field), type_of(field)]
+
+
+def default_of(field: FieldInfo) -> str:
+    """The default as one would write it; a dash where there is none."""
+    value = field.default
+    if value is PydanticUndefined or value is None or value in ([], (), ""):
+        return "–"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f"`{value}`"
+
+
+def type_of(field: FieldInfo) -> str:
+    """Type and limits, in words."""
+    limits = [
+        words.format(getattr(rule, name))
+        for rule in field.metadata
+        for name, words in LIMITS.items()
+        if getattr(rule, name, None) is not None
+    ]
+    return ", ".join([_type(field.annotation), *limits])
+
+
+def _type(kind: Any) -> str:
+    if kind in TYPES:
+        return TYPES[kind]
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return ", ".join(f"`{choice}`" for choice in arguments)
+    if origin in (list, tuple):
+        return "list"
+    if hasattr(kind, "__metadata__"):  # Annotated
+        return _type(arguments[0])
+    wanted = [part for part in arguments if part is not type(None)]
+    return _type(wanted[0])
+
+
+def first_sentence(kind: type) -> str:
+    """What a docstring says first."""
+    return (kind.__doc__ or "").strip().partition("\n\n")[0].partition("Attributes:")[0].strip()
+
+
+# ── events ───────────────────────────────────────────────────────────────────────────────────
+
+BAG = "`bag_id`, `person_id`, `owner_id`, `owner_confidence`, `label`, `box`, `detected`, `static`"
+MEANINGS = {
+    "bag_placed": ("A bag was set down; `time` is when it came to rest.", BAG),
+    "bag_unattended": ("The owner of a placed bag is away for `unattended_s`.", BAG),
+    "bag_abandoned": ("An unattended bag stayed so for `abandoned_s`.", BAG),
+    "bag_reclaimed": ("The owner took the bag.", BAG),
+    "bag_taken": ("Somebody else took the bag, or nobody was seen.", BAG),
+    "camera_moved": ("The camera moved: everything at rest is learnt again.", "–"),
+    "plate_seen": (
+        "A vehicle passed and its plate was read.",
+        "`plate_number`, `alternatives`, `votes`, `reads`",
+    ),
+    "plate_match": (
+        "The plate of a passing vehicle may be one of the watch-list.",
+        "`plate_number`, `watch_id`, `watched`, `note`, `action`",
+    ),
+    "smoking_started": ("Somebody began to smoke.", "–"),
+    "smoking_ended": ("No cigarette was seen with them for `gap_s`; `duration_s` is set.", "–"),
+}
+"""When each event is reported, and what is in its ``details``."""
+
+
+def events_page() -> str:
+    known = [(f"`{name}`", *MEANINGS[name]) for name in EVENTS]
+    schema = EventMessage.model_json_schema()["properties"]
+    fields = [
+        (f"`{name}`", _json_type(value), value.get("description", ""))
+        for name, value in schema.items()
+    ]
+    return "\n\n".join(
+        [
+            "# Events",
+            HEAD,
+            "[Events](../guides/events.md) says how to follow them. A client should skip types and "
+            "fields that it does not know: they may be added.",
+            "## Types",
+            "The value of `event`.",
+            table(["event", "when", "`details`"], known),
+            "## Fields",
+            "The same over server-sent events, WebSockets and `GET /api/events`.",
+            table(["field", "type", "what it is"], fields),
+        ]
+    )
+
+
+def _json_type(schema: dict[str, Any]) -> str:
+    if "const" in schema:
+        return f"always `{schema['const']}`"
+    options = schema.get("anyOf", [schema])
+    return " or ".join(option.get("type", "any") for option in options)
+
+
+# ── errors ───────────────────────────────────────────────────────────────────────────────────
+
+
+def errors_page() -> str:
+    rows = [
+        (f"`{kind.code}`", _status(kind), meaning(kind), kind.template)
+        for kind in sorted(error_classes(), key=lambda kind: (status_of(kind()), kind.code))
+    ]
+    return "\n\n".join(
+        [
+            "# Errors",
+            HEAD,
+            "Every error of every API is JSON of one form. `message` is for people, in the "
+            "language that `Accept-Language` asks for (`en`, `ko`, `ru`; Korean without one); "
+            "`code` and `details` are for programs.",
+            '```json\n{"code": "STREAM_NOT_FOUND", "message": "Stream not found: cam-1",\n'
+            ' "details": {"stream_id": "cam-1"}}\n```',
+            "## Codes",
+            "Names in braces are filled from `details`. A dash stands for errors that no HTTP "
+            "reply has: they end the start of the server, or the Python API raises them. What "
+            "HTTP itself refuses has the status's name as its code, such as "
+            "`METHOD_NOT_ALLOWED` (405).",
+            table(["code", "status", "when", "message"], rows),
+            "## Reasons",
+            "`details.reason` of `INPUT_FAILED`, `OUTPUT_FAILED` and `BAD_FRAME` is one of these.",
+            table(["reason", "meaning"], [(f"`{code}`", words) for code, words in WORDS.items()]),
+        ]
+    )
+
+
+def _status(kind: type[WatchpostError]) -> str:
+    status = status_of(kind())
+    inside = issubclass(kind, SetupError | CameraFailed)
+    return "–" if inside and status == HTTPStatus.INTERNAL_SERVER_ERROR else str(int(status))
+
+
+def error_classes() -> Iterator[type[WatchpostError]]:
+    """Every class of ``app.errors`` that has a code of its own, once."""
+    seen: set[str] = set()
+    for kind in vars(errors).values():
+        if isinstance(kind, type) and issubclass(kind, WatchpostError) and kind.code not in seen:
+            seen.add(kind.code)
+            yield kind
+
+
+def meaning(kind: type[WatchpostError]) -> str:
+    """What the tree in the module's docstring says about a class."""
+    found = re.search(rf"\b{kind.__name__}  +(.+)", errors.__doc__ or "")
+    return found[1] if found else ""
+
+
+# ── metrics ──────────────────────────────────────────────────────────────────────────────────
+
+
+def metrics_page() -> str:
+    rows = [
+        (f"`{_series(metric)}`", metric.type, _labels(metric), metric.documentation)
+        for metric in sorted(families(), key=lambda metric: metric.name)
+    ]
+    return "\n\n".join(
+        [
+            "# Metrics",
+            HEAD,
+            "What `GET /metrics` gives; [Monitoring](../monitoring.md) has alert rules and a "
+            "dashboard that use it. Beside these stand the `process_…` metrics of Prometheus' "
+            "client library: memory, CPU time, open files.",
+            table(["metric", "type", "labels", "what it is"], rows),
+        ]
+    )
+
+
+def families() -> list[Metric]:
+    """Every family that a scrape of a server without streams and jobs has."""
+    nothing = Histogram([1.0]).read()
+    return list(
+        MetricsSnapshot(
+            streams=[],
+            networks={},
+            jobs_by_state={},
+            running=[],
+            totals=JobMetrics(),
+            plates={},
+            crops_waiting=0,
+            crops_skipped=0,
+            events={},
+            events_waiting=0,
+            events_lost=0,
+            write_lag_s=0.0,
+            written=nothing,
+            disk=DiskUsage(1, 1),
+            disk_floor=0,
+            kept_bytes=0,
+            kept_limit=1,
+            removed=0,
+        ).collect()
+    )
+
+
+def _series(metric: Metric) -> str:
+    return metric.name + ("_total" if metric.type == "counter" else "")
+
+
+def _labels(metric: Metric) -> str:
+    names = getattr(metric, "_labelnames", ()) or (
+        metric.samples[0].labels if metric.samples else ()
+    )
+    return ", ".join(f"`{name}`" for name in names if name != "le") or "–"
+
+
+# ── all of them ──────────────────────────────────────────────────────────────────────────────
+
+PAGES: dict[str, Callable[[], str]] = {
+    "settings.md": settings_page,
+    "events.md": events_page,
+    "errors.md": errors_page,
+    "metrics.md": metrics_page,
+}
+
+
+def main() -> None:
+    for name, make in PAGES.items():
+        (FOLDER / name).write_text(make() + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
