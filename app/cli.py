@@ -16,6 +16,7 @@ import uvicorn
 from pydantic import ValidationError
 
 from app import __version__
+from app.analytics.rules import read_rule_settings
 from app.config import Settings
 from app.errors import SetupError
 from app.models import __main__ as models
@@ -135,6 +136,7 @@ def serve(flags: argparse.Namespace) -> None:
         sys.exit(ONE_PROCESS)
     try:
         settings = Settings()
+        read_rule_settings()  # wrong ones are reported now; the server reads them for itself
         with locked(settings.data_dir):  # a clear message now; the server locks it for itself
             pass
     except ValidationError as error:

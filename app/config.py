@@ -1,4 +1,4 @@
-"""All settings, in one place: built once by whoever starts the server, then passed down.
+"""The settings of the server: built once by whoever starts it, then passed down.
 
 Each field can be set by a flag of ``watchpost serve``, by an environment variable with the prefix
 ``WATCHPOST_`` (nested fields with two underscores: ``WATCHPOST_STREAMS__OUTPUT_BASE``) or in
@@ -8,17 +8,17 @@ a ``.env`` file; the first of these that names a field wins.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     SecretStr,
-    model_validator,
+    create_model,
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -133,55 +133,6 @@ class ObjectSettings(BaseModel):
     hold_s: float = Field(1.5, ge=0, description="A track that was lost lives on for this long.")
 
 
-class SmokingSettings(BaseModel):
-    """When somebody counts as smoking. A stream may change each value for itself."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    min_confidence: float = Field(0.35, gt=0, lt=1, description="A look that helps to confirm.")
-    keep_confidence: float = Field(0.25, gt=0, lt=1, description="A look that keeps it going.")
-    confirm: int = Field(3, ge=1, le=100, description="Looks with a cigarette that start it...")
-    window: int = Field(8, ge=1, le=100, description="...out of this many looks at the person.")
-    gap_s: float = Field(
-        30.0, gt=0, le=3600, description="Seconds without a cigarette that end it."
-    )
-    max_length: float = Field(
-        1.2, gt=0, le=5, description="Longest cigarette, in head sizes: larger things are none."
-    )
-    reach_down: float = Field(
-        0.75, gt=0, le=1.5, description="Lowest place of a hand, as a share of the person's height."
-    )
-
-    @model_validator(mode="after")
-    def _possible(self) -> SmokingSettings:
-        if self.confirm > self.window:
-            raise ValueError("confirm cannot be above window")
-        return self
-
-
-Share = Annotated[float, Field(ge=0, le=1)]
-Polygon = Annotated[list[tuple[Share, Share]], Field(min_length=3, max_length=64)]
-
-
-class BagSettings(BaseModel):
-    """When a bag counts as left behind. A stream may change each value for itself."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    distance: float = Field(
-        1.5, gt=0, le=50, description="An owner farther away than this many body heights is away."
-    )
-    unattended_s: float = Field(2.0, ge=0, le=86400, description="Away for this long: unattended.")
-    abandoned_s: float = Field(
-        4.0, ge=0, le=86400, description="Unattended for this much longer: abandoned."
-    )
-    settle_s: float = Field(1.5, gt=0, le=60, description="What rests for this long was set down.")
-    watch: list[Polygon] = Field(
-        [], max_length=32, description="Only these parts of the frame count (shares of 1)."
-    )
-    ignore: list[Polygon] = Field([], max_length=32, description="These parts never count.")
-
-
 class PlateSettings(BaseModel):
     """Number plates: uploads, reading, and Claude as the second reader."""
 
@@ -196,21 +147,6 @@ class PlateSettings(BaseModel):
     )
     claude_timeout_s: float = Field(10.0, gt=0, le=60, description="For all plates of an upload.")
     claude_daily: int = Field(200, ge=0, description="Most calls a day (UTC).")
-
-
-class PlateRuleSettings(BaseModel):
-    """Plates in front of a camera. A stream may change each value for itself."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    min_width: int = Field(50, ge=20, le=2000, description="Narrower plates are not read, pixels.")
-    max_reads: int = Field(12, ge=1, le=200, description="Of one passage; then it is decided.")
-    min_reads: int = Field(2, ge=1, le=50, description="Fewer, and the passage is not kept.")
-    min_confidence: float = Field(0.6, ge=0, le=1, description="Less sure ones are not kept.")
-    gap_s: float = Field(3.0, gt=0, le=600, description="Unseen for this long, it has passed.")
-    again_s: float = Field(
-        60.0, ge=0, le=86400, description="Seconds before the same number is reported again."
-    )
 
 
 class PushSettings(BaseModel):
@@ -248,10 +184,17 @@ class SpaceSettings(BaseModel):
     max_days: float | None = Field(
         None, gt=0, description="What is older is removed; default: no limit."
     )
+    max_events: int = Field(
+        1_000_000,
+        ge=1,
+        description="Number of events; beyond it the oldest are removed with their snapshots.",
+    )
     every_s: float = Field(60.0, gt=0, description="Pause between two sweeps.")
 
 
-class Settings(BaseSettings):
+class _Sources(BaseSettings):
+    """Where settings come from: the environment, then ``.env``."""
+
     model_config = SettingsConfigDict(
         env_prefix="WATCHPOST_",
         env_nested_delimiter="__",
@@ -260,6 +203,26 @@ class Settings(BaseSettings):
         extra="ignore",
         hide_input_in_errors=True,
     )
+
+
+def read_sections(
+    sections: Mapping[str, type[BaseModel]], env_file: str | None = ".env"
+) -> dict[str, BaseModel]:
+    """Settings of parts that declare their own, such as rules, from where ``Settings`` has its.
+
+    Args:
+        sections: by name: what is called ``bags`` reads ``WATCHPOST_BAGS__DISTANCE``.
+
+    Raises:
+        ValidationError: a value that a section does not take.
+    """
+    fields: dict[str, Any] = {name: (model, model()) for name, model in sections.items()}
+    read = create_model("Sections", __base__=_Sources, **fields)(_env_file=env_file)
+    return {name: getattr(read, name) for name in sections}
+
+
+class Settings(_Sources):
+    """What the server is run with; rules have settings of their own."""
 
     host: str = Field("0.0.0.0", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0: any free one.")
@@ -291,17 +254,10 @@ class Settings(BaseSettings):
     streams: StreamSettings = StreamSettings()
     faces: FaceSettings = FaceSettings()
     objects: ObjectSettings = ObjectSettings()
-    smoking: SmokingSettings = SmokingSettings()
-    bags: BagSettings = BagSettings()
     plates: PlateSettings = PlateSettings()
-    plate_rule: PlateRuleSettings = PlateRuleSettings()
     push: PushSettings = PushSettings()
     collect: CollectSettings = CollectSettings()
     space: SpaceSettings = SpaceSettings()
-
-    def rules(self) -> dict[str, BaseModel]:
-        """The server's settings of each rule of ``app.analytics.rules``."""
-        return {"bags": self.bags, "plates": self.plate_rule, "smoking": self.smoking}
 
     def allowed_folders(self) -> list[Path]:
         """Folders that files may come from when a caller names them."""

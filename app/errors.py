@@ -17,6 +17,7 @@
     │   ├── StreamNotFound            no stream has this id
     │   ├── EventNotFound             no event has this number
     │   ├── NoSnapshot                an event without a snapshot
+    │   │   └── SnapshotRemoved       the snapshot of this event was removed
     │   ├── JobNotFound               no collection job has this id
     │   ├── FileNotFound              not a file of this job, or it was removed to make room
     │   ├── ScheduleNotFound          no schedule has this id
@@ -170,6 +171,11 @@ class EventNotFound(NotFound):
 class NoSnapshot(NotFound):
     code = "NO_SNAPSHOT"
     template = "Event {event_id} has no picture."
+
+
+class SnapshotRemoved(NoSnapshot):
+    code = "SNAPSHOT_REMOVED"
+    template = "The picture of event {event_id} was removed."
 
 
 class JobNotFound(NotFound):

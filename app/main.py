@@ -15,7 +15,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app import __version__, logs
 from app.api import (
     auth,
-    camera_detail,
     cameras,
     errors,
     jobs,
@@ -26,8 +25,9 @@ from app.api import (
     viewer,
 )
 from app.api import events as events_api
+from app.api.deps import PlateServices
 from app.api.health import DatabaseProbe, HealthService
-from app.api.plate_deps import PlateServices
+from app.api.rules_schema import document_rules
 from app.api.state import State
 from app.config import Settings, usable_cpus
 from app.errors import DataFolderLocked, SetupError
@@ -99,13 +99,13 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(push.router)
     app.include_router(cameras.router)
     app.include_router(events_api.router)
-    app.include_router(camera_detail.router)
     app.include_router(plates.router)
     app.include_router(system.router)
     app.include_router(viewer.router)
     app.include_router(jobs.router)  # last, since its /ws/{job_id} matches every name below /ws
     app.mount("/static", viewer.ViewerFiles(), name="static")
     errors.install(app)
+    document_rules(app)
     return app
 
 

@@ -21,13 +21,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.analytics.analyzer import AnalyzerFactory
+from app.analytics.rules import read_rule_settings
 from app.anpr.event_recorder import PlateEventRecorder
 from app.anpr.files import CROPS, UPLOADS, PlateFiles
 from app.anpr.read_queue import PlateReadQueue
 from app.anpr.service import PlateService
 from app.config import Settings
 from app.db.engine import open_database
-from app.db.events import Draft, EventRepository, StreamSessionRepository
+from app.db.events import EventRepository, StreamSessionRepository
 from app.db.jobs import JobRepository
 from app.db.plate_search import PlateSearch
 from app.db.plates import PlateRepository
@@ -50,7 +51,7 @@ from app.pipeline.push import PushStreams
 from app.pipeline.registry import StreamStore
 from app.recording.context import JobContext
 from app.recording.job_manager import JobManager, PrunableRecordings
-from app.recording.retention import DiskSpace, PrunableFolder
+from app.recording.retention import DiskSpace, PrunableEvents, PrunableFolder
 from app.recording.schedules import Scheduler
 from app.types import Analytics, EventRow, StreamSpec
 
@@ -167,7 +168,13 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
             )
         )
         jobs = await stack.enter_async_context(
-            _open_jobs(settings, manager, JobRepository(engine, vault), plates.repository)
+            _open_jobs(
+                settings,
+                manager,
+                JobRepository(engine, vault),
+                events.repository,
+                plates.repository,
+            )
         )
         await stack.enter_async_context(
             _background(_resume(manager, jobs.manager, demo=settings.demo), "resume")
@@ -238,10 +245,10 @@ async def open_events(
     repository = EventRepository(engine, snapshots)
     log = EventLog(asyncio.get_running_loop(), await asyncio.to_thread(repository.next_id))
 
-    def saved(draft: Draft) -> None:
+    def saved(row: EventRow) -> None:
         if on_event is not None:
-            path = snapshot_folder / draft.snapshot if draft.snapshot is not None else None
-            on_event(draft.record, path)
+            path = snapshot_folder / row.snapshot_file if row.snapshot_file is not None else None
+            on_event(row, path)
 
     with log.pictured() as arriving:
         writer = EventWriter(arriving, repository, snapshots, draw.snapshot, saved)
@@ -268,7 +275,7 @@ async def open_manager(
         read_queue: reads number plates; None where streams cannot ask for that.
     """
     services = {"plates": read_queue} if read_queue is not None else {}
-    analyzers = AnalyzerFactory(settings.objects, settings.rules(), networks.objects, services)
+    analyzers = AnalyzerFactory(settings.objects, read_rule_settings(), networks.objects, services)
     manager = StreamManager(
         settings.streams,
         settings.faces,
@@ -329,14 +336,18 @@ async def _record_plates(log: EventLog, service: PlateService) -> AsyncIterator[
 
 @asynccontextmanager
 async def _open_jobs(
-    settings: Settings, manager: StreamManager, store: JobRepository, plates: PlateRepository
+    settings: Settings,
+    manager: StreamManager,
+    store: JobRepository,
+    events: EventRepository,
+    plates: PlateRepository,
 ) -> AsyncIterator[Jobs]:
     """Collection jobs with schedules and retention; on leaving, their files are closed."""
     folder = settings.recordings_dir()
     _make_folder(folder)
     space = DiskSpace(folder, settings.space)
     space.register(PrunableRecordings(folder, store))
-    space.register(PrunableFolder(settings.data_dir / SNAPSHOTS, "*/*.jpg"))
+    space.register(PrunableEvents(settings.data_dir / SNAPSHOTS, events, settings.space))
     _register_plate_files(space, settings.data_dir, plates)
     ctx = JobContext(manager, store, space, settings.collect, settings.streams, folder)
     async with AsyncExitStack() as stack:
@@ -353,7 +364,7 @@ def _register_plate_files(space: DiskSpace, data_dir: Path, plates: PlateReposit
         return {data_dir / path for path in plates.verified_pictures()}
 
     for folder in (CROPS, UPLOADS):
-        space.register(PrunableFolder(data_dir / folder, "*", precious=verified))
+        space.register(PrunableFolder(data_dir / folder, "*", protected=verified))
 
 
 async def _resume(manager: StreamManager, jobs: JobManager, *, demo: bool) -> None:

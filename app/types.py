@@ -34,7 +34,14 @@ LABELS = (
     "plate",
     "cigarette",
 )
-BAG_LABELS = ("backpack", "handbag", "suitcase", "bag")  # labels; "bag" is one of unknown kind
+BAG_LABELS = ("backpack", "handbag", "suitcase", "bag")  # "bag" is one of unknown kind
+GROUPED_LABELS = {"bag": BAG_LABELS}
+"""Kinds of objects that networks know under several labels, which they mix up."""
+
+
+def kind_of(label: str) -> str:
+    """The kind of object that a label names: ``bag`` for a suitcase, else the label itself."""
+    return next((kind for kind, labels in GROUPED_LABELS.items() if label in labels), label)
 
 
 class StreamState(StrEnum):
@@ -61,12 +68,29 @@ class Box(NamedTuple):
     def height(self) -> float:
         return self.y2 - self.y1
 
-    def iou(self, other: Box) -> float:
-        """Intersection over union."""
+    @property
+    def area(self) -> float:
+        return self.width * self.height
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        return (self.x1 + self.x2) / 2, (self.y1 + self.y2) / 2
+
+    @property
+    def foot(self) -> tuple[float, float]:
+        """Where it stands: the middle of its lower edge."""
+        return (self.x1 + self.x2) / 2, self.y2
+
+    def intersection(self, other: Box) -> float:
+        """The area that both boxes cover, in square pixels."""
         width = min(self.x2, other.x2) - max(self.x1, other.x1)
         height = min(self.y2, other.y2) - max(self.y1, other.y1)
-        shared = max(0.0, width) * max(0.0, height)
-        union = self.width * self.height + other.width * other.height - shared
+        return width * height if width > 0 and height > 0 else 0.0
+
+    def iou(self, other: Box) -> float:
+        """Intersection over union."""
+        shared = self.intersection(other)
+        union = self.area + other.area - shared
         return shared / union if union > 0 else 0.0
 
     def scaled(self, x: float, y: float) -> Box:
@@ -81,7 +105,7 @@ class Box(NamedTuple):
         return Box(self.x1 - dx, self.y1 - dy, self.x2 + dx, self.y2 + dy)
 
     def padded(self, pixels: float) -> Box:
-        """The box with so many pixels added on each side."""
+        """The box with ``pixels`` added on each side."""
         return Box(self.x1 - pixels, self.y1 - pixels, self.x2 + pixels, self.y2 + pixels)
 
 
@@ -269,7 +293,8 @@ class EventRow:
         track_id: who or what it is about most.
         person_id, bag_id: track ids, where persons and bags take part.
         box: of what it is about most, in pixels of the snapshot.
-        snapshot: whether a picture of it is kept.
+        snapshot: whether there is a picture of it.
+        snapshot_file: name of the picture's file, once it is written.
     """
 
     event_id: int
@@ -285,6 +310,7 @@ class EventRow:
     details: Mapping[str, Any] = field(default_factory=dict)
     snapshot: bool = False
     session_id: str | None = None
+    snapshot_file: str | None = None
 
     @classmethod
     def of(cls, event: Event) -> EventRow:
@@ -296,8 +322,8 @@ class EventRow:
             rule_event.type,
             event.ts,
             track_id=first.track_id if first else None,
-            person_id=_about(rule_event, "person_id", ("person",)),
-            bag_id=_about(rule_event, "bag_id", BAG_LABELS),
+            person_id=_subject(rule_event, "person"),
+            bag_id=_subject(rule_event, "bag"),
             box=first.box if first else None,
             confidence=rule_event.confidence,
             duration_s=rule_event.duration_s,
@@ -307,12 +333,13 @@ class EventRow:
         )
 
 
-def _about(rule_event: RuleEvent, name: str, labels: tuple[str, ...]) -> int | None:
-    """The identity that a rule names, or else the first track of such a kind."""
-    if name in rule_event.details:
+def _subject(rule_event: RuleEvent, kind: str) -> int | None:
+    """The identity that a rule names, or else the first track of that kind."""
+    if (name := f"{kind}_id") in rule_event.details:
         named: int | None = rule_event.details[name]
         return named
-    return next((track.track_id for track in rule_event.tracks if track.label in labels), None)
+    tracks = rule_event.tracks
+    return next((track.track_id for track in tracks if kind_of(track.label) == kind), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -392,8 +419,8 @@ class StreamStats:
     """Counters and rates of a stream since it was last started.
 
     Attributes:
-        ids: persons that are followed now.
-        bags, owned: bags that are followed now, and how many of them have a known owner.
+        followed: how many objects of each kind are followed now, as the analytics count them:
+            persons, and what the rules add. Empty for a stream without analytics.
         session_id: which run of the stream this is, such as ``S_2026_02_03_0001``.
     """
 
@@ -404,9 +431,7 @@ class StreamStats:
     frames_published: int = 0
     frames_withheld: int = 0
     faces: int = 0
-    ids: int = 0
-    bags: int = 0
-    owned: int = 0
+    followed: Mapping[str, int] = field(default_factory=dict)
     session_id: str | None = None
     last_frame_ts: float | None = None
     error_count: int = 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import os
+import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -16,14 +17,14 @@ from typing import NamedTuple
 import av
 from tqdm import tqdm
 
-from app.analytics.analyzer import AnalyzerFactory, ObjectCounts
+from app.analytics.analyzer import AnalyzerFactory
 from app.analytics.face_tracker import FaceTracker
-from app.analytics.rules import RULES, FramePixels
-from app.config import FaceSettings, ObjectSettings, Settings
+from app.analytics.rules import RULES, FramePixels, read_rule_settings
+from app.config import FaceSettings, ObjectSettings
 from app.models.faces import FaceDetector, load_faces
 from app.models.objects import load_objects
 from app.pipeline.scale import part_to_rgb, to_rgb
-from app.types import Analytics, Box, StreamSpec, Track
+from app.types import Box, StreamSpec, Track
 from bench import staged
 from bench.table import show
 from bench.truth import HEAD, SCORE_HEAD, Told, Truth, Verdict, judge, score
@@ -65,7 +66,7 @@ class Seeing(NamedTuple):
 
     told: list[Told]
     names: dict[int, str]
-    counts: list[ObjectCounts]
+    counts: list[Mapping[str, int]]
 
 
 class Watcher:
@@ -76,13 +77,13 @@ class Watcher:
         settings = settings or ObjectSettings(weights=weights, timeout_s=PATIENCE_S, max_wait=1)
         self._objects, self._network = load_objects(settings), load_faces()
         self._faces = FaceDetector(self._network, min_confidence=FaceSettings().keep_confidence)
-        self._analyzers = AnalyzerFactory(settings, Settings().rules(), self._objects)
+        self._analyzers = AnalyzerFactory(settings, read_rule_settings(), self._objects)
 
     def watch(self, pictures: Iterator[Picture], rules: Sequence[str] = ("bags",)) -> Seeing:
         """What the analysis finds in these pictures, taken at their own times."""
         settings = FaceSettings()
         tracker = FaceTracker(start_confidence=settings.min_confidence, hold_s=settings.hold_s)
-        asked: Analytics = {name: {} for name in rules if name in RULES}
+        asked: dict[str, dict[str, object]] = {name: {} for name in rules if name in RULES}
         analysis = self._analyzers.create(StreamSpec("clip", "file:", analytics=asked))
         assert analysis is not None
         seeing = Seeing([], {}, [])
@@ -174,12 +175,16 @@ COUNT_HEAD = ["clip", "looks", "most people", "most bags", "bags, mean", "owned,
 
 
 def _counted(clip: str, seeing: Seeing) -> list[str]:
-    counts = seeing.counts or [ObjectCounts()]
+    counts = seeing.counts or [{}]
+
+    def values(kind: str) -> list[int]:
+        return [count.get(kind, 0) for count in counts]
+
     return [
         clip,
         str(len(seeing.counts)),
-        str(max(count.ids for count in counts)),
-        str(max(count.bags for count in counts)),
-        f"{sum(count.bags for count in counts) / len(counts):.1f}",
-        f"{sum(count.owned for count in counts) / len(counts):.1f}",
+        str(max(values("person"))),
+        str(max(values("bag"))),
+        f"{statistics.mean(values('bag')):.1f}",
+        f"{statistics.mean(values('owned_bag')):.1f}",
     ]

@@ -27,7 +27,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from app.analytics.analyzer import AnalyzerFactory
-from app.config import FaceSettings, ObjectSettings, Settings, StreamSettings
+from app.analytics.rules import read_rule_settings
+from app.config import FaceSettings, ObjectSettings, StreamSettings
 from app.models.batching import Image
 from app.models.detections import PendingDetections
 from app.models.faces import FaceDetector, load_faces
@@ -106,7 +107,7 @@ def ours(
     often = {"max_fps": clip.FPS, "max_wait": 1} if every else {}
     objects = ObjectSettings.model_validate({"timeout_s": PATIENCE_S, **often})
     detector = Counted(load_objects(objects)) if analytics else None
-    analyzers = AnalyzerFactory(objects, Settings(_env_file=None).rules(), detector)
+    analyzers = AnalyzerFactory(objects, read_rule_settings(env_file=None), detector)
     spec = StreamSpec(
         "bench",
         f"file:{source}",

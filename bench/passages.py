@@ -18,9 +18,9 @@ import av
 
 from app import plate_text
 from app.analytics.analyzer import AnalyzerFactory
-from app.analytics.rules import FramePixels
+from app.analytics.rules import FramePixels, read_rule_settings
 from app.anpr.read_queue import PlateReadQueue
-from app.config import ObjectSettings, Settings
+from app.config import ObjectSettings
 from app.models.batching import Image
 from app.models.objects import load_objects
 from app.models.plates.reader import CropRead, load_plates
@@ -88,7 +88,7 @@ def watch(clip: Path, every: int, looks: float) -> list[tuple[float, RuleEvent]]
     settings = ObjectSettings(timeout_s=PATIENCE_S, max_wait=1, max_fps=looks)
     objects, networks = load_objects(settings), load_plates()
     read_queue = _AtOnce(networks.reader(objects), _Nobody())
-    analyzers = AnalyzerFactory(settings, Settings().rules(), objects, {"plates": read_queue})
+    analyzers = AnalyzerFactory(settings, read_rule_settings(), objects, {"plates": read_queue})
     analysis = analyzers.create(StreamSpec("clip", "file:", analytics={"plates": {}}))
     assert analysis is not None
     told: list[tuple[float, RuleEvent]] = []

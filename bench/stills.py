@@ -20,8 +20,8 @@ from tqdm import tqdm
 
 from app.analytics.analyzer import AnalyzerFactory
 from app.analytics.face_tracker import FaceTracker
-from app.analytics.rules import FramePixels
-from app.config import FaceSettings, ObjectSettings, Settings
+from app.analytics.rules import FramePixels, read_rule_settings
+from app.config import FaceSettings, ObjectSettings
 from app.models.faces import FaceDetector, load_faces
 from app.models.objects import load_objects
 from app.pipeline.scale import part_to_rgb, to_rgb
@@ -51,7 +51,7 @@ def run() -> None:
     settings = ObjectSettings(timeout_s=PATIENCE_S)
     objects, network = load_objects(settings), load_faces()
     faces = FaceDetector(network, min_confidence=FaceSettings().keep_confidence)
-    analyzers = AnalyzerFactory(settings, Settings().rules(), objects)
+    analyzers = AnalyzerFactory(settings, read_rule_settings(), objects)
     outcomes: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
     folder = Path(data) / "cigarettes_val"
     for path in tqdm(sorted((folder / "images").iterdir()), "stills", leave=False, disable=None):

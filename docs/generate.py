@@ -20,7 +20,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from app import cli, errors
-from app.analytics.rules import EVENTS
+from app.analytics.rules import RULES
 from app.api.errors import status_of
 from app.api.events import EventMessage
 from app.api.metrics import MetricsSnapshot
@@ -71,6 +71,9 @@ def settings_page() -> str:
     for name, field in Settings.model_fields.items():
         if nested := nested_settings(field):
             sections.append((name, f"{name}__", nested))
+    for name, entry in RULES.items():
+        section = entry.section or name
+        sections.append((section, f"{section}__", entry.settings))
     flags = flags_by_setting()
     parts = [_settings_section(title, prefix, model, flags) for title, prefix, model in sections]
     return "\n\n".join(
@@ -167,29 +170,24 @@ def first_sentence(kind: type) -> str:
 # ── events ───────────────────────────────────────────────────────────────────────────────────
 
 BAG = "`bag_id`, `person_id`, `owner_id`, `owner_confidence`, `label`, `box`, `detected`, `static`"
-MEANINGS = {
-    "bag_placed": ("A bag was set down; `time` is when it came to rest.", BAG),
-    "bag_unattended": ("The owner of a placed bag is away for `unattended_s`.", BAG),
-    "bag_abandoned": ("An unattended bag stayed so for `abandoned_s`.", BAG),
-    "bag_reclaimed": ("The owner took the bag.", BAG),
-    "bag_taken": ("Somebody else took the bag, or nobody was seen.", BAG),
-    "camera_moved": ("The camera moved: everything at rest is learnt again.", "–"),
-    "plate_seen": (
-        "A vehicle passed and its plate was read.",
-        "`plate_number`, `alternatives`, `votes`, `reads`",
-    ),
-    "plate_match": (
-        "The plate of a passing vehicle may be one of the watch-list.",
-        "`plate_number`, `watch_id`, `watched`, `note`, `action`",
-    ),
-    "smoking_started": ("Somebody began to smoke.", "–"),
-    "smoking_ended": ("No cigarette was seen with them for `gap_s`; `duration_s` is set.", "–"),
+DETAILS = {
+    "bag_placed": BAG,
+    "bag_unattended": BAG,
+    "bag_abandoned": BAG,
+    "bag_reclaimed": BAG,
+    "bag_taken": BAG,
+    "plate_seen": "`plate_number`, `alternatives`, `votes`, `reads`",
+    "plate_match": "`plate_number`, `watch_id`, `watched`, `note`, `action`",
 }
-"""When each event is reported, and what is in its ``details``."""
+"""What is in the ``details`` of each event that has any."""
 
 
 def events_page() -> str:
-    known = [(f"`{name}`", *MEANINGS[name]) for name in EVENTS]
+    known = [
+        (f"`{name}`", meaning, DETAILS.get(name, "–"))
+        for entry in RULES.values()
+        for name, meaning in entry.events.items()
+    ]
     schema = EventMessage.model_json_schema()["properties"]
     fields = [
         (f"`{name}`", _json_type(value), value.get("description", ""))

@@ -8,6 +8,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from app import cli, config
+from app.analytics.rules import read_rule_settings
 from app.config import Settings, usable_cpus
 
 # flag, its value, where it lands, what is there then, environment name, environment value
@@ -122,6 +123,63 @@ def test_a_flag_wins_over_the_environment_and_that_over_the_file(
     cli.to_environment(cli.parse(["--port", "3"]))
     settings = Settings()
     assert (settings.port, settings.host, settings.device) == (3, "environment", "cpu")
+
+
+RULE_SETTINGS = [
+    ("smoking", "confirm", "SMOKING__CONFIRM", "5", 5),
+    ("bags", "unattended_s", "BAGS__UNATTENDED_S", "30", 30.0),
+    ("plates", "gap_s", "PLATE_RULE__GAP_S", "7", 7.0),
+]
+
+
+@pytest.mark.parametrize(("rule", "field", "name", "value", "expected"), RULE_SETTINGS)
+def test_rules_have_their_settings_from_the_environment_and_else_from_the_file(
+    rule: str,
+    field: str,
+    name: str,
+    value: str,
+    expected: object,
+    nowhere: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    default = getattr(read_rule_settings()[rule], field)
+    assert default != expected
+    (nowhere / ".env").write_text(f"WATCHPOST_{name}={value}\n", encoding="utf-8")
+    assert getattr(read_rule_settings()[rule], field) == expected
+    assert getattr(read_rule_settings(env_file=None)[rule], field) == default
+    (nowhere / ".env").write_text(f"WATCHPOST_{name}=99\n", encoding="utf-8")
+    monkeypatch.setenv(f"WATCHPOST_{name}", value)
+    assert getattr(read_rule_settings()[rule], field) == expected
+    monkeypatch.setenv(f"WATCHPOST_{name}", "")
+    (nowhere / ".env").write_text("", encoding="utf-8")
+    assert getattr(read_rule_settings()[rule], field) == default
+
+
+def test_a_rules_settings_from_two_places_do_not_undo_each_other(
+    nowhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (nowhere / ".env").write_text("WATCHPOST_BAGS__DISTANCE=9\n", encoding="utf-8")
+    monkeypatch.setenv("WATCHPOST_BAGS__SETTLE_S", "8")
+    bags = read_rule_settings()["bags"]
+    assert bags.model_dump(include={"distance", "settle_s"}) == {"distance": 9, "settle_s": 8}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "complaint"),
+    [
+        ("BAGS__DISTANCE", "-1", "bags.distance: Input should be greater than 0"),
+        ("PLATE_RULE__MIN_WIDTH", "x", "plate_rule.min_width: Input should be a valid integer"),
+        ("SMOKING__CONFIRM", "9", "smoking: Value error, confirm cannot be above window"),
+        ("BAGS__COLOUR", "red", "bags.colour: Extra inputs are not permitted"),
+    ],
+)
+def test_a_wrong_setting_of_a_rule_ends_the_start_in_words(
+    name: str, value: str, complaint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"WATCHPOST_{name}", value)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["serve"])
+    assert str(ended.value).startswith(complaint)
 
 
 def test_two_nested_settings_from_two_places_do_not_undo_each_other(

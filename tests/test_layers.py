@@ -29,6 +29,7 @@ ROWS = (
         "logs",
         "pace",
         "failure_reason",
+        "stream_options",
         "metric_types",
         "mjpeg",
         "jobs",

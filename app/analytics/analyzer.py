@@ -1,8 +1,8 @@
-"""What one stream understands: looks to detections, detections to tracks, tracks to findings.
+"""What is understood of one stream: inference to detections, to tracks, to events.
 
-Only streams that ask for analytics have a ``StreamAnalyzer``. It looks at a few frames a second;
-on those between, its tracks move on by themselves. Where a rule asks for what is too small for the
-whole frame, the upper bodies of a few persons are looked at again, enlarged.
+Only streams that ask for analytics have a ``StreamAnalyzer``. The network sees a few frames a
+second; on the frames in between, tracks move on by themselves. Where a rule needs what is too small
+for the whole frame, the upper bodies of a few people are looked at again, enlarged.
 """
 
 from __future__ import annotations
@@ -13,19 +13,22 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any
 
 from pydantic import BaseModel
 
 from app.analytics import object_tracker
-from app.analytics.object_tracker import MOST_GAP_S, ObjectTracker
+from app.analytics.object_tracker import MAX_GAP_S, ObjectTracker
 from app.analytics.rules import (
     AnalyzedFrame,
+    CountsObjects,
     FramePixels,
     RequestsCrops,
     Rule,
     SeesSkippedFrames,
+    counted_kinds,
     make_rules,
+    match_margin,
 )
 from app.analytics.zones import Polygon, Zones
 from app.config import ObjectSettings
@@ -37,8 +40,7 @@ from app.models.nms import merged
 from app.models.objects import ObjectDetector
 from app.pace import RateLimit
 from app.types import (
-    BAG_LABELS,
-    Analytics,
+    GROUPED_LABELS,
     Box,
     CropDetections,
     Detection,
@@ -46,36 +48,15 @@ from app.types import (
     StreamSpec,
     Track,
     Zone,
+    kind_of,
 )
 
-FACE, PERSON = "face", "person"
-ZONED = ("bags",)
-MOST_DOUBTS = 2  # of a rule in one frame
-REACH = {"plate": 1.0}
-"""Of things that move farther between two looks than they are long, in lengths."""
-
-
-class ObjectCounts(NamedTuple):
-    """What a stream follows now: persons, bags, and bags whose owner is known."""
-
-    ids: int = 0
-    bags: int = 0
-    owned: int = 0
-
-
-@runtime_checkable
-class CountsBags(Protocol):
-    """A rule that follows bags longer than their tracks live.
-
-    Attributes:
-        counts: ``bags`` there are, and how many of them are ``owned``.
-    """
-
-    counts: Counter[str]
+FACE = "face"
+MAX_CROP_REQUESTS = 2  # of a rule in one frame
 
 
 class AnalyzerFactory:
-    """Makes the analyses of all streams, on one shared network.
+    """Makes the analyzers of all streams, on one shared network.
 
     Args:
         rule_settings: the server's settings of each rule, by its name.
@@ -104,11 +85,13 @@ class AnalyzerFactory:
         """What a stream asked for; None when that is nothing.
 
         Raises:
-            InvalidRequest: an unknown rule or setting; NoAnalytics.
+            InvalidRequest: an unknown rule or setting.
+            NoAnalytics: the network or a rule's helper is missing.
         """
         if not spec.analytics:
             return None
-        rules = make_rules(_with_zones(spec), self._rule_settings, self._helpers)
+        zones = _polygons(spec.zones)
+        rules = make_rules(spec.analytics, self._rule_settings, self._helpers, zones)
         if self._objects is None:
             raise NoAnalytics
         object_tracker.prepare()
@@ -116,7 +99,12 @@ class AnalyzerFactory:
 
 
 class StreamAnalyzer:
-    """One stream's trackers and rules. ``ask`` belongs to one thread, the rest to another."""
+    """One stream's trackers and rules. ``submit`` belongs to one thread, the rest to another.
+
+    Attributes:
+        counts: how many objects of each kind are followed now.
+        numbers: where track ids come from, for all trackers of the stream.
+    """
 
     def __init__(
         self,
@@ -125,61 +113,62 @@ class StreamAnalyzer:
         objects: ObjectDetector,
         zones: Sequence[Zone] = (),
     ) -> None:
-        self.counts = ObjectCounts()
-        self._zones = Zones(*_polygons(zones))
+        self.counts = dict.fromkeys(counted_kinds(), 0)
+        polygons = _polygons(zones)
+        self._zones = Zones(polygons.get("watch", []), polygons.get("ignore", []))
         self._settings = settings
         self._rules = rules
         self._objects = objects
         self._limit = RateLimit(settings.max_fps)
-        self._rest_until = -math.inf
+        self._paused_until = -math.inf
         wanted = [label for rule in rules for label in rule.crop_labels]
-        again = CropRefiner(objects, most=settings.max_crops, labels=wanted)
-        self._again = again if wanted else None
+        refiner = CropRefiner(objects, most=settings.max_crops, labels=wanted)
+        self._refiner = refiner if wanted else None
         self.numbers = itertools.count(1)
         self._object_trackers: dict[str, ObjectTracker] = {}
 
     def submit(
         self, captured_at: float, resized: Callable[[int], Image]
     ) -> PendingDetections | None:
-        """Have the network look at a frame when it is time for one.
+        """Start inference on a frame when it is time for one.
 
         Args:
-            see: makes the (H, W, 3) RGB picture of a frame for a longest side in pixels.
+            resized: makes the (H, W, 3) RGB image of the frame for a longest side in pixels.
         """
-        if not self._limit.take(captured_at) or captured_at < self._rest_until:
+        if not self._limit.take(captured_at) or captured_at < self._paused_until:
             return None
         return self._objects.submit(resized(self._objects.longest))
 
     def process(
         self,
-        look: PendingDetections | None,
+        pending: PendingDetections | None,
         faces: Sequence[Track] | None,
         pixels: FramePixels,
         size: tuple[int, int],
     ) -> tuple[tuple[Track, ...], list[RuleEvent]]:
-        """Tracks of the things in a frame, in pixels of a picture of this size, and what happened.
+        """Tracks of the objects in a frame, in pixels of an image of this size, and what happened.
 
         Args:
-            look: None for a frame that was not looked at.
+            pending: None for a frame without inference.
             faces: the faces that the stream covers; None when it covers none, then those
-                that the network sees are followed like other things.
+                that the network sees are followed like other objects.
 
         Raises:
             DetectorError: when the network failed or is too late. Tracks are as they were.
         """
-        if look is None:
-            tracks = self._between(pixels.captured_at)
-            self._glimpse(AnalyzedFrame(tracks, [], pixels.captured_at, size, pixels))
+        if pending is None:
+            tracks = self._coast(pixels.captured_at)
+            self._pass_skipped_frame(AnalyzedFrame(tracks, [], pixels.captured_at, size, pixels))
             return tracks, []
-        with self._resting_after(pixels.captured_at):
+        with self._pausing_after(pixels.captured_at):
             crop_requests = self._submit_crops(pixels, size)
             detections = [
                 scaled
-                for scaled in self._objects_in(look, pixels, size)
+                for scaled in self._objects_in(pending, pixels, size)
                 if faces is None or scaled.label != FACE
             ]
             crops = [
-                self._crop_detections(part, closer, pixels, size) for part, closer in crop_requests
+                self._crop_detections(part, answer, pixels, size) for part, answer in crop_requests
             ]
         tracks = self._follow(detections, pixels.captured_at)
         frame = AnalyzedFrame(
@@ -189,34 +178,34 @@ class StreamAnalyzer:
         self.counts = self._count(tracks)
         return tracks, rule_events
 
-    def _glimpse(self, frame: AnalyzedFrame) -> None:
+    def _pass_skipped_frame(self, frame: AnalyzedFrame) -> None:
         for rule in self._rules:
             if isinstance(rule, SeesSkippedFrames):
                 rule.skipped_frame(frame)
 
     @contextmanager
-    def _resting_after(self, captured_at: float) -> Iterator[None]:
-        """The longer this frame has to wait for its looks, the later comes the next look, but
-        before everybody is forgotten."""
+    def _pausing_after(self, captured_at: float) -> Iterator[None]:
+        """The longer this frame waits for inference, the later comes the next one, but before
+        all tracks are forgotten."""
         began = time.monotonic()
         try:
             yield
         finally:
             if self._settings.max_wait < 1:
-                rest_s = (time.monotonic() - began) / self._settings.max_wait
-                self._rest_until = captured_at + min(rest_s, MOST_GAP_S)
+                pause_s = (time.monotonic() - began) / self._settings.max_wait
+                self._paused_until = captured_at + min(pause_s, MAX_GAP_S)
 
     def end(self) -> list[RuleEvent]:
         """What ends because the stream does."""
         return [rule_event for rule in self._rules for rule_event in rule.end()]
 
     def _objects_in(
-        self, look: PendingDetections, pixels: FramePixels, size: tuple[int, int]
+        self, pending: PendingDetections, pixels: FramePixels, size: tuple[int, int]
     ) -> list[Detection]:
-        """What both looks saw, scaled from the frame to the picture."""
-        found = look.detections(self._settings.timeout_s, pixels.size)
-        if self._again is not None:
-            found = self._again.submit(found, pixels.size, pixels.crop).detections(
+        """What was seen in the frame and in its crops, scaled to the image of this size."""
+        found = pending.detections(self._settings.timeout_s, pixels.size)
+        if self._refiner is not None:
+            found = self._refiner.submit(found, pixels.size, pixels.crop).detections(
                 self._settings.timeout_s
             )
         x, y = size[0] / pixels.size[0], size[1] / pixels.size[1]
@@ -229,13 +218,13 @@ class StreamAnalyzer:
     def _submit_crops(
         self, pixels: FramePixels, size: tuple[int, int]
     ) -> list[tuple[CropWindow, PendingDetections]]:
-        """Have the network look at the parts that rules have doubts about, enlarged."""
+        """Start inference on the crops that rules requested."""
         x, y = pixels.size[0] / size[0], pixels.size[1] / size[1]
         crop_requests = [
             _square(box.scaled(x, y), pixels.size)
             for rule in self._rules
             if isinstance(rule, RequestsCrops)
-            for box in rule.crop_requests[:MOST_DOUBTS]
+            for box in rule.crop_requests[:MAX_CROP_REQUESTS]
         ]
         return [
             (part, self._objects.submit_crop(pixels.crop(part)))
@@ -244,10 +233,14 @@ class StreamAnalyzer:
         ]
 
     def _crop_detections(
-        self, part: CropWindow, look: PendingDetections, pixels: FramePixels, size: tuple[int, int]
+        self,
+        part: CropWindow,
+        pending: PendingDetections,
+        pixels: FramePixels,
+        size: tuple[int, int],
     ) -> CropDetections:
         x, y = size[0] / pixels.size[0], size[1] / pixels.size[1]
-        found = look.detections(self._settings.timeout_s, part.size)
+        found = pending.detections(self._settings.timeout_s, part.size)
         return CropDetections(
             Box(*part).scaled(x, y),
             [
@@ -256,20 +249,23 @@ class StreamAnalyzer:
             ],
         )
 
-    def _count(self, tracks: Sequence[Track]) -> ObjectCounts:
-        bags, owned = sum(track.label in BAG_LABELS for track in tracks), 0
+    def _count(self, tracks: Sequence[Track]) -> dict[str, int]:
+        """How many objects of each counted kind there are: tracks, where no rule knows better."""
+        found = Counter(kind_of(track.label) for track in tracks)
+        counts = {kind: found[kind] for kind in counted_kinds()}
         for rule in self._rules:
-            if isinstance(rule, CountsBags):
-                bags, owned = rule.counts["bags"], rule.counts["owned"]
-        return ObjectCounts(sum(track.label == PERSON for track in tracks), bags, owned)
+            if isinstance(rule, CountsObjects):
+                counts.update(rule.counts)
+        return counts
 
     def _follow(self, detections: Sequence[Detection], now: float) -> tuple[Track, ...]:
-        """Tracks with what a look saw. All bags are of one kind: from behind a suitcase looks
-        like a backpack, and is the same thing."""
+        """Tracks with what was just seen. Labels of one kind share a tracker: from behind a
+        suitcase looks like a backpack, and is the same object."""
         by_kind: defaultdict[str, list[Detection]] = defaultdict(list)
         for detection in detections:
-            by_kind["bag" if detection.label in BAG_LABELS else detection.label].append(detection)
-        by_kind["bag"] = merged(by_kind["bag"])
+            by_kind[kind_of(detection.label)].append(detection)
+        for kind in GROUPED_LABELS:
+            by_kind[kind] = merged(by_kind[kind])
         return tuple(
             track
             for kind in sorted(self._object_trackers.keys() | {k for k, v in by_kind.items() if v})
@@ -283,36 +279,27 @@ class StreamAnalyzer:
                 hold_s=self._settings.hold_s,
                 numbers=self.numbers,
                 fps=self._settings.max_fps,
-                reach=REACH.get(kind, 0.0),
+                match_margin=match_margin(kind),
             )
         return self._object_trackers[kind]
 
-    def _between(self, now: float) -> tuple[Track, ...]:
+    def _coast(self, now: float) -> tuple[Track, ...]:
         return tuple(
             track
             for kind in sorted(self._object_trackers)
-            for track in self._object_trackers[kind].between(now)
+            for track in self._object_trackers[kind].coast(now)
         )
 
 
 def _square(box: Box, size: tuple[int, int]) -> CropWindow:
     side = max(box.width, box.height)
-    return around((box.x1 + box.x2) / 2, (box.y1 + box.y2) / 2, side, size)
+    return around(*box.centre, side, size)
 
 
-def _polygons(zones: Sequence[Zone]) -> tuple[list[Polygon], list[Polygon]]:
-    """Those to watch and those to ignore."""
-    watch: list[Polygon] = [zone.points for zone in zones if zone.kind == "watch"]
-    ignore: list[Polygon] = [zone.points for zone in zones if zone.kind == "ignore"]
-    return watch, ignore
-
-
-def _with_zones(spec: StreamSpec) -> Analytics:
-    """What was asked for, with the stream's zones for rules that do not only look at detections."""
-    if not spec.zones:
-        return spec.analytics
-    watch, ignore = _polygons(spec.zones)
+def _polygons(zones: Sequence[Zone]) -> dict[str, list[Polygon]]:
+    """The zones to watch and those to ignore; empty without any."""
+    if not zones:
+        return {}
     return {
-        name: {"watch": watch, "ignore": ignore, **changes} if name in ZONED else changes
-        for name, changes in spec.analytics.items()
+        kind: [zone.points for zone in zones if zone.kind == kind] for kind in ("watch", "ignore")
     }

@@ -1,80 +1,160 @@
-"""All streams of the server as cameras (contract ``docs/contracts/cameras.md``)."""
+"""Cameras: streams that are watched here and published nowhere; and all streams as cameras.
+
+Contract: ``docs/contracts/cameras.md``.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import replace
+from typing import Annotated, Any
 
-from fastapi import APIRouter
-from pydantic import BaseModel, Field
+from fastapi import APIRouter, Path, Query
+from fastapi.responses import Response, StreamingResponse
 
-from app.api.deps import ManagerDep
+from app.api.camera_schemas import (
+    Camera,
+    CameraChanges,
+    CameraDetail,
+    CameraRequest,
+    CameraStats,
+    kind_of,
+)
+from app.api.deps import ClientSocketDep, ManagerDep, SettingsDep
 from app.api.errors import ErrorReply
-from app.types import BlurStyle, StreamSpec, StreamStatus
-from app.urls import scheme_of
+from app.api.events import with_pauses
+from app.api.mjpeg import jpeg_response, mjpeg_response
+from app.api.websockets import NOT_FOUND, ClientSocket
+from app.errors import NotACamera, WatchpostError
+from app.mjpeg import MEDIA_TYPE
+from app.pipeline.manager import StreamManager
+from app.types import JpegFrame, StreamSpec
 
-Kind = Literal["demo", "rtsp", "push", "camera"]
-KINDS: dict[str, Kind] = {"demo": "demo", "push": "push"}
+STATS_EVERY_S = 1.0
 
 router = APIRouter(
     tags=["cameras"],
     responses={401: {"model": ErrorReply, "description": "Token needed"}},
 )
+ERRORS: dict[int | str, dict[str, Any]] = {
+    code: {"model": ErrorReply, "description": description}
+    for code, description in {
+        400: "Wrong source, field or value",
+        404: "No such camera",
+        409: "The id is taken, or the stream is not a camera",
+        502: "A file or webcam cannot be read",
+        503: "No frame to show",
+    }.items()
+}
 
-
-class CameraStats(BaseModel):
-    """Numbers of the newest frame."""
-
-    camera_id: str
-    faces: int
-    ids: int = Field(description="Persons that are followed.")
-    bags: int
-    owned: int = Field(description="Bags whose owner is known.")
-    session_id: str | None = Field(description="This run of it, counted up each day.")
-
-    @classmethod
-    def of(cls, status: StreamStatus) -> CameraStats:
-        names = ("faces", "ids", "bags", "owned", "session_id")
-        values = {name: getattr(status.stats, name) for name in names}
-        return cls(camera_id=status.spec.stream_id, **values)
-
-
-class Camera(BaseModel):
-    """One stream, whatever its door."""
-
-    camera_id: str
-    name: str
-    kind: Kind = Field(description="The door that it came through.")
-    state: str
-    fps: float
-    width: int | None
-    height: int | None
-    blur: BlurStyle
-    analytics: list[str]
-    stats: CameraStats
-
-    @classmethod
-    def of(cls, status: StreamStatus) -> Camera:
-        spec, stats = status.spec, status.stats
-        return cls(
-            camera_id=spec.stream_id,
-            name=spec.name or spec.stream_id,
-            kind=kind_of(spec),
-            state=status.state.value,
-            fps=stats.output_fps,
-            width=stats.width,
-            height=stats.height,
-            blur=spec.blur,
-            analytics=sorted(spec.analytics),
-            stats=CameraStats.of(status),
-        )
-
-
-def kind_of(spec: StreamSpec) -> Kind:
-    """The door that a stream came through; what is published belongs to stream control."""
-    return KINDS.get(scheme_of(spec.source), "camera" if spec.output is None else "rtsp")
+CameraId = Annotated[str, Path(description="Of any stream of the server.", examples=["CAM_01"])]
 
 
 @router.get("/cameras", summary="List all streams and cameras")
-async def list_cameras(streams: ManagerDep) -> list[Camera]:
-    """Every stream of every door, with its state."""
-    return [Camera.of(status) for status in streams.all()]
+async def list_cameras(manager: ManagerDep) -> list[Camera]:
+    """Every stream, whichever API started it, with its state."""
+    return [Camera.of(status) for status in manager.all()]
+
+
+@router.post("/cameras", status_code=201, summary="Add a camera", responses=ERRORS)
+async def add(body: CameraRequest, manager: ManagerDep, settings: SettingsDep) -> CameraDetail:
+    """Store a camera and run it. A network camera is stored even while it cannot be reached:
+    the server keeps trying. A file or webcam must work right away."""
+    spec = await asyncio.to_thread(body.to_spec, settings.allowed_folders())
+    return CameraDetail.of(await manager.keep(spec, known=False))
+
+
+@router.get("/camera/{camera_id}", summary="Show a camera", responses=ERRORS)
+async def show(camera_id: CameraId, manager: ManagerDep) -> CameraDetail:
+    return CameraDetail.of(manager.get(camera_id))
+
+
+@router.patch("/camera/{camera_id}", summary="Change a camera", responses=ERRORS)
+async def change(
+    camera_id: CameraId, body: CameraChanges, manager: ManagerDep, settings: SettingsDep
+) -> CameraDetail:
+    """Change the given fields and run it again. If it cannot run like that, nothing changes."""
+    spec = _camera(manager, camera_id)
+    changes = await asyncio.to_thread(body.changes, settings.allowed_folders())
+    return CameraDetail.of(await manager.keep(replace(spec, **changes), known=True))
+
+
+@router.delete("/camera/{camera_id}", status_code=204, summary="Remove a camera", responses=ERRORS)
+async def remove(camera_id: CameraId, manager: ManagerDep) -> None:
+    """Stop and forget it. Its events stay."""
+    _camera(manager, camera_id)
+    await manager.disconnect(camera_id)
+
+
+def _camera(manager: StreamManager, camera_id: str) -> StreamSpec:
+    """Raises StreamNotFound, NotACamera."""
+    spec = manager.get(camera_id).spec
+    if kind_of(spec) != "camera":
+        raise NotACamera(camera_id=camera_id)
+    return spec
+
+
+@router.get("/camera/{camera_id}/stats", summary="Show a camera's statistics", responses=ERRORS)
+async def stats(camera_id: CameraId, manager: ManagerDep) -> CameraStats:
+    return CameraStats.of(manager.get(camera_id))
+
+
+@router.get(
+    "/camera/{camera_id}/jpeg",
+    summary="Latest frame",
+    response_class=Response,
+    responses={200: {"content": {"image/jpeg": {}}}, **ERRORS},
+)
+async def jpeg(camera_id: CameraId, manager: ManagerDep) -> Response:
+    """The newest blurred frame; 503 while there is none."""
+    return jpeg_response(await manager.snapshot(camera_id))
+
+
+@router.get(
+    "/camera/{camera_id}/mjpeg",
+    summary="Watch (MJPEG)",
+    response_class=StreamingResponse,
+    responses={200: {"content": {MEDIA_TYPE: {}}}, **ERRORS},
+)
+async def mjpeg(camera_id: CameraId, manager: ManagerDep) -> StreamingResponse:
+    """Blurred frames as they come, until the camera is stopped or changed."""
+    return mjpeg_response(manager.pictures(camera_id))
+
+
+@router.websocket("/ws/camera/{camera_id}")
+async def socket(
+    client: ClientSocketDep,
+    camera_id: str,
+    manager: ManagerDep,
+    pictures: Annotated[str, Query()] = "1",
+) -> None:
+    """Its statistics as JSON and its frames as binary JPEG messages, the newest of each:
+    statistics before every frame, and every second without one. `?pictures=0` sends statistics
+    only."""
+    await client.accept()
+    try:
+        frames = manager.pictures(camera_id)
+    except WatchpostError as error:
+        await client.refuse(error, NOT_FOUND)
+        return
+    await client.run(_send(client, manager, camera_id, frames if pictures != "0" else _none()))
+
+
+async def _send(
+    client: ClientSocket, manager: StreamManager, camera_id: str, frames: AsyncIterator[JpegFrame]
+) -> None:
+    with suppress(WatchpostError):  # it was removed
+        async for frame in with_pauses(frames, STATS_EVERY_S):
+            statistics = CameraStats.of(manager.get(camera_id)).model_dump_json()
+            await client.send(statistics, *(() if frame is None else (frame.jpeg,)))
+    await client.close(reason="the stream is over")
+
+
+async def _none() -> AsyncIterator[JpegFrame]:
+    """No frame, forever."""
+    await asyncio.Event().wait()
+    nothing: tuple[JpegFrame, ...] = ()
+    for frame in nothing:
+        yield frame

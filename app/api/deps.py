@@ -1,17 +1,22 @@
-"""What routes need, as annotated types: a signature tells where each argument comes from."""
+"""The dependencies of routes, as annotated types: a signature says where each argument is from."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
-from fastapi import Depends, Header
+from fastapi import Depends, Header, WebSocket
 from fastapi.requests import HTTPConnection
 
+from app.anpr.service import PlateService
 from app.api.i18n import Language, language_of
+from app.api.websockets import ClientSocket
 from app.config import Settings
 from app.db.events import EventRepository
 from app.db.jobs import JobRepository
+from app.db.plate_search import PlateSearch
+from app.db.plates import PlateRepository
+from app.db.watchlist import Watchlist
 from app.db.writer import EventWriter
 from app.pipeline.event_log import EventLog
 from app.pipeline.manager import StreamManager
@@ -20,8 +25,17 @@ from app.recording.job_manager import JobManager
 from app.recording.schedules import Scheduler
 
 
-def _held(name: str) -> Any:
-    """What the lifespan hands to requests under that name; the annotation beside it says what."""
+class PlateServices(NamedTuple):
+    """All that routes about number plates need."""
+
+    desk: PlateService
+    rows: PlateRepository
+    search: PlateSearch
+    watches: Watchlist
+
+
+def _state(name: str) -> Any:
+    """The part of the lifespan's state with that name; the annotation beside it says its type."""
 
     def get(connection: HTTPConnection) -> Any:
         return getattr(connection.state, name)
@@ -47,14 +61,48 @@ def _language(
     return language_of(accept_language)
 
 
-ManagerDep = Annotated[StreamManager, _held("manager")]
-PushStreamsDep = Annotated[PushStreams, _held("pushes")]
-EventLogDep = Annotated[EventLog, _held("events")]
-EventRepositoryDep = Annotated[EventRepository, _held("happened")]
-EventWriterDep = Annotated[EventWriter, _held("writer")]
-JobManagerDep = Annotated[JobManager, _held("collector")]
-JobRepositoryDep = Annotated[JobRepository, _held("jobs")]
-SchedulerDep = Annotated[Scheduler, _held("schedules")]
+def _client_socket(websocket: WebSocket) -> ClientSocket:
+    settings: Settings = websocket.app.state.settings
+    return ClientSocket(websocket, settings.push.send_timeout_s)
+
+
+def _plates(connection: HTTPConnection) -> PlateServices:
+    plates: PlateServices = connection.state.plates
+    return plates
+
+
+PlateServicesDep = Annotated[PlateServices, Depends(_plates)]
+
+
+def _plate_service(plates: PlateServicesDep) -> PlateService:
+    return plates.desk
+
+
+def _plate_repository(plates: PlateServicesDep) -> PlateRepository:
+    return plates.rows
+
+
+def _plate_search(plates: PlateServicesDep) -> PlateSearch:
+    return plates.search
+
+
+def _watchlist(plates: PlateServicesDep) -> Watchlist:
+    return plates.watches
+
+
+ManagerDep = Annotated[StreamManager, _state("manager")]
+PushStreamsDep = Annotated[PushStreams, _state("pushes")]
+EventLogDep = Annotated[EventLog, _state("events")]
+EventRepositoryDep = Annotated[EventRepository, _state("happened")]
+EventWriterDep = Annotated[EventWriter, _state("writer")]
+JobManagerDep = Annotated[JobManager, _state("collector")]
+JobRepositoryDep = Annotated[JobRepository, _state("jobs")]
+SchedulerDep = Annotated[Scheduler, _state("schedules")]
 RecordingsFolderDep = Annotated[Path, Depends(_recordings_folder)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
 LanguageDep = Annotated[Language, Depends(_language)]
+ClientSocketDep = Annotated[ClientSocket, Depends(_client_socket)]
+PlateServiceDep = Annotated[PlateService, Depends(_plate_service)]
+PlateRepositoryDep = Annotated[PlateRepository, Depends(_plate_repository)]
+PlateSearchDep = Annotated[PlateSearch, Depends(_plate_search)]
+WatchlistDep = Annotated[Watchlist, Depends(_watchlist)]

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar
 
-from fastapi import APIRouter, Depends, Header, Path, Query, WebSocket, WebSocketDisconnect
+from fastapi import APIRouter, Depends, Header, Path, Query, WebSocket
 from fastapi.responses import Response, StreamingResponse
 from pydantic import AfterValidator, BaseModel, Field
 
-from app.api.deps import EventLogDep, EventRepositoryDep, EventWriterDep
+from app.api.deps import ClientSocketDep, EventLogDep, EventRepositoryDep, EventWriterDep
 from app.api.errors import ErrorReply
+from app.api.websockets import BAD_REQUEST, ClientSocket
 from app.errors import InvalidRequest
 from app.pipeline.event_log import MissedEvents, follow
 from app.types import EventFilter, EventRow
 
 T = TypeVar("T")
-VERSION = 1
 HEARTBEAT_S = 15.0
 RETRY_MS = 2000
-GONE_S = 1.0
 MAX_ID = 2**63 - 1
-BAD_REQUEST_CLOSE = 4400
 EVENT_STREAM = "text/event-stream"
 
 router = APIRouter(
@@ -150,14 +147,14 @@ async def server_sent(
     """Events as they happen; with `Last-Event-ID` (or `?last_event_id=`) first what was missed
     since. `EventSource` in a browser does that by itself."""
     after_id = _last_id(resume_after) if resume_after else last_event_id
-    told = follow(events, writer, wanted, after_id)
+    items = follow(events, writer, wanted, after_id)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(_lines(told), media_type=EVENT_STREAM, headers=headers)
+    return StreamingResponse(_lines(items), media_type=EVENT_STREAM, headers=headers)
 
 
-async def _lines(told: AsyncIterator[EventRow | MissedEvents]) -> AsyncIterator[str]:
+async def _lines(items: AsyncIterator[EventRow | MissedEvents]) -> AsyncIterator[str]:
     yield f"retry: {RETRY_MS}\n\n"
-    async for item in with_pauses(told, HEARTBEAT_S):
+    async for item in with_pauses(items, HEARTBEAT_S):
         if item is None:
             yield ": still here\n\n"
         elif isinstance(item, MissedEvents):
@@ -167,59 +164,32 @@ async def _lines(told: AsyncIterator[EventRow | MissedEvents]) -> AsyncIterator[
 
 
 @router.websocket("/ws/events")
-async def socket(websocket: WebSocket, events: EventLogDep, writer: EventWriterDep) -> None:
+async def socket(
+    websocket: WebSocket, client: ClientSocketDep, events: EventLogDep, writer: EventWriterDep
+) -> None:
     """The same as JSON messages; `?camera=&type=&last_event_id=`."""
-    await websocket.accept()
-    asked = websocket.query_params
+    await client.accept()
+    query = websocket.query_params
     try:
-        after_id = _last_id(asked["last_event_id"]) if "last_event_id" in asked else None
+        after_id = _last_id(query["last_event_id"]) if "last_event_id" in query else None
     except InvalidRequest as error:
-        await websocket.send_json(
-            {"type": "error", "version": VERSION, "code": error.code, "message": str(error)}
-        )
-        await websocket.close(BAD_REQUEST_CLOSE)
+        await client.refuse(error, BAD_REQUEST)
         return
-    wanted = EventFilter(asked.get("camera"), asked.get("type"))
-    told = follow(events, writer, wanted, after_id)
-    with contextlib.suppress(WebSocketDisconnect):
-        await until_gone(websocket, _tell(websocket, told))
+    wanted = EventFilter(query.get("camera"), query.get("type"))
+    await client.run(_send(client, follow(events, writer, wanted, after_id)))
 
 
-async def _tell(websocket: WebSocket, told: AsyncIterator[EventRow | MissedEvents]) -> None:
-    async for item in told:
+async def _send(client: ClientSocket, items: AsyncIterator[EventRow | MissedEvents]) -> None:
+    async for item in items:
         if isinstance(item, MissedEvents):
-            await websocket.send_text(_missed(item))
+            await client.send(_missed(item))
         else:
-            await websocket.send_text(EventMessage.of(item).model_dump_json())
-    await websocket.close()
-
-
-async def until_gone(websocket: WebSocket, talking: Any) -> None:
-    """Run a coroutine that sends, but no longer than the client is there."""
-    speaker = asyncio.create_task(talking)
-    listener = asyncio.create_task(_until_disconnect(websocket))
-    try:
-        await asyncio.wait((speaker, listener), return_when=asyncio.FIRST_COMPLETED)
-        if speaker.done():
-            try:
-                speaker.result()
-            except RuntimeError:  # said of a socket that uvicorn closed: its pings had no answer
-                gone, _ = await asyncio.wait([listener], timeout=GONE_S)
-                if not gone:
-                    raise
-    finally:
-        for task in (speaker, listener):
-            task.cancel()
-        await asyncio.gather(speaker, listener, return_exceptions=True)
-
-
-async def _until_disconnect(websocket: WebSocket) -> None:
-    while (await websocket.receive())["type"] != "websocket.disconnect":
-        pass
+            await client.send(EventMessage.of(item).model_dump_json())
+    await client.close(reason="the server is shutting down")
 
 
 async def with_pauses(items: AsyncIterator[T], seconds: float) -> AsyncIterator[T | None]:
-    """The items, and None whenever none came for so long."""
+    """The items, and None whenever none came for that long."""
     coming = asyncio.ensure_future(anext(items))
     try:
         while True:
@@ -253,7 +223,7 @@ def _last_id(text: str) -> int:
 
 @router.get("/api/events", summary="What happened")
 async def history(
-    happened: EventRepositoryDep,
+    event_repository: EventRepositoryDep,
     camera: Camera = None,
     kind: Kind = None,
     since: Since = None,
@@ -268,7 +238,7 @@ async def history(
         if text is not None
     }
     wanted = EventFilter(camera, kind, **span)
-    page = await asyncio.to_thread(happened.page, wanted, limit, cursor)
+    page = await asyncio.to_thread(event_repository.page, wanted, limit, cursor)
     return EventPage(
         total=page.total,
         cursor=page.cursor,
@@ -282,10 +252,10 @@ async def history(
     responses={404: {"model": ErrorReply, "description": "No such event"}},
 )
 async def one(
-    event_id: EventId, happened: EventRepositoryDep, writer: EventWriterDep
+    event_id: EventId, event_repository: EventRepositoryDep, writer: EventWriterDep
 ) -> EventMessage:
     await writer.settled(event_id)
-    return EventMessage.of(await asyncio.to_thread(happened.get, event_id))
+    return EventMessage.of(await asyncio.to_thread(event_repository.get, event_id))
 
 
 @router.get(
@@ -298,11 +268,11 @@ async def one(
     },
 )
 async def snapshot(
-    event_id: EventId, happened: EventRepositoryDep, writer: EventWriterDep
+    event_id: EventId, event_repository: EventRepositoryDep, writer: EventWriterDep
 ) -> Response:
     """The blurred picture in which it happened, with boxes around what it is about."""
     await writer.settled(event_id)
-    jpeg = await asyncio.to_thread(happened.snapshot, event_id)
+    jpeg = await asyncio.to_thread(event_repository.snapshot, event_id)
     return Response(
         jpeg, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"}
     )

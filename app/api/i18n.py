@@ -46,6 +46,7 @@ ERRORS: dict[str, dict[str, str]] = {
         "STREAM_NOT_FOUND": "스트림을 찾을 수 없습니다: {stream_id}",
         "EVENT_NOT_FOUND": "이벤트를 찾을 수 없습니다: {event_id}",
         "NO_SNAPSHOT": "이벤트 {event_id}에는 사진이 없습니다.",
+        "SNAPSHOT_REMOVED": "이벤트 {event_id}의 사진이 삭제되었습니다.",
         "CONFLICT": "현재 상태와 충돌합니다.",
         "STREAM_ALREADY_RUNNING": "스트림 {stream_id}이(가) 다른 설정으로 실행 중입니다. "
         "먼저 중지한 다음 새 설정으로 시작하세요.",
@@ -106,6 +107,7 @@ ERRORS: dict[str, dict[str, str]] = {
         "STREAM_NOT_FOUND": "Поток не найден: {stream_id}",
         "EVENT_NOT_FOUND": "Событие не найдено: {event_id}",
         "NO_SNAPSHOT": "У события {event_id} нет снимка.",
+        "SNAPSHOT_REMOVED": "Снимок события {event_id} удалён.",
         "CONFLICT": "Конфликт с текущим состоянием.",
         "STREAM_ALREADY_RUNNING": "Поток {stream_id} уже работает с другими настройками. "
         "Остановите его и запустите с новыми.",

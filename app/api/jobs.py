@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, WebSocket, WebSocketDisconnect
+from fastapi import APIRouter, Path, Query, WebSocket
 from fastapi.responses import FileResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from app.api.deps import JobManagerDep, JobRepositoryDep, RecordingsFolderDep, SchedulerDep
+from app.api.deps import (
+    ClientSocketDep,
+    JobManagerDep,
+    JobRepositoryDep,
+    RecordingsFolderDep,
+    SchedulerDep,
+)
 from app.api.errors import ErrorReply
 from app.api.events import MAX_ID, Since, Until, moment
 from app.api.job_schemas import (
@@ -32,6 +37,7 @@ from app.api.job_schemas import (
     ScheduleReply,
     ScheduleRequest,
 )
+from app.api.websockets import GOING_AWAY, NORMAL, NOT_FOUND, ClientSocket, json_text
 from app.db.jobs import JobRepository
 from app.errors import BadRange, FileNotFound, JobNotFound
 from app.jobs import Job, JobLine, JobState
@@ -54,9 +60,6 @@ JobId = Annotated[str, Path(description="From `POST /collect`.")]
 ScheduleId = Annotated[str, Path(description="From `POST /collect/schedules`.")]
 Limit = Annotated[int, Query(ge=1, le=500)]
 Offset = Annotated[int, Query(ge=0, le=MAX_ID)]
-
-NOT_FOUND = 4404
-GOING_AWAY = 1001
 
 
 class Download(FileResponse):
@@ -81,12 +84,12 @@ class Download(FileResponse):
 
 
 @router.post("/collect", summary="Start a collection job")
-async def collect(collector: JobManagerDep, body: CollectRequest | None = None) -> JobStarted:
+async def collect(job_manager: JobManagerDep, body: CollectRequest | None = None) -> JobStarted:
     """Record video files. Without a body: everything that runs, for a minute.
 
     Follow the job at `/ws/{job_id}`.
     """
-    job = await collector.start((body or CollectRequest()).to_spec())
+    job = await job_manager.start((body or CollectRequest()).to_spec())
     message = f"Collection started with Job ID {job.job_id}"
     return JobStarted(job_id=job.job_id, message=message)
 
@@ -94,7 +97,7 @@ async def collect(collector: JobManagerDep, body: CollectRequest | None = None) 
 @router.get("/collect/jobs", summary="List jobs")
 async def list_jobs(
     jobs: JobRepositoryDep,
-    collector: JobManagerDep,
+    job_manager: JobManagerDep,
     state: JobState | None = None,
     name: Annotated[str | None, Query(description="A part of it.")] = None,
     tag: str | None = None,
@@ -116,19 +119,19 @@ async def list_jobs(
         limit=limit,
         offset=offset,
     )
-    shown = [JobReply.of(collector.running(job.job_id) or job) for job in found]
+    shown = [JobReply.of(job_manager.running(job.job_id) or job) for job in found]
     return JobList(total=total, limit=limit, offset=offset, jobs=shown)
 
 
 @router.get("/collect/jobs/{job_id}", summary="Show a job")
-async def show_job(job_id: JobId, jobs: JobRepositoryDep, collector: JobManagerDep) -> JobReply:
+async def show_job(job_id: JobId, jobs: JobRepositoryDep, job_manager: JobManagerDep) -> JobReply:
     """State, sources, gaps, and numbers that are current while it runs."""
-    return JobReply.of(await _find(job_id, jobs, collector))
+    return JobReply.of(await _find(job_id, jobs, job_manager))
 
 
 @router.patch("/collect/jobs/{job_id}", summary="Name, tag or flag a job")
 async def change_job(
-    job_id: JobId, body: JobChange, jobs: JobRepositoryDep, collector: JobManagerDep
+    job_id: JobId, body: JobChange, jobs: JobRepositoryDep, job_manager: JobManagerDep
 ) -> JobReply:
     """A flagged job's files are the last that are removed when room is needed."""
     job = await asyncio.to_thread(jobs.get, job_id)
@@ -136,17 +139,17 @@ async def change_job(
         value = getattr(body, field)
         setattr(job, field, tuple(value) if field == "tags" else value)
     await asyncio.to_thread(jobs.change, job)
-    collector.change(job)
-    return JobReply.of(await _find(job_id, jobs, collector))
+    job_manager.change(job)
+    return JobReply.of(await _find(job_id, jobs, job_manager))
 
 
 @router.delete("/collect/jobs/{job_id}", summary="Cancel a job, or remove a finished one")
-async def end_job(job_id: JobId, jobs: JobRepositoryDep, collector: JobManagerDep) -> JobEnded:
+async def end_job(job_id: JobId, jobs: JobRepositoryDep, job_manager: JobManagerDep) -> JobEnded:
     """A running job is cancelled and keeps its files; a finished one goes with them."""
-    if await collector.cancel(job_id):
+    if await job_manager.cancel(job_id):
         return JobEnded(job_id=job_id, result="cancelled")
     await asyncio.to_thread(jobs.get, job_id)
-    await collector.remove(job_id)
+    await job_manager.remove(job_id)
     return JobEnded(job_id=job_id, result="removed")
 
 
@@ -168,9 +171,9 @@ async def job_files(job_id: JobId, jobs: JobRepositoryDep) -> JobFiles:
     return JobFiles(files=[JobFile.of(recording) for recording in found])
 
 
-@router.api_route(
+@router.head("/collect/jobs/{job_id}/files/{file_id}", include_in_schema=False)
+@router.get(
     "/collect/jobs/{job_id}/files/{file_id}",
-    methods=["GET", "HEAD"],
     summary="Download a file",
     response_class=FileResponse,
     responses={
@@ -238,46 +241,42 @@ async def remove_schedule(schedule_id: ScheduleId, schedules: SchedulerDep) -> N
 
 @router.websocket("/ws/{job_id}")
 async def follow(
-    websocket: WebSocket, job_id: str, jobs: JobRepositoryDep, collector: JobManagerDep
+    websocket: WebSocket,
+    client: ClientSocketDep,
+    job_id: str,
+    jobs: JobRepositoryDep,
+    job_manager: JobManagerDep,
 ) -> None:
     """Every line of a job from the first on, then close. ``?format=json``: with numbers.
 
     This path takes every one-part name below /ws, so its router is the last.
     """
-    await websocket.accept()
+    await client.accept()
     try:
-        lines = await _lines(job_id, jobs, collector)
+        lines = await _lines(job_id, jobs, job_manager)
     except JobNotFound as error:
-        await websocket.close(NOT_FOUND, str(error)[:120])
+        await client.close(NOT_FOUND, str(error))
         return
     as_json = websocket.query_params.get("format") == "json"
-    telling = asyncio.create_task(_tell(websocket, lines, as_json=as_json))
-    leaving = asyncio.create_task(_left(websocket))
-    await asyncio.wait((telling, leaving), return_when=asyncio.FIRST_COMPLETED)
-    for task in (telling, leaving):
-        task.cancel()
-        with suppress(asyncio.CancelledError, WebSocketDisconnect, RuntimeError):
-            await task
+    await client.run(_send(client, lines, as_json=as_json))
 
 
-async def _tell(websocket: WebSocket, lines: AsyncIterator[JobLine], *, as_json: bool) -> None:
+async def _send(client: ClientSocket, lines: AsyncIterator[JobLine], *, as_json: bool) -> None:
     last = None
     async for line in lines:
         last = line
-        await (websocket.send_json(line.as_json()) if as_json else websocket.send_text(line.text))
-    ended = last is not None and last.last
-    await websocket.close(1000 if ended else GOING_AWAY)
+        await client.send(json_text(line.as_json()) if as_json else line.text)
+    if last is not None and last.last:
+        await client.close(NORMAL, "the job has ended")
+    else:
+        await client.close(GOING_AWAY, "the server is shutting down")
 
 
-async def _left(websocket: WebSocket) -> None:
-    """Return when the client is gone; what it says means nothing."""
-    while (await websocket.receive())["type"] != "websocket.disconnect":
-        pass
-
-
-async def _lines(job_id: str, jobs: JobRepository, collector: JobManager) -> AsyncIterator[JobLine]:
+async def _lines(
+    job_id: str, jobs: JobRepository, job_manager: JobManager
+) -> AsyncIterator[JobLine]:
     """From the job in progress, or from the rows of one that is over. Raises JobNotFound."""
-    running = await collector.lines(job_id)
+    running = await job_manager.lines(job_id)
     if running is not None:
         return running
     said = await asyncio.to_thread(jobs.lines, job_id)
@@ -289,6 +288,6 @@ async def _lines(job_id: str, jobs: JobRepository, collector: JobManager) -> Asy
     return replay()
 
 
-async def _find(job_id: str, jobs: JobRepository, collector: JobManager) -> Job:
-    running = collector.running(job_id)
+async def _find(job_id: str, jobs: JobRepository, job_manager: JobManager) -> Job:
+    running = job_manager.running(job_id)
     return running if running is not None else await asyncio.to_thread(jobs.get, job_id)

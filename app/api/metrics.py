@@ -20,6 +20,7 @@ from prometheus_client.metrics_core import (
 )
 
 from app import __version__
+from app.analytics.rules import counted_kinds
 from app.jobs import Job, JobState
 from app.metric_types import HistogramSnapshot
 from app.models.batching import BatchingRunner
@@ -43,7 +44,6 @@ STREAM_GAUGES = {
     "output_fps": ("output_fps", "Frames a second at the far end, over five seconds."),
     "uptime_seconds": ("uptime_s", "Time since the stream was last started."),
 }
-FOLLOWED = {"face": "faces", "person": "ids", "bag": "bags", "owned_bag": "owned"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +263,9 @@ def _streams(streams: Iterable[tuple[StreamStatus, StreamGauges | None]]) -> Ite
 
 
 def _followed(stats: StreamStats) -> dict[str, int]:
-    return {kind: getattr(stats, attribute) for kind, attribute in FOLLOWED.items()}
+    """Objects by kind; a kind that a stream does not count is 0."""
+    kinds = dict.fromkeys(counted_kinds(), 0)
+    return {"face": stats.faces, **kinds, **stats.followed}
 
 
 # ── families of one series ───────────────────────────────────────────────────────────────────

@@ -17,6 +17,11 @@ def mjpeg_response(frames: AsyncGenerator[JpegFrame]) -> StreamingResponse:
     return StreamingResponse(multipart(frames), media_type=MEDIA_TYPE, headers=HEADERS)
 
 
+def jpeg_response(jpeg: bytes) -> Response:
+    """The newest frame of a stream, which no cache may keep."""
+    return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
+
+
 def mjpeg_head() -> Response:
     """The answer to a HEAD request; without a length, since the body of GET has none."""
     response = Response(media_type=MEDIA_TYPE, headers=HEADERS)

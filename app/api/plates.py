@@ -13,10 +13,15 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
 
-from app.api.deps import LanguageDep
+from app.api.deps import (
+    LanguageDep,
+    PlateRepositoryDep,
+    PlateSearchDep,
+    PlateServiceDep,
+    WatchlistDep,
+)
 from app.api.errors import ErrorReply
 from app.api.i18n import REPLIES, describe
-from app.api.plate_deps import PlateRepositoryDep, PlateSearchDep, PlateServiceDep, WatchlistDep
 from app.api.plate_schemas import (
     Activity,
     Plate,
@@ -102,30 +107,32 @@ Wanted = Annotated[PlateFilter, Depends(_filter)]
 
 
 @router.post("/upload", summary="Read a picture", openapi_extra=BODY, responses=UNUSABLE)
-async def upload(request: Request, desk: PlateServiceDep) -> Uploaded:
+async def upload(request: Request, plate_service: PlateServiceDep) -> Uploaded:
     """Find and read the number plates of a JPEG, PNG, WebP or BMP picture (not HEIC), up to 20 MB
     and 50 megapixels, turned as its EXIF data say."""
-    [file] = await read_uploads(request, max_bytes=desk.settings.max_bytes)
+    [file] = await read_uploads(request, max_bytes=plate_service.settings.max_bytes)
     async with request.state.reading:
-        return Uploaded.of(await asyncio.to_thread(desk.upload, file.name, file.data))
+        return Uploaded.of(await asyncio.to_thread(plate_service.upload, file.name, file.data))
 
 
 @router.post(
     "/upload/batch", summary="Read several pictures", openapi_extra=MANY, responses=UNUSABLE
 )
 async def upload_batch(
-    request: Request, desk: PlateServiceDep, language: LanguageDep
+    request: Request, plate_service: PlateServiceDep, language: LanguageDep
 ) -> list[Uploaded | Refused]:
     """Several `file` parts at once, each its own session, answered in their order; a file that
     cannot be used has its error there and costs the others nothing."""
     files = await read_uploads(
-        request, max_bytes=desk.settings.max_bytes, max_files=desk.settings.max_files
+        request,
+        max_bytes=plate_service.settings.max_bytes,
+        max_files=plate_service.settings.max_files,
     )
     replies: list[Uploaded | Refused] = []
     for file in files:
         try:
             async with request.state.reading:
-                session = await asyncio.to_thread(desk.upload, file.name, file.data)
+                session = await asyncio.to_thread(plate_service.upload, file.name, file.data)
             replies.append(Uploaded.of(session))
         except BadUpload as error:
             said = ErrorReply(
@@ -154,11 +161,11 @@ async def show_session(session_id: Id, rows: PlateRepositoryDep) -> SessionReply
     "/sessions/{session_id}/image", summary="A session's picture", responses=PICTURES | MISSING
 )
 async def session_image(
-    session_id: Id, rows: PlateRepositoryDep, desk: PlateServiceDep
+    session_id: Id, rows: PlateRepositoryDep, plate_service: PlateServiceDep
 ) -> FileResponse:
     """The whole picture; of a camera's, the blurred one."""
     session = await asyncio.to_thread(rows.session, session_id)
-    return _picture(desk, session.source_image_path)
+    return _picture(plate_service, session.source_image_path)
 
 
 @router.get("/plates", summary="List plates", responses=TOTAL)
@@ -198,10 +205,10 @@ async def details(plate_id: Id, rows: PlateRepositoryDep) -> PlateDetails:
 
 @router.get("/plates/{plate_id}/image", summary="A plate's picture", responses=PICTURES | MISSING)
 async def plate_image(
-    plate_id: Id, rows: PlateRepositoryDep, desk: PlateServiceDep
+    plate_id: Id, rows: PlateRepositoryDep, plate_service: PlateServiceDep
 ) -> FileResponse:
     plate = await asyncio.to_thread(rows.plate, plate_id)
-    return _picture(desk, plate.image_path)
+    return _picture(plate_service, plate.image_path)
 
 
 @router.put("/plates/{plate_id}", summary="Correct or verify", responses=MISSING)
@@ -228,14 +235,14 @@ async def delete(
 async def erase(
     plate_id: Id,
     rows: PlateRepositoryDep,
-    desk: PlateServiceDep,
+    plate_service: PlateServiceDep,
     language: LanguageDep,
     accept_language: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> PlateDeleted:
     """The picture of the plate, the whole picture it was in and all others cut from that are
     removed from the disk; also of a deleted plate."""
     paths = await asyncio.to_thread(rows.forget_pictures, plate_id)
-    await asyncio.to_thread(desk.files.erase, paths)
+    await asyncio.to_thread(plate_service.files.erase, paths)
     spoken = language if accept_language else "ru"
     return PlateDeleted(message=REPLIES["PICTURES_ERASED"][spoken], id=plate_id)
 
@@ -264,24 +271,26 @@ async def activity(rows: PlateRepositoryDep) -> Activity:
 
 
 @router.get("/watchlist", summary="Show the watch-list")
-async def watchlist(watches: WatchlistDep) -> list[WatchReply]:
-    return [WatchReply.of(entry) for entry in await asyncio.to_thread(watches.entries)]
+async def watchlist(watchlist_rows: WatchlistDep) -> list[WatchReply]:
+    return [WatchReply.of(entry) for entry in await asyncio.to_thread(watchlist_rows.entries)]
 
 
 @router.post("/watchlist", summary="Wait for a number", status_code=201)
-async def watch(body: WatchChange, watches: WatchlistDep) -> WatchReply:
+async def watch(body: WatchChange, watchlist_rows: WatchlistDep) -> WatchReply:
     """Streams with `analytics.plates` tell `plate_match` when it passes."""
-    return WatchReply.of(await asyncio.to_thread(watches.add, body.number, body.note, body.action))
+    return WatchReply.of(
+        await asyncio.to_thread(watchlist_rows.add, body.number, body.note, body.action)
+    )
 
 
 @router.delete("/watchlist/{watch_id}", summary="Wait no more", responses=MISSING)
-async def unwatch(watch_id: Id, watches: WatchlistDep) -> WatchDeleted:
-    await asyncio.to_thread(watches.remove, watch_id)
+async def unwatch(watch_id: Id, watchlist_rows: WatchlistDep) -> WatchDeleted:
+    await asyncio.to_thread(watchlist_rows.remove, watch_id)
     return WatchDeleted(id=watch_id)
 
 
-def _picture(desk: PlateServiceDep, relative: str) -> FileResponse:
-    path = desk.files.path(relative)
+def _picture(plate_service: PlateServiceDep, relative: str) -> FileResponse:
+    path = plate_service.files.path(relative)
     kind = {".png": "image/png", ".webp": "image/webp", ".bmp": "image/bmp"}.get(path.suffix)
     headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
     return FileResponse(path, media_type=kind or "image/jpeg", headers=headers)

@@ -9,11 +9,18 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, WebSocket
+from fastapi import APIRouter, Path, Query
 from fastapi.responses import Response, StreamingResponse
 
 from app.api import push_examples
-from app.api.deps import EventLogDep, LanguageDep, ManagerDep, PushStreamsDep, SettingsDep
+from app.api.deps import (
+    ClientSocketDep,
+    EventLogDep,
+    LanguageDep,
+    ManagerDep,
+    PushStreamsDep,
+    SettingsDep,
+)
 from app.api.errors import ErrorReply
 from app.api.mjpeg import mjpeg_head, mjpeg_response
 from app.api.schemas import PushReply, PushRequest
@@ -78,13 +85,13 @@ StreamId = Annotated[str, Path(description="Of any stream of the server.", examp
     },
 )
 async def request_stream(
-    streams: ManagerDep, pushes: PushStreamsDep, body: PushRequest | None = None
+    manager: ManagerDep, pushes: PushStreamsDep, body: PushRequest | None = None
 ) -> PushReply:
     """A stream that waits for pictures on its WebSocket; the body may be left out."""
     asked = body or PushRequest()
     analytics = asked.analytics
     if analytics is None:
-        analytics = {"smoking": {}} if streams.has_analytics else {}
+        analytics = {"smoking": {}} if manager.has_analytics else {}
     stream_id = pushes.open(name=asked.name, analytics=analytics, blur=asked.blur)
     return PushReply.of(stream_id)
 
@@ -95,23 +102,23 @@ async def request_stream(
     response_class=StreamingResponse,
     responses={200: {"content": {MEDIA_TYPE: {}}}, 404: UNKNOWN, 503: NO_PICTURE},
 )
-async def video(stream_id: StreamId, streams: ManagerDep) -> StreamingResponse:
+async def video(stream_id: StreamId, manager: ManagerDep) -> StreamingResponse:
     """Blurred pictures as they come, for VLC, ffplay and ``<img>``. Waits for the first one and
     ends with the stream; watching does not keep a push stream alive."""
-    return mjpeg_response(streams.pictures(stream_id))
+    return mjpeg_response(manager.pictures(stream_id))
 
 
 @router.head("/stream/video/{stream_id}", include_in_schema=False)
-async def video_head(stream_id: StreamId, streams: ManagerDep) -> Response:
-    streams.get(stream_id)
+async def video_head(stream_id: StreamId, manager: ManagerDep) -> Response:
+    manager.get(stream_id)
     return mjpeg_head()
 
 
 @router.websocket("/ws/stream/{stream_id}")
 async def socket(
-    websocket: WebSocket,
+    client: ClientSocketDep,
     stream_id: str,
-    streams: ManagerDep,
+    manager: ManagerDep,
     pushes: PushStreamsDep,
     events: EventLogDep,
     settings: SettingsDep,
@@ -119,9 +126,9 @@ async def socket(
     pictures: bool = False,
 ) -> None:
     await StreamSocket(
-        websocket,
+        client,
         stream_id,
-        streams=streams,
+        manager=manager,
         pushes=pushes,
         events=events,
         settings=settings.push,
@@ -143,9 +150,9 @@ async def socket(
 )
 async def explain_socket(
     stream_id: StreamId,
-    streams: ManagerDep,
+    manager: ManagerDep,
     pictures: Annotated[bool, Query(description="Each result with its JPEG.")] = False,
 ) -> None:
     del pictures  # it is the socket's
-    streams.get(stream_id)
+    manager.get(stream_id)
     raise UpgradeRequired

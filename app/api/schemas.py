@@ -2,44 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field
 
 from app import urls
-from app.pipeline.sinks.encode import ENCODERS
+from app.stream_options import ANALYTICS, BasicOptions, PublishedOptions, RuleSettings
 from app.types import BlurStyle, StreamSpec, StreamStats, StreamStatus, Transport
 
 T = TypeVar("T")
-Name = Annotated[str, Field(strict=True, min_length=1, max_length=100)]
-ANALYTICS = (
-    "What to look for: a list of names (`smoking`), or an object of names and the settings to "
-    'change for this stream, such as `{"smoking": {"confirm": 5}}`.'
-)
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-
-
-def _named(asked: object) -> object:
-    """A list of names as the mapping that a spec has."""
-    if isinstance(asked, list) and all(isinstance(name, str) for name in asked):
-        return {name: {} for name in asked}
-    if isinstance(asked, dict):
-        return asked
-    raise ValueError("give a list of names, or an object of names and settings")
-
-
-Asked = Annotated[
-    dict[str, dict[str, Any]],
-    BeforeValidator(_named),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "array", "items": {"type": "string"}},
-                {"type": "object", "additionalProperties": {"type": "object"}},
-            ]
-        }
-    ),
-]
 EXAMPLE_INPUT = "rtsp://192.0.2.10:554/live/cam1"
 EXAMPLE_OUTPUT = "rtsp://192.0.2.10:554/live/cam1-blur"
 
@@ -51,7 +22,7 @@ class Envelope(BaseModel, Generic[T]):
     data: T
 
 
-class StartRequest(BaseModel):
+class StartRequest(PublishedOptions):
     """What ``start`` takes. Everything but ``rtsp_url`` is optional."""
 
     model_config = ConfigDict(
@@ -62,24 +33,9 @@ class StartRequest(BaseModel):
     )
 
     rtsp_url: str = Field(strict=True, description="Input: rtsp:// or rtsps://.")
-    max_fps: Number = Field(15, ge=1, le=60, description="Ceiling of the output's frame rate.")
-    downscale: Number = Field(1.0, ge=0.1, le=1, description="0.5 halves width and height.")
     output_url: str | None = Field(
         None, strict=True, description="Default: the input's last path segment with `-blur`."
     )
-    blur: BlurStyle = Field("gaussian", description="How faces are covered.")
-    blur_margin: Number = Field(
-        0.25, ge=0, le=2, description="Covered beyond a face's box, as a share of its size."
-    )
-    encoder: Literal["auto", *ENCODERS] = Field(  # type: ignore[valid-type]
-        "auto", description="H.264 encoder; `auto` takes hardware that works, else libx264."
-    )
-    bitrate: int | None = Field(
-        None, strict=True, ge=50_000, le=100_000_000, description="Bits a second."
-    )
-    transport: Transport = Field("tcp", description="How RTSP carries the media.")
-    name: Name | None = Field(None, description="What people call it. Default: its id.")
-    analytics: Asked = Field({}, description=ANALYTICS)
 
     def to_spec(self, stream_id: str) -> StreamSpec:
         """Raises InvalidUrl or AddressNotAllowed."""
@@ -91,7 +47,7 @@ class StartRequest(BaseModel):
         )
 
 
-class PushRequest(BaseModel):
+class PushRequest(BasicOptions):
     """What ``/stream/request`` takes; nothing of it is needed."""
 
     model_config = ConfigDict(
@@ -101,11 +57,9 @@ class PushRequest(BaseModel):
         },
     )
 
-    name: Name | None = Field(None, description="What people call it. Default: its id.")
-    analytics: Asked | None = Field(
-        None, description=f"{ANALYTICS} Default: `smoking`, where this server can see it."
+    analytics: RuleSettings | None = Field(  # type: ignore[assignment]
+        None, description=f"{ANALYTICS} Default: `smoking`, where this server can detect it."
     )
-    blur: BlurStyle = Field("gaussian", description="How faces are covered.")
 
 
 class PushReply(BaseModel):

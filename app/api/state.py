@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TypedDict
 
+from app.api.deps import PlateServices
 from app.api.health import HealthService
-from app.api.plate_deps import PlateServices
 from app.db.events import EventRepository
 from app.db.jobs import JobRepository
 from app.db.writer import EventWriter

@@ -1,21 +1,27 @@
-"""One client on a stream's WebSocket: what it is told, and what becomes of what it pushes.
+"""One client on a stream's WebSocket: the messages that it gets and the frames that it pushes.
 
-A few coroutines share the socket: one listens, the others each tell one kind of thing. None has
-a queue of its own to the client: what cannot be sent now is not taken from the stream yet, and
-there the newest wins or the number waiting is bounded. So a slow client misses things and slows
-nobody; one that takes nothing at all for ``send_timeout_s`` is let go.
+A few coroutines share the socket: one listens, each of the others sends one kind of message. None
+has a queue of its own to the client: what cannot be sent now is not taken from the stream yet,
+and there the newest wins or the number waiting is bounded. So a slow client misses messages and
+slows nobody; one that reads nothing at all for ``send_timeout_s`` is disconnected.
 """
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import ExitStack, aclosing
-
-from fastapi import WebSocket, WebSocketDisconnect
+from contextlib import ExitStack, aclosing, suppress
 
 from app.api import data_url, ws_messages
 from app.api.events import MissedMessage
 from app.api.i18n import REPLIES, Language, describe
+from app.api.websockets import (
+    GOING_AWAY,
+    NORMAL,
+    NOT_FOUND,
+    POLICY_VIOLATION,
+    ClientGone,
+    ClientSocket,
+)
 from app.config import PushSettings
 from app.errors import BadFrame, NoPicture, ShuttingDown, StreamNotFound, WatchpostError
 from app.failure_reason import FailureReason
@@ -31,20 +37,14 @@ EVENTS_BACKLOG = 256
 LARGE = 1 << 20  # characters; longer texts are decoded beside the loop
 MAX_SHOWN_ID = 100
 
-# uvicorn raises the second for a socket that it closed itself: its pings had no answer.
-CLOSED = (WebSocketDisconnect, RuntimeError)
-
-NORMAL, GOING_AWAY, POLICY_VIOLATION = 1000, 1001, 1008
-UNKNOWN_STREAM = 4404
-
 
 class CloseSocket(Exception):
-    """The conversation ends.
+    """Ends the conversation.
 
     Args:
-        code: what the socket is closed with; None where nobody listens any more.
+        code: of the close frame; None where nobody is listening any more.
         reason: for the close frame, 123 bytes at most.
-        last: what is said before that.
+        last: the message to send before that.
     """
 
     def __init__(
@@ -55,32 +55,33 @@ class CloseSocket(Exception):
 
 
 class StreamSocket:
-    """Args:
-    pictures: send the JPEG after each result.
-    language: of messages to people.
+    """One client's conversation with one stream.
+
+    Args:
+        pictures: send the JPEG after each result.
+        language: of messages to people.
     """
 
     def __init__(
         self,
-        socket: WebSocket,
+        client: ClientSocket,
         stream_id: str,
         *,
-        streams: StreamManager,
+        manager: StreamManager,
         pushes: PushStreams,
         events: EventLog,
         settings: PushSettings,
         language: Language,
         pictures: bool,
     ) -> None:
-        self._socket = socket
+        self._client = client
         self._stream_id = stream_id
-        self._streams = streams
+        self._manager = manager
         self._pushes = pushes
         self._events = events
         self._settings = settings
         self._language = language
         self._pictures = pictures
-        self._sending = asyncio.Lock()
         self._open = ExitStack()
         self._tasks = asyncio.TaskGroup()
         self._showing: asyncio.Task[None] | None = None
@@ -90,47 +91,47 @@ class StreamSocket:
 
     async def run(self) -> None:
         """From the handshake to the end."""
-        await self._socket.accept()
-        over = CloseSocket()
+        await self._client.accept()
+        end = CloseSocket()
         try:
             with self._open:
-                await self._talk()
-        except* CloseSocket as ends:
-            over = _first(ends)
+                await self._converse()
+        except* CloseSocket as group:
+            end = _first(group)
         except* StreamNotFound:
             unknown = self._error(StreamNotFound(stream_id=self._stream_id))
-            over = CloseSocket(UNKNOWN_STREAM, "there is no such stream", unknown)
-        await self._close(over)
+            end = CloseSocket(NOT_FOUND, "there is no such stream", unknown)
+        await self._close(end)
 
-    async def _talk(self) -> None:
-        """Raises Over, in a group."""
+    async def _converse(self) -> None:
+        """Raises CloseSocket, in a group."""
         self._open.enter_context(self._pushes.connected(self._stream_id))
-        spec = self._streams.get(self._stream_id).spec
+        spec = self._manager.get(self._stream_id).spec
         events = self._open.enter_context(
             self._events.subscribed(
                 EVENTS_BACKLOG, lambda event: event.stream_id == self._stream_id
             )
         )
-        state = self._streams.pulse(self._stream_id).state
+        state = self._manager.pulse(self._stream_id).state
         await self._send(ws_messages.hello(spec, state).text())
         async with self._tasks as tasks:
             tasks.create_task(self._listen())
-            tasks.create_task(self._tell_state(state))
-            tasks.create_task(self._tell_events(events))
-            self._showing = tasks.create_task(self._tell_results())
+            tasks.create_task(self._send_state(state))
+            tasks.create_task(self._send_events(events))
+            self._showing = tasks.create_task(self._send_results())
 
-    # ── what it is told ──────────────────────────────────────────────────────────────────
+    # ── what it gets ─────────────────────────────────────────────────────────────────────
 
-    async def _tell_results(self) -> None:
+    async def _send_results(self) -> None:
         """What viewers see, until the stream ends."""
         try:
             if self._pictures:
-                async with aclosing(self._streams.pictures(self._stream_id)) as pictures:
+                async with aclosing(self._manager.pictures(self._stream_id)) as pictures:
                     async for shown in pictures:
                         text = ws_messages.result_text(self._stream_id, shown.report)
                         await self._send(text, shown.jpeg)
             else:
-                with self._streams.reports(self._stream_id) as reports:
+                with self._manager.reports(self._stream_id) as reports:
                     async for report in reports:
                         if isinstance(report, FrameMetadata):
                             await self._send(ws_messages.result_text(self._stream_id, report))
@@ -138,27 +139,27 @@ class StreamSocket:
             pass
         raise self._ended()
 
-    async def _tell_events(self, events: Subscription[Event]) -> None:
+    async def _send_events(self, events: Subscription[Event]) -> None:
         async for event in events:
             if missed := events.missed():
                 await self._send(MissedMessage(events=missed).model_dump_json())
             await self._send(ws_messages.event(event).model_dump_json())
 
-    async def _tell_state(self, told: StreamState) -> None:
+    async def _send_state(self, sent: StreamState) -> None:
         while True:
             await asyncio.sleep(STATE_CHECK_S)
             try:
-                state, trouble = self._streams.pulse(self._stream_id)
+                state, trouble = self._manager.pulse(self._stream_id)
             except StreamNotFound:
                 raise self._ended() from None
-            if state is not told:
-                told = state
+            if state is not sent:
+                sent = state
                 message = ws_messages.StateMessage(
                     stream_id=self._stream_id, state=state.value, reason=trouble and scrub(trouble)
                 )
                 await self._send(message.text())
 
-    async def _answer(self, pusher: Pusher) -> None:
+    async def _send_acks(self, pusher: Pusher) -> None:
         """What became of each pushed frame, until the stream ends."""
         async with aclosing(pusher.answers()) as answers:
             async for answer in answers:
@@ -174,13 +175,14 @@ class StreamSocket:
                     await self._send(dropped.text())
         raise self._ended()
 
-    # ── what it says ─────────────────────────────────────────────────────────────────────
+    # ── what it pushes ───────────────────────────────────────────────────────────────────
 
     async def _listen(self) -> None:
         while True:
-            message = await self._socket.receive()
-            if message["type"] == "websocket.disconnect":
-                raise CloseSocket
+            try:
+                message = await self._client.receive()
+            except ClientGone:
+                raise CloseSocket from None
             self._messages += 1
             frame = self._messages
             try:
@@ -212,11 +214,11 @@ class StreamSocket:
             self._pusher = self._open.enter_context(self._pushes.pusher(self._stream_id))
             if self._showing is not None:
                 self._showing.cancel()
-            self._tasks.create_task(self._answer(self._pusher))
+            self._tasks.create_task(self._send_acks(self._pusher))
         return self._pusher
 
     async def _refuse(self, error: WatchpostError, frame: int) -> None:
-        """Say what is wrong with a frame. Raises Over after too many bad ones in a row."""
+        """Say what is wrong with a frame. Raises CloseSocket after too many bad ones in a row."""
         await self._send(self._error(error, frame).text())
         if isinstance(error, BadFrame):
             self._bad_in_a_row += 1
@@ -235,42 +237,33 @@ class StreamSocket:
 
     def _ended(self) -> CloseSocket:
         """Why the stream is over, to be raised."""
-        if self._streams.closing:
-            return self._over(GOING_AWAY, describe(ShuttingDown(), self._language))
+        if self._manager.closing:
+            return self._end(GOING_AWAY, describe(ShuttingDown(), self._language))
         try:
-            state = self._streams.pulse(self._stream_id).state
+            state = self._manager.pulse(self._stream_id).state
         except StreamNotFound:
-            return self._over(NORMAL, REPLIES["STREAM_ENDED"][self._language])
+            return self._end(NORMAL, REPLIES["STREAM_ENDED"][self._language])
         word = "STREAM_FAILED" if state is StreamState.FAILED else "STREAM_STOPPED"
-        return self._over(NORMAL, REPLIES[word][self._language])
+        return self._end(NORMAL, REPLIES[word][self._language])
 
-    def _over(self, code: int, reason: str) -> CloseSocket:
+    def _end(self, code: int, reason: str) -> CloseSocket:
         end = ws_messages.EndMessage(stream_id=self._stream_id, reason=reason)
         return CloseSocket(code, "the stream is over", end)
 
     async def _send(self, *messages: str | bytes) -> None:
-        """Send messages, nothing between them. Raises Over when they do not get through."""
-        async with self._sending:
-            try:
-                async with asyncio.timeout(self._settings.send_timeout_s):
-                    for message in messages:
-                        if isinstance(message, str):
-                            await self._socket.send_text(message)
-                        else:
-                            await self._socket.send_bytes(message)
-            except (TimeoutError, *CLOSED):
-                raise CloseSocket from None
-
-    async def _close(self, over: CloseSocket) -> None:
-        if over.code is None:  # the server lets go of the connection when we return
-            return
+        """Send messages, nothing between them. Raises CloseSocket where nobody is listening."""
         try:
-            if over.last is not None:
-                await self._send(over.last.text())
-            async with asyncio.timeout(self._settings.send_timeout_s):
-                await self._socket.close(over.code, over.reason)
-        except (CloseSocket, TimeoutError, *CLOSED):
-            pass
+            await self._client.send(*messages)
+        except ClientGone:
+            raise CloseSocket from None
+
+    async def _close(self, end: CloseSocket) -> None:
+        if end.code is None:  # the server lets go of the connection when we return
+            return
+        with suppress(ClientGone):
+            if end.last is not None:
+                await self._client.send(end.last.text())
+        await self._client.close(end.code, end.reason)
 
 
 def _first(group: BaseExceptionGroup[CloseSocket]) -> CloseSocket:

@@ -15,7 +15,7 @@ from app import urls
 from app.api.deps import LanguageDep, ManagerDep
 from app.api.errors import ErrorReply
 from app.api.i18n import REPLIES
-from app.api.mjpeg import mjpeg_response
+from app.api.mjpeg import jpeg_response, mjpeg_response
 from app.api.schemas import (
     EXAMPLE_INPUT,
     Envelope,
@@ -63,22 +63,22 @@ NewStreamId = Annotated[StreamId, Path(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,
 
 
 @router.get("", summary="List streams")
-async def list_streams(streams: ManagerDep) -> Envelope[list[StreamRow]]:
+async def list_streams(manager: ManagerDep) -> Envelope[list[StreamRow]]:
     """All streams that publish over RTSP, with their state."""
-    return Envelope(data=[StreamRow.of(s) for s in streams.all() if s.spec.output is not None])
+    return Envelope(data=[StreamRow.of(s) for s in manager.all() if s.spec.output is not None])
 
 
 @router.get("/by-input", summary="Find or create by input URL")
 async def by_input(
     request: Request,
     input_url: Annotated[str, Query(examples=[EXAMPLE_INPUT])],
-    streams: ManagerDep,
+    manager: ManagerDep,
     language: LanguageDep,
 ) -> Envelope[StreamByInput]:
     """Return the output of the stream that reads this input, whatever its state; without one,
     create it and wait until it runs. Safe to call again and again."""
     source = urls.check_rtsp(pasted_url(request.url.query) or input_url)
-    status, created = await streams.find_or_create(source)
+    status, created = await manager.find_or_create(source)
     spec = status.spec
     return Envelope(
         data=StreamByInput(
@@ -93,18 +93,18 @@ async def by_input(
 
 
 @router.post("/register", summary="Register anew")
-async def register(body: RegisterRequest, streams: ManagerDep) -> Envelope[StreamRegistered]:
+async def register(body: RegisterRequest, manager: ManagerDep) -> Envelope[StreamRegistered]:
     """Disconnect whatever reads this input, start a new stream, wait until it runs."""
-    status = await streams.register(urls.check_rtsp(body.rtsp_url))
+    status = await manager.register(urls.check_rtsp(body.rtsp_url))
     return Envelope(
         data=StreamRegistered(output_url=urls.without_credentials(status.spec.output or ""))
     )
 
 
 @router.get("/{stream_id}", summary="Show a stream")
-async def show(stream_id: StreamId, streams: ManagerDep) -> Envelope[StreamDetail]:
+async def show(stream_id: StreamId, manager: ManagerDep) -> Envelope[StreamDetail]:
     """State, effective settings and statistics."""
-    status = streams.get(stream_id)
+    status = manager.get(stream_id)
     return Envelope(
         data=StreamDetail(
             stream_id=stream_id,
@@ -117,12 +117,12 @@ async def show(stream_id: StreamId, streams: ManagerDep) -> Envelope[StreamDetai
 
 @router.post("/{stream_id}/start", summary="Start")
 async def start(
-    stream_id: NewStreamId, body: StartRequest, streams: ManagerDep
+    stream_id: NewStreamId, body: StartRequest, manager: ManagerDep
 ) -> Envelope[StreamStarted]:
     """Start and wait until it runs. The same call again returns the running stream."""
     if stream_id in RESERVED:
         raise InvalidRequest(field="stream_id", reason=f"{stream_id} is a reserved name")
-    status = await streams.start(body.to_spec(stream_id))
+    status = await manager.start(body.to_spec(stream_id))
     return Envelope(
         data=StreamStarted(
             stream_id=stream_id, status=status.state.value, config=StreamConfig.of(status.spec)
@@ -131,25 +131,25 @@ async def start(
 
 
 @router.post("/{stream_id}/stop", summary="Stop")
-async def stop(stream_id: StreamId, streams: ManagerDep) -> Envelope[StreamBrief]:
+async def stop(stream_id: StreamId, manager: ManagerDep) -> Envelope[StreamBrief]:
     """Stop and keep; ``restart`` brings it back."""
-    await streams.stop(stream_id)
+    await manager.stop(stream_id)
     return Envelope(data=StreamBrief(stream_id=stream_id, status="STOPPED"))
 
 
 @router.post("/{stream_id}/restart", summary="Restart")
-async def restart(stream_id: StreamId, streams: ManagerDep) -> Envelope[StreamBrief]:
+async def restart(stream_id: StreamId, manager: ManagerDep) -> Envelope[StreamBrief]:
     """Stop, start with the same settings, wait until it runs."""
-    status = await streams.restart(stream_id)
+    status = await manager.restart(stream_id)
     return Envelope(data=StreamBrief(stream_id=stream_id, status=status.state.value))
 
 
 @router.post("/{stream_id}/disconnect", summary="Disconnect")
 async def disconnect(
-    stream_id: StreamId, streams: ManagerDep, language: LanguageDep
+    stream_id: StreamId, manager: ManagerDep, language: LanguageDep
 ) -> Envelope[StreamDisconnected]:
     """Stop, free everything, forget. A stream that is gone already is a success too."""
-    await streams.disconnect(stream_id)
+    await manager.disconnect(stream_id)
     return Envelope(
         data=StreamDisconnected(
             stream_id=stream_id,
@@ -165,10 +165,9 @@ async def disconnect(
     response_class=Response,
     responses={200: {"content": {"image/jpeg": {}}}},
 )
-async def jpeg(stream_id: StreamId, streams: ManagerDep) -> Response:
+async def jpeg(stream_id: StreamId, manager: ManagerDep) -> Response:
     """The newest blurred picture; 503 while there is none."""
-    picture = await streams.snapshot(stream_id)
-    return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
+    return jpeg_response(await manager.snapshot(stream_id))
 
 
 @router.get(
@@ -177,9 +176,9 @@ async def jpeg(stream_id: StreamId, streams: ManagerDep) -> Response:
     response_class=StreamingResponse,
     responses={200: {"content": {MEDIA_TYPE: {}}}},
 )
-async def mjpeg(stream_id: StreamId, streams: ManagerDep) -> StreamingResponse:
+async def mjpeg(stream_id: StreamId, manager: ManagerDep) -> StreamingResponse:
     """Blurred pictures as they come, for VLC, ffplay and ``<img>``, until the stream ends."""
-    return mjpeg_response(streams.pictures(stream_id))
+    return mjpeg_response(manager.pictures(stream_id))
 
 
 def pasted_url(query: str) -> str | None:

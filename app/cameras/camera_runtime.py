@@ -134,8 +134,14 @@ class CameraRuntime:
             stats = camera.group.manager.get(camera_id).stats
         except StreamNotFound:  # it is just starting
             return None
-        names = ("faces", "ids", "bags", "owned", "session_id")
-        return {"camera_id": camera_id, **{name: getattr(stats, name) for name in names}}
+        return {
+            "camera_id": camera_id,
+            "faces": stats.faces,
+            "ids": stats.followed.get("person", 0),
+            "bags": stats.followed.get("bag", 0),
+            "owned": stats.followed.get("owned_bag", 0),
+            "session_id": stats.session_id,
+        }
 
     def _is_alive(self, camera_id: str) -> bool:
         try:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 
 from app.errors import CameraFailed, in_words
+from app.stream_options import DEFAULTS, CameraOptions, RuleSettings
 from app.types import Analytics, BlurStyle, StreamSpec, Transport, Zone
 
 
@@ -39,12 +40,12 @@ class CameraConfig:
     render_enabled: bool = False
     _: KW_ONLY
     name: str | None = None
-    loop: bool = False
-    max_fps: float = 15.0
-    downscale: float = 1.0
-    blur: BlurStyle = "gaussian"
-    blur_margin: float = 0.25
-    transport: Transport = "tcp"
+    loop: bool = DEFAULTS.loop
+    max_fps: float = DEFAULTS.max_fps
+    downscale: float = DEFAULTS.downscale
+    blur: BlurStyle = DEFAULTS.blur
+    blur_margin: float = DEFAULTS.blur_margin
+    transport: Transport = DEFAULTS.transport
     analytics: Analytics | Sequence[str] | None = None
     zones: Sequence[Zone] = ()
 
@@ -84,9 +85,8 @@ def _readable(camera_id: str) -> str:
     return camera_id
 
 
-class _Limits(BaseModel):
-    """The limits of a ``CameraConfig``, the same as over HTTP. A margin below 0, say, would
-    leave faces uncovered."""
+class _Limits(CameraOptions):
+    """The limits of a ``CameraConfig``: of its options, the same as over HTTP."""
 
     model_config = ConfigDict(extra="ignore", hide_input_in_errors=True, strict=True)
 
@@ -96,12 +96,5 @@ class _Limits(BaseModel):
     device: str
     preview_port: Annotated[int, Field(ge=1, le=65535)] | None
     render_enabled: bool
-    name: str | None
-    loop: bool
-    max_fps: Annotated[float, Field(ge=0.1, le=60)]
-    downscale: Annotated[float, Field(ge=0.1, le=1)]
-    blur: BlurStyle
-    blur_margin: Annotated[float, Field(ge=0, le=2)]
-    transport: Transport
-    analytics: Mapping[str, Mapping[str, Any]] | Sequence[str] | None
-    zones: Sequence[Zone]
+    analytics: RuleSettings | None  # type: ignore[assignment]
+    zones: Sequence[Zone]  # type: ignore[assignment]

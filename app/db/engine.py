@@ -1,16 +1,19 @@
-"""The connection to the database, brought to the newest schema."""
+"""The connection to the database: opened, migrated, and used by the repositories in one way."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
-from app.errors import SetupError
+from app.errors import SetupError, StoreError
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 BUSY_TIMEOUT_MS = 5000
@@ -29,13 +32,33 @@ def open_database(url: str) -> Engine:
             event.listen(engine, "connect", _tune_sqlite)
         _migrate(engine)
     except (SQLAlchemyError, OSError, ImportError) as error:
-        cause = str(getattr(error, "orig", None) or type(error).__name__)
-        raise SetupError(reason=f"The database cannot be opened: {cause}") from None
+        raise SetupError(reason=f"The database cannot be opened: {_cause(error)}") from None
     return engine
 
 
+@contextmanager
+def store_errors() -> Iterator[None]:
+    """Turn what the database driver raises into StoreError."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise StoreError(reason=_cause(error)) from None
+
+
+@contextmanager
+def opened(engine: Engine) -> Iterator[Session]:
+    """A session that is committed at the end. Raises StoreError with the driver's message."""
+    with store_errors(), Session(engine) as session, session.begin():
+        yield session
+
+
+def _cause(error: Exception) -> str:
+    """The driver's message; SQLAlchemy's own text would add the statement and its values."""
+    return str(getattr(error, "orig", None) or type(error).__name__)
+
+
 def _tune_sqlite(connection: Any, _record: object) -> None:
-    """Write-ahead log: readers and the writer do not wait for each other."""
+    """Use a write-ahead log, so that readers and the writer do not block each other."""
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
@@ -46,7 +69,7 @@ def _migrate(engine: Engine) -> None:
     with engine.begin() as connection:
         if _revision(connection) == _newest():
             return
-        # Importing Alembic takes a tenth of a second, and most starts have nothing to migrate.
+        # Importing Alembic takes 0.1 s, and most starts have nothing to migrate.
         from alembic import command
         from alembic.config import Config
 
@@ -57,7 +80,7 @@ def _migrate(engine: Engine) -> None:
 
 
 def _revision(connection: Connection) -> str | None:
-    """The schema that the database has; None for a database that is new, or not ours."""
+    """The schema version of the database; None if it is new or was made by another program."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     versions = connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all()
@@ -65,6 +88,6 @@ def _revision(connection: Connection) -> str | None:
 
 
 def _newest() -> str:
-    """The revision of the last migration: their files' names begin with it, and count up."""
+    """The revision of the last migration; file names begin with ascending revisions."""
     newest = max(file.name for file in (MIGRATIONS / "versions").glob("[0-9]*.py"))
     return newest.partition("_")[0]

@@ -1,4 +1,4 @@
-"""Every query about events, and about the numbers that count up."""
+"""Every query about events, and about the counters of events and sessions."""
 
 from __future__ import annotations
 
@@ -18,36 +18,17 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.orm import Session
 
+from app.db.engine import opened, store_errors
 from app.db.snapshots import SnapshotFolder
-from app.db.streams import cause
 from app.db.tables import CounterTable, EventTable
-from app.errors import EventNotFound, NoSnapshot, StoreError
+from app.errors import EventNotFound, NoSnapshot, SnapshotRemoved, StoreError
 from app.types import Box, EventFilter, EventRow
 
 logger = logging.getLogger(__name__)
 
-FORGOTTEN = "last deleted event"
-_WHICH = ("stream_id", "session_id", "type", "ts", "track_id", "person_id", "bag_id")
-_SAME = (
-    "event_id",
-    "stream_id",
-    "session_id",
-    "type",
-    "ts",
-    "track_id",
-    "person_id",
-    "bag_id",
-    "confidence",
-    "duration_s",
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """An event on its way into the database, with the name of its snapshot's file."""
-
-    record: EventRow
-    snapshot: str | None = None
+LAST_DELETED = "last deleted event"
+_IDENTITY = ("stream_id", "session_id", "type", "ts", "track_id", "person_id", "bag_id")
+_COLUMNS = ("event_id", *_IDENTITY, "confidence", "duration_s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +36,7 @@ class Page:
     """Events, newest first.
 
     Attributes:
-        total: how many there are with this filter, on all pages.
+        total: number of events that match the filter, on all pages.
         cursor: where the next page begins; None on the last one.
     """
 
@@ -65,7 +46,7 @@ class Page:
 
 
 class EventRepository:
-    """Events as rows. Blocking; raises StoreError when the database does not do its part."""
+    """Events as rows. Blocking; raises StoreError when the database fails."""
 
     def __init__(self, engine: Engine, snapshots: SnapshotFolder) -> None:
         self._engine = engine
@@ -73,134 +54,149 @@ class EventRepository:
 
     # ── writing ──────────────────────────────────────────────────────────────────────────
 
-    def add(self, drafts: Sequence[Draft]) -> int:
+    def add(self, rows: Sequence[EventRow]) -> int:
         """Write events; returns how many of them can never be written.
 
-        What is written already, by an earlier attempt, stays as it is. An event whose number is
-        taken by another one, because two processes write into one database, gets the next free.
+        What an earlier attempt has written stays as it is. If the number of an event is taken by
+        a different one, because two processes write to one database, it gets the next free one.
         """
-        try:
+        with store_errors():
             try:
-                self._insert(drafts)
-            except IntegrityError:
-                self._insert_beside(drafts)
-        except (OperationalError, InterfaceError) as error:
-            raise StoreError(reason=cause(error)) from None
-        except (StatementError, TypeError):  # psycopg makes JSON by itself, outside of a statement
-            return sum(not self._add_alone(draft) for draft in drafts)
-        except SQLAlchemyError as error:
-            raise StoreError(reason=cause(error)) from None
+                try:
+                    self._insert(rows)
+                except IntegrityError:
+                    self._insert_around_taken(rows)
+            except (OperationalError, InterfaceError):
+                raise
+            except (StatementError, TypeError):  # psycopg encodes JSON outside of a statement
+                return sum(not self._add_alone(row) for row in rows)
         return 0
 
-    def _add_alone(self, draft: Draft) -> bool:
+    def _add_alone(self, row: EventRow) -> bool:
         try:
-            self._insert_beside([draft])
-        except (OperationalError, InterfaceError) as error:
-            raise StoreError(reason=cause(error)) from None
+            self._insert_around_taken([row])
+        except (OperationalError, InterfaceError):
+            raise
         except (SQLAlchemyError, TypeError) as error:
-            record = draft.record
-            logger.error("event %d (%s) cannot be written: %s", record.event_id, record.type, error)
+            logger.error("event %d (%s) cannot be written: %s", row.event_id, row.type, error)
             return False
         return True
 
-    def _insert(self, drafts: Sequence[Draft]) -> None:
+    def _insert(self, rows: Sequence[EventRow]) -> None:
         with Session(self._engine) as session, session.begin():
-            session.add_all(_row(draft) for draft in drafts)
+            session.add_all(_table_row(row) for row in rows)
 
-    def _insert_beside(self, drafts: Sequence[Draft]) -> None:
-        """Insert where some numbers are taken."""
+    def _insert_around_taken(self, rows: Sequence[EventRow]) -> None:
+        """Insert where some event numbers are taken."""
         with Session(self._engine) as session, session.begin():
-            counter = CounterTable.name == FORGOTTEN  # writing first keeps other writers out
+            counter = CounterTable.name == LAST_DELETED  # this write locks other writers out
             session.execute(update(CounterTable).where(counter).values(value=CounterTable.value))
-            numbers = [draft.record.event_id for draft in drafts]
+            numbers = [row.event_id for row in rows]
             found = session.scalars(select(EventTable).where(EventTable.event_id.in_(numbers)))
             taken = {row.event_id: row for row in found}
             free = max(_next_id(session), *numbers) + 1
-            for draft in drafts:
-                row, other = _row(draft), taken.get(draft.record.event_id)
+            for row in rows:
+                new, other = _table_row(row), taken.get(row.event_id)
                 if other is not None:
-                    if all(getattr(other, name) == getattr(row, name) for name in _WHICH):
+                    if all(getattr(other, name) == getattr(new, name) for name in _IDENTITY):
                         continue
-                    row.event_id, free = free, free + 1
-                session.add(row)
+                    new.event_id, free = free, free + 1
+                session.add(new)
+
+    # ── removing: rows and their pictures together ───────────────────────────────────────
 
     def delete_oldest(self, count: int) -> tuple[int, int]:
-        """Delete the oldest events with their snapshots; returns how many, and bytes freed."""
-        try:
-            with Session(self._engine) as session, session.begin():
-                oldest = select(EventTable.event_id, EventTable.snapshot)
-                rows = session.execute(oldest.order_by(EventTable.event_id).limit(count)).all()
-                ids = [row.event_id for row in rows]
-                session.execute(delete(EventTable).where(EventTable.event_id.in_(ids)))
-                if ids:  # numbers are never given twice
-                    session.merge(CounterTable(name=FORGOTTEN, value=ids[-1]))
-        except SQLAlchemyError as error:
-            raise StoreError(reason=cause(error)) from None
-        freed = self._snapshots.delete(row.snapshot for row in rows if row.snapshot)
+        """Delete the oldest events; returns how many, and the bytes that their pictures had."""
+        return self._delete(_snapshots().order_by(EventTable.event_id).limit(count))
+
+    def delete_before(self, ts: float, limit: int) -> tuple[int, int]:
+        """Delete events from before a moment, the oldest first; returns as ``delete_oldest``."""
+        older = _snapshots().where(EventTable.ts < ts)
+        return self._delete(older.order_by(EventTable.ts).limit(limit))
+
+    def delete_with_snapshots(self, names: Sequence[str]) -> int:
+        """Delete the events that have these snapshots; returns how many that were."""
+        return self._delete(_snapshots().where(EventTable.snapshot.in_(names)), names)[0]
+
+    def _delete(self, query: Any, names: Sequence[str] = ()) -> tuple[int, int]:
+        with opened(self._engine) as session:
+            rows = session.execute(query).all()
+            ids = [row.event_id for row in rows]
+            session.execute(delete(EventTable).where(EventTable.event_id.in_(ids)))
+            if ids:  # a number is never used twice
+                newest = max(*ids, _last_deleted(session))
+                session.merge(CounterTable(name=LAST_DELETED, value=newest))
+        freed = self._snapshots.delete({*names, *(row.snapshot for row in rows if row.snapshot)})
         return len(ids), freed
 
     # ── reading ──────────────────────────────────────────────────────────────────────────
 
+    def count(self) -> int:
+        """Number of all events."""
+        with opened(self._engine) as session:
+            return session.scalar(select(func.count()).select_from(EventTable)) or 0
+
     def next_id(self) -> int:
         """One above the largest number that was ever written."""
-        try:
-            with Session(self._engine) as session:
-                return _next_id(session)
-        except SQLAlchemyError as error:
-            raise StoreError(reason=cause(error)) from None
+        with opened(self._engine) as session:
+            return _next_id(session)
 
     def after(self, event_id: int, wanted: EventFilter, limit: int) -> list[EventRow]:
         """The first events with larger numbers, oldest first."""
         query = select(EventTable).where(EventTable.event_id > event_id, *_conditions(wanted))
-        return self._records(query.order_by(EventTable.event_id).limit(limit))
+        return self._rows(query.order_by(EventTable.event_id).limit(limit))
 
     def page(self, wanted: EventFilter, limit: int, cursor: int | None = None) -> Page:
-        """Events, newest first, from ``cursor`` of the page before on."""
+        """Events, newest first, starting at the ``cursor`` of the previous page."""
         conditions = _conditions(wanted)
         query = select(EventTable).where(*conditions)
         if cursor is not None:
             query = query.where(EventTable.event_id < cursor)
-        records = self._records(query.order_by(EventTable.event_id.desc()).limit(limit + 1))
-        try:
-            with Session(self._engine) as session:
-                count = select(func.count()).select_from(EventTable).where(*conditions)
-                total = session.scalar(count) or 0
-        except SQLAlchemyError as error:
-            raise StoreError(reason=cause(error)) from None
-        more = len(records) > limit
-        return Page(records[:limit], total, records[limit - 1].event_id if more else None)
+        rows = self._rows(query.order_by(EventTable.event_id.desc()).limit(limit + 1))
+        with opened(self._engine) as session:
+            count = select(func.count()).select_from(EventTable).where(*conditions)
+            total = session.scalar(count) or 0
+        more = len(rows) > limit
+        return Page(rows[:limit], total, rows[limit - 1].event_id if more else None)
 
     def get(self, event_id: int) -> EventRow:
         """Raises EventNotFound."""
-        found = self._records(select(EventTable).where(EventTable.event_id == event_id))
+        found = self._rows(select(EventTable).where(EventTable.event_id == event_id))
         if not found:
             raise EventNotFound(event_id=event_id)
         return found[0]
 
     def snapshot(self, event_id: int) -> bytes:
-        """The picture of an event as JPEG. Raises EventNotFound, NoSnapshot."""
-        try:
-            with Session(self._engine) as session:
-                row = session.get(EventTable, event_id)
-        except SQLAlchemyError as error:
-            raise StoreError(reason=cause(error)) from None
-        if row is None:
+        """The picture of an event as JPEG. Raises EventNotFound, NoSnapshot, SnapshotRemoved."""
+        with opened(self._engine) as session:
+            found = session.execute(_snapshots().where(EventTable.event_id == event_id)).first()
+        if found is None:
             raise EventNotFound(event_id=event_id)
-        jpeg = self._snapshots.read(row.snapshot) if row.snapshot else None
-        if jpeg is None:
+        if found.snapshot is None:
             raise NoSnapshot(event_id=event_id)
+        jpeg = self._snapshots.read(found.snapshot)
+        if jpeg is None:
+            raise SnapshotRemoved(event_id=event_id)
         return jpeg
 
-    def _records(self, query: Any) -> list[EventRow]:
-        try:
-            with Session(self._engine) as session:
-                return [_record(row) for row in session.scalars(query)]
-        except SQLAlchemyError as error:
-            raise StoreError(reason=cause(error)) from None
+    def _rows(self, query: Any) -> list[EventRow]:
+        with opened(self._engine) as session:
+            return [self._row(row) for row in session.scalars(query)]
+
+    def _row(self, row: EventTable) -> EventRow:
+        """The row as a value; a snapshot whose file was removed is none."""
+        there = row.snapshot is not None and self._snapshots.exists(row.snapshot)
+        return EventRow(
+            **{name: getattr(row, name) for name in _COLUMNS},
+            box=None if row.box is None else Box(*row.box),
+            details=row.details,
+            snapshot=there,
+            snapshot_file=row.snapshot if there else None,
+        )
 
 
 class StreamSessionRepository:
-    """Runs of streams, numbered from 1 each day, over all processes that share the database."""
+    """Session ids of streams, counted from 1 each day over all processes of one database."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -208,36 +204,43 @@ class StreamSessionRepository:
     def next_id(self, day: date) -> str:
         """The next session id of a day: ``S_2026_02_03_0001``. Raises StoreError."""
         name = f"S_{day:%Y_%m_%d}"
-        for _ in range(2):
-            try:
-                return f"{name}_{self._count(f'session {name}'):04d}"
-            except IntegrityError:  # another process made the day's row in this moment
-                continue
-            except SQLAlchemyError as error:
-                raise StoreError(reason=cause(error)) from None
+        with store_errors():
+            for _ in range(2):
+                try:
+                    return f"{name}_{self._count(f'session {name}'):04d}"
+                except IntegrityError:  # another process inserted the day's row first
+                    continue
         raise StoreError(reason="no session number")
 
     def next_today(self) -> str:
-        """The next session id of this day, by the machine's own clock and zone."""
+        """The next session id of today, by the machine's clock and time zone."""
         return self.next_id(date.today())
 
     def _count(self, name: str) -> int:
-        """Count up and return; the first statement takes the row, so no two get one number."""
+        """Count up and return; the first statement locks the row, so no number is used twice."""
         with Session(self._engine) as session, session.begin():
             counter = CounterTable.name == name
-            taken = session.execute(
+            counted = session.execute(
                 update(CounterTable).where(counter).values(value=CounterTable.value + 1)
             )
-            if not taken.rowcount:  # type: ignore[attr-defined]
+            if not counted.rowcount:  # type: ignore[attr-defined]
                 session.add(CounterTable(name=name, value=1))
                 return 1
             return session.scalars(select(CounterTable.value).where(counter)).one()
 
 
 def _next_id(session: Session) -> int:
-    kept = session.scalar(select(func.max(EventTable.event_id))) or 0
-    forgotten = session.get(CounterTable, FORGOTTEN)
-    return max(kept, forgotten.value if forgotten else 0) + 1
+    newest = session.scalar(select(func.max(EventTable.event_id))) or 0
+    return max(newest, _last_deleted(session)) + 1
+
+
+def _last_deleted(session: Session) -> int:
+    counter = session.get(CounterTable, LAST_DELETED)
+    return counter.value if counter else 0
+
+
+def _snapshots() -> Any:
+    return select(EventTable.event_id, EventTable.snapshot)
 
 
 def _conditions(wanted: EventFilter) -> list[ColumnElement[bool]]:
@@ -253,20 +256,10 @@ def _conditions(wanted: EventFilter) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def _row(draft: Draft) -> EventTable:
-    record = draft.record
+def _table_row(row: EventRow) -> EventTable:
     return EventTable(
-        **{name: getattr(record, name) for name in _SAME},
-        box=None if record.box is None else list(record.box),
-        details=dict(record.details),
-        snapshot=draft.snapshot,
-    )
-
-
-def _record(row: EventTable) -> EventRow:
-    return EventRow(
-        **{name: getattr(row, name) for name in _SAME},
-        box=None if row.box is None else Box(*row.box),
-        details=row.details,
-        snapshot=row.snapshot is not None,
+        **{name: getattr(row, name) for name in _COLUMNS},
+        box=None if row.box is None else list(row.box),
+        details=dict(row.details),
+        snapshot=row.snapshot_file,
     )

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import asdict, replace
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any
 
 from sqlalchemy import Engine, Text, cast, delete, func, select, update
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from app import urls
+from app.db.engine import opened
 from app.db.tables import JobFileTable, JobLogTable, JobTable, ScheduleTable
 from app.db.vault import Vault
-from app.errors import FileNotFound, JobNotFound, ScheduleNotFound, SecretUnreadable, StoreError
+from app.errors import FileNotFound, JobNotFound, ScheduleNotFound, SecretUnreadable
 from app.jobs import (
     FileFacts,
     Gap,
@@ -31,8 +29,6 @@ from app.jobs import (
     Schedule,
 )
 
-P = ParamSpec("P")
-R = TypeVar("R")
 logger = logging.getLogger(__name__)
 
 _PLAIN = (
@@ -59,22 +55,6 @@ _SCHEDULE = (
 )
 
 
-def _storing(
-    query: Callable[Concatenate[JobRepository, P], R],
-) -> Callable[Concatenate[JobRepository, P], R]:
-    """What the driver says becomes StoreError, without the statement and its values."""
-
-    @functools.wraps(query)
-    def run(self: JobRepository, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return query(self, *args, **kwargs)
-        except SQLAlchemyError as error:
-            cause = str(getattr(error, "orig", None) or type(error).__name__)
-            raise StoreError(reason=cause) from None
-
-    return run
-
-
 class JobRepository:
     """Jobs, files, logs and schedules as rows. Raises StoreError when the database fails."""
 
@@ -84,10 +64,9 @@ class JobRepository:
 
     # ── jobs ─────────────────────────────────────────────────────────────────────────────
 
-    @_storing
     def save(self, job: Job) -> None:
         """Insert or replace."""
-        with Session(self._engine) as session, session.begin():
+        with opened(self._engine) as session:
             row = session.get(JobTable, job.job_id) or JobTable(job_id=job.job_id)
             for name in _PLAIN:
                 setattr(row, name, getattr(job, name))
@@ -100,20 +79,17 @@ class JobRepository:
             row.secret = self._secret(complete, [row.options["sources"], _labels(job.parts)])
             session.add(row)
 
-    @_storing
     def get(self, job_id: str) -> Job:
         """Raises JobNotFound."""
-        with Session(self._engine) as session:
+        with opened(self._engine) as session:
             return self._job(self._row(session, job_id))
 
-    @_storing
     def change(self, job: Job) -> None:
         """Write name, tags and flag, and nothing else: the job may run. Raises JobNotFound."""
-        with Session(self._engine) as session, session.begin():
+        with opened(self._engine) as session:
             row = self._row(session, job.job_id)
             row.name, row.tags, row.flagged = job.name, list(job.tags), job.flagged
 
-    @_storing
     def find(
         self,
         *,
@@ -141,31 +117,28 @@ class JobRepository:
             wanted = wanted.where(JobTable.created_ts >= since_ts)
         if until_ts is not None:
             wanted = wanted.where(JobTable.created_ts < until_ts)
-        with Session(self._engine) as session:
+        with opened(self._engine) as session:
             total = session.scalar(select(func.count()).select_from(wanted.subquery())) or 0
             newest_first = wanted.order_by(JobTable.created_ts.desc(), JobTable.job_id)
             rows = session.scalars(newest_first.limit(limit).offset(offset)).all()
             return [self._job(row) for row in rows], total
 
-    @_storing
     def count_by_state(self) -> dict[JobState, int]:
         """How many jobs there are in each state; every state is there."""
         counted = select(JobTable.state, func.count().label("number")).group_by(JobTable.state)
-        with Session(self._engine) as session:
+        with opened(self._engine) as session:
             found = {row.state: row.number for row in session.execute(counted)}
         return {state: found.get(state.value, 0) for state in JobState}
 
-    @_storing
     def unfinished(self) -> list[Job]:
         """Jobs that ran when the last process ended, oldest first."""
         wanted = select(JobTable).where(JobTable.state == JobState.RUNNING.value)
-        with Session(self._engine) as session:
+        with opened(self._engine) as session:
             return [self._job(row) for row in session.scalars(wanted.order_by(JobTable.created_ts))]
 
-    @_storing
     def delete(self, job_id: str) -> None:
         """With everything that belongs to it. Raises JobNotFound."""
-        with Session(self._engine) as session, session.begin():
+        with opened(self._engine) as session:
             row = self._row(session, job_id)
             for table in (JobFileTable, JobLogTable):
                 session.execute(delete(table).where(table.job_id == job_id))
@@ -173,35 +146,31 @@ class JobRepository:
 
     # ── what jobs say ────────────────────────────────────────────────────────────────────
 
-    @_storing
     def add_line(self, line: JobLine) -> None:
         level = "error" if line.type == "error" else "info"
         values = line.as_json() | {"state": line.state.value}
-        with Session(self._engine) as session, session.begin():
+        with opened(self._engine) as session:
             session.add(
                 JobLogTable(
                     job_id=line.job_id, ts=line.ts, level=level, text=line.text, line=values
                 )
             )
 
-    @_storing
     def lines(self, job_id: str) -> list[JobLine]:
         """What followers of a job have heard. Raises JobNotFound."""
-        with Session(self._engine) as session:
+        with opened(self._engine) as session:
             self._row(session, job_id)
             rows = session.scalars(_logs_of(job_id)).all()
             said = [row.line for row in rows if row.line]
             return [JobLine(**(values | {"state": JobState(values["state"])})) for values in said]
 
-    @_storing
     def log(self, job_id: str, level: str, text: str) -> None:
-        with Session(self._engine) as session, session.begin():
+        with opened(self._engine) as session:
             session.add(JobLogTable(job_id=job_id, ts=time.time(), level=level, text=text))
 
-    @_storing
     def logs(self, job_id: str, *, limit: int, offset: int) -> tuple[list[LogEntry], int]:
         """What happened, in order, and how many entries there are. Raises JobNotFound."""
-        with Session(self._engine) as session:
+        with opened(self._engine) as session:
             self._row(session, job_id)
             total = session.scalar(select(func.count()).select_from(_logs_of(job_id).subquery()))
             rows = session.scalars(_logs_of(job_id).limit(limit).offset(offset)).all()
@@ -209,9 +178,8 @@ class JobRepository:
 
     # ── files ────────────────────────────────────────────────────────────────────────────
 
-    @_storing
     def add_recording(self, recording: Recording) -> None:
-        with Session(self._engine) as session, session.begin():
+        with opened(self._engine) as session:
             session.add(
                 JobFileTable(
                     job_id=recording.job_id,
@@ -222,38 +190,34 @@ class JobRepository:
                 )
             )
 
-    @_storing
     def recordings(self, job_id: str) -> list[Recording]:
         """All files of a job, in order, the removed ones too. Raises JobNotFound."""
-        with Session(self._engine) as session:
+        with opened(self._engine) as session:
             flagged = self._row(session, job_id).flagged
             wanted = select(JobFileTable).where(JobFileTable.job_id == job_id)
             rows = session.scalars(wanted.order_by(JobFileTable.file_id))
             return [_recording(row, flagged) for row in rows]
 
-    @_storing
     def recording(self, job_id: str, file_id: int) -> Recording:
         """Raises JobNotFound, FileNotFound when it is not there (any more)."""
-        with Session(self._engine) as session:
+        with opened(self._engine) as session:
             flagged = self._row(session, job_id).flagged
             row = session.get(JobFileTable, file_id)
             if row is None or row.job_id != job_id or row.removed_ts is not None:
                 raise FileNotFound(job_id=job_id, file_id=file_id)
             return _recording(row, flagged)
 
-    @_storing
     def all_recordings(self) -> list[Recording]:
         """Every file that is there."""
         wanted = select(JobFileTable, JobTable.flagged).join(
             JobTable, JobTable.job_id == JobFileTable.job_id
         )
-        with Session(self._engine) as session:
+        with opened(self._engine) as session:
             rows = session.execute(wanted.where(JobFileTable.removed_ts.is_(None)))
             return [_recording(row, flagged) for row, flagged in rows]
 
-    @_storing
     def mark_removed(self, file_id: int) -> None:
-        with Session(self._engine) as session, session.begin():
+        with opened(self._engine) as session:
             session.execute(
                 update(JobFileTable)
                 .where(JobFileTable.file_id == file_id)
@@ -262,10 +226,9 @@ class JobRepository:
 
     # ── schedules ────────────────────────────────────────────────────────────────────────
 
-    @_storing
     def save_schedule(self, schedule: Schedule) -> None:
         """Insert or replace."""
-        with Session(self._engine) as session, session.begin():
+        with opened(self._engine) as session:
             row = session.get(ScheduleTable, schedule.schedule_id) or ScheduleTable()
             for name in _SCHEDULE:
                 setattr(row, name, getattr(schedule, name))
@@ -274,17 +237,15 @@ class JobRepository:
             row.secret = self._secret(complete, [row.options["sources"], []])
             session.add(row)
 
-    @_storing
     def schedules(self) -> list[Schedule]:
         """All, oldest first."""
-        with Session(self._engine) as session:
+        with opened(self._engine) as session:
             rows = session.scalars(select(ScheduleTable).order_by(ScheduleTable.created_ts))
             return [self._schedule(row) for row in rows]
 
-    @_storing
     def delete_schedule(self, schedule_id: str) -> None:
         """Raises ScheduleNotFound."""
-        with Session(self._engine) as session, session.begin():
+        with opened(self._engine) as session:
             row = session.get(ScheduleTable, schedule_id)
             if row is None:
                 raise ScheduleNotFound(schedule_id=schedule_id)

@@ -12,8 +12,9 @@ from sqlalchemy import ColumnElement, Engine, func, select
 from sqlalchemy.orm import Session
 
 from app import plate_text
+from app.db.engine import opened
 from app.db.plate_tables import PlateTable
-from app.db.plates import LIVING, opened, plate_of
+from app.db.plates import LIVING, plate_of
 from app.plates import StoredPlate
 
 MOST_CANDIDATES = 5000

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Engine, case, func, select
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, selectinload
 
 from app import plate_text
+from app.db.engine import opened
 from app.db.plate_tables import PlateTable, SessionTable
-from app.errors import PlateNotFound, SessionNotFound, StoreError
+from app.errors import PlateNotFound, SessionNotFound
 from app.plates import NewPlate, PlateFilter, PlateStatistics, StoredPlate, StoredSession
 
 MANUAL = "manual"
@@ -21,17 +20,6 @@ EXPORT_PAGE = 1000
 NEWEST = 10
 MOST_PARTS = 1000
 LIVING = PlateTable.is_deleted.is_(False)
-
-
-@contextmanager
-def opened(engine: Engine) -> Iterator[Session]:
-    """A session that is committed at the end. Raises StoreError with what the driver said."""
-    try:
-        with Session(engine) as session, session.begin():
-            yield session
-    except SQLAlchemyError as error:
-        cause = str(getattr(error, "orig", None) or type(error).__name__)
-        raise StoreError(reason=cause) from None
 
 
 class PlateRepository:

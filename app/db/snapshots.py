@@ -1,4 +1,4 @@
-"""Pictures of events, as files: one folder a day, each file there as a whole or not at all."""
+"""Pictures of events as files: one folder a day, each file written completely or not at all."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from app.errors import StoreError
 
 
 class SnapshotFolder:
-    """Names are relative to ``root``, such as ``2026-02-03/17-9f3a21.jpg``."""
+    """The JPEG files of events; names are relative to ``root``: ``2026-02-03/17-9f3a21.jpg``."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
     def save(self, event_id: int, ts: float, jpeg: bytes) -> str:
-        """Write a JPEG and return its name. Raises StoreError, and leaves nothing half written."""
+        """Write a JPEG and return its name. Raises StoreError and leaves no partial file."""
         day = datetime.fromtimestamp(ts, UTC).strftime("%Y-%m-%d")
         name = f"{day}/{event_id}-{secrets.token_hex(3)}.jpg"
         target = self._root / name
@@ -37,7 +37,7 @@ class SnapshotFolder:
         return name
 
     def read(self, name: str) -> bytes | None:
-        """The JPEG, or None when the file is gone. Raises StoreError when it cannot be read."""
+        """The JPEG, or None if the file is missing. Raises StoreError if it cannot be read."""
         try:
             return (self._root / name).read_bytes()
         except FileNotFoundError:
@@ -45,10 +45,13 @@ class SnapshotFolder:
         except OSError as error:
             raise StoreError(reason=f"snapshot: {os.strerror(error.errno or 0)}") from None
 
-    def delete(self, names: Iterable[str]) -> int:
-        """Delete files, and the folders of days that are empty then; returns bytes freed.
+    def exists(self, name: str) -> bool:
+        return Path(self._root / name).exists()
 
-        A file that cannot be deleted stays; nobody can do anything about it here.
+    def delete(self, names: Iterable[str]) -> int:
+        """Delete files, and the folders of days that are then empty; returns the bytes freed.
+
+        A file that cannot be deleted is left in place.
         """
         freed = 0
         days: set[Path] = set()

@@ -8,13 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Engine, delete, select
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session
 
 from app import urls
+from app.db.engine import opened
 from app.db.tables import StreamTable
 from app.db.vault import Vault
-from app.errors import SecretUnreadable, StoreError
+from app.errors import SecretUnreadable
 from app.types import StoredStream, StreamSpec, StreamState, Zone
 
 logger = logging.getLogger(__name__)
@@ -49,17 +48,14 @@ class StreamRepository:
     def save(self, stored: StoredStream) -> None:
         """Insert or replace. A row whose credentials cannot be read keeps them as they are."""
         spec = stored.spec
-        try:
-            with Session(self._engine) as session, session.begin():
-                row = session.get(StreamTable, spec.stream_id)
-                if row is None:
-                    row = StreamTable(stream_id=spec.stream_id)
-                    session.add(row)
-                row.wanted, row.last_error = stored.wanted.value, stored.last_error
-                if stored.readable:
-                    self._fill(row, spec)
-        except SQLAlchemyError as error:
-            raise StoreError(reason=cause(error)) from None
+        with opened(self._engine) as session:
+            row = session.get(StreamTable, spec.stream_id)
+            if row is None:
+                row = StreamTable(stream_id=spec.stream_id)
+                session.add(row)
+            row.wanted, row.last_error = stored.wanted.value, stored.last_error
+            if stored.readable:
+                self._fill(row, spec)
 
     def _fill(self, row: StreamTable, spec: StreamSpec) -> None:
         row.source = urls.without_credentials(spec.source)
@@ -71,20 +67,14 @@ class StreamRepository:
         row.options = {name: getattr(spec, name) for name in _OPTIONS}
 
     def delete(self, stream_id: str) -> None:
-        try:
-            with Session(self._engine) as session, session.begin():
-                session.execute(delete(StreamTable).where(StreamTable.stream_id == stream_id))
-        except SQLAlchemyError as error:
-            raise StoreError(reason=cause(error)) from None
+        with opened(self._engine) as session:
+            session.execute(delete(StreamTable).where(StreamTable.stream_id == stream_id))
 
     def load(self) -> list[StoredStream]:
         """All streams, oldest first."""
-        try:
-            with Session(self._engine) as session:
-                rows = session.scalars(select(StreamTable).order_by(StreamTable.created_at)).all()
-                return [stored for row in rows if (stored := self._stored(row)) is not None]
-        except SQLAlchemyError as error:
-            raise StoreError(reason=cause(error)) from None
+        with opened(self._engine) as session:
+            rows = session.scalars(select(StreamTable).order_by(StreamTable.created_at)).all()
+            return [stored for row in rows if (stored := self._stored(row)) is not None]
 
     def _stored(self, row: StreamTable) -> StoredStream | None:
         try:
@@ -106,8 +96,3 @@ class StreamRepository:
         except SecretUnreadable as error:
             return StoredStream(spec, StreamState.FAILED, str(error), readable=False)
         return StoredStream(replace(spec, source=source, output=output), wanted, row.last_error)
-
-
-def cause(error: SQLAlchemyError) -> str:
-    """What the driver said; SQLAlchemy's own text would add the statement and its values."""
-    return str(getattr(error, "orig", None) or type(error).__name__)

@@ -8,8 +8,8 @@ from typing import Literal, cast
 
 from sqlalchemy import Engine, func, select
 
+from app.db.engine import opened
 from app.db.plate_tables import ClaudeCallTable, WatchTable
-from app.db.plates import opened
 from app.errors import InvalidRequest, WatchNotFound
 from app.plates import ClaudeCall, WatchEntry
 

@@ -1,10 +1,10 @@
-"""Keeps events, beside the event loop: pictures as files, the rest as rows.
+"""Stores events in the background: pictures as files, the rest as rows.
 
-    what happens ──▶ draw, save the picture ──▶ waiting (bounded) ──▶ rows, many at once
+    event ──▶ draw and save the picture ──▶ queue (bounded) ──▶ rows, many at once
 
-No stream ever waits for this. A database that is locked or full is tried again, with what
-happened meanwhile; when too much waits the oldest events are let go and counted. A disk
-that is full costs pictures, not events.
+No stream ever waits for this. Writes to a locked or full database are retried, together with
+newer events; when the queue is full the oldest events are dropped and counted. A full disk
+loses pictures, not events.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import NamedTuple, Protocol
 
-from app.db.events import Draft, EventRepository
+from app.db.events import EventRepository
 from app.db.snapshots import SnapshotFolder
 from app.errors import StoreError
 from app.metric_types import Histogram
@@ -26,17 +26,17 @@ from app.types import Event, EventFilter, EventRow
 
 logger = logging.getLogger(__name__)
 
-MAX_WAITING = 2000
+MAX_QUEUED = 2000
 BATCH = 200
 RETRY_FIRST_S, RETRY_MAX_S = 0.5, 10.0
 SETTLE_S = 3.0
 WRITE_BOUNDS_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 30.0)
 
 
-class Arriving(Protocol):
-    """The keeper's subscription, as ``app.pipeline.hub`` makes it."""
+class EventSubscription(Protocol):
+    """A subscription to all events with their pictures, as ``app.pipeline.hub`` makes it."""
 
-    def __aiter__(self) -> Arriving: ...
+    def __aiter__(self) -> EventSubscription: ...
 
     async def __anext__(self) -> Event: ...
 
@@ -45,41 +45,42 @@ class Arriving(Protocol):
     def waiting(self) -> list[Event]: ...
 
 
-class _Waiting(NamedTuple):
-    draft: Draft
+class _Queued(NamedTuple):
+    row: EventRow
     since: float
 
 
 class EventWriter:
-    """Belongs to the event loop's thread; ``run`` does the work until the events end.
+    """Writes events to the database in the background; belongs to the event loop's thread.
 
     Args:
-        arriving: every event, with its picture.
+        events: every event, with its picture.
         draw: makes the JPEG of an event that has a picture. Blocks.
-        told: is given each event once its picture is saved, whatever the database does. Quick.
+        on_saved: called with each event once its picture is saved, whatever the database does;
+            must be quick.
 
     Attributes:
         lost: events that will never be in the database.
-        written: seconds from when an event came until it was in the database, of each.
+        written: seconds from an event's arrival to its row, one value for each event.
     """
 
     def __init__(
         self,
-        arriving: Arriving,
+        events: EventSubscription,
         repository: EventRepository,
         snapshots: SnapshotFolder,
         draw: Callable[[Event], bytes],
-        told: Callable[[Draft], None] = lambda _: None,
+        on_saved: Callable[[EventRow], None] = lambda _: None,
     ) -> None:
         self.lost = 0
         self.written = Histogram(WRITE_BOUNDS_S)
-        self._arriving = arriving
+        self._events = events
         self._repository = repository
         self._snapshots = snapshots
         self._draw = draw
-        self._told = told
+        self._on_saved = on_saved
         self._drawing: Event | None = None
-        self._waiting: deque[_Waiting] = deque()
+        self._queue: deque[_Queued] = deque()
         self._changed = asyncio.Condition()
         self._ended = False
         self._disk_failed = False
@@ -89,118 +90,122 @@ class EventWriter:
         self._task = asyncio.create_task(self._run())
 
     async def close(self, timeout_s: float) -> None:
-        """Write what waits, once no more events come; what cannot be written by then is lost."""
+        """Write the queue to its end after the last event; what is not written in time is lost."""
         task, self._task = self._task, None
         if task is None:
             return
         await asyncio.wait([task], timeout=timeout_s)
         if not task.done():
             task.cancel()
-            self._lose(len(self.unwritten()), "the server ends and the database takes no events")
+            self._lose(
+                len(self.unwritten()), "the server stops and the database is not accepting events"
+            )
 
-    # ── what others ask ──────────────────────────────────────────────────────────────────
+    # ── for callers ──────────────────────────────────────────────────────────────────────
 
     def unwritten(self) -> list[EventRow]:
-        """What is on its way into the database, oldest first."""
+        """Events that are not in the database yet, oldest first."""
         drawing = [] if self._drawing is None else [self._drawing]
-        coming = [EventRow.of(event) for event in (*drawing, *self._arriving.waiting())]
-        return [*(waiting.draft.record for waiting in self._waiting), *coming]
+        arriving = [EventRow.of(event) for event in (*drawing, *self._events.waiting())]
+        return [*(queued.row for queued in self._queue), *arriving]
 
     @property
     def lag_s(self) -> float:
-        """For how long the oldest event has waited for the database; 0 when none does."""
-        return time.monotonic() - self._waiting[0].since if self._waiting else 0.0
+        """How long the oldest event has waited for the database; 0 if none is waiting."""
+        return time.monotonic() - self._queue[0].since if self._queue else 0.0
 
     def after(self, event_id: int, wanted: EventFilter, limit: int) -> list[EventRow]:
         return self._repository.after(event_id, wanted, limit)
 
     async def settled(self, event_id: int) -> None:
-        """Wait, within reason, until an event that was just told is in the database."""
+        """Wait up to ``SETTLE_S`` until an event that has just happened is in the database."""
         deadline = time.monotonic() + SETTLE_S
         async with self._changed:
-            while any(record.event_id == event_id for record in self.unwritten()):
+            while any(row.event_id == event_id for row in self.unwritten()):
                 left = deadline - time.monotonic()
                 try:
                     await asyncio.wait_for(self._changed.wait(), left)
                 except TimeoutError:
                     return
 
-    # ── the work ─────────────────────────────────────────────────────────────────────────
+    # ── background work ──────────────────────────────────────────────────────────────────
 
     async def _run(self) -> None:
-        await asyncio.gather(self._take(), self._write())
+        await asyncio.gather(self._receive(), self._write())
 
-    async def _take(self) -> None:
-        """Events to drafts: draw and save their pictures, one at a time."""
-        async for event in self._arriving:
+    async def _receive(self) -> None:
+        """Draw and save the pictures of events, one at a time, and queue the rows."""
+        async for event in self._events:
             self._drawing, since = event, time.monotonic()
-            if missed := self._arriving.missed():
-                self._lose(missed, "more events came than can be kept")
-            draft = await asyncio.to_thread(self._drafted, event)
-            self._told(draft)
+            if missed := self._events.missed():
+                self._lose(missed, "they arrived faster than they could be stored")
+            row = await asyncio.to_thread(self._save_picture, event)
+            self._on_saved(row)
             async with self._changed:
                 self._drawing = None
-                self._waiting.append(_Waiting(draft, since))
+                self._queue.append(_Queued(row, since))
                 self._changed.notify_all()
-            if len(self._waiting) > MAX_WAITING:
-                oldest = self._waiting.popleft().draft
-                self._lose(1, "too many wait for the database")
-                if oldest.snapshot:
-                    await asyncio.to_thread(self._snapshots.delete, [oldest.snapshot])
+            if len(self._queue) > MAX_QUEUED:
+                oldest = self._queue.popleft().row
+                self._lose(1, "too many are waiting for the database")
+                if oldest.snapshot_file:
+                    await asyncio.to_thread(self._snapshots.delete, [oldest.snapshot_file])
         async with self._changed:
             self._ended = True
             self._changed.notify_all()
 
-    def _drafted(self, event: Event) -> Draft:
-        record = EventRow.of(event)
+    def _save_picture(self, event: Event) -> EventRow:
+        """The event's row, with its picture if that could be drawn and saved."""
+        row = EventRow.of(event)
         if event.picture is None:
-            return Draft(record)
+            return row
         try:
             name = self._snapshots.save(event.event_id, event.ts, self._draw(event))
         except StoreError as error:
             if not self._disk_failed:  # one line each time a disk fills, not for each event
-                logger.error("event %d is kept without its picture: %s", event.event_id, error)
+                logger.error("event %d is stored without its picture: %s", event.event_id, error)
             self._disk_failed = True
-        except Exception:  # whatever is wrong with a picture, the event is kept
-            logger.exception("event %d is kept without its picture", event.event_id)
+        except Exception:  # whatever is wrong with the picture, the event is stored
+            logger.exception("event %d is stored without its picture", event.event_id)
         else:
             self._disk_failed = False
-            return Draft(record, name)
-        return Draft(replace(record, snapshot=False))
+            return replace(row, snapshot_file=name)
+        return replace(row, snapshot=False)
 
     async def _write(self) -> None:
-        """Drafts to rows, until there will be no more."""
+        """Write queued rows until no more will come."""
         pause_s = RETRY_FIRST_S
-        while await self._something_waits():
-            batch = list(islice(self._waiting, BATCH))
+        while await self._has_queued():
+            batch = list(islice(self._queue, BATCH))
             try:
-                drafts = [waiting.draft for waiting in batch]
-                lost = await asyncio.to_thread(self._repository.add, drafts)
+                rows = [queued.row for queued in batch]
+                lost = await asyncio.to_thread(self._repository.add, rows)
             except StoreError as error:
                 if pause_s == RETRY_FIRST_S:
-                    logger.error("events wait for the database: %s", error)
+                    logger.error("events are waiting for the database: %s", error)
                 await asyncio.sleep(pause_s)
                 pause_s = min(RETRY_MAX_S, pause_s * 2)
                 continue
-            except Exception:  # one event that cannot be written must not keep the others waiting
-                logger.exception("events that cannot be written")
+            except Exception:  # one event that cannot be written must not block the others
+                logger.exception("%d events cannot be written", len(batch))
                 lost = len(batch)
             if pause_s != RETRY_FIRST_S:
-                logger.info("the database takes events again")
+                logger.info("the database accepts events again")
             pause_s = RETRY_FIRST_S
             self._lose(lost, "they cannot be written")
-            for waiting in batch[lost:]:
-                self.written.observe(time.monotonic() - waiting.since)
-            written = {id(waiting) for waiting in batch}
+            for queued in batch[lost:]:
+                self.written.observe(time.monotonic() - queued.since)
+            written = {id(queued) for queued in batch}
             async with self._changed:
-                while self._waiting and id(self._waiting[0]) in written:
-                    self._waiting.popleft()
+                while self._queue and id(self._queue[0]) in written:
+                    self._queue.popleft()
                 self._changed.notify_all()
 
-    async def _something_waits(self) -> bool:
+    async def _has_queued(self) -> bool:
+        """Wait for queued rows; False once there will be none."""
         async with self._changed:
-            await self._changed.wait_for(lambda: self._waiting or self._ended)
-            return bool(self._waiting)
+            await self._changed.wait_for(lambda: self._queue or self._ended)
+            return bool(self._queue)
 
     def _lose(self, count: int, why: str) -> None:
         if count:

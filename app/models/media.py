@@ -14,6 +14,7 @@ from av.error import FFmpegError
 
 from app.errors import InvalidRequest
 from app.models.letterbox import Image
+from app.models.orientation import orientation_of, upright
 
 STILLS = {".jpg", ".jpeg", ".png", ".webp", ".avif", ".bmp", ".tif", ".tiff", ".jp2", ".ppm"}
 VIDEOS = {".gif", ".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".ts", ".mpg", ".mpeg"}
@@ -22,6 +23,7 @@ ONLY_FILES = {"protocol_whitelist": "file"}
 """A playlist on disk must not make us call somebody."""
 PNG, JPEG = b"\x89PNG", b"\xff\xd8"
 START_OF_SCAN, END_OF_IMAGE = b"\xda", b"\xff\xd9"
+AS_STORED = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
 USUAL_RATE = Fraction(25)
 
 
@@ -56,14 +58,14 @@ def read_picture(path: Path) -> Image:
     """
     try:
         data = path.read_bytes()
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), AS_STORED)
     except OSError as error:
         raise InvalidRequest(field=str(path), reason=error.strerror) from error
     except cv2.error:  # absurd sizes
         image = None
     if image is None or _is_cut_off(data):
         raise InvalidRequest(field=str(path), reason="this picture is damaged")
-    return np.asarray(image, np.uint8)
+    return upright(np.asarray(image, np.uint8), orientation_of(data))
 
 
 def count_frames(path: Path) -> int:

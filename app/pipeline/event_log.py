@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from app.analytics.rules import EVENTS
+from app.analytics.rules import event_types
 from app.metric_types import CounterMap
 from app.pipeline.hub import EventStream, Subscription
 from app.types import BlurredFrame, Event, EventFilter, EventRow, RuleEvent
@@ -42,7 +42,7 @@ class EventLog:
         self._pictures: weakref.WeakSet[BlurredFrame] = weakref.WeakSet()
         self._lock = threading.Lock()
         self._next_id = first_id
-        self.counts: CounterMap[str] = CounterMap(*EVENTS)
+        self.counts: CounterMap[str] = CounterMap(*event_types())
 
     def tell(
         self,

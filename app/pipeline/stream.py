@@ -513,7 +513,7 @@ class Stream:
         dropped = self.source.dropped + self._frames.dropped + self._sinks[-1][1].dropped
         stats = self._metrics.stats(dropped=dropped, codec=self.source.codec or None)
         if self._analyzer is not None:
-            stats = replace(stats, **self._analyzer.counts._asdict())
+            stats = replace(stats, followed=self._analyzer.counts)
         return StreamStatus(self.spec, self.state, stats)
 
     def measures(self) -> StreamGauges:

@@ -24,7 +24,7 @@ from app.recording.captures import OWN_IDS
 from app.recording.context import JobContext, JobStore
 from app.recording.job_metrics import JobMetrics
 from app.recording.job_run import JobRun
-from app.recording.retention import StoredItem
+from app.recording.retention import Prunable, StoredItem
 
 logger = logging.getLogger(__name__)
 
@@ -34,20 +34,20 @@ NO_STREAM = "no stream or camera has this id (GET /cameras lists them)"
 COPIED = (*urls.RTSP, "file")
 
 
-class PrunableRecordings:
-    """Recordings for ``Space``: one file at a time, its row stays and says that it is gone."""
+class PrunableRecordings(Prunable):
+    """Recordings, removed one file at a time; the row stays and says that the file is removed."""
 
     def __init__(self, folder: Path, store: JobStore) -> None:
         self._folder = folder
         self._store = store
 
-    def kept(self) -> Iterable[StoredItem]:
+    def items(self) -> Iterable[StoredItem]:
         for recording in self._store.all_recordings():
             key = f"{recording.file_id}:{recording.path}"
             yield StoredItem(key, recording.facts.bytes, recording.started_ts, recording.flagged)
 
-    def remove(self, kept: StoredItem) -> None:
-        file_id, _, path = kept.key.partition(":")
+    def remove(self, item: StoredItem) -> None:
+        file_id, _, path = item.key.partition(":")
         (self._folder / path).unlink(missing_ok=True)
         self._store.mark_removed(int(file_id))
 

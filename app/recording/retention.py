@@ -1,8 +1,8 @@
-"""Room on the disk: everything that the server keeps, under one floor and two caps.
+"""Free disk space: everything that the server stores, under one floor and shared limits.
 
-Whoever keeps files registers as a ``Prunable``. A sweep removes the oldest things first, whatever
-they are; what is precious (flagged jobs, verified plates) goes last, and is spared by the cap in
-days: a person said that it matters.
+Whoever stores files registers as a ``Prunable``. A sweep removes the oldest items first, whatever
+they are. Protected items (flagged jobs, verified plates) go last, and the limit in days does not
+apply to them: a person marked them as important.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -23,91 +23,169 @@ from app.errors import WatchpostError
 logger = logging.getLogger(__name__)
 
 DAY_S = 86_400.0
+BATCH = 500
+MAX_EVENTS_PER_SWEEP = 50_000
 
 
 @dataclass(frozen=True, slots=True)
 class StoredItem:
-    """One thing that may be removed. ``key`` is its keeper's name for it."""
+    """Something that may be removed; ``key`` is the name that its ``Prunable`` knows it by."""
 
     key: str
     bytes: int
     ts: float
-    precious: bool = False
+    protected: bool = False
 
 
 class DiskUsage(NamedTuple):
-    """Bytes of the disk that recordings are on."""
+    """The disk that recordings are on, in bytes."""
 
     size: int
     free: int
 
 
 class Prunable(Protocol):
-    """Somebody who keeps files. Called from a worker thread; may block."""
+    """Something that stores files. Called from a worker thread; may block."""
 
-    def kept(self) -> Iterable[StoredItem]:
-        """All that may be removed now; nothing that is still written."""
+    def items(self) -> Iterable[StoredItem]:
+        """All that may be removed now, without files that are still being written."""
         ...
 
-    def remove(self, kept: StoredItem) -> None:
-        """Remove the file; that it is gone already is no error. Raises OSError, StoreError."""
+    def remove(self, item: StoredItem) -> None:
+        """Remove a file; no error if it is missing already. Raises OSError, StoreError."""
         ...
 
+    def finish(self) -> int:
+        """End a sweep; returns how many more items were removed. Raises StoreError."""
+        return 0
 
-class PrunableFolder:
-    """Files below a folder that nobody else has rows for, such as snapshots.
+
+class PrunableFolder(Prunable):
+    """Files in a folder that have no rows of their own.
 
     Args:
-        precious: gives the files that are kept longest; by default none is.
+        protected: returns the files that are removed last; by default there are none.
     """
 
     def __init__(
-        self, folder: Path, pattern: str = "**/*", precious: Callable[[], set[Path]] = set
+        self, folder: Path, pattern: str = "**/*", protected: Callable[[], set[Path]] = set
     ) -> None:
         self._folder = folder
         self._pattern = pattern
-        self._precious = precious
+        self._protected = protected
 
-    def kept(self) -> Iterable[StoredItem]:
-        precious = self._precious()
+    def items(self) -> Iterable[StoredItem]:
+        protected = self._protected()
         for path in self._folder.glob(self._pattern):
             try:
                 if path.is_file():
                     stat = path.stat()
-                    yield StoredItem(str(path), stat.st_size, stat.st_mtime, path in precious)
-            except OSError:  # gone meanwhile
+                    yield StoredItem(str(path), stat.st_size, stat.st_mtime, path in protected)
+            except OSError:  # removed in the meantime
                 continue
 
-    def remove(self, kept: StoredItem) -> None:
-        Path(kept.key).unlink(missing_ok=True)
+    def remove(self, item: StoredItem) -> None:
+        Path(item.key).unlink(missing_ok=True)
+
+
+class EventStore(Protocol):
+    """Where events are stored with their pictures. Blocking; raises StoreError."""
+
+    def count(self) -> int: ...
+
+    def delete_oldest(self, count: int) -> tuple[int, int]: ...
+
+    def delete_before(self, ts: float, limit: int) -> tuple[int, int]: ...
+
+    def delete_with_snapshots(self, names: Sequence[str]) -> int: ...
+
+
+class PrunableEvents(PrunableFolder):
+    """Events: the pictures in the snapshot folder together with their rows.
+
+    A picture is removed first and its row at the end of the sweep, because a database on a full
+    disk may be unable to delete anything. Rows that cannot be deleted then are tried again.
+    """
+
+    def __init__(self, folder: Path, store: EventStore, settings: SpaceSettings) -> None:
+        super().__init__(folder, "*/*.jpg")
+        self._store = store
+        self._settings = settings
+        self._removed: list[str] = []
+
+    def remove(self, item: StoredItem) -> None:
+        super().remove(item)
+        self._removed.append(Path(item.key).relative_to(self._folder).as_posix())
+
+    def finish(self) -> int:
+        """Delete the rows of removed pictures, and events beyond the limits in days and number."""
+        while self._removed:
+            batch = self._removed[:BATCH]
+            self._store.delete_with_snapshots(batch)
+            del self._removed[: len(batch)]
+        return self._delete_too_old() + self._delete_too_many()
+
+    def _delete_too_old(self) -> int:
+        max_days = self._settings.max_days
+        if max_days is None:
+            return 0
+        oldest_ts = time.time() - max_days * DAY_S
+        return _in_batches(
+            MAX_EVENTS_PER_SWEEP,
+            lambda size: self._store.delete_before(oldest_ts, size)[0],
+            f"older than {max_days:g} days",
+        )
+
+    def _delete_too_many(self) -> int:
+        limit = self._settings.max_events
+        excess = min(self._store.count() - limit, MAX_EVENTS_PER_SWEEP)
+        return _in_batches(
+            excess, lambda size: self._store.delete_oldest(size)[0], f"more than {limit} are stored"
+        )
+
+
+def _in_batches(limit: int, delete: Callable[[int], int], why: str) -> int:
+    """Delete events, at most ``limit``, in transactions that do not block writers for long."""
+    deleted = 0
+    while deleted < limit:
+        size = min(BATCH, limit - deleted)
+        count = delete(size)
+        deleted += count
+        if count < size:
+            break
+    if deleted:
+        logger.info("removed %d events: %s", deleted, why)
+    return deleted
 
 
 class DiskSpace:
-    """Args:
-    folder: on the disk whose free space counts.
+    """Keeps disk space free by removing the oldest stored items.
+
+    Args:
+        folder: on the disk whose free space counts.
 
     Attributes:
-        removed: things that were removed to make room.
-        used_bytes: of all that is kept, as of the last sweep.
+        removed: number of items that were removed.
+        used_bytes: size of everything stored, as of the last sweep.
     """
 
     def __init__(self, folder: Path, settings: SpaceSettings) -> None:
         self._folder = folder
         self._settings = settings
-        self._keepers: list[Prunable] = []
+        self._prunables: list[Prunable] = []
         self._sweeping = threading.Lock()
         self.removed = 0
         self.used_bytes = 0
 
-    def register(self, keeper: Prunable) -> None:
-        self._keepers.append(keeper)
+    def register(self, prunable: Prunable) -> None:
+        self._prunables.append(prunable)
 
     def free(self) -> int:
-        """Bytes of free disk."""
+        """Bytes of free disk space."""
         return self.disk().free
 
     def disk(self) -> DiskUsage:
-        """Raises OSError when it cannot be looked at."""
+        """Raises OSError if the disk cannot be read."""
         usage = shutil.disk_usage(self._folder)
         return DiskUsage(usage.total, usage.free)
 
@@ -116,55 +194,65 @@ class DiskSpace:
         return self._settings
 
     def is_low(self) -> bool:
+        """Whether less space is free than the settings require."""
         return self.free() < self._settings.min_free
 
     def sweep(self) -> int:
-        """Remove what must go; returns how many things that were. Blocks."""
+        """Remove what exceeds the limits; returns the number of items removed. Blocks."""
         with self._sweeping:
-            things = [(kept, keeper) for keeper in self._keepers for kept in _kept(keeper)]
-            things.sort(key=lambda thing: (thing[0].precious, thing[0].ts))
-            self.used_bytes = sum(kept.bytes for kept, _ in things)
-            removed = sum(self._remove_if_due(kept, keeper) for kept, keeper in things)
+            found = [(item, owner) for owner in self._prunables for item in _items(owner)]
+            found.sort(key=lambda pair: (pair[0].protected, pair[0].ts))
+            self.used_bytes = sum(item.bytes for item, _ in found)
+            removed = sum(self._remove_if_due(item, owner) for item, owner in found)
+            removed += sum(_finish(owner) for owner in self._prunables)
             self.removed += removed
             return removed
 
     async def run(self) -> None:
-        """Sweep now and then, for as long as the server lives."""
+        """Sweep at regular intervals until cancelled."""
         while True:
             try:
                 await asyncio.to_thread(self.sweep)
             except OSError as error:
-                logger.error("the disk cannot be looked at: %s", error)
+                logger.error("the free disk space cannot be read: %s", error)
             await asyncio.sleep(self._settings.every_s)
 
-    def _remove_if_due(self, kept: StoredItem, keeper: Prunable) -> bool:
-        why = self._due(kept)
+    def _remove_if_due(self, item: StoredItem, owner: Prunable) -> bool:
+        why = self._due(item)
         if why is None:
             return False
         try:
-            keeper.remove(kept)
+            owner.remove(item)
         except (OSError, WatchpostError) as error:
-            logger.error("%s cannot be removed: %s", Path(kept.key).name, error)
+            logger.error("%s cannot be removed: %s", Path(item.key).name, error)
             return False
-        self.used_bytes -= kept.bytes
-        logger.info("removed %s (%d bytes): %s", Path(kept.key).name, kept.bytes, why)
+        self.used_bytes -= item.bytes
+        logger.info("removed %s (%d bytes): %s", Path(item.key).name, item.bytes, why)
         return True
 
-    def _due(self, kept: StoredItem) -> str | None:
-        """Why a thing must go now; None when it may stay."""
-        caps = self._settings
-        age_days = (time.time() - kept.ts) / DAY_S
-        if caps.max_days is not None and not kept.precious and age_days > caps.max_days:
-            return f"older than {caps.max_days:g} days"
-        if caps.max_bytes is not None and self.used_bytes > caps.max_bytes:
-            return "more is kept than may be"
+    def _due(self, item: StoredItem) -> str | None:
+        """Why an item must be removed now; None if it may stay."""
+        limits = self._settings
+        age_days = (time.time() - item.ts) / DAY_S
+        if limits.max_days is not None and not item.protected and age_days > limits.max_days:
+            return f"older than {limits.max_days:g} days"
+        if limits.max_bytes is not None and self.used_bytes > limits.max_bytes:
+            return "the limit on stored bytes is exceeded"
         return "the disk is nearly full" if self.is_low() else None
 
 
-def _kept(keeper: Prunable) -> list[StoredItem]:
-    """What a keeper has; one that cannot say does not hinder the others."""
+def _items(owner: Prunable) -> list[StoredItem]:
+    """What a prunable has stored; one that fails does not hinder the others."""
     try:
-        return list(keeper.kept())
+        return list(owner.items())
     except (OSError, WatchpostError) as error:
-        logger.error("what is kept cannot be listed: %s", error)
+        logger.error("stored files cannot be listed: %s", error)
         return []
+
+
+def _finish(owner: Prunable) -> int:
+    try:
+        return owner.finish()
+    except (OSError, WatchpostError) as error:
+        logger.error("stored rows cannot be removed: %s", error)
+        return 0

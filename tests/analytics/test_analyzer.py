@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from app.analytics.analyzer import AnalyzerFactory, StreamAnalyzer
-from app.analytics.rules import AnalyzedFrame, FramePixels
-from app.config import ObjectSettings, Settings
+from app.analytics.rules import AnalyzedFrame, FramePixels, read_rule_settings
+from app.config import ObjectSettings
 from app.errors import DetectorError, InvalidRequest, NoAnalytics
 from app.types import Box, Detection, RuleEvent, StreamSpec, Track
 
@@ -168,7 +168,7 @@ def test_the_end_ends_what_goes_on() -> None:
 
 
 def test_an_analyst_makes_what_a_stream_asked_for() -> None:
-    analyzers = AnalyzerFactory(ObjectSettings(), Settings().rules(), Sight())  # type: ignore[arg-type]
+    analyzers = AnalyzerFactory(ObjectSettings(), read_rule_settings(), Sight())  # type: ignore[arg-type]
     assert analyzers.create(StreamSpec("a", "demo:")) is None
     assert analyzers.create(StreamSpec("a", "demo:", analytics={"smoking": {}})) is not None
     with pytest.raises(InvalidRequest):
@@ -176,7 +176,7 @@ def test_an_analyst_makes_what_a_stream_asked_for() -> None:
 
 
 def test_a_server_without_the_network_says_so() -> None:
-    analyzers = AnalyzerFactory(ObjectSettings(), Settings().rules(), None)
+    analyzers = AnalyzerFactory(ObjectSettings(), read_rule_settings(), None)
     with pytest.raises(NoAnalytics):
         analyzers.create(StreamSpec("a", "demo:", analytics={"smoking": {}}))
 

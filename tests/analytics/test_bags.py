@@ -16,9 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from app.analytics.rules.bags import BagRule
+from app.analytics.rules.bags import BagRule, BagSettings
 from app.analytics.rules.base import AnalyzedFrame, FramePixels
-from app.config import BagSettings
 from app.models.crop_refiner import CropWindow
 from app.types import Box, RuleEvent, Track
 
@@ -176,7 +175,7 @@ def test_an_owner_who_stays_near_leaves_nothing(stage: Stage) -> None:
     stage.walk(owner, 130, 1)
     stage.look(20)
     assert stage.words() == ["bag_placed"]
-    assert stage.rule.counts == {"bags": 1, "owned": 1}
+    assert stage.rule.counts == {"bag": 1, "owned_bag": 1}
 
 
 def test_who_comes_back_for_their_bag_reclaims_it(stage: Stage) -> None:

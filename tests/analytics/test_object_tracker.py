@@ -58,7 +58,7 @@ def test_two_who_cross_each_other_are_not_confused(follower: ObjectTracker) -> N
 def test_between_looks_a_track_moves_on_by_itself(follower: ObjectTracker) -> None:
     for n in range(6):
         follower.update([person(20 * n)], n * LOOK_S)
-    (track,) = follower.between(5 * LOOK_S + 0.1)
+    (track,) = follower.coast(5 * LOOK_S + 0.1)
     assert track.age_s == pytest.approx(0.1)
     assert track.box.x1 == pytest.approx(110, abs=4)
 
@@ -66,7 +66,7 @@ def test_between_looks_a_track_moves_on_by_itself(follower: ObjectTracker) -> No
 def test_what_is_not_seen_for_long_is_forgotten(follower: ObjectTracker) -> None:
     follower.update([person(0)], 0)
     assert ids(follower.update([], HOLD_S - 0.1)) == [1]
-    assert follower.between(HOLD_S + 0.1) == ()
+    assert follower.coast(HOLD_S + 0.1) == ()
     assert ids(follower.update([person(0)], 5)) == [2]
 
 

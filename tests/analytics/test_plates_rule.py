@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from app.analytics.rules import AnalyzedFrame, FramePixels
-from app.analytics.rules.plates import PlateRule
+from app.analytics.rules.plates import PlateRule, PlateRuleSettings
 from app.anpr.read_queue import matches
-from app.config import PlateRuleSettings
 from app.models.plates.reader import CropRead
 from app.models.plates.voting import Decision, Votes, decide, pooled
 from app.plates import WatchEntry

@@ -9,10 +9,9 @@ from unittest.mock import create_autospec
 import numpy as np
 import pytest
 
-from app.analytics.rules import RULES, AnalyzedFrame, FramePixels, make_rules
+from app.analytics.rules import RULES, AnalyzedFrame, FramePixels, make_rules, read_rule_settings
 from app.analytics.rules.plate_track import CropReader
-from app.analytics.rules.smoking import SmokingRule
-from app.config import Settings, SmokingSettings
+from app.analytics.rules.smoking import SmokingRule, SmokingSettings
 from app.errors import InvalidRequest
 from app.types import Box, Detection, RuleEvent, Track
 
@@ -173,7 +172,7 @@ def test_nothing_is_kept_of_people_who_left() -> None:
 
 # ── the table ────────────────────────────────────────────────────────────────────────────────
 
-DEFAULTS = Settings().rules()
+DEFAULTS = read_rule_settings()
 
 
 def test_every_rule_has_defaults_among_the_servers_settings() -> None:

@@ -18,7 +18,7 @@ import uvicorn
 import websockets
 from fixtures import PATIENCE_S, running
 
-from app.api import events as events_api
+from app.api.websockets import ClientSocket
 from app.config import AuthSettings, Settings
 from app.main import create_app
 from app.pipeline.blur import conceal
@@ -139,6 +139,19 @@ async def test_an_event_without_a_picture(site: Site) -> None:
     assert (await site.http.get("/api/events/1")).json()["snapshot"] is None
     reply = await site.http.get("/api/events/1/snapshot.jpg")
     assert (reply.status_code, reply.json()["code"]) == (404, "NO_SNAPSHOT")
+
+
+async def test_an_event_whose_picture_was_removed_says_so(site: Site, tmp_path: Path) -> None:
+    site.tell(picture=True)
+    assert (await site.http.get("/api/events/1")).json()["snapshot"] is not None
+    (picture,) = (tmp_path / "data" / "snapshots").glob("*/*.jpg")
+    picture.unlink()
+    (event,) = (await site.http.get("/api/events")).json()["events"]
+    assert event["snapshot"] is None
+    url, english = "/api/events/1/snapshot.jpg", {"Accept-Language": "en"}
+    reply = await site.http.get(url, headers=english)
+    assert (reply.status_code, reply.json()["code"]) == (404, "SNAPSHOT_REMOVED")
+    assert reply.json()["message"] == "The picture of event 1 was removed."
 
 
 async def test_history_pages_and_filters(site: Site) -> None:
@@ -323,25 +336,25 @@ async def test_a_slow_socket_is_told_how_many_it_missed(site: Site) -> None:
     assert events == sorted(events)
 
 
-class _Socket:
-    """What ``until_gone`` needs of one. ``gone``: the server has let go of it."""
-
-    def __init__(self, *, gone: bool) -> None:
-        self._gone = gone
+class _Closed:
+    """A socket whose connection uvicorn closed itself: its pings had no answer."""
 
     async def receive(self) -> dict[str, str]:
-        await asyncio.sleep(0.02 if self._gone else 60)
+        await asyncio.sleep(60)
         return {"type": "websocket.disconnect"}
 
-
-@pytest.mark.parametrize("gone", [True, False])
-async def test_a_socket_that_the_server_closed_itself_is_no_failure(
-    gone: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(events_api, "GONE_S", 0.2)
-
-    async def talking() -> None:
+    async def send_text(self, text: str) -> None:
         raise RuntimeError("Unexpected ASGI message 'websocket.send'")
 
-    with contextlib.nullcontext() if gone else pytest.raises(RuntimeError):
-        await events_api.until_gone(_Socket(gone=gone), talking())  # type: ignore[arg-type]
+
+@pytest.mark.parametrize("ours", [True, False])
+async def test_a_socket_that_the_server_closed_itself_is_no_failure(ours: bool) -> None:
+    client = ClientSocket(_Closed(), 5)  # type: ignore[arg-type]
+
+    async def talk() -> None:
+        if ours:
+            raise RuntimeError("a mistake of ours")
+        await client.send("{}")
+
+    with pytest.raises(RuntimeError) if ours else contextlib.nullcontext():
+        await client.run(talk())

@@ -13,7 +13,8 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from fixtures import LOOPBACK, Running, running
+from fixtures import Running, running
+from support.raw_socket import PATIENCE_S, RawSocket
 
 from app.api.ws_messages import LiveMessage
 from app.config import AuthSettings, FaceSettings, PushSettings, Settings
@@ -21,7 +22,6 @@ from app.main import create_app
 from app.types import Box, FrameMetadata, RuleEvent, Track
 
 pytestmark = pytest.mark.anyio
-PATIENCE_S = 30.0
 BACKLOG = 256
 JPEG = bytes(cv2.imencode(".jpg", np.full((48, 64, 3), 90, np.uint8))[1])
 SMOKER = Track(4, "person", 0.9, Box(1, 2, 3, 4))
@@ -42,52 +42,11 @@ async def app(
         yield started
 
 
-class Socket:
-    """The client's side of one socket, below HTTP: ``reading`` says whether it takes anything."""
+class Socket(RawSocket):
+    """A client of one stream."""
 
     def __init__(self, app: Running, stream_id: str, query: str = "") -> None:
-        self.app, self.stream_id = app, stream_id
-        self.to_server: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self.to_client: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self.reading = asyncio.Event()
-        self.reading.set()
-        self.to_server.put_nowait({"type": "websocket.connect"})
-        self._scope = {
-            "type": "websocket",
-            "asgi": {"version": "3.0"},
-            "http_version": "1.1",
-            "scheme": "ws",
-            "path": f"/ws/stream/{stream_id}",
-            "raw_path": f"/ws/stream/{stream_id}".encode(),
-            "root_path": "",
-            "query_string": query.encode(),
-            "headers": [(b"host", b"localhost:8000"), (b"accept-language", b"en")],
-            "client": LOOPBACK,
-            "server": ("127.0.0.1", 8000),
-            "state": dict(app.state),
-            "extensions": {},
-            "subprotocols": [],
-        }
-
-    async def __aenter__(self) -> Socket:
-        self.served = asyncio.create_task(self.app.app(self._scope, self.to_server.get, self._take))
-        assert (await self.raw())["type"] == "websocket.accept"
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self.reading.set()
-        self.to_server.put_nowait({"type": "websocket.disconnect", "code": 1001})
-        await asyncio.wait_for(self.served, PATIENCE_S)
-
-    async def _take(self, message: dict[str, Any]) -> None:
-        await self.reading.wait()
-        self.to_client.put_nowait(message)
-
-    def send(self, message: bytes) -> None:
-        self.to_server.put_nowait({"type": "websocket.receive", "bytes": message})
-
-    async def raw(self) -> dict[str, Any]:
-        return await asyncio.wait_for(self.to_client.get(), PATIENCE_S)
+        super().__init__(app, f"/ws/stream/{stream_id}", query)
 
     async def next(self) -> dict[str, Any]:
         message = await self.raw()

@@ -13,9 +13,9 @@ import pytest
 from sqlalchemy import Engine, text
 
 from app.db.engine import open_database
-from app.db.events import Draft, EventRepository, StreamSessionRepository
+from app.db.events import EventRepository, StreamSessionRepository
 from app.db.snapshots import SnapshotFolder
-from app.errors import EventNotFound, NoSnapshot, StoreError
+from app.errors import EventNotFound, NoSnapshot, SnapshotRemoved, StoreError
 from app.types import Box, EventFilter, EventRow
 
 ALL = EventFilter()
@@ -40,6 +40,10 @@ def event(number: int, stream_id: str = "gate", kind: str = "bag_placed") -> Eve
     return replace(FULL, event_id=number, stream_id=stream_id, type=kind, ts=1000.0 + number)
 
 
+def pictured(number: int, name: str) -> EventRow:
+    return replace(event(number), snapshot=True, snapshot_file=name)
+
+
 @pytest.fixture
 def engine(database_url: str) -> Iterator[Engine]:
     engine = open_database(database_url)
@@ -58,7 +62,7 @@ def events(engine: Engine, snapshots: SnapshotFolder) -> EventRepository:
 
 
 def add(events: EventRepository, *records: EventRow) -> None:
-    assert events.add([Draft(record) for record in records]) == 0
+    assert events.add(records) == 0
 
 
 def ids(records: list[EventRow]) -> list[int]:
@@ -155,7 +159,7 @@ def test_a_number_that_another_process_took_is_replaced(
 
 def test_what_cannot_be_written_costs_only_itself(events: EventRepository) -> None:
     bad = replace(event(2), details={"thing": object()})
-    assert events.add([Draft(event(1)), Draft(bad), Draft(event(3))]) == 1
+    assert events.add([event(1), bad, event(3)]) == 1
     assert ids(events.after(0, ALL, 10)) == [1, 3]
 
 
@@ -168,7 +172,7 @@ def test_a_locked_database_raises_and_keeps_nothing_half(
     locker = sqlite3.connect(tmp_path / "watchpost.db", isolation_level=None)
     locker.execute("BEGIN IMMEDIATE")
     with pytest.raises(StoreError):
-        events.add([Draft(event(1)), Draft(event(2))])
+        events.add([event(1), event(2)])
     locker.execute("ROLLBACK")
     locker.close()
     assert events.after(0, ALL, 10) == []
@@ -183,7 +187,7 @@ def test_a_snapshot_lies_in_the_folder_of_its_day(
 ) -> None:
     name = snapshots.save(5, 1_793_500_000.0, b"jpeg")
     assert name.startswith("2026-11-01/5-")
-    events.add([Draft(event(5), name)])
+    events.add([pictured(5, name)])
     assert events.snapshot(5) == b"jpeg"
     assert events.get(5).snapshot is True
     assert [path.name for path in (tmp_path / "snapshots").rglob("*.part")] == []
@@ -193,18 +197,49 @@ def test_a_picture_that_somebody_deleted_is_said(
     events: EventRepository, snapshots: SnapshotFolder, tmp_path: Path
 ) -> None:
     name = snapshots.save(5, 0.0, b"jpeg")
-    events.add([Draft(event(5), name)])
+    events.add([pictured(5, name)])
+    assert events.get(5) == pictured(5, name)
     (tmp_path / "snapshots" / name).unlink()
     with pytest.raises(NoSnapshot):
         events.snapshot(5)
+    with pytest.raises(SnapshotRemoved, match="was removed"):
+        events.snapshot(5)
+    assert events.get(5) == event(5), "the row says that there is no picture"
+    assert [row.snapshot for row in events.page(ALL, 10).events] == [False]
+    assert [row.snapshot for row in events.after(0, ALL, 10)] == [False]
+
+
+def test_events_from_before_a_moment_go_with_their_pictures(
+    events: EventRepository, snapshots: SnapshotFolder, tmp_path: Path
+) -> None:
+    names = [snapshots.save(number, DAY * number, bytes(100)) for number in (1, 2)]
+    add(events, pictured(1, names[0]), event(2), event(3), pictured(4, names[1]))
+    assert events.delete_before(1003.0, 1) == (1, 100)
+    assert events.delete_before(1003.0, 10) == (1, 0)
+    assert events.delete_before(1003.0, 10) == (0, 0)
+    assert ids(events.after(0, ALL, 10)) == [3, 4]
+    assert events.count() == 2
+    assert [path.name for path in (tmp_path / "snapshots").rglob("*.jpg")] == [Path(names[1]).name]
+
+
+def test_events_go_with_named_pictures_and_their_numbers_stay_used(
+    events: EventRepository, snapshots: SnapshotFolder
+) -> None:
+    names = [snapshots.save(number, 0.0, bytes(100)) for number in (7, 8)]
+    add(events, event(6), pictured(7, names[0]), pictured(8, names[1]))
+    assert events.delete_with_snapshots([names[1], "1970-01-01/99-nobody.jpg"]) == 1
+    assert ids(events.after(0, ALL, 10)) == [6, 7]
+    assert events.next_id() == 9
+    events.delete_oldest(1)
+    assert events.next_id() == 9, "an older number that is deleted later changes nothing"
 
 
 def test_the_oldest_events_go_with_their_pictures(
     events: EventRepository, snapshots: SnapshotFolder, tmp_path: Path
 ) -> None:
     names = [snapshots.save(number, DAY * number, bytes(100)) for number in range(1, 4)]
-    drafts = [Draft(event(number + 1), name) for number, name in enumerate(names)]
-    events.add([*drafts, Draft(event(4))])
+    rows = [pictured(number + 1, name) for number, name in enumerate(names)]
+    events.add([*rows, event(4)])
     assert events.delete_oldest(2) == (2, 200)
     assert ids(events.after(0, ALL, 10)) == [3, 4]
     left = [path.name for path in (tmp_path / "snapshots").iterdir()]

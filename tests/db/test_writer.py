@@ -18,11 +18,11 @@ from sqlalchemy import Engine
 
 from app.db import writer as writer_module
 from app.db.engine import open_database
-from app.db.events import Draft, EventRepository
+from app.db.events import EventRepository
 from app.db.snapshots import SnapshotFolder
 from app.db.writer import EventWriter
 from app.errors import NoSnapshot, StoreError
-from app.types import Event, EventFilter, RuleEvent
+from app.types import Event, EventFilter, EventRow, RuleEvent
 
 pytestmark = pytest.mark.anyio
 ALL = EventFilter()
@@ -154,7 +154,7 @@ async def test_a_locked_database_holds_up_nobody_and_loses_nothing(
 async def test_when_too_much_waits_the_oldest_go_and_are_counted(
     desk: Desk, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer_module, "MAX_WAITING", 10)
+    monkeypatch.setattr(writer_module, "MAX_QUEUED", 10)
     closed = threading.Event()
 
     def full(drafts: object) -> int:
@@ -249,10 +249,10 @@ async def test_it_tells_how_far_the_database_is_behind(
     assert desk.writer.lag_s == 0
     add, broken = desk.repository.add, True
 
-    def sometimes(drafts: Sequence[Draft]) -> int:
+    def sometimes(rows: Sequence[EventRow]) -> int:
         if broken:
             raise StoreError(reason="locked")
-        return add(drafts)
+        return add(rows)
 
     monkeypatch.setattr(desk.repository, "add", sometimes)
     desk.arriving.tell(1)

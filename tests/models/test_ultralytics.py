@@ -38,7 +38,7 @@ def attempt(key, name, device="auto"):
         told[key] = str(error)
         return
     image = np.zeros((90, 160, 3), np.uint8)
-    looks = [detector.look(image) for _ in range(3)] + [detector.look_closely(image)]
+    looks = [detector.submit(image) for _ in range(3)] + [detector.submit_crop(image)]
     counts = [len(look.detections(120, (160, 90))) for look in looks]
     told[key] = [detector.labels, detector.runner.network.device, counts]
     detector.close()

@@ -21,7 +21,8 @@ from support.doubles import (
 )
 
 from app.analytics.analyzer import AnalyzerFactory
-from app.config import FaceSettings, ObjectSettings, Settings, StreamSettings
+from app.analytics.rules import read_rule_settings
+from app.config import FaceSettings, ObjectSettings, StreamSettings
 from app.errors import (
     AddressNotAllowed,
     NoPicture,
@@ -67,7 +68,7 @@ async def manager(
     camera: Camera,
     far_end: FarEnd,
 ) -> AsyncIterator[StreamManager]:
-    analyzers = AnalyzerFactory(ObjectSettings(), Settings().rules(), None)
+    analyzers = AnalyzerFactory(ObjectSettings(), read_rule_settings(), None)
     events = EventLog(asyncio.get_running_loop())
     manager = StreamManager(settings, face_settings, faces, store, analyzers, events)
     yield manager

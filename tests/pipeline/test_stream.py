@@ -23,7 +23,6 @@ from support.doubles import (
     threads_of,
 )
 
-from app.analytics.analyzer import ObjectCounts
 from app.analytics.rules import FramePixels
 from app.config import FaceSettings, StreamSettings
 from app.errors import SourceError, StartCancelled, WatchpostError
@@ -231,9 +230,9 @@ class Asked:
     """An analysis that sees nothing, and knows by how many frames it was asked early."""
 
     numbers = None
-    counts = ObjectCounts()
 
     def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
         self.asked: list[float] = []
         self.early: list[int] = []
 

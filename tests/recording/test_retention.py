@@ -2,43 +2,57 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from app.config import SpaceSettings
+from app.db.engine import open_database
+from app.db.events import EventRepository
+from app.db.snapshots import SnapshotFolder
 from app.errors import StoreError
-from app.recording.retention import DAY_S, DiskSpace, PrunableFolder, StoredItem
+from app.recording import retention
+from app.recording.retention import (
+    DAY_S,
+    DiskSpace,
+    Prunable,
+    PrunableEvents,
+    PrunableFolder,
+    StoredItem,
+)
+from app.types import EventFilter, EventRow
 
 MB = 2**20
 
 
-class Shelf:
-    """A keeper in memory."""
+class Shelf(Prunable):
+    """Stored items in memory."""
 
     def __init__(self, *things: StoredItem, fails: bool = False) -> None:
         self.things = list(things)
         self.fails = fails
 
-    def kept(self) -> Iterable[StoredItem]:
+    def items(self) -> Iterable[StoredItem]:
         if self.fails:
             raise StoreError(reason="locked")
         return list(self.things)
 
-    def remove(self, kept: StoredItem) -> None:
-        if kept.key.startswith("stuck"):
+    def remove(self, item: StoredItem) -> None:
+        if item.key.startswith("stuck"):
             raise OSError("read-only")
-        self.things.remove(kept)
+        self.things.remove(item)
 
     @property
     def keys(self) -> list[str]:
-        return [kept.key for kept in self.things]
+        return [item.key for item in self.things]
 
 
-def thing(key: str, age_days: float, *, size: int = MB, precious: bool = False) -> StoredItem:
-    return StoredItem(key, size, time.time() - age_days * DAY_S, precious)
+def thing(key: str, age_days: float, *, size: int = MB, protected: bool = False) -> StoredItem:
+    return StoredItem(key, size, time.time() - age_days * DAY_S, protected)
 
 
 def space(folder: Path, *shelves: Shelf, free: int = 10**12, **caps: float) -> DiskSpace:
@@ -56,7 +70,7 @@ def test_without_caps_nothing_goes(tmp_path: Path) -> None:
 
 
 def test_what_is_too_old_goes_and_what_matters_stays(tmp_path: Path) -> None:
-    shelf = Shelf(thing("old", 31), thing("new", 29), thing("flagged", 99, precious=True))
+    shelf = Shelf(thing("old", 31), thing("new", 29), thing("flagged", 99, protected=True))
     assert space(tmp_path, shelf, max_days=30).sweep() == 1
     assert shelf.keys == ["new", "flagged"]
 
@@ -71,8 +85,8 @@ def test_over_the_cap_the_oldest_go_first_whoever_keeps_them(tmp_path: Path) -> 
     assert made.sweep() == 0
 
 
-def test_precious_things_go_last_but_they_go(tmp_path: Path) -> None:
-    shelf = Shelf(thing("verified", 9, precious=True), thing("a", 3), thing("b", 2))
+def test_protected_things_go_last_but_they_go(tmp_path: Path) -> None:
+    shelf = Shelf(thing("verified", 9, protected=True), thing("a", 3), thing("b", 2))
     assert space(tmp_path, shelf, max_bytes=MB).sweep() == 2
     assert shelf.keys == ["verified"]
     assert space(tmp_path, shelf, max_bytes=0).sweep() == 1
@@ -102,13 +116,13 @@ def test_a_folder_keeps_its_files(tmp_path: Path) -> None:
     for name in ("a.jpg", "deep/b.jpg", "deep/verified.jpg"):
         (folder / name).write_bytes(b"x" * 100)
     verified = folder / "deep" / "verified.jpg"
-    keeper = PrunableFolder(folder, "**/*.jpg", lambda: {verified})
-    found = {Path(kept.key).name: kept for kept in keeper.kept()}
+    files = PrunableFolder(folder, "**/*.jpg", lambda: {verified})
+    found = {Path(item.key).name: item for item in files.items()}
     assert set(found) == {"a.jpg", "b.jpg", "verified.jpg"}
-    assert [kept.precious for kept in found.values()].count(True) == 1
+    assert [item.protected for item in found.values()].count(True) == 1
     assert found["a.jpg"].bytes == 100
-    keeper.remove(found["b.jpg"])
-    keeper.remove(found["b.jpg"])
+    files.remove(found["b.jpg"])
+    files.remove(found["b.jpg"])
     assert not (folder / "deep" / "b.jpg").exists()
 
 
@@ -117,7 +131,116 @@ def test_the_floor_looks_at_the_disk_itself(tmp_path: Path) -> None:
     assert not DiskSpace(tmp_path, SpaceSettings(min_free=0)).is_low()
 
 
-@pytest.mark.parametrize("field", ["min_free", "max_bytes"])
+@pytest.mark.parametrize("field", ["min_free", "max_bytes", "max_events"])
 def test_settings_cannot_be_negative(field: str) -> None:
     with pytest.raises(ValueError, match=field):
         SpaceSettings(**{field: -1})
+
+
+# ── events: rows and pictures together ───────────────────────────────────────────────────────
+
+
+class Events:
+    """Events in a database, with their pictures, under one disk space."""
+
+    def __init__(self, folder: Path, **limits: Any) -> None:
+        self.engine = open_database(f"sqlite:///{folder / 'watchpost.db'}")
+        self.folder = folder / "snapshots"
+        self.snapshots = SnapshotFolder(self.folder)
+        self.rows = EventRepository(self.engine, self.snapshots)
+        self.space = space(folder, **limits)
+        self.space.register(PrunableEvents(self.folder, self.rows, self.space.settings))
+
+    def add(self, number: int, age_days: float, *, picture: bool = True) -> None:
+        ts = time.time() - age_days * DAY_S
+        name = self.snapshots.save(number, ts, bytes(100)) if picture else None
+        if name is not None:
+            os.utime(self.folder / name, (ts, ts))
+        row = EventRow(number, "gate", "bag_placed", ts, snapshot=picture, snapshot_file=name)
+        assert self.rows.add([row]) == 0
+
+    def ids(self) -> list[int]:
+        return [row.event_id for row in self.rows.after(0, EventFilter(), 100)]
+
+    def pictures(self) -> list[int]:
+        return sorted(int(path.name.split("-")[0]) for path in self.folder.glob("*/*.jpg"))
+
+
+@pytest.fixture
+def events(tmp_path: Path) -> Iterator[Events]:
+    made = Events(tmp_path)
+    yield made
+    made.engine.dispose()
+
+
+def test_without_limits_no_event_goes(events: Events) -> None:
+    events.add(1, 4000)
+    assert events.space.sweep() == 0
+    assert (events.ids(), events.pictures()) == ([1], [1])
+
+
+def test_events_that_are_too_old_go_with_and_without_pictures(events: Events) -> None:
+    events.add(1, 40)
+    events.add(2, 31, picture=False)
+    events.add(3, 29)
+    events.add(4, 1, picture=False)
+    events.space.settings.max_days = 30
+    assert events.space.sweep() == 2
+    assert (events.ids(), events.pictures()) == ([3, 4], [3])
+    assert events.space.sweep() == 0
+    assert events.rows.next_id() == 5
+
+
+def test_over_the_number_the_oldest_events_go_with_their_pictures(
+    events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "BATCH", 2)
+    for number in range(1, 8):
+        events.add(number, 10 - number, picture=number % 2 == 0)
+    events.space.settings.max_events = 2
+    assert events.space.sweep() == 5
+    assert (events.ids(), events.pictures()) == ([6, 7], [6])
+    assert events.space.removed == 5
+
+
+def test_one_sweep_deletes_a_limited_number_and_the_next_goes_on(
+    events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "MAX_EVENTS_PER_SWEEP", 3)
+    for number in range(1, 7):
+        events.add(number, 1, picture=False)
+    events.space.settings.max_events = 1
+    assert [events.space.sweep() for _ in range(3)] == [3, 2, 0]
+    assert events.ids() == [6]
+
+
+def test_over_the_bytes_the_oldest_events_go_row_and_picture(events: Events) -> None:
+    for number in (1, 2, 3):
+        events.add(number, 10 - number)
+    stray = events.folder / "2020-01-01" / "9-of-no-event.jpg"
+    stray.parent.mkdir()
+    stray.write_bytes(bytes(100))
+    os.utime(stray, (0, 0))
+    events.space.settings.max_bytes = 200
+    assert events.space.sweep() == 2
+    assert (events.ids(), events.pictures()) == ([2, 3], [2, 3])
+    assert not stray.parent.exists(), "a day without pictures leaves no folder"
+
+
+def test_a_locked_database_keeps_no_picture_and_its_row_goes_later(
+    events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events.add(1, 2)
+    events.add(2, 1)
+    events.space.settings.max_bytes = 100
+
+    def locked(names: object) -> int:
+        raise StoreError(reason="database is locked")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(events.rows, "delete_with_snapshots", locked)
+        assert events.space.sweep() == 1
+    assert events.pictures() == [2]
+    assert [row.snapshot for row in events.rows.after(0, EventFilter(), 10)] == [False, True]
+    assert events.space.sweep() == 0
+    assert events.ids() == [2]

@@ -2,73 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from app.analytics.rules.bags import BagRule
+from app.analytics.rules import bags, plates, smoking
 from app.analytics.rules.base import (
     AnalyzedFrame,
+    CountsObjects,
     FramePixels,
     RequestsCrops,
     Rule,
+    RuleEntry,
     SeesSkippedFrames,
 )
-from app.analytics.rules.plates import PlateRule
-from app.analytics.rules.smoking import SmokingRule
-from app.config import BagSettings, PlateRuleSettings, SmokingSettings
+from app.config import read_sections
 from app.errors import InvalidRequest, NoAnalytics, in_words
 from app.types import Analytics
 
-
-class RuleEntry(NamedTuple):
-    """How a rule is made, and the settings that a stream may change for itself.
-
-    Attributes:
-        needs: name of the helper that it shares with all streams, as its second argument.
-    """
-
-    make: Callable[..., Rule]
-    settings: type[BaseModel]
-    needs: str | None = None
-
-
 RULES: dict[str, RuleEntry] = {
-    "bags": RuleEntry(BagRule, BagSettings),
-    "plates": RuleEntry(PlateRule, PlateRuleSettings, needs="plates"),
-    "smoking": RuleEntry(SmokingRule, SmokingSettings),
+    "bags": bags.ENTRY,
+    "plates": plates.ENTRY,
+    "smoking": smoking.ENTRY,
 }
 
-EVENTS = (
-    "bag_placed",
-    "bag_unattended",
-    "bag_abandoned",
-    "bag_reclaimed",
-    "bag_taken",
-    "camera_moved",
-    "plate_seen",
-    "plate_match",
-    "smoking_started",
-    "smoking_ended",
-)
-"""Every type of event that there is."""
+
+def event_types() -> tuple[str, ...]:
+    """Every type of event that there is."""
+    return tuple(event for entry in RULES.values() for event in entry.events)
+
+
+def counted_kinds() -> tuple[str, ...]:
+    """Every kind of object that is counted: people, and what the rules count."""
+    return ("person", *(kind for entry in RULES.values() for kind in entry.counts))
+
+
+def match_margin(kind: str) -> float:
+    """How much larger boxes of a kind of object are compared, in lengths."""
+    return max((entry.match_margins.get(kind, 0.0) for entry in RULES.values()), default=0.0)
+
+
+def read_rule_settings(env_file: str | None = ".env") -> dict[str, BaseModel]:
+    """The server's settings of each rule, from the environment and ``.env``.
+
+    Raises:
+        ValidationError: a value that a rule does not take.
+    """
+    sections = {name: entry.section or name for name, entry in RULES.items()}
+    read = read_sections(
+        {sections[name]: entry.settings for name, entry in RULES.items()}, env_file
+    )
+    return {name: read[section] for name, section in sections.items()}
 
 
 def make_rules(
     analytics: Analytics,
     defaults: Mapping[str, BaseModel],
     helpers: Mapping[str, Any] | None = None,
+    zones: Mapping[str, Any] | None = None,
 ) -> list[Rule]:
     """The rules that a stream asked for.
 
     Args:
-        defaults: the server's settings of each rule, which a stream's own are laid over.
+        defaults: the server's settings of each rule; a stream's own override them.
         helpers: what rules share with those of other streams, by name.
+        zones: the stream's ``watch`` and ``ignore`` polygons, for the rules that want them.
 
     Raises:
         InvalidRequest: an unknown rule, or a setting that the rule does not take.
-        NoAnalytics: a rule whose helper is not there.
+        NoAnalytics: a rule whose helper is missing.
     """
     rules: list[Rule] = []
     for name, changes in analytics.items():
@@ -76,12 +79,8 @@ def make_rules(
         if entry is None:
             known = ", ".join(sorted(RULES))
             raise InvalidRequest(field="analytics", reason=f"{name} is not known here ({known})")
-        try:
-            settings = entry.settings(**{**defaults[name].model_dump(), **changes})
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(["analytics", name, *map(str, first["loc"])])
-            raise InvalidRequest(field=where, reason=in_words(first["msg"])) from None
+        own = {**(zones or {}), **changes} if entry.wants_zones else changes
+        settings = _merged_settings(name, entry, defaults[name], own)
         if entry.needs is None:
             rules.append(entry.make(settings))
         elif helpers and entry.needs in helpers:
@@ -91,14 +90,29 @@ def make_rules(
     return rules
 
 
+def _merged_settings(
+    name: str, entry: RuleEntry, defaults: BaseModel, changes: Mapping[str, Any]
+) -> BaseModel:
+    try:
+        return entry.settings(**{**defaults.model_dump(), **changes})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(["analytics", name, *map(str, first["loc"])])
+        raise InvalidRequest(field=where, reason=in_words(first["msg"])) from None
+
+
 __all__ = [
-    "EVENTS",
     "RULES",
     "AnalyzedFrame",
+    "CountsObjects",
     "FramePixels",
     "RequestsCrops",
     "Rule",
     "RuleEntry",
     "SeesSkippedFrames",
+    "counted_kinds",
+    "event_types",
     "make_rules",
+    "match_margin",
+    "read_rule_settings",
 ]

@@ -18,10 +18,11 @@ is called placed, its surroundings are looked at enlarged: it may be somebody wh
 from __future__ import annotations
 
 import itertools
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.analytics.bags.carried import CarriedBags
 from app.analytics.bags.crop_checks import CropChecks
@@ -37,10 +38,9 @@ from app.analytics.bags.item import THING, Candidate, Item, ItemState
 from app.analytics.bags.patches import PatchView, patch_similarity
 from app.analytics.bags.presence import PresenceHistory
 from app.analytics.reidentification import KnownPerson, PersonReidentifier
-from app.analytics.rules.base import AnalyzedFrame
+from app.analytics.rules.base import AnalyzedFrame, RuleEntry
 from app.analytics.static_objects import SceneChange, StaticObject, StaticObjectDetector
 from app.analytics.zones import Zones
-from app.config import BagSettings
 from app.types import Box, RuleEvent, Track
 
 BAGS = ("backpack", "handbag", "suitcase")
@@ -59,6 +59,33 @@ TOUCHED_S = 4.0
 PRESENT_LIKENESS = 0.6
 HIDDEN = 0.4
 DIFFERS = 0.2  # of its box
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Polygon = Annotated[list[tuple[Share, Share]], Field(min_length=3, max_length=64)]
+
+
+class BagSettings(BaseModel):
+    """When a bag counts as left behind. A stream may change each value for itself."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    distance: float = Field(
+        1.5, gt=0, le=50, description="An owner farther away than this, in body heights, is away."
+    )
+    unattended_s: float = Field(
+        2.0, ge=0, le=86400, description="Seconds away after which it is unattended."
+    )
+    abandoned_s: float = Field(
+        4.0, ge=0, le=86400, description="Seconds unattended after which it is abandoned."
+    )
+    settle_s: float = Field(
+        1.5, gt=0, le=60, description="Seconds at rest after which something was set down."
+    )
+    watch: list[Polygon] = Field(
+        [], max_length=32, description="Only these parts of the image count (shares of 1)."
+    )
+    ignore: list[Polygon] = Field([], max_length=32, description="These parts never count.")
 
 
 @dataclass(slots=True)
@@ -91,7 +118,7 @@ class BagRule:
         self._items: list[Item] = []
         self._free: list[tuple[Box, float]] = []
         self._ids = itertools.count(1)
-        self.counts: Counter[str] = Counter()
+        self.counts = {"bag": 0, "owned_bag": 0}
 
     @property
     def crop_requests(self) -> Sequence[Box]:
@@ -301,7 +328,7 @@ class BagRule:
         carried = self._carried.count(now)
         kept = sum(item.state is ItemState.ATTENDED for item in self._items)
         here = len(loose) + carried + len(self._items)
-        self.counts = Counter(bags=here, owned=carried + kept)
+        self.counts = {"bag": here, "owned_bag": carried + kept}
 
 
 def _from_blobs(
@@ -324,3 +351,20 @@ def _each_once(people: Sequence[Track]) -> list[Track]:
         for track in people
         if track.age_s == 0 or not any(same_place(track.box, other.box) for other in seen)
     ]
+
+
+ENTRY = RuleEntry(
+    summary="Bags and other objects that somebody sets down and leaves behind.",
+    make=BagRule,
+    settings=BagSettings,
+    events={
+        "bag_placed": "Somebody set a bag or another object down.",
+        "bag_unattended": "Its owner has been away for `unattended_s`.",
+        "bag_abandoned": "It has been unattended for `abandoned_s`.",
+        "bag_reclaimed": "Its owner took it back.",
+        "bag_taken": "Somebody else took it.",
+        "camera_moved": "The camera shows another view, which is being learned again.",
+    },
+    wants_zones=True,
+    counts=("bag", "owned_bag"),
+)

@@ -1,10 +1,12 @@
-"""What a rule is."""
+"""What a rule is, and what it says about itself."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
+
+from pydantic import BaseModel
 
 from app.models.batching import Image
 from app.models.crop_refiner import Cut
@@ -12,12 +14,12 @@ from app.types import Box, CropDetections, Detection, RuleEvent, Track
 
 
 class FramePixels(NamedTuple):
-    """The pixels of one frame, as analyses and rules may see them: without the frame.
+    """The pixels of one frame, as analyzers and rules may see them: without the frame.
 
     Attributes:
         size: width and height.
-        cut: gives a part of it at full resolution, (H, W, 3) RGB.
-        see: gives the whole of it with its longer side at most so many pixels, RGB.
+        crop: gives a part of it at full resolution, (H, W, 3) RGB.
+        resized: gives the whole of it, RGB, with its longer side at most as long as asked.
     """
 
     size: tuple[int, int]
@@ -28,15 +30,15 @@ class FramePixels(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AnalyzedFrame:
-    """One analysed frame, as rules see it.
+    """One analyzed frame, as rules see it.
 
     Attributes:
         tracks: everything that is followed now, faces included.
         detections: what was seen in this very frame, before any track was made of it.
         now: when the frame was captured.
-        size: width and height of the picture that the boxes belong to.
-        seen: the frame's pixels, whose size may be another; they are gone after ``update``.
-        close_ups: what rules had doubts about; None where nothing can be enlarged.
+        size: width and height of the image that the boxes belong to.
+        pixels: of the frame, whose size may be another; they are gone after ``update``.
+        crops: the crops that rules requested; None where nothing can be enlarged.
     """
 
     tracks: Sequence[Track]
@@ -51,17 +53,17 @@ class AnalyzedFrame:
 
 
 class Rule(Protocol):
-    """Watches the scenes of one stream, used by one thread.
+    """Turns the analyzed frames of one stream into events; used by one thread.
 
     Attributes:
-        close_up: labels that are too small for the whole frame: persons are looked at again,
-            enlarged, for their sake.
+        crop_labels: labels that are too small to be seen in the whole frame: for their sake,
+            people are looked at again, enlarged.
     """
 
     crop_labels: ClassVar[frozenset[str]]
 
     def update(self, frame: AnalyzedFrame) -> list[RuleEvent]:
-        """What happened by this scene."""
+        """What happened by this frame."""
         ...
 
     def end(self) -> list[RuleEvent]:
@@ -71,10 +73,10 @@ class Rule(Protocol):
 
 @runtime_checkable
 class RequestsCrops(Protocol):
-    """A rule that wants to see parts of the next frame enlarged before it says something.
+    """A rule that wants to see parts of the next frame enlarged before it reports something.
 
     Attributes:
-        doubts: the parts, in pixels of the picture of its last scene.
+        crop_requests: the parts, in pixels of its last frame's boxes.
     """
 
     crop_requests: Sequence[Box]
@@ -82,8 +84,47 @@ class RequestsCrops(Protocol):
 
 @runtime_checkable
 class SeesSkippedFrames(Protocol):
-    """A rule that has a use for the frames between two looks."""
+    """A rule that also uses the frames between two inferences."""
 
     def skipped_frame(self, frame: AnalyzedFrame) -> None:
-        """Take note of a frame that was not looked at: its tracks are where they should be."""
+        """Take note of a frame without inference: its tracks are where they are expected."""
         ...
+
+
+@runtime_checkable
+class CountsObjects(Protocol):
+    """A rule that follows some kinds of objects for longer than their tracks live.
+
+    Attributes:
+        counts: how many there are now, by the kinds that its entry names in ``counts``.
+    """
+
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class RuleEntry:
+    """One line of ``RULES``: how a rule is made, and all that others need to know about it.
+
+    Attributes:
+        summary: one sentence about what it reports.
+        make: takes the settings, then the helper if it ``needs`` one.
+        settings: what the server sets for all streams, and a stream may change for itself.
+        events: every type of event that it reports, each with a sentence.
+        section: the settings' name in the environment; by default that of the rule.
+        needs: name of the helper that it shares with all streams.
+        wants_zones: its settings have ``watch`` and ``ignore``, which a stream's zones fill.
+        counts: kinds of objects that it counts.
+        match_margins: for labels that move farther between two inferences than they are long, how
+            much larger boxes are compared, in lengths.
+    """
+
+    summary: str
+    make: Callable[..., Rule]
+    settings: type[BaseModel]
+    events: Mapping[str, str]
+    section: str | None = None
+    needs: str | None = None
+    wants_zones: bool = False
+    counts: tuple[str, ...] = ()
+    match_margins: Mapping[str, float] = field(default_factory=dict)

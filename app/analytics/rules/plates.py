@@ -11,10 +11,11 @@ import difflib
 import time
 from typing import Any, ClassVar
 
+from pydantic import BaseModel, ConfigDict, Field
+
 from app import plate_text
-from app.analytics.rules.base import AnalyzedFrame
+from app.analytics.rules.base import AnalyzedFrame, RuleEntry
 from app.analytics.rules.plate_track import CropReader, PlateCrop, PlateTrack
-from app.config import PlateRuleSettings
 from app.models.crop_refiner import CropWindow
 from app.models.plates.voting import Decision, Votes, confidence
 from app.plates import WatchEntry
@@ -38,6 +39,29 @@ PARTS_S, MOST_PARTS = 10.0, 15
 IDLE_S = 1.0
 """A plate that is followed but too small to be read for so long is decided: it drives away."""
 REMEMBERED = 256
+
+
+class PlateRuleSettings(BaseModel):
+    """Plates in front of a camera. A stream may change each value for itself."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    min_width: int = Field(
+        50, ge=20, le=2000, description="Narrower plates, in pixels, are not read."
+    )
+    max_reads: int = Field(
+        12, ge=1, le=200, description="Reads of one plate after which it is decided."
+    )
+    min_reads: int = Field(2, ge=1, le=50, description="A plate with fewer reads is not reported.")
+    min_confidence: float = Field(
+        0.6, ge=0, le=1, description="A less certain number is not reported."
+    )
+    gap_s: float = Field(
+        3.0, gt=0, le=600, description="Seconds unseen after which a plate has passed."
+    )
+    again_s: float = Field(
+        60.0, ge=0, le=86400, description="Seconds before the same plate is reported again."
+    )
 
 
 class PlateRule:
@@ -236,3 +260,17 @@ def _window(around: Box, size: tuple[int, int]) -> CropWindow:
         min(width, int(around.x2) + 1),
         min(height, int(around.y2) + 1),
     )
+
+
+ENTRY = RuleEntry(
+    summary="Number plates that pass the camera, each reported once.",
+    make=PlateRule,
+    settings=PlateRuleSettings,
+    events={
+        "plate_seen": "A plate passed, and its number is certain enough.",
+        "plate_match": "Its number is on the watch-list.",
+    },
+    section="plate_rule",
+    needs="plates",
+    match_margins={LABEL: 1.0},
+)

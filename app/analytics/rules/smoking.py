@@ -1,9 +1,9 @@
-"""Who smokes: cigarettes near a person's head or hand, confirmed over several looks.
+"""Who smokes: cigarettes near a person's head or hand, confirmed over several inferences.
 
-A single look proves nothing: pens, straws and fingers look like cigarettes. A person counts as
-smoking once a cigarette was seen with them in ``confirm`` of their last ``window`` looks, and
-goes on smoking through the seconds in which the hand is down or turned away: only ``gap_s``
-without any cigarette ends it. So one smoke is one pair of events.
+A single sighting proves nothing: pens, straws and fingers look like cigarettes. A person counts
+as smoking once a cigarette was seen with them in ``confirm`` of the last ``window`` inferences,
+and still does while the hand is down or turned away: only ``gap_s`` without any cigarette ends
+it. So each cigarette smoked gives one pair of events.
 """
 
 from __future__ import annotations
@@ -14,42 +14,77 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from app.analytics.rules.base import AnalyzedFrame
-from app.config import SmokingSettings
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from app.analytics.rules.base import AnalyzedFrame, RuleEntry
 from app.types import Box, Detection, RuleEvent, Track
 
-REACH_ASIDE, REACH_ABOVE = 0.25, 0.1  # a hand may leave the person's box by so much of its sides
+HAND_ASIDE, HAND_ABOVE = 0.25, 0.1  # how far a hand may leave the person's box, in its sides
 HEAD_TO_BODY = 0.22  # of a person's height, where no face is seen
 SAME_PERSON_IOU = 0.3
 
 
+class SmokingSettings(BaseModel):
+    """When somebody counts as smoking. A stream may change each value for itself."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    min_confidence: float = Field(
+        0.35, gt=0, lt=1, description="A cigarette this certain helps to confirm."
+    )
+    keep_confidence: float = Field(
+        0.25, gt=0, lt=1, description="A cigarette this certain shows that it has not ended."
+    )
+    confirm: int = Field(
+        3, ge=1, le=100, description="Inferences with a cigarette that start it..."
+    )
+    window: int = Field(8, ge=1, le=100, description="...out of this many of the person.")
+    gap_s: float = Field(
+        30.0, gt=0, le=3600, description="Seconds without a cigarette that end it."
+    )
+    max_length: float = Field(
+        1.2, gt=0, le=5, description="Longest cigarette, in head sizes; larger objects are none."
+    )
+    reach_down: float = Field(
+        0.75, gt=0, le=1.5, description="Lowest place of a hand, as a share of the person's height."
+    )
+
+    @model_validator(mode="after")
+    def _possible(self) -> SmokingSettings:
+        if self.confirm > self.window:
+            raise ValueError("confirm cannot be above window")
+        return self
+
+
 @dataclass(slots=True)
 class _Watch:
-    """One person's last looks, and the smoke that is going on.
+    """One person's last inferences, and what they are smoking now.
 
     Attributes:
-        looks: confidence of the cigarette in each of the last looks, 0 where there was none.
-        smoke: the confidences that make up the current smoke; empty while there is none.
+        recent: confidence of the cigarette in each of the last inferences, 0 where there was none.
+        sightings: the confidences that make up the current cigarette; empty while there is none.
     """
 
     person: Track
-    looks: deque[float]
+    recent: deque[float]
     seen_at: float
     first_at: float = 0.0
     last_at: float = -math.inf
     smoking: bool = False
-    smoke: list[float] = field(default_factory=list)
+    sightings: list[float] = field(default_factory=list)
 
     @property
     def confidence(self) -> float:
         """Mean of the better half of the sightings."""
-        best = sorted(self.smoke, reverse=True)[: max(1, (len(self.smoke) + 1) // 2)]
+        best = sorted(self.sightings, reverse=True)[: max(1, (len(self.sightings) + 1) // 2)]
         return round(sum(best) / len(best), 3)
 
 
 class SmokingRule:
-    """Args:
-    settings: thresholds; see ``SmokingSettings``.
+    """Reports who starts and who stops smoking.
+
+    Args:
+        settings: thresholds.
     """
 
     crop_labels: ClassVar[frozenset[str]] = frozenset({"cigarette"})
@@ -65,29 +100,29 @@ class SmokingRule:
         self._hand_over(people)
         rule_events: list[RuleEvent] = []
         for person in people:
-            if person.age_s > 0:  # not really seen in this look: that says nothing either way
+            if person.age_s > 0:  # not seen in this very frame: that says nothing either way
                 continue
             watch = self._watches.get(person.track_id)
             if watch is None:
-                looks: deque[float] = deque(maxlen=self._settings.window)
-                watch = self._watches[person.track_id] = _Watch(person, looks, frame.now)
+                recent: deque[float] = deque(maxlen=self._settings.window)
+                watch = self._watches[person.track_id] = _Watch(person, recent, frame.now)
             watch.person, watch.seen_at = person, frame.now
-            rule_events += self._look(watch, held.get(person.track_id), frame.now)
+            rule_events += self._observe(watch, held.get(person.track_id), frame.now)
         return rule_events + self._forget(frame.now)
 
     def end(self) -> list[RuleEvent]:
         return [_ended(watch) for watch in self._watches.values() if watch.smoking]
 
-    def _look(self, watch: _Watch, cigarette: Detection | None, now: float) -> list[RuleEvent]:
-        """Take one look at one person; tell when a smoke starts."""
-        watch.looks.append(cigarette.confidence if cigarette else 0.0)
+    def _observe(self, watch: _Watch, cigarette: Detection | None, now: float) -> list[RuleEvent]:
+        """Note whether a person has a cigarette now; report when they start to smoke."""
+        watch.recent.append(cigarette.confidence if cigarette else 0.0)
         if cigarette is None:
             return []
-        if not watch.smoke or now - watch.last_at > self._settings.gap_s:
-            watch.smoke, watch.first_at = [], now
-        watch.smoke.append(cigarette.confidence)
+        if not watch.sightings or now - watch.last_at > self._settings.gap_s:
+            watch.sightings, watch.first_at = [], now
+        watch.sightings.append(cigarette.confidence)
         watch.last_at = now
-        sure = sum(confidence >= self._settings.min_confidence for confidence in watch.looks)
+        sure = sum(confidence >= self._settings.min_confidence for confidence in watch.recent)
         if watch.smoking or sure < self._settings.confirm:
             return []
         watch.smoking = True
@@ -97,7 +132,7 @@ class SmokingRule:
     def _held(
         self, people: list[Track], faces: list[Track], detections: Sequence[Detection]
     ) -> dict[int, Detection]:
-        """The surest cigarette of each person, by track id; each goes to the nearest person."""
+        """The most certain cigarette of each person, by track id; each goes to the nearest."""
         held: dict[int, Detection] = {}
         heads = {person.track_id: _head(person, faces) for person in people}
         for detection in detections:
@@ -106,14 +141,14 @@ class SmokingRule:
                 or detection.confidence < self._settings.keep_confidence
             ):
                 continue
-            reach = {
+            distances = {
                 person.track_id: distance
                 for person in people
                 if (distance := self._distance(detection.box, person, heads[person.track_id]))
                 is not None
             }
-            if reach:
-                nearest = min(reach, key=reach.__getitem__)
+            if distances:
+                nearest = min(distances, key=distances.__getitem__)
                 if nearest not in held or held[nearest].confidence < detection.confidence:
                     held[nearest] = detection
         return held
@@ -123,25 +158,24 @@ class SmokingRule:
         body, size = person.box, max(head.width, head.height)
         if max(cigarette.width, cigarette.height) > self._settings.max_length * size:
             return None
-        x, y = _centre(cigarette)
-        aside, above = REACH_ASIDE * body.width, REACH_ABOVE * body.height
+        x, y = cigarette.centre
+        aside, above = HAND_ASIDE * body.width, HAND_ABOVE * body.height
         lowest = body.y1 + self._settings.reach_down * body.height
         if not (body.x1 - aside <= x <= body.x2 + aside and body.y1 - above <= y <= lowest):
             return None
-        head_x, head_y = _centre(head)
-        return math.hypot(x - head_x, y - head_y) / max(size, 1.0)
+        return math.dist((x, y), head.centre) / max(size, 1.0)
 
     def _hand_over(self, people: list[Track]) -> None:
-        """A person whose track broke goes on under the new number: one smoke, one alarm."""
+        """Keep watching a person whose track broke under the new id: one cigarette, one event."""
         visible = {person.track_id for person in people}
         for person in people:
             if person.track_id in self._watches:
                 continue
             lost = [
-                (overlap, number)
-                for number, watch in self._watches.items()
-                if number not in visible
-                and (overlap := _iou(watch.person.box, person.box)) >= SAME_PERSON_IOU
+                (overlap, track_id)
+                for track_id, watch in self._watches.items()
+                if track_id not in visible
+                and (overlap := watch.person.box.iou(person.box)) >= SAME_PERSON_IOU
             ]
             if lost:
                 watch = self._watches.pop(max(lost)[1])
@@ -149,16 +183,16 @@ class SmokingRule:
                 self._watches[person.track_id] = watch
 
     def _forget(self, now: float) -> list[RuleEvent]:
-        """End the smokes that were not seen for ``gap_s``, and drop who left."""
+        """End what was not seen for ``gap_s``, and drop the people who left."""
         rule_events: list[RuleEvent] = []
-        for number, watch in list(self._watches.items()):
+        for track_id, watch in list(self._watches.items()):
             if watch.smoking and now - watch.last_at > self._settings.gap_s:
                 rule_events.append(_ended(watch))
                 watch.smoking = False
-                watch.smoke.clear()
-                watch.looks.clear()
+                watch.sightings.clear()
+                watch.recent.clear()
             if not watch.smoking and now - watch.seen_at > self._settings.gap_s:
-                del self._watches[number]
+                del self._watches[track_id]
         return rule_events
 
 
@@ -173,24 +207,22 @@ def _head(person: Track, faces: list[Track]) -> Box:
     inside = [
         face.box
         for face in faces
-        if body.x1 <= _centre(face.box)[0] <= body.x2
-        and body.y1 <= _centre(face.box)[1] <= body.y1 + 0.6 * body.height
+        if body.x1 <= face.box.centre[0] <= body.x2
+        and body.y1 <= face.box.centre[1] <= body.y1 + 0.6 * body.height
     ]
     if inside:
-        return max(inside, key=lambda box: box.width * box.height)
+        return max(inside, key=lambda box: box.area)
     size = min(HEAD_TO_BODY * body.height, body.width)
-    middle = (body.x1 + body.x2) / 2
+    middle = body.centre[0]
     return Box(middle - size / 2, body.y1, middle + size / 2, body.y1 + size)
 
 
-def _centre(box: Box) -> tuple[float, float]:
-    return (box.x1 + box.x2) / 2, (box.y1 + box.y2) / 2
-
-
-def _iou(a: Box, b: Box) -> float:
-    width = min(a.x2, b.x2) - max(a.x1, b.x1)
-    height = min(a.y2, b.y2) - max(a.y1, b.y1)
-    if width <= 0 or height <= 0:
-        return 0.0
-    inner = width * height
-    return inner / (a.width * a.height + b.width * b.height - inner)
+ENTRY = RuleEntry(
+    summary="Who smokes: cigarettes near a person's head or hand.",
+    make=SmokingRule,
+    settings=SmokingSettings,
+    events={
+        "smoking_started": "A person was seen with a cigarette often enough to be smoking.",
+        "smoking_ended": "That person had no cigarette for `gap_s`; `duration_s` says how long.",
+    },
+)

@@ -7,10 +7,11 @@ import warnings
 
 import numpy as np
 from PIL import Image as Pillow
-from PIL import ImageOps, UnidentifiedImageError
+from PIL import UnidentifiedImageError
 
 from app.errors import BadUpload, NotAnImage, UploadTooLarge
-from app.models.batching import Image
+from app.models.letterbox import Image
+from app.models.orientation import orientation_of, upright
 
 KINDS = ("JPEG", "PNG", "WEBP", "BMP")
 MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF", b"BM")
@@ -47,10 +48,10 @@ def pixels(data: bytes, max_pixels: int) -> Image:
         if min(picture.size) < MIN_SIDE:
             raise BadUpload(reason=f"a side of the picture has fewer than {MIN_SIDE} pixels")
         try:
-            upright = ImageOps.exif_transpose(picture)
-            return np.array(_flat(upright or picture), np.uint8)
+            flat = np.array(_flat(picture), np.uint8)
         except (OSError, ValueError, SyntaxError, IndexError, EOFError):
             raise BadUpload(reason="the picture is damaged or cut off") from None
+    return upright(flat, orientation_of(data))
 
 
 def _flat(picture: Pillow.Image) -> Pillow.Image:

@@ -14,6 +14,7 @@ from av.video.codeccontext import VideoCodecContext
 from app.config import usable_cpus
 from app.errors import SinkError
 from app.failure_reason import FailureReason
+from app.stream_options import HARDWARE_ENCODERS, SOFTWARE_ENCODER
 from app.types import BlurredFrame
 
 logger = logging.getLogger(__name__)
@@ -22,8 +23,6 @@ TIME_BASE = Fraction(1, 90_000)  # the clock of H.264 over RTP (RFC 6184)
 KEYFRAME_SECONDS = 2
 BITS_PER_PIXEL = 0.1
 MIN_BITRATE = 300_000
-SOFTWARE = "libx264"
-HARDWARE = ("h264_nvenc", "h264_qsv", "h264_videotoolbox", "h264_amf", "h264_v4l2m2m")
 _LOW_LATENCY = {
     "libx264": {"preset": "ultrafast", "tune": "zerolatency", "forced-idr": "1"},
     "h264_nvenc": {"preset": "p2", "tune": "ull", "zerolatency": "1", "forced-idr": "1"},
@@ -31,7 +30,6 @@ _LOW_LATENCY = {
     "h264_videotoolbox": {"realtime": "1"},
     "h264_amf": {"usage": "ultralowlatency"},
 }
-ENCODERS = (SOFTWARE, *HARDWARE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +113,11 @@ def _open(
 @functools.cache
 def best_encoder() -> str:
     """The first hardware encoder that really encodes a picture here, else libx264."""
-    for name in HARDWARE:
+    for name in HARDWARE_ENCODERS:
         if name in av.codecs_available and _works(name):
             logger.info("encoding with %s", name)
             return name
-    return SOFTWARE
+    return SOFTWARE_ENCODER
 
 
 def _works(name: str) -> bool:

@@ -2,37 +2,24 @@
 
 from __future__ import annotations
 
-import struct
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import cast
 
 import av
-import numpy as np
 from av.error import FFmpegError
 from av.video.codeccontext import VideoCodecContext
 
 from app.config import StreamSettings
 from app.errors import BadFrame
 from app.failure_reason import FailureReason
+from app.models.orientation import orientation_of, upright_frame
 from app.pipeline.channel import Channel
 from app.types import Frame, StreamSpec
 
 MAGIC = {b"\xff\xd8\xff": "mjpeg", b"\x89PNG\r\n\x1a\n": "png"}
 CHECK_S = 0.5
-ORIENTATION_TAG = 0x0112
-EXIF_WITHIN, MAX_TAGS = 4096, 200
-TURNS = {
-    2: (0, True),
-    3: (2, False),
-    4: (2, True),
-    5: (3, True),
-    6: (3, False),
-    7: (1, True),
-    8: (1, False),
-}
-"""By orientation: quarter turns to the left, and whether the picture is mirrored after that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,33 +104,4 @@ def decode(data: bytes, max_pixels: int) -> av.VideoFrame:
         images = []
     if not images:
         raise BadFrame(reason=FailureReason.BAD_PICTURE, max_pixels=max_pixels)
-    return upright(images[0], orientation_of(data))
-
-
-def orientation_of(data: bytes) -> int:
-    """How a JPEG says that it must be turned, 1 to 8; 1 is upright. Source: Exif 2.3, 4.6.4."""
-    start = data.find(b"Exif\0\0", 0, EXIF_WITHIN)
-    if start < 0 or not data.startswith(b"\xff\xd8"):
-        return 1
-    tiff = data[start + 6 :]
-    order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
-    try:
-        (first,) = struct.unpack_from(f"{order}I", tiff, 4)
-        (count,) = struct.unpack_from(f"{order}H", tiff, first)
-        for entry in range(min(count, MAX_TAGS)):
-            tag, _, _, value = struct.unpack_from(f"{order}HHIH", tiff, first + 2 + 12 * entry)
-            if tag == ORIENTATION_TAG and 1 <= value <= 8:
-                return int(value)
-    except struct.error:  # no order, or it points beyond its end: then it says nothing
-        pass
-    return 1
-
-
-def upright(image: av.VideoFrame, orientation: int) -> av.VideoFrame:
-    """The picture as people see it: a face that lies on its side would not be found."""
-    if orientation == 1:
-        return image
-    quarters, mirrored = TURNS[orientation]
-    turned = np.rot90(image.to_ndarray(format="rgb24"), quarters)
-    seen = np.ascontiguousarray(turned[:, ::-1] if mirrored else turned, np.uint8)
-    return av.VideoFrame.from_ndarray(seen, format="rgb24")
+    return upright_frame(images[0], orientation_of(data))

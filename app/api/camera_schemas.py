@@ -1,0 +1,183 @@
+"""Wire shapes of cameras (contract ``docs/contracts/cameras.md``)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from app import urls
+from app.api.schemas import StreamStatsReply
+from app.pipeline.sources.named import MAX_INDEX, MAX_PATH, source_url
+from app.stream_options import CameraOptions, ZoneShape
+from app.types import BlurStyle, StreamSpec, StreamStatus, Transport
+
+Kind = Literal["demo", "rtsp", "push", "camera"]
+KINDS: dict[str, Kind] = {"demo": "demo", "push": "push"}
+ID = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$"
+SOURCE = "a webcam's index, the path of a file, or an rtsp(s):// or http(s):// URL"
+
+
+def _source(value: object) -> object:
+    fits = (isinstance(value, str) and len(value) <= MAX_PATH) or (
+        type(value) is int and 0 <= value <= MAX_INDEX
+    )
+    if not fits:
+        raise ValueError(f"give {SOURCE} (an index is 0 to {MAX_INDEX})")
+    return value
+
+
+Source = Annotated[
+    str | int,
+    BeforeValidator(_source),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "maxLength": MAX_PATH},
+                {"type": "integer", "minimum": 0, "maximum": MAX_INDEX},
+            ]
+        }
+    ),
+]
+
+
+class CameraStats(BaseModel):
+    """Numbers of the newest frame."""
+
+    camera_id: str
+    faces: int
+    ids: int = Field(description="Persons being tracked.")
+    bags: int
+    owned: int = Field(description="Bags whose owner is known.")
+    session_id: str | None = Field(description="Id of the current run; runs are numbered by day.")
+
+    @classmethod
+    def of(cls, status: StreamStatus) -> CameraStats:
+        stats = status.stats
+        return cls(
+            camera_id=status.spec.stream_id,
+            faces=stats.faces,
+            ids=stats.followed.get("person", 0),
+            bags=stats.followed.get("bag", 0),
+            owned=stats.followed.get("owned_bag", 0),
+            session_id=stats.session_id,
+        )
+
+
+class Camera(BaseModel):
+    """One stream, whichever API started it."""
+
+    camera_id: str
+    name: str
+    kind: Kind = Field(description="The API that started it.")
+    state: str
+    fps: float
+    width: int | None
+    height: int | None
+    blur: BlurStyle
+    analytics: list[str]
+    stats: CameraStats
+
+    @classmethod
+    def of(cls, status: StreamStatus) -> Camera:
+        spec, stats = status.spec, status.stats
+        return cls(
+            camera_id=spec.stream_id,
+            name=spec.name or spec.stream_id,
+            kind=kind_of(spec),
+            state=status.state.value,
+            fps=stats.output_fps,
+            width=stats.width,
+            height=stats.height,
+            blur=spec.blur,
+            analytics=sorted(spec.analytics),
+            stats=CameraStats.of(status),
+        )
+
+
+def kind_of(spec: StreamSpec) -> Kind:
+    """The API that started a stream; one that is published belongs to stream control."""
+    return KINDS.get(urls.scheme_of(spec.source), "camera" if spec.output is None else "rtsp")
+
+
+class CameraChanges(CameraOptions):
+    """What ``PATCH`` takes: only the fields to change."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"name": "Gate", "max_fps": 5}]}
+    )
+
+    source: Source = Field(0, description=f"{SOURCE[0].upper()}{SOURCE[1:]}.")
+
+    def changes(self, folders: Iterable[Path]) -> dict[str, Any]:
+        """The given fields, as fields of a spec. Raises InvalidRequest, AddressNotAllowed."""
+        given: dict[str, Any] = {name: getattr(self, name) for name in self.model_fields_set}
+        if "source" in given:
+            given["source"] = source_url(self.source, folders)
+        if "zones" in given:
+            given["zones"] = tuple(zone.to_zone() for zone in self.zones)
+        return given
+
+
+class CameraRequest(CameraChanges):
+    """What ``POST`` takes."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"camera_id": "CAM_01", "source": "rtsp://192.0.2.10/stream"}]
+        },
+    )
+
+    camera_id: str = Field(pattern=ID)
+    source: Source = Field(description=f"{SOURCE[0].upper()}{SOURCE[1:]}.")
+
+    def to_spec(self, folders: Iterable[Path]) -> StreamSpec:
+        """Raises InvalidRequest, AddressNotAllowed."""
+        given = self.changes(folders)
+        return StreamSpec(given.pop("camera_id"), given.pop("source"), paced=True, **given)
+
+
+class CameraDetail(BaseModel):
+    """A camera with its settings, without user and password."""
+
+    camera_id: str
+    name: str
+    source: str
+    state: str
+    last_error: str | None
+    loop: bool
+    max_fps: float
+    downscale: float
+    blur: BlurStyle
+    blur_margin: float
+    transport: Transport
+    analytics: dict[str, dict[str, Any]]
+    zones: list[ZoneShape]
+    stats: CameraStats
+    numbers: StreamStatsReply
+
+    @classmethod
+    def of(cls, status: StreamStatus) -> CameraDetail:
+        spec = status.spec
+        same = ("loop", "max_fps", "downscale", "blur", "blur_margin", "transport")
+        return cls(
+            **{name: getattr(spec, name) for name in same},
+            camera_id=spec.stream_id,
+            name=spec.name or spec.stream_id,
+            source=_public(spec.source),
+            state=status.state.value,
+            last_error=status.stats.last_error,
+            analytics={name: dict(changes) for name, changes in spec.analytics.items()},
+            zones=[ZoneShape.of(zone) for zone in spec.zones],
+            stats=CameraStats.of(status),
+            numbers=StreamStatsReply.of(status.stats),
+        )
+
+
+def _public(source: str) -> str:
+    """The source as the caller wrote it, without user and password."""
+    scheme, _, rest = source.partition(":")
+    return rest if scheme in ("file", "webcam") else urls.without_credentials(source)

@@ -1,0 +1,56 @@
+"""What ``/docs`` says about the rules: their settings and events, from their entries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+
+from app.analytics.rules import RULES, RuleEntry
+
+
+def document_rules(app: FastAPI) -> None:
+    """Have the app's OpenAPI document describe each rule wherever a request takes ``analytics``."""
+    generate = app.openapi
+
+    def with_rules() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            schemas = generate()["components"]["schemas"]
+            for schema in list(schemas.values()):
+                for shape in _settings_by_rule(schema.get("properties", {}).get("analytics", {})):
+                    shape["properties"] = {name: _ref(name) for name in RULES}
+            schemas.update({_title(name): _rule_schema(name, RULES[name]) for name in RULES})
+        assert app.openapi_schema is not None
+        return app.openapi_schema
+
+    app.openapi = with_rules  # type: ignore[method-assign]  # as FastAPI's documentation does it
+
+
+def _settings_by_rule(analytics: dict[str, Any]) -> list[dict[str, Any]]:
+    """The shapes of a request's ``analytics`` that map names of rules to settings."""
+    shapes = [shape for outer in analytics.get("anyOf", ()) for shape in _alternatives(outer)]
+    return [shape for shape in shapes if shape.get("type") == "object"]
+
+
+def _alternatives(shape: dict[str, Any]) -> list[dict[str, Any]]:
+    """The alternatives of one that is itself a choice, as where a field may be null."""
+    return list(shape.get("anyOf", [shape]))
+
+
+def _rule_schema(name: str, entry: RuleEntry) -> dict[str, Any]:
+    template = "#/components/schemas/" + _title(name) + "/$defs/{model}"
+    events = "\n".join(f"- `{event}`: {about}" for event, about in entry.events.items())
+    schema = entry.settings.model_json_schema(ref_template=template)
+    return {
+        **schema,
+        "title": _title(name),
+        "description": f"{entry.summary}\n\n{schema.get('description', '')}\n\nEvents:\n{events}",
+    }
+
+
+def _title(name: str) -> str:
+    return f"Rule_{name}"
+
+
+def _ref(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{_title(name)}"}
