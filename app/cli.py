@@ -19,8 +19,8 @@ from app import __version__
 from app.analytics.rules import read_rule_settings
 from app.config import Settings
 from app.errors import SetupError
-from app.main import locked
 from app.models import __main__ as models
+from app.runtime import locked
 
 ONE_PROCESS = (
     "--workers above 1 is not possible: streams live in one process, and every worker would "

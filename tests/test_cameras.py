@@ -61,10 +61,10 @@ def config(camera_id: str, source: str | int, db: str, **more: Any) -> CameraCon
 
 def tell(service: MultiCameraService, camera_id: str, rule_event: RuleEvent = PLACED) -> None:
     """What a rule of this camera would find."""
-    assert service._studio is not None
-    room = service._studio._cameras[camera_id].room
-    session_id = room.manager.get(camera_id).stats.session_id
-    room.log.tell(camera_id, rule_event, 1000.0, None, session_id)
+    assert service._runtime is not None
+    group = service._runtime._cameras[camera_id].group
+    session_id = group.manager.get(camera_id).stats.session_id
+    group.log.tell(camera_id, rule_event, 1000.0, None, session_id)
 
 
 # ── the contract ─────────────────────────────────────────────────────────────────────────────

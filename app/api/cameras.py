@@ -25,9 +25,10 @@ from app.api.camera_schemas import (
 from app.api.deps import ClientSocketDep, ManagerDep, SettingsDep
 from app.api.errors import ErrorReply
 from app.api.events import with_pauses
-from app.api.mjpeg import MEDIA_TYPE, jpeg_response, mjpeg_response
+from app.api.mjpeg import jpeg_response, mjpeg_response
 from app.api.websockets import NOT_FOUND, ClientSocket
 from app.errors import NotACamera, WatchpostError
+from app.mjpeg import MEDIA_TYPE
 from app.pipeline.manager import StreamManager
 from app.types import JpegFrame, StreamSpec
 

@@ -22,11 +22,12 @@ from app.api.deps import (
     SettingsDep,
 )
 from app.api.errors import ErrorReply
-from app.api.mjpeg import MEDIA_TYPE, mjpeg_head, mjpeg_response
+from app.api.mjpeg import mjpeg_head, mjpeg_response
 from app.api.schemas import PushReply, PushRequest
 from app.api.stream_socket import StreamSocket
 from app.api.ws_messages import VERSION, LiveMessage
 from app.errors import UpgradeRequired
+from app.mjpeg import MEDIA_TYPE
 
 SOCKET_DESCRIPTION = f"""
 Connect with `ws://` (or `wss://`); plain HTTP is answered with 426. Works for **every** stream of

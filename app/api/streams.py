@@ -15,7 +15,7 @@ from app import urls
 from app.api.deps import LanguageDep, ManagerDep
 from app.api.errors import ErrorReply
 from app.api.i18n import reply
-from app.api.mjpeg import MEDIA_TYPE, jpeg_response, mjpeg_response
+from app.api.mjpeg import jpeg_response, mjpeg_response
 from app.api.schemas import (
     EXAMPLE_INPUT,
     Envelope,
@@ -32,6 +32,7 @@ from app.api.schemas import (
     StreamStatsReply,
 )
 from app.errors import InvalidRequest
+from app.mjpeg import MEDIA_TYPE
 
 RESERVED = ("by-input", "register")
 

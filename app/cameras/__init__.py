@@ -6,7 +6,7 @@
     svc.get_latest_jpeg("CAM_01"), svc.get_latest_stats("CAM_01")
     svc.stop_all()
 
-The streams, rules and events are the server's own; they run on an event loop in a thread of
+The streams, rules and events are those of the server; they run on an event loop in a thread of
 their own. Every method may be called from every thread.
 """
 

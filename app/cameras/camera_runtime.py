@@ -6,61 +6,35 @@ import asyncio
 import functools
 import logging
 import threading
-from contextlib import ExitStack, aclosing
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.analytics.analyzer import AnalyzerFactory
-from app.analytics.rules import read_rule_settings
 from app.cameras.config import CameraConfig
 from app.cameras.devices import usable_device
-from app.cameras.mjpeg_server import MjpegServer
 from app.cameras.window import CameraWindow, no_display
 from app.config import Settings
-from app.db.engine import open_database
-from app.db.events import EventRepository, StreamSessionRepository
-from app.db.snapshots import SnapshotFolder
-from app.db.writer import EventWriter
 from app.errors import CameraFailed, StreamNotFound, WatchpostError
-from app.models import weights_file
-from app.models.batching import BatchingRunner
-from app.models.faces import FaceDetector, load_faces
-from app.models.objects import ObjectDetector, load_objects
-from app.pipeline import draw
 from app.pipeline.channel import Channel
 from app.pipeline.event_log import EventLog
 from app.pipeline.manager import StreamManager
 from app.pipeline.sources.named import source_url
+from app.runtime import SNAPSHOTS, Networks, open_engine, open_events, open_manager, open_networks
 from app.types import EventRow, StoredStream
 from app.urls import normalised
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
+    from app.cameras.mjpeg_server import MjpegServer
 
 logger = logging.getLogger(__name__)
 
-WRITE_REST_S = 3.0
 SESSION_S = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Networks:
-    """What all cameras on one device share."""
-
-    face_runner: BatchingRunner
-    faces: FaceDetector
-    objects: ObjectDetector | None
-
-    def close(self) -> None:
-        self.face_runner.close()
-        if self.objects is not None:
-            self.objects.close()
-
-
 class NullStreamStore:
-    """A ``StreamStore`` that keeps nothing: a script says itself what runs the next time."""
+    """A ``StreamStore`` that stores nothing: a script decides itself what runs next time."""
 
     def fingerprint(self, source: str) -> str:
         return normalised(source)
@@ -79,42 +53,38 @@ class NullStreamStore:
 class _Group:
     """The streams that share one database and one device."""
 
-    engine: Engine
     log: EventLog
     manager: StreamManager
-    writer: EventWriter
-    stack: ExitStack
-
-    async def close(self) -> None:
-        await self.manager.close()
-        self.log.close()
-        await self.writer.close(WRITE_REST_S)
-        self.stack.close()
-        self.engine.dispose()
 
 
 @dataclass(slots=True)
 class _Camera:
-    room: _Group
+    group: _Group
     server: MjpegServer | None = None
     window: asyncio.Task[None] | None = None
 
 
 class CameraRuntime:
-    """Everything that lives on the event loop's thread."""
+    """The running cameras of one service, and what they share; belongs to its event loop.
+
+    Args:
+        events: takes each event, as a callback gets it, with the id of its camera.
+        callback_thread: the thread that hands events to the callback.
+    """
 
     def __init__(
         self,
         settings: Settings,
-        happened: Channel[tuple[str, dict[str, Any]]],
-        teller: threading.Thread,
+        events: Channel[tuple[str, dict[str, Any]]],
+        callback_thread: threading.Thread,
     ) -> None:
-        self.teller = teller
+        self.callback_thread = callback_thread
         self._settings = settings
-        self._happened = happened
+        self._events = events
         self._changing = asyncio.Lock()
-        self._networks: dict[str, _Networks] = {}
-        self._rooms: dict[tuple[Path, str], _Group] = {}
+        self._shared = AsyncExitStack()
+        self._networks: dict[str, Networks] = {}
+        self._groups: dict[tuple[Path, str], _Group] = {}
         self._cameras: dict[str, _Camera] = {}
 
     # ── cameras ──────────────────────────────────────────────────────────────────────────
@@ -126,19 +96,19 @@ class CameraRuntime:
             if cfg.camera_id in self._cameras and self._is_alive(cfg.camera_id):
                 raise CameraFailed(camera_id=cfg.camera_id, reason="it runs already; stop it first")
             await self._end(cfg.camera_id)
-            room = await self._room(Path(cfg.db_path), device)
-            camera = self._cameras[cfg.camera_id] = _Camera(room)
+            group = await self._group(Path(cfg.db_path), device)
+            camera = self._cameras[cfg.camera_id] = _Camera(group)
             try:
                 if cfg.preview_port is not None:
-                    camera.server = await self._serve(cfg, room)
-                spec = cfg.to_spec(url, has_objects=room.manager.has_analytics)
-                await room.manager.keep(spec, known=False)
+                    camera.server = await self._serve(cfg, group)
+                spec = cfg.to_spec(url, has_objects=group.manager.has_analytics)
+                await group.manager.keep(spec, known=False)
             except BaseException:
                 await self._end(cfg.camera_id)
                 raise
             if cfg.render_enabled:
-                camera.window = self._render(cfg.camera_id, room)
-        await self._numbered(cfg.camera_id)
+                camera.window = self._render(cfg.camera_id, group)
+        await self._wait_for_session(cfg.camera_id)
 
     async def stop(self, camera_id: str) -> None:
         async with self._changing:
@@ -147,15 +117,12 @@ class CameraRuntime:
     async def close(self) -> None:
         async with self._changing:
             await asyncio.gather(*(self._end(camera_id) for camera_id in list(self._cameras)))
-            for room in self._rooms.values():
-                await room.close()
-            for networks in self._networks.values():
-                await asyncio.to_thread(networks.close)
+            await self._shared.aclose()
 
     async def jpeg(self, camera_id: str) -> bytes | None:
         camera = self._cameras.get(camera_id)
         try:
-            return None if camera is None else await camera.room.manager.snapshot(camera_id)
+            return None if camera is None else await camera.group.manager.snapshot(camera_id)
         except WatchpostError:
             return None
 
@@ -164,7 +131,7 @@ class CameraRuntime:
         if camera is None:
             return None
         try:
-            stats = camera.room.manager.get(camera_id).stats
+            stats = camera.group.manager.get(camera_id).stats
         except StreamNotFound:  # it is just starting
             return None
         return {
@@ -178,7 +145,7 @@ class CameraRuntime:
 
     def _is_alive(self, camera_id: str) -> bool:
         try:
-            state = self._cameras[camera_id].room.manager.get(camera_id).state
+            state = self._cameras[camera_id].group.manager.get(camera_id).state
         except StreamNotFound:
             return False
         return state in ("starting", "running", "reconnecting")
@@ -191,10 +158,10 @@ class CameraRuntime:
             camera.window.cancel()
         if camera.server is not None:
             await camera.server.close()
-        await camera.room.manager.disconnect(camera_id)
+        await camera.group.manager.disconnect(camera_id)
 
-    async def _numbered(self, camera_id: str) -> None:
-        """Wait a moment for the session's number, so that the first statistics have it."""
+    async def _wait_for_session(self, camera_id: str) -> None:
+        """Wait briefly for the session's number, so that the first statistics have it."""
         for _ in range(int(SESSION_S / 0.02)):
             stats = await self.stats(camera_id)
             if stats is None or stats["session_id"] is not None:
@@ -203,51 +170,42 @@ class CameraRuntime:
 
     # ── what cameras share ───────────────────────────────────────────────────────────────
 
-    async def _room(self, db_path: Path, device: str) -> _Group:
+    async def _group(self, db_path: Path, device: str) -> _Group:
         key = (await asyncio.to_thread(db_path.absolute().resolve), device)
-        if key not in self._rooms:
+        if key not in self._groups:
             networks = await self._shared_networks(device)
-            self._rooms[key] = await self._open_room(key[0], networks)
-        return self._rooms[key]
+            self._groups[key] = await self._open_group(key[0], networks)
+        return self._groups[key]
 
-    async def _shared_networks(self, device: str) -> _Networks:
+    async def _shared_networks(self, device: str) -> Networks:
         if device not in self._networks:
-            self._networks[device] = await asyncio.to_thread(_load, self._settings, device)
+            opening = open_networks(self._settings, device)
+            self._networks[device] = await self._shared.enter_async_context(opening)
         return self._networks[device]
 
-    async def _open_room(self, db_path: Path, networks: _Networks) -> _Group:
-        settings = self._settings
-        engine = await asyncio.to_thread(open_database, f"sqlite:///{db_path}")
-        folder = db_path.parent / "snapshots"
-        snapshots = SnapshotFolder(folder)
-        repository = EventRepository(engine, snapshots)
-        first_id = await asyncio.to_thread(repository.next_id)
-        log = EventLog(asyncio.get_running_loop(), first_id)
-        manager = StreamManager(
-            settings.streams,
-            settings.faces,
-            networks.faces,
-            NullStreamStore(),
-            AnalyzerFactory(settings.objects, read_rule_settings(), networks.objects),
-            log,
-            StreamSessionRepository(engine).next_today,
-        )
-        stack = ExitStack()
-        arriving = stack.enter_context(log.pictured())
-        tell = functools.partial(self._tell, folder)
-        writer = EventWriter(arriving, repository, snapshots, draw.snapshot, tell)
-        writer.start()
-        return _Group(engine, log, manager, writer, stack)
+    async def _open_group(self, db_path: Path, networks: Networks) -> _Group:
+        """Open what a group shares; a step that fails undoes those before it."""
+        async with AsyncExitStack() as stack:
+            engine = await stack.enter_async_context(open_engine(f"sqlite:///{db_path}"))
+            opening = open_events(engine, db_path.parent / SNAPSHOTS, self._on_event)
+            events = await stack.enter_async_context(opening)
+            manager = await stack.enter_async_context(
+                open_manager(self._settings, networks, NullStreamStore(), events.log, engine)
+            )
+            self._shared.push_async_callback(stack.pop_all().aclose)
+        return _Group(events.log, manager)
 
-    def _tell(self, folder: Path, row: EventRow) -> None:
-        path = None if row.snapshot_file is None else str(folder / row.snapshot_file)
-        self._happened.put((row.stream_id, as_dict(row, path)))
+    def _on_event(self, event: EventRow, snapshot: Path | None) -> None:
+        path = None if snapshot is None else str(snapshot)
+        self._events.put((event.stream_id, as_dict(event, path)))
 
-    # ── ways to look ─────────────────────────────────────────────────────────────────────
+    # ── previews and windows ─────────────────────────────────────────────────────────────────────
 
-    async def _serve(self, cfg: CameraConfig, room: _Group) -> MjpegServer:
+    async def _serve(self, cfg: CameraConfig, group: _Group) -> MjpegServer:
+        from app.cameras.mjpeg_server import MjpegServer  # uvicorn, which few scripts need
+
         assert cfg.preview_port is not None
-        server = MjpegServer(functools.partial(room.manager.pictures, cfg.camera_id))
+        server = MjpegServer(functools.partial(group.manager.pictures, cfg.camera_id))
         try:
             await server.open(cfg.preview_port)
         except (OSError, OverflowError) as error:
@@ -255,54 +213,43 @@ class CameraRuntime:
             raise CameraFailed(camera_id=cfg.camera_id, reason=reason) from None
         return server
 
-    def _render(self, camera_id: str, room: _Group) -> asyncio.Task[None] | None:
+    def _render(self, camera_id: str, group: _Group) -> asyncio.Task[None] | None:
         if reason := no_display():
-            logger.warning("camera %s: no window is shown: %s", camera_id, reason)
+            logger.warning("camera %s: no window: %s", camera_id, reason)
             return None
-        return asyncio.create_task(self._show(camera_id, room))
+        return asyncio.create_task(self._show(camera_id, group))
 
-    async def _show(self, camera_id: str, room: _Group) -> None:
+    async def _show(self, camera_id: str, group: _Group) -> None:
         window = await asyncio.to_thread(CameraWindow, camera_id)
         try:
-            async with aclosing(room.manager.pictures(camera_id)) as pictures:
-                async for shown in pictures:
-                    if not await asyncio.to_thread(window.show, shown.jpeg):
+            async with aclosing(group.manager.pictures(camera_id)) as frames:
+                async for frame in frames:
+                    if not await asyncio.to_thread(window.show, frame.jpeg):
                         break
         finally:
-            said = window.close()
-            logger.warning("camera %s: its window is gone: %s", camera_id, said or "closed")
+            reason = window.close() or "closed"
+            logger.warning("camera %s: its window is gone: %s", camera_id, reason)
 
 
-def as_dict(record: EventRow, snapshot: str | None) -> dict[str, Any]:
-    """An event as callbacks get it; a rule's details stand beside the rest.
+def as_dict(event: EventRow, snapshot: str | None) -> dict[str, Any]:
+    """An event as callbacks get it, with the rule's details beside the common fields.
 
     Args:
-        snapshot: path of its picture, faces covered, if there is one.
+        snapshot: path of its image, faces blurred, if there is one.
     """
     return {
-        **record.details,
-        "type": record.type,
-        "camera_id": record.stream_id,
-        "session_id": record.session_id,
-        "event_id": record.event_id,
-        "ts": record.ts,
-        "time": datetime.fromtimestamp(record.ts, UTC).isoformat(),
-        "track_id": record.track_id,
-        "person_id": record.person_id,
-        "bag_id": record.bag_id,
-        "box": None if record.box is None else list(record.box),
-        "confidence": record.confidence,
-        "duration_s": record.duration_s,
+        **event.details,
+        "type": event.type,
+        "camera_id": event.stream_id,
+        "session_id": event.session_id,
+        "event_id": event.event_id,
+        "ts": event.ts,
+        "time": datetime.fromtimestamp(event.ts, UTC).isoformat(),
+        "track_id": event.track_id,
+        "person_id": event.person_id,
+        "bag_id": event.bag_id,
+        "box": None if event.box is None else list(event.box),
+        "confidence": event.confidence,
+        "duration_s": event.duration_s,
         "snapshot": snapshot,
     }
-
-
-def _load(settings: Settings, device: str) -> _Networks:
-    runner = load_faces("auto" if device == "cuda" else device)
-    objects = None
-    if settings.objects.weights is not None or weights_file.SHIPPED.exists():
-        objects = load_objects(settings.objects, device)
-    else:
-        logger.warning("no analytics: %s is missing", weights_file.SHIPPED)
-    faces = FaceDetector(runner, min_confidence=settings.faces.keep_confidence)
-    return _Networks(runner, faces, objects)

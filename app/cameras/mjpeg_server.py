@@ -1,87 +1,153 @@
-"""One camera's pictures as MJPEG on a port of this machine, for a quick look without the server."""
+"""One camera's frames as MJPEG on a port of this machine, for a quick look without the server."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable
+import socket
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, MutableMapping
+from typing import Any
 
+import uvicorn
+
+from app import mjpeg
+from app.errors import WatchpostError
 from app.types import JpegFrame
 
 MAX_CLIENTS = 16
-REQUEST_S = 5.0
-TAKE_S = 20.0
-HERE = ("127.0.0.1", "localhost")
-OK = (
-    b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=frame\r\n"
-    b"Cache-Control: no-store\r\nConnection: close\r\n\r\n--frame\r\n"
-)
-REFUSED = b"HTTP/1.1 %d %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-PART = b"Content-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n"
+SEND_TIMEOUT_S = 20.0
+CLOSE_TIMEOUT_S = 1.0
+LOOPBACK = "127.0.0.1"
+LOCAL_HOSTS = (LOOPBACK, "localhost")
+HEADERS = [
+    (b"content-type", mjpeg.MEDIA_TYPE.encode()),
+    (b"cache-control", b"no-store"),
+    (b"connection", b"close"),
+]
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class _Server(uvicorn.Server):
+    """A uvicorn server that leaves the signals of the script's process alone."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
 
 
 class MjpegServer:
-    """Args:
-    pictures: a new subscription to the camera's pictures; raises where there are none.
+    """Serves the frames of one camera over HTTP; belongs to the event loop's thread.
+
+    Args:
+        frames: opens a new subscription to the camera's frames; raises WatchpostError where the
+            camera has ended.
     """
 
-    def __init__(self, pictures: Callable[[], AsyncGenerator[JpegFrame]]) -> None:
-        self._pictures = pictures
-        self._server: asyncio.Server | None = None
-        self._clients: set[asyncio.Task[None]] = set()
+    def __init__(self, frames: Callable[[], AsyncGenerator[JpegFrame]]) -> None:
+        self._frames = frames
+        self._closing = asyncio.Event()
+        config = uvicorn.Config(
+            self._answer,
+            interface="asgi3",
+            lifespan="off",
+            ws="none",
+            log_config=None,
+            proxy_headers=False,
+            server_header=False,
+            limit_concurrency=MAX_CLIENTS + 1,  # uvicorn refuses the connection that reaches it
+        )
+        self._server = _Server(config)
+        self._serving: asyncio.Task[None] | None = None
 
     async def open(self, port: int) -> None:
         """Listen on loopback. Raises OSError when the port is taken."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", port)
+        listener = socket.create_server((LOOPBACK, port))
+        self._serving = asyncio.create_task(self._server.serve(sockets=[listener]))
 
     async def close(self) -> None:
-        if self._server is not None:
-            self._server.close()
-        clients = list(self._clients)
-        for client in clients:
-            client.cancel()
-        await asyncio.gather(*clients, return_exceptions=True)
+        """End all responses and free the port."""
+        if self._serving is None:
+            return
+        self._closing.set()
+        self._server.should_exit = True
+        await asyncio.wait([self._serving], timeout=CLOSE_TIMEOUT_S)
+        self._drop_clients()
+        await self._serving
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._clients.add(task)
-        try:
-            await self._answer(reader, writer)
-        except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            pass  # the client went, or is none
-        except asyncio.CancelledError:
-            pass  # by close(); asyncio would log it as a failure
-        finally:
-            self._clients.discard(task)
-            with contextlib.suppress(OSError):
-                writer.close()
+    def _drop_clients(self, address: tuple[str, int] | None = None) -> None:
+        """Cut connections whose client does not read: all of them, or that of one address."""
+        for connection in list(self._server.server_state.connections):
+            transport: asyncio.WriteTransport = connection.transport
+            if address in (None, transport.get_extra_info("peername")):
+                transport.abort()
 
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        request = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), REQUEST_S)
-        if not request.startswith(b"GET "):
-            writer.write(REFUSED % (405, b"Method Not Allowed"))
-        elif not _is_from_here(request.decode("latin-1")):
-            writer.write(REFUSED % (403, b"Forbidden"))
-        elif len(self._clients) > MAX_CLIENTS:
-            writer.write(REFUSED % (503, b"Service Unavailable"))
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI app: the same MJPEG at every path, for callers on this machine."""
+        if scope["method"] != "GET":
+            await _refuse(send, 405)
+        elif not _is_local(scope):
+            await _refuse(send, 403)
         else:
-            await self._show(writer)
-        await writer.drain()
+            try:
+                frames = self._frames()
+            except WatchpostError:
+                await _refuse(send, 503)
+            else:
+                await self._show(frames, scope["client"], receive, send)
 
-    async def _show(self, writer: asyncio.StreamWriter) -> None:
-        async with contextlib.aclosing(self._pictures()) as pictures:
-            writer.write(OK)
-            async for shown in pictures:
-                writer.write(PART % len(shown.jpeg) + shown.jpeg + b"\r\n--frame\r\n")
-                await asyncio.wait_for(writer.drain(), TAKE_S)
+    async def _show(
+        self,
+        frames: AsyncGenerator[JpegFrame],
+        client: tuple[str, int],
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        """Send frames until they end, the client leaves, or the server closes."""
+        await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
+        sending = asyncio.create_task(_send_parts(frames, send))
+        ends = [
+            sending,
+            asyncio.create_task(_disconnected(receive)),
+            asyncio.create_task(self._closing.wait()),
+        ]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        for task in ends:
+            task.cancel()
+        await asyncio.wait(ends)
+        if not sending.cancelled() and isinstance(sending.exception(), TimeoutError):
+            self._drop_clients(client)
+        await send({"type": "http.response.body"})
 
 
-def _is_from_here(request: str) -> bool:
-    """Whether a person on this machine asked, and no foreign page did through their browser."""
+async def _send_parts(frames: AsyncGenerator[JpegFrame], send: Send) -> None:
+    """Raises TimeoutError when the client reads nothing for too long."""
+    async with contextlib.aclosing(mjpeg.multipart(frames)) as parts:
+        async for part in parts:
+            message = {"type": "http.response.body", "body": part, "more_body": True}
+            await asyncio.wait_for(send(message), SEND_TIMEOUT_S)
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _refuse(send: Send, status: int) -> None:
+    headers = [(b"content-length", b"0"), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body"})
+
+
+def _is_local(scope: Scope) -> bool:
+    """Whether the caller named this machine, and no foreign page called through a browser."""
     headers = {
-        name.strip().lower(): value.strip().lower()
-        for name, _, value in (line.partition(":") for line in request.split("\r\n")[1:])
+        name.decode("latin-1"): value.decode("latin-1").strip().lower()
+        for name, value in scope["headers"]
     }
-    host = headers.get("host", "").rpartition(":")[0] or headers.get("host", "")
-    return host in HERE and headers.get("sec-fetch-site") != "cross-site"
+    named = headers.get("host", "")
+    host = named.rpartition(":")[0] or named
+    return host in LOCAL_HOSTS and headers.get("sec-fetch-site") != "cross-site"

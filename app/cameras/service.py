@@ -1,4 +1,4 @@
-"""The service that scripts hold: calls from any thread, events to a thread of their own."""
+"""The class that scripts use: calls from any thread, events in a thread of their own."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CALLBACK_END_S = 1.0
 
 
 class MultiCameraService:
-    """Runs cameras in the background.
+    """Runs cameras in the background; every method may be called from every thread.
 
     Args:
         settings: limits and thresholds; default: the environment's, as for the server.
@@ -36,62 +36,67 @@ class MultiCameraService:
     def __init__(self, settings: Settings | None = None) -> None:
         self._settings = settings or Settings()
         self._callback: EventCallback | None = None
-        self._happened: Channel[tuple[str, dict[str, Any]]] = Channel(CALLBACK_BACKLOG, live=True)
+        self._events: Channel[tuple[str, dict[str, Any]]] = Channel(CALLBACK_BACKLOG, live=True)
         self._lock = threading.Lock()
-        self._studio: CameraRuntime | None = None
+        self._runtime: CameraRuntime | None = None
         self._thread: LoopThread | None = None
 
     def start_camera(self, cfg: CameraConfig) -> None:
         """Run a camera in the background; returns once it runs.
 
-        One in the network that cannot be reached is tried again and again, and said in the log.
+        A network camera that cannot be reached is retried, and the failure is logged.
 
         Raises:
-            CameraFailed: it cannot run as asked, or its id is taken; the message names it.
+            CameraFailed: it cannot run with this configuration, or its id is in use; the message
+                names the camera.
         """
         cfg.check()
-        studio, thread = self._running()
+        runtime, thread = self._running()
         try:
-            thread.call(studio.start(cfg))
+            thread.call(runtime.start(cfg))
         except CameraFailed:
             raise
         except WatchpostError as error:
             raise CameraFailed(camera_id=cfg.camera_id, reason=scrub(str(error))) from None
 
     def stop_camera(self, camera_id: str) -> None:
-        """End one camera. One that does not run is no error."""
-        studio, thread = self._running()
-        thread.call(studio.stop(camera_id))
+        """Stop one camera. It is no error if it does not run."""
+        runtime, thread = self._running()
+        thread.call(runtime.stop(camera_id))
 
     def stop_all(self) -> None:
-        """End all cameras, write what they found, and free everything.
+        """Stop all cameras, write their last events, and free everything.
 
         The service may be used again afterwards.
         """
         with self._lock:
-            studio, thread = self._studio, self._thread
-            happened, self._happened = self._happened, Channel(CALLBACK_BACKLOG, live=True)
-            self._studio = self._thread = None
-        if studio is not None and thread is not None:
-            thread.call(studio.close())
-            thread.close()
-            happened.close()
-            if studio.teller is not threading.current_thread():
-                studio.teller.join(CALLBACK_END_S)  # a callback that hangs is left behind
+            runtime, thread = self._runtime, self._thread
+            events, self._events = self._events, Channel(CALLBACK_BACKLOG, live=True)
+            self._runtime = self._thread = None
+        if runtime is not None and thread is not None:
+            try:
+                thread.call(runtime.close())
+            finally:
+                thread.close()
+                events.close()
+            if runtime.callback_thread is not threading.current_thread():
+                runtime.callback_thread.join(CALLBACK_END_S)  # a callback that hangs is left behind
 
     def get_latest_jpeg(self, camera_id: str) -> bytes | None:
-        """The newest picture, faces covered; None before the first and after the end."""
-        studio, thread = self._running()
-        return thread.call(studio.jpeg(camera_id))
+        """The newest frame, faces blurred; None before the first and after the end."""
+        runtime, thread = self._running()
+        return thread.call(runtime.jpeg(camera_id))
 
     def get_latest_stats(self, camera_id: str) -> dict[str, Any] | None:
-        """``camera_id faces ids bags owned session_id``; None for a camera that is not there."""
-        studio, thread = self._running()
-        return thread.call(studio.stats(camera_id))
+        """``camera_id faces ids bags owned session_id``; None for a camera that does not run."""
+        runtime, thread = self._running()
+        return thread.call(runtime.stats(camera_id))
 
     def set_event_callback(self, callback: EventCallback | None) -> None:
-        """``callback(camera_id, events)`` for what happens from now on, in order, in a thread
-        made for it. Each event is a dictionary with at least ``type``."""
+        """Call ``callback(camera_id, events)`` for each event from now on, in order.
+
+        It runs in a thread of its own. Each event is a dictionary with at least ``type``.
+        """
         self._callback = callback
 
     def __enter__(self) -> Self:
@@ -107,27 +112,30 @@ class MultiCameraService:
 
     def _running(self) -> tuple[CameraRuntime, LoopThread]:
         with self._lock:
-            if self._studio is None or self._thread is None:
-                teller = threading.Thread(
-                    target=self._tell, args=[self._happened], name="camera-events", daemon=True
+            if self._runtime is None or self._thread is None:
+                callback_thread = threading.Thread(
+                    target=self._run_callbacks,
+                    args=[self._events],
+                    name="camera-events",
+                    daemon=True,
                 )
-                teller.start()
+                callback_thread.start()
                 self._thread = LoopThread("cameras")
-                self._studio = CameraRuntime(self._settings, self._happened, teller)
+                self._runtime = CameraRuntime(self._settings, self._events, callback_thread)
                 _at_exit(self)
-            return self._studio, self._thread
+            return self._runtime, self._thread
 
-    def _tell(self, happened: Channel[tuple[str, dict[str, Any]]]) -> None:
-        """Events to the callback. What it does wrong harms nobody else."""
+    def _run_callbacks(self, events: Channel[tuple[str, dict[str, Any]]]) -> None:
+        """Pass events to the callback until there are no more; its errors are logged."""
         dropped = 0
         while True:
             try:
-                taken = happened.get()
+                taken = events.get()
             except Closed:
                 return
-            if happened.dropped > dropped:
-                logger.warning("callback too slow: %d events lost", happened.dropped - dropped)
-                dropped = happened.dropped
+            if events.dropped > dropped:
+                logger.warning("callback too slow: %d events lost", events.dropped - dropped)
+                dropped = events.dropped
             if taken is None or self._callback is None:
                 continue
             try:
@@ -137,11 +145,11 @@ class MultiCameraService:
 
 
 def _at_exit(service: MultiCameraService) -> None:
-    """Have a script that just ends stop its cameras first.
+    """Stop the cameras of a script that exits without doing so.
 
-    Native threads that run on while the interpreter is taken down end the process with a crash.
-    ``atexit`` would come too late: helper threads can be started no more by then. The standard
-    library's own pools end by the same hook; the last one that was registered runs first.
+    Native threads that still run while the interpreter shuts down crash the process. ``atexit``
+    is too late: no helper thread can be started by then. The thread pools of the standard library
+    end by the same hook; the hook that was registered last runs first.
     """
     alive = weakref.ref(service)
 

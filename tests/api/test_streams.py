@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from app.api.mjpeg import multipart
 from app.api.streams import RESERVED, pasted_url
+from app.mjpeg import multipart
 
 pytestmark = pytest.mark.anyio
 

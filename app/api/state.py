@@ -1,0 +1,33 @@
+"""What the lifespan hands to requests as ``request.state``; ``deps.py`` reads it by key."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TypedDict
+
+from app.api.deps import PlateServices
+from app.api.health import HealthService
+from app.db.events import EventRepository
+from app.db.jobs import JobRepository
+from app.db.writer import EventWriter
+from app.pipeline.event_log import EventLog
+from app.pipeline.manager import StreamManager
+from app.pipeline.push import PushStreams
+from app.recording.job_manager import JobManager
+from app.recording.schedules import Scheduler
+
+
+class State(TypedDict):
+    """The parts of the running server that routes use."""
+
+    manager: StreamManager
+    pushes: PushStreams
+    events: EventLog
+    happened: EventRepository
+    writer: EventWriter
+    jobs: JobRepository
+    collector: JobManager
+    schedules: Scheduler
+    plates: PlateServices
+    instruments: HealthService
+    reading: asyncio.Semaphore

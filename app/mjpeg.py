@@ -1,0 +1,31 @@
+"""MJPEG framing: JPEGs as the parts of one HTTP body that does not end while its source lives."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from app.types import JpegFrame
+
+BOUNDARY = "frame"
+MEDIA_TYPE = f"multipart/x-mixed-replace; boundary={BOUNDARY}"
+DELIMITER = f"--{BOUNDARY}\r\n".encode()
+_PART_HEADERS = b"Content-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n"
+
+
+def part(jpeg: bytes) -> bytes:
+    """One JPEG with its headers, and the delimiter that follows it.
+
+    The delimiter follows at once because a browser shows a part when it has seen the part's end,
+    and would otherwise show each frame one frame late. So at the end of the stream the body just
+    ends; another empty part, only to close the last delimiter, would blank the image.
+    """
+    return _PART_HEADERS % len(jpeg) + jpeg + b"\r\n" + DELIMITER
+
+
+async def multipart(frames: AsyncGenerator[JpegFrame]) -> AsyncGenerator[bytes]:
+    """The whole body, as chunks: the first delimiter, then a part for each frame."""
+    yield DELIMITER
+    async with aclosing(frames):
+        async for frame in frames:
+            yield part(frame.jpeg)
