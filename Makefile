@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 LOCK := $(if $(LEAN),requirements-lean.txt,requirements.txt)
 DEMO_FLAG := $(if $(filter 0,$(DEMO)),,--demo)
 
-.PHONY: setup run test check bench docs docs-serve lock clean
+.PHONY: setup run test test-fast test-long check bench docs docs-serve lock clean
 
 run: setup  ## start the server; ARGS="--port 9000", DEMO=0, LEAN=1
 	@$(BIN)/python run.py $(DEMO_FLAG) $(ARGS)
@@ -24,9 +24,20 @@ $(VENV)/.%.installed: % | $(BIN)/python
 	$(BIN)/python -m compileall -q app run.py main.py
 	@touch $@
 
-test: setup $(VENV)/.requirements-dev.txt.installed  ## all tests; ARGS="-k auth"
+# Files are shared out to processes: a file's tests share its server. Much of the time is waiting.
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+WORKERS ?= 3
+
+test: setup $(VENV)/.requirements-dev.txt.installed  ## all tests; ARGS="-k auth", WORKERS=0
 	@sh tests/install_tools.sh
-	$(BIN)/python -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
+
+test-fast: setup $(VENV)/.requirements-dev.txt.installed  ## without what takes long: for every commit
+	$(PYTEST) -m "not long" $(ARGS)
+
+test-long: setup $(VENV)/.requirements-dev.txt.installed  ## what takes long: servers, browsers, networks
+	@sh tests/install_tools.sh
+	$(PYTEST) -m long $(ARGS)
 
 check: setup $(VENV)/.requirements-dev.txt.installed  ## style, types, layers
 	$(BIN)/ruff format --check .

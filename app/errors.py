@@ -51,7 +51,7 @@
         └── SecretUnreadable          stored credentials and the key file do not belong together
 
 Every class has a stable ``code``; the words for it in other languages live in
-``app/api/i18n.py``. Nothing here knows HTTP, and no message holds a password:
+``app/api/locales/``. Nothing here knows HTTP, and no message holds a password:
 who raises passes URLs through ``app.urls.without_credentials`` first.
 """
 
@@ -73,13 +73,13 @@ class WatchpostError(Exception):
     template: ClassVar[str] = "Something failed inside the server."
 
     words: ClassVar[Mapping[str, str]] = {}
-    """What people are told where ``reason`` is a word for programs."""
+    """Texts for people, by the ``reason`` that programs compare."""
 
     def __init__(self, **details: object) -> None:
         self.details = details
         meant = self.words.get(str(details.get("reason")))
-        told = details if meant is None else {**details, "reason": self.fill(meant, details)}
-        super().__init__(self.fill(self.template, told))
+        filled = details if meant is None else {**details, "reason": self.fill(meant, details)}
+        super().__init__(self.fill(self.template, filled))
 
     @staticmethod
     def fill(template: str, details: dict[str, object]) -> str:
@@ -109,7 +109,7 @@ class InvalidUrl(RequestError):
 
 class AddressNotAllowed(RequestError):
     code = "ADDRESS_NOT_ALLOWED"
-    template = "{host} leads to {address}, an address that streams may not use."
+    template = "{host} resolves to {address}, an address that streams may not use."
 
 
 class BadFrame(RequestError):
@@ -125,17 +125,17 @@ class BadUpload(RequestError):
 
 class UploadTooLarge(BadUpload):
     code = "UPLOAD_TOO_LARGE"
-    template = "The upload is too large: at most {limit} are taken."
+    template = "The upload is too large; the limit is {limit}."
 
 
 class NotAnImage(BadUpload):
     code = "NOT_AN_IMAGE"
-    template = "The file is no picture of a kind that is read here: JPEG, PNG, WebP or BMP."
+    template = "Unsupported image type. Use JPEG, PNG, WebP or BMP."
 
 
 class BadRange(RequestError):
     code = "BAD_RANGE"
-    template = "The file has {bytes} bytes; ask for a part of it, such as Range: bytes=0-99."
+    template = "The file has {bytes} bytes; request a part of it, such as Range: bytes=0-99."
 
 
 class OutputIsInput(RequestError):
@@ -155,7 +155,7 @@ class Unauthorized(WatchpostError):
 
 class NotFound(WatchpostError):
     code = "NOT_FOUND"
-    template = "There is nothing at {path}."
+    template = "Not found: {path}"
 
 
 class StreamNotFound(NotFound):
@@ -205,17 +205,17 @@ class SessionNotFound(NotFound):
 
 class WatchNotFound(NotFound):
     code = "WATCH_NOT_FOUND"
-    template = "Entry of the watch-list not found: {watch_id}"
+    template = "Watchlist entry not found: {watch_id}"
 
 
 class ImageGone(NotFound):
     code = "IMAGE_NOT_FOUND"
-    template = "This picture is not kept any more."
+    template = "This image is no longer kept."
 
 
 class Conflict(WatchpostError):
     code = "CONFLICT"
-    template = "This does not fit what is there already."
+    template = "This conflicts with the current state."
 
 
 class StreamConflict(Conflict):
@@ -228,18 +228,19 @@ class StreamConflict(Conflict):
 
 class CameraExists(Conflict):
     code = "CAMERA_EXISTS"
-    template = "There is a camera {camera_id} already. Change it with PATCH, or take another id."
+    template = "There is already a camera {camera_id}. Change it with PATCH, or use another id."
 
 
 class NotACamera(Conflict):
     code = "NOT_A_CAMERA"
-    template = "{camera_id} is no camera: this stream was started in another way, and ends so."
+    template = "{camera_id} is not a camera. It was started through another API; stop it there."
 
 
 class NotPushable(Conflict):
     code = "NOT_PUSHABLE"
     template = (
-        "Stream {stream_id} takes no pushed frames. Ask for a stream with POST /stream/request."
+        "Stream {stream_id} does not accept pushed frames. "
+        "Request a stream with POST /stream/request."
     )
 
 
@@ -283,22 +284,24 @@ class StartCancelled(Unavailable):
 
 class TooManyStreams(Unavailable):
     code = "TOO_MANY_STREAMS"
-    template = "{count} pushed streams are open already. End one, or raise the limit."
+    template = "{count} pushed streams are already open. End one, or raise the limit."
 
 
 class TooManyJobs(Unavailable):
     code = "TOO_MANY_JOBS"
-    template = "{count} collection jobs run already. Wait for one, cancel one, or raise the limit."
+    template = (
+        "{count} collection jobs are already running. Wait for one, cancel one, or raise the limit."
+    )
 
 
 class NoAnalytics(Unavailable):
     code = "NO_ANALYTICS"
-    template = "Analytics are not available: this server has no network for them."
+    template = "Analytics are not available: this server has no model for them."
 
 
 class NoPicture(Unavailable):
     code = "NO_PICTURE"
-    template = "Stream {stream_id} has no picture now; its state is {status}."
+    template = "Stream {stream_id} has no frame to show; its state is {status}."
 
 
 class StoreError(Unavailable):

@@ -2,7 +2,7 @@
 
 FFmpeg's libraries, the socket module and the publisher process report the same failures as
 different exception classes; here they become one vocabulary. ``WORDS`` says in English what each
-means; other languages are in ``app/api/i18n.py``.
+means; other languages are in ``app/api/locales/``.
 """
 
 from __future__ import annotations
@@ -89,21 +89,21 @@ WORDS = {
     "timeout": "no answer in time",
     "connection_closed": "the connection was closed",
     "ended": "the stream ended",
-    "stalled": "no data any more",
-    "no_video": "no video in it",
+    "stalled": "no more data",
+    "no_video": "it contains no video",
     "invalid_data": "data that cannot be decoded",
     "no_device": "no such camera on this machine",
-    "too_large": "the picture is too large",
+    "too_large": "the image is too large",
     "rejected": "the server rejected the request",
-    "size_changed": "the picture's size changed; publishing anew",
+    "size_changed": "the frame size changed; reconnecting",
     "disk_full": "the disk is full",
-    "unfit_codec": "its video codec does not fit into MP4; ask without blur: false",
+    "unfit_codec": "its video codec cannot be stored in MP4; leave out blur: false",
     "stopped": "the stream was stopped",
     "no_encoder": "this encoder does not work here",
     "empty": "it is empty",
-    "no_picture": "it is no JPEG, PNG or WebP picture",
-    "bad_picture": "the picture is damaged, or has more than {max_pixels} pixels",
+    "no_picture": "it is not a JPEG, PNG or WebP image",
+    "bad_picture": "the image is damaged, or has more than {max_pixels} pixels",
     "no_data_url": "a text message must be data:image/jpeg;base64,… (or image/png, image/webp)",
     "no_base64": "what follows the comma is not base64",
-    "message_too_large": "the message has more than {max_bytes} bytes; send a smaller picture",
+    "message_too_large": "the message has more than {max_bytes} bytes; send a smaller image",
 }

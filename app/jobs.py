@@ -1,7 +1,7 @@
-"""The words of collection: jobs, what they record, what they say, and when they repeat.
+"""The values of collection: jobs, what they record and report, and when they repeat.
 
 Times named ``*_ts`` are Unix seconds. A job's *parts* are its sources; a part is recorded in one
-or more *takes* (one connection each) of one or more *segments* (one file each).
+or more *captures* (one connection each) of one or more *segments* (one file each).
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ class JobState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class JobSpec:
-    """What a caller asked for.
+    """What a caller requested.
 
     Attributes:
-        sources: URLs, files or stream ids, with credentials; empty for everything that runs.
-        segment_s: a new file begins after so many seconds.
-        steps: slices of the run whose ends are told.
+        sources: URLs, files or stream ids, with credentials; empty for all running streams.
+        segment_s: seconds after which a new file begins.
+        steps: number of parts of the run whose ends are reported.
         blur: False copies raw sources as they are.
-        retries: attempts in a row for a source that is lost; then it is given up.
+        retries: attempts in a row for a lost source, before it is given up.
         flagged: removed last when space is needed.
     """
 
@@ -54,12 +54,12 @@ class Part:
     """One source of a job.
 
     Attributes:
-        kind: ``stream`` records the results of a stream that runs anyway, ``open`` runs the
-            source through the pipeline, ``copy`` keeps it as it is.
+        kind: ``stream`` records the frames of a stream that is running, ``open`` runs the
+            source through the pipeline, ``copy`` copies it as it is.
         source: a stream id, or a URL with credentials.
-        label: the source as people may see it.
-        position_s: how much of the run lies behind.
-        covered_ts: when the newest recorded picture was taken.
+        label: the source without credentials.
+        position_s: seconds of the run that are done.
+        covered_ts: when the newest recorded frame was captured.
         done: nothing more will be recorded; with an ``error`` it was given up.
     """
 
@@ -73,13 +73,13 @@ class Part:
 
     @property
     def live(self) -> bool:
-        """Whether it goes on while nobody records; a file waits."""
+        """Whether it runs on while nothing records it; a file waits."""
         return self.kind == "stream" or not self.source.startswith("file:")
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A time of a live source that is in no file."""
+    """A period of a live source that is in no file."""
 
     source: str
     from_ts: float
@@ -89,7 +89,7 @@ class Gap:
 
 @dataclass(slots=True)
 class Job:
-    """One run, as it is now and as its row keeps it."""
+    """One recording job, as it is now and as its row stores it."""
 
     job_id: str
     spec: JobSpec
@@ -110,7 +110,7 @@ class Job:
 
     @property
     def share(self) -> float:
-        """How much of it is over, 0 to 1: that of the part that is farthest behind."""
+        """How much of it is done, 0 to 1: that of the part that is farthest behind."""
         duration_s = self.spec.duration_s
         shares = [1.0 if p.done else min(1.0, p.position_s / duration_s) for p in self.parts]
         return min(shares, default=0.0)
@@ -118,7 +118,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class JobLine:
-    """What a job says to whoever follows it: the contract's text, and the same as numbers."""
+    """A line that a job reports to its followers: the contract's text, and the same as numbers."""
 
     type: LineType
     job_id: str
@@ -143,7 +143,7 @@ class JobLine:
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """What a look into a finished file found.
+    """What the check of a finished file found.
 
     Attributes:
         audio: codec of its sound, None without.
@@ -165,7 +165,7 @@ class Recording:
 
     Attributes:
         path: below the recordings' folder.
-        removed_ts: when it was removed to make room; its row stays.
+        removed_ts: when it was removed to free space; its row stays.
     """
 
     job_id: str
@@ -191,7 +191,7 @@ class Schedule:
 
     Attributes:
         cron: five fields, read in ``timezone``.
-        skipped: runs left out because the one before still ran.
+        skipped: runs left out because the previous one was still running.
     """
 
     schedule_id: str

@@ -57,7 +57,7 @@ from app.models import weights_file
 from app.models.faces import FaceDetector, load_faces
 from app.models.objects import ObjectDetector, load_objects
 from app.models.plates.claude import ClaudeReader
-from app.models.plates.reader import PlateNetworks, load_plates
+from app.models.plates.networks import PlateNetworks, load_plates
 from app.pipeline import draw
 from app.pipeline.event_log import EventLog
 from app.pipeline.manager import StreamManager

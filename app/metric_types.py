@@ -1,19 +1,46 @@
-"""Numbers that any thread may add to and anybody may read: what ``/metrics`` is made of.
+"""What the server counts with: the types of prometheus-client, never on its global registry.
 
-Nothing here knows who reads them, or when; counting costs about two microseconds.
+Metrics are created without a registry by the code that counts. The ones of a server are registered
+on a registry of its own (``app.api.health``), so that servers in one process do not mix. Counting
+takes about a microsecond and is safe from any thread; where it happens often, the labelled child
+is looked up once.
 """
 
 from __future__ import annotations
 
-import threading
-from bisect import bisect_left
-from collections import Counter
-from collections.abc import Hashable, Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
-from typing import Generic, TypeVar
 
-K = TypeVar("K", bound=Hashable)
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
+from prometheus_client.registry import Collector
+
+__all__ = [
+    "Collector",
+    "CollectorRegistry",
+    "Counter",
+    "Histogram",
+    "HistogramSnapshot",
+    "counter",
+    "histogram",
+]
+PREFIX = "watchpost_"
+
+disable_created_metrics()  # they would double the number of series
+
+
+def counter(name: str, about: str, **labels: Iterable[str]) -> Counter:
+    """A counter; every combination of the given label values exists from the start, at 0."""
+    made = Counter(PREFIX + name, about, list(labels), registry=None)
+    if labels:
+        for values in itertools.product(*labels.values()):
+            made.labels(*values)
+    return made
+
+
+def histogram(name: str, about: str, bounds: Sequence[float]) -> Histogram:
+    """A histogram with the given upper bounds, ascending and finite."""
+    return Histogram(PREFIX + name, about, registry=None, buckets=bounds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,58 +48,21 @@ class HistogramSnapshot:
     """A histogram at one moment.
 
     Attributes:
-        buckets: upper bounds and how many values were not above them; the last bound is
-            infinite, so its count is that of all values.
+        buckets: upper bounds, and for each the number of values that were not above it; the last
+            bound is infinite, so its count is the number of all values.
         total: sum of all values.
     """
 
     buckets: tuple[tuple[float, int], ...]
     total: float
 
+    @classmethod
+    def of(cls, histogram: Histogram) -> HistogramSnapshot:
+        samples = [sample for family in histogram.collect() for sample in family.samples]
+        buckets = [(s.labels["le"], s.value) for s in samples if s.name.endswith("_bucket")]
+        (total,) = (sample.value for sample in samples if sample.name.endswith("_sum"))
+        return cls(tuple((float(bound), int(count)) for bound, count in buckets), total)
+
     @property
     def count(self) -> int:
         return self.buckets[-1][1]
-
-
-class Histogram:
-    """How often values fell below each of a few bounds.
-
-    Args:
-        bounds: ascending, finite.
-    """
-
-    def __init__(self, bounds: Sequence[float]) -> None:
-        self._bounds = (*bounds, float("inf"))
-        self._counts = [0] * len(self._bounds)
-        self._total = 0.0
-        self._lock = threading.Lock()
-
-    def observe(self, value: float) -> None:
-        with self._lock:
-            self._counts[bisect_left(self._bounds, value)] += 1
-            self._total += value
-
-    def read(self) -> HistogramSnapshot:
-        with self._lock:
-            counts, total = tuple(self._counts), self._total
-        return HistogramSnapshot(tuple(zip(self._bounds, accumulate(counts), strict=True)), total)
-
-
-class CounterMap(Generic[K]):
-    """How often each of a few things happened. Its keys come from the program, never from users.
-
-    Args:
-        known: keys that are there from the beginning, at 0.
-    """
-
-    def __init__(self, *known: K) -> None:
-        self._counts: Counter[K] = Counter(dict.fromkeys(known, 0))
-        self._lock = threading.Lock()
-
-    def add(self, key: K, count: int = 1) -> None:
-        with self._lock:
-            self._counts[key] += count
-
-    def read(self) -> dict[K, int]:
-        with self._lock:
-            return dict(self._counts)

@@ -1,4 +1,4 @@
-"""Plate numbers as texts: how they are stored, and which of them people take for each other."""
+"""Plate numbers as text: how they are stored, and which of them look alike."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ MAX_LENGTH = 16
 
 
 def normalised(text: str) -> str:
-    """A number as it is stored: Latin capitals and digits; Cyrillic twins become Latin."""
+    """A number as it is stored: Latin capitals and digits; Cyrillic look-alikes become Latin."""
     return "".join(c for c in text.translate(_LATIN).upper() if c in _ALLOWED)
 
 
 def shape(text: str) -> str:
-    """Equal for what nobody can tell apart on a plate: O, Q and 0, I and 1, gaps or none.
+    """Equal for numbers that look alike on a plate: O, Q and 0, I and 1, with or without gaps.
 
     The database does the same in its column ``shape``: see the migration ``0020_plates``.
     """

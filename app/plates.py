@@ -1,4 +1,4 @@
-"""The words of number plates: what was read, how it is kept, and who is waited for."""
+"""The values of plate reading: what was read, what is stored, and the watch list."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from app.types import Box
 
 @dataclass(frozen=True, slots=True)
 class PlateRead:
-    """A plate in one picture, and what it says.
+    """A plate in one image, and its number.
 
     Attributes:
-        text: Latin capitals and digits; empty where it could not be read.
-        confidence: how likely ``text`` is right, as often as measured; 0 for an empty one.
-        box: where it is, in pixels of the picture.
-        alternatives: what else it may say, likeliest first.
-        country: codes of the countries whose formats it fits, with ``/``; None where none does.
+        text: Latin capitals and digits; empty if it could not be read.
+        confidence: measured probability that ``text`` is right; 0 if it is empty.
+        box: where it is, in pixels of the image.
+        alternatives: other possible numbers, likeliest first.
+        country: codes of the countries whose formats match, joined by ``/``; None if none does.
         votes: share of each candidate text in the vote of the crop's variants.
         processed_by: ``local`` or ``claude``: who decided.
     """
@@ -43,7 +43,7 @@ class NewPlate:
 
 @dataclass(frozen=True, slots=True)
 class StoredPlate:
-    """A plate as the database keeps it. ``session_id`` is None for rows of other programs."""
+    """A plate as the database stores it; ``session_id`` is None in rows of other programs."""
 
     plate_id: int
     plate_number: str
@@ -65,7 +65,7 @@ class StoredPlate:
 
 @dataclass(frozen=True, slots=True)
 class StoredSession:
-    """One upload or passage, with the plates in it that were not deleted."""
+    """One upload or one plate that passed a camera, with its plates that were not deleted."""
 
     session_id: int
     filename: str
@@ -79,7 +79,7 @@ class StoredSession:
 
 @dataclass(frozen=True, slots=True)
 class PlateFilter:
-    """Which plates a list shows; None means any."""
+    """Which plates a list contains; None means any."""
 
     number: str | None = None
     verified: bool | None = None
@@ -101,7 +101,7 @@ class PlateStatistics:
 
 @dataclass(frozen=True, slots=True)
 class WatchEntry:
-    """A number, or a pattern with ``*`` and ``?``, that is waited for or may pass."""
+    """A number, or a pattern with ``*`` and ``?``, to report or to let pass."""
 
     watch_id: int
     number: str
@@ -111,7 +111,7 @@ class WatchEntry:
 
 @dataclass(frozen=True, slots=True)
 class ClaudeCall:
-    """One question to Claude, for the record.
+    """One call to Claude, for the record.
 
     Attributes:
         outcome: ``read``, ``unreadable``, ``refused``, ``nonsense``, or what failed.

@@ -23,7 +23,8 @@ from app.anpr.read_queue import PlateReadQueue
 from app.config import ObjectSettings
 from app.models.batching import Image
 from app.models.objects import load_objects
-from app.models.plates.reader import CropRead, load_plates
+from app.models.plates.networks import load_plates
+from app.models.plates.reader import CropRead
 from app.pipeline.scale import part_to_rgb, to_rgb
 from app.plates import WatchEntry
 from app.types import RuleEvent, StreamSpec

@@ -29,8 +29,9 @@ from app.config import ObjectSettings, Settings
 from app.models.batching import Image
 from app.models.objects import load_objects
 from app.models.plates.claude import ClaudeReader
+from app.models.plates.networks import load_plates
 from app.models.plates.photo import pixels
-from app.models.plates.reader import ReadPlate, load_plates
+from app.models.plates.reader import ReadPlate
 from app.plates import ClaudeCall
 from bench.table import show
 

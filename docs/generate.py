@@ -12,7 +12,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from types import SimpleNamespace
+from typing import Any, Literal, cast, get_args, get_origin
 
 from prometheus_client.metrics_core import Metric
 from pydantic import BaseModel, SecretStr
@@ -21,13 +22,17 @@ from pydantic_core import PydanticUndefined
 
 from app import cli, errors
 from app.analytics.rules import RULES
+from app.anpr.service import plate_counter
 from app.api.errors import status_of
 from app.api.events import EventMessage
-from app.api.metrics import MetricsSnapshot
+from app.api.metrics import MetricsSnapshot, NetworkCollector
 from app.config import Settings
+from app.db.writer import write_histogram
 from app.errors import CameraFailed, SetupError, WatchpostError
 from app.failure_reason import WORDS
-from app.metric_types import Histogram
+from app.metric_types import Collector
+from app.models.batching import BatchingRunner, RunnerMetrics
+from app.pipeline.event_log import event_counter
 from app.recording.job_metrics import JobMetrics
 from app.recording.retention import DiskUsage
 
@@ -289,29 +294,31 @@ def metrics_page() -> str:
 
 def families() -> list[Metric]:
     """Every family that a scrape of a server without streams and jobs has."""
-    nothing = Histogram([1.0]).read()
-    return list(
-        MetricsSnapshot(
-            streams=[],
-            networks={},
-            jobs_by_state={},
-            running=[],
-            totals=JobMetrics(),
-            plates={},
-            crops_waiting=0,
-            crops_skipped=0,
-            events={},
-            events_waiting=0,
-            events_lost=0,
-            write_lag_s=0.0,
-            written=nothing,
-            disk=DiskUsage(1, 1),
-            disk_floor=0,
-            kept_bytes=0,
-            kept_limit=1,
-            removed=0,
-        ).collect()
+    runner = cast("BatchingRunner", SimpleNamespace(metrics=RunnerMetrics(), waiting=0))
+    collectors: list[Collector] = [
+        *JobMetrics().all(),
+        NetworkCollector({"any": runner}),
+        event_counter(),
+        plate_counter(),
+        write_histogram(),
+    ]
+    snapshot = MetricsSnapshot(
+        streams=[],
+        jobs_by_state={},
+        running=[],
+        crops_waiting=0,
+        crops_skipped=0,
+        events_waiting=0,
+        events_lost=0,
+        write_lag_s=0.0,
+        disk=DiskUsage(1, 1),
+        disk_floor=0,
+        stored_bytes=0,
+        stored_limit=1,
+        removed=0,
     )
+    counted = [family for collector in collectors for family in collector.collect()]
+    return [*counted, *snapshot.collect()]
 
 
 def _series(metric: Metric) -> str:

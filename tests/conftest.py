@@ -1,4 +1,4 @@
-"""Shared by all tests: a real RTSP server with a camera on it, where the machine can run one."""
+"""Shared by all tests: what takes long, and a real RTSP server with a camera on it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,31 @@ from pathlib import Path
 
 import pytest
 from support.rtsp import RtspServer, available, make_video
+
+LONG = (
+    "analytics/test_face_scanner.py",
+    "analytics/test_staged.py",
+    "api/test_space.py",
+    "e2e",
+    "models/test_command.py",
+    "models/test_ultralytics.py",
+    "test_cameras.py",
+    "test_docs.py",
+    "test_lean.py",
+    "test_private.py",
+    "test_run.py",
+    "test_wheel.py",
+)
+"""Files and folders whose tests start servers or programs, or let networks work for seconds."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what ``make test-fast`` leaves out and ``make test-long`` runs."""
+    here = Path(__file__).parent
+    for item in items:
+        path = item.path.relative_to(here)
+        if path.as_posix() in LONG or path.parts[0] in LONG:
+            item.add_marker("long")
 
 
 @pytest.fixture(scope="session")

@@ -166,6 +166,6 @@ def test_the_command_explains_itself(
 
 
 def test_the_command_runs_the_networks(programs: Path, tmp_path: Path) -> None:
-    photo = str(ROOT / "docs" / "blurred.jpg")
+    photo = str(ROOT / "docs" / "images" / "blurred.jpg")
     printed = call(str(programs / "watchpost"), "models", "detect", "--json", photo, cwd=tmp_path)
     assert '"label": "person"' in printed

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 
 from app.models.letterbox import padded
-from app.models.tta import CLOSE
+from app.models.tta import CROP_SIDE
 from training.boxes import BAGS, CIGARETTE, CLASSES, FACE, PERSON, PLATE, Boxes
 from training.faces import CenterFace
 from training.network import Image, Network
@@ -105,7 +105,7 @@ class Results:
         print(f"{name} at {size}", flush=True)
         self.name, self.ground = name, ground
         self.network, self.close = Network(path, size), Network(path, CLOSE_SIZE)
-        self.closer = Network(path, padded(CLOSE * size))
+        self.closer = Network(path, padded(CROP_SIDE * size))
         self.classes = set(self.network.to_class.tolist())
         self.clips = [self.network.detect(s.image, LOWEST) for s in ground.clips]
         self.val = [self.network.detect(s.image, LOWEST) for s in ground.val]
@@ -118,7 +118,7 @@ class Results:
 
     @cached_property
     def carefully(self) -> list[Boxes]:
-        """Cigarettes in whole pictures, on which several looks agree."""
+        """Cigarettes in whole images, fused from several passes."""
         return [self.detect_with_tta(s.image, b) for s, b in self.pairs]
 
     @property
@@ -133,7 +133,7 @@ class Results:
         )
 
     def detect_with_tta(self, image: Image, found: Boxes) -> Boxes:
-        """What several looks agree on."""
+        """The detections fused from several passes."""
         return careful_look(found, image, self.network, self.closer, LOWEST)
 
     @cached_property

@@ -7,7 +7,7 @@ import numpy as np
 
 from app.models.crop_refiner import MIN_PERSON, CropWindow, crop_windows, upper_body
 from app.models.nms import merged
-from app.models.tta import PartDetections, agree
+from app.models.tta import PartDetections, fuse
 from app.types import Box, Detection
 from training.boxes import CIGARETTE, CLASSES, PERSON, Boxes
 from training.network import Image, Network
@@ -39,12 +39,12 @@ def second_look(
 def careful_look(
     whole: Boxes, image: Image, network: Network, close: Network, min_confidence: float
 ) -> Boxes:
-    """The cigarettes on which all looks agree: `whole`, what `network` saw, its mirror image, and
-    both for what is around people, enlarged for `close`."""
+    """The cigarettes fused from all passes: `whole`, what `network` detected, its mirror image, and
+    both for the crops around people, enlarged for `close`."""
     height, width = image.shape[:2]
     size = width, height
 
-    def glances(part: CropWindow, by: Network, seen: Boxes | None = None) -> list[PartDetections]:
+    def both_ways(part: CropWindow, by: Network, seen: Boxes | None = None) -> list[PartDetections]:
         x1, y1, x2, y2 = part
         shown = image[y1:y2, x1:x2]
         if seen is None:
@@ -58,11 +58,11 @@ def careful_look(
             for found in (seen, Boxes(corners, turned.labels, turned.scores))
         ]
 
-    looks = glances(CropWindow(0, 0, width, height), network, whole)
+    passes = both_ways(CropWindow(0, 0, width, height), network, whole)
     for part in dict.fromkeys(upper_body(person, size) for person in _people(whole)):
         if min(part.size) > 0:
-            looks += glances(part, close)
-    return _boxes(agree(looks))
+            passes += both_ways(part, close)
+    return _boxes(fuse(passes))
 
 
 def _people(whole: Boxes) -> list[Box]:

@@ -98,7 +98,7 @@ class StaticObjectDetector:
         """True while nothing can be told: at the start, and after an upset."""
         return self._background is None or self._last_at - self._started_at < LEARN_S
 
-    def change(self, box: Box) -> float:
+    def changed_share(self, box: Box) -> float:
         """How much of a box, in pixels of the small picture, differs from the background now,
         0 to 1; 0 while nothing is known."""
         if self._changed is None:

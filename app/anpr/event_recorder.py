@@ -1,4 +1,4 @@
-"""Keeps the plates that pass cameras, as uploads are kept, beside the event loop."""
+"""Stores the plates that pass cameras, as uploads are stored, in the background."""
 
 from __future__ import annotations
 
@@ -20,31 +20,33 @@ SEEN = "plate_seen"
 
 
 class PlateEventRecorder:
-    """Follows the events until they end; a plate that cannot be kept is logged and let go."""
+    """Follows the events until they end; a plate that cannot be stored is logged and dropped."""
 
-    def __init__(self, events: EventLog, desk: PlateService) -> None:
+    def __init__(self, events: EventLog, service: PlateService) -> None:
         self._events = events
-        self._desk = desk
+        self._service = service
 
     async def run(self) -> None:
         with self._events.pictured() as arriving:
             async for event in arriving:
                 if event.rule_event.type == SEEN and event.rule_event.crop:
                     try:
-                        await asyncio.to_thread(self._keep, event)
+                        await asyncio.to_thread(self._store, event)
                     except WatchpostError as error:
-                        logger.error("a plate of %s is not kept: %s", event.stream_id, error)
+                        logger.error("a plate of %s is not stored: %s", event.stream_id, error)
 
-    def _keep(self, event: Event) -> None:
+    def _store(self, event: Event) -> None:
         """One row, with the clear crop and the frame as viewers saw it."""
         rule_event = event.rule_event
         frame = encode_jpeg(event.picture) if event.picture is not None else b""
         at = datetime.fromtimestamp(event.ts, UTC)
-        self._desk.passage(event.stream_id, read_of(event), rule_event.crop or b"", frame, at)
+        self._service.store_from_camera(
+            event.stream_id, read_of(event), rule_event.crop or b"", frame, at
+        )
 
 
 def read_of(event: Event) -> PlateRead:
-    """The reading that an event tells of."""
+    """The plate reading in an event."""
     rule_event, details = event.rule_event, event.rule_event.details
     number = str(details["plate_number"])
     box = rule_event.tracks[0].box if rule_event.tracks else Box(0, 0, 0, 0)

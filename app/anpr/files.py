@@ -1,4 +1,4 @@
-"""The picture files of plates: names that are safe, nothing overwritten, all or nothing."""
+"""The image files of plates: safe names, nothing overwritten, all or nothing."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 class PlateFiles:
-    """Args:
-    data_dir: paths in rows are relative to it.
+    """The image files of plates, below the data folder.
+
+    Args:
+        data_dir: paths in rows are relative to it.
     """
 
     def __init__(self, data_dir: Path) -> None:
@@ -27,7 +29,7 @@ class PlateFiles:
 
     @contextmanager
     def batch(self) -> Iterator[SessionFiles]:
-        """Files that all stay, or are all taken back when the block fails."""
+        """Files that are all kept, or all removed if the block fails."""
         batch = SessionFiles(self._root)
         complete = False
         try:
@@ -38,7 +40,7 @@ class PlateFiles:
                 self.erase(batch.paths)
 
     def path(self, relative: str) -> Path:
-        """Where a row's picture is. Raises ImageGone when there is none (any more)."""
+        """The file of a row's image. Raises ImageGone if there is none (any more)."""
         found = (self._root / relative).resolve()
         inside = any(found.is_relative_to(self._root / folder) for folder in (CROPS, UPLOADS))
         if not relative or not inside or not found.is_file():
@@ -46,7 +48,7 @@ class PlateFiles:
         return found
 
     def erase(self, paths: list[str]) -> None:
-        """Remove files; those that are gone already are no failure."""
+        """Remove files; missing ones are no error."""
         for relative in paths:
             try:
                 self.path(relative).unlink(missing_ok=True)
@@ -59,7 +61,7 @@ class PlateFiles:
 
 
 class SessionFiles:
-    """The files of one session, written under one moment's name."""
+    """The files of one session; their names share its time."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -67,11 +69,11 @@ class SessionFiles:
         self.paths: list[str] = []
 
     def source(self, name: str, data: bytes) -> str:
-        """Keep the whole picture; its path, such as ``uploads/1621234567_car.jpg``."""
+        """Store the whole image; returns its path, such as ``uploads/1621234567_car.jpg``."""
         return self._write(UPLOADS, f"{self._moment}_{safe_name(name)}", data)
 
     def crop(self, number: int, jpeg: bytes) -> str:
-        """Keep one plate; its path, such as ``detected_plates/plate_1621234567_0.jpg``."""
+        """Store one plate; returns its path, such as ``detected_plates/plate_1621234567_0.jpg``."""
         return self._write(CROPS, f"plate_{self._moment}_{number}.jpg", jpeg)
 
     def _write(self, folder: str, name: str, data: bytes) -> str:
@@ -92,7 +94,7 @@ class SessionFiles:
 
 
 def safe_name(name: str) -> str:
-    """A file name without folders, of plain letters, that no system takes amiss."""
+    """A safe ASCII file name without folders."""
     last = re.split(r"[/\\]", name)[-1]
     plain = unicodedata.normalize("NFKD", last).encode("ascii", "ignore").decode()
     stem, _, suffix = _UNSAFE.sub("_", plain).rpartition(".")

@@ -1,4 +1,4 @@
-"""Reads the plates of all streams, one after the other, and knows the watch-list."""
+"""Reads the plates of all streams, one after the other, and knows the watch list."""
 
 from __future__ import annotations
 
@@ -31,9 +31,11 @@ class WatchlistStore(Protocol):
 
 
 class PlateReadQueue:
-    """Args:
-    reader: reads crops; used by one thread here.
-    watches: the watch-list; looked at anew after two seconds.
+    """Reads plate crops in one thread, and matches numbers with the watch list.
+
+    Args:
+        reader: reads crops; used by one thread here.
+        watches: the watch list; read again after two seconds.
 
     Attributes:
         waiting: crops that wait or are being read.
@@ -52,7 +54,7 @@ class PlateReadQueue:
         self._ready = False
 
     def prepare(self) -> None:
-        """Have the networks ready for the first plate; returns at once."""
+        """Start to warm up the networks for the first plate; returns at once."""
         if not self._ready:
             self._ready = True
             for warm_up in self._reader.warm_ups():
@@ -61,11 +63,11 @@ class PlateReadQueue:
     def _warm_up(self, run: Callable[[], object]) -> None:
         try:
             run()
-        except DetectorError as error:  # the first plate will tell
+        except DetectorError as error:  # the first plate will report it
             logger.warning("the networks for plates are not ready: %s", error)
 
     def read(self, crop: Image, *, again: bool = False) -> Future[CropRead] | None:
-        """Begin to read a crop, or to read it again by other means; None while too many wait."""
+        """Start to read a crop, or to read it again by other means; None while too many wait."""
         with self._lock:
             if self.waiting >= MOST_WAITING:
                 self.skipped += 1
@@ -75,12 +77,12 @@ class PlateReadQueue:
         reading.add_done_callback(self._done)
         return reading
 
-    def settle(self, votes: Sequence[tuple[Votes, float]]) -> Decision:
-        """What several votes come to, each with its weight."""
-        return self._reader.settle(votes)
+    def combine(self, votes: Sequence[tuple[Votes, float]]) -> Decision:
+        """Combine several votes, each with its weight."""
+        return self._reader.combine(votes)
 
     def waited_for(self, number: str) -> list[WatchEntry]:
-        """Entries that a number may be, look-alikes and one edit counted as the same."""
+        """Entries that match a number; look-alikes and one edit count as the same."""
         return [entry for entry in self._listed() if matches(entry.number, number)]
 
     def jpeg(self, crop: Image) -> bytes:
@@ -99,8 +101,8 @@ class PlateReadQueue:
             try:
                 self._entries = self._watches.entries()
                 self._listed_at = time.monotonic()
-            except StoreError as error:  # the list as it was is better than none
-                logger.warning("the watch-list cannot be read: %s", error)
+            except StoreError as error:  # the previous list is better than none
+                logger.warning("the watch list cannot be read: %s", error)
         return self._entries
 
 

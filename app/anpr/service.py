@@ -1,8 +1,7 @@
-"""What becomes of a picture that somebody hands in: read, doubted, kept."""
+"""Number plates of uploads and cameras: read, reviewed, stored."""
 
 from __future__ import annotations
 
-import itertools
 import logging
 import time
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from typing import Protocol
 
 from app.anpr.files import PlateFiles
 from app.config import PlateSettings
-from app.metric_types import CounterMap
+from app.metric_types import Counter, counter
 from app.models.plates.photo import pixels, to_jpeg
 from app.models.plates.reader import PlateReader, ReadPlate, SecondReader
 from app.plates import NewPlate, PlateRead, StoredSession
@@ -23,7 +22,7 @@ OUTCOMES = ("read", "read_by_claude", "unreadable")
 
 
 class SessionStore(Protocol):
-    """Where sessions are kept. Blocking; raises StoreError."""
+    """Where sessions are stored. Blocking; raises StoreError."""
 
     def add(
         self,
@@ -37,12 +36,20 @@ class SessionStore(Protocol):
     ) -> StoredSession: ...
 
 
+def plate_counter() -> Counter:
+    """Stored plates, by source and outcome."""
+    about = "Plates that were kept."
+    return counter("plates", about, source=(UPLOAD, CAMERA), outcome=OUTCOMES)
+
+
 class PlateService:
-    """Args:
-    second: Claude, or None without a key.
+    """Reads the plates of uploads, and stores them and the plates that pass cameras.
+
+    Args:
+        second: Claude, or None without a key.
 
     Attributes:
-        outcomes: plates that were kept, by where they came from and one of ``OUTCOMES``.
+        outcomes: stored plates, by their source and one of ``OUTCOMES``.
     """
 
     def __init__(
@@ -58,18 +65,18 @@ class PlateService:
         self.files = files
         self._second = second
         self._store = store
-        self.outcomes = CounterMap(*itertools.product((UPLOAD, CAMERA), OUTCOMES))
+        self.outcomes = plate_counter()
 
     def upload(self, name: str, data: bytes) -> StoredSession:
-        """Read the plates of a picture and keep all of it. Blocking; from any thread.
+        """Read the plates of an image and store everything. Blocking; from any thread.
 
         Raises:
-            BadUpload, NotAnImage, UploadTooLarge: for what is no picture within the limits.
-            DetectorError, StoreError: the server's own trouble; nothing is kept then.
+            BadUpload, NotAnImage, UploadTooLarge: not an image within the limits.
+            DetectorError, StoreError: the server failed; nothing is stored.
         """
         begun = time.monotonic()
         image = pixels(data, self.settings.max_pixels)
-        plates = self._doubted(self.reader.read(image), begun)
+        plates = self._reviewed(self.reader.read(image), begun)
         took_ms = round((time.monotonic() - begun) * 1000, 1)
         with self.files.batch() as batch:
             source = batch.source(name, data)
@@ -85,14 +92,14 @@ class PlateService:
                 plates=kept,
             )
         for plate in plates:
-            self.outcomes.add((UPLOAD, _outcome(plate.read)))
+            self.outcomes.labels(UPLOAD, _outcome(plate.read)).inc()
         self._name_plates(plates, session)
         return session
 
-    def passage(
+    def store_from_camera(
         self, stream_id: str, read: PlateRead, crop_jpeg: bytes, frame_jpeg: bytes, at: datetime
     ) -> StoredSession:
-        """Keep what drove past a camera: the clear crop, and the frame as viewers saw it."""
+        """Store a plate that passed a camera: the clear crop, and the frame as viewers saw it."""
         with self.files.batch() as batch:
             source = batch.source(f"{stream_id}.jpg", frame_jpeg) if frame_jpeg else ""
             kept = NewPlate(read, batch.crop(0, crop_jpeg))
@@ -104,11 +111,11 @@ class PlateService:
                 plates=[kept],
                 at=at,
             )
-        self.outcomes.add((CAMERA, _outcome(read)))
+        self.outcomes.labels(CAMERA, _outcome(read)).inc()
         return session
 
-    def _doubted(self, plates: list[ReadPlate], begun: float) -> list[ReadPlate]:
-        """The same with what Claude knows better, the least sure asked first."""
+    def _reviewed(self, plates: list[ReadPlate], begun: float) -> list[ReadPlate]:
+        """The plates, with unsure ones reviewed by Claude, the least sure first."""
         if self._second is None:
             return plates
         deadline = begun + self.settings.claude_timeout_s

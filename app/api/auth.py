@@ -117,7 +117,7 @@ def is_open(path: str) -> bool:
 
 
 def is_loopback(scope: Scope, headers: Headers) -> bool:
-    """Whether the request was made on this machine, by whoever it names itself."""
+    """Whether the request was made on this machine, whatever its headers claim."""
     client = scope.get("client")
     if client is None or any(name in headers for name in FORWARDED):
         return False

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from app import errors
-from app.api.i18n import ERRORS, describe, language_of
+from app.api.i18n import LOCALES, describe, language_of
 from app.errors import WatchpostError, in_words
 from app.urls import scrub
 
@@ -101,7 +101,7 @@ def install(app: FastAPI) -> None:
         if error.status_code == HTTPStatus.NOT_FOUND:
             return reply(errors.NotFound(path=scrub(request.url.path)), accept_language)
         code = HTTPStatus(error.status_code).name
-        message = ERRORS[language_of(accept_language)].get(code, str(error.detail))
+        message = LOCALES[language_of(accept_language)].errors.get(code, str(error.detail))
         body = ErrorReply(code=code, message=message, details={"path": scrub(request.url.path)})
         return JSONResponse(body.model_dump(), error.status_code, error.headers)
 

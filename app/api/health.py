@@ -1,10 +1,11 @@
-"""What the operator of a server looks at: its numbers, and whether it can do its work."""
+"""What the operator of a server looks at: its metrics, and whether it is ready."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, NamedTuple
 
 from fastapi import Depends
@@ -12,11 +13,12 @@ from fastapi.requests import HTTPConnection
 
 from app.anpr.read_queue import PlateReadQueue
 from app.anpr.service import PlateService
-from app.api.metrics import MetricsSnapshot
+from app.api.metrics import PROCESS, MetricsSnapshot, NetworkCollector
 from app.db.jobs import JobRepository
 from app.db.writer import EventWriter
 from app.errors import StoreError
 from app.jobs import JobState
+from app.metric_types import Collector, CollectorRegistry
 from app.models.batching import BatchingRunner
 from app.pipeline.event_log import EventLog
 from app.pipeline.manager import StreamManager
@@ -29,16 +31,16 @@ LONGEST_LAG_S = 30.0
 
 
 class HealthIssue(NamedTuple):
-    """Something that the server needs and does not have now."""
+    """Something that the server needs and that is missing now."""
 
     what: str
     reason: str
 
 
 class DatabaseProbe:
-    """Asks the database for a sign of life, once however many wait for the answer.
+    """Checks that the database answers, with one query at a time however many callers wait.
 
-    A server that does not answer must not collect threads that wait for it.
+    A database that does not answer must not accumulate threads that wait for it.
     """
 
     def __init__(self, jobs: JobRepository) -> None:
@@ -58,12 +60,12 @@ class DatabaseProbe:
             raise StoreError(reason=f"no answer within {DATABASE_PATIENCE_S:g} s") from None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class HealthService:
-    """Reads what others count. Belongs to the event loop's thread.
+    """Reads the server's metrics and finds what is missing; belongs to the event loop's thread.
 
     Attributes:
-        networks: by what they are for; None for one that this server does not have.
+        networks: by purpose; None for one that this server does not have.
     """
 
     manager: StreamManager
@@ -76,8 +78,18 @@ class HealthService:
     networks: Mapping[str, BatchingRunner | None]
     pulse: DatabaseProbe
 
+    @cached_property
+    def registry(self) -> CollectorRegistry:
+        """The counters and histograms of this server, and what the system knows of its process."""
+        metrics: list[Collector] = [PROCESS, self.events.counts, self.writer.written]
+        metrics += [self.desk.outcomes, *self.collector.metrics.all()]
+        registry = CollectorRegistry()
+        for metric in (*metrics, NetworkCollector(self.networks)):
+            registry.register(metric)
+        return registry
+
     async def read(self) -> MetricsSnapshot:
-        """Everything, now."""
+        """Everything else that a scrape shows, as it is now."""
         try:
             jobs_by_state = await self.pulse.jobs_by_state()
         except StoreError:
@@ -85,30 +97,23 @@ class HealthService:
         disk = await self._disk()
         space = self.space
         return MetricsSnapshot(
-            # What a job runs for itself has a new id each time, and is counted with the job.
+            # Streams that a job starts have a new id each time; they are counted with the job.
             streams=[
                 (status, measures)
                 for status, measures in self.manager.measured()
                 if not status.spec.stream_id.startswith(OWN_IDS)
             ],
-            networks={
-                name: network for name, network in self.networks.items() if network is not None
-            },
             jobs_by_state=jobs_by_state,
             running=self.collector.now(),
-            totals=self.collector.metrics,
-            plates=self.desk.outcomes.read(),
             crops_waiting=self.read_queue.waiting,
             crops_skipped=self.read_queue.skipped,
-            events=self.events.counts.read(),
             events_waiting=len(self.writer.unwritten()),
             events_lost=self.writer.lost,
             write_lag_s=self.writer.lag_s,
-            written=self.writer.written.read(),
             disk=disk,
             disk_floor=space.settings.min_free,
-            kept_bytes=space.used_bytes,
-            kept_limit=space.settings.max_bytes,
+            stored_bytes=space.used_bytes,
+            stored_limit=space.settings.max_bytes,
             removed=space.removed,
         )
 

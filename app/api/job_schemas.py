@@ -37,8 +37,10 @@ class CollectRequest(BaseModel):
         "folders (`--media-dir`). Default: every stream and camera that runs.",
     )
     duration: Number = Field(60, gt=0, le=7 * DAY_S, description="Seconds.")
-    segment_s: Number = Field(300, ge=1, le=DAY_S, description="A new file after so many seconds.")
-    steps: int = Field(5, strict=True, ge=1, le=1000, description="Slices that are told.")
+    segment_s: Number = Field(
+        300, ge=1, le=DAY_S, description="A new file begins after this many seconds."
+    )
+    steps: int = Field(5, strict=True, ge=1, le=1000, description="Number of progress reports.")
     blur: bool = Field(
         True,
         strict=True,

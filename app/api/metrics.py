@@ -1,36 +1,39 @@
-"""What the server counts, as Prometheus reads it: names, units and labels of every series.
+"""What Prometheus reads: names, units and labels of all series that are not counters.
 
-Nothing is kept here. A scrape reads what streams, networks, jobs and the database count anyway.
+Counters and histograms belong to the code that counts, and to the server's registry. The values
+here are read for each scrape, from streams, queues, jobs, the database and the disk.
 
 Labels are bounded: states, types and outcomes are words of the program; networks are the few that
-are loaded; streams and jobs are those that exist at the moment, ``MOST_STREAMS`` at most. No label
-holds a URL, a path, a name that people gave, or anything secret.
+are loaded; streams and jobs are the ones that exist now, ``MAX_STREAMS`` at most. No label holds a
+URL, a path, a name that people entered, or anything secret.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from prometheus_client import ProcessCollector
 from prometheus_client.metrics_core import (
     CounterMetricFamily,
     GaugeMetricFamily,
     HistogramMetricFamily,
     Metric,
 )
+from prometheus_client.utils import floatToGoString
 
 from app import __version__
 from app.analytics.rules import counted_kinds
 from app.jobs import Job, JobState
-from app.metric_types import HistogramSnapshot
+from app.metric_types import PREFIX, Collector, HistogramSnapshot
 from app.models.batching import BatchingRunner
 from app.pipeline.registry import ALIVE
 from app.pipeline.stream_metrics import StreamGauges
-from app.recording.job_metrics import JobMetrics
 from app.recording.retention import DiskUsage
 from app.types import StreamState, StreamStats, StreamStatus
 
-MOST_STREAMS = 100
+MAX_STREAMS = 100
+PROCESS = ProcessCollector(registry=None)
 STREAM_COUNTERS = {
     "frames_in": ("frames_in", "Frames that came from the source."),
     "frames_published": ("frames_published", "Frames that reached the far end."),
@@ -46,156 +49,102 @@ STREAM_GAUGES = {
 }
 
 
+class NetworkCollector(Collector):
+    """The metrics of all loaded networks, each with the name of its network as a label."""
+
+    def __init__(self, networks: Mapping[str, BatchingRunner | None]) -> None:
+        self._networks = networks
+
+    def collect(self) -> Iterator[Metric]:
+        families: dict[str, Metric] = {}
+        about = "Pictures that wait."
+        waiting = GaugeMetricFamily("watchpost_network_queue_length", about, labels=["network"])
+        for name, runner in self._networks.items():
+            if runner is None:
+                continue
+            waiting.add_metric([name], runner.waiting)
+            own_metrics = runner.metrics
+            for metric in (own_metrics.seconds, own_metrics.sizes, own_metrics.outcomes):
+                for own in metric.collect():
+                    family = Metric(own.name, own.documentation, own.type)
+                    families.setdefault(own.name, family).samples += [
+                        sample._replace(labels={"network": name, **sample.labels})
+                        for sample in own.samples
+                    ]
+        yield from (*families.values(), waiting)
+
+
 @dataclass(frozen=True, slots=True)
 class MetricsSnapshot:
-    """What a scrape found.
+    """Values that are read for one scrape.
 
     Attributes:
-        networks: by what they are for.
-        jobs_by_state: rows of the database; None when it does not answer.
+        jobs_by_state: rows of the database; None if it does not answer.
         running: the jobs in progress.
-        write_lag_s: for how long the oldest event has waited for the database.
-        written: seconds from an event to its row.
-        disk: None when it cannot be looked at.
+        write_lag_s: how long the oldest event has waited for the database.
+        disk: None if it cannot be read.
     """
 
     streams: Sequence[tuple[StreamStatus, StreamGauges | None]]
-    networks: Mapping[str, BatchingRunner]
     jobs_by_state: Mapping[JobState, int] | None
     running: Sequence[Job]
-    totals: JobMetrics
-    plates: Mapping[tuple[str, str], int]
     crops_waiting: int
     crops_skipped: int
-    events: Mapping[str, int]
     events_waiting: int
     events_lost: int
     write_lag_s: float
-    written: HistogramSnapshot
     disk: DiskUsage | None
     disk_floor: int
-    kept_bytes: int
-    kept_limit: int | None
+    stored_bytes: int
+    stored_limit: int | None
     removed: int
 
     def collect(self) -> Iterator[Metric]:
-        """Every family; ``prometheus_client`` calls this."""
-        yield _gauge("build_info", "Which version runs; always 1.", {"version": __version__}, 1)
+        """All metric families; ``prometheus_client`` calls this."""
+        yield _gauge("build_info", "Which version runs; always 1.", 1, {"version": __version__})
         yield from self._jobs()
         yield from _all_streams(self.streams)
         yield from _streams(_shown(self.streams))
-        yield from self._networks()
-        yield from self._plates()
-        yield from self._events()
-        yield from self._database()
+        yield from self._queues()
         yield from self._disk()
 
     def _jobs(self) -> Iterator[Metric]:
-        totals = self.totals
         if self.jobs_by_state is not None:
-            family = GaugeMetricFamily("watchpost_jobs", "Kept jobs.", labels=["state"])
-            for state, count in self.jobs_by_state.items():
-                family.add_metric([state.value], count)
-            yield family
-        ended = CounterMetricFamily("watchpost_jobs_ended", "Jobs that ended.", labels=["state"])
-        for state, count in totals.ended.read().items():
-            ended.add_metric([state.value], count)
-        yield ended
-        yield _counter("jobs_started", "Jobs that were begun.", totals.started)
-        yield _histogram(
-            "job_duration_seconds", "From a job's start to its end.", totals.durations.read()
-        )
-        yield _counter("job_retries", "Attempts to get a lost source back.", totals.retries)
-        yield _counter(
-            "job_recorded_files", "Recordings that were finished and checked.", totals.files
-        )
-        yield _counter("job_recorded_bytes", "Bytes of finished recordings.", totals.bytes)
-        yield _counter(
-            "job_recorded_seconds", "Seconds of video in finished recordings.", totals.seconds
-        )
-        yield _counter("job_recorded_frames", "Frames of finished recordings.", totals.frames)
-        progress = GaugeMetricFamily(
-            "watchpost_job_progress_ratio",
-            "Share of a running job that is over.",
-            labels=["job_id"],
-        )
-        written = GaugeMetricFamily(
-            "watchpost_job_written_bytes", "What a running job has recorded.", labels=["job_id"]
-        )
-        gaps = GaugeMetricFamily("watchpost_job_gaps", "Gaps of a running job.", labels=["job_id"])
-        for job in self.running:
-            progress.add_metric([job.job_id], job.share)
-            written.add_metric([job.job_id], job.bytes)
-            gaps.add_metric([job.job_id], len(job.gaps))
-        yield from (progress, written, gaps)
+            states = {state.value: count for state, count in self.jobs_by_state.items()}
+            yield _gauges("jobs", "Kept jobs.", "state", states)
+        about = "Share of a running job that is over."
+        yield _gauges("job_progress_ratio", about, "job_id", self._running(lambda job: job.share))
+        about = "What a running job has recorded."
+        yield _gauges("job_written_bytes", about, "job_id", self._running(lambda job: job.bytes))
+        about = "Gaps of a running job."
+        yield _gauges("job_gaps", about, "job_id", self._running(lambda job: len(job.gaps)))
 
-    def _networks(self) -> Iterator[Metric]:
-        seconds = HistogramMetricFamily(
-            "watchpost_network_batch_seconds", "What a batch took.", labels=["network"]
-        )
-        sizes = HistogramMetricFamily(
-            "watchpost_network_batch_size", "Pictures in a batch.", labels=["network"]
-        )
-        pictures = CounterMetricFamily(
-            "watchpost_network_pictures",
-            "Pictures that a network was shown.",
-            labels=["network", "outcome"],
-        )
-        waiting = GaugeMetricFamily(
-            "watchpost_network_queue_length", "Pictures that wait.", labels=["network"]
-        )
-        for name, runner in self.networks.items():
-            _add(seconds, [name], runner.seconds.read())
-            _add(sizes, [name], runner.batch_sizes.read())
-            for outcome, count in runner.outcomes.read().items():
-                pictures.add_metric([name, outcome], count)
-            waiting.add_metric([name], runner.waiting)
-        yield from (seconds, sizes, pictures, waiting)
+    def _running(self, value: Callable[[Job], float]) -> dict[str, float]:
+        return {job.job_id: value(job) for job in self.running}
 
-    def _plates(self) -> Iterator[Metric]:
-        plates = CounterMetricFamily(
-            "watchpost_plates", "Plates that were kept.", labels=["source", "outcome"]
-        )
-        for labels, count in self.plates.items():
-            plates.add_metric(labels, count)
-        yield plates
+    def _queues(self) -> Iterator[Metric]:
         about = "Crops of passing plates that are read or wait for it."
-        yield _gauge("plate_queue_length", about, {}, self.crops_waiting)
+        yield _gauge("plate_queue_length", about, self.crops_waiting)
         about = "Crops that were not read because too many waited."
         yield _counter("plate_crops_skipped", about, self.crops_skipped)
-
-    def _events(self) -> Iterator[Metric]:
-        events = CounterMetricFamily(
-            "watchpost_events", "Events that were reported.", labels=["type"]
-        )
-        for kind, count in self.events.items():
-            events.add_metric([kind], count)
-        yield events
         about = "Events that will never be in the database."
         yield _counter("events_lost", about, self.events_lost)
-
-    def _database(self) -> Iterator[Metric]:
         answers = self.jobs_by_state is not None
-        yield _gauge("database_up", "Whether the database answers.", {}, answers)
+        yield _gauge("database_up", "Whether the database answers.", answers)
         about = "For how long the oldest event has waited to be written."
-        yield _gauge("database_write_lag_seconds", about, {}, self.write_lag_s)
-        yield _gauge("database_queue_length", "Events to be written.", {}, self.events_waiting)
-        written = HistogramMetricFamily(
-            "watchpost_database_write_seconds", "From an event to its row.", labels=[]
-        )
-        _add(written, [], self.written)
-        yield written
+        yield _gauge("database_write_lag_seconds", about, self.write_lag_s)
+        yield _gauge("database_queue_length", "Events to be written.", self.events_waiting)
 
     def _disk(self) -> Iterator[Metric]:
         if self.disk is not None:
-            yield _gauge("disk_size_bytes", "The disk of the recordings.", {}, self.disk.size)
-            yield _gauge("disk_free_bytes", "What is free on it.", {}, self.disk.free)
+            yield _gauge("disk_size_bytes", "The disk of the recordings.", self.disk.size)
+            yield _gauge("disk_free_bytes", "What is free on it.", self.disk.free)
         about = "What is to stay free: below it, recording stops."
-        yield _gauge("disk_floor_bytes", about, {}, self.disk_floor)
+        yield _gauge("disk_floor_bytes", about, self.disk_floor)
         about = "Recordings, snapshots and plate images, as of the last sweep."
-        yield _gauge("kept_bytes", about, {}, self.kept_bytes)
-        if self.kept_limit is not None:
-            yield _gauge("kept_limit_bytes", "How much may be kept.", {}, self.kept_limit)
+        yield _gauge("kept_bytes", about, self.stored_bytes)
+        if self.stored_limit is not None:
+            yield _gauge("kept_limit_bytes", "How much may be kept.", self.stored_limit)
         yield _counter("kept_removed", "Files that were removed to make room.", self.removed)
 
 
@@ -205,21 +154,19 @@ class MetricsSnapshot:
 def _shown(
     streams: Sequence[tuple[StreamStatus, StreamGauges | None]],
 ) -> list[tuple[StreamStatus, StreamGauges | None]]:
-    """As many as may have series of their own: those that live first."""
+    """The streams that get series of their own, as many as are allowed: live ones first."""
     ranked = sorted(streams, key=lambda one: (one[0].state not in ALIVE, one[0].spec.stream_id))
-    return ranked[:MOST_STREAMS]
+    return ranked[:MAX_STREAMS]
 
 
 def _all_streams(streams: Sequence[tuple[StreamStatus, StreamGauges | None]]) -> Iterator[Metric]:
-    by_state = GaugeMetricFamily(
-        "watchpost_streams", "Streams, whichever API started them.", labels=["state"]
-    )
-    for state in StreamState:
-        by_state.add_metric([state.value], sum(status.state is state for status, _ in streams))
-    yield by_state
-    hidden = max(0, len(streams) - MOST_STREAMS)
-    about = f"Streams without series of their own: there are more than {MOST_STREAMS}."
-    yield _gauge("streams_hidden", about, {}, hidden)
+    states = {
+        state.value: sum(status.state is state for status, _ in streams) for state in StreamState
+    }
+    yield _gauges("streams", "Streams, whichever API started them.", "state", states)
+    hidden = max(0, len(streams) - MAX_STREAMS)
+    about = f"Streams without series of their own: there are more than {MAX_STREAMS}."
+    yield _gauge("streams_hidden", about, hidden)
 
 
 def _streams(streams: Iterable[tuple[StreamStatus, StreamGauges | None]]) -> Iterator[Metric]:
@@ -234,7 +181,7 @@ def _streams(streams: Iterable[tuple[StreamStatus, StreamGauges | None]]) -> Ite
     states = GaugeMetricFamily(
         "watchpost_stream_state", "1 for the state that it is in.", labels=["stream", "state"]
     )
-    followed = GaugeMetricFamily(
+    tracked = GaugeMetricFamily(
         "watchpost_stream_followed", "What is in view now.", labels=["stream", "kind"]
     )
     latency = HistogramMetricFamily(
@@ -245,7 +192,7 @@ def _streams(streams: Iterable[tuple[StreamStatus, StreamGauges | None]]) -> Ite
         "Frames that wait between two threads of a stream.",
         labels=["stream", "queue"],
     )
-    for status, measures in streams:
+    for status, gauges_of_run in streams:
         name, stats = status.spec.stream_id, status.stats
         for attribute, counter in counters.items():
             counter.add_metric([name], getattr(stats, attribute))
@@ -254,12 +201,17 @@ def _streams(streams: Iterable[tuple[StreamStatus, StreamGauges | None]]) -> Ite
         for state in StreamState:
             states.add_metric([name, state.value], state is status.state)
         for kind, count in _followed(stats).items():
-            followed.add_metric([name, kind], count)
-        if measures is not None:
-            _add(latency, [name], measures.latency)
-            for queue, length in measures.waiting.items():
+            tracked.add_metric([name, kind], count)
+        if gauges_of_run is not None:
+            _add_histogram(latency, name, gauges_of_run.latency)
+            for queue, length in gauges_of_run.waiting.items():
                 queues.add_metric([name, queue], length)
-    yield from (*counters.values(), *gauges.values(), states, followed, latency, queues)
+    yield from (*counters.values(), *gauges.values(), states, tracked, latency, queues)
+
+
+def _add_histogram(family: HistogramMetricFamily, stream: str, snapshot: HistogramSnapshot) -> None:
+    buckets = [(floatToGoString(bound), float(count)) for bound, count in snapshot.buckets]
+    family.add_metric([stream], buckets, snapshot.total)
 
 
 def _followed(stats: StreamStats) -> dict[str, int]:
@@ -268,29 +220,24 @@ def _followed(stats: StreamStats) -> dict[str, int]:
     return {"face": stats.faces, **kinds, **stats.followed}
 
 
-# ── families of one series ───────────────────────────────────────────────────────────────────
+# ── families of one series, or of one label ──────────────────────────────────────────────────
 
 
-def _gauge(name: str, about: str, labels: Mapping[str, str], value: float) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(f"watchpost_{name}", about, labels=list(labels))
+def _gauge(
+    name: str, about: str, value: float, labels: Mapping[str, str] | None = None
+) -> GaugeMetricFamily:
+    labels = labels or {}
+    family = GaugeMetricFamily(PREFIX + name, about, labels=list(labels))
     family.add_metric(list(labels.values()), value)
     return family
 
 
-def _counter(name: str, about: str, value: float) -> CounterMetricFamily:
-    return CounterMetricFamily(f"watchpost_{name}", about, value=value)
-
-
-def _histogram(name: str, about: str, spread: HistogramSnapshot) -> HistogramMetricFamily:
-    family = HistogramMetricFamily(f"watchpost_{name}", about, labels=[])
-    _add(family, [], spread)
+def _gauges(name: str, about: str, label: str, values: Mapping[str, float]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(PREFIX + name, about, labels=[label])
+    for word, value in values.items():
+        family.add_metric([word], value)
     return family
 
 
-def _add(family: HistogramMetricFamily, labels: Sequence[str], spread: HistogramSnapshot) -> None:
-    buckets = [(_bound(bound), float(count)) for bound, count in spread.buckets]
-    family.add_metric(labels, buckets, spread.total)
-
-
-def _bound(bound: float) -> str:
-    return "+Inf" if bound == float("inf") else f"{float(bound)}"
+def _counter(name: str, about: str, value: float) -> CounterMetricFamily:
+    return CounterMetricFamily(PREFIX + name, about, value=value)

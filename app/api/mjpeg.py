@@ -24,7 +24,7 @@ def jpeg_response(jpeg: bytes) -> Response:
 
 
 def mjpeg_head() -> Response:
-    """What a HEAD request is told; no length, since the body of GET has none."""
+    """The reply to HEAD; without a length, since the body of GET has none."""
     response = Response(media_type=MEDIA_TYPE, headers=HEADERS)
     del response.headers["Content-Length"]
     return response

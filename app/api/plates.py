@@ -21,7 +21,7 @@ from app.api.deps import (
     WatchlistDep,
 )
 from app.api.errors import ErrorReply
-from app.api.i18n import REPLIES, describe
+from app.api.i18n import describe, reply
 from app.api.plate_schemas import (
     Activity,
     Plate,
@@ -228,7 +228,7 @@ async def delete(
     """It vanishes from lists, search and statistics; its row and its pictures stay."""
     await asyncio.to_thread(rows.delete, plate_id)
     spoken = language if accept_language else "ru"
-    return PlateDeleted(message=REPLIES["PLATE_DELETED"][spoken], id=plate_id)
+    return PlateDeleted(message=reply("PLATE_DELETED", spoken), id=plate_id)
 
 
 @router.delete("/plates/{plate_id}/data", summary="Erase pictures for good", responses=MISSING)
@@ -244,7 +244,7 @@ async def erase(
     paths = await asyncio.to_thread(rows.forget_pictures, plate_id)
     await asyncio.to_thread(plate_service.files.erase, paths)
     spoken = language if accept_language else "ru"
-    return PlateDeleted(message=REPLIES["PICTURES_ERASED"][spoken], id=plate_id)
+    return PlateDeleted(message=reply("PICTURES_ERASED", spoken), id=plate_id)
 
 
 @router.get("/search", summary="Search")

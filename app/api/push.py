@@ -41,7 +41,8 @@ message: the JPEG of that same frame, faces blurred.
 message `data:image/jpeg;base64,…` (also `image/png`, `image/webp`), or, a quarter less traffic, a
 binary message with the bytes of the JPEG, PNG or WebP file. A message may have 16 MiB. Each of
 them is answered: by an `ack` with what was seen in it, or by an `error`; one that a newer one
-replaced before its turn is counted in the next ack's `dropped` (or told by `dropped`). A client
+replaced before its turn is counted in the next ack's
+`dropped` (or reported by a `dropped` message). A client
 that sends the next picture when the last was answered gets all of them through and the lowest
 delay. Several clients may push to one stream, their frames interleave. Events come to pushers too.
 

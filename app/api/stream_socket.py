@@ -13,7 +13,7 @@ from contextlib import ExitStack, aclosing, suppress
 
 from app.api import data_url, ws_messages
 from app.api.events import MissedMessage
-from app.api.i18n import REPLIES, Language, describe
+from app.api.i18n import Language, describe, reply
 from app.api.websockets import (
     GOING_AWAY,
     NORMAL,
@@ -242,9 +242,9 @@ class StreamSocket:
         try:
             state = self._manager.pulse(self._stream_id).state
         except StreamNotFound:
-            return self._end(NORMAL, REPLIES["STREAM_ENDED"][self._language])
+            return self._end(NORMAL, reply("STREAM_ENDED", self._language))
         word = "STREAM_FAILED" if state is StreamState.FAILED else "STREAM_STOPPED"
-        return self._end(NORMAL, REPLIES[word][self._language])
+        return self._end(NORMAL, reply(word, self._language))
 
     def _end(self, code: int, reason: str) -> CloseSocket:
         end = ws_messages.EndMessage(stream_id=self._stream_id, reason=reason)

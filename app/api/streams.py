@@ -14,7 +14,7 @@ from fastapi.responses import Response, StreamingResponse
 from app import urls
 from app.api.deps import LanguageDep, ManagerDep
 from app.api.errors import ErrorReply
-from app.api.i18n import REPLIES
+from app.api.i18n import reply
 from app.api.mjpeg import MEDIA_TYPE, jpeg_response, mjpeg_response
 from app.api.schemas import (
     EXAMPLE_INPUT,
@@ -86,12 +86,12 @@ async def by_input(
             output_url=urls.without_credentials(spec.output or ""),
             name=spec.name or spec.stream_id,
             status=status.state.value,
-            message=REPLIES["STREAM_CREATED" if created else "STREAM_FOUND"][language],
+            message=reply("STREAM_CREATED" if created else "STREAM_FOUND", language),
         )
     )
 
 
-@router.post("/register", summary="Register anew")
+@router.post("/register", summary="Replace all streams of an input")
 async def register(body: RegisterRequest, manager: ManagerDep) -> Envelope[StreamRegistered]:
     """Disconnect whatever reads this input, start a new stream, wait until it runs."""
     status = await manager.register(urls.check_rtsp(body.rtsp_url))
@@ -153,7 +153,7 @@ async def disconnect(
         data=StreamDisconnected(
             stream_id=stream_id,
             status="DISCONNECTED",
-            message=REPLIES["DISCONNECTED"][language],
+            message=reply("DISCONNECTED", language),
         )
     )
 

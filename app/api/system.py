@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Iterator
 
 from fastapi import APIRouter, Request, Response
-from prometheus_client import ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics import exposition as openmetrics
@@ -18,10 +17,9 @@ from app.api.errors import ErrorReply
 from app.api.health import HealthDep
 from app.api.metrics import MetricsSnapshot
 from app.errors import NotReady
+from app.metric_types import CollectorRegistry
 
 SOURCE_URL = "https://github.com/watchpost/watchpost"
-
-PROCESS = ProcessCollector(registry=None)
 
 router = APIRouter(tags=["system"])
 
@@ -70,7 +68,7 @@ async def metrics(request: Request, panel: HealthDep) -> Response:
     scrape configuration; see `deploy/`.
     """
     encode, content_type = _format(request.headers.get("accept", ""))
-    scrape = _Scrape(await panel.read())
+    scrape = _Scrape(panel.registry, await panel.read())
     body = await asyncio.to_thread(encode, scrape)
     return Response(body, media_type=content_type)
 
@@ -88,11 +86,12 @@ def _format(accept: str) -> tuple[Callable[[Collector], bytes], str]:
 
 
 class _Scrape(Collector):
-    """What this server counts, and what the system knows of its process."""
+    """All metrics of this server: its registry, and what was read for this scrape."""
 
-    def __init__(self, readings: MetricsSnapshot) -> None:
-        self._readings = readings
+    def __init__(self, registry: CollectorRegistry, snapshot: MetricsSnapshot) -> None:
+        self._registry = registry
+        self._snapshot = snapshot
 
     def collect(self) -> Iterator[Metric]:
-        yield from PROCESS.collect()
-        yield from self._readings.collect()
+        yield from self._registry.collect()
+        yield from self._snapshot.collect()

@@ -44,7 +44,7 @@ async def read_uploads(request: Request, *, max_bytes: int, max_files: int = 1) 
     if not kind.lower().startswith("multipart/form-data") or "boundary=" not in kind.lower():
         raise BadUpload(reason="send it as multipart/form-data, in the field `file`")
     body = _limited(request, (max_bytes + WRAPPING) * max_files, max_bytes)
-    # One part more than is taken, so that too many can be told from a broken form.
+    # One part more than is allowed, so that too many parts differ from a broken form.
     parser = MultiPartParser(request.headers, body, max_files=max_files + 8, max_fields=64)
     try:
         form = await parser.parse()

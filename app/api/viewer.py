@@ -24,7 +24,7 @@ HEADERS = {
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
-    # Asked for anew each time (a 304 mostly): the page and its scripts never differ in version.
+    # Revalidated each time (usually a 304), so the page and its scripts have one version.
     "Cache-Control": "no-cache",
 }
 
@@ -45,7 +45,7 @@ class ViewerFiles(StaticFiles):
 
 @router.api_route("/", methods=["GET", "HEAD"])
 async def root(request: Request) -> Response:
-    """A person is led to the page; a program is told that the server runs."""
+    """Redirects a browser to the page; tells a program that the server runs."""
     if "text/html" in request.headers.get("accept", ""):
         return RedirectResponse("viewer")  # without a ?token=, which is a cookie by now
     return JSONResponse({"message": "Camera Collector API is running!"})

@@ -124,7 +124,7 @@ class JobRepository:
             return [self._job(row) for row in rows], total
 
     def count_by_state(self) -> dict[JobState, int]:
-        """How many jobs there are in each state; every state is there."""
+        """Number of jobs in each state, including states without jobs."""
         counted = select(JobTable.state, func.count().label("number")).group_by(JobTable.state)
         with opened(self._engine) as session:
             found = {row.state: row.number for row in session.execute(counted)}
@@ -137,14 +137,14 @@ class JobRepository:
             return [self._job(row) for row in session.scalars(wanted.order_by(JobTable.created_ts))]
 
     def delete(self, job_id: str) -> None:
-        """With everything that belongs to it. Raises JobNotFound."""
+        """Delete a job and everything that belongs to it. Raises JobNotFound."""
         with opened(self._engine) as session:
             row = self._row(session, job_id)
             for table in (JobFileTable, JobLogTable):
                 session.execute(delete(table).where(table.job_id == job_id))
             session.delete(row)
 
-    # ── what jobs say ────────────────────────────────────────────────────────────────────
+    # ── what jobs report ────────────────────────────────────────────────────────────────
 
     def add_line(self, line: JobLine) -> None:
         level = "error" if line.type == "error" else "info"
@@ -157,12 +157,14 @@ class JobRepository:
             )
 
     def lines(self, job_id: str) -> list[JobLine]:
-        """What followers of a job have heard. Raises JobNotFound."""
+        """The lines that were reported to followers of a job. Raises JobNotFound."""
         with opened(self._engine) as session:
             self._row(session, job_id)
             rows = session.scalars(_logs_of(job_id)).all()
-            said = [row.line for row in rows if row.line]
-            return [JobLine(**(values | {"state": JobState(values["state"])})) for values in said]
+            reported = [row.line for row in rows if row.line]
+            return [
+                JobLine(**(values | {"state": JobState(values["state"])})) for values in reported
+            ]
 
     def log(self, job_id: str, level: str, text: str) -> None:
         with opened(self._engine) as session:
@@ -199,7 +201,7 @@ class JobRepository:
             return [_recording(row, flagged) for row in rows]
 
     def recording(self, job_id: str, file_id: int) -> Recording:
-        """Raises JobNotFound, FileNotFound when it is not there (any more)."""
+        """Raises JobNotFound, and FileNotFound if the file is missing or was removed."""
         with opened(self._engine) as session:
             flagged = self._row(session, job_id).flagged
             row = session.get(JobFileTable, file_id)
@@ -208,7 +210,7 @@ class JobRepository:
             return _recording(row, flagged)
 
     def all_recordings(self) -> list[Recording]:
-        """Every file that is there."""
+        """Every file that was not removed."""
         wanted = select(JobFileTable, JobTable.flagged).join(
             JobTable, JobTable.job_id == JobFileTable.job_id
         )
@@ -280,7 +282,7 @@ class JobRepository:
     def _complete(
         self, secret: bytes, sources: tuple[str, ...], parts: list[Any]
     ) -> tuple[list[str], list[str]]:
-        """Sources with their credentials; without, where the key is lost: they are refused."""
+        """Sources with their credentials; without them if the key is lost, so they are refused."""
         try:
             complete: tuple[list[str], list[str]] = json.loads(self._vault.decrypt(secret))
         except SecretUnreadable as error:

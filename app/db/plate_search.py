@@ -1,7 +1,7 @@
-"""Plates by a number or a part of it, look-alikes included; best first.
+"""Search for plates by a number or a part of it, look-alikes included; best first.
 
-Everything is asked of one index over ``shape``, ``is_deleted`` and ``id``: what begins with the
-query by a search in it, parts by reading it from end to end, which touches no row of the table.
+All queries use one index over ``shape``, ``is_deleted`` and ``id``: prefixes are searched in it,
+other parts are found by scanning it, which reads no row of the table.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from app.plates import StoredPlate
 
 MOST_CANDIDATES = 5000
 NEWEST = (PlateTable.id + 0).desc()
-"""As a sum, since SQLite would read the whole table from its end to have it in this order."""
+"""As a sum: for a plain column, SQLite would scan the whole table from its end."""
 LAST = "\U0010ffff"
 
 
 class PlateSearch:
-    """Raises StoreError when the database does not do its part."""
+    """Finds plates by number. Raises StoreError when the database fails."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def find(self, query: str, limit: int) -> list[StoredPlate]:
-        """The number itself, then what begins with the query, then what has it inside.
+        """The number itself, then numbers that begin with the query, then those that contain it.
 
-        Only where nothing has it, numbers that are one edit away. Newest first among equals.
+        If there are none, numbers that are one edit away. Newest first among equals.
         """
         wanted = plate_text.shape(query)
         if not wanted:
@@ -57,7 +57,7 @@ class PlateSearch:
         return list(session.scalars(query.order_by(NEWEST).limit(limit)))
 
     def _one_edit_away(self, session: Session, wanted: str, limit: int) -> list[int]:
-        """One edit leaves one half of the query as it is: that half is looked for."""
+        """Numbers one edit away: one edit leaves one half of the query unchanged."""
         middle = len(wanted) // 2
         if middle == 0:
             return []

@@ -1,4 +1,4 @@
-"""Every query about sessions and plates but search."""
+"""Every query about sessions and plates, except search."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LIVING = PlateTable.is_deleted.is_(False)
 
 
 class PlateRepository:
-    """Sessions and plates as rows. Raises StoreError when the database does not do its part."""
+    """Sessions and plates as rows. Raises StoreError when the database fails."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -84,10 +84,10 @@ class PlateRepository:
             return [plate_of(row) for row in session.scalars(newest)], session.scalar(count) or 0
 
     def export(self, wanted: PlateFilter) -> Iterator[StoredPlate]:
-        """All that match, newest first, without those that come or are deleted meanwhile.
+        """All matching plates, newest first, without those added or deleted meanwhile.
 
-        Rows are fetched a page at a time, by number: timestamps that other programs wrote are
-        texts of another form in SQLite, and equal none of ours.
+        Rows are fetched in pages, by id: timestamps that other programs wrote have another
+        text form in SQLite and cannot be compared with ours.
         """
         query = select(PlateTable.id).where(*_conditions(wanted)).order_by(*_newest())
         with opened(self._engine) as session:
@@ -100,12 +100,12 @@ class PlateRepository:
             yield from (found[plate_id] for plate_id in page if plate_id in found)
 
     def plate(self, plate_id: int, *, deleted: bool = False) -> StoredPlate:
-        """Raises PlateNotFound; also for a deleted one, unless that is wanted."""
+        """Raises PlateNotFound, also for a deleted plate unless ``deleted`` is set."""
         with opened(self._engine) as session:
             return plate_of(_get(session, plate_id, deleted=deleted))
 
     def update(self, plate_id: int, changes: dict[str, Any]) -> StoredPlate:
-        """Change columns. A number that differs makes the reading a person's."""
+        """Change columns. A changed number marks the reading as corrected by a person."""
         with opened(self._engine) as session:
             row = _get(session, plate_id)
             number = changes.get("plate_number")
@@ -122,9 +122,9 @@ class PlateRepository:
             _get(session, plate_id).is_deleted = True
 
     def forget_pictures(self, plate_id: int) -> list[str]:
-        """Take a plate's pictures out of every row that names them; return their paths.
+        """Remove a plate's images from every row that names them; returns their paths.
 
-        The source picture shows the plate too, so it goes, and with it every crop of it.
+        The source image shows the plate too, so it is removed with every crop of it.
         """
         with opened(self._engine) as session:
             row = _get(session, plate_id, deleted=True)
@@ -141,7 +141,7 @@ class PlateRepository:
             return sorted(paths - {""})
 
     def verified_pictures(self) -> set[str]:
-        """Paths of the pictures that belong to plates which a person verified."""
+        """Paths of the images of plates that a person verified."""
         wanted = select(PlateTable.image_path, PlateTable.source_image_path).where(
             PlateTable.is_verified
         )
@@ -214,7 +214,7 @@ def _conditions(wanted: PlateFilter) -> list[ColumnElement[bool]]:
     if wanted.number:
         part = plate_text.shape(wanted.number)
         named = PlateTable.shape.contains(part, autoescape=True)
-        # From the index of search; the rows themselves are fetched for what is found only.
+        # Uses the search index; the rows themselves are fetched only for matches.
         found.append(PlateTable.id.in_(select(PlateTable.id).where(named, LIVING)))
     if wanted.verified is not None:
         found.append(PlateTable.is_verified.is_(wanted.verified))
@@ -296,5 +296,5 @@ def plate_of(row: PlateTable) -> StoredPlate:
 
 
 def _utc(moment: datetime) -> datetime:
-    """SQLite keeps no time zone; all that is written there is UTC."""
+    """The time in UTC; SQLite stores no time zone, and everything there is in UTC."""
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

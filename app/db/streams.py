@@ -35,14 +35,14 @@ _OPTIONS = (
 
 
 class StreamRepository:
-    """Streams as rows. Raises StoreError when the database does not do its part."""
+    """Streams as rows. Raises StoreError when the database fails."""
 
     def __init__(self, engine: Engine, vault: Vault) -> None:
         self._engine = engine
         self._vault = vault
 
     def fingerprint(self, source: str) -> str:
-        """What streams of one input have in common, however its URL is spelled."""
+        """Equal for all spellings of the URL of one input."""
         return self._vault.fingerprint(urls.normalised(source))
 
     def save(self, stored: StoredStream) -> None:
@@ -86,8 +86,12 @@ class StreamRepository:
                 )
             spec = StreamSpec(row.stream_id, row.source, row.output, **options)
             wanted = StreamState(row.wanted)
-        except (ValueError, TypeError, AttributeError):  # written by a newer version or by hand
-            logger.error("stream %s: its row cannot be understood", row.stream_id)
+        except (
+            ValueError,
+            TypeError,
+            AttributeError,
+        ):  # written by a newer version or edited by hand
+            logger.error("stream %s: its database row cannot be read", row.stream_id)
             return None
         if row.secret is None:
             return StoredStream(spec, wanted, row.last_error)

@@ -1,4 +1,4 @@
-"""The tables."""
+"""The tables of streams, events, jobs and schedules."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class StreamTable(Table):
 
 
 class EventTable(Table):
-    """One event. The number is given by who tells it, before anything is written.
+    """One event, numbered before anything is written.
 
     ``snapshot`` is the name of a file below the snapshot folder; ``box`` is x1, y1, x2, y2 in
     pixels of it.
@@ -79,7 +79,7 @@ class EventTable(Table):
 
 
 class CounterTable(Table):
-    """Numbers that count up, each under its name."""
+    """Counters, each with a name."""
 
     __tablename__ = "counters"
 
@@ -116,7 +116,7 @@ class JobTable(Table):
 
 
 class JobFileTable(Table):
-    """A recording that was looked into. Its row stays when the file is removed for room."""
+    """A recording that was examined. Its row stays when the file is removed to free space."""
 
     __tablename__ = "collect_files"
 
@@ -132,7 +132,7 @@ class JobFileTable(Table):
 
 
 class JobLogTable(Table):
-    """What happened in a job; ``line`` is set where it is one that followers hear."""
+    """What happened in a job; ``line`` is set if it was reported to followers."""
 
     __tablename__ = "collect_logs"
 

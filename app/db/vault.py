@@ -1,4 +1,4 @@
-"""Credentials at rest, and look-ups that do not reveal what is looked up.
+"""Encryption of stored credentials, and fingerprints to look values up without storing them.
 
 Encryption is Fernet (AES-128-CBC with HMAC-SHA256); fingerprints are HMAC-SHA256. Both keys are
 derived by HKDF from one secret, which lies in a file that only its owner can read, or comes from
@@ -25,8 +25,10 @@ KEY_FILE = "secret.key"
 
 
 class Vault:
-    """Args:
-    secret: at least 16 characters or bytes of randomness.
+    """Encrypts credentials, and makes fingerprints that reveal nothing.
+
+    Args:
+        secret: at least 16 characters or bytes of randomness.
     """
 
     def __init__(self, secret: bytes) -> None:
@@ -44,7 +46,7 @@ class Vault:
             raise SecretUnreadable(key_file=KEY_FILE) from None
 
     def fingerprint(self, text: str) -> str:
-        """Equal for equal texts, 64 hexadecimal digits; without the key it says nothing."""
+        """64 hexadecimal digits, equal for equal texts; without the key they reveal nothing."""
         return hmac.new(self._hash_key, text.encode(), hashlib.sha256).hexdigest()
 
 
@@ -53,14 +55,14 @@ def _derive(secret: bytes, purpose: bytes) -> bytes:
 
 
 def open_vault(data_dir: Path, secret: str | None) -> Vault:
-    """The vault with the given secret, or with the key file of the data folder, made if missing."""
+    """The vault for a secret, or for the key file of the data folder, created if missing."""
     if secret is not None:
         return Vault(secret.encode())
     return Vault(read_or_make_secret(data_dir / KEY_FILE)[0].encode())
 
 
 def read_or_make_secret(path: Path) -> tuple[str, bool]:
-    """The secret in a file that only its owner can read, and whether it was just made."""
+    """The secret in a file that only its owner can read, and whether it was just created."""
     made = secrets.token_urlsafe(32)
     descriptor, complete = tempfile.mkstemp(dir=path.parent, prefix=path.name)  # mode 600
     try:
@@ -71,7 +73,7 @@ def read_or_make_secret(path: Path) -> tuple[str, bool]:
         path.chmod(0o600)
         if found := path.read_text(encoding="utf-8").strip():
             return found, False
-        path.unlink()  # somebody emptied it
+        path.unlink()  # the file was emptied
         return read_or_make_secret(path)
     finally:
         Path(complete).unlink()

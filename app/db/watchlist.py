@@ -1,4 +1,4 @@
-"""Every query about the watch-list, and the record of questions to Claude."""
+"""Every query about the watch list, and the record of calls to Claude."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ANSWERED = ("read", "unreadable")
 
 
 class Watchlist:
-    """Numbers that somebody waits for. Raises StoreError."""
+    """The watch list of plate numbers. Raises StoreError."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -48,14 +48,14 @@ class Watchlist:
 
 
 class ClaudeCalls:
-    """What was asked of Claude: the record, the day's count and the answers to give again."""
+    """Calls to Claude: the record, the daily count and the answers to reuse."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._counting = threading.Lock()
 
     def begin(self, crop_hash: str, model: str, daily: int) -> int | None:
-        """Count one more call; its number, or None when the day (UTC) has had that many."""
+        """Count a call; returns its number, or None if the day (UTC) already had ``daily``."""
         midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         since = ClaudeCallTable.timestamp >= midnight
         with self._counting, opened(self._engine) as session:
@@ -68,14 +68,14 @@ class ClaudeCalls:
             return row.id
 
     def settle(self, number: int, call: ClaudeCall) -> None:
-        """Write down what came of a call."""
+        """Record the outcome of a call."""
         with opened(self._engine) as session:
             row = session.get_one(ClaudeCallTable, number)
             row.outcome, row.answer = call.outcome, call.answer
             row.input_tokens, row.output_tokens = call.input_tokens, call.output_tokens
 
     def assign(self, crop_hash: str, plate_id: int) -> None:
-        """Say which plate the calls about a crop were for."""
+        """Record which plate the calls about a crop were for."""
         with opened(self._engine) as session:
             unassigned = (ClaudeCallTable.crop_hash == crop_hash) & (
                 ClaudeCallTable.plate_id.is_(None)
@@ -84,7 +84,7 @@ class ClaudeCalls:
                 row.plate_id = plate_id
 
     def answer(self, crop_hash: str, model: str) -> ClaudeCall | None:
-        """The answer that this model gave about the same crop, if it gave one."""
+        """The answer that this model gave for the same crop, if any."""
         query = (
             select(ClaudeCallTable)
             .where(

@@ -21,7 +21,7 @@ from typing import NamedTuple, Protocol
 from app.db.events import EventRepository
 from app.db.snapshots import SnapshotFolder
 from app.errors import StoreError
-from app.metric_types import Histogram
+from app.metric_types import Histogram, histogram
 from app.types import Event, EventFilter, EventRow
 
 logger = logging.getLogger(__name__)
@@ -50,6 +50,11 @@ class _Queued(NamedTuple):
     since: float
 
 
+def write_histogram() -> Histogram:
+    """Seconds from an event to its row."""
+    return histogram("database_write_seconds", "From an event to its row.", WRITE_BOUNDS_S)
+
+
 class EventWriter:
     """Writes events to the database in the background; belongs to the event loop's thread.
 
@@ -73,7 +78,7 @@ class EventWriter:
         on_saved: Callable[[EventRow], None] = lambda _: None,
     ) -> None:
         self.lost = 0
-        self.written = Histogram(WRITE_BOUNDS_S)
+        self.written = write_histogram()
         self._events = events
         self._repository = repository
         self._snapshots = snapshots

@@ -35,19 +35,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run(parser.parse_args(arguments))
 
 
-def run(asked: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     """Run the command that was parsed. Returns what ``main`` returns."""
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     cv2.utils.logging.setLogLevel(
         cv2.utils.logging.LOG_LEVEL_SILENT
-    )  # a damaged file is told in our words
+    )  # a damaged file is reported in our own words
     try:
-        settings = _settings(asked)
-        if asked.command == "info":
+        settings = _settings(options)
+        if options.command == "info":
             for line in info(settings):
                 print(line, flush=True)
             return 0
-        return _detect(asked, settings)
+        return _detect(options, settings)
     except SetupError as error:
         print(error, file=sys.stderr)
         return WRONG_CALL
@@ -57,7 +57,7 @@ def run(asked: argparse.Namespace) -> int:
         return WRONG_CALL
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:  # the reader has seen enough
+    except BrokenPipeError:  # the reader has closed the pipe
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -92,27 +92,27 @@ def _confidence(text: str) -> float:
     return value
 
 
-def _settings(asked: argparse.Namespace) -> Settings:
+def _settings(options: argparse.Namespace) -> Settings:
     settings = Settings()
-    if asked.weights is not None:
-        settings.objects.weights = asked.weights
-    if asked.device is not None:
-        settings.device = asked.device
+    if options.weights is not None:
+        settings.objects.weights = options.weights
+    if options.device is not None:
+        settings.device = options.device
     return settings
 
 
-def _detect(asked: argparse.Namespace, settings: Settings) -> int:
-    paths = _files(asked.paths)
-    gallery = AnnotatedWriter(asked.out, paths) if asked.out is not None else None
-    eyes = DetectorSuite(settings, min_confidence=asked.min_confidence, crops=asked.crops)
+def _detect(options: argparse.Namespace, settings: Settings) -> int:
+    paths = _files(options.paths)
+    annotated = AnnotatedWriter(options.out, paths) if options.out is not None else None
+    detectors = DetectorSuite(settings, min_confidence=options.min_confidence, crops=options.crops)
     try:
-        return detect(paths, eyes, as_json=asked.json, gallery=gallery)
+        return detect(paths, detectors, as_json=options.json, annotated=annotated)
     finally:
-        eyes.close()
+        detectors.close()
 
 
 def _files(paths: Sequence[Path]) -> list[Path]:
-    """The files that were named, and those in the folders that were."""
+    """The named files, and the files in the named folders."""
     missing = [str(path) for path in paths if not path.exists()]
     if missing:
         raise SetupError(reason=f"There is no such file: {', '.join(missing)}")

@@ -1,8 +1,8 @@
-"""A network and its owner threads, which serve the requests of all streams, in batches.
+"""A network and its owner threads, which serve the requests of all streams in batches.
 
-Streams ask with ``submit`` and get a future. Each owner takes its share of what waits when it
-is free (never waiting for more: that would buy throughput with latency), runs pictures of one
-size as one batch, and answers. Nobody else touches the network.
+Streams call ``submit`` and get a future. A free owner takes its share of the waiting requests
+(it never waits for more, which would trade latency for throughput), runs images of one size as
+one batch and sets the results. Nothing else touches the network.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from app.errors import DetectorError
-from app.metric_types import CounterMap, Histogram
+from app.metric_types import counter, histogram
 from app.models.openvino_runtime import Network, Outputs
 
 Image = npt.NDArray[np.uint8]
@@ -32,16 +32,34 @@ class _Request:
     answer: Future[Outputs]
 
 
-class BatchingRunner:
-    """Args:
-    network: what to run; ``network.parallel`` owner threads share it.
-    max_batch: most pictures in one run, if not as many as the network likes best.
-    max_waiting: beyond so many waiting requests new ones fail at once.
+class RunnerMetrics:
+    """What a runner counts.
 
     Attributes:
-        seconds: what its batches took.
-        batch_sizes: how many pictures were in each.
-        outcomes: pictures by what became of them: ``answered`` or ``failed``.
+        seconds: the duration of each batch.
+        sizes: the number of images in each batch.
+        outcomes: images by their outcome, ``answered`` or ``failed``.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = histogram("network_batch_seconds", "What a batch took.", SECONDS)
+        self.sizes = histogram("network_batch_size", "Pictures in a batch.", BATCHES)
+        about = "Pictures that a network was shown."
+        self.outcomes = counter("network_pictures", about, outcome=("answered", "failed"))
+        self.answered = self.outcomes.labels("answered")
+        self.failed = self.outcomes.labels("failed")
+
+
+class BatchingRunner:
+    """Runs the requests of all streams through one network, in batches.
+
+    Args:
+        network: what to run; ``network.parallel`` owner threads share it.
+        max_batch: most images in one run; the network's own preference if None.
+        max_waiting: with this many requests waiting, new ones fail at once.
+
+    Attributes:
+        metrics: what it counts.
     """
 
     def __init__(
@@ -52,9 +70,7 @@ class BatchingRunner:
         self._requests: queue.Queue[_Request | None] = queue.Queue(max_waiting)
         self._closed = False
         self._last_failure: str | None = None
-        self.seconds = Histogram(SECONDS)
-        self.batch_sizes = Histogram(BATCHES)
-        self.outcomes = CounterMap("answered", "failed")
+        self.metrics = RunnerMetrics()
         self._owners = [
             threading.Thread(target=self._serve, name=f"{network.name}-{number}", daemon=True)
             for number in range(network.parallel)
@@ -63,7 +79,7 @@ class BatchingRunner:
             owner.start()
 
     def submit(self, image: Image) -> Future[Outputs]:
-        """Ask for one (H, W, 3) picture. The future's outputs have no batch dimension.
+        """Request one (H, W, 3) image. The future's outputs have no batch dimension.
 
         Raises:
             DetectorError: when the runner is closed or too many requests wait.
@@ -79,12 +95,12 @@ class BatchingRunner:
 
     @property
     def waiting(self) -> int:
-        """Requests that nobody works on yet."""
+        """Requests that no owner has taken yet."""
         return self._requests.qsize()
 
     @property
     def trouble(self) -> str | None:
-        """Why it does not answer, None while it does."""
+        """Why it gives no results; None while it does."""
         if self._closed:
             return "it was shut down"
         if not any(owner.is_alive() for owner in self._owners):
@@ -92,7 +108,7 @@ class BatchingRunner:
         return self._last_failure
 
     def close(self) -> None:
-        """Answer what waits, then end the threads."""
+        """Finish the waiting requests, then end the threads."""
         self._closed = True
         for _ in self._owners:
             self._requests.put(None)
@@ -109,7 +125,7 @@ class BatchingRunner:
                 self._answer(batch)
 
     def _take_share(self) -> list[_Request]:
-        """What waits now, leaving as much to each of the other owners."""
+        """An equal share of the waiting requests, leaving the rest to the other owners."""
         share = min(self._requests.qsize() // len(self._owners), self._max_batch - 1)
         taken: list[_Request] = []
         while len(taken) < share:
@@ -117,7 +133,7 @@ class BatchingRunner:
                 request = self._requests.get_nowait()
             except queue.Empty:
                 break
-            if request is None:  # closing: the word is for the next turn
+            if request is None:  # closing: leave the end marker for the next turn
                 self._requests.put(None)
                 break
             taken.append(request)
@@ -128,8 +144,8 @@ class BatchingRunner:
         try:
             outputs = self.network.infer(np.stack([request.image for request in batch]))
             answers = [[output[index] for output in outputs] for index in range(len(batch))]
-        except Exception as error:  # noqa: BLE001  it belongs to those who asked
-            self.outcomes.add("failed", len(batch))
+        except Exception as error:  # noqa: BLE001  it is passed on to the callers
+            self.metrics.failed.inc(len(batch))
             self._last_failure = type(error).__name__
             for request in batch:
                 failure = DetectorError(network=self.network.name, reason=type(error).__name__)
@@ -137,8 +153,8 @@ class BatchingRunner:
                 request.answer.set_exception(failure)
             return
         self._last_failure = None
-        self.seconds.observe(time.monotonic() - began_at)
-        self.batch_sizes.observe(len(batch))
-        self.outcomes.add("answered", len(batch))
+        self.metrics.seconds.observe(time.monotonic() - began_at)
+        self.metrics.sizes.observe(len(batch))
+        self.metrics.answered.inc(len(batch))
         for request, answer in zip(batch, answers, strict=True):
             request.answer.set_result(answer)

@@ -1,8 +1,8 @@
-"""The second look: parts of people, cut from the full-resolution frame and enlarged.
+"""Second detection pass: crops of people, cut from the full-resolution frame and enlarged.
 
-In a camera's wide view a cigarette is a few pixels, fewer still once the frame is made small for
-the network; a handbag is not many more. The part of the frame around a person's head, arms and
-hands, or around the whole person, is looked at again, as large as its own pixels allow.
+In a wide view a cigarette is a few pixels, and fewer still once the frame is scaled down for the
+network; a handbag is not many more. The part of the frame around a person's head, arms and hands,
+or around the whole person, is detected again at up to its full resolution.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 PERSON, CIGARETTE = "person", "cigarette"
 MIN_PERSON = 0.3
 MIN_GAIN = 1.25
-"""A part is looked at when it shows the person at least so much larger than the whole frame did."""
+"""A crop is used only if it enlarges the person by at least this factor over the whole frame."""
 WIDTHS, HEIGHTS, ABOVE = 1.3, 0.55, 0.08
 BODY, BODY_SIDE = 1.25, 256
-"""A whole person needs less detail than a hand: a square of so many heights, of so many pixels."""
+"""A whole person needs less detail than a hand: side of the square in heights, and in pixels."""
 
 
 class CropWindow(NamedTuple):
@@ -91,13 +91,13 @@ def crop_windows(
     turn: int = 0,
     part_of: Callable[[Box, tuple[int, int]], CropWindow] = upper_body,
 ) -> list[CropWindow]:
-    """The parts of a frame that are worth a second look, the largest people first.
+    """The parts of a frame that are worth a second pass, the largest people first.
 
     Args:
         size: width and height of the frame at full resolution.
-        seen_longest: longer side of the frame as the first look saw it.
+        seen_longest: longer side of the frame in the first pass.
         close_size: side of the square that a part is enlarged to.
-        most: no more than so many; None for all.
+        most: at most this many; None for all.
         turn: with more people than ``most`` each turn takes the next ones.
         part_of: which part of a person.
     """
@@ -116,7 +116,7 @@ def join(
     close: Sequence[Detection],
     labels: Iterable[str] = (CIGARETTE,),
 ) -> list[Detection]:
-    """The whole frame's detections, with those of these labels of both looks, each once."""
+    """The whole frame's detections, with those of the given labels from both passes, each once."""
     wanted = frozenset(labels)
     joined = [detection for detection in whole if detection.label not in wanted]
     for label in sorted(wanted):
@@ -125,7 +125,7 @@ def join(
 
 
 class _CropKind(NamedTuple):
-    """Which part of people is looked at for the sake of some labels.
+    """Which part of people is cropped for which labels.
 
     Attributes:
         side: of the square that it is enlarged to; None for the network's own.
@@ -143,40 +143,39 @@ PARTS = (
 
 
 class PendingCrops:
-    """Parts of one frame that were asked for."""
+    """The requested crops of one frame."""
 
     def __init__(
         self,
         whole: Sequence[Detection],
-        looks: Sequence[tuple[CropWindow, PendingDetections]],
+        pending: Sequence[tuple[CropWindow, PendingDetections]],
         labels: Iterable[str],
     ) -> None:
         self._whole = whole
-        self._looks = looks
+        self._pending = pending
         self._labels = frozenset(labels)
 
     def detections(self, timeout_s: float) -> list[Detection]:
-        """Wait for the parts; all that both looks saw, in pixels of the full-resolution frame.
+        """Wait for the crops; the detections of both passes, in pixels of the frame as it came.
 
         Raises:
             DetectorError: when the network fails, or has not answered in time.
         """
         close = [
             Detection(found.label, found.confidence, found.box.moved(part.x1, part.y1))
-            for part, look in self._looks
-            for found in look.detections(timeout_s, part.size)
+            for part, answer in self._pending
+            for found in answer.detections(timeout_s, part.size)
         ]
         return join(self._whole, close, self._labels)
 
 
 class CropRefiner:
-    """Looks again at the people of one stream's frames; not shared between threads.
+    """Runs a second pass on the people in one stream's frames; not shared between threads.
 
     Args:
-        detector: the network of the first look, shared.
-        most: parts of each kind looked at in one frame; the next frame goes on with the next
-            people.
-        labels: what is looked for.
+        detector: the shared network of the first pass.
+        most: crops of each kind in one frame; the next frame continues with the next people.
+        labels: what to search for.
     """
 
     def __init__(
@@ -192,10 +191,10 @@ class CropRefiner:
         self._turn = 0
 
     def submit(self, whole: Sequence[Detection], size: tuple[int, int], cut: Cut) -> PendingCrops:
-        """Ask for what is around the people of a frame.
+        """Request the crops around the people of a frame.
 
         Args:
-            whole: what the first look saw, in pixels of the frame at full resolution.
+            whole: the detections of the first pass, in pixels of the frame at full resolution.
             size: width and height of that frame.
             cut: gives a part of it.
 
@@ -203,19 +202,19 @@ class CropRefiner:
             DetectorError: when the network is overloaded.
         """
         people = [d.box for d in whole if d.label == PERSON and d.confidence >= MIN_PERSON]
-        looks: list[tuple[CropWindow, PendingDetections]] = []
+        pending: list[tuple[CropWindow, PendingDetections]] = []
         for part in PARTS:
             if part.labels & self._labels:
-                looks += self._closer(part, people, size, cut)
+                pending += self._submit_crops(part, people, size, cut)
         self._turn += 1
-        return PendingCrops(whole, looks, self._labels)
+        return PendingCrops(whole, pending, self._labels)
 
-    def _closer(
+    def _submit_crops(
         self, part: _CropKind, people: Sequence[Box], size: tuple[int, int], cut: Cut
     ) -> list[tuple[CropWindow, PendingDetections]]:
-        ask, side = self._detector.submit_crop, self._detector.close_size
+        submit, side = self._detector.submit_crop, self._detector.close_size
         if part.side is not None and part.side < side:
-            ask, side = functools.partial(ask, side=part.side), part.side
+            submit, side = functools.partial(submit, side=part.side), part.side
         found = crop_windows(
             people,
             size,
@@ -225,7 +224,7 @@ class CropRefiner:
             turn=self._turn,
             part_of=part.of,
         )
-        return [(window, ask(cut(window))) for window in found]
+        return [(window, submit(cut(window))) for window in found]
 
 
 def _within(value: float, most: float) -> float:

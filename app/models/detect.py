@@ -1,4 +1,4 @@
-"""The shipped networks over files: what ``python -m app.models detect`` does."""
+"""The networks on files: what ``python -m app.models detect`` does."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from app.models.tta import detect_with_tta
 from app.types import Detection
 
 AHEAD = 12
-"""Frames being looked at while the first of them is not yet done, so that there are batches."""
+"""Frames submitted before the first of them is done, so that batches form."""
 FEW_SHAPES = 128
 PATIENCE_S = 600.0
 LONG_S = 2.0
@@ -42,11 +42,11 @@ class FrameRef:
 
 
 class DetectorSuite:
-    """All networks, and what they see together in a picture.
+    """All networks, and their combined detections in an image.
 
     Args:
-        min_confidence: for all labels and both networks; None for the settings of each.
-        crops: look carefully for cigarettes, also at people's upper bodies, enlarged.
+        min_confidence: for all labels and both networks; None for each one's own setting.
+        crops: search for cigarettes with test-time augmentation, also in enlarged crops of people.
 
     Raises:
         SetupError: when a network cannot be loaded.
@@ -59,26 +59,30 @@ class DetectorSuite:
         data_dir = settings.data_dir if settings.data_dir.is_dir() else None
         self._objects = load_objects(objects, settings.device, data_dir, multiple=FEW_SHAPES)
         self._face_runner = load_faces("auto", data_dir / "cache" if data_dir else None)
-        sure = settings.faces.min_confidence if min_confidence is None else min_confidence
-        self._faces = FaceDetector(self._face_runner, min_confidence=sure, multiple=FEW_SHAPES)
+        face_confidence = (
+            settings.faces.min_confidence if min_confidence is None else min_confidence
+        )
+        self._faces = FaceDetector(
+            self._face_runner, min_confidence=face_confidence, multiple=FEW_SHAPES
+        )
         self._face_width = settings.faces.width
         self._crops = crops
 
     def detect(self, image: Image) -> list[Detection]:
-        """Everything in a (H, W, 3) RGB picture, in its pixels, the surest first.
+        """Everything in a (H, W, 3) RGB image, in its pixels, the most confident first.
 
-        Faces are those of CenterFace and of the network of objects, each once.
+        Faces come from CenterFace and from the object detector, each face once.
 
         Raises:
             DetectorError: when a network fails.
         """
         size = image.shape[1], image.shape[0]
-        facing = self._faces.submit(_shrunk(image, self._face_width))
+        pending_faces = self._faces.submit(_shrunk(image, self._face_width))
         if self._crops:
             seen = detect_with_tta(self._objects, image, PATIENCE_S)
         else:
             seen = self._objects.submit(image).detections(PATIENCE_S, size)
-        faces = facing.detections(PATIENCE_S, size)
+        faces = pending_faces.detections(PATIENCE_S, size)
         faces += [detection for detection in seen if detection.label == "face"]
         seen = [detection for detection in seen if detection.label != "face"]
         return sorted(seen + merged(faces), key=lambda detection: -detection.confidence)
@@ -89,59 +93,65 @@ class DetectorSuite:
 
 
 def detect(
-    paths: Sequence[Path], eyes: DetectorSuite, *, as_json: bool, gallery: AnnotatedWriter | None
+    paths: Sequence[Path],
+    detectors: DetectorSuite,
+    *,
+    as_json: bool,
+    annotated: AnnotatedWriter | None,
 ) -> int:
-    """Look at every frame of every file and tell what was seen. Returns the exit code."""
+    """Run the detectors on every frame and print the results. Returns the exit code."""
     failed = False
 
-    def complain(text: str) -> None:
+    def report_error(text: str) -> None:
         nonlocal failed
         failed = True
         tqdm.write(text, file=sys.stderr)
 
-    tell: Callable[[FrameRef, list[Detection]], None] = _tell_json if as_json else _tell_plainly
+    print_result: Callable[[FrameRef, list[Detection]], None] = (
+        _print_json if as_json else _print_text
+    )
     total = sum(map(count_frames, paths))
     with tqdm(total=total, unit="frame", delay=LONG_S, disable=None, file=sys.stderr) as bar:
-        for shot, seeing in _in_order(_shots(paths, complain), eyes):
+        for ref, pending in _in_order(_frames(paths, report_error), detectors):
             try:
-                seen = seeing.result()
+                seen = pending.result()
             except DetectorError as error:
-                complain(f"{shot.path}, frame {shot.frame}: {error}")
+                report_error(f"{ref.path}, frame {ref.frame}: {error}")
                 continue
             finally:
                 bar.update()
-            tell(shot, seen)
-            if gallery is not None:
-                gallery.add(shot.path, shot.image, seen)
-    if gallery is not None:
-        gallery.close()
+            print_result(ref, seen)
+            if annotated is not None:
+                annotated.add(ref.path, ref.image, seen)
+    if annotated is not None:
+        annotated.close()
     return 1 if failed else 0
 
 
-def _shots(paths: Sequence[Path], complain: Callable[[str], None]) -> Iterator[FrameRef]:
-    """All frames of all files; a file that cannot be read is told, and the next one follows."""
+def _frames(paths: Sequence[Path], report_error: Callable[[str], None]) -> Iterator[FrameRef]:
+    """All frames of all files; a file that cannot be read is reported and skipped."""
     for path in paths:
         try:
             for number, image in enumerate(frames(path)):
                 yield FrameRef(path, number, image)
         except InvalidRequest as error:
-            complain(str(error))
+            report_error(str(error))
 
 
 def _in_order(
-    shots: Iterator[FrameRef], eyes: DetectorSuite
+    refs: Iterator[FrameRef], detectors: DetectorSuite
 ) -> Iterator[tuple[FrameRef, Future[list[Detection]]]]:
     waiting: deque[tuple[FrameRef, Future[list[Detection]]]] = deque()
     with ThreadPoolExecutor(AHEAD) as pool:
-        for shot in shots:
-            waiting.append((shot, pool.submit(eyes.detect, shot.image)))
+        for ref in refs:
+            waiting.append((ref, pool.submit(detectors.detect, ref.image)))
             if len(waiting) == AHEAD:
                 yield waiting.popleft()
         while waiting:
             yield waiting.popleft()
 
 
-def _tell_json(shot: FrameRef, seen: list[Detection]) -> None:
+def _print_json(ref: FrameRef, seen: list[Detection]) -> None:
     found = [
         {
             "label": detection.label,
@@ -150,19 +160,19 @@ def _tell_json(shot: FrameRef, seen: list[Detection]) -> None:
         }
         for detection in seen
     ]
-    line = {"path": str(shot.path), "frame": shot.frame, "detections": found}
+    line = {"path": str(ref.path), "frame": ref.frame, "detections": found}
     tqdm.write(json.dumps(line), file=sys.stdout)
 
 
-def _tell_plainly(shot: FrameRef, seen: list[Detection]) -> None:
+def _print_text(ref: FrameRef, seen: list[Detection]) -> None:
     counts = Counter(detection.label for detection in seen)
     words = ", ".join(f"{count} {label}" for label, count in counts.most_common()) or "nothing"
-    where = f"{shot.path}" + (f", frame {shot.frame}" if shot.frame else "")
+    where = f"{ref.path}" + (f", frame {ref.frame}" if ref.frame else "")
     tqdm.write(f"{where}: {words}", file=sys.stdout)
 
 
 def _shrunk(image: Image, longest: int) -> Image:
-    """The picture with its longer side at most that, never enlarged."""
+    """The image with its longer side at most ``longest``, never enlarged."""
     height, width = image.shape[:2]
     scale = longest / max(height, width)
     if scale >= 1:

@@ -112,11 +112,11 @@ def decode(
 def load_faces(device: str = "auto", cache_dir: Path | None = None) -> BatchingRunner:
     """The CenterFace network that suits this CPU, ready to be shared.
 
-    With native bfloat16 the original is fastest; elsewhere the project's 8-bit version of it
-    costs a fraction. Its card says what it loses.
+    With matrix units for bfloat16 (AMX) that is the original; elsewhere the project's 8-bit
+    version of it costs a fraction. Its card says what it loses.
     """
     if device not in ("auto", "cpu"):
-        logger.info("faces are looked for on the CPU: there is no %s runtime for them", device)
+        logger.info("faces are detected on the CPU: there is no %s runtime for them", device)
     if QUANTISED.exists() and not has_fast_bf16():
         return BatchingRunner(OpenVinoNetwork(QUANTISED, cache_dir=cache_dir))
     return BatchingRunner(OpenVinoNetwork(centerface_onnx(), outputs=HEADS, cache_dir=cache_dir))

@@ -1,4 +1,4 @@
-"""Which boxes are the same thing: vectorised, boxes (N, 4) as x1, y1, x2, y2."""
+"""Which boxes show the same object: vectorised, boxes (N, 4) as x1, y1, x2, y2."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def suppress(boxes: Floats, confidences: Floats, groups: Index, iou: Floats) -> 
     Args:
         confidences: (N,).
         groups: (N,) only boxes of one group are compared.
-        iou: (N,) for each box how much it may share with a better one; the same within a group.
+        iou: (N,) for each box how much it may overlap a better one; the same within a group.
     """
     corners_and_size = boxes.astype(np.float64)
     corners_and_size[:, 2:] -= corners_and_size[:, :2]
@@ -31,7 +31,7 @@ def suppress(boxes: Floats, confidences: Floats, groups: Index, iou: Floats) -> 
     for limit in np.unique(iou):
         mine = np.flatnonzero(iou == limit)
         chosen = cv2.dnn.NMSBoxesBatched(
-            corners_and_size[mine],  # type: ignore[arg-type]  # arrays are taken, the stub forgot
+            corners_and_size[mine],  # type: ignore[arg-type]  # it accepts arrays; the stub does not say so
             confidences[mine],  # type: ignore[arg-type]
             groups[mine].astype(np.int32),  # type: ignore[arg-type]
             0.0,
@@ -43,10 +43,10 @@ def suppress(boxes: Floats, confidences: Floats, groups: Index, iou: Floats) -> 
 
 
 def merged(detections: Sequence[Detection]) -> list[Detection]:
-    """Detections of one label from several looks, each thing once, the surest of it kept.
+    """Detections of one label from several passes, each object once, the most confident kept.
 
-    Two are the same when they share much, or when one lies mostly inside the other: a crop's
-    edge and a closer look both change a box's size.
+    Two are the same if they overlap much, or if one lies mostly inside the other: the edge and
+    the enlargement of a crop both change the size of a box.
     """
     if len(detections) < 2:
         return list(detections)
@@ -60,23 +60,23 @@ def merged(detections: Sequence[Detection]) -> list[Detection]:
 
 
 def weighted_boxes_fusion(
-    looks: Sequence[Sequence[Detection]],
+    passes: Sequence[Sequence[Detection]],
 ) -> tuple[list[Box], list[list[float]]]:
-    """Boxes of one label from several looks at the same picture, joined: each thing's box, and how
-    sure each look was of it, 0 where it saw nothing there. The surest things come first.
+    """Boxes of one label from several passes over the same image, fused: each object's box
+    and its confidence in each pass, 0 where that detected nothing. The most confident come first.
 
-    A box is the mean of those that overlap the surest, weighted by confidence. Source: Solovyev,
-    Wang & Gabruseva, "Weighted boxes fusion" (Image and Vision Computing, 2021).
+    A box is the mean of those that overlap the most confident, weighted by confidence. Source:
+    Solovyev, Wang & Gabruseva, "Weighted boxes fusion" (Image and Vision Computing, 2021).
     """
-    voices = [(d, number) for number, found in enumerate(looks) for d in found]
-    if not voices:
+    candidates = [(d, number) for number, found in enumerate(passes) for d in found]
+    if not candidates:
         return [], []
-    voices.sort(key=lambda voice: -voice[0].confidence)
-    corners = np.array([detection.box for detection, _ in voices], np.float32)
-    confidences = np.array([detection.confidence for detection, _ in voices])
-    numbers = np.array([number for _, number in voices])
-    free = np.ones(len(voices), bool)
-    boxes, heard = [], []
+    candidates.sort(key=lambda candidate: -candidate[0].confidence)
+    corners = np.array([detection.box for detection, _ in candidates], np.float32)
+    confidences = np.array([detection.confidence for detection, _ in candidates])
+    numbers = np.array([number for _, number in candidates])
+    free = np.ones(len(candidates), bool)
+    boxes, by_pass = [], []
     while free.any():
         first = int(free.argmax())
         mine = (_iou(corners[first : first + 1], corners)[0] > SAME_IOU) & free
@@ -84,13 +84,13 @@ def weighted_boxes_fusion(
         free &= ~mine
         mean = np.average(corners[mine], axis=0, weights=confidences[mine])
         boxes.append(Box(*map(float, mean)))
-        heard.append(
+        by_pass.append(
             [
                 float(confidences[mine & (numbers == number)].max(initial=0))
-                for number in range(len(looks))
+                for number in range(len(passes))
             ]
         )
-    return boxes, heard
+    return boxes, by_pass
 
 
 def _iou(boxes: Floats, others: Floats) -> Floats:
@@ -109,7 +109,7 @@ def _shared(boxes: Floats, others: Floats) -> tuple[Floats, Floats, Floats]:
 
 
 def _same(boxes: Floats) -> npt.NDArray[np.bool_]:
-    """(N, N) whether two boxes are of the same thing."""
+    """(N, N) whether two boxes show the same object."""
     shared, area, _ = _shared(boxes, boxes)
     smaller = np.maximum(np.minimum(area[:, None], area[None, :]), 1e-9)
     same: npt.NDArray[np.bool_] = (_iou(boxes, boxes) > SAME_IOU) | (shared / smaller > SAME_INSIDE)

@@ -1,8 +1,7 @@
-"""What is in a picture: people, bags, vehicles, faces, plates and cigarettes, in one pass.
+"""What is in an image: people, bags, vehicles, faces, plates and cigarettes, in one pass.
 
-The network answers for each of thousands of places with a box and a confidence for each class
-(YOLOv8 and later: Jocher et al., Ultralytics), or, where its file already sorted that out, with
-a list of boxes.
+For each of thousands of positions the network gives a box and a confidence for each class
+(YOLOv8 and later: Jocher et al., Ultralytics), or, if its file includes NMS, a list of boxes.
 """
 
 from __future__ import annotations
@@ -30,16 +29,16 @@ COMMON_SHAPE = (9, 16)
 
 
 class ObjectDetector:
-    """Boxes of our labels in a picture, on the network that all streams share.
+    """Detects objects of our labels in images, on the network that all streams share.
 
     Args:
         runner: the shared owner of the network.
-        card: how its answers are read.
+        card: how its outputs are read.
         fixed_size: the only height and width that the network takes, or None.
-        longest: longer side in pixels of what it shall see; None for what it likes.
+        longest: longer side of its input in pixels; None for the network's own.
         multiple: shorter sides are padded to a multiple of this, 32 or more. More means fewer
-            shapes to compile, for pictures of many shapes.
-        min_confidence: one for all labels; None for the network's own of each.
+            shapes to compile, for images of many shapes.
+        min_confidence: for all labels; None for the network's own thresholds.
     """
 
     def __init__(
@@ -64,15 +63,15 @@ class ObjectDetector:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Those of our labels that this network knows."""
+        """The labels of ours that this network knows."""
         return tuple(dict.fromkeys(self.card.labels))
 
     def threshold(self, label: str) -> float:
-        """The confidence from which a thing of this label is told."""
+        """The confidence from which an object of this label is reported."""
         return float(self.thresholds[self._columns_of(label)].min())
 
-    def fainter(self, label: str, confidence: float) -> ObjectDetector:
-        """The same network, shared, that tells things of this label from that confidence on."""
+    def with_threshold(self, label: str, confidence: float) -> ObjectDetector:
+        """The same shared network, with objects of this label reported from that confidence on."""
         other = copy.copy(self)
         other.thresholds = self.thresholds.copy()
         other.thresholds[self._columns_of(label)] = min(confidence, self.threshold(label))
@@ -82,24 +81,24 @@ class ObjectDetector:
         return [column for column, name in enumerate(self.card.labels) if name == label]
 
     def submit(self, image: Image) -> PendingDetections:
-        """Ask what is in a (H, W, 3) RGB picture. Raises DetectorError when overloaded."""
+        """Request the objects of a (H, W, 3) RGB image. Raises DetectorError when overloaded."""
         size = image.shape[0], image.shape[1]
-        return self._look(image, canvas_for(size, self.longest, self._multiple))
+        return self._submit(image, canvas_for(size, self.longest, self._multiple))
 
     def submit_crop(self, crop: Image, side: int | None = None) -> PendingDetections:
-        """The same for a part of a picture, of about square shape, which may be enlarged.
+        """The same for a part of an image, of about square shape, which may be enlarged.
 
         Args:
             side: of the square that it is brought to, a multiple of 32; the network's own if None.
         """
         side = side or self.close_size
-        return self._look(crop, (side, side))
+        return self._submit(crop, (side, side))
 
     def close(self) -> None:
-        """Answer what waits, then end the network's threads."""
+        """Finish the waiting requests, then end the network's threads."""
         self.runner.close()
 
-    def _look(self, image: Image, canvas: Size) -> PendingDetections:
+    def _submit(self, image: Image, canvas: Size) -> PendingDetections:
         boxed, (height, width) = letterbox(image, self.fixed_size or canvas)
         return PendingDetections("objects", self.runner.submit(boxed), (width, height), self._read)
 
@@ -121,7 +120,7 @@ def decode(
     """
     output = outputs[0]
     if output.ndim != 2 or not output.size:
-        raise ValueError(f"the network's answer has the shape {output.shape}")
+        raise ValueError(f"the network's output has the shape {output.shape}")
     if not np.isfinite(output).all():
         raise ValueError("the network's answer is not a number everywhere")
     if output.shape[0] == 4 + card.classes:
@@ -129,7 +128,7 @@ def decode(
     elif output.shape[1] == 6:
         boxes, confidences, columns = _from_list(output, card, thresholds)
     else:
-        raise ValueError(f"the network's answer has the shape {output.shape}")
+        raise ValueError(f"the network's output has the shape {output.shape}")
     groups = np.unique(card.labels, return_inverse=True)[1][columns]
     kept = suppress(boxes, confidences, groups, card.nms_iou[columns])[:MOST_BOXES]
     return boxes[kept], confidences[kept], columns[kept]
@@ -177,16 +176,16 @@ def load_objects(
 ) -> ObjectDetector:
     """The network that the settings name, or the shipped one, ready to be shared.
 
-    Foreign weights have answered once when this returns, for the shape of most cameras. The
-    shipped network is known to answer; it is compiled at the first look, as a server that only
-    blurs should neither wait for that nor hold its memory.
+    Foreign weights are run once before this returns, at the shape of most cameras. The shipped
+    network is known to work; it is compiled at the first request, as a server that only blurs
+    should neither wait for that nor hold its memory.
 
     Args:
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         data_dir: its ``cache`` keeps compiled networks, its ``weights`` may hold files by name.
 
     Raises:
-        SetupError: when there is no such file, or it is broken, or of no use here.
+        SetupError: when the file is missing, damaged or unusable here.
     """
     network = open_weights(settings.weights, device, data_dir)
     card = read_model_metadata(network.metadata, network.path.name)
@@ -209,7 +208,7 @@ def load_objects(
 
 
 def _try(detector: ObjectDetector, network: BoxNetwork) -> None:
-    """One look at a grey picture: what is wrong with a file shows now and not in a stream."""
+    """One run on a grey image: a faulty file shows now and not later in a stream."""
     side = detector.longest
     picture = np.full((side * COMMON_SHAPE[0] // COMMON_SHAPE[1], side, 3), 114, np.uint8)
     try:

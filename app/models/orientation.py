@@ -41,8 +41,10 @@ UNREADABLE = (
     RuntimeError,
     struct.error,
     DecompressionBombError,
+    Warning,
 )
-"""What Pillow raises for EXIF data that are damaged or hold values of the wrong type."""
+"""What Pillow raises for EXIF data that are damaged or hold values of the wrong type, and its
+warnings about them where warnings are errors."""
 
 # The readers of the formats themselves, not ``Image.open``: Ultralytics, once imported, replaces
 # that by a function that installs packages. Each reads the headers only, never the pixels.

@@ -43,13 +43,13 @@ def open_weights(weights: str | None, device: str, data_dir: Path | None) -> Box
 
 
 def shipped() -> Path:
-    """The shipped network that suits this CPU: with native bfloat16 the 8-bit one gains little."""
+    """The shipped network that suits this CPU: an 8-bit one, where there is one and no AMX."""
     if SHIPPED_INT8.exists() and not has_fast_bf16():
         return SHIPPED_INT8
     if not SHIPPED.exists():
         raise SetupError(
             reason=f"The shipped network {SHIPPED.name} is missing from {FOLDER}: install "
-            "Watchpost anew, or name other weights with --weights."
+            "Watchpost again, or name other weights with --weights."
         )
     return SHIPPED
 

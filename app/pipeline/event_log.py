@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from app.analytics.rules import event_types
-from app.metric_types import CounterMap
+from app.metric_types import Counter, counter
 from app.pipeline.hub import EventStream, Subscription
 from app.types import BlurredFrame, Event, EventFilter, EventRow, RuleEvent
 
@@ -26,6 +26,11 @@ MAX_PICTURES = 32  # about 100 MB at 1080p
 KEEPERS_BACKLOG = 1024
 CLIENTS_BACKLOG = 256
 PAGE = 200
+
+
+def event_counter() -> Counter:
+    """Events by type."""
+    return counter("events", "Events that were reported.", type=event_types())
 
 
 class EventLog:
@@ -42,7 +47,7 @@ class EventLog:
         self._pictures: weakref.WeakSet[BlurredFrame] = weakref.WeakSet()
         self._lock = threading.Lock()
         self._next_id = first_id
-        self.counts: CounterMap[str] = CounterMap(*event_types())
+        self.counts = event_counter()
 
     def tell(
         self,
@@ -61,7 +66,7 @@ class EventLog:
             self._kept.publish(event)
             self._told.publish(replace(event, picture=None))
             self._next_id += 1
-        self.counts.add(rule_event.type)
+        self.counts.labels(rule_event.type).inc()
 
     def _afford(self, picture: BlurredFrame | None) -> BlurredFrame | None:
         """The picture, unless too many still wait to be kept: the event goes without it then."""

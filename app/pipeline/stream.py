@@ -29,6 +29,7 @@ from app.analytics.face_scanner import FaceScanner, PendingFaces
 from app.analytics.face_tracker import FaceTracker
 from app.config import FaceSettings, StreamSettings
 from app.errors import DetectorError, WatchpostError
+from app.metric_types import HistogramSnapshot
 from app.models.detections import PendingDetections
 from app.models.faces import FaceDetector
 from app.pace import RateLimit
@@ -244,4 +245,5 @@ class Stream:
     def gauges(self) -> StreamGauges:
         """What only the operator of a server wants to know."""
         waiting = {"frames": len(self._frames), "looks": len(self._inferences)}
-        return StreamGauges(self._metrics.latency.read(), {**waiting, **self._delivery.waiting})
+        latency = HistogramSnapshot.of(self._metrics.latency)
+        return StreamGauges(latency, {**waiting, **self._delivery.waiting})

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from app.metric_types import Histogram, HistogramSnapshot
+from app.metric_types import HistogramSnapshot, histogram
 from app.types import StreamStats
 
 WINDOW_S = 5.0
@@ -58,7 +58,9 @@ class StreamMetrics:
     """
 
     def __init__(self) -> None:
-        self.latency = Histogram(LATENCY_BOUNDS_S)
+        self.latency = histogram(
+            "stream_latency_seconds", "From the camera to the far end.", LATENCY_BOUNDS_S
+        )
         self._lock = threading.Lock()
         self._started_at = time.monotonic()
         self._input, self._output = RateCounter(), RateCounter()

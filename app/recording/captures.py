@@ -1,7 +1,7 @@
-"""One connection to one source of a job, in three kinds that look alike to the collector.
+"""One connection to one source of a job, in three kinds with the same interface.
 
-A take writes in threads of its own; the collector reads ``written`` now and then. Nothing here
-tries again: that is the collector's business, so that all kinds do it alike.
+A capture writes in threads of its own; its ``SourceRecorder`` polls ``written``. Nothing here
+retries: the ``SourceRecorder`` does that, in the same way for all kinds.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from app.recording.remuxer import Remuxer
 from app.recording.segments import RecordingProgress, SegmentFiles
 from app.types import StreamSpec, StreamState, StreamStatus
 
-BACKLOG = 8  # pictures; each holds megabytes
+BACKLOG = 8  # frames; each holds megabytes
 LIVE_FPS = 15.0
-FILE_FPS = 240.0  # all that a file has
+FILE_FPS = 240.0  # more than any file has
 OWN_IDS = "job-"
 
 
 class Capture(Protocol):
-    """One connection. ``begin`` once, then looks at the attributes, then ``end`` once."""
+    """One connection: ``begin`` once, read the attributes, then ``end`` once."""
 
     written: RecordingProgress
 
@@ -42,22 +42,22 @@ class Capture(Protocol):
         """Start. Raises WatchpostError when the source cannot be used at all."""
         ...
 
-    def over(self) -> str | None:
-        """Why nothing more will come, empty for a file that ended well; None while it goes on."""
+    def end_reason(self) -> str | None:
+        """Why it has ended, empty for a file that was read to its end; None while it runs."""
         ...
 
     async def end(self) -> None:
-        """Close the file and let go of everything."""
+        """Close the file and release everything."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class CaptureRequest:
-    """What a take is to record.
+    """What a capture is to record.
 
     Attributes:
-        gap_s: so long without a picture is a gap.
-        start_timeout_s: the first picture must be there by then.
+        gap_s: seconds without a frame that count as a gap.
+        start_timeout_s: the time within which the first frame must arrive.
         duration_s: of the whole run.
     """
 
@@ -70,7 +70,7 @@ class CaptureRequest:
 
     @property
     def range(self) -> tuple[float, float | None]:
-        """Where to begin and end in a file's own time; the clock ends what is live."""
+        """Start and end in a file's own time; a live source is ended by the clock."""
         return (0.0, None) if self.part.live else (self.part.position_s, self.duration_s)
 
     def recorder(self, fps: float) -> Recorder:
@@ -86,12 +86,12 @@ class CaptureRequest:
 
 
 class StreamCapture:
-    """The results of a stream that runs anyway, as everybody sees them."""
+    """The processed frames of a stream that is already running, as viewers see them."""
 
-    def __init__(self, wanted: CaptureRequest, manager: StreamManager) -> None:
-        self._wanted = wanted
+    def __init__(self, request: CaptureRequest, manager: StreamManager) -> None:
+        self._request = request
         self._manager = manager
-        self._stream_id = wanted.part.source
+        self._stream_id = request.part.source
         self._begun_at = time.monotonic()
         self._tap = ExitStack()
         self._recorder: Recorder | None = None
@@ -103,11 +103,11 @@ class StreamCapture:
         results = self._tap.enter_context(
             self._manager.subscribe_processed(self._stream_id, BACKLOG)
         )
-        recorder = self._recorder = self._wanted.recorder(fps)
+        recorder = self._recorder = self._request.recorder(fps)
         self.written = recorder.written
 
         def record() -> None:
-            with suppress(Closed, SinkError):  # the stream's end; or the recorder keeps why
+            with suppress(Closed, SinkError):  # the stream ended; or the recorder knows the reason
                 while (result := results.get()) is not None:
                     recorder.write(result)
 
@@ -115,11 +115,11 @@ class StreamCapture:
         self._thread = threading.Thread(target=record, name=name, daemon=True)
         self._thread.start()
 
-    def over(self) -> str | None:
+    def end_reason(self) -> str | None:
         assert self._thread is not None
         if not self._thread.is_alive():
             return str(self.written.failure or self._failure(FailureReason.STOPPED))
-        return _too_late(self._begun_at, self._wanted, self.written)
+        return _timed_out(self._begun_at, self._request, self.written)
 
     async def end(self) -> None:
         self._tap.close()
@@ -133,19 +133,19 @@ class StreamCapture:
 
 
 class SourceCapture:
-    """A source of the job's own, run through the pipeline like every stream."""
+    """A source that the job opens itself, run through the pipeline like every stream."""
 
     _numbers = itertools.count(1)
 
-    def __init__(self, wanted: CaptureRequest, manager: StreamManager, job_id: str) -> None:
-        self._wanted = wanted
+    def __init__(self, request: CaptureRequest, manager: StreamManager, job_id: str) -> None:
+        self._request = request
         self._manager = manager
         self._begun_at = time.monotonic()
-        fps = LIVE_FPS if wanted.part.live else FILE_FPS
-        self._recorder = wanted.recorder(fps)
+        fps = LIVE_FPS if request.part.live else FILE_FPS
+        self._recorder = request.recorder(fps)
         self.written = self._recorder.written
         stream_id = f"{OWN_IDS}{job_id[:8]}-{next(self._numbers)}"
-        self._spec = StreamSpec(stream_id, wanted.part.source, max_fps=fps)
+        self._spec = StreamSpec(stream_id, request.part.source, max_fps=fps)
 
     def begin(self) -> None:
         def sink(_: StreamSpec, __: StreamSettings, delivered: Delivered) -> Sink:
@@ -154,26 +154,26 @@ class SourceCapture:
 
         self._manager.start_ephemeral(self._spec, make_sink=sink, keeps_trying=False)
 
-    def over(self) -> str | None:
+    def end_reason(self) -> str | None:
         try:
             status = self._manager.get(self._spec.stream_id)
-        except StreamNotFound as error:  # somebody disconnected it
+        except StreamNotFound as error:  # it was disconnected by a caller
             return str(error)
         if self.written.failure is not None:
             return str(self.written.failure)
         if status.state in ALIVE:
-            return self._silent(status) or _too_late(self._begun_at, self._wanted, self.written)
+            return self._silent(status) or _timed_out(self._begun_at, self._request, self.written)
         ended = status.state is StreamState.STOPPED and status.stats.last_error is None
-        if ended and not self._wanted.part.live:
+        if ended and not self._request.part.live:
             return ""
         return status.stats.last_error or str(self._failure(FailureReason.STOPPED))
 
     def _silent(self, status: StreamStatus) -> str | None:
-        """A stream that tries to find its source again by itself has until it counts as a gap."""
+        """Why a reconnecting stream counts as lost: it has no frame for the length of a gap."""
         last_ts = self.written.last_ts
         if status.state is not StreamState.RECONNECTING or last_ts is None:
             return None
-        if time.time() - last_ts < self._wanted.gap_s:
+        if time.time() - last_ts < self._request.gap_s:
             return None
         return status.stats.last_error or str(self._failure(FailureReason.STALLED))
 
@@ -182,53 +182,53 @@ class SourceCapture:
         await asyncio.to_thread(self._recorder.finish)
 
     def _failure(self, reason: str) -> SourceError:
-        return SourceError(end="input", reason=reason, url=self._wanted.part.label)
+        return SourceError(end="input", reason=reason, url=self._request.part.label)
 
 
 class RemuxCapture:
-    """A source as it is: see ``sinks/copier.py``."""
+    """A source copied without decoding: see ``remuxer.py``."""
 
-    def __init__(self, wanted: CaptureRequest, settings: StreamSettings) -> None:
-        skip_s, limit_s = wanted.range
-        self._wanted = wanted
+    def __init__(self, request: CaptureRequest, settings: StreamSettings) -> None:
+        skip_s, limit_s = request.range
+        self._request = request
         self._begun_at = time.monotonic()
         self._stop_timeout_s = settings.stop_timeout_s
-        self.copier = Remuxer(
-            wanted.part.source,
+        self.remuxer = Remuxer(
+            request.part.source,
             settings,
-            wanted.files,
-            segment_s=wanted.segment_s,
-            gap_s=wanted.gap_s if wanted.part.live else None,
+            request.files,
+            segment_s=request.segment_s,
+            gap_s=request.gap_s if request.part.live else None,
             skip_s=skip_s,
             limit_s=limit_s,
         )
-        self.written = self.copier.written
-        self._thread = threading.Thread(target=self.copier.run, name="copier", daemon=True)
+        self.written = self.remuxer.written
+        self._thread = threading.Thread(target=self.remuxer.run, name="remuxer", daemon=True)
 
     def begin(self) -> None:
         self._thread.start()
 
-    def over(self) -> str | None:
+    def end_reason(self) -> str | None:
         if self._thread.is_alive():
-            return _too_late(self._begun_at, self._wanted, self.written)
-        if self.copier.ended and not self._wanted.part.live:
+            return _timed_out(self._begun_at, self._request, self.written)
+        if self.remuxer.ended and not self._request.part.live:
             return ""
-        url = self._wanted.part.label
+        url = self._request.part.label
         return str(
             self.written.failure or SourceError(end="input", reason=FailureReason.ENDED, url=url)
         )
 
     async def end(self) -> None:
-        self.copier.stop()
+        self.remuxer.stop()
         await asyncio.to_thread(self._thread.join, self._stop_timeout_s)
 
 
-def _too_late(begun_at: float, wanted: CaptureRequest, written: RecordingProgress) -> str | None:
-    """A source that shows nothing: nobody waits for it for ever.
+def _timed_out(begun_at: float, request: CaptureRequest, written: RecordingProgress) -> str | None:
+    """The failure of a source that has delivered nothing in time; None otherwise.
 
-    On the way to where a file is to be gone on with it shows something.
+    Frames that are skipped, to resume a file where it stopped, count as delivered.
     """
-    if written.frames or written.passed or time.monotonic() - begun_at < wanted.start_timeout_s:
+    if written.frames or written.passed or time.monotonic() - begun_at < request.start_timeout_s:
         return None
-    url = wanted.part.label
+    url = request.part.label
     return str(SourceError(end="input", reason=FailureReason.TIMEOUT, url=url))

@@ -1,4 +1,4 @@
-"""What all collection jobs work with."""
+"""What all collection jobs share."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 class JobStore(Protocol):
-    """Where jobs are kept. Blocking; raises StoreError."""
+    """Where jobs are stored. Blocking; raises StoreError."""
 
     def save(self, job: Job) -> None: ...
 
@@ -45,9 +45,11 @@ class JobStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class JobContext:
-    """Attributes:
-    folder: below it, each job has a folder of its own.
-    totals: of all jobs.
+    """The services and settings that every job uses.
+
+    Attributes:
+        folder: each job has a folder of its own in it.
+        metrics: of all jobs.
     """
 
     manager: StreamManager
@@ -58,8 +60,8 @@ class JobContext:
     folder: Path
     metrics: JobMetrics = field(default_factory=JobMetrics)
 
-    async def keep(self, job_id: str, store: Callable[..., None], *values: object) -> bool:
-        """Write a row, and say whether it is there. A database that fails costs the row, not the
+    async def store_row(self, job_id: str, store: Callable[..., None], *values: object) -> bool:
+        """Write a row; returns whether that worked. A failing database loses the row, not the
         recording."""
         try:
             await asyncio.to_thread(store, *values)
@@ -69,6 +71,6 @@ class JobContext:
         return True
 
     async def log(self, job_id: str, level: str, text: str) -> None:
-        """Say what happened in a job, to the log and to its row."""
+        """Write what happened in a job to the log and to the database."""
         logger.log(logging.getLevelName(level.upper()), "job %s: %s", job_id, text)
-        await self.keep(job_id, self.store.log, job_id, level, text)
+        await self.store_row(job_id, self.store.log, job_id, level, text)

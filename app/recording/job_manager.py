@@ -1,4 +1,4 @@
-"""Collection jobs: started, followed, cancelled, and gone on with after a restart."""
+"""Collection jobs: started, followed, cancelled, and resumed after a restart."""
 
 from __future__ import annotations
 
@@ -68,10 +68,10 @@ class JobManager:
         self._ready = asyncio.Event()
         self._closing = False
 
-    # ── what others ask for ──────────────────────────────────────────────────────────────
+    # ── for callers ──────────────────────────────────────────────────────────────────────
 
     async def start(self, spec: JobSpec) -> Job:
-        """Begin a job; what becomes of it is in its lines.
+        """Start a job; its lines report how it goes.
 
         Raises:
             InvalidRequest: a source that cannot be used; TooManyJobs; ShuttingDown.
@@ -80,7 +80,7 @@ class JobManager:
         return await self._begin(spec, self.plan(spec), None)
 
     async def start_scheduled(self, spec: JobSpec, schedule_id: str) -> Job:
-        """The same without a caller who could be told: a wrong source is the job's error."""
+        """Start a job without a caller: a wrong source becomes the error of the job."""
         await self._ready.wait()
         try:
             return await self._begin(spec, self.plan(spec), schedule_id)
@@ -88,7 +88,7 @@ class JobManager:
             return await self._begin(spec, [], schedule_id, str(error))
 
     def plan(self, spec: JobSpec) -> list[Part]:
-        """The parts that a spec means. Raises InvalidRequest that names every wrong source."""
+        """The sources of a spec. Raises InvalidRequest that names every wrong one."""
         if not spec.sources:
             running = [status for status in self._ctx.manager.all() if status.state in ALIVE]
             ids = [status.spec.stream_id for status in running]
@@ -107,12 +107,12 @@ class JobManager:
         return parts
 
     def running(self, job_id: str) -> Job | None:
-        """A job in progress, with its newest numbers; None when it is none."""
+        """A job in progress with its newest numbers; None if it is not running."""
         run = self._runs.get(job_id)
         return run.now() if run else None
 
     def count(self) -> int:
-        """How many jobs run."""
+        """Number of running jobs."""
         return len(self._runs)
 
     def now(self) -> list[Job]:
@@ -122,32 +122,32 @@ class JobManager:
 
     @property
     def metrics(self) -> JobMetrics:
-        """What all jobs of this process came to."""
+        """The metrics of all jobs of this process."""
         return self._ctx.metrics
 
     async def cancel(self, job_id: str) -> bool:
-        """End a job early and wait until it has; False when it does not run."""
+        """End a job early and wait for its end; False if it is not running."""
         await self._ready.wait()
         run = self._runs.get(job_id)
         if run is None:
             return False
         run.stop(JobState.CANCELLED)
-        await run.over.wait()
+        await run.ended.wait()
         return True
 
     async def remove(self, job_id: str) -> None:
-        """Forget a finished job, and remove its files."""
+        """Delete a finished job and its files."""
         await asyncio.to_thread(self._store.delete, job_id)
         await asyncio.to_thread(shutil.rmtree, self._ctx.folder / job_id, ignore_errors=True)
 
     def change(self, job: Job) -> None:
-        """Take over name, tags and flag into a job in progress."""
+        """Apply a new name, tags and flag to a job in progress."""
         run = self._runs.get(job.job_id)
         if run is not None:
             run.job.name, run.job.tags, run.job.flagged = job.name, job.tags, job.flagged
 
     async def lines(self, job_id: str) -> AsyncIterator[JobLine] | None:
-        """What a job in progress says, from its first line on; None when it does not run."""
+        """The lines of a job in progress, from the first; None if it is not running."""
         await self._ready.wait()
         run = self._runs.get(job_id)
         return run.follow() if run else None
@@ -155,11 +155,11 @@ class JobManager:
     # ── the life of the process ──────────────────────────────────────────────────────────
 
     async def resume(self) -> None:
-        """Go on with what ran when the last process ended, or say that it was interrupted."""
+        """Resume the jobs that ran when the last process ended, or mark them as interrupted."""
         try:
             await self._resume_all()
         except StoreError as error:
-            logger.error("jobs cannot be gone on with: %s", error)
+            logger.error("jobs cannot be resumed: %s", error)
         finally:
             self._ready.set()
 
@@ -168,7 +168,7 @@ class JobManager:
             if self._closing or job.job_id in self._runs:
                 continue
             lines = await asyncio.to_thread(self._store.lines, job.job_id)
-            if lines and lines[-1].last:  # it ended, and only its row could not be written
+            if lines and lines[-1].last:  # it ended, but its row could not be written
                 job.state, job.ended_ts = lines[-1].state, lines[-1].ts
                 await asyncio.to_thread(self._store.save, job)
                 continue
@@ -177,17 +177,17 @@ class JobManager:
             if self._ctx.settings.on_restart == "interrupt":
                 run.stop(JobState.INTERRUPTED)
             logger.info("job %s: %s", job.job_id, self._ctx.settings.on_restart)
-            self._go(run)
+            self._launch(run)
 
     async def close_followers(self) -> None:
-        """End what followers of jobs wait for: the server is about to go."""
+        """End the iterations of all followers: the server is shutting down."""
         self._closing = True
         self._ready.set()
         for run in list(self._runs.values()):
             await run.close_followers()
 
     async def close(self) -> None:
-        """Close all files; rows keep saying what is to be continued."""
+        """Close all files; the rows of running jobs stay, to be resumed."""
         await self.close_followers()
         for run in list(self._runs.values()):
             run.stop(JobState.RUNNING)
@@ -229,32 +229,34 @@ class JobManager:
             flagged=spec.flagged,
         )
         run = JobRun(self._ctx, job, [], problem)
-        self._runs[job.job_id] = run  # before anything is awaited: it counts, and can be followed
+        self._runs[job.job_id] = (
+            run  # before the first await: it counts toward the limit and can be followed
+        )
         try:
             await asyncio.to_thread(self._store.save, job)
         except StoreError:
             del self._runs[job.job_id]
-            run.over.set()
+            run.ended.set()
             raise
-        self._ctx.metrics.started += 1
-        self._go(run)
+        self._ctx.metrics.started.inc()
+        self._launch(run)
         return job
 
-    def _go(self, run: JobRun) -> None:
+    def _launch(self, run: JobRun) -> None:
         self._runs[run.job.job_id] = run
-        task = asyncio.create_task(self._see_through(run))
+        task = asyncio.create_task(self._supervise(run))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _see_through(self, run: JobRun) -> None:
-        """Nothing that goes wrong in a job may leave it without an end."""
-        going = asyncio.create_task(run.go())
-        await asyncio.wait([going])
+    async def _supervise(self, run: JobRun) -> None:
+        """Run a job; whatever goes wrong, it gets an end."""
+        running = asyncio.create_task(run.run())
+        await asyncio.wait([running])
         try:
-            if (error := going.exception()) is not None:
+            if (error := running.exception()) is not None:
                 logger.error("job %s crashed", run.job.job_id, exc_info=error)
                 await run.crashed(error)
         finally:
             await run.close_followers()
             self._runs.pop(run.job.job_id, None)
-            run.over.set()
+            run.ended.set()

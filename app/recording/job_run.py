@@ -1,7 +1,7 @@
-"""One collection job in progress: what it records, how it ends, and what is said about it.
+"""One collection job in progress: what it records, how it ends, and the lines it reports.
 
-A task a source (``part.py``); one loop tells how far all are. The lines are kept, so that whoever
-comes late hears all of them.
+Each source has a task (``source_recorder.py``); one loop reports the progress of all. Lines are
+stored, so that a late follower gets all of them.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class JobRun:
     """One job in progress.
 
     Args:
-        lines: what it has said already, before a restart.
-        problem: why it cannot be done at all.
+        lines: what it reported before a restart.
+        problem: why the job cannot run at all.
     """
 
     def __init__(
@@ -53,8 +53,8 @@ class JobRun:
         self._more = asyncio.Condition()
         self._stop = StopSignal(asyncio.Event())
         self._end: JobState | None = None
-        self._let_go = False
-        self.over = asyncio.Event()
+        self._closed = False
+        self.ended = asyncio.Event()
         self._parts = [
             SourceRecorder(ctx, job, index, self._stop) for index in range(len(job.parts))
         ]
@@ -64,36 +64,36 @@ class JobRun:
 
     # ── from the first line to the last ──────────────────────────────────────────────────
 
-    async def go(self) -> None:
-        """Record, and say how it ended."""
+    async def run(self) -> None:
+        """Record, then report how it ended."""
         if not self._lines:
-            await self._say("started", STARTED.format(job_id=self.job.job_id))
+            await self._report("started", STARTED.format(job_id=self.job.job_id))
             if any(part.kind != "copy" for part in self.job.parts):
                 await self._log("info", NO_SOUND)
         elif self._end is None:
-            await self._log("info", f"goes on: {RESTARTED}")
+            await self._log("info", f"resumed: {RESTARTED}")
         if self._problem is None and not self.job.parts:
             self._problem = NOTHING_THERE
         if self._problem is None and not self._stop.asked.is_set():
             await self._record_all()
         state, error = self._outcome()
-        if state is JobState.RUNNING:  # the server ends; the next one goes on
+        if state is JobState.RUNNING:  # the server stops; the next process resumes the job
             await self._save()
         else:
             await self._finish(state, error)
 
     async def crashed(self, error: BaseException) -> None:
-        """A mistake in this program ended the job: say so, like every other end."""
+        """Report that a bug in this program ended the job."""
         if self.job.state is JobState.RUNNING:
             await self._finish(JobState.FAILED, f"internal error: {type(error).__name__}")
 
     def stop(self, end: JobState) -> None:
-        """End early, as this state; RUNNING means that the next process goes on."""
+        """End early in this state; RUNNING means that the next process resumes the job."""
         self._end = self._end or end
         self._stop.asked.set()
 
     async def _record_all(self) -> None:
-        """Record all parts at once and tell how far they are."""
+        """Record all parts at once and report the progress."""
         for part in self._parts:
             await part.measure()
         self._begun_with = self._share()
@@ -105,7 +105,7 @@ class JobRun:
             while pending:
                 _, pending = await asyncio.wait(pending, timeout=POLL_S)
                 await self._watch_disk()
-                await self._tell_steps(self._share())
+                await self._report_steps(self._share())
                 if time.monotonic() - self._saved_at > SAVE_EVERY_S:
                     await self._save()
         finally:
@@ -117,13 +117,13 @@ class JobRun:
         if not self._stop.full and space.is_low():
             await asyncio.to_thread(space.sweep)
             self._stop.full = space.is_low()
-        if self._stop.full and self._problem is None:  # there is no room: end with what is there
+        if self._stop.full and self._problem is None:  # no space left: end with what is recorded
             floor = space.settings.min_free
             self._problem = DISK_FULL.format(free=space.free(), floor=floor)
             self._stop.asked.set()
 
     def _outcome(self) -> tuple[JobState, str | None]:
-        """How it ended, and the error if it is one."""
+        """The final state, and the error if there is one."""
         if self._problem is not None:
             return JobState.FAILED, self._problem
         if self._end is not None:
@@ -137,26 +137,26 @@ class JobRun:
     async def _finish(self, state: JobState, error: str | None) -> None:
         job = self.job
         if error is None:
-            await self._tell_steps(1.0)
+            await self._report_steps(1.0)
         job.state, job.error, job.ended_ts = state, error, time.time()
         self._ctx.metrics.end(job)
         if job.gaps:
             await self._log("warning", f"{len(job.gaps)} gaps in the recordings: see the job")
         for part in self._parts:
             await part.write_rows()
-        await self._save()  # before the last line: who hears that may ask at once
+        await self._save()  # before the last line: its reader may ask for the job at once
         if error is None:
-            await self._say("completed", COMPLETED.format(job_id=job.job_id))
+            await self._report("completed", COMPLETED.format(job_id=job.job_id))
         else:
-            await self._say("error", FAILED.format(job_id=job.job_id, error=error))
+            await self._report("error", FAILED.format(job_id=job.job_id, error=error))
 
     async def recover(self) -> None:
-        """Count what a process that was killed left behind, and find out where it was."""
+        """Count the files that a killed process left, and find the positions to resume at."""
         for part in self._parts:
             await part.recover()
         self._frames, self._seconds = self.job.frames, self.job.seconds
 
-    # ── what it says ─────────────────────────────────────────────────────────────────────
+    # ── what it reports ──────────────────────────────────────────────────────────────────
 
     def now(self) -> Job:
         """The job with its newest numbers."""
@@ -170,40 +170,40 @@ class JobRun:
         )
 
     async def follow(self) -> AsyncIterator[JobLine]:
-        """Every line from the first on, as they come; ends with the last, or with the server."""
-        told = 0
-        while not self._let_go:
+        """Every line from the first, as they come; ends with the last one or with the server."""
+        sent = 0
+        while not self._closed:
             async with self._more:
-                while len(self._lines) == told and not self._let_go:
+                while len(self._lines) == sent and not self._closed:
                     await self._more.wait()
-            for line in self._lines[told:]:
-                told += 1
+            for line in self._lines[sent:]:
+                sent += 1
                 yield line
                 if line.last:
                     return
 
     async def close_followers(self) -> None:
-        """End what followers wait for."""
-        self._let_go = True
+        """End the iterations of all followers."""
+        self._closed = True
         async with self._more:
             self._more.notify_all()
 
-    async def _tell_steps(self, share: float) -> None:
-        """One line for each slice of the run that is over and was not told yet."""
+    async def _report_steps(self, share: float) -> None:
+        """Report each step of the run that is done and was not reported yet."""
         steps = self.job.spec.steps
-        told = sum(line.type == "progress" for line in self._lines)
-        for step in range(told + 1, math.floor(share * steps + 1e-9) + 1):
-            await self._say("progress", PROGRESS.format(step=step, steps=steps), step)
+        reported = sum(line.type == "progress" for line in self._lines)
+        for step in range(reported + 1, math.floor(share * steps + 1e-9) + 1):
+            await self._report("progress", PROGRESS.format(step=step, steps=steps), step)
 
     def _share(self) -> float:
-        """How much of the run is over, 0 to 1: that of the part that is farthest behind.
+        """How much of the run is done, 0 to 1: that of the part that is farthest behind.
 
-        What was given up waits for nobody; where all is, nothing more is over.
+        Parts that were given up do not count, unless all were.
         """
         going = [part for part in self._parts if part.part.error is None]
         return min(part.share() for part in going or self._parts)
 
-    async def _say(self, kind: LineType, text: str, step: int | None = None) -> None:
+    async def _report(self, kind: LineType, text: str, step: int | None = None) -> None:
         job = self.now()
         if step is None:
             step = max((line.step for line in self._lines), default=0)
@@ -222,13 +222,13 @@ class JobRun:
             seconds=job.seconds,
             ts=round(time.time(), 3),
         )
-        await self._ctx.keep(job.job_id, self._ctx.store.add_line, line)
+        await self._ctx.store_row(job.job_id, self._ctx.store.add_line, line)
         self._lines.append(line)
         async with self._more:
             self._more.notify_all()
 
     def _eta(self, share: float) -> float | None:
-        """Seconds until the end, from the pace so far; None before there is one."""
+        """Seconds until the end at the pace so far; None before there is a pace."""
         fresh = share - self._begun_with
         passed = time.monotonic() - self._begun_at
         return round(passed * (1 - share) / fresh, 1) if fresh > 0 else None
@@ -240,4 +240,4 @@ class JobRun:
         self._saved_at = time.monotonic()
         parts = [replace(part) for part in self.job.parts]
         job = replace(self.job, parts=parts, gaps=list(self.job.gaps))
-        await self._ctx.keep(job.job_id, self._ctx.store.save, job)
+        await self._ctx.store_row(job.job_id, self._ctx.store.save, job)

@@ -1,4 +1,4 @@
-"""A look into a finished recording, before it counts."""
+"""Examines finished recordings, before they count."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ BOX_HEAD = 8
 
 
 def examine(path: Path) -> FileFacts:
-    """Count its pictures, see that one can be shown, and take its fingerprint. Blocks.
+    """Count the frames, check that one can be decoded, and compute the fingerprint. Blocks.
 
     Raises:
-        SinkError: it holds no picture that can be decoded.
+        SinkError: it holds no frame that can be decoded.
     """
     try:
         with av.open(str(path)) as container:
@@ -51,7 +51,7 @@ def examine(path: Path) -> FileFacts:
 
 
 def trim(path: Path) -> int:
-    """Cut off a fragment that was not written to its end, as a kill or a full disk leaves it.
+    """Cut off an incomplete last fragment, as a kill or a full disk leaves it.
 
     An MP4 file is a row of boxes, each with its length (ISO/IEC 14496-12, 4.2); a fragment is
     a ``moof`` and the ``mdat`` after it. Returns how many bytes were cut off.
@@ -76,7 +76,7 @@ def trim(path: Path) -> int:
 
 
 def length_of(url: str) -> float | None:
-    """Seconds of a video file (``file:/path``) as its container says, None when it does not."""
+    """Seconds of a video file (``file:/path``) by its container; None if it does not say."""
     try:
         with open_file(url) as container:
             return container.duration / av.time_base if container.duration else None
@@ -94,7 +94,7 @@ def fingerprint(path: Path) -> str:
 
 
 def _measure(container: InputContainer) -> tuple[float, int]:
-    """Seconds and number of the pictures; a file that was cut off counts up to there."""
+    """Length in seconds and number of frames; a truncated file counts up to its end."""
     stream: VideoStream = container.streams.video[0]
     times: list[int] = []
     with suppress(FFmpegError):
@@ -105,8 +105,8 @@ def _measure(container: InputContainer) -> tuple[float, int]:
         return 0.0, 0
     span = max(times) - min(times)
     typical = span / (len(times) - 1) if len(times) > 1 else 0
-    told = stream.duration or 0  # how long the last one is shown is in it
-    length = told if span < told < span + 2 * typical else span + typical
+    stated = stream.duration or 0  # includes the duration of the last frame
+    length = stated if span < stated < span + 2 * typical else span + typical
     return float(length * stream.time_base), len(times)
 
 

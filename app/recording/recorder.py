@@ -1,6 +1,6 @@
-"""Results to fragmented MP4 files: H.264, no sound.
+"""Processed frames to fragmented MP4 files: H.264, no sound.
 
-Sound is left out on purpose: whoever asks that faces are covered does not want voices kept.
+Sound is left out on purpose: whoever wants faces covered does not want voices recorded.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class Recorder:
 
     Args:
         segment_s: length of a file.
-        fps: the rate that is expected, for the bitrate.
-        gap_s: seconds without a picture that count as a gap; None for a file.
+        fps: the expected rate, from which the bitrate is derived.
+        gap_s: seconds without a frame that count as a gap; None for a file.
         skip_s, limit_s: the part of the source to keep, in seconds of its own time.
     """
 
@@ -61,7 +61,7 @@ class Recorder:
         self._fps = min(fps, MAX_RATE)
         self._gap_s = gap_s
         self._skip_s, self._limit_s = skip_s, limit_s
-        self._reel: SegmentWriter[_EncodedFile] = SegmentWriter(files, self.written)
+        self._segments: SegmentWriter[_EncodedFile] = SegmentWriter(files, self.written)
         self._first_at: float | None = None
         self._last_number = 0
         self._finished = False
@@ -71,25 +71,25 @@ class Recorder:
             if self._finished or self.written.full or self.written.failure:
                 return
             try:
-                with self._reel.writing():
+                with self._segments.writing():
                     self._write(result)
             except SinkError as error:
                 self.written.failure = error
-                self._reel.end()
+                self._segments.end()
                 raise
         self.delivered(result.captured_at, time.monotonic())
 
     def idle(self, seconds: float) -> None:
-        """A disk does not go away while nothing is written."""
+        """Nothing to do: a disk does not disconnect while nothing is written."""
 
     def close(self) -> None:
-        """Close the file that grows; the next ``write`` begins another."""
+        """Close the open file; the next ``write`` begins another."""
         with self.written.lock:
             if self.written.failure is None:
-                self._reel.end()
+                self._segments.end()
 
     def finish(self) -> None:
-        """Close, and take nothing more."""
+        """Close, and ignore further frames."""
         self._finished = True
         self.close()
 
@@ -97,7 +97,7 @@ class Recorder:
         at = result.captured_at
         if self._gap_s is None and result.number <= self._last_number:
             self.written.failure = SourceError(end="input", reason=FailureReason.CLOSED, url="file")
-            raise self.written.failure  # a file that broke and was opened anew: not twice
+            raise self.written.failure  # a file that is opened again must not be recorded twice
         self._last_number = result.number
         self._first_at = at if self._first_at is None else self._first_at
         seconds = at - self._first_at
@@ -113,18 +113,18 @@ class Recorder:
 
     def _place(self, result: ProcessedFrame) -> _EncodedFile:
         """The file for this result, a new one where the last is long enough or does not fit."""
-        file = self._reel.file
+        file = self._segments.file
         if (
             file is None
-            or not file.takes(result.picture)
+            or not file.accepts(result.picture)
             or result.captured_at - file.started_at >= self._segment_s
         ):
-            file = self._reel.begin(lambda path: _EncodedFile(path, result, self._fps))
+            file = self._segments.begin(lambda path: _EncodedFile(path, result, self._fps))
         return file
 
 
 class _EncodedFile:
-    """One MP4 file while it is written. Raises FFmpegError or OSError."""
+    """An MP4 file that is being written. Raises FFmpegError or OSError."""
 
     def __init__(self, path: Path, first: ProcessedFrame, fps: float) -> None:
         self.path = path
@@ -152,7 +152,7 @@ class _EncodedFile:
         context.options = PRESET.get(encoder, {})
         return stream
 
-    def takes(self, picture: BlurredFrame) -> bool:
+    def accepts(self, picture: BlurredFrame) -> bool:
         return (picture.size, picture.image.format.name) == (self._size, self._format)
 
     def add(self, picture: BlurredFrame, at: float) -> None:
@@ -160,7 +160,7 @@ class _EncodedFile:
         pts = max(round((at - self.started_at) / TIME_BASE), self._last_pts + 1)
         self._last_pts = pts
         image.pts, image.time_base = pts, TIME_BASE
-        if at - self._keyframe_at >= KEYFRAME_SECONDS:  # however slowly pictures come
+        if at - self._keyframe_at >= KEYFRAME_SECONDS:  # however low the frame rate is
             self._keyframe_at = at
             image.pict_type = PictureType.I
         self._container.mux(self._stream.encode(image))
@@ -173,7 +173,7 @@ class _EncodedFile:
 
 
 def _own_copy(image: av.VideoFrame) -> av.VideoFrame:
-    """The same pixels: encoders write their time into the frame, and sinks share it."""
+    """A copy of the frame: encoders write their time into it, and sinks share it."""
     own = av.VideoFrame(image.width, image.height, image.format.name)
     for mine, theirs in zip(own.planes, image.planes, strict=True):
         _pixels(mine)[...] = _pixels(theirs)

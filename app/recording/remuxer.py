@@ -1,10 +1,10 @@
-"""A source to fragmented MP4 files as it is, without decoding a picture.
+"""Copies a source to fragmented MP4 files without decoding its video.
 
-This is the one way out of the house that is not blurred. It is taken only when somebody says
-``blur: false`` about a source of their own, and it goes to a file, never to a viewer.
+This is the only output that is not blurred. It is used only when a caller asks for ``blur: false``
+on a source of their own, and it goes to a file, never to a viewer.
 
-Sound is kept: copied where MP4 players expect its codec, else turned into AAC (cameras like
-G.711, which MP4 does not hold).
+Sound is kept: copied if MP4 players support its codec, otherwise encoded as AAC (many cameras send
+G.711, which MP4 cannot hold).
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ from app.types import StreamSpec
 VIDEO = ("h264", "hevc", "av1", "vp9", "mpeg4", "mpeg2video", "mjpeg")
 AUDIO = ("aac", "mp3", "ac3", "eac3", "opus", "alac", "flac")
 MAX_REORDERED = 16
-EARLY_S = 0.1  # times are rounded: a keyframe must not miss its turn by a millisecond
-JUMP_S = 10.0  # a sender's clock that moves so far begins anew
+EARLY_S = 0.1  # times are rounded: a keyframe must not come a millisecond too early
+JUMP_S = 10.0  # a jump of the sender's clock by this much starts a new time base
 
 
 class Remuxer:
-    """One take of one source; ``run`` is the body of its thread.
+    """One capture of one source; ``run`` is the body of its thread.
 
     Args:
         segment_s: length of a file; it ends at the next keyframe.
-        gap_s: seconds without a picture that count as a gap; None for a file.
+        gap_s: seconds without a frame that count as a gap; None for a file.
         skip_s, limit_s: the part of the source to keep, in seconds of its own time.
     """
 
@@ -68,7 +68,7 @@ class Remuxer:
         self._gap_s = gap_s
         self._skip_s, self._limit_s = skip_s, limit_s
         self._stop = threading.Event()
-        self._reel: SegmentWriter[_RemuxedFile] = SegmentWriter(files, self.written)
+        self._segments: SegmentWriter[_RemuxedFile] = SegmentWriter(files, self.written)
 
     def stop(self) -> None:
         """Ask the thread to end; it does so at the next packet."""
@@ -86,7 +86,7 @@ class Remuxer:
         except WatchpostError as error:
             self.written.failure = error
         finally:
-            self._reel.end()
+            self._segments.end()
 
     def _copy(self, source: InputContainer) -> None:
         if not source.streams.video:
@@ -108,9 +108,9 @@ class Remuxer:
                 return
             if packet.stream.index == video.index:
                 self._video(packet, clock, video, audio)
-            elif self._reel.file is not None:
-                with self._reel.writing():
-                    self._reel.file.audio(packet)
+            elif self._segments.file is not None:
+                with self._segments.writing():
+                    self._segments.file.audio(packet)
 
     def _video(
         self,
@@ -122,19 +122,19 @@ class Remuxer:
         assert packet.dts is not None and packet.time_base is not None
         at = float(packet.dts * packet.time_base)
         jumped = clock.jumps(at)
-        file = self._reel.file
+        file = self._segments.file
         if packet.is_keyframe and (
             file is None or jumped or at - file.started_at >= self._segment_s - EARLY_S
         ):
-            with self._reel.writing():
-                file = self._reel.begin(lambda path: _RemuxedFile(path, at, video, audio))
+            with self._segments.writing():
+                file = self._segments.begin(lambda path: _RemuxedFile(path, at, video, audio))
         if file is None or (jumped and not packet.is_keyframe):
             return
         seconds = clock.seconds(at)
         if self._limit_s is not None and seconds >= self._limit_s:
             self.written.full = True
             return
-        with self._reel.writing():
+        with self._segments.writing():
             file.video(packet)
         self.written.picture(time.time(), max(seconds - self._skip_s, 0.0), self._gap_s)
 
@@ -162,10 +162,10 @@ def _start_of(video: VideoStream) -> float:
 
 
 def _with_decode_times(packets: Iterator[Packet[Any]], video: VideoStream) -> Iterator[Packet[Any]]:
-    """Packets that can be written: the first of a file may not say when to decode them.
+    """Packets with decode times, which the first packets of a file may lack.
 
-    Where pictures are stored in another order than they are shown, libav knows that time only
-    after a few of them; they are held back until then, and come just before.
+    If frames are stored in a different order than they are shown, libav knows the decode time only
+    after a few of them. Those are held back until then, and get times just before it.
     """
     held: list[Packet[Any]] = []
     for packet in packets:
@@ -185,7 +185,7 @@ def _with_decode_times(packets: Iterator[Packet[Any]], video: VideoStream) -> It
 
 
 class _SourceClock:
-    """The time that a source has shown, however its own clock jumps."""
+    """The elapsed time of a source, without the jumps of its clock."""
 
     def __init__(self, begun: float | None) -> None:
         self._begun = begun
@@ -193,7 +193,7 @@ class _SourceClock:
         self._before = 0.0
 
     def jumps(self, at: float) -> bool:
-        """Whether this moment does not follow the one before."""
+        """Whether the clock jumped between the previous time and this one."""
         last, self._last = self._last, at
         if self._begun is None:
             self._begun = at
@@ -209,7 +209,7 @@ class _SourceClock:
 
 
 class _RemuxedFile:
-    """One MP4 file while it is written. Raises FFmpegError or OSError."""
+    """An MP4 file that is being written. Raises FFmpegError or OSError."""
 
     def __init__(
         self, path: Path, at: float, video: VideoStream, audio: AudioStream | None
@@ -253,7 +253,7 @@ class _RemuxedFile:
             self._container.close()
 
     def _put(self, packet: Packet[Any], stream: VideoStream | AudioStream) -> None:
-        """Move a packet to this file's time and write it; one that would go back is left out."""
+        """Shift a packet to this file's time and write it; skip one that would go back in time."""
         assert packet.dts is not None and packet.pts is not None and packet.time_base is not None
         shift = _ticks(self.started_at, packet.time_base)
         packet.dts, packet.pts = packet.dts - shift, packet.pts - shift

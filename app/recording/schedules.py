@@ -1,7 +1,7 @@
-"""Jobs that repeat: when the next run is due, and that no two of one schedule run at once.
+"""Jobs that repeat: when the next run is due, and that two runs of a schedule never overlap.
 
-Cron expressions are read by cronsim, which follows Debian's cron, also when clocks change. Runs
-that fell into a time without the server are not made up for: nobody could film the past.
+Cron expressions are parsed by cronsim, which follows Debian's cron, including clock changes. Runs
+that were due while the server was down are not made up for: the past cannot be recorded.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from app.recording.job_manager import JobManager
 
 logger = logging.getLogger(__name__)
 
-LONGEST_SLEEP_S = 30.0  # somebody may set the clock
+LONGEST_SLEEP_S = 30.0  # the system clock may be changed
 
 
 class ScheduleStore(Protocol):
-    """Where schedules are kept. Blocking; raises StoreError."""
+    """Where schedules are stored. Blocking; raises StoreError."""
 
     def save_schedule(self, schedule: Schedule) -> None: ...
 
@@ -40,7 +40,7 @@ def next_run(cron: str, timezone: str, after_ts: float) -> float:
     """When an expression is due next, Unix seconds.
 
     Raises:
-        InvalidRequest: it cannot be understood, never happens, or there is no such time zone.
+        InvalidRequest: it cannot be parsed, is never due, or the time zone is unknown.
     """
     try:
         zone = ZoneInfo(timezone)
@@ -88,7 +88,7 @@ class Scheduler:
         return self._due.get(schedule_id)
 
     async def put(self, schedule: Schedule) -> None:
-        """Add or replace. Raises InvalidRequest for an expression or source of no use."""
+        """Add or replace. Raises InvalidRequest for an unusable expression or source."""
         next_run(schedule.cron, schedule.timezone, self._now())
         self._collector.plan(schedule.spec)
         await self._loaded.wait()
@@ -98,14 +98,14 @@ class Scheduler:
         self._changed.set()
 
     async def remove(self, schedule_id: str) -> None:
-        """A job of it that runs goes on. Raises ScheduleNotFound."""
+        """Remove a schedule; its running job continues. Raises ScheduleNotFound."""
         await self.get(schedule_id)
         await asyncio.to_thread(self._store.delete_schedule, schedule_id)
         self._schedules.pop(schedule_id, None)
         self._due.pop(schedule_id, None)
 
     async def run(self) -> None:
-        """Start jobs when they are due, for as long as the server lives."""
+        """Start jobs when they are due, until cancelled."""
         try:
             for schedule in await asyncio.to_thread(self._store.schedules):
                 self._schedules[schedule.schedule_id] = schedule
@@ -133,16 +133,18 @@ class Scheduler:
         if schedule.enabled:
             try:
                 due = next_run(schedule.cron, schedule.timezone, self._now())
-            except InvalidRequest as error:  # a row from elsewhere
+            except InvalidRequest as error:  # a row that another program wrote
                 logger.error("schedule %s: %s", schedule.schedule_id, error)
                 return
             self._due[schedule.schedule_id] = due
 
     async def _start(self, schedule: Schedule) -> None:
-        """A run that would overlap the one before is left out, and counted."""
+        """Start a job; a run that would overlap the previous one is skipped and counted."""
         if schedule.last_job_id and self._collector.running(schedule.last_job_id):
             schedule.skipped += 1
-            logger.warning("schedule %s: its last job still runs", schedule.schedule_id)
+            logger.warning(
+                "schedule %s: run skipped, the last job is still running", schedule.schedule_id
+            )
         else:
             try:
                 job = await self._collector.start_scheduled(schedule.spec, schedule.schedule_id)

@@ -1,4 +1,4 @@
-"""The files of a recording: how they are called, and what is known of them while they grow."""
+"""The files of a recording: their names, and the progress while they are written."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from app.failure_reason import FailureReason
 
 GROWING = ".part.mp4"
 FINISHED = ".mp4"
-# Fragments, each complete in itself and on disk: a kill loses the last seconds, not the file.
-# The header waits for the first of them, so that it can say how sound and picture lie in time.
+# Each fragment is complete in itself and on disk: a kill loses the last seconds, not the file.
+# The header waits for the first fragment, to include the offset between sound and video.
 FRAGMENTED = {"movflags": "frag_keyframe+delay_moov+default_base_moof", "flush_packets": "1"}
 MAX_SLUG = 40
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A file that was closed and not yet looked at. ``started_ts``: Unix seconds."""
+    """A closed file that was not examined yet; ``started_ts`` is in Unix seconds."""
 
     path: Path
     started_ts: float
 
 
 class SegmentFiles:
-    """Names for the files of one part of a job, one after another, also after a restart.
+    """Consecutive file names for one part of a job, which continue after a restart.
 
     Args:
         stem: what their names begin with; see ``stem_of``.
@@ -51,13 +51,13 @@ class SegmentFiles:
 
 
 def stem_of(index: int, label: str) -> str:
-    """``01-cam-1`` for the first part: safe in a file name, and people recognise it."""
+    """``01-cam-1`` for the first part: safe in a file name, and recognisable."""
     slug = re.sub(r"[^A-Za-z0-9._-]+", "-", label.partition("?")[0]).strip("-.")[-MAX_SLUG:]
     return f"{index + 1:02d}-{slug.strip('-.') or 'source'}"
 
 
 def finished_name(path: Path) -> Path:
-    """What a growing file is called once it counts."""
+    """The name of a file once it is finished."""
     return path.with_name(path.name.removesuffix(GROWING) + FINISHED)
 
 
@@ -68,16 +68,16 @@ def _number(path: Path) -> int:
 
 @dataclass
 class RecordingProgress:
-    """What one take has recorded: filled by its thread, read by the collector.
+    """What one capture has recorded: filled by its thread, read by its ``SourceRecorder``.
 
     Attributes:
         skip_s: where in a file it began.
-        passed: pictures before that, which were looked at and are not to be recorded again.
-        seconds: of the source's time, from there or the first picture to the newest.
-        first_ts, last_ts: when the first and the newest picture were taken.
-        gaps: times in between without pictures, Unix seconds.
-        closed: files that wait to be looked at.
-        full: all that was asked for is there.
+        passed: frames before that, which are skipped because they were recorded before.
+        seconds: of the source's time, from there or the first frame to the newest.
+        first_ts, last_ts: when the first and the newest frame were captured.
+        gaps: times in between without frames, Unix seconds.
+        closed: files that wait to be examined.
+        full: everything that was requested is recorded.
         failure: why nothing more can be written.
     """
 
@@ -95,7 +95,7 @@ class RecordingProgress:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def picture(self, ts: float, seconds: float, gap_s: float | None) -> None:
-        """Count one; ``gap_s`` without any makes a gap, None for a file, which has none."""
+        """Count a frame; ``gap_s`` without one makes a gap, None for a file, which has none."""
         if gap_s is not None and self.last_ts is not None and ts - self.last_ts > gap_s:
             self.gaps.append((self.last_ts, ts))
         self.first_ts = ts if self.first_ts is None else self.first_ts
@@ -113,7 +113,7 @@ class RecordingProgress:
 
 
 class OpenSegment(Protocol):
-    """One file while it is written."""
+    """A file that is being written."""
 
     path: Path
     started_ts: float
@@ -127,10 +127,10 @@ F = TypeVar("F", bound=OpenSegment)
 
 
 class SegmentWriter(Generic[F]):
-    """The files of one take, one after another: each is handed over once it is closed.
+    """Writes the files of one capture, one after another; closed ones go to ``written.closed``.
 
     Attributes:
-        file: the one that grows.
+        file: the open one.
     """
 
     def __init__(self, files: SegmentFiles, written: RecordingProgress) -> None:
@@ -139,14 +139,14 @@ class SegmentWriter(Generic[F]):
         self._written = written
 
     def begin(self, make: Callable[[Path], F]) -> F:
-        """Close the file that grows, if there is one, and open the next."""
+        """Close the open file, if there is one, and open the next."""
         self.roll()
         self._written.growing = path = self._files.next()
         self.file = file = make(path)
         return file
 
     def roll(self) -> None:
-        """Close the file that grows. Raises FFmpegError, OSError."""
+        """Close the open file. Raises FFmpegError, OSError."""
         file, self.file = self.file, None
         try:
             if file is not None:
@@ -157,7 +157,7 @@ class SegmentWriter(Generic[F]):
             self._written.growing = None
 
     def end(self) -> None:
-        """Close the last file. After a failed write what is on disk may still be good."""
+        """Close the last file. After a failed write the part on disk may still be usable."""
         try:
             self.roll()
         except (FFmpegError, OSError) as error:
@@ -165,7 +165,7 @@ class SegmentWriter(Generic[F]):
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """What libav and the system say becomes SinkError."""
+        """Turn errors of libav and the system into SinkError."""
         try:
             yield
         except (FFmpegError, OSError) as error:
@@ -173,7 +173,7 @@ class SegmentWriter(Generic[F]):
 
 
 def write_failure(error: FFmpegError | OSError, path: Path | None) -> SinkError:
-    """What a failed write means to people."""
+    """The error that a failed write is reported as."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     reason = FailureReason.DISK_FULL if full else FailureReason.of(error)
     return SinkError(end="recording", reason=reason, url=path.name if path else "recording")

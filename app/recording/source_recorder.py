@@ -1,7 +1,7 @@
-"""One source of a collection job: taken, lost and taken again, until its part is done.
+"""One source of a collection job: captured, lost and captured again, until its part is done.
 
-A job's time is the clock's for what is live: a minute of a camera is over after a minute, with a
-gap in it where the camera was away. A file is over when its own time is.
+Live sources follow the clock: a minute of a camera ends after a minute, with a gap where the
+camera was not reachable. A file ends when its own time does.
 """
 
 from __future__ import annotations
@@ -37,32 +37,34 @@ from app.recording.segments import (
 )
 
 POLL_S = 0.25
-LOST_S = 1.0  # shorter than this nobody misses anything
+LOST_S = 1.0  # shorter interruptions are not reported as gaps
 RESTARTED = "the server was restarted"
 NO_PICTURE = "no picture"
 
 
 @dataclass(slots=True)
 class StopSignal:
-    """How all parts of a job are ended at once.
+    """Ends all parts of a job at once.
 
     Attributes:
         asked: set when nothing more is to be recorded.
-        full: the disk is why.
+        full: the reason is a full disk.
     """
 
     asked: asyncio.Event
     full: bool = False
 
     async def pause(self, seconds: float) -> None:
-        """Wait, or less when the job is to end."""
+        """Wait for this time, or until the job is to end."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self.asked.wait(), max(0.0, seconds))
 
 
 class SourceRecorder:
-    """Args:
-    index: of the part in its job.
+    """Records one source of a job, in as many captures as it takes.
+
+    Args:
+        index: of the part in its job.
     """
 
     def __init__(self, ctx: JobContext, job: Job, index: int, stop: StopSignal) -> None:
@@ -73,34 +75,34 @@ class SourceRecorder:
         self._gap_s = ctx.settings.gap_s
         self._folder = ctx.folder / job.job_id
         self._stem = stem_of(index, self.part.label)
-        self._take: Capture | None = None
+        self._capture: Capture | None = None
         self._left_ts = 0.0
         self._clock: _PartClock | None = None
         self._length_s = job.spec.duration_s
-        self._frames, self._seconds = 0, 0.0  # of takes that are over
+        self._frames, self._seconds = 0, 0.0  # of captures that have ended
         self._unwritten: list[Recording] = []
 
     # ── what has been recorded ───────────────────────────────────────────────────────────
 
     @property
     def frames(self) -> int:
-        """Since this process began with it."""
-        return self._frames + (self._take.written.frames if self._take else 0)
+        """Frames recorded since this process started."""
+        return self._frames + (self._capture.written.frames if self._capture else 0)
 
     @property
     def seconds(self) -> float:
-        return self._seconds + (self._take.written.seconds if self._take else 0.0)
+        return self._seconds + (self._capture.written.seconds if self._capture else 0.0)
 
     def growing_bytes(self) -> int:
         """Size of the file that is being written."""
-        return self._take.written.growing_bytes() if self._take else 0
+        return self._capture.written.growing_bytes() if self._capture else 0
 
     def share(self) -> float:
-        """How much of it is over, 0 to 1."""
+        """How much of the run is done, 0 to 1."""
         if self.part.done and self.part.error is None:
             return 1.0
         if not self.part.done:
-            self._left_s()  # moves a live part's position on
+            self._left_s()  # updates the position of a live part
         return min(1.0, self.part.position_s / self._length_s)
 
     # ── recording ────────────────────────────────────────────────────────────────────────
@@ -112,7 +114,7 @@ class SourceRecorder:
             self._length_s = min(length or math.inf, self._job.spec.duration_s)
 
     async def record(self) -> None:
-        """Take the source, and again while it is lost, until the part is done or the job ends."""
+        """Capture the source, again if it is lost, until the part is done or the job ends."""
         part, spec, asked = self.part, self._job.spec, self._stop.asked
         backoff = Backoff(spec.backoff_s, self._ctx.settings.backoff_max_s)
         if part.live and part.covered_ts is not None:
@@ -121,7 +123,7 @@ class SourceRecorder:
         attempts = 0
         end_ts: float | None = None
         while not asked.is_set():
-            failure, worked = await self._take_once(lost)
+            failure, worked = await self._capture_once(lost)
             if asked.is_set():
                 return
             if not failure:
@@ -135,11 +137,11 @@ class SourceRecorder:
             lost = failure
             if attempts >= spec.retries or not part.live:
                 part.error = failure
-                await self._log("error", f"given up, attempts made: {attempts + 1}")
+                await self._log("error", f"giving up after {attempts + 1} attempts")
                 break
             attempts += 1
             self._job.retries += 1
-            self._ctx.metrics.retries += 1
+            self._ctx.metrics.retries.inc()
             await self._stop.pause(min(backoff.next(), self._left_s()))
             if self._left_s() <= 0:
                 break
@@ -150,41 +152,41 @@ class SourceRecorder:
             least_s = self._gap_s if part.error is None else 0.0
             self._gap(part.covered_ts, end_ts or time.time(), lost, least_s)
 
-    async def _take_once(self, lost: str) -> tuple[str | None, bool]:
-        """One take. Returns why it was lost (None or empty when all that was wanted is there),
-        and whether any picture came."""
+    async def _capture_once(self, lost: str) -> tuple[str | None, bool]:
+        """Run one capture. Returns why it was lost (None or empty if everything is recorded),
+        and whether any frame arrived."""
         failure: str | None = None
-        take = self._take = self._make_take()
+        capture = self._capture = self._new_capture()
         try:
-            take.begin()
+            capture.begin()
             while not self._stop.asked.is_set():
                 await self._stop.pause(POLL_S)
-                await self._account(take, lost)
-                if take.written.full or self._left_s() <= 0:
+                await self._account(capture, lost)
+                if capture.written.full or self._left_s() <= 0:
                     break
-                failure = take.over()
+                failure = capture.end_reason()
                 if failure is not None:
                     break
         except WatchpostError as error:
             failure = str(error)
         finally:
             self._left_ts = time.time()
-            await take.end()
-        await self._account(take, lost)
-        self._take = None
-        self._frames += take.written.frames
-        self._seconds += take.written.seconds
-        if isinstance(take, RemuxCapture) and take.written.frames:
-            await self._log("info", take.copier.audio)
-        problem = take.written.failure
+            await capture.end()
+        await self._account(capture, lost)
+        self._capture = None
+        self._frames += capture.written.frames
+        self._seconds += capture.written.seconds
+        if isinstance(capture, RemuxCapture) and capture.written.frames:
+            await self._log("info", capture.remuxer.audio)
+        problem = capture.written.failure
         if isinstance(problem, SinkError) and problem.details["reason"] == FailureReason.DISK_FULL:
             self._stop.full = True
             self._stop.asked.set()
-        return urls.scrub(failure) if failure else None, take.written.frames > 0
+        return urls.scrub(failure) if failure else None, capture.written.frames > 0
 
-    async def _account(self, take: Capture, lost: str) -> None:
-        """Take over what a take has written since the last look."""
-        part, written = self.part, take.written
+    async def _account(self, capture: Capture, lost: str) -> None:
+        """Update the job with what a capture has written since the last call."""
+        part, written = self.part, capture.written
         first_ts, last_ts = written.first_ts, written.last_ts
         if not part.live:
             part.position_s = max(part.position_s, written.skip_s + written.seconds)
@@ -205,14 +207,14 @@ class SourceRecorder:
             self._job.gaps.append(gap)
 
     def _left_s(self) -> float:
-        """Seconds of the run that are left; a file's end is found by reading it."""
+        """Seconds of the run that are left; infinite for a file, which ends where it ends."""
         if not self.part.live or self._clock is None:
             return math.inf
         return self._job.spec.duration_s - self._clock.read(self.part)
 
-    def _make_take(self) -> Capture:
+    def _new_capture(self) -> Capture:
         ctx, spec = self._ctx, self._job.spec
-        wanted = CaptureRequest(
+        request = CaptureRequest(
             self.part,
             SegmentFiles(self._folder, self._stem),
             segment_s=spec.segment_s,
@@ -221,15 +223,15 @@ class SourceRecorder:
             duration_s=spec.duration_s,
         )
         if self.part.kind == "stream":
-            return StreamCapture(wanted, ctx.manager)
+            return StreamCapture(request, ctx.manager)
         if self.part.kind == "copy":
-            return RemuxCapture(wanted, ctx.streams)
-        return SourceCapture(wanted, ctx.manager, self._job.job_id)
+            return RemuxCapture(request, ctx.streams)
+        return SourceCapture(request, ctx.manager, self._job.job_id)
 
     # ── files ────────────────────────────────────────────────────────────────────────────
 
     async def recover(self) -> None:
-        """Count what a process that was killed left behind, and find out where it was."""
+        """Count the files that a killed process left behind, and find the position to resume at."""
         part, ctx = self.part, self._ctx
         found = await asyncio.to_thread(ctx.store.recordings, self._job.job_id)
         known = {ctx.folder / one.path for one in found}
@@ -239,7 +241,7 @@ class SourceRecorder:
             written_ts = path.stat().st_mtime
             await self._count(Segment(path, written_ts))
             if path.name.endswith(GROWING):
-                await self._log("info", f"{path.name} was cut off; it is kept")
+                await self._log("info", f"{path.name} was cut off; what it holds is kept")
             if part.live and part.covered_ts is not None:
                 part.position_s += max(0.0, written_ts - part.covered_ts)
             part.covered_ts = max(part.covered_ts or 0.0, written_ts)
@@ -248,12 +250,12 @@ class SourceRecorder:
             part.position_s = sum(one.facts.seconds for one in found if one.source == part.label)
 
     async def _count(self, segment: Segment) -> None:
-        """Look into a finished file; only one that can be played counts."""
+        """Check a finished file; only one that can be played counts."""
         try:
             facts = await asyncio.to_thread(_examine_whole, segment.path)
         except SinkError as error:
             segment.path.unlink(missing_ok=True)
-            await self._log("error", f"a file was of no use: {error}")
+            await self._log("error", f"a file cannot be used: {error}")
             return
         path = finished_name(segment.path)
         await asyncio.to_thread(segment.path.rename, path)
@@ -269,10 +271,10 @@ class SourceRecorder:
         await self.write_rows()
 
     async def write_rows(self) -> None:
-        """Write the rows of files, those too for which there was no room at first: a file
-        without one could not be found, nor removed to make room."""
+        """Write the rows of files, including those that failed before: a file without a row
+        could neither be found nor removed to free space."""
         add, job_id = self._ctx.store.add_recording, self._job.job_id
-        while self._unwritten and await self._ctx.keep(job_id, add, self._unwritten[0]):
+        while self._unwritten and await self._ctx.store_row(job_id, add, self._unwritten[0]):
             del self._unwritten[0]
 
     async def _log(self, level: str, text: str) -> None:
@@ -280,17 +282,17 @@ class SourceRecorder:
 
 
 def _examine_whole(path: Path) -> FileFacts:
-    """What is in a file, once a fragment that was cut short is off its end."""
-    with suppress(OSError):  # not there at all: that is found next
+    """Examine a file after cutting an incomplete fragment off its end."""
+    with suppress(OSError):  # a missing file is reported by ``examine``
         trim(path)
     return examine(path)
 
 
 class _PartClock:
-    """The time of a live part: it goes on while the source is away.
+    """The time of a live part, which passes while the source is not reachable.
 
     Args:
-        age_s: so long ago it began.
+        age_s: seconds since it began.
     """
 
     def __init__(self, part: Part, age_s: float = 0.0) -> None:
@@ -298,6 +300,6 @@ class _PartClock:
         self._started_at = time.monotonic() - age_s
 
     def read(self, part: Part) -> float:
-        """Seconds of the run that are over; the part's position moves on with it."""
+        """Seconds of the run that have passed; also updates the part's position."""
         part.position_s = self._before + time.monotonic() - self._started_at
         return part.position_s

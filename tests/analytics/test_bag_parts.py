@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from app.analytics.bags.carried import CarriedBags
-from app.analytics.bags.crop_checks import AGAIN_S, CropChecks
+from app.analytics.bags.crop_checks import CropChecks
 from app.analytics.bags.geometry import is_in_hand, same_place, share_of, square_around
 from app.analytics.bags.presence import PresenceHistory
+from app.analytics.bags.tuning import BagTuning
 from app.analytics.reidentification import KnownPerson
 from app.analytics.static_objects import StaticObject, StaticObjectDetector
 from app.types import Box, CropDetections, Detection, Track
@@ -102,19 +103,25 @@ BODY = 160.0
 
 def look(checks: CropChecks, now: float, *seen: Detection) -> object:
     """Answer what was asked for, and ask again."""
-    checks.begin([CropDetections(part, seen) for part in checks.asked], now)
+    checks.begin([CropDetections(part, seen) for part in checks.requests], now)
     return checks.passed(THING, BODY, now)
 
 
 def test_nothing_is_said_before_two_close_looks_saw_nobody() -> None:
     checks = CropChecks()
     assert look(checks, 0) is None
-    (part,) = checks.asked
+    (part,) = checks.requests
     assert share_of(THING, part) == 1
     assert part.width == part.height == 2.5 * BODY
     assert look(checks, 0.2) is None
     assert look(checks, 0.4) == (0.0, "")
-    assert checks.asked == []
+    assert checks.requests == []
+
+
+def test_tuning_says_how_many_close_ups_must_show_nobody() -> None:
+    checks = CropChecks(BagTuning(clean_crops=1))
+    assert look(checks, 0) is None
+    assert look(checks, 0.2) == (0.0, "")
 
 
 def test_somebody_who_was_missed_is_no_thing() -> None:
@@ -122,9 +129,9 @@ def test_somebody_who_was_missed_is_no_thing() -> None:
     hidden = Detection("person", 0.5, Box(290, 180, 350, 330))
     look(checks, 0)
     assert look(checks, 0.2, hidden) is None
-    assert checks.asked == []  # for a while
-    assert look(checks, 0.2 + AGAIN_S) is None
-    assert len(checks.asked) == 1
+    assert checks.requests == []  # for a while
+    assert look(checks, 0.2 + BagTuning().crop_again_s) is None
+    assert len(checks.requests) == 1
 
 
 def test_a_small_person_is_none_and_a_bag_is_a_witness() -> None:
@@ -162,8 +169,8 @@ def test_a_shadow_is_cut_off_from_what_throws_it(smooth: bool) -> None:
     thing = Box(40, 40, 60, 70)
     assert same_place(blob.box, thing)
     assert blob.box.width < 30
-    assert seen.change(thing) > 0.9
-    assert seen.change(Box(0, 0, 20, 20)) < 0.1
+    assert seen.changed_share(thing) > 0.9
+    assert seen.changed_share(Box(0, 0, 20, 20)) < 0.1
 
 
 def test_a_jump_while_it_still_learns_does_not_blind_it() -> None:

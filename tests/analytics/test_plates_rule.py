@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from app.analytics.rules import AnalyzedFrame, FramePixels
+from app.analytics.rules.plate_track import PlateTuning
 from app.analytics.rules.plates import PlateRule, PlateRuleSettings
 from app.anpr.read_queue import matches
 from app.models.plates.reader import CropRead
@@ -51,7 +52,7 @@ class Attendant:
         read = CropRead(votes, self.width, self.where) if votes else CropRead({})
         self.waiting.pop(0).set_result(read)
 
-    def settle(self, votes: list[tuple[Votes, float]]) -> Decision:
+    def combine(self, votes: list[tuple[Votes, float]]) -> Decision:
         return decide(pooled(votes))
 
     def waited_for(self, number: str) -> list[WatchEntry]:
@@ -130,6 +131,13 @@ def test_a_doubtful_one_is_told_when_it_has_passed() -> None:
     assert seen.details["alternatives"][0] == "PJY5412"
 
 
+def test_tuning_says_how_certain_one_must_be_to_be_reported_at_once() -> None:
+    road = Road(*[{"PJY5472": 0.7, "PJY5412": 0.3}] * 3, min_confidence=0.1)
+    road.rule = PlateRule(PlateRuleSettings(), road.read_queue, PlateTuning(certain=0.1, lone=0.1))
+    assert road.look() == []
+    assert [rule_event.type for rule_event in road.look() + road.look()] == ["plate_seen"]
+
+
 def test_one_that_drives_away_is_told_where_it_is_then() -> None:
     road = Road(*[{"PJY5472": 0.5, "PJY5412": 0.3}] * 2, min_width=100)
     assert [rule_event for _ in range(2) for rule_event in road.look()] == []
@@ -199,9 +207,9 @@ def test_who_is_never_read_is_not_waited_for_for_ever() -> None:
     road.read_queue.is_slow = True
     road.look()
     road.look(None, step_s=5)
-    assert road.rule._passages
+    assert road.rule._plates
     road.look(None, step_s=60)
-    assert not road.rule._passages
+    assert not road.rule._plates
 
 
 def test_of_many_crops_that_wait_the_widest_are_read() -> None:
@@ -309,4 +317,4 @@ def test_passages_do_not_pile_up() -> None:
     road = Road(gap_s=1)
     for number in range(1, 300):
         road.look(number)
-    assert len(road.rule._passages) < 10
+    assert len(road.rule._plates) < 10

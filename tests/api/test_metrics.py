@@ -22,7 +22,7 @@ from app import __version__
 from app.anpr.read_queue import MOST_WAITING, PlateReadQueue
 from app.api import health as instruments_module
 from app.api.health import DatabaseProbe, HealthService
-from app.api.metrics import MOST_STREAMS
+from app.api.metrics import MAX_STREAMS
 from app.errors import StoreError
 from app.jobs import JobState
 from app.models.plates.reader import CropRead
@@ -209,7 +209,7 @@ async def test_however_many_streams_there_are_the_series_are_bounded(panel: Heal
     readings = replace(await panel.read(), streams=streams)
     found = values(generate_latest(readings).decode())
     shown = {dict(labels).get("stream") for _, labels in found} - {None}
-    assert len(shown) == MOST_STREAMS
+    assert len(shown) == MAX_STREAMS
     assert {f"s{number:03d}" for number in range(60, 150)} <= shown, "those that live come first"
     assert found["watchpost_streams_hidden", ()] == 50
     assert found["watchpost_streams", (("state", "running"),)] == 90

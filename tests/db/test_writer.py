@@ -22,6 +22,7 @@ from app.db.events import EventRepository
 from app.db.snapshots import SnapshotFolder
 from app.db.writer import EventWriter
 from app.errors import NoSnapshot, StoreError
+from app.metric_types import HistogramSnapshot
 from app.types import Event, EventFilter, EventRow, RuleEvent
 
 pytestmark = pytest.mark.anyio
@@ -258,8 +259,8 @@ async def test_it_tells_how_far_the_database_is_behind(
     desk.arriving.tell(1)
     desk.arriving.tell(2)
     await desk.until(lambda: desk.writer.lag_s > 0.3)
-    assert desk.writer.written.read().count == 0
+    assert HistogramSnapshot.of(desk.writer.written).count == 0
     broken = False
-    await desk.until(lambda: desk.writer.written.read().count == 2)
-    assert desk.writer.written.read().total > 0.6
+    await desk.until(lambda: HistogramSnapshot.of(desk.writer.written).count == 2)
+    assert HistogramSnapshot.of(desk.writer.written).total > 0.6
     await desk.until(lambda: desk.writer.lag_s == 0)

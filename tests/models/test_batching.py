@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.metrics import counts
 
 from app.errors import DetectorError
+from app.metric_types import HistogramSnapshot
 from app.models.batching import BatchingRunner
 from app.models.openvino_runtime import Images, Outputs
 
@@ -279,10 +281,10 @@ def test_batches_are_measured_and_pictures_counted(runner: BatchingRunner, netwo
     network.free.set()
     for answer in waiting:
         answer.result(PATIENCE_S)
-    assert runner.outcomes.read() == {"answered": 4, "failed": 0}
-    assert dict(runner.batch_sizes.read().buckets)[float("inf")] == 2
-    assert runner.batch_sizes.read().total == 4
-    assert runner.seconds.read().count == 2
+    assert counts(runner.metrics.outcomes) == {"answered": 4, "failed": 0}
+    assert dict(HistogramSnapshot.of(runner.metrics.sizes).buckets)[float("inf")] == 2
+    assert HistogramSnapshot.of(runner.metrics.sizes).total == 4
+    assert HistogramSnapshot.of(runner.metrics.seconds).count == 2
     assert runner.waiting == 0
 
 
@@ -291,7 +293,7 @@ def test_it_tells_its_trouble_until_that_is_over(runner: BatchingRunner, network
     network.fails = lambda images: True
     assert runner.submit(picture(1)).exception(PATIENCE_S)
     assert runner.trouble == "RuntimeError"
-    assert runner.outcomes.read() == {"answered": 0, "failed": 1}
+    assert counts(runner.metrics.outcomes) == {"answered": 0, "failed": 1}
     network.fails = lambda images: False
     runner.submit(picture(1)).result(PATIENCE_S)
     assert runner.trouble is None

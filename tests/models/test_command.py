@@ -18,6 +18,7 @@ from support.rtsp import make_video
 
 from app.models.__main__ import main
 from app.models.media import count_frames
+from app.models.openvino_runtime import has_fast_bf16
 
 FACE = 0.5
 
@@ -291,8 +292,11 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_info_says_what_is_loaded_where_and_how_fast(weights: str, folder: Path) -> None:
     done = run(folder, "info", "--weights", weights)
     assert done.returncode == 0, done.stderr
-    for words in ("centerface", weights, "int8", "fp32", "CPU, OpenVINO", "person from 0.30"):
+    for words in ("centerface", weights, "fp32", "CPU, OpenVINO", "person from 0.30"):
         assert words in done.stdout
+    faces, objects = done.stdout.split("\n\n")
+    assert f"weights     {'fp32' if has_fast_bf16() else 'int8'}\n" in faces
+    assert "weights     fp32\n" in objects
     assert done.stdout.count(" ms alone") == 3
     assert sorted(path.name for path in folder.iterdir()) == ["own.bin", "own.xml"]
 

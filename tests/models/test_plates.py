@@ -13,8 +13,9 @@ from support.plates import photo, plate
 from app import plate_text
 from app.errors import BadUpload, NotAnImage, UploadTooLarge
 from app.models.plates import ctc, formats
+from app.models.plates.networks import load_plates
 from app.models.plates.photo import pixels, to_jpeg
-from app.models.plates.reader import CropRead, PlateReader, load_plates
+from app.models.plates.reader import CropRead, PlateReader
 from app.models.plates.text_lines import decode, ordered
 from app.models.plates.voting import confidence, decide, stacked
 
@@ -230,7 +231,7 @@ def test_a_crop_is_read_for_the_vote_of_a_stream(reader: PlateReader) -> None:
     whole = np.pad(plate("PJY5472"), ((20, 20), (20, 20), (0, 0)), mode="edge")
     for again in (False, True):
         votes, width, where = reader.read_crop(whole, again=again)
-        assert reader.settle([(votes, 1.0)]).text == "PJY5472"
+        assert reader.combine([(votes, 1.0)]).text == "PJY5472"
         assert 0.5 * whole.shape[1] < width < whole.shape[1]
         assert where.width == pytest.approx(width, rel=0.1)
         assert abs(where.x1 + where.x2 - whole.shape[1]) < 0.1 * whole.shape[1], "in the middle"

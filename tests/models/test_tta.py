@@ -10,7 +10,7 @@ import pytest
 
 from app.errors import DetectorError
 from app.models.crop_refiner import CropWindow, upper_body
-from app.models.tta import PartDetections, agree, detect_with_tta
+from app.models.tta import PartDetections, detect_with_tta, fuse
 from app.types import Box, Detection
 
 WHOLE = CropWindow(0, 0, 640, 360)
@@ -24,38 +24,38 @@ def cigarette(*box: float, confidence: float = 0.6) -> Detection:
 # ── agreement ────────────────────────────────────────────────────────────────────────────────
 
 
-def glance(*found: Detection, part: CropWindow = WHOLE, scale: float = 1.0) -> PartDetections:
+def one_pass(*found: Detection, part: CropWindow = WHOLE, scale: float = 1.0) -> PartDetections:
     return PartDetections(part, scale, found)
 
 
 def test_looks_that_saw_nothing_there_make_it_less_sure() -> None:
     seen = cigarette(10, 10, 30, 20, confidence=0.8)
-    assert agree([glance(seen)]) == [seen]
-    (once,) = agree([glance(seen), glance(), glance(), glance()])
+    assert fuse([one_pass(seen)]) == [seen]
+    (once,) = fuse([one_pass(seen), one_pass(), one_pass(), one_pass()])
     assert once.confidence == pytest.approx(0.2)
-    (always,) = agree([glance(seen)] * 4)
+    (always,) = fuse([one_pass(seen)] * 4)
     assert always.confidence == pytest.approx(0.8)
 
 
 def test_what_was_out_of_view_says_nothing() -> None:
     seen = cigarette(10, 10, 30, 20, confidence=0.8)
-    elsewhere = glance(part=CropWindow(300, 0, 640, 340))
-    assert agree([glance(seen), elsewhere]) == [seen]
+    elsewhere = one_pass(part=CropWindow(300, 0, 640, 340))
+    assert fuse([one_pass(seen), elsewhere]) == [seen]
 
 
 def test_a_look_that_showed_it_much_smaller_says_nothing_and_a_little_smaller_counts() -> None:
     part = CropWindow(0, 0, 100, 100)
-    seen = glance(cigarette(10, 10, 30, 20, confidence=0.8), part=part, scale=4)
-    assert agree([glance(scale=1), seen])[0].confidence == pytest.approx(0.8)
-    assert agree([glance(scale=3), seen])[0].confidence == pytest.approx(0.4)
-    far = glance(cigarette(10, 10, 30, 20, confidence=0.8), scale=1)
-    assert agree([far, glance(part=part, scale=4)])[0].confidence == 0, "closer it was not there"
+    seen = one_pass(cigarette(10, 10, 30, 20, confidence=0.8), part=part, scale=4)
+    assert fuse([one_pass(scale=1), seen])[0].confidence == pytest.approx(0.8)
+    assert fuse([one_pass(scale=3), seen])[0].confidence == pytest.approx(0.4)
+    far = one_pass(cigarette(10, 10, 30, 20, confidence=0.8), scale=1)
+    assert fuse([far, one_pass(part=part, scale=4)])[0].confidence == 0, "closer it was not there"
 
 
 def test_two_things_stay_two_and_a_box_is_the_mean_of_what_was_seen() -> None:
-    first = glance(cigarette(0, 0, 20, 10, confidence=0.6), cigarette(200, 0, 220, 10))
-    second = glance(cigarette(2, 0, 22, 10, confidence=0.2), cigarette(200, 0, 220, 10))
-    both = agree([first, second])
+    first = one_pass(cigarette(0, 0, 20, 10, confidence=0.6), cigarette(200, 0, 220, 10))
+    second = one_pass(cigarette(2, 0, 22, 10, confidence=0.2), cigarette(200, 0, 220, 10))
+    both = fuse([first, second])
     assert [d.box for d in both] == [
         pytest.approx((0.5, 0, 20.5, 10)),
         pytest.approx((200, 0, 220, 10)),
@@ -64,8 +64,10 @@ def test_two_things_stay_two_and_a_box_is_the_mean_of_what_was_seen() -> None:
 
 
 def test_of_two_boxes_of_one_look_the_surer_one_speaks() -> None:
-    twins = glance(cigarette(0, 0, 20, 10, confidence=0.6), cigarette(3, 0, 23, 10, confidence=0.5))
-    assert [d.confidence for d in agree([twins, glance()])] == pytest.approx([0.3])
+    twins = one_pass(
+        cigarette(0, 0, 20, 10, confidence=0.6), cigarette(3, 0, 23, 10, confidence=0.5)
+    )
+    assert [d.confidence for d in fuse([twins, one_pass()])] == pytest.approx([0.3])
 
 
 # ── the looks ────────────────────────────────────────────────────────────────────────────────
@@ -87,7 +89,7 @@ class Network:
         assert label == "cigarette"
         return 0.3
 
-    def fainter(self, label: str, confidence: float) -> Network:
+    def with_threshold(self, label: str, confidence: float) -> Network:
         assert label == "cigarette"
         other = Network(confidence)
         other.asked, other.failure = self.asked, self.failure
@@ -138,7 +140,7 @@ def test_what_is_faint_in_the_whole_is_sure_close_by_and_at_its_place() -> None:
 
 def test_what_only_one_of_the_looks_sees_is_not_told() -> None:
     class Fickle(Network):
-        def fainter(self, label: str, confidence: float) -> Network:
+        def with_threshold(self, label: str, confidence: float) -> Network:
             return self
 
         def submit_crop(self, image: np.ndarray, side: int) -> Any:

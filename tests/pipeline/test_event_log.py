@@ -10,6 +10,7 @@ import re
 
 import pytest
 from support.doubles import noise
+from support.metrics import counts
 
 from app.analytics.rules import bags, event_types, plates, smoking
 from app.pipeline.blur import conceal
@@ -193,11 +194,11 @@ async def test_the_keeper_hears_the_last_events_after_clients_were_told_to_go() 
 
 async def test_events_are_counted_by_type_whether_or_not_somebody_listens() -> None:
     log = EventLog(asyncio.get_running_loop())
-    assert set(log.counts.read()) == set(event_types())
-    assert set(log.counts.read().values()) == {0}
+    assert set(counts(log.counts)) == set(event_types())
+    assert set(counts(log.counts).values()) == {0}
     log.tell("a", PLACED, 0, None)
     log.tell("b", PLACED, 0, None)
-    assert {kind: count for kind, count in log.counts.read().items() if count} == {PLACED.type: 2}
+    assert {kind: count for kind, count in counts(log.counts).items() if count} == {PLACED.type: 2}
 
 
 def test_every_type_that_a_rule_reports_is_in_its_entry() -> None:

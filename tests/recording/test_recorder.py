@@ -18,7 +18,7 @@ from app.failure_reason import FailureReason
 from app.jobs import Part
 from app.pipeline.blur import conceal
 from app.recording import recorder as recorder_module
-from app.recording.captures import CaptureRequest, _too_late
+from app.recording.captures import CaptureRequest, _timed_out
 from app.recording.probe import examine, fingerprint, length_of, trim
 from app.recording.recorder import Recorder
 from app.recording.remuxer import Remuxer
@@ -109,10 +109,10 @@ def test_a_file_on_its_way_to_where_it_is_gone_on_with_is_not_given_up(tmp_path:
     part = Part("open", "file:/x.mp4", "x.mp4")
     wanted = CaptureRequest(part, SegmentFiles(tmp_path, "01-x"), 10.0, 1.0, 10.0, 600.0)
     long_ago = time.monotonic() - 30
-    assert _too_late(long_ago, wanted, recorder.written) is not None
+    assert _timed_out(long_ago, wanted, recorder.written) is not None
     recorder.write(results(1)[0])
     assert recorder.written.frames == 0
-    assert _too_late(long_ago, wanted, recorder.written) is None
+    assert _timed_out(long_ago, wanted, recorder.written) is None
 
 
 def test_a_file_that_broke_and_is_read_anew_is_not_recorded_twice(tmp_path: Path) -> None:

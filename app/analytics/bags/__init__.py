@@ -1,4 +1,4 @@
-"""What the rule about bags is made of: places, items, who was where, who carries what.
+"""What the bag rule is made of: places, items, where people were, who carries what.
 
-The rule itself, which tells events, is ``pipeline/rules/bags.py``.
+The rule itself, which reports events, is ``app/analytics/rules/bags.py``.
 """

@@ -1,7 +1,7 @@
-"""A closer look before an alarm: is it a thing, or somebody that the first look missed?
+"""A closer look before an alarm: is it an object, or somebody the network missed at first?
 
-Whoever stands still is as static as a bag, and in a group or a crowd the network misses people.
-So the surroundings of what seems to rest somewhere are looked at again, enlarged.
+Somebody who stands still is as static as a bag, and in a group or a crowd the network misses
+people. So the surroundings of what seems to rest somewhere are looked at again, enlarged.
 """
 
 from __future__ import annotations
@@ -10,87 +10,80 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from app.analytics.bags.geometry import same_place, share_of, square_around
+from app.analytics.bags.tuning import DEFAULT, BagTuning
 from app.types import BAG_LABELS, Box, CropDetections
-
-HEIGHTS = 2.5  # of a person: as much of the surroundings is shown
-CLEAN_LOOKS = 2  # in a row without anybody there
-AGAIN_S = 1.0  # after somebody was there
-FORGET_S = 3.0
-PERSON = 0.3  # least confidence
-COVERS = 0.4  # of the thing
-UPRIGHT = 0.5  # body heights: what is smaller is no person, whatever the network says
 
 
 @dataclass(slots=True)
 class _PendingCheck:
     box: Box
-    body: float
+    body_height: float
     wanted_at: float
-    ask_at: float
+    request_at: float
     clean: int = 0
     bag: float = 0.0
     label: str = ""
 
 
 class CropChecks:
-    """The doubts about one camera's things.
+    """Checks in close-ups that nobody is where an object seems to be.
 
     Attributes:
-        asked: the parts of the next frame that shall be enlarged, in pixels of the picture.
+        requests: the parts of the next frame that shall be enlarged, in pixels of the image.
     """
 
-    def __init__(self) -> None:
-        self.asked: list[Box] = []
-        self._doubts: list[_PendingCheck] = []
+    def __init__(self, tuning: BagTuning = DEFAULT) -> None:
+        self.requests: list[Box] = []
+        self._tuning = tuning
+        self._checks: list[_PendingCheck] = []
 
     def begin(self, crops: Iterable[CropDetections], now: float) -> None:
-        """Take the answers to what was asked for."""
-        self.asked = []
-        self._doubts = [doubt for doubt in self._doubts if now - doubt.wanted_at <= FORGET_S]
-        for close in crops:
-            for doubt in self._doubts:
-                if share_of(doubt.box, close.part) > 0.9:
-                    _answer(doubt, close, now)
+        """Take the answers to the requests."""
+        self.requests = []
+        forget_s = self._tuning.crop_forget_s
+        self._checks = [check for check in self._checks if now - check.wanted_at <= forget_s]
+        for crop in crops:
+            for check in self._checks:
+                if share_of(check.box, crop.part) > 0.9:
+                    self._answer(check, crop, now)
 
-    def passed(self, box: Box, body: float, now: float) -> tuple[float, str] | None:
-        """Confidence and label of the bag that was seen there closely (0 for none), or None
-        while it is not known that nobody is there; then it is asked for.
+    def passed(self, box: Box, body_height: float, now: float) -> tuple[float, str] | None:
+        """Confidence and label of the bag that was seen there in close-up (0 for none), or None
+        while it is unknown whether somebody is there; then a close-up is requested.
 
         Args:
-            body: height of people there, in pixels of the picture.
+            body_height: of people there, in pixels of the image.
         """
-        doubt = next((d for d in self._doubts if same_place(d.box, box)), None)
-        if doubt is None:
-            doubt = _PendingCheck(box, body, now, now)
-            self._doubts.append(doubt)
-        doubt.box, doubt.wanted_at = box, now
-        if doubt.clean >= CLEAN_LOOKS:
-            return doubt.bag, doubt.label
-        if now >= doubt.ask_at:
-            self.asked.append(square_around(box, HEIGHTS * body))
+        check = next((c for c in self._checks if same_place(c.box, box)), None)
+        if check is None:
+            check = _PendingCheck(box, body_height, now, now)
+            self._checks.append(check)
+        check.box, check.wanted_at = box, now
+        if check.clean >= self._tuning.clean_crops:
+            return check.bag, check.label
+        if now >= check.request_at:
+            self.requests.append(square_around(box, self._tuning.crop_heights * body_height))
         return None
 
+    def _answer(self, check: _PendingCheck, crop: CropDetections, now: float) -> None:
+        if self._shows_somebody(check, crop):
+            check.clean, check.request_at = 0, now + self._tuning.crop_again_s
+            return
+        check.clean += 1
+        for seen in crop.detections:
+            if (
+                seen.label in BAG_LABELS
+                and seen.confidence > check.bag
+                and same_place(check.box, seen.box)
+            ):
+                check.bag, check.label = seen.confidence, seen.label
 
-def _answer(doubt: _PendingCheck, close: CropDetections, now: float) -> None:
-    if _is_covered(doubt.box, close, doubt.body):
-        doubt.clean, doubt.ask_at = 0, now + AGAIN_S
-        return
-    doubt.clean += 1
-    for seen in close.detections:
-        if (
-            seen.label in BAG_LABELS
-            and seen.confidence > doubt.bag
-            and same_place(doubt.box, seen.box)
-        ):
-            doubt.bag, doubt.label = seen.confidence, seen.label
-
-
-def _is_covered(box: Box, close: CropDetections, body: float) -> bool:
-    people = [
-        seen.box
-        for seen in close.detections
-        if seen.label == "person"
-        and seen.confidence >= PERSON
-        and seen.box.height >= UPRIGHT * body
-    ]
-    return any(share_of(box, person) > COVERS for person in people)
+    def _shows_somebody(self, check: _PendingCheck, crop: CropDetections) -> bool:
+        people = [
+            seen.box
+            for seen in crop.detections
+            if seen.label == "person"
+            and seen.confidence >= self._tuning.person_confidence
+            and seen.box.height >= self._tuning.person_height * check.body_height
+        ]
+        return any(share_of(check.box, person) > self._tuning.covered_share for person in people)

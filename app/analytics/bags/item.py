@@ -1,4 +1,4 @@
-"""Things that rest somewhere: before anything is said about them, and after."""
+"""Objects that rest somewhere: before anything is reported about them, and after."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ from app.analytics.bags.geometry import gap
 from app.analytics.bags.patches import Patch
 from app.types import Box, RuleEvent, Track
 
-THING = "object"  # set down by somebody, and none of the bags that the network knows
-PARTS_APART = 0.08  # body heights between the blobs of one thing
+OBJECT = "object"  # set down by somebody, and none of the bags that the network knows
 
 
 class Candidate(NamedTuple):
-    """Something that rests somewhere, seen by one witness or by both.
+    """Something that rests somewhere, seen by the network, as a static object, or both.
 
     Attributes:
-        box: in pixels of the picture.
+        box: in pixels of the image.
         since: when it came to rest.
-        detected, static: confidence of the network, and of the static foreground; 0 for none.
+        detected, static: confidence as a detection and as a static object; 0 for none.
     """
 
     box: Box
@@ -41,21 +40,21 @@ class Item:
     """Something that was set down by somebody.
 
     Attributes:
-        box: in pixels of the picture.
+        box: in pixels of the image.
         rest_at: when it came to rest.
-        body: height of the persons around, in pixels of the picture.
+        body_height: of the people around, in pixels of the image.
         patch: how its place looks with it, to know that it is still there.
-        apart_since: since when its owner is away; None while they are near.
+        apart_since: when its owner went away; None while they are near.
         seen_at: when there was last any evidence of it.
-        blended: whether it has become a part of the background, as after a change of light.
-        told: the events that were told about it.
+        absorbed: it has become a part of the background, as after a change of light.
+        reported: the types of events that were reported about it.
     """
 
     bag_id: int
     label: str
     box: Box
     rest_at: float
-    body: float
+    body_height: float
     owner: int
     owner_confidence: float
     detected: float
@@ -64,21 +63,21 @@ class Item:
     seen_at: float
     state: ItemState = ItemState.ATTENDED
     apart_since: float | None = None
-    blended: bool = False
-    told: set[str] = field(default_factory=set)
+    absorbed: bool = False
+    reported: set[str] = field(default_factory=set)
 
     @property
     def confidence(self) -> float:
-        """That it is a thing at all: two independent witnesses."""
+        """That it is an object at all: two independent witnesses."""
         return round(1 - (1 - self.detected) * (1 - self.static), 3)
 
-    def is_near(self, box: Box) -> bool:
-        """Parts of one thing appear as blobs beside each other."""
-        return gap(self.box, box) < PARTS_APART * self.body
+    def is_near(self, box: Box, heights: float) -> bool:
+        """Whether a box lies within a distance in body heights: parts of one object do."""
+        return gap(self.box, box) < heights * self.body_height
 
-    def tell(self, kind: str, person_id: int, at: float | None = None) -> RuleEvent:
-        """What happened to it, and through whom."""
-        self.told.add(kind)
+    def event(self, kind: str, person_id: int, at: float | None = None) -> RuleEvent:
+        """The report of what happened to it, and through whom."""
+        self.reported.add(kind)
         shown = Track(self.bag_id, self.label, self.confidence, self.box)
         details: dict[str, Any] = {
             "bag_id": self.bag_id,

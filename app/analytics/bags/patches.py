@@ -1,4 +1,4 @@
-"""How a place looks: enough of it to know later whether it still looks so."""
+"""How a place looks: enough of it to know later whether it still looks the same."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Patch = npt.NDArray[np.float32]
 
 
 class PatchView:
-    """The small picture in grey, asked in pixels of the large one.
+    """The small image in grey, addressed in pixels of the large one.
 
     Args:
         small: (H, W, 3) RGB.
-        shrink: from pixels of the large picture to those of the small one.
+        shrink: from pixels of the large image to those of the small one.
     """
 
     def __init__(self, small: npt.NDArray[np.uint8], shrink: float) -> None:

@@ -1,4 +1,4 @@
-"""Who was where, lately: whose a thing is, who took it, and how tall people are there."""
+"""Where people were recently: whose an object is, who took it, how tall people are there."""
 
 from __future__ import annotations
 
@@ -9,17 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.analytics.bags.geometry import EDGE, arm_reach, foot, gap, overlap, share_of
+from app.analytics.bags.geometry import gap, share_of, within_arms
+from app.analytics.bags.tuning import DEFAULT, BagTuning
 from app.analytics.reidentification import KnownPerson
 from app.types import Box
-
-HISTORY_S = 30.0
-BEFORE_S, AFTER_S = 5.0, 2.0  # around the moment of rest: when an owner must have been there
-CARRIER_WEIGHT = 2.0  # who was seen with a bag rather sets one down than who was not
-SPEED_S = 1.0
-STOPS, WALKS = 0.3, 0.6  # body heights a second: slower is standing, faster is walking
-NEAR_HEIGHTS = 0.5
-BODIES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,33 +24,35 @@ class _Presence:
 
 
 class PresenceHistory:
-    """Where the people of one camera were in the last half minute."""
+    """Remembers where the people of one camera were in the last half minute."""
 
-    def __init__(self) -> None:
+    def __init__(self, tuning: BagTuning = DEFAULT) -> None:
+        self._tuning = tuning
         self._history: deque[_Presence] = deque()
-        self._bodies: deque[float] = deque(maxlen=BODIES)
+        self._heights: deque[float] = deque(maxlen=tuning.heights)
 
     def __len__(self) -> int:
         return len(self._history)
 
     def remember(self, people: Sequence[KnownPerson], size: tuple[int, int], now: float) -> None:
-        """Without their heads people are no measure, and may be but an arm: those are left out."""
+        """Note where people are. Whoever reaches the upper edge is left out: without the head a box
+        says nothing about heights, and may be only an arm."""
         for person in people:
-            if person.box.y1 < EDGE * max(size):
+            if person.box.y1 < self._tuning.edge_share * max(size):
                 continue
             speed = self._speed(person, now)
             self._history.append(_Presence(now, person.person_id, person.box, speed))
-            self._bodies.append(person.box.height)
-        while self._history and now - self._history[0].at > HISTORY_S:
+            self._heights.append(person.box.height)
+        while self._history and now - self._history[0].at > self._tuning.history_s:
             self._history.popleft()
 
     def _speed(self, person: KnownPerson, now: float) -> float:
         for before in reversed(self._history):
-            if now - before.at > SPEED_S:
+            if now - before.at > self._tuning.speed_s:
                 break
             if before.person_id == person.person_id and now > before.at:
                 height = max(person.box.height, 1.0)
-                return math.dist(foot(before.box), foot(person.box)) / height / (now - before.at)
+                return math.dist(before.box.foot, person.box.foot) / height / (now - before.at)
         return 0.0
 
     def owner(
@@ -71,20 +66,21 @@ class PresenceHistory:
         """Who was at the place when something came to rest there, and how sure that is.
 
         Args:
-            carriers: who was seen with a bag before.
+            carriers: the people who were seen with a bag before.
             walking: whether somebody may have let go of it without slowing down.
         """
+        tuning = self._tuning
         touched: defaultdict[int, float] = defaultdict(float)
         for presence in self._history:
-            if not -BEFORE_S <= presence.at - rest_at <= AFTER_S:
+            if not -tuning.before_s <= presence.at - rest_at <= tuning.after_s:
                 continue
-            if presence.speed > WALKS and not walking:
+            if presence.speed > tuning.walk_speed and not walking:
                 continue
-            arms = arm_reach(presence.box)
-            if overlap(arms, box) > 0 and presence.box.y2 >= box.y1:
+            arms = within_arms(presence.box, tuning.arm_share)
+            if arms.intersection(box) > 0 and presence.box.y2 >= box.y1:
                 nearness = math.exp(-abs(presence.at - rest_at) / 2)
-                weight = CARRIER_WEIGHT if presence.person_id in carriers else 1.0
-                weight /= 1 + presence.speed / STOPS  # who passes sets nothing down
+                weight = tuning.carrier_weight if presence.person_id in carriers else 1.0
+                weight /= 1 + presence.speed / tuning.stop_speed  # a passer-by sets nothing down
                 touched[presence.person_id] += weight * nearness * share_of(box, arms)
         if not touched:
             return None, 0.0
@@ -92,20 +88,21 @@ class PresenceHistory:
         return owner, round(touched[owner] / sum(touched.values()), 3)
 
     def last_touch(self, box: Box, since: float) -> int | None:
-        """Who was most at a place from then on; None when nobody was."""
+        """The person who was most often at a place since then; None when nobody was."""
         touched = Counter(
             presence.person_id
             for presence in self._history
-            if presence.at >= since and overlap(arm_reach(presence.box), box) > 0
+            if presence.at >= since
+            and within_arms(presence.box, self._tuning.arm_share).intersection(box) > 0
         )
         return touched.most_common(1)[0][0] if touched else None
 
-    def body(self, box: Box) -> float:
-        """Height of a person at that place: of those who were near it, else of anybody."""
+    def body_height(self, box: Box) -> float:
+        """Height of a person at that place: of the people who were near it, else of anybody."""
         near = [
             presence.box.height
             for presence in self._history
-            if gap(presence.box, box) < NEAR_HEIGHTS * presence.box.height
+            if gap(presence.box, box) < self._tuning.near * presence.box.height
         ]
-        heights = near or list(self._bodies)
+        heights = near or list(self._heights)
         return float(np.median(heights)) if heights else max(box.width, box.height)

@@ -1,7 +1,7 @@
-"""One plate on its way through the picture: its crops, and what was read in them.
+"""One plate on its way through the view: its crops, and what was read in them.
 
-Crops are read aside, by one thread that all streams share. Where that is slower than crops come,
-the widest wait, also when the vehicle has left.
+Crops are read in the background, by one thread that all streams share. Where that is slower than
+crops come, the widest wait, even after the vehicle has left.
 """
 
 from __future__ import annotations
@@ -18,28 +18,73 @@ from app.models.plates.voting import Decision, Votes
 from app.plates import WatchEntry
 from app.types import Box, Track
 
-MOST_CROPS = 6
-SHOWN_MARGIN = 0.25
-"""What is shown of a plate around its number, in widths of that."""
+
+@dataclass(frozen=True, slots=True)
+class PlateTuning:
+    """What the plate rule decides by, and nobody sets for a stream; benchmarks may vary it.
+
+    Attributes:
+        crop_margin: how much of its surroundings a crop shows, in sides of the plate.
+        skipped_margin: the same on a frame without inference, in widths: the plate is only
+            expected there.
+        skipped_s: how long after its last detection such a frame is still used.
+        few_crops: such frames are only used while fewer crops wait.
+        max_crops: crops of one plate that wait to be read.
+        shown_margin: what is shown of a plate around its number, in widths of that.
+        number_width: how wide a number is at least, as a share of its plate.
+        certain: confidence that decides at once.
+        lone: confidence that a plate with too few reads needs, its best crop read twice.
+        clear: two readings this strong...
+        alike: ...and less similar than this are of two plates.
+        edge: pixels from the edge of the image within which a plate may be cut off.
+        late_s: a plate that left this long ago is decided although some crops were never read.
+        last_reads_s: how long the end of a stream waits for reads.
+        merge_s: tracks with too few reads that ended this recently may be parts of one plate...
+        max_parts: ...of which this many are remembered.
+        idle_s: a plate without a new read for this long is decided: it drives away.
+        remembered: numbers that are not reported again for a while.
+    """
+
+    crop_margin: float = 0.5
+    skipped_margin: float = 0.8
+    skipped_s: float = 0.7
+    few_crops: int = 3
+    max_crops: int = 6
+    shown_margin: float = 0.25
+    number_width: float = 0.8
+    certain: float = 0.95
+    lone: float = 0.9
+    clear: float = 4.0
+    alike: float = 0.5
+    edge: float = 2.0
+    late_s: float = 10.0
+    last_reads_s: float = 3.0
+    merge_s: float = 10.0
+    max_parts: int = 16
+    idle_s: float = 1.0
+    remembered: int = 256
+
+
+DEFAULT = PlateTuning()
 
 
 class CropReader(Protocol):
-    """Who reads crops, and knows which numbers are waited for."""
+    """Reads crops, and knows the numbers on the watch-list."""
 
     def prepare(self) -> None:
         """Make ready for the first crop; returns at once."""
         ...
 
     def read(self, crop: Image, *, again: bool = False) -> Future[CropRead] | None:
-        """Begin to read a crop, or to read it again by other means; None while too many wait."""
+        """Start to read a crop, or to read it again by other means; None while too many wait."""
         ...
 
-    def settle(self, votes: list[tuple[Votes, float]]) -> Decision:
+    def combine(self, votes: list[tuple[Votes, float]]) -> Decision:
         """What several votes come to, each with its weight."""
         ...
 
     def waited_for(self, number: str) -> list[WatchEntry]:
-        """Entries of the watch-list that a number may be."""
+        """Entries of the watch-list that match a number."""
         ...
 
     def jpeg(self, crop: Image) -> bytes:
@@ -48,7 +93,7 @@ class CropReader(Protocol):
 
 
 class PlateCrop(NamedTuple):
-    """A plate with its surroundings, its width in pixels, and where in the picture it was."""
+    """A plate with its surroundings, its width in pixels, and its box in the image."""
 
     image: Image
     width: float
@@ -62,37 +107,41 @@ class _Reading(NamedTuple):
 
 @dataclass(slots=True)
 class PlateTrack:
-    """Attributes:
-    waiting: crops that nobody has read yet, the widest last.
-    votes: of each read, with its weight: pixels, as it is their number that makes letters clear.
-    looks: reads that were begun.
-    best: the crop with the widest number.
-    shown: of that crop the plate and little more: it is kept clear, unlike the picture around it.
-    read_at: when the last one began.
-    doubted: the best crop was read twice, for want of another.
+    """One plate that is followed: its crops and its reads.
+
+    Attributes:
+        waiting: crops that have not been read yet, the widest last.
+        votes: of each read, with its weight: its number of pixels makes letters clear.
+        reads: how many were started.
+        best: the crop with the widest number.
+        shown: of that crop the plate and little more: it is kept clear, unlike the image around it.
+        read_at: when the last read started.
+        read_twice: the best crop was read a second time, for want of another.
+        decided: it was reported, or never will be.
     """
 
     track: Track
     seen_at: float
     waiting: list[PlateCrop] = field(default_factory=list)
     votes: list[tuple[Votes, float]] = field(default_factory=list)
-    looks: int = 0
+    reads: int = 0
     best: PlateCrop | None = None
     best_width: float = 0.0
     shown: Image | None = None
     read_at: float = 0.0
-    doubted: bool = False
-    told: bool = False
+    read_twice: bool = False
+    decided: bool = False
     reading: _Reading | None = None
+    tuning: PlateTuning = DEFAULT
 
     def keep(self, crop: PlateCrop) -> None:
         """Keep a crop to be read, in the place of a narrower one if there are many."""
         crops = sorted([*self.waiting, crop], key=lambda one: one.width)
-        self.waiting = crops[-MOST_CROPS:]
+        self.waiting = crops[-self.tuning.max_crops :]
 
     def collect(self, least_width: float, wait_s: float) -> tuple[Votes, float] | None:
-        """The votes of the read that was going on and their weight, if they are there and the
-        number is at least so wide."""
+        """The votes of the read in progress and their weight, if it is done and the number is at
+        least ``least_width`` wide."""
         if self.reading is None or not (wait_s or self.reading.read.done()):
             return None
         (answer, crop), self.reading = self.reading, None
@@ -104,35 +153,35 @@ class PlateTrack:
             return None
         if self.best is None or read.width > self.best_width:
             self.best, self.best_width = crop, read.width
-            self.shown = _part(crop.image, read.where.padded(SHOWN_MARGIN * read.width))
+            self.shown = _part(crop.image, read.where.padded(self.tuning.shown_margin * read.width))
         return read.votes, read.width**2
 
-    def read_on(self, read_queue: CropReader, now: float) -> bool:
-        """Have the widest crop read that waits, unless one is being read. Whether that is so."""
-        if self.told:
+    def read_next(self, read_queue: CropReader, now: float) -> bool:
+        """Start to read the widest crop, unless one is being read. Returns whether any is left."""
+        if self.decided:
             self.waiting.clear()
-        if self.reading is None and self.waiting and self._begin(read_queue, self.waiting[-1], now):
+        if self.reading is None and self.waiting and self._start(read_queue, self.waiting[-1], now):
             del self.waiting[-1]
         return self.reading is not None or bool(self.waiting)
 
     def read_again(self, read_queue: CropReader, now: float) -> bool:
-        """Have the best crop read a second time, by other means. Whether there is one."""
+        """Start to read the best crop again, by other means. Returns whether there is one."""
         if self.best is not None:
-            self.doubted = self._begin(read_queue, self.best, now, again=True)
+            self.read_twice = self._start(read_queue, self.best, now, again=True)
         return self.best is not None
 
     def successor(self) -> PlateTrack:
-        """The passage of the next plate, where a track went over from one to another."""
-        return PlateTrack(self.track, self.seen_at, waiting=self.waiting)
+        """A new one for the next plate, where a track went over from one vehicle to another."""
+        return PlateTrack(self.track, self.seen_at, waiting=self.waiting, tuning=self.tuning)
 
-    def _begin(
+    def _start(
         self, read_queue: CropReader, crop: PlateCrop, now: float, *, again: bool = False
     ) -> bool:
         answer = read_queue.read(crop.image, again=again)
         if answer is None:
             return False
         self.reading = _Reading(answer, crop)
-        self.looks += 1
+        self.reads += 1
         self.read_at = now
         return True
 

@@ -1,8 +1,8 @@
-"""Claude as the second reader: sees the crop of a plate that the networks are unsure of.
+"""Claude as the second reader: it gets the crop of a plate that the networks are unsure of.
 
 Only the crop leaves the machine, and only with a key. Whatever goes wrong (no network, a
-refusal, nonsense), the first reading stands. The package ``anthropic`` is imported only when
-there is a key; its ``ANTHROPIC_BASE_URL`` is obeyed.
+refusal, an invalid answer), the first reading stands. The package ``anthropic`` is imported only
+when there is a key; its ``ANTHROPIC_BASE_URL`` is respected.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from app.plates import ClaudeCall
 
 logger = logging.getLogger(__name__)
 
-AGREED, ALONE = 0.9, 0.75
-"""Confidence of a reading that both came to, and of Claude's own. Set, not measured."""
+CONFIDENCE_AGREED, CONFIDENCE_CLAUDE_ONLY = 0.9, 0.75
+"""Confidence if both readings agree, and of Claude's alone. Set, not measured."""
 WORTH_A_RETRY = ("unreachable", "status 429", "status 500", "status 503", "status 529")
 LEAST_TIME_S = 1.0
 RETRY_PAUSE_S = 0.5
@@ -54,10 +54,10 @@ TOOL: dict[str, Any] = {
 
 
 class CallLog(Protocol):
-    """What was asked, and what came of it. Blocking; raises StoreError."""
+    """The record of calls and their outcomes. Blocking; raises StoreError."""
 
     def answer(self, crop_hash: str, model: str) -> ClaudeCall | None:
-        """What this model said about the same crop before."""
+        """The earlier answer of this model about the same crop."""
         ...
 
     def begin(self, crop_hash: str, model: str, daily: int) -> int | None:
@@ -65,7 +65,7 @@ class CallLog(Protocol):
         ...
 
     def settle(self, number: int, call: ClaudeCall) -> None:
-        """Write down what came of a call."""
+        """Record the outcome of a call."""
         ...
 
     def assign(self, crop_hash: str, plate_id: int) -> None:
@@ -74,9 +74,11 @@ class CallLog(Protocol):
 
 
 class ClaudeReader:
-    """Args:
-    key: for the service; it appears in no log and no row.
-    daily: most calls a day (UTC).
+    """Reviews doubtful plates with Claude, within a daily limit.
+
+    Args:
+        key: for the service; it appears in no log and no row.
+        daily: most calls a day (UTC).
     """
 
     def __init__(
@@ -90,7 +92,7 @@ class ClaudeReader:
         self._client: Any = None
         self._opening = threading.Lock()
         self._asking = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="claude")
-        self._asking.submit(self._opened)  # importing takes a second that no upload has
+        self._asking.submit(self._open_client)  # importing takes a second, too long for an upload
 
     def review(self, plate: ReadPlate, deadline: float) -> ReadPlate:
         """The plate as Claude reads it, or as it was when that is no better.
@@ -107,7 +109,7 @@ class ClaudeReader:
         except StoreError as error:  # no record, no call
             logger.warning("Claude is not asked: %s", error)
             return plate
-        return self._taken(plate, call.answer) if call and call.answer else plate
+        return self._with_answer(plate, call.answer) if call and call.answer else plate
 
     def was_about(self, plate: ReadPlate, plate_id: int) -> None:
         """Complete the record of the calls about a crop, once its plate has a number."""
@@ -117,11 +119,11 @@ class ClaudeReader:
             logger.warning("the record of a call to Claude is incomplete: %s", error)
 
     def close(self) -> None:
-        """Wait for nobody; what is still asked ends by its own time limit."""
+        """Return at once; calls in progress end by their own time limit."""
         self._asking.shutdown(wait=False, cancel_futures=True)
 
     def _call(self, jpeg: bytes, crop_hash: str, deadline: float) -> ClaudeCall | None:
-        """Ask; once more where the service was busy or not there."""
+        """Ask, and once more if the service was busy or unreachable."""
         for pause in (0.0, RETRY_PAUSE_S):
             if deadline - time.monotonic() < LEAST_TIME_S + pause:
                 logger.warning("Claude is not asked: no time is left for this upload")
@@ -138,7 +140,7 @@ class ClaudeReader:
         return None
 
     def _ask_in_time(self, jpeg: bytes, deadline: float) -> ClaudeCall:
-        """The SDK's own limit counts from byte to byte; this one is for the whole."""
+        """The SDK's own limit applies between bytes; this one covers the whole call."""
         answer: Future[ClaudeCall] = self._asking.submit(self._ask, jpeg, deadline)
         try:
             return answer.result(max(0.0, deadline - time.monotonic()))
@@ -150,7 +152,7 @@ class ClaudeReader:
         import anthropic
 
         try:
-            message = self._opened().messages.create(
+            message = self._open_client().messages.create(
                 model=self._model,
                 max_tokens=MAX_TOKENS,
                 tools=[TOOL],
@@ -158,16 +160,16 @@ class ClaudeReader:
                 messages=[{"role": "user", "content": [_picture(jpeg), _text(QUESTION)]}],
                 timeout=max(LEAST_TIME_S, deadline - time.monotonic()),
             )
-            return _understood(message, self._model)
+            return _parsed(message, self._model)
         except anthropic.AnthropicError as error:
             outcome = _outcome(error)
             logger.warning("Claude did not answer: %s", outcome)
             return ClaudeCall("", self._model, outcome)
-        except (TypeError, ValueError, AttributeError):  # what came is no message of theirs
-            logger.warning("Claude did not answer: nonsense")
+        except (TypeError, ValueError, AttributeError):  # not a valid message
+            logger.warning("Claude did not answer: invalid answer")
             return ClaudeCall("", self._model, "nonsense")
 
-    def _opened(self) -> Any:
+    def _open_client(self) -> Any:
         import anthropic
 
         with self._opening:
@@ -175,18 +177,18 @@ class ClaudeReader:
                 self._client = anthropic.Anthropic(api_key=self._key, max_retries=0)
             return self._client
 
-    def _taken(self, plate: ReadPlate, answer: str) -> ReadPlate:
-        """Claude's text through the same formats as ours."""
+    def _with_answer(self, plate: ReadPlate, answer: str) -> ReadPlate:
+        """The plate with Claude's text, corrected by the same formats as ours."""
         fits = formats.fits(answer, self._countries)
         best = max(fits, key=lambda fit: fit.likeness * fit.evidence, default=None)
         text = best.text if best and best.likeness * best.evidence > 1 else answer
         read = plate.read
-        agreed = plate_text.shape(text) == plate_text.shape(read.text)
+        same = plate_text.shape(text) == plate_text.shape(read.text)
         others = [read.text, *read.alternatives]
         better = replace(
             read,
             text=text,
-            confidence=max(read.confidence, AGREED) if agreed else ALONE,
+            confidence=max(read.confidence, CONFIDENCE_AGREED) if same else CONFIDENCE_CLAUDE_ONLY,
             alternatives=tuple(other for other in others if other and other != text),
             country="/".join(formats.countries_of(text, self._countries)) or None,
             processed_by="claude",
@@ -204,8 +206,8 @@ def _text(text: str) -> dict[str, Any]:
     return {"type": "text", "text": text}
 
 
-def _understood(message: Any, model: str) -> ClaudeCall:
-    """What an answer says, taken only in exactly the form that was asked for."""
+def _parsed(message: Any, model: str) -> ClaudeCall:
+    """The meaning of an answer, accepted only in exactly the requested form."""
     call = ClaudeCall("", model, "nonsense", None, *_tokens(message.usage))
     if message.stop_reason == "refusal":
         return replace(call, outcome="refused")

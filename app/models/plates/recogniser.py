@@ -24,8 +24,10 @@ Columns = npt.NDArray[np.float32]
 
 
 class Recogniser:
-    """Args:
-    runner: the shared owner of the network.
+    """Reads straightened lines of text.
+
+    Args:
+        runner: the shared owner of the network.
     """
 
     def __init__(self, runner: BatchingRunner) -> None:
@@ -38,7 +40,7 @@ class Recogniser:
         return [functools.partial(self.read, [strip]) for strip in strips]
 
     def read(self, strips: Sequence[Image]) -> list[Columns]:
-        """Probabilities (T, 37) for each (48, W, 3) strip; pictures of one width run together.
+        """Probabilities (T, 37) for each (48, W, 3) strip; strips of one width run together.
 
         Raises:
             DetectorError: when the network fails.
@@ -51,7 +53,7 @@ class Recogniser:
 
 
 def _padded(strip: Image) -> Image:
-    """On grey, to one of a few widths: each has to be compiled once."""
+    """Padded with grey to one of a few widths, since each has to be compiled."""
     width = min(max(-(-strip.shape[1] // STEP) * STEP, MIN_WIDTH), MAX_WIDTH)
     padded = np.full((HEIGHT, width, 3), GREY, np.uint8)
     padded[:, : strip.shape[1]] = strip[:, :width]
@@ -59,15 +61,14 @@ def _padded(strip: Image) -> Image:
 
 
 class Augmentation(NamedTuple):
-    """How a line is shown to the recogniser.
+    """How a line is cut out for the recogniser.
 
     Attributes:
-        above: how much more is shown above and below, as a share of the line's height; less
-            than 0: how much less.
-        aside: how much more at both ends, in the same unit.
-        stretch: how much wider than it is: plates are set narrower than what it learned on.
-        smooth: blurred a little, against the steps of pixels that were enlarged.
-        even: in grey, with local contrast evened out.
+        above: margin above and below, as a share of the line's height; below 0 it cuts in.
+        aside: margin at both ends, in the same unit.
+        stretch: horizontal factor: plates are set narrower than the training data.
+        smooth: blurred a little, against the visible steps of enlarged pixels.
+        even: in grey, with local contrast equalised.
     """
 
     above: float = 0.0
@@ -77,24 +78,26 @@ class Augmentation(NamedTuple):
     even: bool = False
 
 
-def strip_of(image: Image, quad: Quad, look: Augmentation) -> Image:
-    """What a quadrangle shows, straightened to 48 pixels of height."""
+def strip_of(image: Image, quad: Quad, augmentation: Augmentation) -> Image:
+    """The contents of a quadrangle, straightened to a height of 48 pixels."""
     down = (quad[3] - quad[0] + quad[2] - quad[1]) / 2
     along = (quad[1] - quad[0] + quad[2] - quad[3]) / 2
     height, width = float(np.linalg.norm(down)), float(np.linalg.norm(along))
-    out = along / max(width, 1e-3) * height * look.aside
-    up = down * look.above
+    out = along / max(width, 1e-3) * height * augmentation.aside
+    up = down * augmentation.above
     grown = quad + np.stack([-out - up, out - up, out + up, -out + up])
-    ratio = (width + 2 * look.aside * height) / max(height * (1 + 2 * look.above), 1e-3)
-    across = int(min(max(round(HEIGHT * ratio * look.stretch), 16), MAX_WIDTH))
+    ratio = (width + 2 * augmentation.aside * height) / max(
+        height * (1 + 2 * augmentation.above), 1e-3
+    )
+    across = int(min(max(round(HEIGHT * ratio * augmentation.stretch), 16), MAX_WIDTH))
     target = np.array([[0, 0], [across, 0], [across, HEIGHT], [0, HEIGHT]], np.float32)
     turn = cv2.getPerspectiveTransform(grown.astype(np.float32), target)
     strip = cv2.warpPerspective(
         image, turn, (across, HEIGHT), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
     )
-    if look.smooth:
+    if augmentation.smooth:
         strip = cv2.GaussianBlur(strip, (0, 0), SMOOTH_PIXELS)
-    if look.even:
+    if augmentation.even:
         grey = cv2.cvtColor(strip, cv2.COLOR_RGB2GRAY)
         strip = cv2.cvtColor(cv2.createCLAHE(2.0, (2, 4)).apply(grey), cv2.COLOR_GRAY2RGB)
     return np.asarray(strip, np.uint8)

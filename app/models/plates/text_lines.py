@@ -23,12 +23,12 @@ MULTIPLE = 32
 MIN_CORE = 3.0
 UNCLIP = 1.6
 MOST_ENLARGED = 2.0
-"""Larger letters than that are not found better, and their lines are drawn less close."""
+"""Letters enlarged more are not found better, and their lines fit less closely."""
 PATIENCE_S = 20.0
 
 
 class TextLine(NamedTuple):
-    """A line of text as a rectangle that may be turned."""
+    """A line of text as a rectangle that may be rotated."""
 
     quad: Quad
     confidence: float
@@ -48,10 +48,12 @@ class TextLine(NamedTuple):
 
 
 class TextLineDetector:
-    """Args:
-    runner: the shared owner of the network.
-    core: confidence of a pixel in the core of a line.
-    min_confidence: mean of a core's pixels.
+    """Finds lines of text in an image.
+
+    Args:
+        runner: the shared owner of the network.
+        core: confidence from which a pixel belongs to the core of a line.
+        min_confidence: mean over the pixels of a core, from which it counts.
     """
 
     def __init__(
@@ -62,19 +64,19 @@ class TextLineDetector:
         self._min_confidence = min_confidence
 
     def lines(self, image: Image, canvas: tuple[int, int]) -> list[TextLine]:
-        """Lines of a (H, W, 3) RGB picture, in its pixels.
+        """Lines of a (H, W, 3) RGB image, in its pixels.
 
         Args:
-            canvas: width and height of what the network sees, multiples of 32; the picture is
+            canvas: width and height of the network's input, multiples of 32; the image is
                 fitted into its top left corner, smaller or larger than it is.
 
         Raises:
             DetectorError: when the network fails.
         """
-        return self.ask(image, canvas)()
+        return self.submit(image, canvas)()
 
-    def ask(self, image: Image, canvas: tuple[int, int]) -> Callable[[], list[TextLine]]:
-        """The same in two steps: while the network runs, others can. Raises DetectorError."""
+    def submit(self, image: Image, canvas: tuple[int, int]) -> Callable[[], list[TextLine]]:
+        """Like ``lines``, in two steps: other networks can run meanwhile. Raises DetectorError."""
         boxed, scale = fitted(image, canvas)
         answer = self._runner.submit(boxed)
 
@@ -92,7 +94,7 @@ class TextLineDetector:
 
 
 def fitted(image: Image, canvas: tuple[int, int]) -> tuple[Image, float]:
-    """The picture in the corner of a grey canvas, and by how much it was scaled."""
+    """The image in the corner of a grey canvas, and the scale."""
     width, height = canvas
     scale = min(MOST_ENLARGED, width / image.shape[1], height / image.shape[0])
     size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))

@@ -32,18 +32,18 @@ Votes = Mapping[str, float]
 
 
 class ReadPlate(NamedTuple):
-    """A read plate with its picture, for those who keep it or look again."""
+    """A read plate with its crop, for storage and for a second reading."""
 
     read: PlateRead
     crop: Image
 
 
 class Decision(NamedTuple):
-    """What the vote comes to.
+    """The result of a vote.
 
     Attributes:
         share: of the best text among all candidates, formats weighed in; 0 to 1.
-        strength: how much speaks for it being a plate's text at all; above 1 where the text is
+        strength: how likely it is a plate's text at all; above 1 where the text is
             clear and fits a format, far below it for other writing.
     """
 
@@ -57,7 +57,7 @@ NOTHING = Decision("", 0.0, 0.0, ())
 
 
 class PlateLineReader:
-    """Reads a line of text as a plate's.
+    """Reads lines of text as numbers of plates.
 
     Args:
         countries: formats of these only; all when empty.
@@ -70,8 +70,8 @@ class PlateLineReader:
     def warm_ups(self) -> list[Callable[[], object]]:
         return self._recogniser.warm_ups()
 
-    def glance_votes(self, image: Image, lines: Sequence[TextLine]) -> list[Votes]:
-        """One variant of each line, to tell what may be a plate's from other writing."""
+    def quick_votes(self, image: Image, lines: Sequence[TextLine]) -> list[Votes]:
+        """One variant of each line, to separate possible plates from other writing."""
         return self._votes(image, lines, VOTERS[:1])
 
     def first_votes(self, image: Image, lines: Sequence[TextLine]) -> list[Votes]:
@@ -79,7 +79,7 @@ class PlateLineReader:
         return self._votes(image, lines, VOTERS)
 
     def more_votes(self, image: Image, lines: Sequence[TextLine]) -> list[Votes]:
-        """Two more."""
+        """Two other variants of each line."""
         return self._votes(image, lines, MORE_VOTERS)
 
     def decide(self, votes: Iterable[tuple[Votes, float]]) -> Decision:
@@ -89,7 +89,7 @@ class PlateLineReader:
     def _votes(
         self, image: Image, lines: Sequence[TextLine], voters: Sequence[Augmentation]
     ) -> list[Votes]:
-        strips = [strip_of(image, line.quad, look) for line in lines for look in voters]
+        strips = [strip_of(image, line.quad, variant) for line in lines for variant in voters]
         columns = self._recogniser.read(strips)
         size = len(voters)
         return [vote(columns[at : at + size]) for at in range(0, len(columns), size)]
@@ -145,7 +145,7 @@ def decide(votes: Votes, countries: tuple[str, ...] = ()) -> Decision:
 
 
 def plate_read(decision: Decision, box: Box, countries: tuple[str, ...]) -> PlateRead:
-    """A decision in the words of the project, with a confidence that means what it says."""
+    """A decision as a ``PlateRead``, with a calibrated confidence."""
     others = [t for t, share in decision.ranked[1:] if share >= LEAST_ALTERNATIVE and t]
     return PlateRead(
         decision.text,

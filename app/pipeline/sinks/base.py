@@ -8,25 +8,25 @@ from typing import Protocol
 from app.types import ProcessedFrame
 
 Delivered = Callable[[float, float], None]
-"""Told once for each result that the far end took: captured_at, delivered_at."""
+"""Called once for each result that the far end accepted: captured_at, delivered_at."""
 
 
 class Sink(Protocol):
     """One place where results go, used by one thread.
 
     It connects by itself at the first result. It accepts a ``ProcessedFrame`` and nothing else: see
-    ``app.types.Picture``.
+    ``app.types.BlurredFrame``.
     """
 
     def write(self, result: ProcessedFrame) -> None:
         """Deliver. Raises SinkError when the far end refuses, is gone or takes too long, and
-        when the picture's size changed; the next ``write`` connects anew then."""
+        when the frame size changed; the next ``write`` then connects again."""
         ...
 
     def idle(self, seconds: float) -> None:
-        """Nothing to deliver for so long. Raises SinkError when the far end went away."""
+        """Nothing was delivered for this long. Raises SinkError when the far end went away."""
         ...
 
     def close(self) -> None:
-        """Free everything. Safe to call twice; after it, ``write`` connects anew."""
+        """Free everything. Safe to call twice; after it, ``write`` connects again."""
         ...

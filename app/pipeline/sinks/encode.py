@@ -1,4 +1,4 @@
-"""Pictures to H.264 packets."""
+"""Frames to H.264 packets."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _LOW_LATENCY = {
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """One encoded picture in Annex B form. ``pts`` counts ``TIME_BASE``."""
+    """One encoded frame in Annex B form. ``pts`` counts ``TIME_BASE``."""
 
     data: bytes
     pts: int
@@ -42,7 +42,7 @@ class Packet:
 
 
 class H264Encoder:
-    """Low delay: each picture gives its packet at once; a keyframe every two seconds.
+    """H.264 with low delay: each frame gives its packet at once; a keyframe every two seconds.
 
     Args:
         encoder: FFmpeg name, or ``auto`` for hardware that works here, else libx264.
@@ -72,7 +72,7 @@ class H264Encoder:
         self.name = name
 
     def takes(self, picture: BlurredFrame) -> bool:
-        """Whether the picture has the size and pixel format that was opened for."""
+        """Whether the frame has the size and pixel format that the encoder was opened for."""
         return (*picture.size, picture.image.format.name) == (
             self.width,
             self.height,
@@ -112,7 +112,7 @@ def _open(
 
 @functools.cache
 def best_encoder() -> str:
-    """The first hardware encoder that really encodes a picture here, else libx264."""
+    """The first hardware encoder that really encodes a frame here, else libx264."""
     for name in HARDWARE_ENCODERS:
         if name in av.codecs_available and _works(name):
             logger.info("encoding with %s", name)

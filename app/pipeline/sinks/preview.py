@@ -1,4 +1,4 @@
-"""The latest picture as JPEG, encoded once however many look, and not at all when nobody does."""
+"""The latest frame as JPEG, encoded once for all viewers, and only while there are any."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ JPEG_QSCALE = 4  # libav's scale, 1 (best) to 31; 4 is close to quality 90 of ot
 
 
 class Preview:
-    """Keeps the newest result; gives it as JPEG to a topic (viewers) or on request (snapshots).
+    """Keeps the newest result as JPEG for viewers (through a topic) and for snapshots.
 
     Args:
-        topic: gets each result with its JPEG while somebody listens.
+        topic: gets each result with its JPEG while it has subscribers.
     """
 
     def __init__(self, topic: LatestValue[JpegFrame], delivered: Delivered) -> None:
@@ -40,11 +40,11 @@ class Preview:
         """A preview has no far end that could go away."""
 
     def close(self) -> None:
-        """Forget the picture: a stopped stream shows nothing."""
+        """Forget the frame: a stopped stream shows nothing."""
         self._newest = self._encoded = None
 
     def snapshot(self) -> bytes | None:
-        """The newest picture as JPEG, or None before the first. Blocks while it encodes."""
+        """The newest frame as JPEG, or None before the first. Blocks while it encodes."""
         newest = self._newest
         return None if newest is None else self._jpeg(newest)
 

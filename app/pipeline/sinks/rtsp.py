@@ -33,7 +33,7 @@ class RtspSink:
     """Publishes the results of one stream to one RTSP URL.
 
     Args:
-        delivered: told when the server has taken a packet.
+        delivered: called when the server has accepted a packet.
     """
 
     def __init__(self, spec: StreamSpec, settings: StreamSettings, delivered: Delivered) -> None:
@@ -103,7 +103,7 @@ class RtspSink:
 
 
 class Publisher:
-    """The child process, seen from here. ``send`` never waits longer than the stall limit.
+    """The parent's side of the child process. ``send`` never waits longer than the stall limit.
 
     Args:
         addresses: the URLs to try, with credentials.
@@ -165,7 +165,7 @@ class Publisher:
         self.check()
 
     def check(self) -> None:
-        """Raise SinkError when the child has ended or a packet waits for too long."""
+        """Raise SinkError when the child has ended or a packet has waited too long."""
         if self._reason is not None:
             raise self._failure(self._reason)
         oldest = self._unsent[0][2] if self._unsent else None
@@ -173,7 +173,7 @@ class Publisher:
             raise self._failure(FailureReason.STALLED)
 
     def close(self) -> None:
-        """Let the child take leave of the server if it can do so at once, else kill it."""
+        """Let the child end the session with the server if it can do so at once, else kill it."""
         self._pipe.close()
         try:
             self._child.wait(TEARDOWN_S if self._first.is_set() else 0)
@@ -200,14 +200,14 @@ class Publisher:
             for line in answers:
                 word, *values = line.decode().split()
                 if word == "sent":
-                    self._settle(int(values[0]), float(values[1]))
+                    self._confirm(int(values[0]), float(values[1]))
                 elif word == "error":
                     reason = FailureReason.of_class(values[0], int(values[1]))
                     self._reason = reason.while_connecting()
         self._reason = self._reason or FailureReason.CLOSED
         self._first.set()
 
-    def _settle(self, pts: int, delivered_at: float) -> None:
+    def _confirm(self, pts: int, delivered_at: float) -> None:
         while self._unsent and self._unsent[0][0] <= pts:
             _, captured_at, _ = self._unsent.popleft()
             self._delivered(captured_at, delivered_at)

@@ -1,4 +1,4 @@
-"""RTSP cameras, and video files as fast as they can be read, through PyAV (FFmpeg's libraries)."""
+"""RTSP cameras, and video files read at full speed, through PyAV (FFmpeg's libraries)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class AvSource:
     """A camera (live) or, with the scheme ``file:``, a video file (as fast as it is read)."""
 
     dropped = 0
-    media = "video"  # what to ask a camera for
+    media = "video"  # what to request from a camera
 
     def __init__(self, spec: StreamSpec, settings: StreamSettings) -> None:
         self._remote = urls.is_network(spec.source)
@@ -84,7 +84,7 @@ class AvSource:
             container.close()
 
     def connect(self) -> InputContainer:
-        """The input itself, for who wants its packets. Raises FFmpegError, OSError."""
+        """The input itself, for callers that need its packets. Raises FFmpegError, OSError."""
         return self._connect()
 
     def _connect(self) -> InputContainer:
@@ -153,5 +153,5 @@ class AvSource:
 
 
 def open_file(url: str) -> InputContainer:
-    """Open ``file:/path``. What the file names in turn, such as a playlist does, is not opened."""
+    """Open ``file:/path``. Files that it refers to, as a playlist does, are not opened."""
     return av.open(url, options={"protocol_whitelist": "file", "format_whitelist": FORMATS})

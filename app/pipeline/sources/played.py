@@ -20,11 +20,11 @@ from app.types import Frame, StreamSpec
 
 CHECK_S = 0.5
 HELD_S = 0.1
-UNTIMED = ("mpjpeg", "mjpeg")  # pictures one after the other, that say no time
+UNTIMED = ("mpjpeg", "mjpeg")  # a series of images without timestamps
 
 
 class PlayedSource(AvSource):
-    """Live, but with an end: a file that does not loop is over when it was shown."""
+    """Live, but with an end: a file that does not loop ends after it was played once."""
 
     def __init__(self, spec: StreamSpec, settings: StreamSettings) -> None:
         super().__init__(spec, settings)
@@ -40,7 +40,7 @@ class PlayedSource(AvSource):
                 yield frame
             if not self._loop:
                 return
-            if number < first:  # else it would begin anew at once, again and again
+            if number < first:  # else it would restart at once, endlessly
                 raise self._failure(FailureReason.NO_VIDEO)
             self.close()
             self.open()
@@ -60,7 +60,7 @@ class PlayedSource(AvSource):
             shown_at = time.monotonic()
             yield Frame(frame.image, shown_at, number)
             if clock and time.monotonic() - shown_at > HELD_S:
-                clock = PlayClock()  # whoever holds a picture holds the film: nothing is skipped
+                clock = PlayClock()  # the reader paused: resume here, without skipping frames
 
 
 class PlayedFile(PlayedSource):
@@ -68,7 +68,7 @@ class PlayedFile(PlayedSource):
 
     def __init__(self, spec: StreamSpec, settings: StreamSettings) -> None:
         super().__init__(spec, settings)
-        self._patience_s = float("inf")  # between two pictures of a slide show
+        self._patience_s = float("inf")  # between two images of a slide show
 
     def _connect(self) -> InputContainer:
         return open_file(self._url)
@@ -77,8 +77,8 @@ class PlayedFile(PlayedSource):
 class HttpSource(PlayedSource):
     """MJPEG cameras, HLS, and files on a web server.
 
-    It connects to the addresses that were checked and follows no redirect. What an HLS playlist
-    names on other hosts is looked up by FFmpeg itself.
+    It connects to the addresses that were checked and follows no redirect. Other hosts
+    that an HLS playlist names are resolved by FFmpeg itself.
     """
 
     def __init__(self, spec: StreamSpec, settings: StreamSettings) -> None:

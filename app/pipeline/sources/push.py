@@ -1,4 +1,4 @@
-"""Pictures that clients push: JPEG, PNG or WebP, one at a time, decoded by FFmpeg's libraries."""
+"""Frames that clients push as JPEG, PNG or WebP images, decoded by FFmpeg's libraries."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ CHECK_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """One encoded picture on its way in.
+    """One encoded frame on its way in.
 
     Attributes:
         number: counts up over all pushers of a stream; results carry it.
-        lost: called when the picture cannot be used, or, with None, when a newer one replaced it;
-            from the thread where that is noticed.
+        lost: called if the frame cannot be used, or, with None, if a newer one replaced it;
+            in the thread that notices.
     """
 
     data: bytes = field(repr=False)
@@ -39,7 +39,7 @@ class Pushed:
 
 
 class PushSource:
-    """Live: a newer picture replaces one that still waits. Never ends by itself."""
+    """A live source: a newer frame replaces one that still waits. It never ends by itself."""
 
     live = True
 
@@ -51,7 +51,7 @@ class PushSource:
         self._waiting: Channel[Pushed] = Channel(1, live=True)
 
     def push(self, pushed: Pushed) -> None:
-        """Hand a picture over, from any thread."""
+        """Hand over a frame, from any thread."""
         oldest = self._waiting.put(pushed)
         self.dropped = self._waiting.dropped
         if oldest is not None:
@@ -76,11 +76,11 @@ class PushSource:
             yield Frame(image, pushed.received_at, pushed.number, taken_at)
 
     def close(self) -> None:
-        """There is nothing to let go of."""
+        """There is nothing to release."""
 
 
 def codec_of(data: bytes) -> str:
-    """FFmpeg's name of a picture's format. Raises BadFrame for anything but the three."""
+    """FFmpeg's name of the image format. Raises BadFrame for any but these three."""
     for magic, codec in MAGIC.items():
         if data.startswith(magic):
             return codec
@@ -92,7 +92,7 @@ def codec_of(data: bytes) -> str:
 
 
 def decode(data: bytes, max_pixels: int) -> av.VideoFrame:
-    """The picture in its own pixel format. Raises BadFrame, before the memory for it is taken."""
+    """The frame in its own pixel format. Raises BadFrame before it allocates too many pixels."""
     codec = codec_of(data)
     decoder = cast(VideoCodecContext, av.CodecContext.create(codec, "r"))
     decoder.thread_count = 1

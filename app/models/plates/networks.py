@@ -1,0 +1,46 @@
+"""The networks that read number plates, loaded once and shared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from app.models.batching import BatchingRunner
+from app.models.objects import ObjectDetector
+from app.models.openvino_runtime import OpenVinoNetwork
+from app.models.plates.reader import PlateReader
+from app.models.plates.recogniser import Recogniser
+from app.models.plates.text_lines import TextLineDetector
+from app.models.plates.tuning import DEFAULT_TUNING, PlateReaderTuning
+from app.models.plates.voting import PlateLineReader
+
+WEIGHTS = Path(__file__).parent.parent / "weights"
+
+
+class PlateNetworks(NamedTuple):
+    """The two text networks: one finds lines, the other reads them."""
+
+    lines: BatchingRunner
+    text: BatchingRunner
+
+    def close(self) -> None:
+        """Finish what waits, then end the networks' threads."""
+        self.lines.close()
+        self.text.close()
+
+    def reader(
+        self,
+        objects: ObjectDetector | None,
+        countries: tuple[str, ...] = (),
+        tuning: PlateReaderTuning = DEFAULT_TUNING,
+    ) -> PlateReader:
+        """A reader on these networks; see ``PlateReader``."""
+        reader = PlateLineReader(Recogniser(self.text), countries)
+        return PlateReader(TextLineDetector(self.lines), reader, objects, countries, tuning)
+
+
+def load_plates(cache_dir: Path | None = None) -> PlateNetworks:
+    """The networks for plates. Raises SetupError when their files are missing."""
+    files = WEIGHTS / "text_lines.xml", WEIGHTS / "plate_text.xml"
+    lines, text = (OpenVinoNetwork(file, cache_dir=cache_dir) for file in files)
+    return PlateNetworks(BatchingRunner(lines), BatchingRunner(text, max_batch=4))
