@@ -36,7 +36,8 @@ from app.models.objects import ObjectDetector, load_objects
 from app.pipeline.sinks import SINKS
 from app.pipeline.sinks.base import Delivered
 from app.pipeline.sinks.encode import H264Encoder
-from app.pipeline.stream import Stream, Subscribers
+from app.pipeline.stream import Stream
+from app.pipeline.subscribers import Subscribers
 from app.types import ProcessedFrame, StreamSpec, StreamState
 from bench import clip
 from bench.clip import Pace, Watch
@@ -133,7 +134,7 @@ def _play(
         spec, StreamSettings(), settings, faces, subscribers, analyzer=analyzers.create(spec)
     )
     stream.start()
-    while stream.state is not StreamState.STOPPED:
+    while stream.supervisor.state is not StreamState.STOPPED:
         time.sleep(0.01)
     stats = stream.status().stats
     assert stats.frames_published == stats.frames_in, stats

@@ -28,7 +28,7 @@ from app.jobs import Job, JobState
 from app.metric_types import PREFIX, Collector, HistogramSnapshot
 from app.models.batching import BatchingRunner
 from app.pipeline.registry import ALIVE
-from app.pipeline.stream import StreamGauges
+from app.pipeline.stream_metrics import StreamGauges
 from app.recording.retention import DiskUsage
 from app.types import StreamState, StreamStats, StreamStatus
 

@@ -11,6 +11,9 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
+FILE_QUEUE = 4
+"""Frames of a file that may wait between two threads."""
+
 
 class Closed(Exception):
     """The channel was closed and nothing is left in it."""
@@ -90,32 +93,32 @@ class Broadcast(Generic[T]):
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._taps: tuple[Channel[T], ...] = ()
+        self._channels: tuple[Channel[T], ...] = ()
         self._closed = False
 
     def publish(self, item: T) -> None:
-        for tap in self._taps:
+        for channel in self._channels:
             with contextlib.suppress(Closed):  # it left just now
-                tap.put(item)
+                channel.put(item)
 
     @contextlib.contextmanager
-    def subscribe_processed(self, size: int) -> Iterator[Channel[T]]:
+    def subscribed(self, size: int) -> Iterator[Channel[T]]:
         """Every item from here on; the oldest of ``size`` makes room for the newest."""
-        tap: Channel[T] = Channel(size, live=True)
+        channel: Channel[T] = Channel(size, live=True)
         with self._lock:
-            self._taps = (*self._taps, tap)
+            self._channels = (*self._channels, channel)
             if self._closed:
-                tap.close()
+                channel.close()
         try:
-            yield tap
+            yield channel
         finally:
             with self._lock:
-                self._taps = tuple(other for other in self._taps if other is not tap)
-            tap.close(discard=True)
+                self._channels = tuple(other for other in self._channels if other is not channel)
+            channel.close(discard=True)
 
     def close(self) -> None:
         """Nothing more will come; what waits is still handed out."""
         with self._lock:
             self._closed = True
-            for tap in self._taps:
-                tap.close()
+            for channel in self._channels:
+                channel.close()

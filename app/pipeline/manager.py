@@ -18,8 +18,10 @@ from app import urls
 from app.analytics.analyzer import AnalyzerFactory
 from app.config import FaceSettings, StreamSettings
 from app.errors import (
+    BadFrame,
     CameraExists,
     NoPicture,
+    NotPushable,
     SecretUnreadable,
     ShuttingDown,
     StartCancelled,
@@ -36,7 +38,10 @@ from app.pipeline.event_log import EventLog
 from app.pipeline.hub import Subscription, outcome
 from app.pipeline.registry import StreamEntry, StreamStore
 from app.pipeline.sinks import Output, make_output
-from app.pipeline.stream import Stream, StreamGauges, Subscribers
+from app.pipeline.sources.push import Pushed, PushSource
+from app.pipeline.stream import Stream
+from app.pipeline.stream_metrics import StreamGauges
+from app.pipeline.subscribers import Subscribers
 from app.types import (
     BlurredFrame,
     FrameMetadata,
@@ -109,7 +114,7 @@ class StreamManager:
     def measured(self) -> list[tuple[StreamStatus, StreamGauges | None]]:
         """All streams with what their operator wants to know; None for those without a run."""
         return [
-            (entry.status(), entry.stream.measures() if entry.stream is not None else None)
+            (entry.status(), entry.stream.gauges() if entry.stream is not None else None)
             for entry in self._entries.values()
         ]
 
@@ -129,32 +134,32 @@ class StreamManager:
         Raises:
             NoPicture: it has ended.
         """
-        return self._alive(stream_id).subscribers.pictures.subscribe()
+        return self._alive(stream_id).subscribers.jpegs.subscribe()
 
     def results(
         self, stream_id: str, backlog: int
     ) -> AbstractContextManager[Subscription[FrameMetadata | WithheldFrame]]:
         """What becomes of every frame from here on, in order. Raises NoPicture as above."""
-        return self._alive(stream_id).subscribers.results.subscribed(backlog)
+        return self._alive(stream_id).subscribers.outcomes.subscribed(backlog)
 
     def subscribe_processed(
         self, stream_id: str, size: int
     ) -> AbstractContextManager[Channel[ProcessedFrame]]:
         """Every result with its picture, for a thread. Raises NoPicture."""
-        return self._alive(stream_id).subscribers.processed.subscribe_processed(size)
+        return self._alive(stream_id).subscribers.processed.subscribed(size)
 
     def reports(
         self, stream_id: str
     ) -> AbstractContextManager[Subscription[FrameMetadata | WithheldFrame]]:
         """What is seen in the frames that come through; the newest wins. Raises NoPicture."""
-        feed = self._alive(stream_id).subscribers.results
+        feed = self._alive(stream_id).subscribers.outcomes
         return feed.subscribed(1, lambda outcome: isinstance(outcome, FrameMetadata))
 
     def pulse(self, stream_id: str) -> StreamHealth:
         """How a stream is. Cheap, unlike ``get``. Raises StreamNotFound."""
         entry = self._entry(stream_id)
         if entry.stream is not None:
-            return entry.stream.pulse
+            return entry.stream.supervisor.health
         return StreamHealth(entry.status().state, entry.last_error)
 
     @property
@@ -169,7 +174,15 @@ class StreamManager:
 
     def push(self, stream_id: str, data: bytes, number: int) -> None:
         """Hand a stream an encoded picture. Raises NotPushable, NoPicture."""
-        self._alive(stream_id).push(data, number)
+        stream = self._alive(stream_id)
+        source = stream.source
+        if not isinstance(source, PushSource):
+            raise NotPushable(stream_id=stream_id)
+
+        def lost(error: BadFrame | None) -> None:
+            stream.subscribers.outcomes.publish(WithheldFrame(number, error))
+
+        source.push(Pushed(data, number, time.monotonic(), lost))
 
     # ── changing ─────────────────────────────────────────────────────────────────────────
 
@@ -223,7 +236,7 @@ class StreamManager:
             entry = self._entries[spec.stream_id]
             await self._save(entry)
         deadline = time.monotonic() + self._settings.start_timeout_s
-        while stream.state is StreamState.STARTING and time.monotonic() < deadline:
+        while stream.supervisor.state is StreamState.STARTING and time.monotonic() < deadline:
             await asyncio.sleep(FIRST_LOOK_S)
         return entry.status()
 
@@ -235,7 +248,7 @@ class StreamManager:
         try:
             stream = await self._begin_camera(spec, entry)
             try:
-                await outcome(stream.started, timeout_s)
+                await outcome(stream.supervisor.started, timeout_s)
             except TimeoutError:
                 raise StartTimeout(stream_id=spec.stream_id, timeout_s=timeout_s) from None
         except WatchpostError:
@@ -342,7 +355,7 @@ class StreamManager:
         self._closing = True
         for entry in self._entries.values():
             if entry.stream is not None:
-                entry.stream.begin_shutdown(ShuttingDown())
+                entry.stream.supervisor.begin_shutdown(ShuttingDown())
 
     async def close(self) -> None:
         """Stop everything at once; rows keep saying what should run again."""
@@ -481,7 +494,7 @@ class StreamManager:
             raise StartCancelled(stream_id=entry.spec.stream_id)
         timeout_s = self._settings.start_timeout_s
         try:
-            await outcome(stream.started, timeout_s)
+            await outcome(stream.supervisor.started, timeout_s)
         except (StartCancelled, ShuttingDown):
             raise
         except TimeoutError:
@@ -522,7 +535,7 @@ class StreamManager:
             return
         if patience_s is None:
             patience_s = self._settings.stop_timeout_s
-        ended = await asyncio.to_thread(stream.stop, patience_s)
+        ended = await asyncio.to_thread(stream.supervisor.stop, patience_s)
         if not ended:
             logger.warning("stream %s: a thread still waits for the network", stream.spec.stream_id)
         entry.stream = None

@@ -52,4 +52,4 @@ class StreamEntry:
 
     @property
     def alive(self) -> bool:
-        return self.stream is not None and self.stream.state in ALIVE
+        return self.stream is not None and self.stream.supervisor.state in ALIVE

@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Mapping
+from typing import NamedTuple
 
-from app.metric_types import histogram
+from app.metric_types import HistogramSnapshot, histogram
 from app.types import StreamStats
 
 WINDOW_S = 5.0
@@ -34,6 +36,18 @@ class RateCounter:
     def _forget(self, now: float) -> None:
         while self._times and now - self._times[0] > WINDOW_S:
             self._times.popleft()
+
+
+class StreamGauges(NamedTuple):
+    """What only the operator of a server wants to know about a run.
+
+    Attributes:
+        latency: seconds from the camera to the far end.
+        waiting: frames that wait between its threads, by queue.
+    """
+
+    latency: HistogramSnapshot
+    waiting: dict[str, int]
 
 
 class StreamMetrics:
@@ -99,8 +113,13 @@ class StreamMetrics:
         with self._lock:
             self._reconnects += 1
 
-    def stats(self, *, dropped: int, codec: str | None) -> StreamStats:
-        """A snapshot. ``dropped`` is what the stream's channels count themselves."""
+    def stats(self, *, dropped: int, codec: str | None, followed: Mapping[str, int]) -> StreamStats:
+        """A snapshot.
+
+        Args:
+            dropped: what the stream's channels count themselves.
+            followed: what its analytics count themselves.
+        """
         now = time.monotonic()
         with self._lock:
             p50, p95 = _percentiles_ms(self._latencies)
@@ -113,6 +132,7 @@ class StreamMetrics:
                 frames_published=self._counts["published"],
                 frames_withheld=self._counts["withheld"],
                 faces=self._faces,
+                followed=followed,
                 last_frame_ts=self._last_frame_ts,
                 error_count=self._counts["errors"],
                 reconnects=self._reconnects,

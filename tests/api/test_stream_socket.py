@@ -133,7 +133,7 @@ async def test_a_client_that_takes_nothing_is_let_go(app: Running, stream_id: st
 
 
 async def test_of_the_results_a_slow_viewer_gets_the_newest(app: Running, stream_id: str) -> None:
-    results = app.state["manager"]._alive(stream_id).subscribers.results
+    results = app.state["manager"]._alive(stream_id).subscribers.outcomes
     async with Socket(app, stream_id) as viewer:
         await viewer.next()
         while not results._waiting:
@@ -167,9 +167,9 @@ async def test_nothing_of_a_conversation_stays(app: Running, stream_id: str) -> 
         pusher.send(JPEG)
         await pusher.until("ack")
         assert events._told._subscribers
-    assert not stream.subscribers.results._subscribers
-    assert not stream.subscribers.results._waiting
-    assert not stream.subscribers.pictures._waiting
+    assert not stream.subscribers.outcomes._subscribers
+    assert not stream.subscribers.outcomes._waiting
+    assert not stream.subscribers.jpegs._waiting
     assert not events._told._subscribers
 
 

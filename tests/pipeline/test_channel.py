@@ -153,9 +153,9 @@ def test_taken_and_dropped_together_are_all_that_was_put() -> None:
 def test_every_tap_gets_every_item_from_when_it_came() -> None:
     fan: Broadcast[int] = Broadcast()
     fan.publish(1)
-    with fan.subscribe_processed(4) as early:
+    with fan.subscribed(4) as early:
         fan.publish(2)
-        with fan.subscribe_processed(4) as late:
+        with fan.subscribed(4) as late:
             fan.publish(3)
             assert (early.get(), early.get(), late.get()) == (2, 3, 3)
         fan.publish(4)
@@ -166,7 +166,7 @@ def test_every_tap_gets_every_item_from_when_it_came() -> None:
 
 def test_a_slow_tap_loses_the_oldest_and_slows_nobody() -> None:
     fan: Broadcast[int] = Broadcast()
-    with fan.subscribe_processed(2) as slow:
+    with fan.subscribed(2) as slow:
         for number in range(10):
             fan.publish(number)
         assert (slow.get(), slow.get(), slow.dropped) == (8, 9, 8)
@@ -174,12 +174,12 @@ def test_a_slow_tap_loses_the_oldest_and_slows_nobody() -> None:
 
 def test_a_closed_fan_hands_out_what_waits_and_ends_every_tap() -> None:
     fan: Broadcast[int] = Broadcast()
-    with fan.subscribe_processed(2) as tap:
+    with fan.subscribed(2) as tap:
         fan.publish(1)
         fan.close()
         fan.publish(2)
         assert tap.get() == 1
         with pytest.raises(Closed):
             tap.get()
-    with fan.subscribe_processed(2) as late, pytest.raises(Closed):
+    with fan.subscribed(2) as late, pytest.raises(Closed):
         late.get()

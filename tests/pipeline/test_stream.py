@@ -28,8 +28,10 @@ from app.config import FaceSettings, StreamSettings
 from app.errors import SourceError, StartCancelled, WatchpostError
 from app.failure_reason import FailureReason
 from app.models.faces import FaceDetector
+from app.pipeline.channel import FILE_QUEUE
 from app.pipeline.sinks import preview
-from app.pipeline.stream import FILE_QUEUE, Stream, Subscribers
+from app.pipeline.stream import Stream
+from app.pipeline.subscribers import Subscribers
 from app.types import RuleEvent, StreamSpec, StreamState
 
 SOURCE = "rtsp://user:hidden@192.0.2.1/cam"
@@ -71,12 +73,12 @@ def start(
     camera.release()
     far_end.release()
     for stream in streams:
-        stream.stop(PATIENCE_S)
+        stream.supervisor.stop(PATIENCE_S)
     loop.close()
 
 
 def runs(stream: Stream) -> bool:
-    return stream.state is StreamState.RUNNING
+    return stream.supervisor.state is StreamState.RUNNING
 
 
 # ── one frame ────────────────────────────────────────────────────────────────────────────────
@@ -117,7 +119,7 @@ def test_nothing_leaves_while_the_detector_fails(
     eventually(lambda: stream.status().stats.frames_withheld >= 3)
     assert far_end.results.empty()
     assert stream.preview.snapshot() is None
-    assert stream.state is not StreamState.RUNNING
+    assert stream.supervisor.state is not StreamState.RUNNING
     network.fails_with = None
     far_end.next()
     eventually(lambda: runs(stream))
@@ -211,7 +213,7 @@ def test_a_missed_face_stays_covered(
 def test_no_more_than_max_fps_leaves(start: Start, far_end: FarEnd, camera: Camera) -> None:
     camera.live, camera.interval_s, camera.count = False, 0.02, 200
     stream = start(max_fps=10)
-    eventually(lambda: stream.state is StreamState.STOPPED)
+    eventually(lambda: stream.supervisor.state is StreamState.STOPPED)
     assert 39 <= far_end.results.qsize() <= 41
     assert stream.status().stats.frames_in == 200
 
@@ -221,7 +223,7 @@ def test_of_a_file_no_frame_is_lost_and_the_order_is_kept(
 ) -> None:
     camera.live, camera.interval_s, camera.count = False, 0.02, 40
     stream = start()
-    eventually(lambda: stream.state is StreamState.STOPPED)
+    eventually(lambda: stream.supervisor.state is StreamState.STOPPED)
     assert [far_end.next().number for _ in range(40)] == list(range(1, 41))
     assert stream.status().stats.frames_dropped == 0
 
@@ -255,7 +257,7 @@ def test_of_a_file_things_are_looked_for_some_frames_early(
     camera.live, camera.interval_s, camera.count = False, 0.02, 40
     analyzer = Asked()
     stream = start(analyzer=analyzer)
-    eventually(lambda: stream.state is StreamState.STOPPED)
+    eventually(lambda: stream.supervisor.state is StreamState.STOPPED)
     assert len(analyzer.early) == 40
     assert min(analyzer.early[: 40 - FILE_QUEUE]) >= FILE_QUEUE
     assert [far_end.next().number for _ in range(40)] == list(range(1, 41))
@@ -311,16 +313,16 @@ def test_it_runs_once_the_far_end_has_taken_a_frame_and_not_before(
     far_end.silent = True
     stream = start()
     far_end.next()
-    assert stream.state is StreamState.STARTING
-    assert not stream.started.done()
+    assert stream.supervisor.state is StreamState.STARTING
+    assert not stream.supervisor.started.done()
     far_end.silent = False
-    assert stream.started.result(PATIENCE_S) is None
+    assert stream.supervisor.started.result(PATIENCE_S) is None
     assert runs(stream)
 
 
 def test_without_an_output_it_runs_with_the_first_preview(start: Start) -> None:
     stream = start(output=None)
-    assert stream.started.result(PATIENCE_S) is None
+    assert stream.supervisor.started.result(PATIENCE_S) is None
     assert runs(stream)
     assert stream.preview.snapshot()
 
@@ -339,10 +341,10 @@ def test_an_input_that_refuses_ends_the_start_at_once_and_says_why(
 ) -> None:
     camera.refuses_with = source_error(reason)
     stream = start()
-    failure = stream.started.exception(PATIENCE_S)
+    failure = stream.supervisor.started.exception(PATIENCE_S)
     assert isinstance(failure, SourceError)
     assert failure.details["reason"] == reason
-    assert stream.state is StreamState.FAILED
+    assert stream.supervisor.state is StreamState.FAILED
     eventually(lambda: not threads_of("cam"), "all threads end")
     assert camera.opened == camera.closed == 1
 
@@ -352,25 +354,25 @@ def test_an_output_that_refuses_ends_the_start_at_once_and_says_why(
 ) -> None:
     far_end.refuses_with = sink_error(FailureReason.UNAUTHORIZED)
     stream = start()
-    assert stream.started.exception(PATIENCE_S) is far_end.refuses_with
-    assert stream.state is StreamState.FAILED
+    assert stream.supervisor.started.exception(PATIENCE_S) is far_end.refuses_with
+    assert stream.supervisor.state is StreamState.FAILED
 
 
 def test_a_silent_input_is_tried_again_until_it_answers(start: Start, camera: Camera) -> None:
     camera.refuses_with = source_error(FailureReason.TIMEOUT)
     stream = start()
     eventually(lambda: camera.opened >= 3)
-    assert stream.state is StreamState.STARTING
+    assert stream.supervisor.state is StreamState.STARTING
     camera.refuses_with = None
-    assert stream.started.result(PATIENCE_S) is None
+    assert stream.supervisor.started.result(PATIENCE_S) is None
 
 
 def test_what_has_run_before_is_never_given_up(start: Start, camera: Camera) -> None:
     camera.refuses_with = source_error(FailureReason.NOT_FOUND)
     stream = start(keeps_trying=True)
     eventually(lambda: camera.opened >= 5)
-    assert stream.state is StreamState.RECONNECTING
-    assert not stream.started.done()
+    assert stream.supervisor.state is StreamState.RECONNECTING
+    assert not stream.supervisor.started.done()
     camera.refuses_with = None
     eventually(lambda: runs(stream))
 
@@ -380,8 +382,8 @@ def test_an_input_that_ends_before_its_first_frame_does_not_keep_the_caller_wait
 ) -> None:
     camera.live, camera.count = False, 0
     stream = start()
-    eventually(lambda: stream.state is not StreamState.STARTING)
-    assert isinstance(stream.started.exception(5), WatchpostError)
+    eventually(lambda: stream.supervisor.state is not StreamState.STARTING)
+    assert isinstance(stream.supervisor.started.exception(5), WatchpostError)
 
 
 # ── life ─────────────────────────────────────────────────────────────────────────────────────
@@ -411,9 +413,9 @@ def test_a_stalled_input_shows_as_reconnecting_and_comes_back(
 ) -> None:
     settings.stall_timeout_s = 0.5
     stream = start()
-    stream.started.result(PATIENCE_S)
+    stream.supervisor.started.result(PATIENCE_S)
     camera.stall()
-    eventually(lambda: stream.state is StreamState.RECONNECTING)
+    eventually(lambda: stream.supervisor.state is StreamState.RECONNECTING)
     eventually(lambda: camera.opened >= 2)
     camera.release()
     eventually(lambda: runs(stream))
@@ -423,9 +425,9 @@ def test_an_output_that_breaks_is_connected_again_and_the_preview_goes_on(
     start: Start, far_end: FarEnd
 ) -> None:
     stream = start()
-    stream.started.result(PATIENCE_S)
+    stream.supervisor.started.result(PATIENCE_S)
     far_end.refuses_with = sink_error(FailureReason.CLOSED)
-    eventually(lambda: stream.state is StreamState.RECONNECTING)
+    eventually(lambda: stream.supervisor.state is StreamState.RECONNECTING)
     first = stream.preview.snapshot()
     assert first
     eventually(lambda: stream.status().stats.error_count >= 3)
@@ -438,7 +440,7 @@ def test_a_preview_that_failed_once_is_no_lost_stream(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stream = start()
-    stream.started.result(PATIENCE_S)
+    stream.supervisor.started.result(PATIENCE_S)
     failed = threading.Event()
     write = preview.Preview.write
 
@@ -466,14 +468,14 @@ def test_a_preview_that_fails_at_the_start_does_not_end_the_stream(
     stream = start()
     eventually(lambda: stream.status().stats.error_count >= 1)
     far_end.taking.set()
-    assert stream.started.result(PATIENCE_S) is None
+    assert stream.supervisor.started.result(PATIENCE_S) is None
 
 
 def test_an_end_of_a_file_is_a_stop(start: Start, camera: Camera) -> None:
     camera.live, camera.count = False, 3
     stream = start()
-    stream.started.result(PATIENCE_S)
-    eventually(lambda: stream.state is StreamState.STOPPED)
+    stream.supervisor.started.result(PATIENCE_S)
+    eventually(lambda: stream.supervisor.state is StreamState.STOPPED)
     eventually(lambda: not threads_of("cam"))
 
 
@@ -481,11 +483,11 @@ def test_after_stop_no_thread_is_left_and_nothing_leaves(
     start: Start, camera: Camera, far_end: FarEnd
 ) -> None:
     stream = start()
-    stream.started.result(PATIENCE_S)
+    stream.supervisor.started.result(PATIENCE_S)
     assert threads_of("cam")
-    assert stream.stop(PATIENCE_S) is True
+    assert stream.supervisor.stop(PATIENCE_S) is True
     assert threads_of("cam") == []
-    assert stream.state is StreamState.STOPPED
+    assert stream.supervisor.state is StreamState.STOPPED
     assert camera.opened == camera.closed
     assert far_end.in_use == set()
     assert stream.preview.snapshot() is None
@@ -495,8 +497,8 @@ def test_twenty_starts_and_stops_leave_no_thread(start: Start) -> None:
     before = threading.active_count()
     for _ in range(20):
         stream = start()
-        stream.started.result(PATIENCE_S)
-        assert stream.stop(PATIENCE_S)
+        stream.supervisor.started.result(PATIENCE_S)
+        assert stream.supervisor.stop(PATIENCE_S)
     assert threading.active_count() <= before
 
 
@@ -506,9 +508,9 @@ def test_stop_does_not_wait_for_an_input_that_hangs(
     camera.holds_open = True
     stream = start()
     eventually(lambda: camera.opened)
-    assert stream.stop(0.1) is False
-    assert isinstance(stream.started.exception(0), StartCancelled)
-    assert stream.state is StreamState.STOPPED
+    assert stream.supervisor.stop(0.1) is False
+    assert isinstance(stream.supervisor.started.exception(0), StartCancelled)
+    assert stream.supervisor.state is StreamState.STOPPED
     camera.release()
     eventually(lambda: not threads_of("cam"), "the thread ends by itself")
     assert far_end.results.empty()
@@ -521,13 +523,13 @@ def test_stop_wakes_a_stream_that_waits_to_try_again(
     camera.refuses_with = source_error(FailureReason.REFUSED)
     stream = start(keeps_trying=True)
     eventually(lambda: camera.opened)
-    assert stream.stop(PATIENCE_S) is True
+    assert stream.supervisor.stop(PATIENCE_S) is True
 
 
 def test_a_second_stop_is_harmless(start: Start) -> None:
     stream = start()
-    assert stream.stop(PATIENCE_S)
-    assert stream.stop(PATIENCE_S)
+    assert stream.supervisor.stop(PATIENCE_S)
+    assert stream.supervisor.stop(PATIENCE_S)
 
 
 def test_one_stream_that_hangs_does_not_touch_another(
@@ -538,9 +540,9 @@ def test_one_stream_that_hangs_does_not_touch_another(
     eventually(lambda: camera.opened)
     camera.holds_open = False
     other = start(stream_id="other", output=OUTPUT + "-other")
-    assert other.started.result(PATIENCE_S) is None
+    assert other.supervisor.started.result(PATIENCE_S) is None
     assert runs(other)
-    assert not hanging.started.done()
+    assert not hanging.supervisor.started.done()
 
 
 # ── what is shown and logged ─────────────────────────────────────────────────────────────────
@@ -579,7 +581,9 @@ def test_a_loss_is_one_line_in_the_log_however_often_it_is_tried(
     camera.refuses_with = source_error(FailureReason.REFUSED)
     start(keeps_trying=True)
     eventually(lambda: camera.opened >= 6)
-    lines = [r for r in caplog.records if r.name == "app.pipeline.stream" and "cam" in r.message]
+    lines = [
+        r for r in caplog.records if r.name == "app.pipeline.supervisor" and "cam" in r.message
+    ]
     assert len(lines) == 1
     assert lines[0].exc_info is None
 
@@ -591,9 +595,9 @@ def test_every_delivered_frame_is_in_the_histogram_of_latencies(
     for _ in range(5):
         far_end.next()
     far_end.taking.clear()
-    eventually(lambda: stream.measures().waiting["output"] == 2)
-    measures = stream.measures()
-    assert set(measures.waiting) == {"frames", "looks", "preview", "output"}
-    assert measures.latency.count == stream.status().stats.frames_published >= 5
-    assert measures.latency.total > 0
+    eventually(lambda: stream.gauges().waiting["output"] == 2)
+    gauges = stream.gauges()
+    assert set(gauges.waiting) == {"frames", "looks", "preview", "output"}
+    assert gauges.latency.count == stream.status().stats.frames_published >= 5
+    assert gauges.latency.total > 0
     far_end.taking.set()

@@ -61,7 +61,7 @@ def test_a_rate_falls_while_nothing_comes() -> None:
 
 
 def test_a_fresh_meter_knows_nothing(clock: Clock) -> None:
-    stats = StreamMetrics().stats(dropped=0, codec=None)
+    stats = StreamMetrics().stats(dropped=0, codec=None, followed={})
     assert stats.last_frame_ts is None
     assert (stats.latency_p50_ms, stats.latency_p95_ms) == (None, None)
     assert (stats.width, stats.height, stats.codec, stats.last_error) == (None,) * 4
@@ -79,7 +79,7 @@ def test_everything_is_counted(clock: Clock) -> None:
     counted.error("first")
     counted.error("second")
     counted.reconnect()
-    stats = counted.stats(dropped=4, codec="h264")
+    stats = counted.stats(dropped=4, codec="h264", followed={})
     assert (stats.frames_in, stats.frames_published, stats.frames_dropped) == (75, 75, 4)
     assert (stats.frames_withheld, stats.error_count, stats.reconnects) == (1, 2, 1)
     assert (stats.last_error, stats.faces, stats.codec) == ("second", 3, "h264")
@@ -95,12 +95,12 @@ def test_percentiles_are_of_the_newest_latencies(clock: Clock) -> None:
     counted = StreamMetrics()
     for number in range(1, 101):
         counted.delivered(clock.now - number / 1000, clock.now)
-    stats = counted.stats(dropped=0, codec=None)
+    stats = counted.stats(dropped=0, codec=None, followed={})
     assert stats.latency_p50_ms == pytest.approx(50, abs=1.5)
     assert stats.latency_p95_ms == pytest.approx(95, abs=1.5)
     for _ in range(1000):
         counted.delivered(clock.now - 0.005, clock.now)
-    assert counted.stats(dropped=0, codec=None).latency_p95_ms == pytest.approx(5)
+    assert counted.stats(dropped=0, codec=None, followed={}).latency_p95_ms == pytest.approx(5)
 
 
 def test_many_threads_lose_no_count() -> None:
@@ -110,10 +110,10 @@ def test_many_threads_lose_no_count() -> None:
         for _ in range(2000):
             counted.frame_in()
             counted.withheld()
-            counted.stats(dropped=0, codec=None) if _ % 200 == 0 else None
+            counted.stats(dropped=0, codec=None, followed={}) if _ % 200 == 0 else None
 
     with ThreadPoolExecutor(4) as pool:
         for future in [pool.submit(work) for _ in range(4)]:
             future.result(30)
-    stats = counted.stats(dropped=0, codec=None)
+    stats = counted.stats(dropped=0, codec=None, followed={})
     assert (stats.frames_in, stats.frames_withheld) == (8000, 8000)

@@ -1,0 +1,51 @@
+"""Who follows a stream: viewers, sockets, recordings, and what takes its events."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from app.pipeline.channel import Broadcast
+from app.pipeline.hub import EventStream, LatestValue
+from app.types import (
+    BlurredFrame,
+    FrameMetadata,
+    JpegFrame,
+    ProcessedFrame,
+    RuleEvent,
+    WithheldFrame,
+)
+
+OnRuleEvent = Callable[[RuleEvent, float, BlurredFrame | None], None]
+"""Called with what a rule reports, its Unix time, and the frame that it happened in."""
+
+
+class Subscribers(NamedTuple):
+    """The ways to follow one run of a stream; all of them end with it.
+
+    Attributes:
+        jpegs: the newest frame as JPEG, while somebody listens.
+        outcomes: what became of every frame, in order.
+        on_event: takes what the rules report.
+        processed: every processed frame, for other threads: recordings.
+    """
+
+    jpegs: LatestValue[JpegFrame]
+    outcomes: EventStream[FrameMetadata | WithheldFrame]
+    on_event: OnRuleEvent
+    processed: Broadcast[ProcessedFrame]
+
+    @classmethod
+    def on(
+        cls, loop: asyncio.AbstractEventLoop, on_event: OnRuleEvent = lambda *_: None
+    ) -> Subscribers:
+        """Nobody yet, on this event loop."""
+        return cls(LatestValue(loop), EventStream(loop), on_event, Broadcast())
+
+    def report(self, rule_event: RuleEvent, captured_at: float, frame: BlurredFrame | None) -> None:
+        """Pass a rule's event on, with its Unix time and the frame it happened in."""
+        happened_at = captured_at if rule_event.at is None else rule_event.at
+        ts = time.time() - (time.monotonic() - happened_at)
+        self.on_event(rule_event, ts, frame)
