@@ -24,20 +24,24 @@ $(VENV)/.%.installed: % | $(BIN)/python
 	$(BIN)/python -m compileall -q app run.py main.py
 	@touch $@
 
-# Files are shared out to processes: a file's tests share its server. Much of the time is waiting.
-PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+# Files are shared out to processes: much of the time is waiting. A few need the processor alone.
+# Exit status 5: ARGS chose no test of that half.
 WORKERS ?= 3
+PYTEST = $(BIN)/python -m pytest
+BESIDE = $(PYTEST) -n $(WORKERS) --dist loadfile
 
 test: setup $(VENV)/.requirements-dev.txt.installed  ## all tests; ARGS="-k auth", WORKERS=0
 	@sh tests/install_tools.sh
-	$(PYTEST) $(ARGS)
+	$(BESIDE) -m "not alone" $(ARGS) || [ $$? -eq 5 ]
+	$(PYTEST) -m alone $(ARGS) || [ $$? -eq 5 ]
 
 test-fast: setup $(VENV)/.requirements-dev.txt.installed  ## without what takes long: for every commit
-	$(PYTEST) -m "not long" $(ARGS)
+	$(BESIDE) -m "not long" $(ARGS)
 
 test-long: setup $(VENV)/.requirements-dev.txt.installed  ## what takes long: servers, browsers, networks
 	@sh tests/install_tools.sh
-	$(PYTEST) -m long $(ARGS)
+	$(BESIDE) -m "long and not alone" $(ARGS) || [ $$? -eq 5 ]
+	$(PYTEST) -m alone $(ARGS) || [ $$? -eq 5 ]
 
 check: setup $(VENV)/.requirements-dev.txt.installed  ## style, types, layers
 	$(BIN)/ruff format --check .

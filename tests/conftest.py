@@ -24,14 +24,25 @@ LONG = (
 )
 """Files and folders whose tests start servers or programs, or let networks work for seconds."""
 
+ALONE = (
+    "e2e/test_cycles.py",
+    "e2e/test_plates.py",
+    "e2e/test_privacy.py",
+    "e2e/test_prometheus.py",
+    "e2e/test_push.py",
+)
+"""Those of them that need the processor to themselves, to be in time or to count what is left."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what ``make test-fast`` leaves out and ``make test-long`` runs."""
+    """Mark what ``make test-fast`` leaves out, and what runs beside nothing else."""
     here = Path(__file__).parent
     for item in items:
         path = item.path.relative_to(here)
         if path.as_posix() in LONG or path.parts[0] in LONG:
             item.add_marker("long")
+        if path.as_posix() in ALONE:
+            item.add_marker("alone")
 
 
 @pytest.fixture(scope="session")

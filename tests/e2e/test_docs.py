@@ -74,6 +74,8 @@ def test_pushing(demo: Server) -> None:
         env=dict(demo._environment, PYTHONUNBUFFERED="1"),
         stdout=subprocess.PIPE,
         encoding="utf-8",
+        # Tests that run in the background of a shell inherit that interrupts are ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         assert pusher.stdout is not None

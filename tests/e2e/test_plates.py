@@ -366,5 +366,6 @@ def test_the_lines_of_the_guide_work_when_they_are_pasted(tmp_path: Path) -> Non
         )
         assert done.returncode == 0, done.stderr + done.stdout
         assert '"plate_number":"A123BC"' in done.stdout
-        assert Pillow.open(tmp_path / "plate.jpg").width > 50
+        with Pillow.open(tmp_path / "plate.jpg") as plate_image:
+            assert plate_image.width > 50
         assert (tmp_path / "plates.csv").read_text(encoding="utf-8").startswith("id,plate_number")
