@@ -31,7 +31,7 @@ async def main():
                 break
         else:
             sys.exit("the demo does not run")
-        await manager.snapshot("demo")
+        await manager.stream("demo").snapshot()
     print([name for name in {HEAVY!r} if name in sys.modules])
 
 asyncio.run(main())

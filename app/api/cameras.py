@@ -29,6 +29,7 @@ from app.api.mjpeg import jpeg_response, mjpeg_response
 from app.api.websockets import NOT_FOUND, ClientSocket
 from app.errors import NotACamera, WatchpostError
 from app.mjpeg import MEDIA_TYPE
+from app.pipeline.camera_policy import put_camera
 from app.pipeline.manager import StreamManager
 from app.types import JpegFrame, StreamSpec
 
@@ -63,12 +64,12 @@ async def add(body: CameraRequest, manager: ManagerDep, settings: SettingsDep) -
     """Store a camera and run it. A network camera is stored even while it cannot be reached:
     the server keeps trying. A file or webcam must work right away."""
     spec = await asyncio.to_thread(body.to_spec, settings.allowed_folders())
-    return CameraDetail.of(await manager.keep(spec, known=False))
+    return CameraDetail.of(await put_camera(manager, spec, replace=False))
 
 
 @router.get("/camera/{camera_id}", summary="Show a camera", responses=ERRORS)
 async def show(camera_id: CameraId, manager: ManagerDep) -> CameraDetail:
-    return CameraDetail.of(manager.get(camera_id))
+    return CameraDetail.of(manager.stream(camera_id).status)
 
 
 @router.patch("/camera/{camera_id}", summary="Change a camera", responses=ERRORS)
@@ -78,7 +79,7 @@ async def change(
     """Change the given fields and run it again. If it cannot run like that, nothing changes."""
     spec = _camera(manager, camera_id)
     changes = await asyncio.to_thread(body.changes, settings.allowed_folders())
-    return CameraDetail.of(await manager.keep(replace(spec, **changes), known=True))
+    return CameraDetail.of(await put_camera(manager, replace(spec, **changes), replace=True))
 
 
 @router.delete("/camera/{camera_id}", status_code=204, summary="Remove a camera", responses=ERRORS)
@@ -90,7 +91,7 @@ async def remove(camera_id: CameraId, manager: ManagerDep) -> None:
 
 def _camera(manager: StreamManager, camera_id: str) -> StreamSpec:
     """Raises StreamNotFound, NotACamera."""
-    spec = manager.get(camera_id).spec
+    spec = manager.stream(camera_id).status.spec
     if kind_of(spec) != "camera":
         raise NotACamera(camera_id=camera_id)
     return spec
@@ -98,7 +99,7 @@ def _camera(manager: StreamManager, camera_id: str) -> StreamSpec:
 
 @router.get("/camera/{camera_id}/stats", summary="Show a camera's statistics", responses=ERRORS)
 async def stats(camera_id: CameraId, manager: ManagerDep) -> CameraStats:
-    return CameraStats.of(manager.get(camera_id))
+    return CameraStats.of(manager.stream(camera_id).status)
 
 
 @router.get(
@@ -109,7 +110,7 @@ async def stats(camera_id: CameraId, manager: ManagerDep) -> CameraStats:
 )
 async def jpeg(camera_id: CameraId, manager: ManagerDep) -> Response:
     """The newest blurred frame; 503 while there is none."""
-    return jpeg_response(await manager.snapshot(camera_id))
+    return jpeg_response(await manager.stream(camera_id).snapshot())
 
 
 @router.get(
@@ -120,7 +121,7 @@ async def jpeg(camera_id: CameraId, manager: ManagerDep) -> Response:
 )
 async def mjpeg(camera_id: CameraId, manager: ManagerDep) -> StreamingResponse:
     """Blurred frames as they come, until the camera is stopped or changed."""
-    return mjpeg_response(manager.pictures(camera_id))
+    return mjpeg_response(manager.stream(camera_id).jpegs())
 
 
 @router.websocket("/ws/camera/{camera_id}")
@@ -135,7 +136,7 @@ async def socket(
     only."""
     await client.accept()
     try:
-        frames = manager.pictures(camera_id)
+        frames = manager.stream(camera_id).jpegs()
     except WatchpostError as error:
         await client.refuse(error, NOT_FOUND)
         return
@@ -147,7 +148,7 @@ async def _send(
 ) -> None:
     with suppress(WatchpostError):  # it was removed
         async for frame in with_pauses(frames, STATS_EVERY_S):
-            statistics = CameraStats.of(manager.get(camera_id)).model_dump_json()
+            statistics = CameraStats.of(manager.stream(camera_id).status).model_dump_json()
             await client.send(statistics, *(() if frame is None else (frame.jpeg,)))
     await client.close(reason="the stream is over")
 

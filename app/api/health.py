@@ -100,7 +100,7 @@ class HealthService:
             # Streams that a job starts have a new id each time; they are counted with the job.
             streams=[
                 (status, measures)
-                for status, measures in self.manager.measured()
+                for status, measures in self.manager.gauges()
                 if not status.spec.stream_id.startswith(OWN_IDS)
             ],
             jobs_by_state=jobs_by_state,

@@ -106,12 +106,12 @@ async def request_stream(
 async def video(stream_id: StreamId, manager: ManagerDep) -> StreamingResponse:
     """Blurred pictures as they come, for VLC, ffplay and ``<img>``. Waits for the first one and
     ends with the stream; watching does not keep a push stream alive."""
-    return mjpeg_response(manager.pictures(stream_id))
+    return mjpeg_response(manager.stream(stream_id).jpegs())
 
 
 @router.head("/stream/video/{stream_id}", include_in_schema=False)
 async def video_head(stream_id: StreamId, manager: ManagerDep) -> Response:
-    manager.get(stream_id)
+    manager.stream(stream_id)
     return mjpeg_head()
 
 
@@ -155,5 +155,5 @@ async def explain_socket(
     pictures: Annotated[bool, Query(description="Each result with its JPEG.")] = False,
 ) -> None:
     del pictures  # it is the socket's
-    manager.get(stream_id)
+    manager.stream(stream_id)
     raise UpgradeRequired

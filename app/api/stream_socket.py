@@ -106,13 +106,13 @@ class StreamSocket:
     async def _converse(self) -> None:
         """Raises CloseSocket, in a group."""
         self._open.enter_context(self._pushes.connected(self._stream_id))
-        spec = self._manager.get(self._stream_id).spec
+        spec = self._manager.stream(self._stream_id).status.spec
         events = self._open.enter_context(
             self._events.subscribed(
                 EVENTS_BACKLOG, lambda event: event.stream_id == self._stream_id
             )
         )
-        state = self._manager.pulse(self._stream_id).state
+        state = self._manager.stream(self._stream_id).health.state
         await self._send(ws_messages.hello(spec, state).text())
         async with self._tasks as tasks:
             tasks.create_task(self._listen())
@@ -126,12 +126,12 @@ class StreamSocket:
         """What viewers see, until the stream ends."""
         try:
             if self._pictures:
-                async with aclosing(self._manager.pictures(self._stream_id)) as pictures:
+                async with aclosing(self._manager.stream(self._stream_id).jpegs()) as pictures:
                     async for shown in pictures:
                         text = ws_messages.result_text(self._stream_id, shown.report)
                         await self._send(text, shown.jpeg)
             else:
-                with self._manager.reports(self._stream_id) as reports:
+                with self._manager.stream(self._stream_id).metadata() as reports:
                     async for report in reports:
                         if isinstance(report, FrameMetadata):
                             await self._send(ws_messages.result_text(self._stream_id, report))
@@ -149,7 +149,7 @@ class StreamSocket:
         while True:
             await asyncio.sleep(STATE_CHECK_S)
             try:
-                state, trouble = self._manager.pulse(self._stream_id)
+                state, trouble = self._manager.stream(self._stream_id).health
             except StreamNotFound:
                 raise self._ended() from None
             if state is not sent:
@@ -240,7 +240,7 @@ class StreamSocket:
         if self._manager.closing:
             return self._end(GOING_AWAY, describe(ShuttingDown(), self._language))
         try:
-            state = self._manager.pulse(self._stream_id).state
+            state = self._manager.stream(self._stream_id).health.state
         except StreamNotFound:
             return self._end(NORMAL, reply("STREAM_ENDED", self._language))
         word = "STREAM_FAILED" if state is StreamState.FAILED else "STREAM_STOPPED"

@@ -104,7 +104,7 @@ async def register(body: RegisterRequest, manager: ManagerDep) -> Envelope[Strea
 @router.get("/{stream_id}", summary="Show a stream")
 async def show(stream_id: StreamId, manager: ManagerDep) -> Envelope[StreamDetail]:
     """State, effective settings and statistics."""
-    status = manager.get(stream_id)
+    status = manager.stream(stream_id).status
     return Envelope(
         data=StreamDetail(
             stream_id=stream_id,
@@ -167,7 +167,7 @@ async def disconnect(
 )
 async def jpeg(stream_id: StreamId, manager: ManagerDep) -> Response:
     """The newest blurred picture; 503 while there is none."""
-    return jpeg_response(await manager.snapshot(stream_id))
+    return jpeg_response(await manager.stream(stream_id).snapshot())
 
 
 @router.get(
@@ -178,7 +178,7 @@ async def jpeg(stream_id: StreamId, manager: ManagerDep) -> Response:
 )
 async def mjpeg(stream_id: StreamId, manager: ManagerDep) -> StreamingResponse:
     """Blurred pictures as they come, for VLC, ffplay and ``<img>``, until the stream ends."""
-    return mjpeg_response(manager.pictures(stream_id))
+    return mjpeg_response(manager.stream(stream_id).jpegs())
 
 
 def pasted_url(query: str) -> str | None:

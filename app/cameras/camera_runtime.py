@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 import threading
 from contextlib import AsyncExitStack, aclosing
@@ -17,6 +16,7 @@ from app.cameras.devices import usable_device
 from app.cameras.window import CameraWindow, no_display
 from app.config import Settings
 from app.errors import CameraFailed, StreamNotFound, WatchpostError
+from app.pipeline.camera_policy import put_camera
 from app.pipeline.channel import Channel
 from app.pipeline.event_log import EventLog
 from app.pipeline.manager import StreamManager
@@ -102,7 +102,7 @@ class CameraRuntime:
                 if cfg.preview_port is not None:
                     camera.server = await self._serve(cfg, group)
                 spec = cfg.to_spec(url, has_objects=group.manager.has_analytics)
-                await group.manager.keep(spec, known=False)
+                await put_camera(group.manager, spec, replace=False)
             except BaseException:
                 await self._end(cfg.camera_id)
                 raise
@@ -122,7 +122,9 @@ class CameraRuntime:
     async def jpeg(self, camera_id: str) -> bytes | None:
         camera = self._cameras.get(camera_id)
         try:
-            return None if camera is None else await camera.group.manager.snapshot(camera_id)
+            if camera is None:
+                return None
+            return await camera.group.manager.stream(camera_id).snapshot()
         except WatchpostError:
             return None
 
@@ -131,7 +133,7 @@ class CameraRuntime:
         if camera is None:
             return None
         try:
-            stats = camera.group.manager.get(camera_id).stats
+            stats = camera.group.manager.stream(camera_id).status.stats
         except StreamNotFound:  # it is just starting
             return None
         return {
@@ -145,7 +147,7 @@ class CameraRuntime:
 
     def _is_alive(self, camera_id: str) -> bool:
         try:
-            state = self._cameras[camera_id].group.manager.get(camera_id).state
+            state = self._cameras[camera_id].group.manager.stream(camera_id).status.state
         except StreamNotFound:
             return False
         return state in ("starting", "running", "reconnecting")
@@ -205,7 +207,7 @@ class CameraRuntime:
         from app.cameras.mjpeg_server import MjpegServer  # uvicorn, which few scripts need
 
         assert cfg.preview_port is not None
-        server = MjpegServer(functools.partial(group.manager.pictures, cfg.camera_id))
+        server = MjpegServer(lambda: group.manager.stream(cfg.camera_id).jpegs())
         try:
             await server.open(cfg.preview_port)
         except (OSError, OverflowError) as error:
@@ -222,7 +224,7 @@ class CameraRuntime:
     async def _show(self, camera_id: str, group: _Group) -> None:
         window = await asyncio.to_thread(CameraWindow, camera_id)
         try:
-            async with aclosing(group.manager.pictures(camera_id)) as frames:
+            async with aclosing(group.manager.stream(camera_id).jpegs()) as frames:
                 async for frame in frames:
                     if not await asyncio.to_thread(window.show, frame.jpeg):
                         break

@@ -8,7 +8,6 @@ as bad; a client that waits for answers before it sends more never waits in vain
 from __future__ import annotations
 
 import asyncio
-import functools
 import itertools
 import logging
 import secrets
@@ -179,11 +178,11 @@ class PushStreams:
             NotPushable: its pictures come from somewhere else.
             NoPicture: it has ended.
         """
-        with self._manager.results(stream_id, BACKLOG) as results:
+        with self._manager.stream(stream_id).outcomes(BACKLOG) as results:
             door = self._doors.get(stream_id)
             if door is None:
                 raise NotPushable(stream_id=stream_id)
-            push = functools.partial(self._manager.push, stream_id)
+            push = self._manager.stream(stream_id).push
             yield Pusher(push, door.numbers, results)
 
     def _end_later(self, stream_id: str, door: _PushStream, delay_s: float) -> None:

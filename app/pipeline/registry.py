@@ -1,18 +1,25 @@
-"""What the manager knows of one stream, and where it is kept."""
+"""The streams that are known: their entries, locks and rows."""
 
 from __future__ import annotations
 
+import asyncio
+import logging
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol
+from weakref import WeakValueDictionary
 
+from app.errors import StoreError, StreamNotFound
 from app.pipeline.stream import Stream
 from app.types import StoredStream, StreamSpec, StreamState, StreamStats, StreamStatus
+
+logger = logging.getLogger(__name__)
 
 ALIVE = (StreamState.STARTING, StreamState.RUNNING, StreamState.RECONNECTING)
 
 
 class StreamStore(Protocol):
-    """Where streams are kept over a restart. Blocking; raises StoreError."""
+    """Keeps streams over a restart. Blocking; raises StoreError."""
 
     def fingerprint(self, source: str) -> str: ...
 
@@ -28,9 +35,10 @@ class StreamEntry:
     """A stream that is known: the run in progress, or how the last one ended.
 
     Attributes:
-        ended: what it is without a run; RUNNING for one that is still to be resumed.
-        kept: it ran once or was stopped by hand, so a failure does not make it unknown.
-        saved: it has a row in the database (the demo has none).
+        ended: its state without a run; RUNNING for one that is still to be resumed.
+        decryptable: False when its row has lost the credentials of its URLs.
+        established: it has run or was stopped by hand, so a failed start does not remove it.
+        persistent: it has a row in the database (the demo has none).
         session_id: number of the run in progress, once the database has given one.
     """
 
@@ -38,12 +46,13 @@ class StreamEntry:
     stream: Stream | None = None
     ended: StreamState = StreamState.STOPPED
     last_error: str | None = None
-    readable: bool = True
-    kept: bool = False
-    saved: bool = True
+    decryptable: bool = True
+    established: bool = False
+    persistent: bool = True
     session_id: str | None = None
 
     def status(self) -> StreamStatus:
+        """Configuration, state and statistics."""
         if self.stream is not None:
             status = self.stream.status()
             return replace(status, stats=replace(status.stats, session_id=self.session_id))
@@ -52,4 +61,120 @@ class StreamEntry:
 
     @property
     def alive(self) -> bool:
+        """Whether it runs, or tries to."""
         return self.stream is not None and self.stream.supervisor.state in ALIVE
+
+
+class StreamLock(asyncio.Lock):
+    """The lock of one stream id, and how often a stop or disconnect has cancelled its start."""
+
+    generation = 0
+
+
+class StreamRegistry:
+    """All streams that are known, in memory and in the store.
+
+    It belongs to the event loop's thread. A store that fails costs the memory of a stream, not
+    the stream.
+    """
+
+    def __init__(self, store: StreamStore) -> None:
+        self._store = store
+        self._entries: dict[str, StreamEntry] = {}
+        self._locks: WeakValueDictionary[str, StreamLock] = WeakValueDictionary()
+        self._loading: asyncio.Task[None] | None = None
+
+    # ── entries ──────────────────────────────────────────────────────────────────────────
+
+    def __iter__(self) -> Iterator[StreamEntry]:
+        return iter(list(self._entries.values()))
+
+    def __getitem__(self, stream_id: str) -> StreamEntry:
+        try:
+            return self._entries[stream_id]
+        except KeyError:
+            raise StreamNotFound(stream_id=stream_id) from None
+
+    def get(self, stream_id: str) -> StreamEntry | None:
+        """The entry of an id, if there is one."""
+        return self._entries.get(stream_id)
+
+    def find(self, source: str) -> list[StreamEntry]:
+        """Streams of an input that publish, the live ones first."""
+        wanted = self._store.fingerprint(source)
+        found = [
+            entry
+            for entry in self
+            if entry.spec.output is not None
+            and self._store.fingerprint(entry.spec.source) == wanted
+        ]
+        return sorted(found, key=lambda entry: not entry.alive)
+
+    def add(self, entry: StreamEntry) -> None:
+        """Make an entry known, in memory only; ``save`` writes its row."""
+        self._entries[entry.spec.stream_id] = entry
+
+    def forget(self, stream_id: str) -> None:
+        """Remove an entry from memory only."""
+        self._entries.pop(stream_id, None)
+
+    # ── locks ────────────────────────────────────────────────────────────────────────────
+
+    def lock(self, stream_id: str) -> StreamLock:
+        """The lock that keeps the changes of one stream in order."""
+        return self._locks.setdefault(stream_id, StreamLock())
+
+    def lock_input(self, source: str) -> StreamLock:
+        """The lock for what finds or replaces the streams of one input."""
+        return self.lock(f"input {self._store.fingerprint(source)}")
+
+    def next_generation(self, stream_id: str) -> StreamLock:
+        """The id's lock, for ending it: a start that does not hold the lock yet is cancelled."""
+        lock = self.lock(stream_id)
+        lock.generation += 1
+        return lock
+
+    # ── rows ─────────────────────────────────────────────────────────────────────────────
+
+    async def load(self) -> None:
+        """Read all rows, once; every caller waits until that is done."""
+        if self._loading is None:
+            self._loading = asyncio.create_task(self._load_rows())
+        await asyncio.shield(self._loading)
+
+    async def _load_rows(self) -> None:
+        for stored in await asyncio.to_thread(self._store.load):
+            spec = stored.spec
+            self._entries[spec.stream_id] = StreamEntry(
+                spec,
+                ended=stored.wanted,
+                last_error=stored.last_error,
+                decryptable=stored.readable,
+                established=True,
+            )
+            if not stored.readable:
+                logger.error("stream %s: %s", spec.stream_id, stored.last_error)
+
+    async def save(self, entry: StreamEntry) -> None:
+        """Write an entry's row, where it has one."""
+        if not entry.persistent:
+            return
+        wanted = StreamState.RUNNING if entry.stream is not None else entry.ended
+        stored = StoredStream(entry.spec, wanted, entry.last_error, entry.decryptable)
+        try:
+            await asyncio.to_thread(self._store.save, stored)
+        except StoreError as error:
+            logger.error("stream %s will not survive a restart: %s", entry.spec.stream_id, error)
+
+    async def save_failed(self, entry: StreamEntry, last_error: str | None) -> None:
+        """Keep an entry as failed."""
+        entry.ended, entry.last_error = StreamState.FAILED, last_error
+        await self.save(entry)
+
+    async def remove(self, stream_id: str) -> None:
+        """Remove an entry and its row."""
+        self.forget(stream_id)
+        try:
+            await asyncio.to_thread(self._store.delete, stream_id)
+        except StoreError as error:
+            logger.error("stream %s: its row stays: %s", stream_id, error)

@@ -99,9 +99,9 @@ class StreamCapture:
         self.written = RecordingProgress()
 
     def begin(self) -> None:
-        fps = self._manager.get(self._stream_id).spec.max_fps
+        fps = self._manager.stream(self._stream_id).status.spec.max_fps
         results = self._tap.enter_context(
-            self._manager.subscribe_processed(self._stream_id, BACKLOG)
+            self._manager.stream(self._stream_id).processed_frames(BACKLOG)
         )
         recorder = self._recorder = self._request.recorder(fps)
         self.written = recorder.written
@@ -156,7 +156,7 @@ class SourceCapture:
 
     def end_reason(self) -> str | None:
         try:
-            status = self._manager.get(self._spec.stream_id)
+            status = self._manager.stream(self._spec.stream_id).status
         except StreamNotFound as error:  # it was disconnected by a caller
             return str(error)
         if self.written.failure is not None:

@@ -133,7 +133,7 @@ async def test_a_client_that_takes_nothing_is_let_go(app: Running, stream_id: st
 
 
 async def test_of_the_results_a_slow_viewer_gets_the_newest(app: Running, stream_id: str) -> None:
-    results = app.state["manager"]._alive(stream_id).subscribers.outcomes
+    results = app.state["manager"].stream(stream_id).running().subscribers.outcomes
     async with Socket(app, stream_id) as viewer:
         await viewer.next()
         while not results._waiting:
@@ -161,7 +161,7 @@ async def test_the_state_is_told_when_it_changes(app: Running, stream_id: str) -
 
 async def test_nothing_of_a_conversation_stays(app: Running, stream_id: str) -> None:
     manager, events = app.state["manager"], app.state["events"]
-    stream = manager._alive(stream_id)
+    stream = manager.stream(stream_id).running()
     async with Socket(app, stream_id, "pictures=1") as viewer, Socket(app, stream_id) as pusher:
         await viewer.next()
         pusher.send(JPEG)

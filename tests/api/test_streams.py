@@ -282,7 +282,7 @@ async def test_a_crash_inside_is_a_500_that_gives_nothing_away(
     def crash(self: StreamManager, stream_id: str) -> None:
         raise RuntimeError("rtsp://admin:hidden-1@h/x")
 
-    monkeypatch.setattr(StreamManager, "get", crash)
+    monkeypatch.setattr(StreamManager, "stream", crash)
     reply = await near.get("/api/streams/a")
     check_error(reply, 500, "INTERNAL_ERROR")
     assert "hidden-1" not in reply.text

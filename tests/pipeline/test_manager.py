@@ -148,7 +148,7 @@ async def test_another_configuration_while_it_runs_is_a_conflict(manager: Stream
     await manager.start(spec())
     with pytest.raises(StreamConflict):
         await manager.start(spec(downscale=0.5))
-    assert manager.get("a").spec.downscale == 1.0
+    assert manager.stream("a").status.spec.downscale == 1.0
 
 
 async def test_another_configuration_after_a_stop_is_taken(manager: StreamManager) -> None:
@@ -166,7 +166,7 @@ async def test_a_first_start_that_an_input_refuses_leaves_nothing(
     with pytest.raises(SourceError):
         await manager.start(spec())
     with pytest.raises(StreamNotFound):
-        manager.get("a")
+        manager.stream("a")
     assert store.rows == {}
     await until(lambda: not threads_of("a"))
 
@@ -213,7 +213,7 @@ async def test_a_failed_restart_keeps_the_row_and_says_failed(
     camera.refuses_with = source_error(FailureReason.NOT_FOUND)
     with pytest.raises(SourceError):
         await manager.restart("a")
-    status = manager.get("a")
+    status = manager.stream("a").status
     assert status.state is StreamState.FAILED
     assert status.spec.downscale == 0.5
     assert status.stats.last_error
@@ -231,7 +231,7 @@ async def test_a_restart_that_an_address_forbids_keeps_the_row_and_says_failed(
     names.leads_to["camera.example"] = "169.254.169.254"
     with pytest.raises(AddressNotAllowed):
         await manager.restart("a")
-    assert manager.get("a").state is StreamState.FAILED
+    assert manager.stream("a").status.state is StreamState.FAILED
     assert store.rows["a"].wanted is StreamState.FAILED
 
 
@@ -347,7 +347,7 @@ async def test_stop_keeps_and_restart_brings_back(
 ) -> None:
     before = await manager.start(spec(downscale=0.5))
     await manager.stop("a")
-    assert manager.get("a").state is StreamState.STOPPED
+    assert manager.stream("a").status.state is StreamState.STOPPED
     assert wanted(store) is StreamState.STOPPED
     assert threads_of("a") == []
     after = await manager.restart("a")
@@ -364,11 +364,20 @@ async def test_disconnect_forgets_and_may_be_repeated(
     await manager.disconnect("a")
 
 
-@pytest.mark.parametrize("call", ["get", "stop", "restart", "snapshot"])
+@pytest.mark.parametrize("call", ["stream", "stop", "restart"])
 async def test_an_unknown_stream_is_not_found(manager: StreamManager, call: str) -> None:
     with pytest.raises(StreamNotFound):
         answer = getattr(manager, call)("nobody")
         await answer
+
+
+async def test_a_handle_of_a_removed_stream_finds_nothing(manager: StreamManager) -> None:
+    await manager.start(spec())
+    stream = manager.stream("a")
+    assert stream.status.spec.stream_id == "a"
+    await manager.disconnect("a")
+    with pytest.raises(StreamNotFound):
+        await stream.snapshot()
 
 
 @pytest.mark.parametrize("call", ["stop", "disconnect"])
@@ -517,10 +526,10 @@ async def test_what_ran_runs_again_and_what_did_not_does_not(
         source, output = f"rtsp://192.0.2.1/{name}", f"rtsp://192.0.2.2/{name}"
         store.save(StoredStream(spec(name, source, output=output), wanted, "why"))
     await manager.resume()
-    await until(lambda: manager.get("ran").state is StreamState.RUNNING)
-    assert manager.get("stopped").state is StreamState.STOPPED
-    assert manager.get("failed").state is StreamState.FAILED
-    assert manager.get("failed").stats.last_error == "why"
+    await until(lambda: manager.stream("ran").status.state is StreamState.RUNNING)
+    assert manager.stream("stopped").status.state is StreamState.STOPPED
+    assert manager.stream("failed").status.state is StreamState.FAILED
+    assert manager.stream("failed").status.stats.last_error == "why"
 
 
 async def test_a_resumed_stream_waits_for_its_camera_however_long_that_takes(
@@ -530,9 +539,9 @@ async def test_a_resumed_stream_waits_for_its_camera_however_long_that_takes(
     store.save(StoredStream(spec("a", output=OUTPUT), StreamState.RUNNING))
     await manager.resume()
     await until(lambda: camera.opened >= 4)
-    assert manager.get("a").state is StreamState.RECONNECTING
+    assert manager.stream("a").status.state is StreamState.RECONNECTING
     camera.refuses_with = None
-    await until(lambda: manager.get("a").state is StreamState.RUNNING)
+    await until(lambda: manager.stream("a").status.state is StreamState.RUNNING)
 
 
 async def test_a_row_that_cannot_be_read_says_so_and_the_rest_runs(
@@ -542,9 +551,9 @@ async def test_a_row_that_cannot_be_read_says_so_and_the_rest_runs(
     store.save(StoredStream(lost, StreamState.FAILED, "the key is lost", readable=False))
     store.save(StoredStream(spec("a", output=OUTPUT), StreamState.RUNNING))
     await manager.resume()
-    await until(lambda: manager.get("a").state is StreamState.RUNNING)
-    assert manager.get("lost").state is StreamState.FAILED
-    assert manager.get("lost").stats.last_error == "the key is lost"
+    await until(lambda: manager.stream("a").status.state is StreamState.RUNNING)
+    assert manager.stream("lost").status.state is StreamState.FAILED
+    assert manager.stream("lost").status.stats.last_error == "the key is lost"
     with pytest.raises(SecretUnreadable):
         await manager.restart("lost")
     status = await manager.start(spec("lost", "rtsp://u:p@192.0.2.1/lost"))
@@ -559,7 +568,7 @@ async def test_a_row_with_an_unknown_scheme_does_not_keep_the_others_away(
     store.save(StoredStream(spec("a", output=OUTPUT), StreamState.RUNNING))
     await failure(_quiet(manager.resume()))
     await until(lambda: "a" in {s.spec.stream_id for s in manager.all()} or None)
-    await until(lambda: manager.get("a").state is StreamState.RUNNING)
+    await until(lambda: manager.stream("a").status.state is StreamState.RUNNING)
 
 
 async def _quiet(work: Awaitable[Any]) -> None:
@@ -626,8 +635,8 @@ async def test_the_demo_runs_without_an_output_and_without_a_row(
     manager: StreamManager, store: MemoryStore
 ) -> None:
     manager.start_ephemeral(DEMO)
-    await until(lambda: manager.get("demo").state is StreamState.RUNNING)
-    assert (await manager.snapshot("demo")).startswith(b"\xff\xd8")
+    await until(lambda: manager.stream("demo").status.state is StreamState.RUNNING)
+    assert (await manager.stream("demo").snapshot()).startswith(b"\xff\xd8")
     assert store.rows == {}
 
 
@@ -635,9 +644,9 @@ async def test_the_demo_can_be_stopped_and_restarted(
     manager: StreamManager, store: MemoryStore
 ) -> None:
     manager.start_ephemeral(DEMO)
-    await until(lambda: manager.get("demo").state is StreamState.RUNNING)
+    await until(lambda: manager.stream("demo").status.state is StreamState.RUNNING)
     await manager.stop("demo")
-    assert manager.get("demo").state is StreamState.STOPPED
+    assert manager.stream("demo").status.state is StreamState.STOPPED
     status = await manager.restart("demo")
     assert status.state is StreamState.RUNNING
     assert store.rows == {}, "what the process runs for itself is never written"
@@ -648,7 +657,7 @@ async def test_the_demo_does_not_take_the_place_of_a_stream_of_that_name(
 ) -> None:
     store.save(StoredStream(spec("demo", output=OUTPUT), StreamState.RUNNING))
     await manager.resume()
-    await until(lambda: manager.get("demo").state is StreamState.RUNNING)
+    await until(lambda: manager.stream("demo").status.state is StreamState.RUNNING)
     manager.start_ephemeral(DEMO)
     await manager.disconnect("demo")
     assert threads_of("demo") == [], "a stream runs that nobody can reach any more"
@@ -660,7 +669,7 @@ async def test_the_demo_does_not_take_the_place_of_a_stream_of_that_name(
 
 async def test_pictures_come_until_the_stream_ends(manager: StreamManager) -> None:
     await manager.start(spec())
-    pictures = manager.pictures("a")
+    pictures = manager.stream("a").jpegs()
     assert (await asyncio.wait_for(anext(pictures), PATIENCE_S)).jpeg.startswith(b"\xff\xd8")
 
     async def rest() -> int:
@@ -673,7 +682,7 @@ async def test_pictures_come_until_the_stream_ends(manager: StreamManager) -> No
 
 async def test_pictures_end_when_everybody_is_told(manager: StreamManager) -> None:
     await manager.start(spec())
-    pictures = manager.pictures("a")
+    pictures = manager.stream("a").jpegs()
     await asyncio.wait_for(anext(pictures), PATIENCE_S)
     manager.begin_shutdown()
 
@@ -688,9 +697,9 @@ async def test_a_stream_that_does_not_run_has_no_picture(manager: StreamManager)
     await manager.start(spec())
     await manager.stop("a")
     with pytest.raises(NoPicture):
-        await manager.snapshot("a")
+        await manager.stream("a").snapshot()
     with pytest.raises(NoPicture):
-        manager.pictures("a")
+        manager.stream("a").jpegs()
 
 
 async def test_jpegs_are_made_only_while_somebody_looks(
@@ -707,15 +716,15 @@ async def test_jpegs_are_made_only_while_somebody_looks(
 
     monkeypatch.setattr(preview, "encode_jpeg", counted)
     await manager.start(spec())
-    await until(lambda: manager.get("a").stats.frames_published > 10)
+    await until(lambda: manager.stream("a").status.stats.frames_published > 10)
     assert made == []
-    viewers = [manager.pictures("a") for _ in range(3)]
+    viewers = [manager.stream("a").jpegs() for _ in range(3)]
     await asyncio.gather(*(anext(viewer) for viewer in viewers))
     for viewer in viewers:
         await viewer.aclose()
-    before = manager.get("a").stats.frames_published
-    await until(lambda: manager.get("a").stats.frames_published > before + 3)
+    before = manager.stream("a").status.stats.frames_published
+    await until(lambda: manager.stream("a").status.stats.frames_published > before + 3)
     settled = len(made)
-    before = manager.get("a").stats.frames_published
-    await until(lambda: manager.get("a").stats.frames_published > before + 10)
+    before = manager.stream("a").status.stats.frames_published
+    await until(lambda: manager.stream("a").status.stats.frames_published > before + 10)
     assert len(made) == settled

@@ -367,7 +367,7 @@ async def test_nobody_came_and_it_ends(streams: tuple[PushStreams, StreamManager
     pushes, manager = streams
     stream_id = open_one(pushes)
     await asyncio.sleep(0.3)
-    assert manager.get(stream_id)
+    assert manager.stream(stream_id).status
     await gone(manager, stream_id)
     assert threads_of(stream_id) == []
 
@@ -381,11 +381,11 @@ async def test_it_lives_while_anybody_is_connected_and_a_grace_time_longer(
         with pushes.connected(stream_id):
             await asyncio.sleep(0.8)  # longer than the time for unused ones
         await asyncio.sleep(0.4)  # longer than the grace time
-        assert manager.get(stream_id)
+        assert manager.stream(stream_id).status
     await asyncio.sleep(0.05)
     with pushes.connected(stream_id):  # back within it
         await asyncio.sleep(0.4)
-        assert manager.get(stream_id)
+        assert manager.stream(stream_id).status
     await gone(manager, stream_id)
 
 
@@ -412,7 +412,7 @@ async def test_only_pushed_streams_take_pictures(
     with pushes.connected("demo"), pushes.connected("nope"):
         pass
     await asyncio.sleep(0.4)
-    assert manager.get("demo")
+    assert manager.stream("demo").status
 
 
 async def test_answers_end_with_the_stream(streams: tuple[PushStreams, StreamManager]) -> None:

@@ -400,7 +400,7 @@ async def test_a_running_stream_is_recorded_and_goes_on_when_the_job_is_over(
     assert [file.source for file in store.files] == ["cam", "cam"]
     assert all(file.facts.frames > 3 for file in store.files)
     assert camera.opened == 1
-    assert manager.get("cam").state is StreamState.RUNNING
+    assert manager.stream("cam").status.state is StreamState.RUNNING
 
 
 async def test_a_stream_that_ends_ends_the_job_and_nothing_hangs(

@@ -1,0 +1,80 @@
+"""Cameras: streams that publish nowhere, and are kept by rules of their own.
+
+A camera at the other end of a network is kept whatever its input does: it is tried again and
+again. What is on this machine (a file, a webcam) works now or is refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from app import urls
+from app.errors import CameraExists, StartTimeout, StreamNotFound, WatchpostError
+from app.pipeline.hub import outcome
+from app.pipeline.manager import FAILED_START_STOP_S, StreamManager
+from app.pipeline.registry import StreamEntry
+from app.pipeline.stream import Stream
+from app.types import StreamSpec, StreamState, StreamStatus
+
+START_POLL_S = 0.05
+
+
+async def put_camera(manager: StreamManager, spec: StreamSpec, *, replace: bool) -> StreamStatus:
+    """Run a camera, and wait for its first frame.
+
+    Args:
+        replace: it takes the place of the camera of this id; False for a new one.
+
+    Raises:
+        CameraExists, StreamNotFound: the id is taken, or is not.
+        SourceError, StartTimeout: a local input gave no frame; all is as it was before.
+    """
+    await manager.prepare(spec)
+    registry = manager.registry
+    async with registry.lock(spec.stream_id):
+        entry = registry.get(spec.stream_id)
+        if entry is not None and not replace:
+            raise CameraExists(camera_id=spec.stream_id)
+        if entry is None and replace:
+            raise StreamNotFound(stream_id=spec.stream_id)
+        if urls.is_network(spec.source):
+            stream = await _begin_camera(manager, spec, entry or StreamEntry(spec))
+        else:
+            stream = await _try_camera(manager, spec, entry)
+        entry = registry[spec.stream_id]
+        await registry.save(entry)
+    deadline = time.monotonic() + manager.settings.start_timeout_s
+    while stream.supervisor.state is StreamState.STARTING and time.monotonic() < deadline:
+        await asyncio.sleep(START_POLL_S)
+    return entry.status()
+
+
+async def _try_camera(
+    manager: StreamManager, spec: StreamSpec, known: StreamEntry | None
+) -> Stream:
+    """Run a camera and wait for its first frame; without one, undo that."""
+    before = known.spec if known is not None and known.decryptable else None
+    entry = known or StreamEntry(spec)
+    timeout_s = manager.settings.start_timeout_s
+    try:
+        stream = await _begin_camera(manager, spec, entry)
+        try:
+            await outcome(stream.supervisor.started, timeout_s)
+        except TimeoutError:
+            raise StartTimeout(stream_id=spec.stream_id, timeout_s=timeout_s) from None
+    except WatchpostError:
+        if before is None:
+            await manager.runner.halt(entry, FAILED_START_STOP_S)
+            await manager.registry.remove(spec.stream_id)
+        else:
+            await _begin_camera(manager, before, entry)
+        raise
+    return stream
+
+
+async def _begin_camera(manager: StreamManager, spec: StreamSpec, entry: StreamEntry) -> Stream:
+    manager.registry.add(entry)
+    await manager.runner.halt(entry)
+    entry.spec, entry.decryptable, entry.established = spec, True, True
+    return manager.runner.run(entry, keeps_trying=urls.is_network(spec.source))

@@ -1,0 +1,111 @@
+"""Starts and ends the runs of streams, and gives each run its number."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+from collections.abc import Callable
+
+from app.analytics.analyzer import AnalyzerFactory
+from app.config import FaceSettings, StreamSettings
+from app.errors import ShuttingDown, StoreError
+from app.models.faces import FaceDetector
+from app.pipeline.event_log import EventLog
+from app.pipeline.registry import StreamEntry
+from app.pipeline.sinks import Output, make_output
+from app.pipeline.stream import Stream
+from app.pipeline.subscribers import Subscribers
+from app.types import BlurredFrame, RuleEvent
+
+logger = logging.getLogger(__name__)
+
+
+class StreamRunner:
+    """Makes streams from entries, with what all streams share.
+
+    It belongs to the event loop's thread.
+
+    Args:
+        faces: detector on the shared network.
+        new_session: gives the number of a run; blocks, raises StoreError.
+
+    Attributes:
+        closing: nothing starts any more.
+    """
+
+    def __init__(
+        self,
+        settings: StreamSettings,
+        face_settings: FaceSettings,
+        faces: FaceDetector,
+        analyzers: AnalyzerFactory,
+        events: EventLog,
+        new_session: Callable[[], str] | None = None,
+    ) -> None:
+        self.closing = False
+        self._settings = settings
+        self._face_settings = face_settings
+        self._faces = faces
+        self._analyzers = analyzers
+        self._events = events
+        self._new_session = new_session
+        self._numbering: set[asyncio.Task[None]] = set()
+
+    def run(
+        self, entry: StreamEntry, *, keeps_trying: bool, make_sink: Output = make_output
+    ) -> Stream:
+        """Begin a run of an entry that has none. Raises ShuttingDown, InvalidRequest."""
+        if self.closing:
+            raise ShuttingDown
+        entry.session_id = None
+        self._number_soon(entry)
+        entry.stream = Stream(
+            entry.spec,
+            self._settings,
+            self._face_settings,
+            self._faces,
+            Subscribers.on(
+                asyncio.get_running_loop(), functools.partial(self._publish_event, entry)
+            ),
+            analyzer=self._analyzers.create(entry.spec),
+            keeps_trying=keeps_trying,
+            make_sink=make_sink,
+        )
+        entry.stream.start()
+        return entry.stream
+
+    async def halt(self, entry: StreamEntry, timeout_s: float | None = None) -> None:
+        """End the run in progress. Threads that still hang after that time are abandoned."""
+        stream = entry.stream
+        if stream is None:
+            return
+        if timeout_s is None:
+            timeout_s = self._settings.stop_timeout_s
+        if not await asyncio.to_thread(stream.supervisor.stop, timeout_s):
+            logger.warning("stream %s: a thread still waits for the network", stream.spec.stream_id)
+        entry.stream = None
+
+    def close(self) -> None:
+        """Start nothing more, and number no runs."""
+        self.closing = True
+        for task in self._numbering:
+            task.cancel()
+
+    def _publish_event(
+        self, entry: StreamEntry, rule_event: RuleEvent, ts: float, frame: BlurredFrame | None
+    ) -> None:
+        self._events.tell(entry.spec.stream_id, rule_event, ts, frame, entry.session_id)
+
+    def _number_soon(self, entry: StreamEntry) -> None:
+        if self._new_session is not None:
+            task = asyncio.create_task(self._number(entry, self._new_session))
+            self._numbering.add(task)
+            task.add_done_callback(self._numbering.discard)
+
+    async def _number(self, entry: StreamEntry, new_session: Callable[[], str]) -> None:
+        """Give a run its number. Without a database it has none: the video matters more."""
+        try:
+            entry.session_id = await asyncio.to_thread(new_session)
+        except StoreError as error:
+            logger.error("stream %s: no session number: %s", entry.spec.stream_id, error)
