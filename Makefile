@@ -26,7 +26,7 @@ $(VENV)/.%.installed: % | $(BIN)/python
 
 # Files are shared out to processes: much of the time is waiting. A few need the processor alone.
 # Exit status 5: ARGS chose no test of that half.
-WORKERS ?= 3
+WORKERS ?= 2
 PYTEST = $(BIN)/python -m pytest
 BESIDE = $(PYTEST) -n $(WORKERS) --dist loadfile
 

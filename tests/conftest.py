@@ -25,6 +25,7 @@ LONG = (
 """Files and folders whose tests start servers or programs, or let networks work for seconds."""
 
 ALONE = (
+    "e2e/test_collect.py",
     "e2e/test_cycles.py",
     "e2e/test_plates.py",
     "e2e/test_privacy.py",
