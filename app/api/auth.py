@@ -36,10 +36,12 @@ FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "v
 
 
 class TokenAuthMiddleware:
-    """Args:
-    token: what opens the gate; None when ``disabled``.
-    require_token: no free pass for loopback.
-    disabled: everybody may do everything.
+    """Refuses every request and socket that is not open to all and does not bring the token.
+
+    Args:
+        token: what callers must send; None when ``disabled``.
+        require_token: also required from loopback.
+        disabled: anybody may do anything.
     """
 
     def __init__(

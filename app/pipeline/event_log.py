@@ -34,8 +34,10 @@ def event_counter() -> Counter:
 
 
 class EventLog:
-    """Args:
-    first_id: number of the next event; it must count on over restarts.
+    """Numbers the events of all streams and hands them to whoever follows.
+
+    Args:
+        first_id: number of the next event; it must continue over restarts.
 
     Attributes:
         counts: events by type, since this process began.
