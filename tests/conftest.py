@@ -27,10 +27,12 @@ LONG = (
 ALONE = (
     "e2e/test_collect.py",
     "e2e/test_cycles.py",
+    "e2e/test_docs.py",
     "e2e/test_plates.py",
     "e2e/test_privacy.py",
     "e2e/test_prometheus.py",
     "e2e/test_push.py",
+    "test_run.py",
 )
 """Those of them that need the processor to themselves, to be in time or to count what is left."""
 
