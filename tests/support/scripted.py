@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Self
@@ -41,7 +42,7 @@ class ScriptedServer:
         self.scripts: dict[str, Script] = {}
         self.cameras: list[dict[str, Any]] = []
         self.history: list[dict[str, Any]] = []
-        self.opened: dict[str, int] = {}
+        self.opened: Counter[str] = Counter()
         self.requests: list[dict[str, Any]] = []
         config = uvicorn.Config(
             self._build(),
@@ -72,7 +73,7 @@ class ScriptedServer:
 
     def reset(self) -> None:
         """Forget what the test before wanted."""
-        self.scripts, self.opened = {}, {}
+        self.scripts, self.opened = {}, Counter()
         self.cameras, self.history, self.requests = [], [], []
 
     def _build(self) -> FastAPI:
@@ -102,7 +103,7 @@ class ScriptedServer:
         @app.websocket("/ws/stream/{stream_id}")
         async def socket(socket: WebSocket, stream_id: str) -> None:
             await socket.accept()
-            self.opened[stream_id] = self.opened.get(stream_id, 0) + 1
+            self.opened[stream_id] += 1
             try:
                 await self.scripts.get(stream_id, unknown)(socket)
             except WebSocketDisconnect:
