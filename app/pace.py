@@ -89,3 +89,88 @@ class PlayClock:
         if self._offset is None or not -self.LATE_S < wait < self.JUMP_S:
             self._offset, wait = now - media_s, 0.0
         return wait
+
+
+class ContinuousClock:
+    """Puts the timestamps of a source on a clock that starts at 0 and only goes forward.
+
+    A timestamp that goes back is a jump of the sender's clock. So is one that goes ahead by far
+    more than the source's rhythm or, from a live source, by more than the time that has really
+    passed. A jump is closed up: what comes after it follows one usual step later, or as much later
+    as it arrived.
+
+    Args:
+        step_s: the usual time between two frames, if it is known.
+
+    Attributes:
+        at_s: the newest time on this clock.
+        offset_s: what has to be added to a timestamp of the source.
+        jump_s: how far the source's clock jumped at the newest timestamp; 0 for no jump.
+        step_s: the newest time between two frames that was no jump.
+    """
+
+    JUMP_S = 3.0
+    STEPS = 5.0
+    AHEAD_S = 1.0
+    DEFAULT_STEP_S = 0.04
+    TICK_S = 0.001
+
+    def __init__(self, step_s: float | None = None) -> None:
+        self.at_s = 0.0
+        self.offset_s = 0.0
+        self.jump_s = 0.0
+        self.step_s = step_s or self.DEFAULT_STEP_S
+        self._last_s: float | None = None
+        self._first_arrival: float | None = None
+        self._last_arrival = 0.0
+        self._lead_s = 0.0
+
+    def resume(self, media_s: float, at_s: float) -> None:
+        """Go on where this timestamp of the source stands at ``at_s``."""
+        self._last_s, self.at_s, self.offset_s = media_s, at_s, at_s - media_s
+
+    def place(self, media_s: float | None, arrived_at: float | None = None) -> float:
+        """The time of a frame on this clock.
+
+        Args:
+            media_s: its timestamp in decoding or in presentation order, but always in the same;
+                None for a frame without, which follows one step later.
+            arrived_at: of a live source, monotonic seconds.
+        """
+        self.jump_s, passed_s = 0.0, self._passed(arrived_at)
+        if self._last_s is None:
+            self._last_s = 0.0 if media_s is None else media_s
+            self.offset_s = self.at_s - self._last_s
+            return self.at_s
+        if media_s is None:
+            media_s = self._last_s + max(self.step_s, self.TICK_S)
+        change_s = media_s - self._last_s
+        self._last_s = media_s
+        if change_s < 0 or self._is_ahead(change_s, arrived_at):
+            closed_s = max(self.step_s, self.TICK_S, passed_s)
+            self.jump_s = change_s - closed_s
+            self.at_s += closed_s
+            self.offset_s = self.at_s - media_s
+            return self.at_s
+        if change_s > 0:
+            self.step_s = change_s
+        self.at_s = media_s + self.offset_s
+        if arrived_at is not None and self._first_arrival is not None:
+            self._lead_s = max(self._lead_s, self.at_s - (arrived_at - self._first_arrival))
+        return self.at_s
+
+    def _passed(self, arrived_at: float | None) -> float:
+        """Seconds since the frame before arrived."""
+        if arrived_at is None:
+            return 0.0
+        if self._first_arrival is None:
+            self._first_arrival = self._last_arrival = arrived_at
+        passed_s, self._last_arrival = arrived_at - self._last_arrival, arrived_at
+        return passed_s
+
+    def _is_ahead(self, change_s: float, arrived_at: float | None) -> bool:
+        """Whether a step ahead is a jump of the clock, and no pause of the source."""
+        if arrived_at is None or self._first_arrival is None:
+            return change_s > max(self.JUMP_S, self.STEPS * self.step_s)
+        early_s = self.at_s + change_s - (arrived_at - self._first_arrival) - self._lead_s
+        return change_s > self.AHEAD_S and early_s > self.AHEAD_S

@@ -149,12 +149,14 @@ class Frame:
         captured_at: when the camera saw it, as well as that is known.
         number: counts up from 1 for each frame that the source gave, also those dropped later.
         taken_at: when the source began with it (decoding, for a pushed one).
+        jumped_s: how far the source's clock has jumped so far, which ``captured_at`` hides.
     """
 
     image: VideoFrame
     captured_at: float
     number: int
     taken_at: float = 0.0
+    jumped_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -181,6 +183,7 @@ class ProcessedFrame:
             stream's analytics follow.
         finished_at: when everything about the frame was known.
         fps: how many frames a second came out lately.
+        jumped_s: how far the source's clock has jumped so far.
     """
 
     picture: BlurredFrame
@@ -190,6 +193,7 @@ class ProcessedFrame:
     taken_at: float = 0.0
     finished_at: float = 0.0
     fps: float = 0.0
+    jumped_s: float = 0.0
 
     def report(self) -> FrameMetadata:
         """All but the picture."""
@@ -392,6 +396,7 @@ class StreamSpec:
         loop: a file begins anew at its end.
         paced: a file is played at its own speed, as a camera would show it, not as fast as it
             can be read.
+        begin_s: what is left out at the beginning of a file, in seconds that really pass in it.
         zones: where the analytics look and where they do not.
         encoder: FFmpeg name of an H.264 encoder, or ``auto``.
         bitrate: bits a second, or None to derive it from size and rate.
@@ -411,7 +416,13 @@ class StreamSpec:
     analytics: Analytics = field(default_factory=dict)
     loop: bool = False
     paced: bool = False
+    begin_s: float = 0.0
     zones: Sequence[Zone] = ()
+
+    @property
+    def waits(self) -> bool:
+        """Whether the source waits for whoever takes its frames, as a file does."""
+        return self.source.startswith("file:") and not (self.paced or self.loop)
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,6 +119,10 @@ class PendingFaces:
         self._lookout = lookout
         self.number, self.size, self.windows, self.looks = number, size, windows, looks
 
+    def is_answered(self, timeout_s: float) -> bool:
+        """Wait for this long, at most, for each answer; returns whether all are there."""
+        return all(look.is_answered(timeout_s) for look in self.looks)
+
     def detections(self, timeout_s: float, size: tuple[int, int]) -> list[Detection]:
         """Wait for all faces, in pixels of the same picture at this size (width, height).
 

@@ -37,6 +37,7 @@ from app.pipeline.blur import conceal
 from app.pipeline.channel import FILE_QUEUE, Channel, Closed
 from app.pipeline.delivery import Delivery
 from app.pipeline.object_analysis import ObjectAnalysis
+from app.pipeline.patience import Patience
 from app.pipeline.scale import to_output, to_rgb
 from app.pipeline.sinks import Output, make_output
 from app.pipeline.sources import make_source
@@ -92,6 +93,7 @@ class Stream:
         self._analysis = ObjectAnalysis(analyzer, self.supervisor)
         self.source = make_source(spec, settings)
         live = self.source.live
+        self._patience = Patience(live, self.supervisor.stopping)
         self._frames: Channel[Frame] = Channel(1 if live else FILE_QUEUE, live=live)
         self._inferences: Channel[tuple[Frame, Inference]] = Channel(1, live=False)
         on_delivered = self.supervisor.on_delivered
@@ -164,7 +166,7 @@ class Stream:
         if self.spec.blur == "off":
             return None
         small = to_rgb(frame.image, self._face_settings.width)
-        return self._face_scanner.submit(small, frame.captured_at)
+        return self._patience.submit(self._face_scanner, small, frame.captured_at)
 
     def _blur_until_end(self) -> None:
         """Blur and deliver each frame; what is still in progress at the end ends with it."""
@@ -188,20 +190,16 @@ class Stream:
         blurred = conceal(image, boxes, self.spec.blur, self.spec.blur_margin)
         for rule_event in rule_events:
             self.subscribers.report(rule_event, frame.captured_at, blurred)
+        tracks, fps = (*faces, *objects), self._metrics.output_fps
         return ProcessedFrame(
-            blurred,
-            (*faces, *objects),
-            frame.captured_at,
-            frame.number,
-            frame.taken_at,
-            time.monotonic(),
-            self._metrics.output_fps,
+            blurred, tracks, at, frame.number, frame.taken_at, time.monotonic(), fps, frame.jumped_s
         )
 
     def _faces_in(self, asked: Inference, size: tuple[int, int], at: float) -> tuple[Track, ...]:
         """The faces to cover. Raises DetectorError when they are not known."""
         if asked.faces is None:
             return ()
+        self._patience.wait(asked.faces)
         detections = asked.faces.detections(self._face_settings.timeout_s, size)
         return self._face_tracker.update(detections, at)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,8 +16,10 @@ from app.errors import SinkError
 from app.failure_reason import FailureReason
 from app.jobs import FileFacts
 from app.pipeline.sources.av import open_file
+from app.pipeline.sources.skipping import clock_of, decoded_at
 
 BLOCK = 2**20
+UNSTATED = {"mpegts", "mpeg", "mpegvideo", "h264", "hevc", "mjpeg"}
 BOX_HEAD = 8
 
 
@@ -75,13 +78,31 @@ def trim(path: Path) -> int:
     return size - keep if keep else 0
 
 
-def length_of(url: str) -> float | None:
-    """Seconds of a video file (``file:/path``) by its container; None if it does not say."""
+def length_of(url: str, most_s: float = math.inf) -> float | None:
+    """Seconds that really pass in a video file (``file:/path``); None if it cannot be read. Blocks.
+
+    Where the container's own statement rests on the first and the last timestamp, which jump in
+    recorders' exports, the file is read to its end or to ``most_s``.
+    """
     try:
         with open_file(url) as container:
-            return container.duration / av.time_base if container.duration else None
+            if container.duration and not UNSTATED & set(container.format.name.split(",")):
+                return container.duration / av.time_base
+            return _passed(container, most_s)
     except (FFmpegError, OSError):
         return None
+
+
+def _passed(container: InputContainer, most_s: float) -> float | None:
+    """Seconds by the packets of the video."""
+    if not container.streams.video:
+        return None
+    video = container.streams.video[0]
+    clock = clock_of(video)
+    for packet in container.demux(video):
+        if packet.size and clock.place(decoded_at(packet)) > most_s:
+            break
+    return clock.at_s + clock.step_s if clock.at_s else None
 
 
 def fingerprint(path: Path) -> str:

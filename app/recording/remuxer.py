@@ -1,24 +1,23 @@
-"""Copies a source to fragmented MP4 files without decoding its video.
+"""Copies a source to MP4 files without decoding its video.
 
 This is the only output that is not blurred. It is used only when a caller asks for ``blur: false``
 on a source of their own, and it goes to a file, never to a viewer.
 
-Sound is kept: copied if MP4 players support its codec, otherwise encoded as AAC (many cameras send
-G.711, which MP4 cannot hold).
+Each packet of the video that came is in a file, in order; what cannot be in one is counted as
+dropped, by the reason. A jump of the source's clock is closed up.
 """
 
 from __future__ import annotations
 
+import functools
+import itertools
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
-from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.packet import Packet
@@ -28,50 +27,47 @@ from app import urls
 from app.config import StreamSettings
 from app.errors import SourceError, WatchpostError
 from app.failure_reason import FailureReason
+from app.pace import ContinuousClock
 from app.pipeline.sources.av import AvSource
-from app.recording.segments import FRAGMENTED, RecordingProgress, SegmentFiles, SegmentWriter
+from app.pipeline.sources.skipping import clock_of, decoded_at, skip_to
+from app.recording.parameter_sets import KeyframeHead, NalReader, annex_b, picture_size
+from app.recording.remuxed_file import MAX_REORDER_S, RemuxedFile, VideoFormat
+from app.recording.segments import RecordingProgress, SegmentPlan, SegmentWriter
+from app.recording.sound import NO_SOUND, SoundClock, SoundPlan
 from app.types import StreamSpec
 
 VIDEO = ("h264", "hevc", "av1", "vp9", "mpeg4", "mpeg2video", "mjpeg")
-AUDIO = ("aac", "mp3", "ac3", "eac3", "opus", "alac", "flac")
 MAX_REORDERED = 16
+GENERATE_PTS = 1  # AVFMT_FLAG_GENPTS
 EARLY_S = 0.1  # times are rounded: a keyframe must not come a millisecond too early
-JUMP_S = 10.0  # a jump of the sender's clock by this much starts a new time base
+OPEN_CUT = 2.0  # lengths of a file after which it ends even where that costs a frame
+STOP_S = 2.0  # how long a file may be read on, to end before a keyframe
+BEFORE_KEYFRAME = "before the first keyframe, so they could not be decoded"
+LEADING = "they need a frame of the file before, so they could not be decoded"
 
 
 class Remuxer:
     """One capture of one source; ``run`` is the body of its thread.
 
-    Args:
-        segment_s: length of a file; it ends at the next keyframe.
-        gap_s: seconds without a frame that count as a gap; None for a file.
-        skip_s, limit_s: the part of the source to keep, in seconds of its own time.
+    Attributes:
+        audio: what becomes of the sound, for people.
+        ended: the source was read to its end.
     """
 
-    def __init__(
-        self,
-        url: str,
-        settings: StreamSettings,
-        files: SegmentFiles,
-        *,
-        segment_s: float,
-        gap_s: float | None,
-        skip_s: float = 0.0,
-        limit_s: float | None = None,
-    ) -> None:
-        self.written = RecordingProgress(skip_s)
-        self.audio = "no sound"
+    def __init__(self, url: str, settings: StreamSettings, plan: SegmentPlan) -> None:
+        self.written = RecordingProgress(plan.begin_s)
+        self.audio = NO_SOUND
         self.ended = False
         self._url = url
         self._settings = settings
-        self._segment_s = segment_s
-        self._gap_s = gap_s
-        self._skip_s, self._limit_s = skip_s, limit_s
+        self._plan = plan
         self._stop = threading.Event()
-        self._segments: SegmentWriter[_RemuxedFile] = SegmentWriter(files, self.written)
+        self._stopped_at = 0.0
+        self._segments: SegmentWriter[RemuxedFile] = SegmentWriter(plan.files, self.written)
 
     def stop(self) -> None:
-        """Ask the thread to end; it does so at the next packet."""
+        """Ask the thread to end: at the next packet, of a file before the next keyframe."""
+        self._stopped_at = time.monotonic()
         self._stop.set()
 
     def run(self) -> None:
@@ -92,51 +88,40 @@ class Remuxer:
         if not source.streams.video:
             raise self._failure(FailureReason.NO_VIDEO)
         video = source.streams.video[0]
-        if video.codec_context.name not in VIDEO:
+        if _codec_of(video) not in VIDEO:
             raise self._failure(FailureReason.UNFIT_CODEC)
-        audio = source.streams.audio[0] if source.streams.audio else None
-        if audio is not None:
-            name = audio.codec_context.name
-            self.audio = f"{name} copied" if name in AUDIO else f"{name} turned into aac"
-        begun = _start_of(video)
-        if self._skip_s:
-            source.seek(int((begun + self._skip_s) * av.time_base))
-        clock = _SourceClock(begun if self._gap_s is None else None)
-        packets = source.demux(*filter(None, (video, audio)))
-        for packet in _with_decode_times(packets, video):
-            if self._stop.is_set() or self.written.full:
-                return
-            if packet.stream.index == video.index:
-                self._video(packet, clock, video, audio)
-            elif self._segments.file is not None:
-                with self._segments.writing():
-                    self._segments.file.audio(packet)
-
-    def _video(
-        self,
-        packet: Packet[Any],
-        clock: _SourceClock,
-        video: VideoStream,
-        audio: AudioStream | None,
-    ) -> None:
-        assert packet.dts is not None and packet.time_base is not None
-        at = float(packet.dts * packet.time_base)
-        jumped = clock.jumps(at)
-        file = self._segments.file
-        if packet.is_keyframe and (
-            file is None or jumped or at - file.started_at >= self._segment_s - EARLY_S
-        ):
+        sound = SoundPlan.of(source.streams.audio[0] if source.streams.audio else None)
+        self.audio = sound.text
+        if not self._plan.live:
+            source.flags |= GENERATE_PTS
+        tracks = _Tracks(video, sound, self._plan, self._segments, self.written)
+        for packet in self._packets(source, tracks):
+            if self.written.full or self._is_over(packet, video):
+                break
             with self._segments.writing():
-                file = self._segments.begin(lambda path: _RemuxedFile(path, at, video, audio))
-        if file is None or (jumped and not packet.is_keyframe):
-            return
-        seconds = clock.seconds(at)
-        if self._limit_s is not None and seconds >= self._limit_s:
-            self.written.full = True
-            return
-        with self._segments.writing():
-            file.video(packet)
-        self.written.picture(time.time(), max(seconds - self._skip_s, 0.0), self._gap_s)
+                if packet.stream.index == video.index:
+                    tracks.video(packet)
+                else:
+                    tracks.sound(packet)
+        if tracks.sound_corrections:
+            self.audio += "; its clock is another than that of the video, and was corrected"
+
+    def _packets(self, source: InputContainer, tracks: _Tracks) -> Iterator[Packet[Any]]:
+        """Packets of video and sound; of a file from where it was left before."""
+        video, audio = tracks.template, tracks.sound_plan.stream
+        packets: Iterator[Packet[Any]] = source.demux(*filter(None, (video, audio)))
+        if self._plan.begin_s:
+            resumed = skip_to(packets, video, self._plan.begin_s)
+            tracks.resume(resumed.packets, resumed.at_s)
+            packets = itertools.chain(resumed.packets, packets)
+        return _with_decode_times(packets, video)
+
+    def _is_over(self, packet: Packet[Any], video: VideoStream) -> bool:
+        """Whether to stop before this packet. A copy can only resume with a keyframe."""
+        if not self._stop.is_set():
+            return False
+        at_keyframe = packet.stream.index == video.index and packet.is_keyframe
+        return self._plan.live or at_keyframe or time.monotonic() - self._stopped_at > STOP_S
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -154,11 +139,132 @@ class Remuxer:
         return SourceError(end="input", reason=reason, url=urls.without_credentials(self._url))
 
 
-def _start_of(video: VideoStream) -> float:
-    """Seconds on the source's clock at which its video begins."""
-    if video.start_time is None or video.time_base is None:
-        return 0.0
-    return float(video.start_time * video.time_base)
+class _Tracks:
+    """Puts the packets of one source into files, each at its place.
+
+    Attributes:
+        template: the video of the source.
+        sound_plan: for the files that begin from now on.
+    """
+
+    def __init__(
+        self,
+        video: VideoStream,
+        sound: SoundPlan,
+        plan: SegmentPlan,
+        segments: SegmentWriter[RemuxedFile],
+        written: RecordingProgress,
+    ) -> None:
+        self.template = video
+        self.sound_plan = sound
+        self._plan = plan
+        self._segments = segments
+        self._written = written
+        self._clock: ContinuousClock = clock_of(video)
+        self._sound_clock = SoundClock()
+        extradata = video.codec_context.extradata
+        self._reader = NalReader(_codec_of(video), extradata)
+        self._known = set(self._reader.sets_in(extradata or b""))
+        self._sets: dict[int, tuple[bytes, ...]] = {}
+        self._format = VideoFormat(video)
+
+    @property
+    def sound_corrections(self) -> int:
+        """How often the place of the sound had to be found without its clock."""
+        return self._sound_clock.corrections
+
+    def resume(self, packets: list[Packet[Any]], at_s: float) -> None:
+        """Begin with these packets, the first of whose video is at this second."""
+        for packet in packets:
+            media_s = decoded_at(packet)
+            if packet.stream.index == self.template.index and media_s is not None:
+                self._clock.resume(media_s, at_s)
+                return
+
+    def video(self, packet: Packet[Any]) -> None:
+        """Write a packet of the video, into a new file where one is due."""
+        plan, written = self._plan, self._written
+        if self._segments.file is None and not packet.is_keyframe:
+            if not plan.live:
+                written.dropped[BEFORE_KEYFRAME] += 1
+            return
+        at_s = self._clock.place(decoded_at(packet), time.monotonic() if plan.live else None)
+        if plan.limit_s is not None and at_s >= plan.limit_s - self._clock.TICK_S:
+            written.full = True
+            return
+        written.jump(at_s, self._clock.jump_s)
+        shown_s = at_s
+        if packet.pts is not None:
+            late_s = _seconds(packet, packet.pts) + self._clock.offset_s - at_s
+            shown_s += min(max(late_s, 0.0), MAX_REORDER_S)
+        file = self._segments.file
+        if packet.is_keyframe and self._is_due(packet, at_s):
+            file = self._segments.begin(functools.partial(self._open, at_s, shown_s))
+        assert file is not None
+        if shown_s < file.shown_from - self._clock.TICK_S:
+            written.dropped[LEADING] += 1
+            return
+        file.video(packet, at_s, shown_s)
+        written.picture(time.time(), max(at_s - plan.begin_s, 0.0), plan.gap_s)
+
+    def _open(self, at_s: float, shown_s: float, path: Path) -> RemuxedFile:
+        return RemuxedFile(path, at_s, shown_s, self._format, self._reader, self.sound_plan)
+
+    def sound(self, packet: Packet[Any]) -> None:
+        """Write a packet of the sound, at its place beside the video."""
+        self.sound_plan = self.sound_plan.after(packet)
+        media_s, file = decoded_at(packet), self._segments.file
+        if file is None or media_s is None:
+            return
+        length_s = _seconds(packet, packet.duration or 0)
+        clock = self._clock
+        file.sound(packet, self._sound_clock.place(media_s, length_s, clock.at_s, clock.offset_s))
+
+    def _is_due(self, packet: Packet[Any], at_s: float) -> bool:
+        """Whether a new file has to begin with this keyframe."""
+        head = self._reader.head(packet)
+        changed = self._has_changed(head, packet)
+        file = self._segments.file
+        if file is None or changed or file.sound_plan != self.sound_plan:
+            return True
+        length_s = at_s - file.started_at + EARLY_S
+        segment_s = self._plan.segment_s
+        return length_s >= segment_s * (1.0 if head.closed else OPEN_CUT)
+
+    def _has_changed(self, head: KeyframeHead, packet: Packet[Any]) -> bool:
+        """Whether decoders need a new configuration from this keyframe on; makes it, then."""
+        if packet.has_sidedata("new_extradata"):
+            extradata = bytes(packet.get_sidedata("new_extradata"))
+            self._reader = NalReader(self._reader.codec, extradata)
+            sets = self._reader.sets_in(extradata)
+            self._known = set(sets)
+            data = annex_b(sets) + self._reader.with_start_codes(bytes(packet))
+            self._format = VideoFormat(
+                self.template, extradata, picture_size(self._reader.codec, data)
+            )
+            return True
+        units = {unit for units in head.sets.values() for unit in units}
+        self._sets |= head.sets
+        if units <= self._known:
+            return False
+        reader = self._reader
+        self._known = {unit for units in self._sets.values() for unit in units}
+        extradata = annex_b(
+            tuple(unit for kind in reader.set_types for unit in self._sets.get(kind, ()))
+        )
+        size = picture_size(reader.codec, extradata + reader.with_start_codes(bytes(packet)))
+        self._format = VideoFormat(self.template, extradata, size, not reader.has_start_codes)
+        return True
+
+
+def _codec_of(video: VideoStream) -> str:
+    """FFmpeg's name of a codec, whichever decoder there is for it; empty for an unknown one."""
+    context = video.codec_context
+    return context.codec.canonical_name if context is not None else ""
+
+
+def _seconds(packet: Packet[Any], ticks: int) -> float:
+    return float(ticks * packet.time_base) if packet.time_base is not None else 0.0
 
 
 def _with_decode_times(packets: Iterator[Packet[Any]], video: VideoStream) -> Iterator[Packet[Any]]:
@@ -169,100 +275,19 @@ def _with_decode_times(packets: Iterator[Packet[Any]], video: VideoStream) -> It
     """
     held: list[Packet[Any]] = []
     for packet in packets:
-        if packet.pts is None:
+        if not packet.size:  # the end of a stream
             continue
-        if packet.dts is None:
-            if packet.stream.index == video.index and len(held) < MAX_REORDERED:
-                held.append(packet)
+        if packet.stream.index != video.index:
+            yield packet
             continue
-        if packet.stream.index == video.index and held:
-            step = packet.duration or 1
-            for place, early in enumerate(held):
+        if packet.dts is None and packet.pts is not None and len(held) < MAX_REORDERED:
+            held.append(packet)
+            continue
+        step = packet.duration or 1
+        for place, early in enumerate(held):
+            if packet.dts is not None:
                 early.dts = packet.dts - (len(held) - place) * step
-                yield early
-            held.clear()
+            yield early
+        held.clear()
         yield packet
-
-
-class _SourceClock:
-    """The elapsed time of a source, without the jumps of its clock."""
-
-    def __init__(self, begun: float | None) -> None:
-        self._begun = begun
-        self._last: float | None = None
-        self._before = 0.0
-
-    def jumps(self, at: float) -> bool:
-        """Whether the clock jumped between the previous time and this one."""
-        last, self._last = self._last, at
-        if self._begun is None:
-            self._begun = at
-        if last is None or -JUMP_S < at - last < JUMP_S:
-            return False
-        self._before += last - self._begun
-        self._begun = at
-        return True
-
-    def seconds(self, at: float) -> float:
-        assert self._begun is not None
-        return self._before + at - self._begun
-
-
-class _RemuxedFile:
-    """An MP4 file that is being written. Raises FFmpegError or OSError."""
-
-    def __init__(
-        self, path: Path, at: float, video: VideoStream, audio: AudioStream | None
-    ) -> None:
-        self.path = path
-        self.started_at = at
-        self.started_ts = time.time()
-        self._container = av.open(str(path), "w", format="mp4", options=FRAGMENTED)
-        self._video = self._container.add_stream_from_template(video)
-        self._audio: AudioStream | None = None
-        self._encoder: AudioStream | None = None
-        self._last: dict[int, int] = {}
-        if audio is not None and audio.codec_context.name in AUDIO:
-            self._audio = self._container.add_stream_from_template(audio)
-        elif audio is not None:
-            self._encoder = self._container.add_stream("aac", rate=audio.rate)
-            self._encoder.codec_context.layout = "mono" if audio.channels == 1 else "stereo"
-
-    def video(self, packet: Packet[Any]) -> None:
-        self._put(packet, self._video)
-
-    def audio(self, packet: Packet[Any]) -> None:
-        if self._audio is not None:
-            self._put(packet, self._audio)
-            return
-        if self._encoder is None:
-            return
-        for frame in packet.decode():
-            assert isinstance(frame, av.AudioFrame)
-            if frame.pts is None or frame.time_base is None:
-                continue
-            frame.pts -= _ticks(self.started_at, frame.time_base)
-            if frame.pts >= 0:
-                self._container.mux(self._encoder.encode(frame))
-
-    def close(self) -> None:
-        try:
-            if self._encoder is not None:
-                self._container.mux(self._encoder.encode(None))
-        finally:
-            self._container.close()
-
-    def _put(self, packet: Packet[Any], stream: VideoStream | AudioStream) -> None:
-        """Shift a packet to this file's time and write it; skip one that would go back in time."""
-        assert packet.dts is not None and packet.pts is not None and packet.time_base is not None
-        shift = _ticks(self.started_at, packet.time_base)
-        packet.dts, packet.pts = packet.dts - shift, packet.pts - shift
-        if packet.dts <= self._last.get(stream.index, -1):
-            return
-        self._last[stream.index] = packet.dts
-        packet.stream = stream
-        self._container.mux(packet)
-
-
-def _ticks(seconds: float, time_base: Fraction) -> int:
-    return round(seconds / time_base)
+    yield from held

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import re
 import threading
-from collections import deque
+import time
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,9 +21,15 @@ from app.failure_reason import FailureReason
 GROWING = ".part.mp4"
 FINISHED = ".mp4"
 # Each fragment is complete in itself and on disk: a kill loses the last seconds, not the file.
-# The header waits for the first fragment, to include the offset between sound and video.
-FRAGMENTED = {"movflags": "frag_keyframe+delay_moov+default_base_moof", "flush_packets": "1"}
+# The header waits for the first fragment, to include what decoders of sound need. Each track has
+# its own beginning, so sound may join later.
+FRAGMENTED = {
+    "movflags": "frag_keyframe+delay_moov+default_base_moof+frag_discont",
+    "flush_packets": "1",
+}
 MAX_SLUG = 40
+MAX_JUMPS = 100  # a clock that jumps more often is reported in one line
+JITTER_S = 0.2  # clocks go back by milliseconds; that is closed up and not worth a line
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,28 +73,77 @@ def _number(path: Path) -> int:
     return int(digits[1]) if digits else 0
 
 
+@dataclass(frozen=True, slots=True)
+class SegmentPlan:
+    """What is to be written, and where.
+
+    Attributes:
+        segment_s: length of a file.
+        gap_s: seconds without a frame that count as a gap; None for a file.
+        begin_s, limit_s: the part of the source to keep, in seconds that really pass in it.
+    """
+
+    files: SegmentFiles
+    segment_s: float
+    gap_s: float | None
+    begin_s: float = 0.0
+    limit_s: float | None = None
+
+    @property
+    def live(self) -> bool:
+        return self.gap_s is not None
+
+
+@dataclass(frozen=True, slots=True)
+class ClockJump:
+    """A jump of a source's clock that was closed up.
+
+    Attributes:
+        ts: when it was recorded, Unix seconds.
+        at_s: where in the source.
+        jump_s: how far; negative for a clock that went back.
+    """
+
+    ts: float
+    at_s: float
+    jump_s: float
+
+    def __str__(self) -> str:
+        how = "ahead" if self.jump_s > 0 else "back"
+        return (
+            f"the clock of the source jumped {how} by {abs(self.jump_s):.1f} s, {self.at_s:.1f} s "
+            "after its beginning; this was closed up and no frame is missing"
+        )
+
+
 @dataclass
 class RecordingProgress:
     """What one capture has recorded: filled by its thread, read by its ``SourceRecorder``.
 
     Attributes:
-        skip_s: where in a file it began.
-        passed: frames before that, which are skipped because they were recorded before.
-        seconds: of the source's time, from there or the first frame to the newest.
+        begin_s: where in a file it began.
+        seconds: that really passed in the source, from there or the first frame to the newest.
         first_ts, last_ts: when the first and the newest frame were captured.
+        written_at: when the newest frame was written, monotonic.
         gaps: times in between without frames, Unix seconds.
+        jumps: of the source's clock.
+        jump_count: how many there were.
+        dropped: packets that came and are in no file, by the reason.
         closed: files that wait to be examined.
         full: everything that was requested is recorded.
         failure: why nothing more can be written.
     """
 
-    skip_s: float = 0.0
-    passed: int = 0
+    begin_s: float = 0.0
     frames: int = 0
     seconds: float = 0.0
     first_ts: float | None = None
     last_ts: float | None = None
+    written_at: float | None = None
     gaps: deque[tuple[float, float]] = field(default_factory=deque)
+    jumps: deque[ClockJump] = field(default_factory=deque)
+    jump_count: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
     closed: deque[Segment] = field(default_factory=deque)
     growing: Path | None = None
     full: bool = False
@@ -99,9 +155,17 @@ class RecordingProgress:
         if gap_s is not None and self.last_ts is not None and ts - self.last_ts > gap_s:
             self.gaps.append((self.last_ts, ts))
         self.first_ts = ts if self.first_ts is None else self.first_ts
-        self.last_ts = ts
+        self.last_ts, self.written_at = ts, time.monotonic()
         self.seconds = seconds
         self.frames += 1
+
+    def jump(self, at_s: float, jump_s: float) -> None:
+        """Note a jump of the source's clock."""
+        if abs(jump_s) < JITTER_S:
+            return
+        self.jump_count += 1
+        if self.jump_count <= MAX_JUMPS:
+            self.jumps.append(ClockJump(time.time(), at_s, jump_s))
 
     def growing_bytes(self) -> int:
         """Size of the file that is being written."""

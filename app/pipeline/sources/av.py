@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import av
 from av.container import InputContainer
 from av.error import FFmpegError, InvalidDataError
+from av.packet import Packet
 from av.video.stream import VideoStream
 
 from app import urls
 from app.config import StreamSettings
 from app.errors import SourceError
 from app.failure_reason import FailureReason
-from app.pace import MediaClock
+from app.pace import ContinuousClock, MediaClock
+from app.pipeline.sources.skipping import clock_of, skip_to
 from app.types import Frame, StreamSpec
 
 MAX_BAD_PACKETS = 200
@@ -30,14 +34,16 @@ FORMATS = (
 class AvSource:
     """A camera (live) or, with the scheme ``file:``, a video file (as fast as it is read)."""
 
-    dropped = 0
     media = "video"  # what to request from a camera
 
     def __init__(self, spec: StreamSpec, settings: StreamSettings) -> None:
+        self.dropped = 0
         self._remote = urls.is_network(spec.source)
         self.live = self._endless = self._remote
         self.codec = ""
         self._url = spec.source
+        self._begin_s = spec.begin_s
+        self._jumped_s = 0.0
         self._transport = spec.transport
         self._settings = settings
         self._read_timeout_s = settings.stall_timeout_s
@@ -59,24 +65,30 @@ class AvSource:
         self.codec = self._stream.codec_context.name
 
     def frames(self) -> Iterator[Frame | None]:
+        assert self._stream is not None
         number = 0
-        clock = MediaClock()
+        clock, own_clock = MediaClock(), clock_of(self._stream)
         last_at = started_at = time.monotonic()
         patience = self._patience_s
-        for image, arrived_at in self._images():
-            if arrived_at - last_at > patience:
+        for image, arrived_at in self._images(own_clock):
+            if self.live and arrived_at - last_at > patience:
                 raise self._failure(FailureReason.STALLED)
             if image is None:
                 continue
             if image.width * image.height > self._settings.max_pixels:
                 raise self._failure(FailureReason.TOO_LARGE)
             last_at = arrived_at
+            at_s = own_clock.place(image.time, arrived_at if self.live else None)
+            self._jumped_s += own_clock.jump_s
             if self.live:
+                clock = MediaClock() if own_clock.jump_s else clock
                 captured_at = clock.captured_at(image.time, arrived_at)
+            elif at_s < self._begin_s - own_clock.step_s / 2:
+                continue
             else:
-                captured_at = started_at + (image.time or 0.0)
+                captured_at = started_at + at_s
             number += 1
-            yield Frame(image, captured_at, number)
+            yield Frame(image, captured_at, number, jumped_s=self._jumped_s)
 
     def close(self) -> None:
         container, self._container, self._stream = self._container, None, None
@@ -121,12 +133,24 @@ class AvSource:
             "max_delay": "200000",
         }
 
-    def _images(self) -> Iterator[tuple[av.VideoFrame | None, float]]:
-        """Decoded images with the arrival time of their packet; None for a packet without one."""
+    def _packets(self, own_clock: ContinuousClock) -> Iterator[Packet[Any]]:
+        """The packets of the video; of a file from the last keyframe before ``begin_s`` on."""
         assert self._container is not None and self._stream is not None
+        packets = self._container.demux(self._stream)
+        if not self._begin_s:
+            return packets
+        resumed = skip_to(packets, self._stream, self._begin_s)
+        first = next(iter(resumed.packets), None)
+        if first is not None and first.pts is not None and first.time_base is not None:
+            own_clock.resume(float(first.pts * first.time_base), resumed.at_s)
+        return itertools.chain(resumed.packets, packets)
+
+    def _images(self, own_clock: ContinuousClock) -> Iterator[tuple[av.VideoFrame | None, float]]:
+        """Decoded images with the arrival time of their packet; None for a packet without one."""
+        assert self._stream is not None
         bad = 0
         try:
-            for packet in self._container.demux(self._stream):
+            for packet in self._packets(own_clock):
                 arrived_at = time.monotonic()
                 try:
                     images = packet.decode()
@@ -134,6 +158,7 @@ class AvSource:
                 except InvalidDataError:
                     images = []
                     bad += 1
+                    self.dropped += not self.live
                     if bad > MAX_BAD_PACKETS:
                         raise
                 if not images:

@@ -105,4 +105,4 @@ class HttpSource(PlayedSource):
 
 def file_source(spec: StreamSpec, settings: StreamSettings) -> AvSource:
     """A file as a camera, or as fast as it can be read."""
-    return PlayedFile(spec, settings) if spec.paced or spec.loop else AvSource(spec, settings)
+    return AvSource(spec, settings) if spec.waits else PlayedFile(spec, settings)

@@ -1,0 +1,58 @@
+"""Finished files as players want them: one index at the beginning, no fragments.
+
+While it is written a file is fragmented, so that a kill costs seconds and not the file. Players
+seek badly in such a file, and many show a wrong length.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+import av
+from av.container import OutputContainer
+from av.error import FFmpegError
+
+from app.recording.remuxed_file import TAGS
+
+REWRITTEN = ".rewritten"
+INDEX_FIRST = {"movflags": "faststart"}
+
+
+def make_seekable(path: Path) -> bool:
+    """Write a fragmented MP4 file again, with its index in front. Blocks.
+
+    The new file takes the place of the old one at once or not at all; needs as much free space as
+    the file has bytes.
+
+    Returns:
+        Whether that worked. If not, the old file is as it was.
+    """
+    new = path.with_name(path.name + REWRITTEN)
+    try:
+        _rewrite(path, new)
+        Path(new).replace(path)
+    except (FFmpegError, OSError, ValueError):
+        with suppress(OSError):
+            new.unlink(missing_ok=True)
+        return False
+    return True
+
+
+def _rewrite(old: Path, new: Path) -> None:
+    with (
+        av.open(str(old)) as source,
+        av.open(str(new), "w", format="mp4", options=INDEX_FIRST) as target,
+    ):
+        assert isinstance(target, OutputContainer)
+        streams = {}
+        for stream in (*source.streams.video, *source.streams.audio):
+            copy = target.add_stream_from_template(stream, opaque=True)
+            tag = TAGS.get(stream.codec_context.codec.canonical_name)
+            if tag is not None:
+                copy.codec_context.codec_tag = tag
+            streams[stream.index] = copy
+        for packet in source.demux(*(source.streams[index] for index in streams)):
+            if packet.size:
+                packet.stream = streams[packet.stream.index]
+                target.mux(packet)

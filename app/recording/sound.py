@@ -1,0 +1,232 @@
+"""The sound of a copy: copied where MP4 players take its codec, else turned into AAC or left out.
+
+Sound never costs the picture: whatever is wrong with it ends the sound and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
+from av.packet import Packet
+
+# What an MP4 header has to say about each codec, in bytes at least.
+COPIED = {"aac": 2, "mp3": 0, "opus": 19, "alac": 24, "flac": 34}
+AAC_RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025,
+             8_000, 7_350)  # in the order of their index (ISO/IEC 14496-3, 1.6.3.4)  # fmt: skip
+AAC_LC = 2
+DEFAULT_RATE = 48_000
+ADTS_SYNC, ADTS_BYTES = 0xFFF0, 7
+NO_SOUND = "no sound"
+
+
+@dataclass(frozen=True, slots=True)
+class SoundPlan:
+    """What becomes of a source's sound.
+
+    Attributes:
+        text: the same for people.
+        config: of a copy, what its header says about the codec.
+        stream: None where the sound is left out.
+    """
+
+    text: str
+    stream: AudioStream | None = None
+    copied: bool = False
+    config: bytes = b""
+
+    @classmethod
+    def of(cls, stream: AudioStream | None) -> SoundPlan:
+        """Decide, by what is known when the source is opened."""
+        if stream is None:
+            return cls(NO_SOUND)
+        context = stream.codec_context
+        if context is None:
+            return cls("the sound is left out: its codec is not known here")
+        name = context.codec.canonical_name
+        config = context.extradata or (_adts_config(stream) if name == "aac" else b"")
+        if name in COPIED and len(config) >= COPIED[name] and context.sample_rate > 0:
+            return cls(f"{name} copied", stream, True, config)
+        return cls(f"{name} turned into aac", stream)
+
+    def after(self, packet: Packet[Any]) -> SoundPlan:
+        """The plan for files that begin after this packet, whose own header knows best."""
+        if self.stream is None or not self.copied or self.stream.codec_context.extradata:
+            return self
+        header = _adts_header(bytes(packet))
+        if header is None or header.config == self.config:
+            return self
+        return replace(self, config=header.config)
+
+    def open(self, container: OutputContainer) -> CopiedSound | EncodedSound | None:
+        """Add the sound to a file whose header was not written yet."""
+        if self.stream is None:
+            return None
+        return CopiedSound(self, container) if self.copied else EncodedSound(self, container)
+
+
+class SoundClock:
+    """Puts sound on the recording's clock, even if its own clock is another, or jumps.
+
+    What was taken together arrives together, so the sound's place is never far from that of the
+    video that was just read.
+    """
+
+    APART_S = 3.0
+    SEAMLESS_S = 0.2  # a packet that follows the last like this belongs there
+    STEADY_S = 1.0  # after a pause of the sound, the video has moved on by about as much
+
+    def __init__(self) -> None:
+        self.corrections = 0
+        self._offset_s: float | None = None
+        self._last_s: float | None = None
+        self._end_s = self._lead_s = 0.0
+
+    def place(
+        self, media_s: float, length_s: float, video_s: float, video_offset_s: float
+    ) -> float:
+        """The time of a packet of sound on the recording's clock.
+
+        Args:
+            media_s, length_s: its timestamp and its length.
+            video_s: the time of the newest video on the recording's clock.
+            video_offset_s: what has to be added to timestamps of the video.
+        """
+        for offset_s in (self._offset_s, video_offset_s):
+            if offset_s is not None and self._fits(media_s + offset_s, video_s):
+                break
+        else:
+            self.corrections += 1
+            offset_s = self._next(video_s) - media_s
+        at_s = media_s + offset_s
+        self._offset_s, self._last_s, self._end_s = offset_s, at_s, at_s + length_s
+        self._lead_s = at_s - video_s
+        return at_s
+
+    def _fits(self, at_s: float, video_s: float) -> bool:
+        lead_s = at_s - video_s
+        if abs(lead_s) > self.APART_S:
+            return False
+        if self._last_s is None or abs(at_s - self._end_s) <= self.SEAMLESS_S:
+            return True
+        return at_s > self._last_s and abs(lead_s - self._lead_s) <= self.STEADY_S
+
+    def _next(self, video_s: float) -> float:
+        """Where sound continues whose own clock cannot be believed."""
+        if self._last_s is None or abs(self._end_s - video_s) > self.APART_S:
+            return video_s
+        return self._end_s
+
+
+class CopiedSound:
+    """Sound as it is."""
+
+    def __init__(self, plan: SoundPlan, container: OutputContainer) -> None:
+        assert plan.stream is not None
+        self._config = plan.config
+        self._stream = container.add_stream_from_template(plan.stream)
+        self._stream.codec_context.extradata = plan.config or None
+        self._is_aac = plan.stream.codec_context.codec.canonical_name == "aac"
+
+    def packets(self, packet: Packet[Any], at_s: float) -> Iterator[Packet[Any]]:
+        """What is to be written for a packet that belongs at this second of the file."""
+        data = bytes(packet)
+        if self._is_aac and (header := _adts_header(data)) is not None:
+            if header.config != self._config[:2]:
+                return  # it changed: it is in the next file again
+            data = data[header.size :]
+        assert packet.time_base is not None
+        copy = Packet(data)
+        copy.time_base, copy.duration, copy.is_keyframe = packet.time_base, packet.duration, True
+        copy.pts = copy.dts = round(at_s / packet.time_base)
+        copy.stream = self._stream
+        yield copy
+
+    def rest(self) -> Iterator[Packet[Any]]:
+        return iter(())
+
+
+class EncodedSound:
+    """Sound that is decoded and encoded as AAC."""
+
+    def __init__(self, plan: SoundPlan, container: OutputContainer) -> None:
+        assert plan.stream is not None
+        source = plan.stream.codec_context
+        wanted = source.sample_rate or DEFAULT_RATE
+        self._rate = min(AAC_RATES, key=lambda rate: abs(rate - wanted))
+        self._layout = "mono" if source.channels == 1 else "stereo"
+        self._stream = container.add_stream("aac", rate=self._rate)
+        self._stream.codec_context.layout = self._layout
+        self._resampler: AudioResampler | None = None
+        self._resampled: tuple[object, ...] = ()
+
+    def packets(self, packet: Packet[Any], at_s: float) -> Iterator[Packet[Any]]:
+        """What is to be written for a packet that belongs at this second of the file."""
+        base = Fraction(1, self._rate)
+        for frame in packet.decode():
+            if not isinstance(frame, AudioFrame):
+                continue
+            frame.pts, frame.time_base = round(at_s * self._rate), base
+            at_s += frame.samples / (frame.sample_rate or self._rate)
+            for one in self._convert(frame):
+                yield from self._encode(one)
+
+    def rest(self) -> Iterator[Packet[Any]]:
+        """What the encoder still holds."""
+        return self._encode(None)
+
+    def _convert(self, frame: AudioFrame) -> list[AudioFrame]:
+        """A frame in the encoder's form; the decoder's may change at any time."""
+        form = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if form != self._resampled:
+            self._resampled = form
+            self._resampler = AudioResampler("fltp", self._layout, self._rate)
+        assert self._resampler is not None
+        return self._resampler.resample(frame)
+
+    def _encode(self, frame: AudioFrame | None) -> Iterator[Packet[Any]]:
+        for packet in self._stream.encode(frame):
+            if packet.pts is not None and packet.pts >= 0:  # before 0 is what the encoder filled up
+                yield packet
+
+
+class AdtsHeader(NamedTuple):
+    """What precedes each packet of AAC in a transport stream.
+
+    ``config`` is the same as an AudioSpecificConfig (ISO/IEC 14496-3, 1.6.2.1).
+    """
+
+    size: int
+    config: bytes
+
+
+def _adts_header(data: bytes) -> AdtsHeader | None:
+    """The header of a packet (ISO/IEC 13818-7, 6.2); None for a packet without."""
+    if len(data) < ADTS_BYTES or int.from_bytes(data[:2], "big") & 0xFFF6 != ADTS_SYNC:
+        return None
+    kind, rate_index = (data[2] >> 6) + 1, data[2] >> 2 & 15
+    channels = (data[2] & 1) << 2 | data[3] >> 6
+    return AdtsHeader(
+        ADTS_BYTES if data[1] & 1 else ADTS_BYTES + 2, _config(kind, rate_index, channels)
+    )
+
+
+def _adts_config(stream: AudioStream) -> bytes:
+    """What the headers will say, by what is known of the sound before the first one came."""
+    context = stream.codec_context
+    profile = str(context.profile or "")
+    rate = context.sample_rate // 2 if profile.startswith("HE") else context.sample_rate
+    channels = 1 if profile == "HE-AACv2" else context.channels
+    if rate not in AAC_RATES or not 1 <= channels <= 8:
+        return b""
+    return _config(AAC_LC, AAC_RATES.index(rate), min(channels, 7))
+
+
+def _config(kind: int, rate_index: int, channels: int) -> bytes:
+    return (kind << 11 | rate_index << 7 | channels << 3).to_bytes(2, "big")
