@@ -1,4 +1,4 @@
-"""How long frames wait for the networks: live ones for a moment, those of a file until it answers.
+"""How long frames wait for networks: live ones for a moment, those of a file until the answer.
 
 A file waits by nature. What a slow machine, or a network that is still being compiled, would cost
 a live stream must not cost a file a frame: only a look that fails does.

@@ -118,7 +118,7 @@ class _EncodedFile:
         self.started_at = first.captured_at
         self.started_ts = time.time() - (time.monotonic() - first.captured_at)
         self._size, self._format = first.picture.size, first.picture.image.format.name
-        self._last_pts = -1
+        self._last_pts, self._step = -1, round(1 / fps / TIME_BASE)
         self._keyframe_at = first.captured_at
         self._container = av.open(str(path), "w", format="mp4", options=FRAGMENTED)
         self._stream = self._open(best_encoder(), fps)
@@ -145,18 +145,26 @@ class _EncodedFile:
     def add(self, picture: BlurredFrame, at: float) -> None:
         image = _own_copy(picture.image)
         pts = max(round((at - self.started_at) / TIME_BASE), self._last_pts + 1)
+        if self._last_pts >= 0:
+            self._step = pts - self._last_pts
         self._last_pts = pts
         image.pts, image.time_base = pts, TIME_BASE
         if at - self._keyframe_at >= KEYFRAME_SECONDS:  # however low the frame rate is
             self._keyframe_at = at
             image.pict_type = PictureType.I
-        self._container.mux(self._stream.encode(image))
+        self._mux(image)
 
     def close(self) -> None:
         try:
-            self._container.mux(self._stream.encode(None))
+            self._mux(None)
         finally:
             self._container.close()
+
+    def _mux(self, image: av.VideoFrame | None) -> None:
+        for packet in self._stream.encode(image):
+            # Nothing but this tells how long the last frame of a file is shown.
+            packet.duration = round(self._step * TIME_BASE / (packet.time_base or TIME_BASE))
+            self._container.mux(packet)
 
 
 def _own_copy(image: av.VideoFrame) -> av.VideoFrame:

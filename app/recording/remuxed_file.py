@@ -80,14 +80,19 @@ class RemuxedFile:
             context.codec_tag = TAGS[self._reader.codec]
         return stream
 
-    def video(self, packet: Packet[Any], at_s: float, shown_s: float) -> None:
-        """Write a packet that is to be decoded and shown at these seconds of the recording."""
+    def video(self, packet: Packet[Any], at_s: float, shown_s: float, step_s: float) -> None:
+        """Write a packet that is to be decoded and shown at these seconds of the recording.
+
+        Args:
+            step_s: the usual time to the next frame, for a packet that does not tell its own.
+        """
         assert packet.time_base is not None
         if self._format.in_annex_b:
             whole = Packet(self._reader.with_start_codes(bytes(packet)))
             whole.time_base, whole.duration = packet.time_base, packet.duration
             whole.is_keyframe = packet.is_keyframe
             packet = whole
+        packet.duration = packet.duration or _ticks(step_s, packet.time_base)
         packet.dts = _ticks(at_s - self.shown_from, packet.time_base)
         packet.pts = packet.dts + _ticks(shown_s - at_s, packet.time_base)
         packet.stream = self._video

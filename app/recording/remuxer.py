@@ -14,7 +14,7 @@ import itertools
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,10 @@ from app.config import StreamSettings
 from app.errors import SourceError, WatchpostError
 from app.failure_reason import FailureReason
 from app.pace import ContinuousClock
-from app.pipeline.sources.av import AvSource
+from app.pipeline.sources.av import AvSource, open_file
 from app.pipeline.sources.skipping import clock_of, decoded_at, skip_to
 from app.recording.parameter_sets import KeyframeHead, NalReader, annex_b, picture_size
+from app.recording.probe import begin_apart, side_by_side
 from app.recording.remuxed_file import MAX_REORDER_S, RemuxedFile, VideoFormat
 from app.recording.segments import RecordingProgress, SegmentPlan, SegmentWriter
 from app.recording.sound import NO_SOUND, SoundClock, SoundPlan
@@ -92,29 +93,37 @@ class Remuxer:
             raise self._failure(FailureReason.UNFIT_CODEC)
         sound = SoundPlan.of(source.streams.audio[0] if source.streams.audio else None)
         self.audio = sound.text
-        if not self._plan.live:
-            source.flags |= GENERATE_PTS
         tracks = _Tracks(video, sound, self._plan, self._segments, self.written)
-        for packet in self._packets(source, tracks):
-            if self.written.full or self._is_over(packet, video):
-                break
-            with self._segments.writing():
-                if packet.stream.index == video.index:
-                    tracks.video(packet)
-                else:
-                    tracks.sound(packet)
+        with self._packets(source, tracks) as packets:
+            for packet in packets:
+                if self.written.full or self._is_over(packet, video):
+                    break
+                with self._segments.writing():
+                    if packet.stream.index == video.index:
+                        tracks.video(packet)
+                    else:
+                        tracks.sound(packet)
         if tracks.sound_corrections:
             self.audio += "; its clock is another than that of the video, and was corrected"
 
-    def _packets(self, source: InputContainer, tracks: _Tracks) -> Iterator[Packet[Any]]:
+    @contextmanager
+    def _packets(self, source: InputContainer, tracks: _Tracks) -> Iterator[Iterator[Packet[Any]]]:
         """Packets of video and sound; of a file from where it was left before."""
         video, audio = tracks.template, tracks.sound_plan.stream
-        packets: Iterator[Packet[Any]] = source.demux(*filter(None, (video, audio)))
-        if self._plan.begin_s:
-            resumed = skip_to(packets, video, self._plan.begin_s)
-            tracks.resume(resumed.packets, resumed.at_s)
-            packets = itertools.chain(resumed.packets, packets)
-        return _with_decode_times(packets, video)
+        with ExitStack() as opened:
+            if self._plan.live or audio is None or not begin_apart(self._url):
+                packets: Iterator[Packet[Any]] = source.demux(*filter(None, (video, audio)))
+            else:
+                beside = opened.enter_context(open_file(self._url))
+                sounds = beside.demux(beside.streams.audio[0])
+                packets = side_by_side([source.demux(video), sounds])
+            if not self._plan.live:
+                source.flags |= GENERATE_PTS
+            if self._plan.begin_s:
+                resumed = skip_to(packets, video, self._plan.begin_s)
+                tracks.resume(resumed.packets, resumed.at_s)
+                packets = itertools.chain(resumed.packets, packets)
+            yield _with_decode_times(packets, video)
 
     def _is_over(self, packet: Packet[Any], video: VideoStream) -> bool:
         """Whether to stop before this packet. A copy can only resume with a keyframe."""
@@ -204,7 +213,7 @@ class _Tracks:
         if shown_s < file.shown_from - self._clock.TICK_S:
             written.dropped[LEADING] += 1
             return
-        file.video(packet, at_s, shown_s)
+        file.video(packet, at_s, shown_s, self._clock.step_s)
         written.picture(time.time(), max(at_s - plan.begin_s, 0.0), plan.gap_s)
 
     def _open(self, at_s: float, shown_s: float, path: Path) -> RemuxedFile:
