@@ -19,6 +19,12 @@ from app.recording.segments import FRAGMENTED
 from app.recording.sound import SoundPlan
 
 TAGS = {"hevc": "hvc1"}  # Apple's players refuse FFmpeg's choice, hev1
+# The header is written at once: if it waited for sound that never begins, so would the file. Each
+# track has its own beginning, so sound may join later.
+WITH_SOUND = {
+    "movflags": "frag_keyframe+empty_moov+default_base_moof+frag_discont+negative_cts_offsets",
+    "flush_packets": "1",
+}
 # Where one track is silent, packets of the other are held back for this long at most.
 INTERLEAVE_US = {"max_interleave_delta": "1000000"}
 MAX_REORDER_S = 10.0
@@ -62,8 +68,9 @@ class RemuxedFile:
         self.sound_plan = sound
         self._reader = reader
         self._format = video
+        options = FRAGMENTED if sound.stream is None else WITH_SOUND
         self._container = av.open(
-            str(path), "w", format="mp4", options=FRAGMENTED, container_options=INTERLEAVE_US
+            str(path), "w", format="mp4", options=options, container_options=INTERLEAVE_US
         )
         self._video = self._open(video)
         self._sound = sound.open(self._container)

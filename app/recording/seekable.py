@@ -7,10 +7,11 @@ seek badly in such a file, and many show a wrong length.
 from __future__ import annotations
 
 from contextlib import suppress
+from fractions import Fraction
 from pathlib import Path
 
 import av
-from av.container import OutputContainer
+from av.container import InputContainer, OutputContainer
 from av.error import FFmpegError
 
 from app.recording.remuxed_file import TAGS
@@ -45,7 +46,7 @@ def _rewrite(old: Path, new: Path) -> None:
         av.open(str(new), "w", format="mp4", options=INDEX_FIRST) as target,
     ):
         assert isinstance(target, OutputContainer)
-        streams = {}
+        streams, begin_s = {}, _begin_of(source)
         for stream in (*source.streams.video, *source.streams.audio):
             copy = target.add_stream_from_template(stream, opaque=True)
             tag = TAGS.get(stream.codec_context.codec.canonical_name)
@@ -53,6 +54,15 @@ def _rewrite(old: Path, new: Path) -> None:
                 copy.codec_context.codec_tag = tag
             streams[stream.index] = copy
         for packet in source.demux(*(source.streams[index] for index in streams)):
-            if packet.size:
-                packet.stream = streams[packet.stream.index]
-                target.mux(packet)
+            if not packet.size or packet.pts is None or packet.dts is None:
+                continue
+            shift = round(begin_s / packet.time_base)
+            packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
+            packet.stream = streams[packet.stream.index]
+            target.mux(packet)
+
+
+def _begin_of(source: InputContainer) -> Fraction:
+    """When the first frame is shown, which is 0 in the finished file."""
+    video = source.streams.video[0]
+    return (video.start_time or 0) * (video.time_base or Fraction(1))

@@ -21,12 +21,8 @@ from app.failure_reason import FailureReason
 GROWING = ".part.mp4"
 FINISHED = ".mp4"
 # Each fragment is complete in itself and on disk: a kill loses the last seconds, not the file.
-# The header waits for the first fragment, to include what decoders of sound need. Each track has
-# its own beginning, so sound may join later.
-FRAGMENTED = {
-    "movflags": "frag_keyframe+delay_moov+default_base_moof+frag_discont",
-    "flush_packets": "1",
-}
+# The header waits for the first fragment, which encoders of hardware need.
+FRAGMENTED = {"movflags": "frag_keyframe+delay_moov+default_base_moof", "flush_packets": "1"}
 MAX_SLUG = 40
 MAX_JUMPS = 100  # a clock that jumps more often is reported in one line
 JITTER_S = 0.2  # clocks go back by milliseconds; that is closed up and not worth a line
