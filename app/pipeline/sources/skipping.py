@@ -42,7 +42,7 @@ def skip_to(packets: Iterator[Packet[Any]], video: VideoStream, begin_s: float) 
     about the place.
 
     Args:
-        begin_s: on the file's continuous clock.
+        begin_s: on the file's continuous clock; nothing is left of a file that ends before.
     """
     clock = clock_of(video)
     kept, begun = Resumed([], 0.0), False
@@ -59,5 +59,5 @@ def skip_to(packets: Iterator[Packet[Any]], video: VideoStream, begin_s: float) 
             kept = Resumed([], at_s)
         kept.packets.append(packet)
         if arrived:
-            break
-    return kept
+            return kept
+    return Resumed([], 0.0)
