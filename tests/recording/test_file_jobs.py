@@ -68,7 +68,8 @@ async def test_a_jump_of_the_clock_costs_no_frame_and_is_listed(
 
     (path,) = paths(store, tmp_path)
     assert numbers(path) == list(range(90))
-    assert (job.frames, job.seconds) == (90, pytest.approx(90 / FPS, abs=0.02))
+    assert job.frames == 90
+    assert job.seconds == pytest.approx(90 / FPS, abs=0.02)
     assert job.state is JobState.COMPLETED_WITH_GAPS
     assert ["jumped ahead by 1000.0 s" in gap.reason for gap in job.gaps] == [True]
     assert [kind for kind in boxes(path) if kind != "free"] == ["ftyp", "moov", "mdat"]

@@ -47,7 +47,7 @@ def skip_to(packets: Iterator[Packet[Any]], video: VideoStream, begin_s: float) 
     clock = clock_of(video)
     kept, begun = Resumed([], 0.0), False
     for packet in packets:
-        if packet.stream.index != video.index:
+        if packet.stream.index != video.index or not packet.size:
             kept.packets.append(packet)
             continue
         if not packet.is_keyframe and not begun:
