@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
@@ -139,9 +140,9 @@ class TestMediaClock:
 # ── a clock that goes on ─────────────────────────────────────────────────────────────────────
 
 
-def placed(times: list[float], arrivals: list[float] | None = None) -> list[float]:
+def placed(times: Sequence[float | None], arrivals: list[float] | None = None) -> list[float]:
     clock = ContinuousClock()
-    at = arrivals or [None] * len(times)
+    at: Sequence[float | None] = arrivals or [None] * len(times)
     return [round(clock.place(*pair), 3) for pair in zip(times, at, strict=True)]
 
 
@@ -160,7 +161,7 @@ def test_pauses_that_belong_to_the_rhythm_of_a_file_are_kept() -> None:
 
 
 def test_a_frame_without_a_time_follows_one_step_later() -> None:
-    assert placed([1.0, 1.5, None, 2.5]) == [0.0, 0.5, 1.0, 1.5]  # type: ignore[list-item]
+    assert placed([1.0, 1.5, None, 2.5]) == [0.0, 0.5, 1.0, 1.5]
 
 
 def test_a_live_clock_that_jumps_ahead_of_real_time_is_held_back() -> None:

@@ -17,11 +17,12 @@ from typing import Protocol
 from app.config import StreamSettings
 from app.errors import SinkError, SourceError, StreamNotFound
 from app.failure_reason import FailureReason
-from app.jobs import Part
+from app.jobs import JobSpec, Part
 from app.pipeline.channel import Closed
 from app.pipeline.manager import StreamManager
 from app.pipeline.registry import ALIVE
 from app.pipeline.sinks.base import Delivered, Sink
+from app.recording.context import JobContext
 from app.recording.recorder import Recorder
 from app.recording.remuxer import Remuxer
 from app.recording.segments import RecordingProgress, SegmentFiles, SegmentPlan
@@ -230,6 +231,25 @@ class RemuxCapture:
     async def end(self) -> None:
         self.remuxer.stop()
         await asyncio.to_thread(self._thread.join, self._stop_timeout_s)
+
+
+def make_capture(
+    part: Part, files: SegmentFiles, spec: JobSpec, ctx: JobContext, job_id: str
+) -> Capture:
+    """The next connection to a source of a job."""
+    request = CaptureRequest(
+        part,
+        files,
+        segment_s=spec.segment_s,
+        gap_s=ctx.settings.gap_s,
+        start_timeout_s=ctx.settings.start_timeout_s,
+        duration_s=spec.duration_s,
+    )
+    if part.kind == "stream":
+        return StreamCapture(request, ctx.manager)
+    if part.kind == "copy":
+        return RemuxCapture(request, ctx.streams)
+    return SourceCapture(request, ctx.manager, job_id)
 
 
 def _timed_out(begun_at: float, request: CaptureRequest, written: RecordingProgress) -> str | None:

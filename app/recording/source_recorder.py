@@ -13,26 +13,18 @@ import time
 from app import urls
 from app.errors import SinkError, WatchpostError
 from app.failure_reason import FailureReason
-from app.jobs import Gap, Job, Part
+from app.jobs import Job, Part
 from app.pace import Backoff
-from app.recording.captures import (
-    Capture,
-    CaptureRequest,
-    RemuxCapture,
-    SourceCapture,
-    StreamCapture,
-)
+from app.recording.captures import Capture, RemuxCapture, make_capture
 from app.recording.context import JobContext
 from app.recording.file_finisher import FileFinisher
+from app.recording.gap_list import NO_PICTURE, UNREADABLE, GapList
 from app.recording.probe import length_of
-from app.recording.segments import MAX_JUMPS, RecordingProgress, SegmentFiles, stem_of
+from app.recording.segments import SegmentFiles, stem_of
 from app.recording.stop_signal import StopSignal
 
 POLL_S = 0.25
-LOST_S = 1.0  # shorter interruptions are not reported as gaps
 RESTARTED = "the server was restarted"
-NO_PICTURE = "no picture"
-UNREADABLE = "{count} frames are in no file: they were written, and could not be read again"
 NEARLY = 0.999  # of a file that was not read to its end, whatever its length is said to be
 
 
@@ -49,8 +41,10 @@ class SourceRecorder:
         self._job = job
         self._stop = stop
         self._gap_s = ctx.settings.gap_s
-        self._stem = stem_of(index, self.part.label)
-        self._files = FileFinisher(ctx, job, self.part, self._stem, stop, self._log)
+        self._gaps = GapList(job, self.part.label, self._gap_s)
+        stem = stem_of(index, self.part.label)
+        self._segments = SegmentFiles(ctx.folder / job.job_id, stem)
+        self._files = FileFinisher(ctx, job, self.part, stem, stop, self._log)
         self._capture: Capture | None = None
         self._left_ts = 0.0
         self._clock: _PartClock | None = None
@@ -97,9 +91,8 @@ class SourceRecorder:
             await self._record()
         finally:
             await self._files.finish()
-        unreadable = self._frames - self._files.frames
-        if unreadable > 0 and not self._stop.leaving:
-            self._list(UNREADABLE.format(count=unreadable), time.time())
+        if not self._stop.leaving:
+            self._gaps.add_frames(self._frames - self._files.frames, UNREADABLE)
 
     async def _record(self) -> None:
         """Capture the source, again if it is lost, until the part is done or the job ends."""
@@ -138,13 +131,15 @@ class SourceRecorder:
         part.done = True
         if part.live and part.covered_ts is not None:
             least_s = self._gap_s if part.error is None else 0.0
-            self._gap(part.covered_ts, end_ts or time.time(), lost, least_s)
+            self._gaps.add(part.covered_ts, end_ts or time.time(), lost, least_s)
 
     async def _capture_once(self, lost: str) -> tuple[str | None, bool]:
         """Run one capture. Returns why it was lost (None or empty if everything is recorded),
         and whether any frame arrived."""
         failure: str | None = None
-        capture = self._capture = self._new_capture()
+        capture = self._capture = make_capture(
+            self.part, self._segments, self._job.spec, self._ctx, self._job.job_id
+        )
         try:
             capture.begin()
             while not self._stop.asked.is_set():
@@ -161,7 +156,7 @@ class SourceRecorder:
             self._left_ts = time.time()
             await capture.end()
         self._account(capture, lost)
-        self._list_dropped(capture.written)
+        self._gaps.add_dropped(capture.written)
         self._capture = None
         self._frames += capture.written.frames
         self._seconds += capture.written.seconds
@@ -181,55 +176,20 @@ class SourceRecorder:
             part.position_s = max(part.position_s, written.begin_s + written.seconds)
         elif first_ts is not None and last_ts is not None:
             if part.covered_ts is not None:
-                self._gap(part.covered_ts, first_ts, lost, LOST_S)
-            while written.gaps:
-                self._gap(*written.gaps.popleft(), NO_PICTURE, self._gap_s)
+                self._gaps.add(part.covered_ts, first_ts, lost)
+            self._gaps.add_silences(written)
             part.covered_ts = max(part.covered_ts or 0.0, last_ts)
             if self._clock is None:
                 self._clock = _PartClock(part, time.time() - first_ts)
-        while written.jumps:
-            jump = written.jumps.popleft()
-            self._list(str(jump), jump.ts)
+        self._gaps.add_jumps(written)
         while written.closed:
             self._files.add(written.closed.popleft())
-
-    def _list_dropped(self, written: RecordingProgress) -> None:
-        """List what came from the source and is in no file."""
-        for reason, count in written.dropped.items():
-            self._list(f"{count} frames are in no file: {reason}", time.time())
-        if written.jump_count > MAX_JUMPS:
-            self._list(f"{written.jump_count} jumps of the clock in all", time.time())
-
-    def _list(self, reason: str, ts: float) -> None:
-        """List what happened to the recording at one moment."""
-        self._job.gaps.append(Gap(self.part.label, round(ts, 3), round(ts, 3), reason))
-
-    def _gap(self, from_ts: float, to_ts: float, reason: str, least_s: float) -> None:
-        if to_ts - from_ts > least_s:
-            gap = Gap(self.part.label, round(from_ts, 3), round(to_ts, 3), reason)
-            self._job.gaps.append(gap)
 
     def _left_s(self) -> float:
         """Seconds of the run that are left; infinite for a file, which ends where it ends."""
         if not self.part.live or self._clock is None:
             return math.inf
         return self._job.spec.duration_s - self._clock.read(self.part)
-
-    def _new_capture(self) -> Capture:
-        ctx, spec = self._ctx, self._job.spec
-        request = CaptureRequest(
-            self.part,
-            SegmentFiles(self._ctx.folder / self._job.job_id, self._stem),
-            segment_s=spec.segment_s,
-            gap_s=self._gap_s,
-            start_timeout_s=ctx.settings.start_timeout_s,
-            duration_s=spec.duration_s,
-        )
-        if self.part.kind == "stream":
-            return StreamCapture(request, ctx.manager)
-        if self.part.kind == "copy":
-            return RemuxCapture(request, ctx.streams)
-        return SourceCapture(request, ctx.manager, self._job.job_id)
 
     # ── files ────────────────────────────────────────────────────────────────────────────
 

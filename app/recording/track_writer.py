@@ -1,0 +1,151 @@
+"""Puts the packets of one source into MP4 files: each at its place, each that can be decoded."""
+
+from __future__ import annotations
+
+import functools
+import time
+from pathlib import Path
+from typing import Any
+
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from app.pace import ContinuousClock
+from app.pipeline.sources.skipping import clock_of, decoded_at
+from app.recording.parameter_sets import KeyframeHead, NalReader, annex_b, picture_size
+from app.recording.remuxed_file import MAX_REORDER_S, RemuxedFile, VideoFormat
+from app.recording.segments import RecordingProgress, SegmentPlan, SegmentWriter
+from app.recording.sound import SoundClock, SoundPlan
+
+EARLY_S = 0.1  # times are rounded: a keyframe must not come a millisecond too early
+OPEN_CUT = 2.0  # lengths of a file after which it ends even where that costs a frame
+BEFORE_KEYFRAME = "before the first keyframe, so they could not be decoded"
+LEADING = "they need a frame of the file before, so they could not be decoded"
+
+
+class TrackWriter:
+    """Puts the packets of one source into files, each at its place.
+
+    Attributes:
+        template: the video of the source.
+        sound_plan: for the files that begin from now on.
+    """
+
+    def __init__(
+        self,
+        video: VideoStream,
+        sound: SoundPlan,
+        plan: SegmentPlan,
+        segments: SegmentWriter[RemuxedFile],
+        written: RecordingProgress,
+    ) -> None:
+        self.template = video
+        self.sound_plan = sound
+        self._plan = plan
+        self._segments = segments
+        self._written = written
+        self._clock: ContinuousClock = clock_of(video)
+        self._sound_clock = SoundClock()
+        extradata = video.codec_context.extradata
+        self._reader = NalReader(codec_of(video), extradata)
+        self._known = set(self._reader.sets_in(extradata or b""))
+        self._sets: dict[int, tuple[bytes, ...]] = {}
+        self._format = VideoFormat(video)
+
+    @property
+    def sound_corrections(self) -> int:
+        """How often the place of the sound had to be found without its clock."""
+        return self._sound_clock.corrections
+
+    def resume(self, packets: list[Packet[Any]], at_s: float) -> None:
+        """Begin with these packets, the first of whose video is at this second."""
+        for packet in packets:
+            media_s = decoded_at(packet)
+            if packet.stream.index == self.template.index and media_s is not None:
+                self._clock.resume(media_s, at_s)
+                return
+
+    def video(self, packet: Packet[Any]) -> None:
+        """Write a packet of the video, into a new file where one is due."""
+        plan, written = self._plan, self._written
+        if self._segments.file is None and not packet.is_keyframe:
+            if not plan.live:
+                written.dropped[BEFORE_KEYFRAME] += 1
+            return
+        at_s = self._clock.place(decoded_at(packet), time.monotonic() if plan.live else None)
+        if plan.limit_s is not None and at_s >= plan.limit_s - self._clock.TICK_S:
+            written.full = True
+            return
+        written.jump(at_s, self._clock.jump_s)
+        shown_s = at_s
+        if packet.pts is not None:
+            late_s = _seconds(packet, packet.pts) + self._clock.offset_s - at_s
+            shown_s += min(max(late_s, 0.0), MAX_REORDER_S)
+        file = self._segments.file
+        if packet.is_keyframe and self._is_due(packet, at_s):
+            file = self._segments.begin(functools.partial(self._open, at_s, shown_s))
+        assert file is not None
+        if shown_s < file.shown_from - self._clock.TICK_S:
+            written.dropped[LEADING] += 1
+            return
+        file.video(packet, at_s, shown_s, self._clock.step_s)
+        written.picture(time.time(), max(at_s - plan.begin_s, 0.0), plan.gap_s)
+
+    def _open(self, at_s: float, shown_s: float, path: Path) -> RemuxedFile:
+        return RemuxedFile(path, at_s, shown_s, self._format, self._reader, self.sound_plan)
+
+    def sound(self, packet: Packet[Any]) -> None:
+        """Write a packet of the sound, at its place beside the video."""
+        self.sound_plan = self.sound_plan.after(packet)
+        media_s, file = decoded_at(packet), self._segments.file
+        if file is None or media_s is None:
+            return
+        length_s = _seconds(packet, packet.duration or 0)
+        clock = self._clock
+        file.sound(packet, self._sound_clock.place(media_s, length_s, clock.at_s, clock.offset_s))
+
+    def _is_due(self, packet: Packet[Any], at_s: float) -> bool:
+        """Whether a new file has to begin with this keyframe."""
+        head = self._reader.head(packet)
+        changed = self._has_changed(head, packet)
+        file = self._segments.file
+        if file is None or changed or file.sound_plan != self.sound_plan:
+            return True
+        length_s = at_s - file.started_at + EARLY_S
+        segment_s = self._plan.segment_s
+        return length_s >= segment_s * (1.0 if head.closed else OPEN_CUT)
+
+    def _has_changed(self, head: KeyframeHead, packet: Packet[Any]) -> bool:
+        """Whether decoders need a new configuration from this keyframe on; makes it, then."""
+        if packet.has_sidedata("new_extradata"):
+            extradata = bytes(packet.get_sidedata("new_extradata"))
+            self._reader = NalReader(self._reader.codec, extradata)
+            sets = self._reader.sets_in(extradata)
+            self._known = set(sets)
+            data = annex_b(sets) + self._reader.with_start_codes(bytes(packet))
+            self._format = VideoFormat(
+                self.template, extradata, picture_size(self._reader.codec, data)
+            )
+            return True
+        units = {unit for units in head.sets.values() for unit in units}
+        self._sets |= head.sets
+        if units <= self._known:
+            return False
+        reader = self._reader
+        self._known = {unit for units in self._sets.values() for unit in units}
+        extradata = annex_b(
+            tuple(unit for kind in reader.set_types for unit in self._sets.get(kind, ()))
+        )
+        size = picture_size(reader.codec, extradata + reader.with_start_codes(bytes(packet)))
+        self._format = VideoFormat(self.template, extradata, size, not reader.has_start_codes)
+        return True
+
+
+def codec_of(video: VideoStream) -> str:
+    """FFmpeg's name of a codec, whichever decoder there is for it; empty for an unknown one."""
+    context = video.codec_context
+    return context.codec.canonical_name if context is not None else ""
+
+
+def _seconds(packet: Packet[Any], ticks: int) -> float:
+    return float(ticks * packet.time_base) if packet.time_base is not None else 0.0
