@@ -14,6 +14,7 @@ from app.config import FaceSettings
 from app.jobs import Job, JobSpec, JobState
 from app.recording import file_finisher
 from app.recording.job_manager import JobManager
+from app.recording.segments import stem_of
 from recording.test_job_manager import (  # noqa: F401
     Make,
     MemoryJobs,
@@ -24,6 +25,8 @@ from recording.test_job_manager import (  # noqa: F401
     store,
     until,
 )
+
+HALF_WRITTEN = "-0009.part.mp4.rewritten"
 
 pytestmark = pytest.mark.anyio
 
@@ -159,6 +162,8 @@ async def test_a_file_is_resumed_at_the_next_frame(
     await until(lambda: (collector.running(job.job_id) or job).frames > 5, "frames")
     await collector.close()
     before = sum(one.facts.frames for one in store.files)
+    half_written = tmp_path / "recordings" / job.job_id / f"{stem_of(0, source)}{HALF_WRITTEN}"
+    half_written.write_bytes(b"of a process that was killed")
     next_process = make()
     await next_process.resume()
     if next_process.running(job.job_id) is not None:
@@ -168,6 +173,7 @@ async def test_a_file_is_resumed_at_the_next_frame(
     shown = [number for path in paths(store, tmp_path) for number in numbers(path)]
     assert shown == list(range(100))
     assert saved(store, job).frames == 100
+    assert not half_written.exists()
     assert before < 100 or not blur
 
 
