@@ -27,7 +27,6 @@ WITH_SOUND = {
 }
 # Where one track is silent, packets of the other are held back for this long at most.
 INTERLEAVE_US = {"max_interleave_delta": "1000000"}
-MAX_REORDER_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,12 @@ from av.video.stream import VideoStream
 from app.pace import ContinuousClock
 from app.pipeline.sources.skipping import clock_of, decoded_at
 from app.recording.parameter_sets import KeyframeHead, NalReader, annex_b, picture_size
-from app.recording.remuxed_file import MAX_REORDER_S, RemuxedFile, VideoFormat
+from app.recording.remuxed_file import RemuxedFile, VideoFormat
 from app.recording.segments import RecordingProgress, SegmentPlan, SegmentWriter
 from app.recording.sound import SoundClock, SoundPlan
 
 EARLY_S = 0.1  # times are rounded: a keyframe must not come a millisecond too early
+JUMP_S, MAX_REORDERED = 1.0, 16  # frames are shown no later than that after they are decoded
 OPEN_CUT = 2.0  # lengths of a file after which it ends even where that costs a frame
 BEFORE_KEYFRAME = "before the first keyframe, so they could not be decoded"
 LEADING = "they need a frame of the file before, so they could not be decoded"
@@ -51,6 +52,7 @@ class TrackWriter:
         self._known = set(self._reader.sets_in(extradata or b""))
         self._sets: dict[int, tuple[bytes, ...]] = {}
         self._format = VideoFormat(video)
+        self._most_late_s = 0.0
 
     @property
     def sound_corrections(self) -> int:
@@ -77,10 +79,7 @@ class TrackWriter:
             written.full = True
             return
         written.jump(at_s, self._clock.jump_s)
-        shown_s = at_s
-        if packet.pts is not None:
-            late_s = _seconds(packet, packet.pts) + self._clock.offset_s - at_s
-            shown_s += min(max(late_s, 0.0), MAX_REORDER_S)
+        shown_s = at_s + self._late_s(packet, at_s)
         file = self._segments.file
         if packet.is_keyframe and self._is_due(packet, at_s):
             file = self._segments.begin(functools.partial(self._open, at_s, shown_s))
@@ -90,6 +89,20 @@ class TrackWriter:
             return
         file.video(packet, at_s, shown_s, self._clock.step_s)
         written.picture(time.time(), max(at_s - plan.begin_s, 0.0), plan.gap_s)
+
+    def _late_s(self, packet: Packet[Any], at_s: float) -> float:
+        """How long after it is decoded a frame is shown.
+
+        Where the clock jumps, a frame may be decoded before that and shown after it. Such frames
+        are those that others are decoded from, and they wait longest.
+        """
+        if packet.pts is None:
+            return 0.0
+        late_s = _seconds(packet, packet.pts) + self._clock.offset_s - at_s
+        if not -JUMP_S < late_s < max(JUMP_S, MAX_REORDERED * self._clock.step_s):
+            return self._most_late_s
+        self._most_late_s = max(self._most_late_s, late_s)
+        return max(late_s, 0.0)
 
     def _open(self, at_s: float, shown_s: float, path: Path) -> RemuxedFile:
         return RemuxedFile(path, at_s, shown_s, self._format, self._reader, self.sound_plan)

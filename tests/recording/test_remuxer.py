@@ -82,6 +82,18 @@ def test_a_jump_of_the_clock_is_closed_up_and_listed(
     assert length_of(f"file:{source}") == pytest.approx(90 / FPS, abs=0.1)
 
 
+def test_a_jump_among_frames_that_are_stored_in_another_order(tmp_path: Path) -> None:
+    """Some are decoded before the jump and shown behind it."""
+    options = {"preset": "ultrafast", "bf": "3", "b_strategy": "0"}
+    source = write_clip(
+        tmp_path / "x.ts", frames=range(90), options=options, clock=ahead(1000.0, 60 / FPS)
+    )
+    (path,) = files(copied(source))
+    assert numbers(path) == list(range(90))
+    assert times(path) == pytest.approx([n / FPS for n in range(90)], abs=3.1 / FPS)
+    assert examine(path).seconds == pytest.approx(90 / FPS, abs=0.1)
+
+
 def test_a_jump_does_not_end_the_run_early(tmp_path: Path) -> None:
     source = write_clip(tmp_path / "x.ts", clock=ahead(1000.0, 0.4))
     remuxer = copied(source, limit_s=1.0)

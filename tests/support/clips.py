@@ -120,8 +120,9 @@ def _sound(audio: AudioStream, seconds: float) -> list[Any]:
 
 def _timed(packet: Any, clock: Clock) -> tuple[float, float, Any]:
     """A packet with this clock's times: true seconds, when to decode it by the file, packet."""
-    true_s = float(packet.pts * packet.time_base)
-    said_s = clock(true_s)
-    shift = round((said_s - true_s) / packet.time_base)
-    packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
+    base = packet.time_base
+    true_s = float(packet.pts * base)
+    packet.pts += round((clock(true_s) - true_s) / base)
+    decoded_s = float(packet.dts * base)
+    packet.dts += round((clock(decoded_s) - decoded_s) / base)
     return true_s, float(packet.dts * packet.time_base), packet
