@@ -111,16 +111,19 @@ def _passed(container: InputContainer, most_s: float) -> float | None:
     return clock.at_s + clock.step_s if clock.at_s else None
 
 
-def begin_apart(url: str) -> bool:
+def begin_apart(url: str, audio: int) -> bool:
     """Whether the sound of a file only begins, by the file's clocks, when its video is over, or the
     other way round. Then the clocks differ, and both cannot be read in the order of their times.
 
     Blocks; reads the file up to where both have begun.
+
+    Args:
+        audio: index of the stream of sound.
     """
     with open_file(url) as container:
         if IN_ORDER_OF_ARRIVAL & _formats(container):
             return False
-        packets = container.demux(container.streams.video[0], container.streams.audio[0])
+        packets = container.demux(container.streams.video[0], container.streams[audio])
         begins: dict[int, float] = {}
         for packet in packets:
             at_s = decoded_at(packet)

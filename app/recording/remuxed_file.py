@@ -104,15 +104,20 @@ class RemuxedFile:
         packet.stream = self._video
         self._put(packet)
 
-    def sound(self, packet: Packet[Any], at_s: float) -> None:
-        """Write a packet of sound that belongs at this second of the recording."""
+    def sound(self, packet: Packet[Any], at_s: float) -> bool:
+        """Write a packet of sound that belongs at this second of the recording.
+
+        Returns:
+            False for a damaged one, which is left out.
+        """
         if self._sound is None or at_s < self.shown_from:
-            return
+            return True
         try:
             packets = list(self._sound.packets(packet, at_s - self.shown_from))
-        except (FFmpegError, ValueError):  # damaged; the picture does not suffer for it
-            return
+        except (FFmpegError, ValueError):  # the picture does not suffer for it
+            return False
         self._put_sound(packets)
+        return True
 
     def close(self) -> None:
         try:

@@ -30,7 +30,7 @@ from app.pipeline.sources.skipping import skip_to
 from app.recording.probe import begin_apart, side_by_side
 from app.recording.remuxed_file import RemuxedFile
 from app.recording.segments import RecordingProgress, SegmentPlan, SegmentWriter
-from app.recording.sound import NO_SOUND, SoundPlan
+from app.recording.sound import NO_SOUND, SoundPlan, known_sound
 from app.recording.track_writer import TrackWriter, codec_of
 from app.types import StreamSpec
 
@@ -84,20 +84,20 @@ class Remuxer:
         video = source.streams.video[0]
         if codec_of(video) not in VIDEO:
             raise self._failure(FailureReason.UNFIT_CODEC)
-        sound = SoundPlan.of(source.streams.audio[0] if source.streams.audio else None)
-        self.audio = sound.text
+        sound = SoundPlan.of(known_sound(source))
         tracks = TrackWriter(video, sound, self._plan, self._segments, self.written)
-        with self._packets(source, tracks) as packets:
-            for packet in packets:
-                if self.written.full or self._is_over(packet, video):
-                    break
-                with self._segments.writing():
-                    if packet.stream.index == video.index:
-                        tracks.video(packet)
-                    else:
-                        tracks.sound(packet)
-        if tracks.sound_corrections:
-            self.audio += "; its clock is another than that of the video, and was corrected"
+        try:
+            with self._packets(source, tracks) as packets:
+                for packet in packets:
+                    if self.written.full or self._is_over(packet, video):
+                        break
+                    with self._segments.writing():
+                        if packet.stream.index == video.index:
+                            tracks.video(packet)
+                        else:
+                            tracks.sound(packet)
+        finally:
+            self.audio = tracks.sound_text
 
     @contextmanager
     def _packets(
@@ -106,11 +106,11 @@ class Remuxer:
         """Packets of video and sound; of a file from where it was left before."""
         video, audio = tracks.template, tracks.sound_plan.stream
         with ExitStack() as opened:
-            if self._plan.live or audio is None or not begin_apart(self._url):
+            if self._plan.live or audio is None or not begin_apart(self._url, audio.index):
                 packets: Iterator[Packet[Any]] = source.demux(*filter(None, (video, audio)))
             else:
                 beside = opened.enter_context(open_file(self._url))
-                sounds = beside.demux(beside.streams.audio[0])
+                sounds = beside.demux(beside.streams[audio.index])
                 packets = side_by_side([source.demux(video), sounds])
             if not self._plan.live:
                 source.flags |= GENERATE_PTS

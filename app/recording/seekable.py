@@ -41,6 +41,7 @@ def make_seekable(path: Path) -> bool:
 
 
 def _rewrite(old: Path, new: Path) -> None:
+    silent = _silent_tracks(old)
     with (
         av.open(str(old)) as source,
         av.open(str(new), "w", format="mp4", options=INDEX_FIRST) as target,
@@ -48,6 +49,8 @@ def _rewrite(old: Path, new: Path) -> None:
         assert isinstance(target, OutputContainer)
         streams, begin_s = {}, _begin_of(source)
         for stream in (*source.streams.video, *source.streams.audio):
+            if stream.index in silent:
+                continue
             copy = target.add_stream_from_template(stream, opaque=True)
             tag = TAGS.get(stream.codec_context.codec.canonical_name)
             if tag is not None:
@@ -60,6 +63,16 @@ def _rewrite(old: Path, new: Path) -> None:
             packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
             packet.stream = streams[packet.stream.index]
             target.mux(packet)
+
+
+def _silent_tracks(path: Path) -> set[int]:
+    """Tracks of sound that nothing was written to, which some players stumble over."""
+    with av.open(str(path)) as source:
+        return {
+            stream.index
+            for stream in source.streams.audio
+            if not any(packet.size for packet in source.demux(stream))
+        }
 
 
 def _begin_of(source: InputContainer) -> Fraction:

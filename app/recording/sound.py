@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
-from av.container import OutputContainer
+from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 
 # What an MP4 header has to say about each codec, in bytes at least.
@@ -69,6 +69,13 @@ class SoundPlan:
         if self.stream is None:
             return None
         return CopiedSound(self, container) if self.copied else EncodedSound(self, container)
+
+
+def known_sound(source: InputContainer) -> AudioStream | None:
+    """The first sound of a source that can be decoded, else the first; None where there is none."""
+    streams = source.streams.audio
+    known = (stream for stream in streams if stream.codec_context is not None)
+    return next(known, streams[0] if streams else None)
 
 
 class SoundClock:

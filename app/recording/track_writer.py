@@ -47,6 +47,7 @@ class TrackWriter:
         self._written = written
         self._clock: ContinuousClock = clock_of(video)
         self._sound_clock = SoundClock()
+        self._sounds = self._damaged_sounds = 0
         extradata = video.codec_context.extradata
         self._reader = NalReader(codec_of(video), extradata)
         self._known = set(self._reader.sets_in(extradata or b""))
@@ -55,9 +56,17 @@ class TrackWriter:
         self._most_late_s = 0.0
 
     @property
-    def sound_corrections(self) -> int:
-        """How often the place of the sound had to be found without its clock."""
-        return self._sound_clock.corrections
+    def sound_text(self) -> str:
+        """What became of the sound, for people."""
+        damaged = self._damaged_sounds
+        if damaged and damaged == self._sounds:
+            return "the sound is left out: it could not be decoded"
+        text = self.sound_plan.text
+        if damaged:
+            text += f"; {damaged} of {self._sounds} packets could not be decoded"
+        if self._sound_clock.corrections:
+            text += "; its clock is another than that of the video, and was corrected"
+        return text
 
     def resume(self, packets: list[Packet[Any]], at_s: float) -> None:
         """Begin with these packets, the first of whose video is at this second."""
@@ -115,7 +124,9 @@ class TrackWriter:
             return
         length_s = _seconds(packet, packet.duration or 0)
         clock = self._clock
-        file.sound(packet, self._sound_clock.place(media_s, length_s, clock.at_s, clock.offset_s))
+        at_s = self._sound_clock.place(media_s, length_s, clock.at_s, clock.offset_s)
+        self._sounds += 1
+        self._damaged_sounds += not file.sound(packet, at_s)
 
     def _is_due(self, packet: Packet[Any], at_s: float) -> bool:
         """Whether a new file has to begin with this keyframe."""

@@ -56,18 +56,19 @@ def ahead(jump_s: float, from_s: float) -> Callable[[float], float]:
     return lambda seconds: seconds + (jump_s if seconds >= from_s - 0.001 else 0.0)
 
 
+@pytest.mark.parametrize("gap_s", [None, 3.0])
 @pytest.mark.parametrize("split", [50, 60])
 @pytest.mark.parametrize("jump_s", [-2.0, -0.5, 20.0, 1000.0])
 def test_a_jump_of_the_clock_is_closed_up_and_listed(
-    tmp_path: Path, split: int, jump_s: float
+    tmp_path: Path, split: int, jump_s: float, gap_s: float | None
 ) -> None:
-    """At a keyframe and inside a GOP, back and ahead."""
+    """At a keyframe and inside a GOP, back and ahead, of a file and of what counts as live."""
     clock = ahead(jump_s, split / FPS)
     first = write_clip(tmp_path / "1.ts", frames=range(split))
     second = write_clip(tmp_path / "2.ts", frames=range(split, 90), clock=clock)
     source = join(tmp_path / "x.ts", first, second)
 
-    remuxer = copied(source)
+    remuxer = copied(source, gap_s=gap_s)
 
     (path,) = files(remuxer)
     for _ in ("fragmented", "seekable"):
@@ -182,7 +183,11 @@ def test_damaged_sound_ends_no_copy(tmp_path: Path) -> None:
     assert data.count(begin) > 50
     source.write_bytes(data.replace(begin, b"\x00\x00"))
     remuxer = copied(source)
-    assert numbers(files(remuxer)[0]) == list(range(50))
+    (path,) = files(remuxer)
+    assert remuxer.audio == "the sound is left out: it could not be decoded"
+    assert make_seekable(path)
+    assert numbers(path) == list(range(50))
+    assert examine(path).audio is None
 
 
 @pytest.mark.parametrize("from_s", [0.0, 1.0])
