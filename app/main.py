@@ -145,6 +145,8 @@ def _state(runtime: Runtime) -> State:
         "happened": events.repository,
         "writer": events.writer,
         "jobs": jobs.repository,
+        "job_log": jobs.log,
+        "recordings": jobs.recordings,
         "collector": jobs.manager,
         "schedules": jobs.scheduler,
         "plates": PlateServices(plates.service, plates.repository, plates.search, plates.watchlist),

@@ -29,12 +29,15 @@ from app.anpr.service import PlateService
 from app.config import Settings
 from app.db.engine import open_database
 from app.db.events import EventRepository, StreamSessionRepository
+from app.db.job_log import JobLogRepository
 from app.db.jobs import JobRepository
 from app.db.plate_search import PlateSearch
 from app.db.plates import PlateRepository
+from app.db.recordings import RecordingRepository
+from app.db.schedules import ScheduleRepository
 from app.db.snapshots import SnapshotFolder
 from app.db.streams import StreamRepository
-from app.db.vault import open_vault, read_or_make_secret
+from app.db.vault import Vault, open_vault, read_or_make_secret
 from app.db.watchlist import ClaudeCalls, Watchlist
 from app.db.writer import EventWriter
 from app.errors import DataFolderLocked, SetupError
@@ -116,6 +119,8 @@ class Jobs:
     """Collection jobs, their schedules, and the disk space that recordings share."""
 
     repository: JobRepository
+    log: JobLogRepository
+    recordings: RecordingRepository
     manager: JobManager
     scheduler: Scheduler
     space: DiskSpace
@@ -168,13 +173,7 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
             )
         )
         jobs = await stack.enter_async_context(
-            _open_jobs(
-                settings,
-                manager,
-                JobRepository(engine, vault),
-                events.repository,
-                plates.repository,
-            )
+            _open_jobs(settings, manager, engine, vault, events.repository, plates.repository)
         )
         await stack.enter_async_context(
             _background(_resume(manager, jobs.manager, demo=settings.demo), "resume")
@@ -338,25 +337,30 @@ async def _record_plates(log: EventLog, service: PlateService) -> AsyncIterator[
 async def _open_jobs(
     settings: Settings,
     manager: StreamManager,
-    store: JobRepository,
+    engine: Engine,
+    vault: Vault,
     events: EventRepository,
     plates: PlateRepository,
 ) -> AsyncIterator[Jobs]:
     """Collection jobs with schedules and retention; on leaving, their files are closed."""
     folder = settings.recordings_dir()
     _make_folder(folder)
+    jobs, job_log = JobRepository(engine, vault), JobLogRepository(engine)
+    recordings = RecordingRepository(engine)
     space = DiskSpace(folder, settings.space)
-    space.register(PrunableRecordings(folder, store))
+    space.register(PrunableRecordings(folder, recordings))
     space.register(PrunableEvents(settings.data_dir / SNAPSHOTS, events, settings.space))
     _register_plate_files(space, settings.data_dir, plates)
-    ctx = JobContext(manager, store, space, settings.collect, settings.streams, folder)
+    ctx = JobContext(
+        manager, jobs, job_log, recordings, space, settings.collect, settings.streams, folder
+    )
     async with AsyncExitStack() as stack:
         job_manager = JobManager(ctx, settings.allowed_folders)
         stack.push_async_callback(job_manager.close)
-        scheduler = Scheduler(job_manager, store)
+        scheduler = Scheduler(job_manager, ScheduleRepository(engine, vault))
         await stack.enter_async_context(_background(space.run(), "retention"))
         await stack.enter_async_context(_background(scheduler.run(), "schedules"))
-        yield Jobs(store, job_manager, scheduler, space)
+        yield Jobs(jobs, job_log, recordings, job_manager, scheduler, space)
 
 
 def _register_plate_files(space: DiskSpace, data_dir: Path, plates: PlateRepository) -> None:

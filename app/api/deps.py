@@ -13,9 +13,11 @@ from app.api.i18n import Language, language_of
 from app.api.websockets import ClientSocket
 from app.config import Settings
 from app.db.events import EventRepository
+from app.db.job_log import JobLogRepository
 from app.db.jobs import JobRepository
 from app.db.plate_search import PlateSearch
 from app.db.plates import PlateRepository
+from app.db.recordings import RecordingRepository
 from app.db.watchlist import Watchlist
 from app.db.writer import EventWriter
 from app.pipeline.event_log import EventLog
@@ -97,6 +99,8 @@ EventRepositoryDep = Annotated[EventRepository, _state("happened")]
 EventWriterDep = Annotated[EventWriter, _state("writer")]
 JobManagerDep = Annotated[JobManager, _state("collector")]
 JobRepositoryDep = Annotated[JobRepository, _state("jobs")]
+JobLogRepositoryDep = Annotated[JobLogRepository, _state("job_log")]
+RecordingRepositoryDep = Annotated[RecordingRepository, _state("recordings")]
 SchedulerDep = Annotated[Scheduler, _state("schedules")]
 RecordingsFolderDep = Annotated[Path, Depends(_recordings_folder)]
 SettingsDep = Annotated[Settings, Depends(_settings)]

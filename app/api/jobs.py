@@ -15,8 +15,10 @@ from starlette.types import Message, Receive, Scope, Send
 
 from app.api.deps import (
     ClientSocketDep,
+    JobLogRepositoryDep,
     JobManagerDep,
     JobRepositoryDep,
+    RecordingRepositoryDep,
     RecordingsFolderDep,
     SchedulerDep,
 )
@@ -38,6 +40,7 @@ from app.api.job_schemas import (
     ScheduleRequest,
 )
 from app.api.websockets import GOING_AWAY, NORMAL, NOT_FOUND, ClientSocket, json_text
+from app.db.job_log import JobLogRepository
 from app.db.jobs import JobRepository
 from app.errors import BadRange, FileNotFound, JobNotFound
 from app.jobs import Job, JobLine, JobState
@@ -155,19 +158,19 @@ async def end_job(job_id: JobId, jobs: JobRepositoryDep, job_manager: JobManager
 
 @router.get("/collect/jobs/{job_id}/logs", summary="What happened in a job")
 async def job_logs(
-    job_id: JobId, jobs: JobRepositoryDep, limit: Limit = 100, offset: Offset = 0
+    job_id: JobId, job_log: JobLogRepositoryDep, limit: Limit = 100, offset: Offset = 0
 ) -> JobLogs:
     """In order, with the lines that followers hear."""
-    entries, total = await asyncio.to_thread(jobs.logs, job_id, limit=limit, offset=offset)
+    entries, total = await asyncio.to_thread(job_log.entries, job_id, limit=limit, offset=offset)
     return JobLogs(
         total=total, limit=limit, offset=offset, logs=[LogReply.of(entry) for entry in entries]
     )
 
 
 @router.get("/collect/jobs/{job_id}/files", summary="The files of a job")
-async def job_files(job_id: JobId, jobs: JobRepositoryDep) -> JobFiles:
+async def job_files(job_id: JobId, recordings: RecordingRepositoryDep) -> JobFiles:
     """Files that were looked into and can be played; removed ones stay in the list."""
-    found = await asyncio.to_thread(jobs.recordings, job_id)
+    found = await asyncio.to_thread(recordings.of_job, job_id)
     return JobFiles(files=[JobFile.of(recording) for recording in found])
 
 
@@ -183,12 +186,12 @@ async def job_files(job_id: JobId, jobs: JobRepositoryDep) -> JobFiles:
     },
 )
 async def download(
-    job_id: JobId, file_id: str, jobs: JobRepositoryDep, folder: RecordingsFolderDep
+    job_id: JobId, file_id: str, recordings: RecordingRepositoryDep, folder: RecordingsFolderDep
 ) -> FileResponse:
     """The MP4 file; takes `Range`, so that players can jump in it."""
     if not file_id.isdecimal() or len(file_id) > 18:
         raise FileNotFound(job_id=job_id, file_id=file_id)
-    recording = await asyncio.to_thread(jobs.recording, job_id, int(file_id))
+    recording = await asyncio.to_thread(recordings.get, job_id, int(file_id))
     path = folder / recording.path
     if not path.is_file():
         raise FileNotFound(job_id=job_id, file_id=file_id)
@@ -244,7 +247,7 @@ async def follow(
     websocket: WebSocket,
     client: ClientSocketDep,
     job_id: str,
-    jobs: JobRepositoryDep,
+    job_log: JobLogRepositoryDep,
     job_manager: JobManagerDep,
 ) -> None:
     """Every line of a job from the first on, then close. ``?format=json``: with numbers.
@@ -253,7 +256,7 @@ async def follow(
     """
     await client.accept()
     try:
-        lines = await _lines(job_id, jobs, job_manager)
+        lines = await _lines(job_id, job_log, job_manager)
     except JobNotFound as error:
         await client.close(NOT_FOUND, str(error))
         return
@@ -273,13 +276,13 @@ async def _send(client: ClientSocket, lines: AsyncIterator[JobLine], *, as_json:
 
 
 async def _lines(
-    job_id: str, jobs: JobRepository, job_manager: JobManager
+    job_id: str, job_log: JobLogRepository, job_manager: JobManager
 ) -> AsyncIterator[JobLine]:
     """From the job in progress, or from the rows of one that is over. Raises JobNotFound."""
     running = await job_manager.lines(job_id)
     if running is not None:
         return running
-    said = await asyncio.to_thread(jobs.lines, job_id)
+    said = await asyncio.to_thread(job_log.lines, job_id)
 
     async def replay() -> AsyncIterator[JobLine]:
         for line in said:

@@ -8,7 +8,9 @@ from typing import TypedDict
 from app.api.deps import PlateServices
 from app.api.health import HealthService
 from app.db.events import EventRepository
+from app.db.job_log import JobLogRepository
 from app.db.jobs import JobRepository
+from app.db.recordings import RecordingRepository
 from app.db.writer import EventWriter
 from app.pipeline.event_log import EventLog
 from app.pipeline.manager import StreamManager
@@ -26,6 +28,8 @@ class State(TypedDict):
     happened: EventRepository
     writer: EventWriter
     jobs: JobRepository
+    job_log: JobLogRepository
+    recordings: RecordingRepository
     collector: JobManager
     schedules: Scheduler
     plates: PlateServices

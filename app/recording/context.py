@@ -28,17 +28,25 @@ class JobStore(Protocol):
 
     def unfinished(self) -> list[Job]: ...
 
+
+class JobLogStore(Protocol):
+    """Where the logs of jobs are stored. Blocking; raises StoreError."""
+
     def add_line(self, line: JobLine) -> None: ...
 
     def lines(self, job_id: str) -> list[JobLine]: ...
 
-    def log(self, job_id: str, level: str, text: str) -> None: ...
+    def add_entry(self, job_id: str, level: str, text: str) -> None: ...
 
-    def add_recording(self, recording: Recording) -> None: ...
 
-    def all_recordings(self) -> list[Recording]: ...
+class RecordingStore(Protocol):
+    """Where the files of jobs are stored as rows. Blocking; raises StoreError."""
 
-    def recordings(self, job_id: str) -> list[Recording]: ...
+    def add(self, recording: Recording) -> None: ...
+
+    def of_job(self, job_id: str) -> list[Recording]: ...
+
+    def all(self) -> list[Recording]: ...
 
     def mark_removed(self, file_id: int) -> None: ...
 
@@ -53,7 +61,9 @@ class JobContext:
     """
 
     manager: StreamManager
-    store: JobStore
+    jobs: JobStore
+    job_log: JobLogStore
+    recordings: RecordingStore
     space: DiskSpace
     settings: CollectSettings
     streams: StreamSettings
@@ -73,4 +83,4 @@ class JobContext:
     async def log(self, job_id: str, level: str, text: str) -> None:
         """Write what happened in a job to the log and to the database."""
         logger.log(logging.getLevelName(level.upper()), "job %s: %s", job_id, text)
-        await self.store_row(job_id, self.store.log, job_id, level, text)
+        await self.store_row(job_id, self.job_log.add_entry, job_id, level, text)

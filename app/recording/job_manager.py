@@ -21,7 +21,7 @@ from app.jobs import Job, JobLine, JobSpec, JobState, Part
 from app.pipeline.registry import ALIVE
 from app.pipeline.sources.named import source_url
 from app.recording.captures import OWN_IDS
-from app.recording.context import JobContext, JobStore
+from app.recording.context import JobContext, RecordingStore
 from app.recording.job_metrics import JobMetrics
 from app.recording.job_run import JobRun
 from app.recording.retention import Prunable, StoredItem
@@ -37,12 +37,12 @@ COPIED = (*urls.RTSP, "file")
 class PrunableRecordings(Prunable):
     """Recordings, removed one file at a time; the row stays and says that the file is removed."""
 
-    def __init__(self, folder: Path, store: JobStore) -> None:
+    def __init__(self, folder: Path, store: RecordingStore) -> None:
         self._folder = folder
         self._store = store
 
     def items(self) -> Iterable[StoredItem]:
-        for recording in self._store.all_recordings():
+        for recording in self._store.all():
             key = f"{recording.file_id}:{recording.path}"
             yield StoredItem(key, recording.facts.bytes, recording.started_ts, recording.flagged)
 
@@ -61,7 +61,6 @@ class JobManager:
 
     def __init__(self, ctx: JobContext, media_dirs: Callable[[], Sequence[Path]]) -> None:
         self._ctx = ctx
-        self._store = ctx.store
         self._media_dirs = media_dirs
         self._runs: dict[str, JobRun] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -137,7 +136,7 @@ class JobManager:
 
     async def remove(self, job_id: str) -> None:
         """Delete a finished job and its files."""
-        await asyncio.to_thread(self._store.delete, job_id)
+        await asyncio.to_thread(self._ctx.jobs.delete, job_id)
         await asyncio.to_thread(shutil.rmtree, self._ctx.folder / job_id, ignore_errors=True)
 
     def change(self, job: Job) -> None:
@@ -164,13 +163,13 @@ class JobManager:
             self._ready.set()
 
     async def _resume_all(self) -> None:
-        for job in await asyncio.to_thread(self._store.unfinished):
+        for job in await asyncio.to_thread(self._ctx.jobs.unfinished):
             if self._closing or job.job_id in self._runs:
                 continue
-            lines = await asyncio.to_thread(self._store.lines, job.job_id)
+            lines = await asyncio.to_thread(self._ctx.job_log.lines, job.job_id)
             if lines and lines[-1].last:  # it ended, but its row could not be written
                 job.state, job.ended_ts = lines[-1].state, lines[-1].ts
-                await asyncio.to_thread(self._store.save, job)
+                await asyncio.to_thread(self._ctx.jobs.save, job)
                 continue
             run = JobRun(self._ctx, job, lines)
             await run.recover()
@@ -233,7 +232,7 @@ class JobManager:
             run  # before the first await: it counts toward the limit and can be followed
         )
         try:
-            await asyncio.to_thread(self._store.save, job)
+            await asyncio.to_thread(self._ctx.jobs.save, job)
         except StoreError:
             del self._runs[job.job_id]
             run.ended.set()

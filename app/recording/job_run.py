@@ -222,7 +222,7 @@ class JobRun:
             seconds=job.seconds,
             ts=round(time.time(), 3),
         )
-        await self._ctx.store_row(job.job_id, self._ctx.store.add_line, line)
+        await self._ctx.store_row(job.job_id, self._ctx.job_log.add_line, line)
         self._lines.append(line)
         async with self._more:
             self._more.notify_all()
@@ -240,4 +240,4 @@ class JobRun:
         self._saved_at = time.monotonic()
         parts = [replace(part) for part in self.job.parts]
         job = replace(self.job, parts=parts, gaps=list(self.job.gaps))
-        await self._ctx.store_row(job.job_id, self._ctx.store.save, job)
+        await self._ctx.store_row(job.job_id, self._ctx.jobs.save, job)

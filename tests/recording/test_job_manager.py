@@ -25,7 +25,7 @@ from app.jobs import Job, JobLine, JobSpec, JobState, Recording
 from app.models.faces import FaceDetector
 from app.pipeline.event_log import EventLog
 from app.pipeline.manager import StreamManager
-from app.recording.context import JobContext, JobStore
+from app.recording.context import JobContext
 from app.recording.job_manager import JobManager, PrunableRecordings
 from app.recording.probe import examine
 from app.recording.retention import DiskSpace
@@ -38,7 +38,7 @@ SPEC = JobSpec(sources=(URL,), duration_s=1.0, retries=3, backoff_s=0.1)
 
 
 class MemoryJobs:
-    """A ``JobStore`` without a database."""
+    """A ``JobStore``, ``JobLogStore`` and ``RecordingStore`` without a database."""
 
     def __init__(self) -> None:
         self.jobs: dict[str, Job] = {}
@@ -73,18 +73,18 @@ class MemoryJobs:
     def lines(self, job_id: str) -> list[JobLine]:
         return [line for line in self.said if line.job_id == job_id]
 
-    def log(self, job_id: str, level: str, text: str) -> None:
+    def add_entry(self, job_id: str, level: str, text: str) -> None:
         self._check()
         self.logs.append(text)
 
-    def add_recording(self, recording: Recording) -> None:
+    def add(self, recording: Recording) -> None:
         self._check()
         self.files.append(replace(recording, file_id=len(self.files) + 1))
 
-    def recordings(self, job_id: str) -> list[Recording]:
+    def of_job(self, job_id: str) -> list[Recording]:
         return [file for file in self.files if file.job_id == job_id]
 
-    def all_recordings(self) -> list[Recording]:
+    def all(self) -> list[Recording]:
         return [file for file in self.files if file.file_id not in self.removed]
 
     def mark_removed(self, file_id: int) -> None:
@@ -123,9 +123,15 @@ async def make(
 
     def make(**values: object) -> JobManager:
         quick = {"gap_s": 0.6, "start_timeout_s": 20, **values}
-        jobs: JobStore = store
         shop = JobContext(
-            manager, jobs, space, CollectSettings(**quick), settings, tmp_path / "recordings"
+            manager,
+            store,
+            store,
+            store,
+            space,
+            CollectSettings(**quick),
+            settings,
+            tmp_path / "recordings",
         )
         made.append(JobManager(shop, lambda: [tmp_path]))
         return made[-1]

@@ -45,15 +45,15 @@ class Rows:
         self.saved: dict[str, Schedule] = {}
         self.fails = False
 
-    def save_schedule(self, schedule: Schedule) -> None:
+    def save(self, schedule: Schedule) -> None:
         if self.fails:
             raise StoreError(reason="disk full")
         self.saved[schedule.schedule_id] = replace(schedule)
 
-    def schedules(self) -> list[Schedule]:
+    def all(self) -> list[Schedule]:
         return [replace(schedule) for schedule in self.saved.values()]
 
-    def delete_schedule(self, schedule_id: str) -> None:
+    def delete(self, schedule_id: str) -> None:
         self.saved.pop(schedule_id)
 
 
