@@ -28,7 +28,8 @@ from app.anpr.read_queue import PlateReadQueue
 from app.anpr.service import PlateService
 from app.config import Settings
 from app.db.engine import open_database
-from app.db.events import EventRepository, StreamSessionRepository
+from app.db.event_pruner import EventPruner
+from app.db.events import EventRepository
 from app.db.job_log import JobLogRepository
 from app.db.jobs import JobRepository
 from app.db.plate_search import PlateSearch
@@ -36,6 +37,7 @@ from app.db.plates import PlateRepository
 from app.db.recordings import RecordingRepository
 from app.db.schedules import ScheduleRepository
 from app.db.snapshots import SnapshotFolder
+from app.db.stream_sessions import StreamSessionRepository
 from app.db.streams import StreamRepository
 from app.db.vault import Vault, open_vault, read_or_make_secret
 from app.db.watchlist import ClaudeCalls, Watchlist
@@ -111,6 +113,7 @@ class Events:
 
     log: EventLog
     repository: EventRepository
+    pruner: EventPruner
     writer: EventWriter
 
 
@@ -173,7 +176,7 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
             )
         )
         jobs = await stack.enter_async_context(
-            _open_jobs(settings, manager, engine, vault, events.repository, plates.repository)
+            _open_jobs(settings, manager, engine, vault, events.pruner, plates.repository)
         )
         await stack.enter_async_context(
             _background(_resume(manager, jobs.manager, demo=settings.demo), "resume")
@@ -253,7 +256,7 @@ async def open_events(
         writer = EventWriter(arriving, repository, snapshots, draw.snapshot, saved)
         writer.start()
         try:
-            yield Events(log, repository, writer)
+            yield Events(log, repository, EventPruner(engine, snapshots), writer)
         finally:
             log.close()
             await writer.close(END_S)
@@ -339,7 +342,7 @@ async def _open_jobs(
     manager: StreamManager,
     engine: Engine,
     vault: Vault,
-    events: EventRepository,
+    events: EventPruner,
     plates: PlateRepository,
 ) -> AsyncIterator[Jobs]:
     """Collection jobs with schedules and retention; on leaving, their files are closed."""
