@@ -149,7 +149,7 @@ class JobManager:
         """The lines of a job in progress, from the first; None if it is not running."""
         await self._ready.wait()
         run = self._runs.get(job_id)
-        return run.follow() if run else None
+        return run.progress.follow() if run else None
 
     # ── the life of the process ──────────────────────────────────────────────────────────
 
@@ -183,7 +183,7 @@ class JobManager:
         self._closing = True
         self._ready.set()
         for run in list(self._runs.values()):
-            await run.close_followers()
+            await run.progress.close_followers()
 
     async def close(self) -> None:
         """Close all files; the rows of running jobs stay, to be resumed."""
@@ -256,6 +256,6 @@ class JobManager:
                 logger.error("job %s crashed", run.job.job_id, exc_info=error)
                 await run.crashed(error)
         finally:
-            await run.close_followers()
+            await run.progress.close_followers()
             self._runs.pop(run.job.job_id, None)
             run.ended.set()
