@@ -55,8 +55,14 @@ from app.pipeline.manager import StreamManager
 from app.pipeline.push import PushStreams
 from app.pipeline.registry import StreamStore
 from app.recording.context import JobContext
-from app.recording.job_manager import JobManager, PrunableRecordings
-from app.recording.retention import DiskSpace, PrunableEvents, PrunableFolder
+from app.recording.job_manager import JobManager
+from app.recording.job_metrics import JobMetrics
+from app.recording.retention import (
+    DiskSpace,
+    PrunableEvents,
+    PrunableFolder,
+    PrunableRecordings,
+)
 from app.recording.schedules import Scheduler
 from app.types import Analytics, EventRow, StreamSpec
 
@@ -124,6 +130,7 @@ class Jobs:
     repository: JobRepository
     log: JobLogRepository
     recordings: RecordingRepository
+    metrics: JobMetrics
     manager: JobManager
     scheduler: Scheduler
     space: DiskSpace
@@ -363,7 +370,7 @@ async def _open_jobs(
         scheduler = Scheduler(job_manager, ScheduleRepository(engine, vault))
         await stack.enter_async_context(_background(space.run(), "retention"))
         await stack.enter_async_context(_background(scheduler.run(), "schedules"))
-        yield Jobs(jobs, job_log, recordings, job_manager, scheduler, space)
+        yield Jobs(jobs, job_log, recordings, ctx.metrics, job_manager, scheduler, space)
 
 
 def _register_plate_files(space: DiskSpace, data_dir: Path, plates: PlateRepository) -> None:

@@ -24,6 +24,7 @@ from app.pipeline.event_log import EventLog
 from app.pipeline.manager import StreamManager
 from app.pipeline.push import PushStreams
 from app.recording.job_manager import JobManager
+from app.recording.running_jobs import RunningJobs
 from app.recording.schedules import Scheduler
 
 
@@ -101,6 +102,7 @@ JobManagerDep = Annotated[JobManager, _state("collector")]
 JobRepositoryDep = Annotated[JobRepository, _state("jobs")]
 JobLogRepositoryDep = Annotated[JobLogRepository, _state("job_log")]
 RecordingRepositoryDep = Annotated[RecordingRepository, _state("recordings")]
+RunningJobsDep = Annotated[RunningJobs, _state("running_jobs")]
 SchedulerDep = Annotated[Scheduler, _state("schedules")]
 RecordingsFolderDep = Annotated[Path, Depends(_recordings_folder)]
 SettingsDep = Annotated[Settings, Depends(_settings)]

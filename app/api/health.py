@@ -23,8 +23,9 @@ from app.models.batching import BatchingRunner
 from app.pipeline.event_log import EventLog
 from app.pipeline.manager import StreamManager
 from app.recording.captures import OWN_IDS
-from app.recording.job_manager import JobManager
+from app.recording.job_metrics import JobMetrics
 from app.recording.retention import DiskSpace, DiskUsage
+from app.recording.running_jobs import RunningJobs
 
 DATABASE_PATIENCE_S = 3.0
 LONGEST_LAG_S = 30.0
@@ -69,7 +70,8 @@ class HealthService:
     """
 
     manager: StreamManager
-    collector: JobManager
+    job_metrics: JobMetrics
+    running_jobs: RunningJobs
     events: EventLog
     writer: EventWriter
     space: DiskSpace
@@ -82,7 +84,7 @@ class HealthService:
     def registry(self) -> CollectorRegistry:
         """The counters and histograms of this server, and what the system knows of its process."""
         metrics: list[Collector] = [PROCESS, self.events.counts, self.writer.written]
-        metrics += [self.desk.outcomes, *self.collector.metrics.all()]
+        metrics += [self.desk.outcomes, *self.job_metrics.all()]
         registry = CollectorRegistry()
         for metric in (*metrics, NetworkCollector(self.networks)):
             registry.register(metric)
@@ -104,7 +106,7 @@ class HealthService:
                 if not status.spec.stream_id.startswith(OWN_IDS)
             ],
             jobs_by_state=jobs_by_state,
-            running=self.collector.now(),
+            running=self.running_jobs.all(),
             crops_waiting=self.read_queue.waiting,
             crops_skipped=self.read_queue.skipped,
             events_waiting=len(self.writer.unwritten()),

@@ -20,6 +20,7 @@ from app.api.deps import (
     JobRepositoryDep,
     RecordingRepositoryDep,
     RecordingsFolderDep,
+    RunningJobsDep,
     SchedulerDep,
 )
 from app.api.errors import ErrorReply
@@ -45,6 +46,7 @@ from app.db.jobs import JobRepository
 from app.errors import BadRange, FileNotFound, JobNotFound
 from app.jobs import Job, JobLine, JobState
 from app.recording.job_manager import JobManager
+from app.recording.running_jobs import RunningJobs
 
 router = APIRouter(
     tags=["collection"],
@@ -100,7 +102,7 @@ async def collect(job_manager: JobManagerDep, body: CollectRequest | None = None
 @router.get("/collect/jobs", summary="List jobs")
 async def list_jobs(
     jobs: JobRepositoryDep,
-    job_manager: JobManagerDep,
+    running: RunningJobsDep,
     state: JobState | None = None,
     name: Annotated[str | None, Query(description="A part of it.")] = None,
     tag: str | None = None,
@@ -122,19 +124,19 @@ async def list_jobs(
         limit=limit,
         offset=offset,
     )
-    shown = [JobReply.of(job_manager.running(job.job_id) or job) for job in found]
+    shown = [JobReply.of(running.job(job.job_id) or job) for job in found]
     return JobList(total=total, limit=limit, offset=offset, jobs=shown)
 
 
 @router.get("/collect/jobs/{job_id}", summary="Show a job")
-async def show_job(job_id: JobId, jobs: JobRepositoryDep, job_manager: JobManagerDep) -> JobReply:
+async def show_job(job_id: JobId, jobs: JobRepositoryDep, running: RunningJobsDep) -> JobReply:
     """State, sources, gaps, and numbers that are current while it runs."""
-    return JobReply.of(await _find(job_id, jobs, job_manager))
+    return JobReply.of(await _find(job_id, jobs, running))
 
 
 @router.patch("/collect/jobs/{job_id}", summary="Name, tag or flag a job")
 async def change_job(
-    job_id: JobId, body: JobChange, jobs: JobRepositoryDep, job_manager: JobManagerDep
+    job_id: JobId, body: JobChange, jobs: JobRepositoryDep, running: RunningJobsDep
 ) -> JobReply:
     """A flagged job's files are the last that are removed when room is needed."""
     job = await asyncio.to_thread(jobs.get, job_id)
@@ -142,8 +144,8 @@ async def change_job(
         value = getattr(body, field)
         setattr(job, field, tuple(value) if field == "tags" else value)
     await asyncio.to_thread(jobs.change, job)
-    job_manager.change(job)
-    return JobReply.of(await _find(job_id, jobs, job_manager))
+    running.change(job)
+    return JobReply.of(await _find(job_id, jobs, running))
 
 
 @router.delete("/collect/jobs/{job_id}", summary="Cancel a job, or remove a finished one")
@@ -291,6 +293,6 @@ async def _lines(
     return replay()
 
 
-async def _find(job_id: str, jobs: JobRepository, job_manager: JobManager) -> Job:
-    running = job_manager.running(job_id)
-    return running if running is not None else await asyncio.to_thread(jobs.get, job_id)
+async def _find(job_id: str, jobs: JobRepository, running: RunningJobs) -> Job:
+    job = running.job(job_id)
+    return job if job is not None else await asyncio.to_thread(jobs.get, job_id)

@@ -16,6 +16,7 @@ from app.pipeline.event_log import EventLog
 from app.pipeline.manager import StreamManager
 from app.pipeline.push import PushStreams
 from app.recording.job_manager import JobManager
+from app.recording.running_jobs import RunningJobs
 from app.recording.schedules import Scheduler
 
 
@@ -31,6 +32,7 @@ class State(TypedDict):
     job_log: JobLogRepository
     recordings: RecordingRepository
     collector: JobManager
+    running_jobs: RunningJobs
     schedules: Scheduler
     plates: PlateServices
     instruments: HealthService

@@ -7,48 +7,15 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from app.config import CollectSettings, StreamSettings
 from app.errors import StoreError
-from app.jobs import Job, JobLine, Recording
 from app.pipeline.manager import StreamManager
 from app.recording.job_metrics import JobMetrics
 from app.recording.retention import DiskSpace
+from app.recording.stores import JobLogStore, JobStore, RecordingStore
 
 logger = logging.getLogger(__name__)
-
-
-class JobStore(Protocol):
-    """Where jobs are stored. Blocking; raises StoreError."""
-
-    def save(self, job: Job) -> None: ...
-
-    def delete(self, job_id: str) -> None: ...
-
-    def unfinished(self) -> list[Job]: ...
-
-
-class JobLogStore(Protocol):
-    """Where the logs of jobs are stored. Blocking; raises StoreError."""
-
-    def add_line(self, line: JobLine) -> None: ...
-
-    def lines(self, job_id: str) -> list[JobLine]: ...
-
-    def add_entry(self, job_id: str, level: str, text: str) -> None: ...
-
-
-class RecordingStore(Protocol):
-    """Where the files of jobs are stored as rows. Blocking; raises StoreError."""
-
-    def add(self, recording: Recording) -> None: ...
-
-    def of_job(self, job_id: str) -> list[Recording]: ...
-
-    def all(self) -> list[Recording]: ...
-
-    def mark_removed(self, file_id: int) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,9 +61,9 @@ class Scheduler:
     """
 
     def __init__(
-        self, collector: JobManager, store: ScheduleStore, now: Callable[[], float] = time.time
+        self, jobs: JobManager, store: ScheduleStore, now: Callable[[], float] = time.time
     ) -> None:
-        self._collector = collector
+        self._jobs = jobs
         self._store = store
         self._now = now
         self._schedules: dict[str, Schedule] = {}
@@ -90,7 +90,7 @@ class Scheduler:
     async def put(self, schedule: Schedule) -> None:
         """Add or replace. Raises InvalidRequest for an unusable expression or source."""
         next_run(schedule.cron, schedule.timezone, self._now())
-        self._collector.plan(schedule.spec)
+        self._jobs.plan(schedule.spec)
         await self._loaded.wait()
         await asyncio.to_thread(self._store.save, schedule)
         self._schedules[schedule.schedule_id] = schedule
@@ -140,14 +140,14 @@ class Scheduler:
 
     async def _start(self, schedule: Schedule) -> None:
         """Start a job; a run that would overlap the previous one is skipped and counted."""
-        if schedule.last_job_id and self._collector.running(schedule.last_job_id):
+        if schedule.last_job_id and self._jobs.running.job(schedule.last_job_id):
             schedule.skipped += 1
             logger.warning(
                 "schedule %s: run skipped, the last job is still running", schedule.schedule_id
             )
         else:
             try:
-                job = await self._collector.start_scheduled(schedule.spec, schedule.schedule_id)
+                job = await self._jobs.start_scheduled(schedule.spec, schedule.schedule_id)
             except WatchpostError as error:
                 schedule.skipped += 1
                 logger.error("schedule %s: %s", schedule.schedule_id, error)

@@ -26,9 +26,9 @@ from app.models.faces import FaceDetector
 from app.pipeline.event_log import EventLog
 from app.pipeline.manager import StreamManager
 from app.recording.context import JobContext
-from app.recording.job_manager import JobManager, PrunableRecordings
+from app.recording.job_manager import JobManager
 from app.recording.probe import examine
-from app.recording.retention import DiskSpace
+from app.recording.retention import DiskSpace, PrunableRecordings
 from app.types import StreamSpec, StreamState
 
 pytestmark = pytest.mark.anyio
@@ -181,7 +181,7 @@ async def test_a_job_says_what_the_contract_says(collector: JobManager, store: M
         *(f"Progress: Step {step}/5" for step in range(1, 6)),
         f"Collection completed for Job ID: {job_id}",
     ]
-    await until(lambda: collector.running(job_id) is None, "it is over")
+    await until(lambda: collector.running.job(job_id) is None, "it is over")
     done = saved(store, job)
     assert (done.state, done.gaps, done.error) == (JobState.COMPLETED, [], None)
     (file,) = store.files
@@ -192,7 +192,7 @@ async def test_a_camera_that_breaks_is_taken_again(
     collector: JobManager, camera: Camera, store: MemoryJobs
 ) -> None:
     job = await collector.start(replace(SPEC, duration_s=5.0, retries=50))
-    await until(lambda: collector.running(job.job_id).frames > 5, "frames")  # type: ignore[union-attr]
+    await until(lambda: collector.running.job(job.job_id).frames > 5, "frames")  # type: ignore[union-attr]
     camera.refuses_with = camera.breaks_with = source_error(FailureReason.REFUSED)
     camera.count = 1
     await asyncio.sleep(2)
@@ -212,7 +212,7 @@ async def test_a_camera_that_is_silent_for_a_while_leaves_a_gap(
     collector: JobManager, camera: Camera, store: MemoryJobs
 ) -> None:
     job = await collector.start(replace(SPEC, duration_s=4.0))
-    await until(lambda: collector.running(job.job_id).frames > 5, "frames")  # type: ignore[union-attr]
+    await until(lambda: collector.running.job(job.job_id).frames > 5, "frames")  # type: ignore[union-attr]
     camera.stall()
     await asyncio.sleep(1.5)
     camera.showing.set()
@@ -260,7 +260,7 @@ async def test_interrupted_jobs_say_so(
     make: Make, collector: JobManager, store: MemoryJobs
 ) -> None:
     job = await collector.start(replace(SPEC, duration_s=60.0))
-    await until(lambda: collector.running(job.job_id).frames > 5, "frames")  # type: ignore[union-attr]
+    await until(lambda: collector.running.job(job.job_id).frames > 5, "frames")  # type: ignore[union-attr]
     await collector.close()
     next_process = make(on_restart="interrupt")
     await next_process.resume()
@@ -274,7 +274,7 @@ async def test_a_job_whose_last_row_could_not_be_written_is_not_done_again(
 ) -> None:
     job = await collector.start(SPEC)
     await heard(collector, job)
-    await until(lambda: collector.running(job.job_id) is None, "over")
+    await until(lambda: collector.running.job(job.job_id) is None, "over")
     store.jobs[job.job_id].state = JobState.RUNNING
     opened, said = camera.opened, len(store.said)
     await make().resume()
@@ -328,7 +328,7 @@ async def test_files_whose_rows_were_never_written_count_after_a_restart(
     make: Make, collector: JobManager, store: MemoryJobs
 ) -> None:
     job = await collector.start(replace(SPEC, duration_s=30.0))
-    await until(lambda: collector.running(job.job_id).frames > 5, "frames")  # type: ignore[union-attr]
+    await until(lambda: collector.running.job(job.job_id).frames > 5, "frames")  # type: ignore[union-attr]
     store.fails = StoreError
     await collector.close()
     assert store.files == []
@@ -345,14 +345,14 @@ async def test_a_job_that_cannot_be_stored_is_not_begun(
     store.fails = StoreError
     with pytest.raises(StoreError):
         await collector.start(SPEC)
-    assert collector.count() == 0
+    assert len(collector.running) == 0
 
 
 async def test_a_mistake_in_the_program_ends_the_job_with_an_error(
     collector: JobManager, store: MemoryJobs
 ) -> None:
     job = await collector.start(replace(SPEC, duration_s=30.0))
-    await until(lambda: collector.running(job.job_id).frames > 5, "frames")  # type: ignore[union-attr]
+    await until(lambda: collector.running.job(job.job_id).frames > 5, "frames")  # type: ignore[union-attr]
     store.fails = RuntimeError  # at the next save
 
     def once() -> bool:
@@ -363,7 +363,7 @@ async def test_a_mistake_in_the_program_ends_the_job_with_an_error(
     await until(once, "the mistake")
     said = await heard(collector, job)
     assert said[-1] == f"Error with Job ID {job.job_id}: internal error: RuntimeError"
-    await until(lambda: collector.running(job.job_id) is None, "over")
+    await until(lambda: collector.running.job(job.job_id) is None, "over")
     assert saved(store, job).state is JobState.FAILED
     assert len(store.files) == 1
 
@@ -373,7 +373,7 @@ async def test_a_full_disk_ends_the_job_and_room_is_made_first(
 ) -> None:
     first = await collector.start(SPEC)
     await heard(collector, first)
-    await until(lambda: collector.running(first.job_id) is None, "over")
+    await until(lambda: collector.running.job(first.job_id) is None, "over")
     free = [0]
     space.free = lambda: free[0] if store.removed else 0  # type: ignore[method-assign]
     second = await collector.start(replace(SPEC, duration_s=30.0))
@@ -415,7 +415,7 @@ async def test_a_stream_that_ends_ends_the_job_and_nothing_hangs(
     manager = collector._ctx.manager
     manager.start_ephemeral(StreamSpec("cam", URL))
     job = await collector.start(replace(SPEC, sources=("cam",), duration_s=60.0, retries=0))
-    await until(lambda: collector.running(job.job_id).frames > 3, "frames")  # type: ignore[union-attr]
+    await until(lambda: collector.running.job(job.job_id).frames > 3, "frames")  # type: ignore[union-attr]
     await manager.disconnect("cam")
     assert "Error with Job ID" in (await heard(collector, job))[-1]
     assert len(store.files) == 1
@@ -426,7 +426,7 @@ async def test_the_streams_of_jobs_are_no_sources_of_other_jobs(
     make: Make, collector: JobManager
 ) -> None:
     job = await collector.start(replace(SPEC, duration_s=60.0))
-    await until(lambda: collector.running(job.job_id).frames > 2, "frames")  # type: ignore[union-attr]
+    await until(lambda: collector.running.job(job.job_id).frames > 2, "frames")  # type: ignore[union-attr]
     assert collector.plan(JobSpec()) == []
     manager = collector._ctx.manager
     manager.start_ephemeral(StreamSpec("cam", URL))
