@@ -101,9 +101,9 @@ class HealthService:
         return MetricsSnapshot(
             # Streams that a job starts have a new id each time; they are counted with the job.
             streams=[
-                (status, measures)
-                for status, measures in self.manager.gauges()
-                if not status.spec.stream_id.startswith(OWN_IDS)
+                (entry.status(), entry.gauges())
+                for entry in self.manager.registry
+                if not entry.spec.stream_id.startswith(OWN_IDS)
             ],
             jobs_by_state=jobs_by_state,
             running=self.running_jobs.all(),

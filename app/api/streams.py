@@ -33,6 +33,7 @@ from app.api.schemas import (
 )
 from app.errors import InvalidRequest
 from app.mjpeg import MEDIA_TYPE
+from app.pipeline import input_policy
 
 RESERVED = ("by-input", "register")
 
@@ -78,7 +79,7 @@ async def by_input(
     """Return the output of the stream that reads this input, whatever its state; without one,
     create it and wait until it runs. Safe to call again and again."""
     source = urls.check_rtsp(pasted_url(request.url.query) or input_url)
-    status, created = await manager.find_or_create(source)
+    status, created = await input_policy.find_or_create(manager, source)
     spec = status.spec
     return Envelope(
         data=StreamByInput(
@@ -95,7 +96,7 @@ async def by_input(
 @router.post("/register", summary="Replace all streams of an input")
 async def register(body: RegisterRequest, manager: ManagerDep) -> Envelope[StreamRegistered]:
     """Disconnect whatever reads this input, start a new stream, wait until it runs."""
-    status = await manager.register(urls.check_rtsp(body.rtsp_url))
+    status = await input_policy.register(manager, urls.check_rtsp(body.rtsp_url))
     return Envelope(
         data=StreamRegistered(output_url=urls.without_credentials(status.spec.output or ""))
     )

@@ -12,8 +12,9 @@ import time
 from app import urls
 from app.errors import CameraExists, StartTimeout, StreamNotFound, WatchpostError
 from app.pipeline.hub import outcome
-from app.pipeline.manager import FAILED_START_STOP_S, StreamManager
+from app.pipeline.manager import StreamManager
 from app.pipeline.registry import StreamEntry
+from app.pipeline.starter import FAILED_START_STOP_S
 from app.pipeline.stream import Stream
 from app.types import StreamSpec, StreamState, StreamStatus
 

@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 
 from app.errors import StoreError, StreamNotFound
 from app.pipeline.stream import Stream
+from app.pipeline.stream_metrics import StreamGauges
 from app.types import StoredStream, StreamSpec, StreamState, StreamStats, StreamStatus
 
 logger = logging.getLogger(__name__)
@@ -58,6 +59,10 @@ class StreamEntry:
             return replace(status, stats=replace(status.stats, session_id=self.session_id))
         state = StreamState.STARTING if self.ended is StreamState.RUNNING else self.ended
         return StreamStatus(self.spec, state, StreamStats(last_error=self.last_error))
+
+    def gauges(self) -> StreamGauges | None:
+        """What an operator wants to know of the run in progress; None without one."""
+        return self.stream.gauges() if self.stream is not None else None
 
     @property
     def alive(self) -> bool:

@@ -41,6 +41,7 @@ from app.errors import (
 from app.failure_reason import FailureReason
 from app.models.faces import FaceDetector
 from app.pipeline.event_log import EventLog
+from app.pipeline.input_policy import find_or_create, register
 from app.pipeline.manager import StreamManager
 from app.types import BlurredFrame, StoredStream, StreamSpec, StreamState
 
@@ -440,7 +441,7 @@ async def test_many_changes_of_one_stream_at_once_end_in_order(
     calls: list[Awaitable[Any]] = []
     for _ in range(6):
         calls += [manager.start(spec()), manager.stop("a"), manager.restart("a")]
-        calls += [manager.disconnect("a"), manager.register(SOURCE)]
+        calls += [manager.disconnect("a"), register(manager, SOURCE)]
     for ended in await asyncio.gather(*map(failure, calls)):
         assert ended is None or isinstance(
             ended, StartCancelled | StreamNotFound | StreamConflict | OutputInUse
@@ -459,10 +460,10 @@ async def test_many_changes_of_one_stream_at_once_end_in_order(
 async def test_find_or_create_makes_one_stream_and_then_finds_it(
     manager: StreamManager, camera: Camera
 ) -> None:
-    status, created = await manager.find_or_create(SOURCE)
+    status, created = await find_or_create(manager, SOURCE)
     assert created
     assert status.spec.stream_id.startswith("auto-")
-    again, created = await manager.find_or_create("RTSP://u:p@192.0.2.1/cam-cam/")
+    again, created = await find_or_create(manager, "RTSP://u:p@192.0.2.1/cam-cam/")
     assert not created
     assert again.spec == status.spec
     assert camera.opened == 1
@@ -471,7 +472,7 @@ async def test_find_or_create_makes_one_stream_and_then_finds_it(
 async def test_find_or_create_at_once_makes_one_stream(
     manager: StreamManager, camera: Camera
 ) -> None:
-    answers = await asyncio.gather(*(manager.find_or_create(SOURCE) for _ in range(8)))
+    answers = await asyncio.gather(*(find_or_create(manager, SOURCE) for _ in range(8)))
     assert len({status.spec.stream_id for status, _ in answers}) == 1
     assert sum(created for _, created in answers) == 1
     assert camera.opened == 1
@@ -480,7 +481,7 @@ async def test_find_or_create_at_once_makes_one_stream(
 async def test_find_or_create_leaves_a_stopped_stream_alone(manager: StreamManager) -> None:
     await manager.start(spec("mine"))
     await manager.stop("mine")
-    status, created = await manager.find_or_create(SOURCE)
+    status, created = await find_or_create(manager, SOURCE)
     assert (status.spec.stream_id, status.state, created) == ("mine", StreamState.STOPPED, False)
 
 
@@ -490,7 +491,7 @@ async def test_register_replaces_every_stream_of_the_input(
     await manager.start(spec("mine"))
     await manager.start(spec("mine2"))
     await manager.start(spec("other", "rtsp://192.0.2.1/other"))
-    status = await manager.register(SOURCE)
+    status = await register(manager, SOURCE)
     assert status.state is StreamState.RUNNING
     assert status.spec.output == OUTPUT
     ids = {s.spec.stream_id for s in manager.all()}
@@ -499,14 +500,14 @@ async def test_register_replaces_every_stream_of_the_input(
 
 
 async def test_register_always_makes_a_new_stream(manager: StreamManager) -> None:
-    first = await manager.register(SOURCE)
-    second = await manager.register(SOURCE)
+    first = await register(manager, SOURCE)
+    second = await register(manager, SOURCE)
     assert first.spec.stream_id != second.spec.stream_id
     assert first.spec.output == second.spec.output
 
 
 async def test_register_at_once_leaves_one_stream(manager: StreamManager, far_end: FarEnd) -> None:
-    ended = await asyncio.gather(*(failure(manager.register(SOURCE)) for _ in range(6)))
+    ended = await asyncio.gather(*(failure(register(manager, SOURCE)) for _ in range(6)))
     assert all(error is None or isinstance(error, StartCancelled) for error in ended)
     assert len(manager.all()) == 1
     assert far_end.most_users == 1
@@ -583,7 +584,7 @@ async def test_a_call_before_the_rows_are_back_does_not_make_a_second_stream_of_
 ) -> None:
     """The port answers before streams resume; a client that asks by input then is common."""
     store.save(StoredStream(spec("mine", output=OUTPUT), StreamState.RUNNING))
-    asked = asyncio.create_task(manager.find_or_create(SOURCE))
+    asked = asyncio.create_task(find_or_create(manager, SOURCE))
     await manager.resume()
     await asked
     await until(lambda: far_end.results.qsize() > 10)
