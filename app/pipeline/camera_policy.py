@@ -33,7 +33,7 @@ async def put_camera(manager: StreamManager, spec: StreamSpec, *, replace: bool)
     """
     await manager.prepare(spec)
     registry = manager.registry
-    async with registry.lock(spec.stream_id):
+    async with registry.locks.of(spec.stream_id):
         entry = registry.get(spec.stream_id)
         if entry is not None and not replace:
             raise CameraExists(camera_id=spec.stream_id)

@@ -15,7 +15,7 @@ async def find_or_create(manager: StreamManager, source: str) -> tuple[StreamSta
     if found := manager.registry.find(source):
         return found[0].status(), False
     await manager.starter.check(source, source)
-    async with manager.registry.lock_input(source):
+    async with manager.registry.locks.of_input(source):
         if found := manager.registry.find(source):
             return found[0].status(), False
         entry = await _launch_new(manager, source)
@@ -26,7 +26,7 @@ async def register(manager: StreamManager, source: str) -> StreamStatus:
     """Disconnect every stream of an input and start a new one."""
     await manager.registry.load()
     await manager.starter.check(source, source)
-    async with manager.registry.lock_input(source):
+    async with manager.registry.locks.of_input(source):
         for entry in manager.registry.find(source):
             await manager.disconnect(entry.spec.stream_id)
         entry = await _launch_new(manager, source)
@@ -35,5 +35,5 @@ async def register(manager: StreamManager, source: str) -> StreamStatus:
 
 async def _launch_new(manager: StreamManager, source: str) -> StreamEntry:
     spec = StreamSpec(f"auto-{secrets.token_hex(4)}", source)
-    async with manager.registry.lock(spec.stream_id):
+    async with manager.registry.locks.of(spec.stream_id):
         return await manager.starter.launch(manager.starter.with_output(spec), None)

@@ -92,7 +92,7 @@ class StreamManager:
             InvalidRequest: unknown analytics.
             SourceError, SinkError: an end refused; StartTimeout: no frame came out in time.
         """
-        lock = self.registry.lock(spec.stream_id)
+        lock = self.registry.locks.of(spec.stream_id)
         await self.registry.load()
         generation = lock.generation
         await self.prepare(spec)
@@ -125,7 +125,7 @@ class StreamManager:
             await self.starter.check(stream_id, spec.source, spec.output)
         except WatchpostError as error:
             refusal = error
-        async with self.registry.lock(stream_id):
+        async with self.registry.locks.of(stream_id):
             entry = self.registry[stream_id]
             if not entry.decryptable:
                 raise SecretUnreadable(key_file="secret.key", stream_id=stream_id)
@@ -139,7 +139,7 @@ class StreamManager:
     async def stop(self, stream_id: str) -> None:
         """Stop and remember; ``restart`` brings it back."""
         await self.registry.load()
-        async with self.registry.next_generation(stream_id):
+        async with self.registry.locks.next_generation(stream_id):
             entry = self.registry[stream_id]
             await self.runner.halt(entry)
             entry.ended, entry.established = StreamState.STOPPED, True
@@ -148,7 +148,7 @@ class StreamManager:
     async def disconnect(self, stream_id: str) -> None:
         """Stop and forget. Forgetting what is not there is no error."""
         await self.registry.load()
-        async with self.registry.next_generation(stream_id):
+        async with self.registry.locks.next_generation(stream_id):
             entry = self.registry.get(stream_id)
             if entry is not None:
                 await self.runner.halt(entry)
@@ -164,7 +164,7 @@ class StreamManager:
         await self.registry.load()
         for entry in self.registry:
             stream_id = entry.spec.stream_id
-            async with self.registry.lock(stream_id):
+            async with self.registry.locks.of(stream_id):
                 if entry.stream is None and entry.ended is StreamState.RUNNING:
                     logger.info("stream %s: resuming", stream_id)
                     try:

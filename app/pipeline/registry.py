@@ -1,4 +1,4 @@
-"""The streams that are known: their entries, locks and rows."""
+"""The streams that are known: their entries and rows."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol
-from weakref import WeakValueDictionary
 
 from app.errors import StoreError, StreamNotFound
 from app.pipeline.stream import Stream
+from app.pipeline.stream_locks import StreamLocks
 from app.pipeline.stream_metrics import StreamGauges
 from app.types import StoredStream, StreamSpec, StreamState, StreamStats, StreamStatus
 
@@ -70,23 +70,20 @@ class StreamEntry:
         return self.stream is not None and self.stream.supervisor.state in ALIVE
 
 
-class StreamLock(asyncio.Lock):
-    """The lock of one stream id, and how often a stop or disconnect has cancelled its start."""
-
-    generation = 0
-
-
 class StreamRegistry:
     """All streams that are known, in memory and in the store.
 
     It belongs to the event loop's thread. A store that fails costs the memory of a stream, not
     the stream.
+
+    Attributes:
+        locks: keep changes of one stream in order.
     """
 
     def __init__(self, store: StreamStore) -> None:
         self._store = store
         self._entries: dict[str, StreamEntry] = {}
-        self._locks: WeakValueDictionary[str, StreamLock] = WeakValueDictionary()
+        self.locks = StreamLocks(store.fingerprint)
         self._loading: asyncio.Task[None] | None = None
 
     # ── entries ──────────────────────────────────────────────────────────────────────────
@@ -122,22 +119,6 @@ class StreamRegistry:
     def forget(self, stream_id: str) -> None:
         """Remove an entry from memory only."""
         self._entries.pop(stream_id, None)
-
-    # ── locks ────────────────────────────────────────────────────────────────────────────
-
-    def lock(self, stream_id: str) -> StreamLock:
-        """The lock that keeps the changes of one stream in order."""
-        return self._locks.setdefault(stream_id, StreamLock())
-
-    def lock_input(self, source: str) -> StreamLock:
-        """The lock for what finds or replaces the streams of one input."""
-        return self.lock(f"input {self._store.fingerprint(source)}")
-
-    def next_generation(self, stream_id: str) -> StreamLock:
-        """The id's lock, for ending it: a start that does not hold the lock yet is cancelled."""
-        lock = self.lock(stream_id)
-        lock.generation += 1
-        return lock
 
     # ── rows ─────────────────────────────────────────────────────────────────────────────
 

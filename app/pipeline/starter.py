@@ -67,7 +67,7 @@ class StreamStarter:
         except WatchpostError:
             await self._clean_up(entry, stream)
             raise
-        async with self._registry.lock(entry.spec.stream_id):
+        async with self._registry.locks.of(entry.spec.stream_id):
             if entry.stream is stream:
                 entry.established = True
                 await self._registry.save(entry)
@@ -75,7 +75,7 @@ class StreamStarter:
 
     async def _clean_up(self, entry: StreamEntry, stream: Stream) -> None:
         """Remove a stream that never ran; keep the row of one that did, as failed."""
-        async with self._registry.lock(entry.spec.stream_id):
+        async with self._registry.locks.of(entry.spec.stream_id):
             if entry.stream is not stream:  # it was restarted or stopped meanwhile
                 return
             last_error = stream.status().stats.last_error
