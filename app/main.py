@@ -150,7 +150,9 @@ def _state(runtime: Runtime) -> State:
         "collector": jobs.manager,
         "running_jobs": jobs.manager.running,
         "schedules": jobs.scheduler,
-        "plates": PlateServices(plates.service, plates.repository, plates.search, plates.watchlist),
+        "plates": PlateServices(
+            plates.service, plates.repository, plates.search, plates.counts, plates.watchlist
+        ),
         "instruments": HealthService(
             runtime.manager,
             jobs.metrics,

@@ -32,6 +32,7 @@ from app.db.event_pruner import EventPruner
 from app.db.events import EventRepository
 from app.db.job_log import JobLogRepository
 from app.db.jobs import JobRepository
+from app.db.plate_counts import PlateCounts
 from app.db.plate_search import PlateSearch
 from app.db.plates import PlateRepository
 from app.db.recordings import RecordingRepository
@@ -108,6 +109,7 @@ class Plates:
     service: PlateService
     repository: PlateRepository
     search: PlateSearch
+    counts: PlateCounts
     watchlist: Watchlist
     read_queue: PlateReadQueue
     networks: PlateNetworks
@@ -328,8 +330,8 @@ async def _open_plates(
         stack.push_async_callback(asyncio.to_thread, read_queue.close)
         files = PlateFiles(settings.data_dir)
         service = PlateService(options, reader, claude, repository, files)
-        search = PlateSearch(engine)
-        yield Plates(service, repository, search, watchlist, read_queue, networks)
+        search, counts = PlateSearch(engine), PlateCounts(engine)
+        yield Plates(service, repository, search, counts, watchlist, read_queue, networks)
 
 
 @asynccontextmanager

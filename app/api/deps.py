@@ -15,6 +15,7 @@ from app.config import Settings
 from app.db.events import EventRepository
 from app.db.job_log import JobLogRepository
 from app.db.jobs import JobRepository
+from app.db.plate_counts import PlateCounts
 from app.db.plate_search import PlateSearch
 from app.db.plates import PlateRepository
 from app.db.recordings import RecordingRepository
@@ -34,6 +35,7 @@ class PlateServices(NamedTuple):
     desk: PlateService
     rows: PlateRepository
     search: PlateSearch
+    counts: PlateCounts
     watches: Watchlist
 
 
@@ -89,6 +91,10 @@ def _plate_search(plates: PlateServicesDep) -> PlateSearch:
     return plates.search
 
 
+def _plate_counts(plates: PlateServicesDep) -> PlateCounts:
+    return plates.counts
+
+
 def _watchlist(plates: PlateServicesDep) -> Watchlist:
     return plates.watches
 
@@ -111,4 +117,5 @@ ClientSocketDep = Annotated[ClientSocket, Depends(_client_socket)]
 PlateServiceDep = Annotated[PlateService, Depends(_plate_service)]
 PlateRepositoryDep = Annotated[PlateRepository, Depends(_plate_repository)]
 PlateSearchDep = Annotated[PlateSearch, Depends(_plate_search)]
+PlateCountsDep = Annotated[PlateCounts, Depends(_plate_counts)]
 WatchlistDep = Annotated[Watchlist, Depends(_watchlist)]

@@ -15,6 +15,7 @@ from fastapi.responses import FileResponse, StreamingResponse
 
 from app.api.deps import (
     LanguageDep,
+    PlateCountsDep,
     PlateRepositoryDep,
     PlateSearchDep,
     PlateServiceDep,
@@ -260,14 +261,14 @@ async def search(
 
 
 @router.get("/statistics", summary="Statistics")
-async def statistics(rows: PlateRepositoryDep) -> Statistics:
-    return Statistics.of(await asyncio.to_thread(rows.statistics))
+async def statistics(counts: PlateCountsDep) -> Statistics:
+    return Statistics.of(await asyncio.to_thread(counts.statistics))
 
 
 @router.get("/statistics/activity", summary="Counts by hour, day and source")
-async def activity(rows: PlateRepositoryDep) -> Activity:
+async def activity(counts: PlateCountsDep) -> Activity:
     """And how often people had to correct what was read."""
-    return Activity.of(await asyncio.to_thread(rows.activity))
+    return Activity.of(await asyncio.to_thread(counts.activity))
 
 
 @router.get("/watchlist", summary="Show the watch-list")
