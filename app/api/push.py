@@ -130,7 +130,7 @@ async def socket(
         client,
         stream_id,
         manager=manager,
-        pushes=pushes,
+        push_streams=pushes,
         events=events,
         settings=settings.push,
         language=language,

@@ -29,8 +29,8 @@ class State(TypedDict):
     happened: EventRepository
     writer: EventWriter
     jobs: JobRepository
-    job_log: JobLogRepository
-    recordings: RecordingRepository
+    job_log_repository: JobLogRepository
+    recording_repository: RecordingRepository
     collector: JobManager
     running_jobs: RunningJobs
     schedules: Scheduler

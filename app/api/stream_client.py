@@ -1,4 +1,4 @@
-"""One client of a stream: messages to it, and how its conversation ends."""
+"""One client of a stream: messages to and from it, and why its socket is closed."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ MAX_SHOWN_ID = 100
 
 
 class CloseSocket(Exception):
-    """Ends the conversation.
+    """Ends the socket's tasks.
 
     Args:
-        code: of the close frame; None where nobody is listening any more.
-        reason: for the close frame, 123 bytes at most.
-        last: the message to send before that.
+        code: of the close frame; None if the client is already gone.
+        reason: of the close frame, 123 bytes at most.
+        last: the message to send before the close frame.
     """
 
     def __init__(
@@ -34,10 +34,10 @@ class CloseSocket(Exception):
 
 
 class StreamClient:
-    """What is said to one client of one stream, and why its conversation ends.
+    """Sends messages to one client of one stream, and words them.
 
     Args:
-        language: of messages to people.
+        language: of texts for people.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class StreamClient:
         self._language = language
 
     async def receive(self) -> Message:
-        """The client's next message. Raises CloseSocket where nobody is there any more."""
+        """The client's next message. Raises CloseSocket if the client is gone."""
         try:
             return await self._socket.receive()
         except ClientGone:
@@ -65,7 +65,7 @@ class StreamClient:
         )
 
     def ended(self) -> CloseSocket:
-        """Why the stream is over, to be raised."""
+        """The exception that says why the stream has ended."""
         if self._manager.closing:
             return self._end(GOING_AWAY, describe(ShuttingDown(), self._language))
         try:
@@ -80,7 +80,7 @@ class StreamClient:
         return CloseSocket(code, "the stream is over", end)
 
     async def send(self, *messages: str | bytes) -> None:
-        """Send messages, nothing between them. Raises CloseSocket where nobody is listening."""
+        """Send messages with nothing between them. Raises CloseSocket if the client is gone."""
         try:
             await self._socket.send(*messages)
         except ClientGone:
@@ -88,7 +88,7 @@ class StreamClient:
 
     async def close(self, end: CloseSocket) -> None:
         """Send the last message and the close frame."""
-        if end.code is None:  # the server lets go of the connection when we return
+        if end.code is None:  # the server closes the connection when we return
             return
         with suppress(ClientGone):
             if end.last is not None:

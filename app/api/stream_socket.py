@@ -1,9 +1,9 @@
 """One client on a stream's WebSocket: the messages that it gets and the frames that it pushes.
 
-A few coroutines share the socket: one listens, each of the others sends one kind of message. None
-has a queue of its own to the client: what cannot be sent now is not taken from the stream yet,
-and there the newest wins or the number waiting is bounded. So a slow client misses messages and
-slows nobody; one that reads nothing at all for ``send_timeout_s`` is disconnected.
+A few coroutines share the socket: one receives, each of the others sends one kind of message. None
+queues messages for the client: each takes the next item from the stream only when the last one is
+sent, and the stream keeps the newest item or a bounded number of them. So a slow client misses
+messages and delays nobody; one that reads nothing for ``send_timeout_s`` is disconnected.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ EVENTS_BACKLOG = 256
 
 @dataclass(frozen=True)
 class StreamSocket:
-    """One client's conversation with one stream.
+    """One client's WebSocket on one stream.
 
     Attributes:
-        language: of messages to people.
+        language: of texts for people.
         pictures: send the JPEG after each result.
     """
 
     socket: ClientSocket
     stream_id: str
     manager: StreamManager
-    pushes: PushStreams
+    push_streams: PushStreams
     events: EventLog
     settings: PushSettings
     language: Language
@@ -52,16 +52,16 @@ class StreamSocket:
 
     @cached_property
     def client(self) -> StreamClient:
-        """What messages go through."""
+        """Sends the messages of all tasks."""
         return StreamClient(self.socket, self.stream_id, self.manager, self.language)
 
     async def run(self) -> None:
-        """From the handshake to the end."""
+        """Serve the client from the handshake until the socket is closed."""
         await self.socket.accept()
         end = CloseSocket()
         try:
             with ExitStack() as stack:
-                await self._converse(stack)
+                await self._serve(stack)
         except* CloseSocket as group:
             end = _first(group)
         except* StreamNotFound:
@@ -69,9 +69,9 @@ class StreamSocket:
             end = CloseSocket(NOT_FOUND, "there is no such stream", unknown)
         await self.client.close(end)
 
-    async def _converse(self, stack: ExitStack) -> None:
-        """Raises CloseSocket, in a group."""
-        stack.enter_context(self.pushes.connected(self.stream_id))
+    async def _serve(self, stack: ExitStack) -> None:
+        """Run the tasks of the socket. Raises CloseSocket, in a group."""
+        stack.enter_context(self.push_streams.connected(self.stream_id))
         spec = self.manager.stream(self.stream_id).status.spec
         events = stack.enter_context(
             self.events.subscribed(EVENTS_BACKLOG, lambda event: event.stream_id == self.stream_id)
@@ -79,25 +79,25 @@ class StreamSocket:
         state = self.manager.stream(self.stream_id).health.state
         await self.client.send(ws_messages.hello(spec, state).text())
         async with asyncio.TaskGroup() as tasks:
-            pushed = PushedFrames(self.client, self.pushes, self.settings, tasks, stack)
-            tasks.create_task(pushed.listen())
+            pushed = PushedFrames(self.client, self.push_streams, self.settings, tasks, stack)
+            tasks.create_task(pushed.receive())
             tasks.create_task(self._send_state(state))
             tasks.create_task(self._send_events(events))
             pushed.replaces = tasks.create_task(self._send_results())
 
     async def _send_results(self) -> None:
-        """What viewers see, until the stream ends."""
+        """Send results until the stream ends."""
         try:
             if self.pictures:
-                async with aclosing(self.manager.stream(self.stream_id).jpegs()) as pictures:
-                    async for shown in pictures:
-                        text = ws_messages.result_text(self.stream_id, shown.report)
-                        await self.client.send(text, shown.jpeg)
+                async with aclosing(self.manager.stream(self.stream_id).jpegs()) as frames:
+                    async for frame in frames:
+                        text = ws_messages.result_text(self.stream_id, frame.report)
+                        await self.client.send(text, frame.jpeg)
             else:
-                with self.manager.stream(self.stream_id).metadata() as reports:
-                    async for report in reports:
-                        if isinstance(report, FrameMetadata):
-                            await self.client.send(ws_messages.result_text(self.stream_id, report))
+                with self.manager.stream(self.stream_id).metadata() as outcomes:
+                    async for outcome in outcomes:
+                        if isinstance(outcome, FrameMetadata):
+                            await self.client.send(ws_messages.result_text(self.stream_id, outcome))
         except NoPicture:
             pass
         raise self.client.ended()
@@ -112,18 +112,18 @@ class StreamSocket:
         while True:
             await asyncio.sleep(STATE_CHECK_S)
             try:
-                state, trouble = self.manager.stream(self.stream_id).health
+                state, reason = self.manager.stream(self.stream_id).health
             except StreamNotFound:
                 raise self.client.ended() from None
             if state is not sent:
                 sent = state
                 message = ws_messages.StateMessage(
-                    stream_id=self.stream_id, state=state.value, reason=trouble and scrub(trouble)
+                    stream_id=self.stream_id, state=state.value, reason=reason and scrub(reason)
                 )
                 await self.client.send(message.text())
 
 
 def _first(group: BaseExceptionGroup[CloseSocket]) -> CloseSocket:
-    """The end that came first, out of a group of groups."""
+    """The first exception of nested groups."""
     first = group.exceptions[0]
     return first if isinstance(first, CloseSocket) else _first(first)
