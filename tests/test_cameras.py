@@ -64,7 +64,7 @@ def tell(service: MultiCameraService, camera_id: str, rule_event: RuleEvent = PL
     assert service._runtime is not None
     group = service._runtime._cameras[camera_id].group
     session_id = group.manager.stream(camera_id).status.stats.session_id
-    group.log.tell(camera_id, rule_event, 1000.0, None, session_id)
+    group.log.report(camera_id, rule_event, 1000.0, None, session_id)
 
 
 # ── the contract ─────────────────────────────────────────────────────────────────────────────

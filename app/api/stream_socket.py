@@ -128,7 +128,7 @@ class StreamSocket:
             if self._pictures:
                 async with aclosing(self._manager.stream(self._stream_id).jpegs()) as pictures:
                     async for shown in pictures:
-                        text = ws_messages.result_text(self._stream_id, shown.report)
+                        text = ws_messages.result_text(self._stream_id, shown.metadata)
                         await self._send(text, shown.jpeg)
             else:
                 with self._manager.stream(self._stream_id).metadata() as reports:

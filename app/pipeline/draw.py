@@ -25,10 +25,10 @@ def snapshot(event: Event) -> bytes:
     Raises:
         ValueError: the event has no picture.
     """
-    if event.picture is None:
+    if event.frame is None:
         raise ValueError(f"event {event.event_id} has no picture")
     boxes = [track.box for track in event.rule_event.tracks]
-    return encode_jpeg(marked(event.picture, boxes, event.rule_event.type.replace("_", " ")))
+    return encode_jpeg(marked(event.frame, boxes, event.rule_event.type.replace("_", " ")))
 
 
 def marked(picture: BlurredFrame, boxes: list[Box], text: str) -> BlurredFrame:

@@ -149,10 +149,10 @@ class StreamRegistry:
                 spec,
                 ended=stored.wanted,
                 last_error=stored.last_error,
-                decryptable=stored.readable,
+                decryptable=stored.decryptable,
                 established=True,
             )
-            if not stored.readable:
+            if not stored.decryptable:
                 logger.error("stream %s: %s", spec.stream_id, stored.last_error)
 
     async def save(self, entry: StreamEntry) -> None:

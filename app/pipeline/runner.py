@@ -95,7 +95,7 @@ class StreamRunner:
     def _publish_event(
         self, entry: StreamEntry, rule_event: RuleEvent, ts: float, frame: BlurredFrame | None
     ) -> None:
-        self._events.tell(entry.spec.stream_id, rule_event, ts, frame, entry.session_id)
+        self._events.report(entry.spec.stream_id, rule_event, ts, frame, entry.session_id)
 
     def _number_soon(self, entry: StreamEntry) -> None:
         if self._new_session is not None:

@@ -207,8 +207,8 @@ class Stream:
 
     def _publish(self, frame: ProcessedFrame) -> None:
         faces = sum(track.label == "face" for track in frame.tracks)
-        self._metrics.seen(faces, frame.picture.size)
-        self.subscribers.outcomes.publish(frame.report())
+        self._metrics.seen(faces, frame.frame.size)
+        self.subscribers.outcomes.publish(frame.metadata())
         self.subscribers.processed.publish(frame)
         self._delivery.put(frame)
 

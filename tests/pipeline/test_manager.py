@@ -548,7 +548,7 @@ async def test_a_row_that_cannot_be_read_says_so_and_the_rest_runs(
     manager: StreamManager, store: MemoryStore
 ) -> None:
     lost = spec("lost", "rtsp://192.0.2.1/lost", output="rtsp://192.0.2.1/lost-blur")
-    store.save(StoredStream(lost, StreamState.FAILED, "the key is lost", readable=False))
+    store.save(StoredStream(lost, StreamState.FAILED, "the key is lost", decryptable=False))
     store.save(StoredStream(spec("a", output=OUTPUT), StreamState.RUNNING))
     await manager.resume()
     await until(lambda: manager.stream("a").status.state is StreamState.RUNNING)
@@ -558,7 +558,7 @@ async def test_a_row_that_cannot_be_read_says_so_and_the_rest_runs(
         await manager.restart("lost")
     status = await manager.start(spec("lost", "rtsp://u:p@192.0.2.1/lost"))
     assert status.state is StreamState.RUNNING
-    assert store.rows["lost"].readable
+    assert store.rows["lost"].decryptable
 
 
 async def test_a_row_with_an_unknown_scheme_does_not_keep_the_others_away(

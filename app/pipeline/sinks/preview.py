@@ -34,7 +34,7 @@ class Preview:
         self._newest = result
         self._delivered(result.captured_at, time.monotonic())
         if self._topic.wanted:
-            self._topic.publish(JpegFrame(result.report(), self._jpeg(result)))
+            self._topic.publish(JpegFrame(result.metadata(), self._jpeg(result)))
 
     def idle(self, seconds: float) -> None:
         """A preview has no far end that could go away."""
@@ -51,7 +51,7 @@ class Preview:
     def _jpeg(self, result: ProcessedFrame) -> bytes:
         with self._encoding:
             if self._encoded is None or self._encoded[0] != result.number:
-                self._encoded = (result.number, encode_jpeg(result.picture))
+                self._encoded = (result.number, encode_jpeg(result.frame))
             return self._encoded[1]
 
 

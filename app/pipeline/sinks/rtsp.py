@@ -48,7 +48,7 @@ class RtspSink:
         self._started_at = 0.0
 
     def write(self, result: ProcessedFrame) -> None:
-        picture = result.picture
+        picture = result.frame
         encoder, publisher = self._encoder, self._publisher
         if encoder is not None and not encoder.takes(picture):
             raise self._failure(FailureReason.SIZE_CHANGED)
