@@ -1,4 +1,4 @@
-"""The latest frame as JPEG, encoded once for all viewers, and only while there are any."""
+"""The newest frame as JPEG, encoded once for all viewers, and only while there are any."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ JPEG_QSCALE = 4  # libav's scale, 1 (best) to 31; 4 is close to quality 90 of ot
 
 
 class Preview:
-    """Keeps the newest result as JPEG for viewers (through a topic) and for snapshots.
+    """Gives the newest frame as JPEG to viewers, through ``topic``, and to snapshots.
 
     Args:
-        topic: gets each result with its JPEG while it has subscribers.
+        topic: gets each frame as JPEG while it has subscribers.
     """
 
     def __init__(self, topic: LatestValue[JpegFrame], delivered: Delivered) -> None:
@@ -37,7 +37,7 @@ class Preview:
             self._topic.publish(JpegFrame(result.metadata(), self._jpeg(result)))
 
     def idle(self, seconds: float) -> None:
-        """A preview has no far end that could go away."""
+        """Nothing to do: a preview has no far end that could disconnect."""
 
     def close(self) -> None:
         """Forget the frame: a stopped stream shows nothing."""
@@ -56,7 +56,7 @@ class Preview:
 
 
 def encode_jpeg(picture: BlurredFrame) -> bytes:
-    """A baseline JPEG, straight from the planes; JPEG wants full-range values."""
+    """A baseline JPEG, straight from the planes, converted to the full range that JPEG needs."""
     image = picture.image
     if image.format.name != "yuvj420p":
         image = image.reformat(format="yuvj420p", threads=1)
