@@ -1,4 +1,4 @@
-"""Faces of a stream that is looked at in part: none is lost, and doubt withholds."""
+"""Faces of a stream that is scanned in part: none is lost, and doubt withholds the frame."""
 
 from __future__ import annotations
 
@@ -41,9 +41,7 @@ def boxes(found: list[Detection]) -> list[Box]:
 # ── with a network that a test scripts ───────────────────────────────────────────────────────
 
 
-def test_the_answer_stands_while_the_picture_does(
-    network: FaceNetwork, faces: FaceDetector
-) -> None:
+def test_the_faces_stay_while_the_image_does(network: FaceNetwork, faces: FaceDetector) -> None:
     network.sees = [(400, 200, 40, 60, 0.9)]
     scanner = FaceScanner(faces, RARELY)
     first = seen(scanner, scene())
@@ -75,7 +73,7 @@ def test_where_it_changed_the_new_answer_counts_and_elsewhere_the_old_one(
     assert network.batches[-1][1] < HEIGHT
 
 
-def test_a_face_seen_in_a_region_is_where_it_is_in_the_picture(
+def test_a_face_in_a_region_is_placed_in_the_whole_image(
     network: FaceNetwork, faces: FaceDetector
 ) -> None:
     scanner = FaceScanner(faces, RARELY)
@@ -93,7 +91,7 @@ def test_a_face_seen_in_a_region_is_where_it_is_in_the_picture(
     assert boxes(seen(scanner, image)) == [spot]
 
 
-def test_everything_is_looked_at_again_after_a_while(
+def test_the_whole_image_is_scanned_again_after_a_while(
     network: FaceNetwork, faces: FaceDetector
 ) -> None:
     scanner = FaceScanner(faces, FaceSettings(recheck_s=1.0))
@@ -102,7 +100,7 @@ def test_everything_is_looked_at_again_after_a_while(
     assert network.asked == 3
 
 
-def test_with_no_time_between_every_frame_is_looked_at_whole(
+def test_with_no_time_between_every_frame_is_scanned_whole(
     network: FaceNetwork, faces: FaceDetector
 ) -> None:
     scanner = FaceScanner(faces, FaceSettings(recheck_s=0))
@@ -111,7 +109,7 @@ def test_with_no_time_between_every_frame_is_looked_at_whole(
     assert network.asked == 4
 
 
-def test_another_size_is_looked_at_whole(network: FaceNetwork, faces: FaceDetector) -> None:
+def test_another_size_is_scanned_whole(network: FaceNetwork, faces: FaceDetector) -> None:
     scanner = FaceScanner(faces, RARELY)
     seen(scanner, scene())
     network.sees = [(100, 100, 40, 40, 0.9)]
@@ -200,7 +198,7 @@ def is_seen(found: list[Detection], side: int, left: int, top: int) -> bool:
 
 @pytest.mark.parametrize("level", [20, 110, 230])
 @pytest.mark.parametrize(("side", "sigma"), [(36, 0), (60, 0), (60, 4), (150, 0), (150, 4)])
-def test_a_face_that_fades_in_is_seen_as_soon_as_by_looking_at_everything(
+def test_a_face_that_fades_in_is_detected_as_soon_as_in_whole_images(
     centerface: BatchingRunner, level: int, side: int, sigma: float
 ) -> None:
     """On a plain wall, dark or light. Below a tenth of its contrast nobody knows a face."""

@@ -1,4 +1,4 @@
-"""Where a picture changed: found when it is faint or slow, not invented by noise."""
+"""Changes in images: found when they are faint or slow, not invented by noise."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WIDTH, HEIGHT = 960, 540
 
 
 def scene(seed: int = 1, size: tuple[int, int] = (WIDTH, HEIGHT)) -> Image:
-    """Something to look at: smooth and busy places, dark and bright ones."""
+    """An image with smooth and busy places, dark and bright ones."""
     coarse = np.random.default_rng(seed).integers(0, 256, (9, 16, 3), dtype=np.uint8)
     return np.asarray(cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC), np.uint8)
 
@@ -24,7 +24,7 @@ def noisy(image: Image, sigma: float, seed: int) -> Image:
 
 
 def with_patch(image: Image, box: Box, by: int) -> Image:
-    """The picture with a rectangle made lighter or darker."""
+    """The image with a rectangle made lighter or darker."""
     changed = image.astype(np.int16)
     x1, y1, x2, y2 = map(int, box)
     changed[y1:y2, x1:x2] += np.where(changed[y1:y2, x1:x2] > 128, -by, by).astype(np.int16)
@@ -56,7 +56,7 @@ def inside(box: Box) -> Box:
     return Box(max(0, box.x1), max(0, box.y1), min(WIDTH, box.x2), min(HEIGHT, box.y2))
 
 
-def test_everything_is_looked_at_first_and_nothing_that_stayed_as_it_was() -> None:
+def test_the_first_image_is_scanned_whole_and_a_still_one_not_at_all() -> None:
     detector = MotionDetector(WIDTH, HEIGHT)
     assert asked(detector, scene()) is None
     detector.mark_scanned(to_cells(scene()), None)
@@ -64,7 +64,7 @@ def test_everything_is_looked_at_first_and_nothing_that_stayed_as_it_was() -> No
 
 
 @pytest.mark.parametrize("size", [(2, 2), (960, 2), (2, 960), (3, 5)])
-def test_a_picture_that_is_smaller_than_a_cell_is_compared_too(size: tuple[int, int]) -> None:
+def test_an_image_smaller_than_a_cell_is_compared_too(size: tuple[int, int]) -> None:
     image = np.full((size[1], size[0], 3), 90, np.uint8)
     detector = detector_that_saw(image)
     assert asked(detector, image) == []
@@ -73,7 +73,7 @@ def test_a_picture_that_is_smaller_than_a_cell_is_compared_too(size: tuple[int, 
 
 @pytest.mark.parametrize("side", [12, 16, 40, 120])
 @pytest.mark.parametrize("place", [(0, 0), (301, 203), (WIDTH - 120, HEIGHT - 120)])
-def test_a_faint_change_of_a_small_faces_size_is_looked_at_with_its_context(
+def test_a_faint_change_of_a_small_faces_size_is_scanned_with_its_context(
     side: int, place: tuple[int, int]
 ) -> None:
     box = Box(*place, place[0] + side, place[1] + side)
@@ -82,7 +82,7 @@ def test_a_faint_change_of_a_small_faces_size_is_looked_at_with_its_context(
     assert in_a_core(regions, inside(around))
 
 
-def test_what_is_looked_at_is_a_small_part_with_trusted_answers_away_from_its_edges() -> None:
+def test_a_region_is_small_and_its_core_is_away_from_its_edges() -> None:
     (region,) = asked(detector_that_saw(scene()), with_patch(scene(), Box(400, 300, 430, 330), 20))  # type: ignore[misc]
     assert region.width * region.height < WIDTH * HEIGHT / 6
     assert region.core == Box(
@@ -127,11 +127,11 @@ def test_noise_is_no_change_and_hides_none(sigma: float) -> None:
     assert in_a_core(asked(detector, noisy(changed, sigma, seed=4)), box)
 
 
-def test_where_noise_drowns_everything_everything_is_looked_at() -> None:
+def test_where_noise_hides_changes_the_whole_image_is_scanned() -> None:
     assert asked(detector_that_saw(noisy(scene(), 40, seed=2)), noisy(scene(), 40, seed=3)) is None
 
 
-def test_when_the_camera_moves_everything_is_looked_at() -> None:
+def test_when_the_camera_moves_the_whole_image_is_scanned() -> None:
     moved = np.roll(scene(), 8, axis=1)
     assert asked(detector_that_saw(scene()), moved) is None
 
@@ -152,7 +152,7 @@ def test_two_changes_far_apart_get_a_region_each() -> None:
     assert in_a_core(regions, one) and in_a_core(regions, other)
 
 
-def test_a_face_that_changed_in_part_is_looked_at_whole() -> None:
+def test_a_face_that_changed_in_part_is_scanned_whole() -> None:
     face, mouth = Box(400, 200, 520, 360), Box(440, 320, 480, 340)
     image = with_patch(scene(), mouth, 20)
     assert not in_a_core(asked(detector_that_saw(scene()), image), face)
@@ -166,7 +166,7 @@ def test_a_face_that_did_not_change_costs_nothing() -> None:
 @pytest.mark.parametrize(
     "size", [(960, 540), (540, 960), (768, 432), (321, 241), (96, 54), (16, 12)]
 )
-def test_pictures_of_every_size_are_covered(size: tuple[int, int]) -> None:
+def test_changes_are_found_in_images_of_every_size(size: tuple[int, int]) -> None:
     width, height = size
     detector = detector_that_saw(scene(size=size))
     assert asked(detector, scene(size=size)) == []

@@ -1,4 +1,4 @@
-"""Events to everybody: in order, without pictures, with what happened before."""
+"""Events to all subscribers: in order, without frames, with past events."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ def record(number: int, stream_id: str = "a") -> EventRow:
 def test_a_record_says_who_and_what() -> None:
     loop = asyncio.new_event_loop()
     log = EventLog(loop, 5)
-    with log.subscribed() as told:
+    with log.subscribed() as events:
         log.report("a", PLACED, 12.0, None, "S_2026_02_03_0001")
-        kept = EventRow.of(told.waiting()[0])
+        kept = EventRow.of(events.waiting()[0])
     loop.close()
     assert (kept.event_id, kept.track_id, kept.person_id, kept.bag_id) == (5, 7, 3, 7)
     assert (kept.box, kept.snapshot, kept.session_id) == (
@@ -71,30 +71,30 @@ def test_a_record_says_who_and_what() -> None:
 def test_a_rule_may_name_identities_itself() -> None:
     loop = asyncio.new_event_loop()
     log = EventLog(loop)
-    with log.subscribed() as told:
+    with log.subscribed() as events:
         log.report(
             "a",
             RuleEvent("bag_taken", PLACED.tracks, details={"person_id": None, "bag_id": 2}),
             0,
             None,
         )
-        kept = EventRow.of(told.waiting()[0])
+        kept = EventRow.of(events.waiting()[0])
     loop.close()
     assert (kept.track_id, kept.person_id, kept.bag_id) == (7, None, 2)
 
 
-async def test_only_the_keeper_gets_pictures() -> None:
+async def test_only_the_keeper_gets_frames() -> None:
     log = EventLog(asyncio.get_running_loop())
     with log.with_frames() as keeper, log.subscribed() as client:
         log.report("a", PLACED, 0, picture())
         log.report("a", PLACED, 0, None)
-        kept, told = keeper.waiting(), client.waiting()
+        kept, events = keeper.waiting(), client.waiting()
     assert [event.frame is not None for event in kept] == [True, False]
-    assert [event.frame for event in told] == [None, None]
-    assert [event.has_snapshot for event in told] == [True, False]
+    assert [event.frame for event in events] == [None, None]
+    assert [event.has_snapshot for event in events] == [True, False]
 
 
-async def test_no_more_pictures_wait_than_memory_can_hold() -> None:
+async def test_no_more_frames_wait_than_memory_can_hold() -> None:
     log = EventLog(asyncio.get_running_loop())
     with log.with_frames() as keeper:
         for _ in range(MAX_FRAMES + 5):
@@ -136,7 +136,7 @@ async def test_new_followers_get_what_happens_from_now_on() -> None:
     assert past.asked == 0
 
 
-async def test_who_comes_back_gets_the_past_then_the_present_each_once() -> None:
+async def test_a_client_that_comes_back_gets_past_then_new_events_each_once() -> None:
     kept = [record(number) for number in range(1, 500)]
     log = EventLog(asyncio.get_running_loop(), 501)
     past = Kept(kept, [record(499), record(500)])
@@ -158,7 +158,7 @@ async def test_filters_hold_for_past_and_present() -> None:
     assert await task == [2, 4, 6]
 
 
-async def test_who_names_an_event_that_is_yet_to_come_is_told_what_happens_now() -> None:
+async def test_a_client_that_names_a_future_event_gets_new_ones() -> None:
     log, past = EventLog(asyncio.get_running_loop(), 3), Kept([record(1), record(2)])
     task = await follower(log, past, 5000)
     log.report("a", PLACED, 0, None)
@@ -166,24 +166,24 @@ async def test_who_names_an_event_that_is_yet_to_come_is_told_what_happens_now()
     assert await task == [3]
 
 
-async def test_a_slow_follower_is_told_how_many_it_missed() -> None:
+async def test_a_slow_follower_learns_how_many_it_missed() -> None:
     log = EventLog(asyncio.get_running_loop())
-    told = follow(log, Kept([]), EventFilter("a"), None)
-    first = asyncio.ensure_future(anext(told))
+    events = follow(log, Kept([]), EventFilter("a"), None)
+    first = asyncio.ensure_future(anext(events))
     await asyncio.sleep(0.01)
     log.report("a", PLACED, 0, None)
     assert isinstance(await first, EventRow)
     for _ in range(CLIENT_BACKLOG + 3):
         log.report("b", PLACED, 0, None)  # not for this one: nothing is missed by these
         log.report("a", PLACED, 0, None)
-    assert await anext(told) == MissedEvents(3)
-    after = await anext(told)
+    assert await anext(events) == MissedEvents(3)
+    after = await anext(events)
     assert isinstance(after, EventRow)
     assert after.stream_id == "a"
-    await told.aclose()  # type: ignore[attr-defined]
+    await events.aclose()  # type: ignore[attr-defined]
 
 
-async def test_the_keeper_hears_the_last_events_after_clients_were_told_to_go() -> None:
+async def test_the_keeper_gets_the_last_events_after_clients_are_closed() -> None:
     log = EventLog(asyncio.get_running_loop())
     with log.with_frames() as keeper:
         log.close_clients()

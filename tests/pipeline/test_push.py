@@ -310,7 +310,7 @@ async def test_a_pushed_frame_comes_back_as_its_answer(
             assert times.captured_at <= times.taken_at <= times.finished_at
 
 
-async def test_when_the_faces_are_not_known_the_pusher_is_told(
+async def test_when_the_faces_are_not_known_the_pusher_gets_a_refusal(
     streams: tuple[PushStreams, StreamManager], network: FaceNetwork
 ) -> None:
     pushes, _ = streams

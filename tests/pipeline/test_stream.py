@@ -182,7 +182,7 @@ def test_a_face_without_a_usable_size_never_leaves_uncovered(
         assert picture[66:126, 130:190].std() < 30
 
 
-def test_with_blur_off_the_detector_is_not_asked_and_the_picture_is_as_it_was(
+def test_with_blur_off_no_inference_runs_and_the_frame_is_as_it_was(
     start: Start, far_end: FarEnd, network: FaceNetwork
 ) -> None:
     network.fails_with = RuntimeError()
@@ -251,7 +251,7 @@ class Asked:
         return []
 
 
-def test_of_a_file_things_are_looked_for_some_frames_early(
+def test_for_a_file_object_inference_starts_some_frames_early(
     start: Start, far_end: FarEnd, camera: Camera
 ) -> None:
     camera.live, camera.interval_s, camera.count = False, 0.02, 40
@@ -289,7 +289,7 @@ def test_of_a_live_input_a_slow_output_gets_the_newest_and_the_rest_is_counted(
     assert max(numbers) >= before - 5
 
 
-def test_a_picture_that_is_shared_is_the_same_for_preview_and_output(
+def test_preview_and_output_get_the_same_frame(
     start: Start, far_end: FarEnd, network: FaceNetwork
 ) -> None:
     network.sees = [(160, 96, 64, 64, 0.9)]

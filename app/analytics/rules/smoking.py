@@ -43,7 +43,10 @@ class SmokingSettings(BaseModel):
         30.0, gt=0, le=3600, description="Seconds without a cigarette that end it."
     )
     max_length: float = Field(
-        1.2, gt=0, le=5, description="Longest cigarette, in head sizes; larger objects are none."
+        1.2,
+        gt=0,
+        le=5,
+        description="Longest cigarette, in head sizes; larger objects do not count.",
     )
     reach_down: float = Field(
         0.75, gt=0, le=1.5, description="Lowest place of a hand, as a share of the person's height."
