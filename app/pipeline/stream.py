@@ -112,7 +112,7 @@ class Stream:
         )
 
     def _read(self) -> None:
-        """Frames from the source, no more than ``max_fps``, until it ends or breaks.
+        """Queue frames of the source, at most ``max_fps`` a second, until it ends or fails.
 
         A file waits until the far end has its first frame: networks may have to be compiled first,
         and no frame of a file may be lost meanwhile.
@@ -145,7 +145,7 @@ class Stream:
     def _frames_with_objects(self) -> Iterator[tuple[Frame, PendingDetections | None]]:
         """Frames, each with its inference for objects.
 
-        For a file that starts some frames ahead, because it takes longer than a frame.
+        For a file, inference starts some frames ahead, because it takes longer than a frame.
         """
         ahead = 0 if self.source.live else FILE_QUEUE
         waiting: deque[tuple[Frame, PendingDetections | None]] = deque()
@@ -206,12 +206,12 @@ class Stream:
         detections = asked.faces.detections(self._face_settings.timeout_s, size)
         return self._face_tracker.update(detections, at)
 
-    def _publish(self, frame: ProcessedFrame) -> None:
-        faces = sum(track.label == "face" for track in frame.tracks)
-        self._metrics.seen(faces, frame.frame.size)
-        self.subscribers.outcomes.publish(frame.metadata())
-        self.subscribers.processed.publish(frame)
-        self._delivery.put(frame)
+    def _publish(self, result: ProcessedFrame) -> None:
+        faces = sum(track.label == "face" for track in result.tracks)
+        self._metrics.seen(faces, result.frame.size)
+        self.subscribers.outcomes.publish(result.metadata())
+        self.subscribers.processed.publish(result)
+        self._delivery.put(result)
 
     @contextmanager
     def _fail_closed(self, step: str, frame: Frame) -> Iterator[None]:
