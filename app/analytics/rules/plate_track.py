@@ -83,7 +83,7 @@ class CropReader(Protocol):
         """The decision that several votes lead to, each with its weight."""
         ...
 
-    def waited_for(self, number: str) -> list[WatchEntry]:
+    def watch_entries(self, number: str) -> list[WatchEntry]:
         """Entries of the watch-list that match a number."""
         ...
 
