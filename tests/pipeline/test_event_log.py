@@ -107,7 +107,7 @@ async def test_no_more_frames_wait_than_memory_can_hold() -> None:
             await anext(keeper)
         gc.collect()
         log.report("a", PLACED, 0, picture())
-        assert keeper.waiting()[0].pictured
+        assert keeper.waiting()[0].has_snapshot
 
 
 async def collect(
