@@ -261,7 +261,7 @@ async def open_events(
             path = snapshot_folder / row.snapshot_file if row.snapshot_file is not None else None
             on_event(row, path)
 
-    with log.pictured() as arriving:
+    with log.with_frames() as arriving:
         writer = EventWriter(arriving, repository, snapshots, draw.snapshot, saved)
         writer.start()
         try:

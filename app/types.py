@@ -104,6 +104,11 @@ class Box(NamedTuple):
         dx, dy = self.width * share, self.height * share
         return Box(self.x1 - dx, self.y1 - dy, self.x2 + dx, self.y2 + dy)
 
+    def pixels(self, size: tuple[int, int]) -> tuple[int, int, int, int]:
+        """Left, top, right and bottom in whole pixels, inside an image of this width and height."""
+        left, top = max(0, int(self.x1)), max(0, int(self.y1))
+        return left, top, min(size[0], int(self.x2) + 1), min(size[1], int(self.y2) + 1)
+
     def padded(self, pixels: float) -> Box:
         """The box with ``pixels`` added on each side."""
         return Box(self.x1 - pixels, self.y1 - pixels, self.x2 + pixels, self.y2 + pixels)
@@ -177,13 +182,13 @@ class ProcessedFrame:
     """All that sinks, previews and viewers ever get of a frame.
 
     Attributes:
-        tracks: what is in the picture, in its pixels: the faces that are covered, and what the
-            stream's analytics follow.
+        frame: its pixels, in the size that leaves.
+        tracks: the faces that are covered and what the stream's analytics follow, in its pixels.
         finished_at: when everything about the frame was known.
-        fps: how many frames a second came out lately.
+        fps: frames a second that came out recently.
     """
 
-    picture: BlurredFrame
+    frame: BlurredFrame
     tracks: tuple[Track, ...]
     captured_at: float
     number: int
@@ -191,11 +196,11 @@ class ProcessedFrame:
     finished_at: float = 0.0
     fps: float = 0.0
 
-    def report(self) -> FrameMetadata:
-        """All but the picture."""
+    def metadata(self) -> FrameMetadata:
+        """All but the pixels."""
         return FrameMetadata(
             self.number,
-            self.picture.size,
+            self.frame.size,
             self.tracks,
             self.captured_at,
             self.taken_at,
@@ -238,7 +243,7 @@ class WithheldFrame:
 class JpegFrame:
     """A result as viewers get it: with its picture as JPEG."""
 
-    report: FrameMetadata
+    metadata: FrameMetadata
     jpeg: bytes = field(repr=False)
 
 
@@ -270,9 +275,9 @@ class Event:
     Attributes:
         event_id: counts up over all streams, also over restarts.
         ts: when it happened, Unix seconds.
-        picture: the blurred picture at that moment, for whoever keeps it. Nobody else gets it:
+        frame: the blurred frame it happened in, for whoever keeps events. Nobody else gets it:
             what waits for a slow client must be small.
-        pictured: there is a picture of it, which will be kept.
+        has_snapshot: a snapshot of it will be kept.
         session_id: the run of the stream in which it happened.
     """
 
@@ -280,8 +285,8 @@ class Event:
     stream_id: str
     ts: float
     rule_event: RuleEvent
-    picture: BlurredFrame | None = field(default=None, repr=False)
-    pictured: bool = False
+    frame: BlurredFrame | None = field(default=None, repr=False)
+    has_snapshot: bool = False
     session_id: str | None = None
 
 
@@ -328,7 +333,7 @@ class EventRow:
             confidence=rule_event.confidence,
             duration_s=rule_event.duration_s,
             details=rule_event.details,
-            snapshot=event.pictured,
+            snapshot=event.has_snapshot,
             session_id=event.session_id,
         )
 
@@ -469,10 +474,10 @@ class StoredStream:
 
     Attributes:
         wanted: running, stopped or failed: what it should be again.
-        readable: False when the key for its credentials is lost; its URLs lack them then.
+        decryptable: False when the key for its credentials is lost; its URLs lack them then.
     """
 
     spec: StreamSpec
     wanted: StreamState
     last_error: str | None = None
-    readable: bool = True
+    decryptable: bool = True

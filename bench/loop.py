@@ -64,8 +64,8 @@ class FileSink:
 
     def write(self, result: ProcessedFrame) -> None:
         if self._encoder is None:
-            self._encoder = H264Encoder(*result.picture.size, fps=self._fps)
-        for packet in self._encoder.encode(result.picture, round(result.captured_at * 90_000)):
+            self._encoder = H264Encoder(*result.frame.size, fps=self._fps)
+        for packet in self._encoder.encode(result.frame, round(result.captured_at * 90_000)):
             self._file.write(packet.data)
         self._delivered(result.captured_at, time.monotonic())
 

@@ -1,8 +1,8 @@
-"""What looking only where the picture changed saves, and whether it costs faces.
+"""What detecting faces only where the image changed saves, and whether it costs faces.
 
 Each clip of ``$WATCHPOST_DATA/videos`` runs twice through what a stream does: with every frame
-looked at as a whole, and through the gate. Nobody drew the faces in them; CenterFace in floating
-point at the clip's own size stands in for truth. A face is found when a box lies on it, and
+scanned as a whole, and by motion. Nobody drew the faces in them; CenterFace in floating point at
+the clip's own size stands in for truth. A face is found when a box lies on it, and
 covered when its blur hides three quarters of it.
 """
 
@@ -44,7 +44,7 @@ class Watch:
         settings = FaceSettings(recheck_s=recheck_s)
         self._settings = settings
         self._detector = FaceDetector(network, min_confidence=settings.keep_confidence)
-        self._lookout = FaceScanner(self._detector, settings)
+        self._scanner = FaceScanner(self._detector, settings)
         self._tracker = FaceTracker(
             start_confidence=settings.min_confidence, hold_s=settings.hold_s
         )
@@ -53,11 +53,11 @@ class Watch:
     def frame(self, image: av.VideoFrame, at: float, truth: list[Box] | None) -> None:
         """Take a frame; score it where the truth is given."""
         small = to_rgb(image, self._settings.width)
-        glance = self._lookout.submit(small, at)
-        parts = [glance.size] if glance.windows is None else [w[2:4] for w in glance.windows]
+        pending = self._scanner.submit(small, at)
+        parts = [pending.size] if pending.regions is None else [w[2:4] for w in pending.regions]
         self.seen += sum(width * height for width, height in parts)
-        self.all += glance.size[0] * glance.size[1]
-        faces = glance.detections(PATIENCE_S, (image.width, image.height))
+        self.all += pending.size[0] * pending.size[1]
+        faces = pending.detections(PATIENCE_S, (image.width, image.height))
         tracks = self._tracker.update(faces, at)
         if truth is None:
             return
@@ -99,7 +99,7 @@ def run(clips: list[Path] | None = None) -> None:
     folder = Path(os.environ.get("WATCHPOST_DATA", "")) / "videos"
     clips = clips or sorted(folder.iterdir() if folder.is_dir() else [])
     if not clips:
-        print("\nthe gate is not measured: WATCHPOST_DATA does not name a folder with videos")
+        print("\nnothing is measured: WATCHPOST_DATA does not name a folder with videos")
         return
     exact = BatchingRunner(OpenVinoNetwork(centerface_onnx(), outputs=HEADS))
     network = load_faces()

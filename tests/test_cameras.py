@@ -64,7 +64,7 @@ def tell(service: MultiCameraService, camera_id: str, rule_event: RuleEvent = PL
     assert service._runtime is not None
     manager = service._runtime._cameras[camera_id].manager
     session_id = manager.stream(camera_id).status.stats.session_id
-    manager.runner._events.tell(camera_id, rule_event, 1000.0, None, session_id)
+    manager.runner._events.report(camera_id, rule_event, 1000.0, None, session_id)
 
 
 # ── the contract ─────────────────────────────────────────────────────────────────────────────

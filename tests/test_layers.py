@@ -23,6 +23,7 @@ ROWS = (
     ("models",),
     (
         "types",
+        "boxes",
         "errors",
         "config",
         "urls",

@@ -27,7 +27,7 @@ class PlateEventRecorder:
         self._service = service
 
     async def run(self) -> None:
-        with self._events.pictured() as arriving:
+        with self._events.with_frames() as arriving:
             async for event in arriving:
                 if event.rule_event.type == SEEN and event.rule_event.crop:
                     try:
@@ -38,7 +38,7 @@ class PlateEventRecorder:
     def _store(self, event: Event) -> None:
         """One row, with the clear crop and the frame as viewers saw it."""
         rule_event = event.rule_event
-        frame = encode_jpeg(event.picture) if event.picture is not None else b""
+        frame = encode_jpeg(event.frame) if event.frame is not None else b""
         at = datetime.fromtimestamp(event.ts, UTC)
         self._service.store_from_camera(
             event.stream_id, read_of(event), rule_event.crop or b"", frame, at

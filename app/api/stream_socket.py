@@ -91,7 +91,7 @@ class StreamSocket:
             if self.pictures:
                 async with aclosing(self.manager.stream(self.stream_id).jpegs()) as frames:
                     async for frame in frames:
-                        text = ws_messages.result_text(self.stream_id, frame.report)
+                        text = ws_messages.result_text(self.stream_id, frame.metadata)
                         await self.client.send(text, frame.jpeg)
             else:
                 with self.manager.stream(self.stream_id).metadata() as outcomes:

@@ -178,7 +178,7 @@ def result_text(stream_id: str, report: FrameMetadata) -> str:
 
 
 def ack(stream_id: str, answer: FrameAck) -> AckMessage:
-    report = answer.report
+    report = answer.metadata
     width, height = report.size
     return AckMessage(
         stream_id=stream_id,

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from app.boxes import intersections, pairwise_iou
 from app.types import Box, Detection
 
 Floats = npt.NDArray[np.float32]
@@ -79,7 +80,7 @@ def weighted_boxes_fusion(
     boxes, by_pass = [], []
     while free.any():
         first = int(free.argmax())
-        mine = (_iou(corners[first : first + 1], corners)[0] > SAME_IOU) & free
+        mine = (pairwise_iou(corners[first : first + 1], corners)[0] > SAME_IOU) & free
         mine[first] = True
         free &= ~mine
         mean = np.average(corners[mine], axis=0, weights=confidences[mine])
@@ -93,24 +94,10 @@ def weighted_boxes_fusion(
     return boxes, by_pass
 
 
-def _iou(boxes: Floats, others: Floats) -> Floats:
-    """(N, M) intersection over union."""
-    shared, areas, their_areas = _shared(boxes, others)
-    return np.asarray(shared / np.maximum(areas[:, None] + their_areas[None, :] - shared, 1e-9))
-
-
-def _shared(boxes: Floats, others: Floats) -> tuple[Floats, Floats, Floats]:
-    """(N, M) area that two boxes share, (N,) and (M,) area of each."""
-    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    shared = np.prod(np.clip(high - low, 0, None), axis=-1)
-    first, second = (np.prod(some[:, 2:] - some[:, :2], axis=-1) for some in (boxes, others))
-    return shared, first, second
-
-
 def _same(boxes: Floats) -> npt.NDArray[np.bool_]:
     """(N, N) whether two boxes show the same object."""
-    shared, area, _ = _shared(boxes, boxes)
+    shared, area, _ = intersections(boxes, boxes)
     smaller = np.maximum(np.minimum(area[:, None], area[None, :]), 1e-9)
-    same: npt.NDArray[np.bool_] = (_iou(boxes, boxes) > SAME_IOU) | (shared / smaller > SAME_INSIDE)
+    overlap = pairwise_iou(boxes, boxes)
+    same: npt.NDArray[np.bool_] = (overlap > SAME_IOU) | (shared / smaller > SAME_INSIDE)
     return same

@@ -38,8 +38,8 @@ class StreamManager:
     Args:
         faces: detector on the shared network.
         store: keeps streams over a restart.
-        analyzers: makes the analytics of streams that ask for them.
-        events: takes what the analytics report.
+        analyzers: creates the analytics of streams that ask for them.
+        events: takes the events of the analytics.
         new_session: gives the number of a run; blocks, raises StoreError.
 
     Attributes:
@@ -85,19 +85,19 @@ class StreamManager:
     # ── changing ─────────────────────────────────────────────────────────────────────────
 
     async def start(self, spec: StreamSpec) -> StreamStatus:
-        """Start under a given id and wait until it runs; the same again is the same stream.
+        """Start a stream under its id and wait until it runs. Repeating the call has no effect.
 
         Raises:
             StreamConflict: it runs with another configuration.
             InvalidRequest: unknown analytics.
-            SourceError, SinkError: an end refused; StartTimeout: no frame came out in time.
+            SourceError, SinkError: the input or output refused; StartTimeout: no frame in time.
         """
         lock = self.registry.locks.of(spec.stream_id)
         await self.registry.load()
         generation = lock.generation
         await self.prepare(spec)
         async with lock:
-            if lock.generation != generation:  # while a name was looked up
+            if lock.generation != generation:  # it was ended while a name was resolved
                 raise StartCancelled(stream_id=spec.stream_id)
             entry = self.registry.get(spec.stream_id)
             if entry is None or not entry.alive:
@@ -107,7 +107,7 @@ class StreamManager:
         return await self.starter.wait_running(entry)
 
     async def prepare(self, spec: StreamSpec) -> None:
-        """Refuse what cannot run, before it ends what runs.
+        """Refuse a spec that cannot run, before a running stream is ended for it.
 
         Raises:
             InvalidRequest: unknown analytics; AddressNotAllowed, StartTimeout.
@@ -137,7 +137,7 @@ class StreamManager:
         return await self.starter.wait_running(entry)
 
     async def stop(self, stream_id: str) -> None:
-        """Stop and remember; ``restart`` brings it back."""
+        """Stop a stream but keep it; ``restart`` starts it again."""
         await self.registry.load()
         async with self.registry.locks.next_generation(stream_id):
             entry = self.registry[stream_id]
@@ -146,7 +146,7 @@ class StreamManager:
             await self.registry.save(entry)
 
     async def disconnect(self, stream_id: str) -> None:
-        """Stop and forget. Forgetting what is not there is no error."""
+        """Stop and remove a stream. An unknown id is not an error."""
         await self.registry.load()
         async with self.registry.locks.next_generation(stream_id):
             entry = self.registry.get(stream_id)
@@ -157,9 +157,9 @@ class StreamManager:
     # ── the life of the process ──────────────────────────────────────────────────────────
 
     async def resume(self) -> None:
-        """Run again what ran when the last process ended, however long that takes.
+        """Start the streams that ran when the last process ended, however long that takes.
 
-        There is no caller to refuse: what cannot start at all is marked as failed.
+        There is no caller to report to: a stream that cannot start is marked as failed.
         """
         await self.registry.load()
         for entry in self.registry:
@@ -176,7 +176,7 @@ class StreamManager:
     def start_ephemeral(
         self, spec: StreamSpec, *, make_sink: Output = make_output, keeps_trying: bool = True
     ) -> None:
-        """Start a stream that lives no longer than this process, such as the demo.
+        """Start a stream that ends with this process, such as the demo.
 
         Raises:
             InvalidRequest: unknown analytics; ShuttingDown.
@@ -187,14 +187,14 @@ class StreamManager:
             self.registry.add(entry)
 
     def begin_shutdown(self) -> None:
-        """End what callers wait for and watch: the server is about to shut down."""
+        """End what callers wait for and follow: the server is about to shut down."""
         self.runner.closing = True
         for entry in self.registry:
             if entry.stream is not None:
                 entry.stream.supervisor.begin_shutdown(ShuttingDown())
 
     async def close(self) -> None:
-        """Stop everything at once; rows keep saying what should run again."""
+        """Stop all streams at once; their rows still say which of them to resume."""
         self.begin_shutdown()
         self.runner.close()
         await asyncio.gather(*(self.runner.halt(entry) for entry in self.registry))

@@ -1,4 +1,4 @@
-"""The streams that are known: their entries and rows."""
+"""All known streams: their entries, locks and rows."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class StreamStore(Protocol):
 
 @dataclass(slots=True)
 class StreamEntry:
-    """A stream that is known: the run in progress, or how the last one ended.
+    """A known stream: the run in progress, or how the last one ended.
 
     Attributes:
-        ended: its state without a run; RUNNING for one that is still to be resumed.
-        decryptable: False when its row has lost the credentials of its URLs.
-        established: it has run or was stopped by hand, so a failed start does not remove it.
+        ended: its state without a run; RUNNING if it is still to be resumed.
+        decryptable: False when the key for the credentials in its row is lost.
+        established: it has run or was stopped by a caller, so a failed start does not remove it.
         persistent: it has a row in the database (the demo has none).
         session_id: number of the run in progress, once the database has given one.
     """
@@ -66,12 +66,12 @@ class StreamEntry:
 
     @property
     def alive(self) -> bool:
-        """Whether it runs, or tries to."""
+        """Whether it runs or is being started."""
         return self.stream is not None and self.stream.supervisor.state in ALIVE
 
 
 class StreamRegistry:
-    """All streams that are known, in memory and in the store.
+    """All known streams, in memory and in the store.
 
     It belongs to the event loop's thread. A store that fails costs the memory of a stream, not
     the stream.
@@ -102,7 +102,7 @@ class StreamRegistry:
         return self._entries.get(stream_id)
 
     def find(self, source: str) -> list[StreamEntry]:
-        """Streams of an input that publish, the live ones first."""
+        """Streams with this input that have an output, those that run first."""
         wanted = self._store.fingerprint(source)
         found = [
             entry
@@ -113,7 +113,7 @@ class StreamRegistry:
         return sorted(found, key=lambda entry: not entry.alive)
 
     def add(self, entry: StreamEntry) -> None:
-        """Make an entry known, in memory only; ``save`` writes its row."""
+        """Add an entry in memory only; ``save`` writes its row."""
         self._entries[entry.spec.stream_id] = entry
 
     def forget(self, stream_id: str) -> None:
@@ -123,7 +123,7 @@ class StreamRegistry:
     # ── rows ─────────────────────────────────────────────────────────────────────────────
 
     async def load(self) -> None:
-        """Read all rows, once; every caller waits until that is done."""
+        """Read all rows, once; every caller waits until this is done."""
         if self._loading is None:
             self._loading = asyncio.create_task(self._load_rows())
         await asyncio.shield(self._loading)
@@ -135,14 +135,14 @@ class StreamRegistry:
                 spec,
                 ended=stored.wanted,
                 last_error=stored.last_error,
-                decryptable=stored.readable,
+                decryptable=stored.decryptable,
                 established=True,
             )
-            if not stored.readable:
+            if not stored.decryptable:
                 logger.error("stream %s: %s", spec.stream_id, stored.last_error)
 
     async def save(self, entry: StreamEntry) -> None:
-        """Write an entry's row, where it has one."""
+        """Write the row of an entry, if it has one."""
         if not entry.persistent:
             return
         wanted = StreamState.RUNNING if entry.stream is not None else entry.ended
@@ -163,4 +163,4 @@ class StreamRegistry:
         try:
             await asyncio.to_thread(self._store.delete, stream_id)
         except StoreError as error:
-            logger.error("stream %s: its row stays: %s", stream_id, error)
+            logger.error("stream %s: its row was not deleted: %s", stream_id, error)

@@ -24,7 +24,7 @@ def watcher() -> Iterator[Watcher]:
 
 
 @pytest.mark.parametrize("play", staged.PLAYS, ids=lambda play: play.name.replace(" ", "-"))
-def test_what_happens_is_told_in_time_and_of_the_right_person(
+def test_events_are_reported_in_time_and_of_the_right_person(
     watcher: Watcher, play: staged.Play
 ) -> None:
     seeing = watcher.watch(acted(play))

@@ -22,7 +22,7 @@ from app.api.websockets import ClientSocket
 from app.config import AuthSettings, Settings
 from app.main import create_app
 from app.pipeline.blur import conceal
-from app.pipeline.event_log import CLIENTS_BACKLOG, EventLog
+from app.pipeline.event_log import CLIENT_BACKLOG, EventLog
 from app.types import BlurredFrame, Box, RuleEvent, Track
 
 pytestmark = pytest.mark.anyio
@@ -51,7 +51,7 @@ class Site:
     ) -> None:
         image = av.VideoFrame.from_ndarray(np.full((96, 64), 90, np.uint8), format="yuv420p")
         shown: BlurredFrame | None = conceal(image, [], "off", 0) if picture else None
-        self.log.tell(camera, RuleEvent(kind, TRACKS, 0.8, 1.5, details), ts, shown)
+        self.log.report(camera, RuleEvent(kind, TRACKS, 0.8, 1.5, details), ts, shown)
 
 
 @contextlib.asynccontextmanager
@@ -275,7 +275,7 @@ async def test_clients_that_leave_are_forgotten(site: Site) -> None:
         async with websockets.connect(f"{site.ws}/ws/events"):
             pass
     for _ in range(100):
-        if not site.log._told._subscribers:
+        if not site.log._clients._subscribers:
             return
         await asyncio.sleep(0.05)
     raise AssertionError("somebody is still subscribed")
@@ -322,7 +322,7 @@ async def test_a_slow_socket_is_told_how_many_it_missed(site: Site) -> None:
     """It stops reading; the kernel's buffers fill, then the server's queue for it."""
     async with websockets.connect(f"{site.ws}/ws/events", max_queue=1, compression=None) as client:
         filler = "x" * 50_000
-        count = CLIENTS_BACKLOG + 400
+        count = CLIENT_BACKLOG + 400
         for _ in range(count):
             site.tell(filler=filler)
             await asyncio.sleep(0)

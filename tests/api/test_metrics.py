@@ -121,8 +121,8 @@ async def test_an_event_is_counted_by_its_type(
     near: httpx.AsyncClient, panel: HealthService
 ) -> None:
     before = await scrape(near)
-    panel.events.tell("cam-1", RuleEvent("bag_placed"), time.time(), None)
-    panel.events.tell("cam-1", RuleEvent("bag_placed"), time.time(), None)
+    panel.events.report("cam-1", RuleEvent("bag_placed"), time.time(), None)
+    panel.events.report("cam-1", RuleEvent("bag_placed"), time.time(), None)
     after = await scrape(near)
     grown = {key: after[key] - before[key] for key in before if key[0] == "watchpost_events_total"}
     assert {dict(labels)["type"]: more for (_, labels), more in grown.items() if more} == {

@@ -68,7 +68,7 @@ async def stream_id(app: Running) -> str:
 
 
 def tell(app: Running, stream_id: str, **more: Any) -> None:
-    app.state["events"].tell(stream_id, RuleEvent("smoking_started", **more), 1793.5, None)
+    app.state["events"].report(stream_id, RuleEvent("smoking_started", **more), 1793.5, None)
 
 
 async def test_events_of_this_stream_reach_viewers_and_pushers(
@@ -166,11 +166,11 @@ async def test_nothing_of_a_conversation_stays(app: Running, stream_id: str) -> 
         await viewer.next()
         pusher.send(JPEG)
         await pusher.until("ack")
-        assert events._told._subscribers
+        assert events._clients._subscribers
     assert not stream.subscribers.outcomes._subscribers
     assert not stream.subscribers.outcomes._waiting
     assert not stream.subscribers.jpegs._waiting
-    assert not events._told._subscribers
+    assert not events._clients._subscribers
 
 
 async def test_when_the_server_goes_everybody_is_told(tmp_path: Path) -> None:

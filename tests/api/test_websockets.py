@@ -55,7 +55,7 @@ async def test_a_client_that_never_reads_is_disconnected(
     with caplog.at_level(logging.INFO, LOGGER):
         async with RawSocket(app, path, deaf=True) as deaf, RawSocket(app, path) as other:
             while kind == "events" and not deaf.served.done():  # it hears what happens from now on
-                app.state["events"].tell("gate", RuleEvent("bag_placed"), 1000.0, None)
+                app.state["events"].report("gate", RuleEvent("bag_placed"), 1000.0, None)
                 await asyncio.sleep(0.05)
             done, _ = await asyncio.wait([deaf.served], timeout=PATIENCE_S)
             assert done, "it is still served"

@@ -113,7 +113,7 @@ def test_a_lost_key_says_so_and_keeps_the_rest(
     other = StreamRepository(engine, open_vault(tmp_path, None))
     kept, lost = other.load()
     assert kept == StoredStream(PLAIN, RUNNING)
-    assert (lost.wanted, lost.readable) == (StreamState.FAILED, False)
+    assert (lost.wanted, lost.decryptable) == (StreamState.FAILED, False)
     assert KEY_FILE in (lost.last_error or "")
     assert "hidden" not in repr(lost)
     assert lost.spec.source == "rtsp://192.0.2.1:554/x?token=***&channel=1"

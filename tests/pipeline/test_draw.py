@@ -1,4 +1,4 @@
-"""Boxes and words in pictures of events."""
+"""Boxes and text in snapshots of events."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def picture(width: int = 320, height: int = 192) -> BlurredFrame:
     return conceal(noise(width, height), [], "off", 0)
 
 
-def test_the_given_picture_stays_as_it_is() -> None:
+def test_the_given_frame_stays_as_it_is() -> None:
     given = picture()
     before = planes(given.image)
     marked(given, [Box(20, 60, 120, 140)], "bag placed")
@@ -53,11 +53,11 @@ def test_boxes_may_be_anywhere(box: Box, text: str) -> None:
 
 
 @pytest.mark.parametrize("size", [(2, 2), (16, 16), (1920, 1080)])
-def test_pictures_of_any_size(size: tuple[int, int]) -> None:
+def test_frames_of_any_size(size: tuple[int, int]) -> None:
     assert marked(picture(*size), [Box(0, 0, 2, 2)], "bag placed").size == size
 
 
-def test_a_snapshot_is_a_jpeg_of_the_pictures_size() -> None:
+def test_a_snapshot_is_a_jpeg_of_the_frames_size() -> None:
     tracks = (Track(1, "suitcase", 0.9, Box(20, 60, 120, 140)),)
     event = Event(1, "a", 0.0, RuleEvent("bag_placed", tracks), picture(), True)
     jpeg = snapshot(event)

@@ -382,7 +382,7 @@ async def test_a_handle_of_a_removed_stream_finds_nothing(manager: StreamManager
 
 
 @pytest.mark.parametrize("call", ["stop", "disconnect"])
-async def test_stop_does_not_wait_for_a_start_and_the_starter_is_told(
+async def test_stop_does_not_wait_for_a_start_and_the_starter_gets_an_error(
     manager: StreamManager, camera: Camera, settings: StreamSettings, call: str
 ) -> None:
     settings.stop_timeout_s = 0.1
@@ -549,7 +549,7 @@ async def test_a_row_that_cannot_be_read_says_so_and_the_rest_runs(
     manager: StreamManager, store: MemoryStore
 ) -> None:
     lost = spec("lost", "rtsp://192.0.2.1/lost", output="rtsp://192.0.2.1/lost-blur")
-    store.save(StoredStream(lost, StreamState.FAILED, "the key is lost", readable=False))
+    store.save(StoredStream(lost, StreamState.FAILED, "the key is lost", decryptable=False))
     store.save(StoredStream(spec("a", output=OUTPUT), StreamState.RUNNING))
     await manager.resume()
     await until(lambda: manager.stream("a").status.state is StreamState.RUNNING)
@@ -559,7 +559,7 @@ async def test_a_row_that_cannot_be_read_says_so_and_the_rest_runs(
         await manager.restart("lost")
     status = await manager.start(spec("lost", "rtsp://u:p@192.0.2.1/lost"))
     assert status.state is StreamState.RUNNING
-    assert store.rows["lost"].readable
+    assert store.rows["lost"].decryptable
 
 
 async def test_a_row_with_an_unknown_scheme_does_not_keep_the_others_away(
@@ -603,7 +603,7 @@ async def test_close_stops_everything_and_leaves_the_rows_as_they_were(
         await manager.start(spec("c"))
 
 
-async def test_close_tells_who_waits_for_a_start(
+async def test_close_gives_an_error_to_callers_of_start(
     manager: StreamManager, camera: Camera, settings: StreamSettings
 ) -> None:
     settings.stop_timeout_s = 0.1
@@ -668,7 +668,7 @@ async def test_the_demo_does_not_take_the_place_of_a_stream_of_that_name(
 # ── pictures ─────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_pictures_come_until_the_stream_ends(manager: StreamManager) -> None:
+async def test_jpegs_come_until_the_stream_ends(manager: StreamManager) -> None:
     await manager.start(spec())
     pictures = manager.stream("a").jpegs()
     assert (await asyncio.wait_for(anext(pictures), PATIENCE_S)).jpeg.startswith(b"\xff\xd8")
@@ -681,7 +681,7 @@ async def test_pictures_come_until_the_stream_ends(manager: StreamManager) -> No
     await asyncio.wait_for(watching, PATIENCE_S)
 
 
-async def test_pictures_end_when_everybody_is_told(manager: StreamManager) -> None:
+async def test_jpegs_end_when_shutdown_begins(manager: StreamManager) -> None:
     await manager.start(spec())
     pictures = manager.stream("a").jpegs()
     await asyncio.wait_for(anext(pictures), PATIENCE_S)
@@ -694,7 +694,7 @@ async def test_pictures_end_when_everybody_is_told(manager: StreamManager) -> No
     await asyncio.wait_for(rest(), PATIENCE_S)
 
 
-async def test_a_stream_that_does_not_run_has_no_picture(manager: StreamManager) -> None:
+async def test_a_stream_that_does_not_run_has_no_snapshot(manager: StreamManager) -> None:
     await manager.start(spec())
     await manager.stop("a")
     with pytest.raises(NoPicture):
@@ -703,7 +703,7 @@ async def test_a_stream_that_does_not_run_has_no_picture(manager: StreamManager)
         manager.stream("a").jpegs()
 
 
-async def test_jpegs_are_made_only_while_somebody_looks(
+async def test_jpegs_are_encoded_only_while_there_are_viewers(
     manager: StreamManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from app.pipeline.sinks import preview

@@ -1,4 +1,7 @@
-"""Streams without a network: cameras, detectors and far ends that the tests hold in their hands."""
+"""Fixtures for streams without a network: cameras, detectors and far ends that tests control.
+
+A folder of tests gets them all with ``from support.stream_fixtures import *`` in its conftest.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,18 @@ from app.models.faces import FaceDetector
 from app.pipeline.sinks import SINKS
 from app.pipeline.sources import SOURCES
 from support.doubles import Camera, FaceNetwork, FarEnd, write_video
+
+__all__ = [
+    "anyio_backend",
+    "camera",
+    "face_settings",
+    "faces",
+    "far_end",
+    "network",
+    "runner",
+    "settings",
+    "video",
+]
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""A camera for people without one: it pans and zooms over bundled photographs."""
+"""A demo camera for people without one: it pans and zooms over bundled photographs."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class DemoSource:
 
 
 def demo_photos() -> list[Path]:
-    """Photographs of people inside installed packages, found without importing those."""
+    """Photographs of people in installed packages, found without importing these."""
     for package, names in PHOTOS.items():
         spec = importlib.util.find_spec(package)
         if spec is not None and spec.submodule_search_locations:
@@ -75,7 +75,7 @@ def demo_photos() -> list[Path]:
 
 
 def look(photos: list[Photo], seconds: float) -> Photo:
-    """The (HEIGHT, WIDTH, 3) view at a time: a window that wanders over one photo after another."""
+    """The (HEIGHT, WIDTH, 3) view at a time: a window that moves over one photo after another."""
     photo = photos[int(seconds / SECONDS_PER_PHOTO) % len(photos)]
     phase = 2 * math.pi * (seconds % SECONDS_PER_PHOTO) / SECONDS_PER_PHOTO
     height, width = photo.shape[:2]

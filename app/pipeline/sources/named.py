@@ -1,4 +1,4 @@
-"""What people call a source, to the URL that a stream reads."""
+"""Converts what a user enters as a source to the URL that a stream reads."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def source_url(source: str | int, folders: Iterable[Path] | None = None) -> str:
     """The URL of a webcam's index, of a file's path, or of a camera's RTSP or HTTP URL.
 
     Args:
-        folders: where files may be; None for anywhere. A link counts as what it leads to. A
-            path that is not absolute is looked for in each of them, then in the working folder.
+        folders: where files may be; None for anywhere. Links are resolved first. A relative path
+            is tried in each of them, then in the working folder.
 
     Raises:
         InvalidRequest: nothing can be read there; AddressNotAllowed.
@@ -48,7 +48,7 @@ def _webcam(index: int) -> str:
 
 
 def _file(path: str, folders: Iterable[Path] | None) -> str:
-    """Nothing is said about files outside the folders, not even whether they are there."""
+    """The URL of a file. Errors do not reveal whether files outside the folders exist."""
     if not path or len(path) > MAX_PATH or "\0" in path:
         raise InvalidRequest(field="source", reason="it names no file")
     try:
@@ -69,7 +69,7 @@ def _file(path: str, folders: Iterable[Path] | None) -> str:
 
 
 def _is_file(path: Path) -> bool:
-    """False also for a name that no file can have, and where nobody may look."""
+    """Whether it is a file; False also for an impossible name or a folder without access."""
     try:
         return path.is_file()
     except OSError:
