@@ -23,7 +23,7 @@ import openvino as ov
 from openvino import opset13 as ops
 
 from app.models.plates.ctc import ALPHABET
-from app.models.plates.recogniser import _padded
+from app.models.plates.recogniser import padded_strip
 from training.draw_plates import draw, fonts
 
 FEATURES, HIDDEN, REACH = 120, 96, 5
@@ -57,7 +57,7 @@ def draw_all(folder: Path, source: Path, font_folders: list[Path], count: int, s
         begun, features, answers, texts = time.monotonic(), [], [], []
         for _ in range(CHUNK):
             strip, text = draw(rng, faces)
-            seen = _padded(strip).transpose(2, 0, 1)[None].astype(np.float32)
+            seen = padded_strip(strip).transpose(2, 0, 1)[None].astype(np.float32)
             feature, answer = network(seen).values()
             features.append(feature[0].astype(np.float16))
             answers.append(answer[0].astype(np.float16))

@@ -129,7 +129,7 @@ class PlateService:
         if self._second is None:
             return
         for plate, stored in zip(plates, session.plates, strict=True):
-            self._second.was_about(plate, stored.plate_id)
+            self._second.assign_plate(plate, stored.plate_id)
 
 
 def _outcome(read: PlateRead) -> str:

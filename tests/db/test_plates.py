@@ -275,7 +275,7 @@ def test_calls_are_counted_answered_from_the_record_and_named(engine: Engine) ->
     number = calls.begin("hash", "model", 2)
     assert number is not None
     assert calls.answer("hash", "model") is None
-    calls.settle(number, ClaudeCall("hash", "model", "read", "A1", 300, 9))
+    calls.record_outcome(number, ClaudeCall("hash", "model", "read", "A1", 300, 9))
     known = calls.answer("hash", "model")
     assert known is not None
     assert known.answer == "A1"

@@ -83,7 +83,7 @@ class CropReader(Protocol):
         """What several votes come to, each with its weight."""
         ...
 
-    def waited_for(self, number: str) -> list[WatchEntry]:
+    def watchlist_matches(self, number: str) -> list[WatchEntry]:
         """Entries of the watch-list that match a number."""
         ...
 
