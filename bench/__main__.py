@@ -1,4 +1,4 @@
-"""Run the benchmarks and print them as tables: ``python -m bench [NAME...]``."""
+"""Run benchmarks and print their tables: ``python -m bench [NAME...]``."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from bench import (
     cameras,
     clips,
     live,
-    looks,
     loop,
     motion,
     networks,
     parts,
-    passages,
+    passes,
+    plate_tracks,
     push,
     search,
     stills,
@@ -25,7 +25,7 @@ ALL = {
     "parts": parts.run,
     "live": live.run,
     "networks": networks.run,
-    "looks": looks.run,
+    "passes": passes.run,
     "push": push.run,
     "clips": clips.run,
     "stills": stills.run,
@@ -33,12 +33,13 @@ ALL = {
     "motion": motion.run,
     "cameras": cameras.run,
     "tracking": tracking.run,
-    "passages": passages.run,
+    "plate_tracks": plate_tracks.run,
     "search": search.run,
 }
 
 
 def main() -> None:
+    """Run the named benchmarks, or all of them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("which", nargs="*", choices=[*ALL, []], help="default: all")
     for name in parser.parse_args().which or ALL:

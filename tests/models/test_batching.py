@@ -32,7 +32,7 @@ class Sums:
         self.parallel = parallel
         self.batches: list[tuple[int, ...]] = []
         self.threads: set[int] = set()
-        self.asked = threading.Semaphore(0)
+        self.started = threading.Semaphore(0)
         self.free = threading.Event()
         self.free.set()
         self.fails: Callable[[Images], bool] = lambda images: False
@@ -41,7 +41,7 @@ class Sums:
     def infer(self, images: Images) -> Outputs:
         self.batches.append(images.shape)
         self.threads.add(threading.get_ident())
-        self.asked.release()
+        self.started.release()
         assert self.free.wait(PATIENCE_S)
         if self.fails(images):
             raise RuntimeError("out of memory")
@@ -54,7 +54,7 @@ class Sums:
         self.free.clear()
         for _ in range(self.parallel):
             runner.submit(image(0))
-            assert self.asked.acquire(timeout=PATIENCE_S)
+            assert self.started.acquire(timeout=PATIENCE_S)
 
 
 def image(value: int, height: int = 4, width: int = 4) -> np.ndarray:
@@ -131,9 +131,9 @@ def test_outputs_of_the_wrong_size_fail_without_stopping_the_runner(
     runner: BatchingRunner, network: Sums, answer: Callable[[Images], Outputs]
 ) -> None:
     network.answer = answer
-    asked = runner.submit(image(1))
+    pending = runner.submit(image(1))
     try:
-        outputs = asked.result(5)
+        outputs = pending.result(5)
         assert outputs == []
     except DetectorError:
         pass

@@ -42,7 +42,7 @@ def weights(folder: Path) -> str:
     return str(write_ir(folder / "own.xml", answer))
 
 
-def picture(name: str, side: int = 320) -> str:
+def write_portrait(name: str, side: int = 320) -> str:
     Path(name).parent.mkdir(exist_ok=True)
     cv2.imwrite(name, portrait(side))
     return name
@@ -53,7 +53,7 @@ def lines(text: str) -> list[dict[str, Any]]:
 
 
 def test_each_image_is_one_line_of_json(weights: str, capsys: pytest.CaptureFixture[str]) -> None:
-    paths = [picture("a.jpg"), picture("b.png", 512)]
+    paths = [write_portrait("a.jpg"), write_portrait("b.png", 512)]
     assert main(["detect", "--json", "--weights", weights, *paths]) == 0
     printed_lines = lines(capsys.readouterr().out)
     assert [line["path"] for line in printed_lines] == paths
@@ -78,7 +78,7 @@ def test_a_face_found_by_both_networks_is_reported_once(
 ) -> None:
     answer = places((270, 160, 110, 140, 0, 0.4), (550, 500, 60, 60, 0, 0.5))
     write_ir(folder / "faces.xml", answer, {0: "face", 1: "car", 2: "plate"})
-    assert main(["detect", "--json", "--weights", "faces.xml", picture("a.jpg", 640)]) == 0
+    assert main(["detect", "--json", "--weights", "faces.xml", write_portrait("a.jpg", 640)]) == 0
     (result,) = lines(capsys.readouterr().out)
     confidences = [seen["confidence"] for seen in result["detections"]]
     assert len(confidences) == 2
@@ -90,7 +90,9 @@ def test_frames_of_a_video_are_reported_in_order_with_their_numbers(
     weights: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     video = make_video(folder / "clip.mp4", (160, 96), seconds=2)
-    assert main(["detect", "--json", "--weights", weights, str(video), picture("a.jpg")]) == 0
+    assert (
+        main(["detect", "--json", "--weights", weights, str(video), write_portrait("a.jpg")]) == 0
+    )
     printed_lines = lines(capsys.readouterr().out)
     assert [line["frame"] for line in printed_lines] == [*range(count_frames(video)), 0]
     assert printed_lines[-1]["path"] == "a.jpg"
@@ -98,7 +100,7 @@ def test_frames_of_a_video_are_reported_in_order_with_their_numbers(
 
 
 def test_output_is_readable_without_json(weights: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["detect", "--weights", weights, picture("a.jpg")]) == 0
+    assert main(["detect", "--weights", weights, write_portrait("a.jpg")]) == 0
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith("a.jpg: ")
     assert {"1 person", "1 plate", "1 face"} == set(line.removeprefix("a.jpg: ").split(", "))
@@ -107,7 +109,14 @@ def test_output_is_readable_without_json(weights: str, capsys: pytest.CaptureFix
 def test_min_confidence_applies_to_all_networks(
     weights: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ["detect", "--json", "--weights", weights, picture("a.jpg"), "--min-confidence"]
+    command = [
+        "detect",
+        "--json",
+        "--weights",
+        weights,
+        write_portrait("a.jpg"),
+        "--min-confidence",
+    ]
     counts = []
     for least in ("0.05", "0.5", "0.999"):
         assert main([*command, least]) == 0
@@ -160,7 +169,7 @@ def test_crops_find_what_the_whole_image_does_not_show(
 
 def test_detections_are_drawn(weights: str, folder: Path) -> None:
     video = make_video(folder / "clip.mp4", (160, 96), seconds=1)
-    paths = [picture("photos/a.jpg"), str(video)]
+    paths = [write_portrait("photos/a.jpg"), str(video)]
     assert main(["detect", "--weights", weights, "--out", "seen", *paths]) == 0
     assert sorted(path.name for path in Path("seen").iterdir()) == ["a.jpg", "clip.mp4"]
     before, after = cv2.imread("photos/a.jpg"), cv2.imread("seen/a.jpg")
@@ -172,7 +181,7 @@ def test_detections_are_drawn(weights: str, folder: Path) -> None:
 
 def test_a_folder_is_searched(weights: str, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("photos/b.jpg", "photos/a.png"):
-        picture(name)
+        write_portrait(name)
     Path("photos/labels.txt").write_text("0 0 0 1 1", encoding="utf-8")
     assert main(["detect", "--json", "--weights", weights, "photos"]) == 0
     assert [line["path"] for line in lines(capsys.readouterr().out)] == [
@@ -189,7 +198,7 @@ def test_an_unreadable_file_is_reported_and_skipped(
 ) -> None:
     Path("words.jpg").write_text("hello", encoding="utf-8")
     Path("empty.mp4").touch()
-    paths = ["words.jpg", picture("a.jpg"), "empty.mp4", picture("b.jpg")]
+    paths = ["words.jpg", write_portrait("a.jpg"), "empty.mp4", write_portrait("b.jpg")]
     assert main(["detect", "--json", "--weights", weights, *paths]) == 1
     printed = capsys.readouterr()
     assert [line["path"] for line in lines(printed.out)] == ["a.jpg", "b.jpg"]
@@ -201,7 +210,9 @@ def test_an_unreadable_file_is_reported_and_skipped(
 def test_a_missing_file_is_reported_before_detection_starts(
     weights: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["detect", "--json", "--weights", weights, picture("a.jpg"), "none.jpg"]) == 2
+    assert (
+        main(["detect", "--json", "--weights", weights, write_portrait("a.jpg"), "none.jpg"]) == 2
+    )
     printed = capsys.readouterr()
     assert printed.out == ""
     assert "none.jpg" in printed.err
@@ -221,7 +232,7 @@ def test_a_usage_error_is_one_sentence(
 ) -> None:
     Path("broken.xml").write_text("hello", encoding="utf-8")
     Path("nothing-here").mkdir()
-    assert main(["detect", "--weights", weights, picture("a.jpg"), *arguments]) == 2
+    assert main(["detect", "--weights", weights, write_portrait("a.jpg"), *arguments]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
     assert word in printed.err
@@ -264,7 +275,7 @@ def test_settings_of_the_environment_apply(
 ) -> None:
     monkeypatch.setenv("WATCHPOST_OBJECTS__WEIGHTS", weights)
     monkeypatch.setenv("WATCHPOST_OBJECTS__MIN_CONFIDENCE", "0.5")
-    assert main(["detect", picture("a.jpg")]) == 0
+    assert main(["detect", write_portrait("a.jpg")]) == 0
     assert "1 person" in (printed := capsys.readouterr().out)
     assert "plate" not in printed
     monkeypatch.setenv("WATCHPOST_OBJECTS__MIN_CONFIDENCE", "7")
@@ -300,7 +311,7 @@ def test_info_says_what_is_loaded_where_and_how_fast(weights: str, folder: Path)
 
 
 def test_only_json_is_on_stdout_and_nothing_is_written(weights: str, folder: Path) -> None:
-    picture("a.jpg")
+    write_portrait("a.jpg")
     done = run(folder, "detect", "--json", "--weights", weights, "--device", "cuda", "a.jpg")
     assert done.returncode == 0, done.stderr
     assert len(lines(done.stdout)) == 1

@@ -91,8 +91,8 @@ def test_no_face_is_found_in_an_empty_image(faces: FaceDetector, value: int) -> 
 def test_a_batch_gives_the_same_results_as_single_images(faces: FaceDetector) -> None:
     image = photo("skimage", "data", "astronaut.png")
     images = [image, np.ascontiguousarray(image[:, ::-1]), np.zeros_like(image)] * 3
-    alone = [find(faces, picture) for picture in images]
-    requests = [faces.submit(picture) for picture in images]
+    alone = [find(faces, each) for each in images]
+    requests = [faces.submit(each) for each in images]
     together = [pending.detections(PATIENCE_S, (512, 512)) for pending in requests]
     for one, many in zip(alone, together, strict=True):
         assert len(one) == len(many)

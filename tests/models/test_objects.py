@@ -20,7 +20,7 @@ from app.models.openvino_runtime import OpenVinoNetwork, Outputs
 
 PATIENCE_S = 60.0
 FOREIGN = {0: "dog", 1: "person", 2: "License_Plate", 3: "car", 4: "man"}
-PICTURE = np.full((540, 960, 3), 90, np.uint8)
+IMAGE = np.full((540, 960, 3), 90, np.uint8)
 
 
 @pytest.fixture
@@ -156,7 +156,7 @@ def test_invalid_outputs_are_a_failure_and_not_an_empty_scene(
     answer = places((100, 100, 40, 40, 1, 0.8), classes=5)
     NONSENSE[wrong](answer)
     with pytest.raises(DetectorError):
-        detector(metadata, [answer]).submit(PICTURE).detections(1, (960, 540))
+        detector(metadata, [answer]).submit(IMAGE).detections(1, (960, 540))
 
 
 @pytest.mark.parametrize(
@@ -173,12 +173,12 @@ def test_invalid_outputs_are_a_failure_and_not_an_empty_scene(
 )
 def test_outputs_of_another_shape_are_a_failure(outputs: Outputs, metadata: ModelMetadata) -> None:
     with pytest.raises(DetectorError):
-        detector(metadata, outputs).submit(PICTURE).detections(1, (960, 540))
+        detector(metadata, outputs).submit(IMAGE).detections(1, (960, 540))
 
 
 def test_a_timeout_is_a_failure(metadata: ModelMetadata) -> None:
     with pytest.raises(DetectorError, match="timed out"):
-        detector(metadata, None).submit(PICTURE).detections(0.01, (960, 540))
+        detector(metadata, None).submit(IMAGE).detections(0.01, (960, 540))
 
 
 # ── from the image to the network and back ───────────────────────────────────────────────────
@@ -189,7 +189,7 @@ def test_boxes_come_in_pixels_of_the_size_that_is_asked_for(
     size: tuple[int, int], metadata: ModelMetadata
 ) -> None:
     answer = places((320, 180, 64, 36, 1, 0.8), classes=5)  # the middle of 640 x 360
-    (seen,) = detector(metadata, [answer]).submit(PICTURE).detections(1, size)
+    (seen,) = detector(metadata, [answer]).submit(IMAGE).detections(1, size)
     share = np.array(seen.box) / (*size, *size)
     assert np.allclose(share, [0.45, 0.45, 0.55, 0.55])
     assert seen.label == "person"
@@ -198,7 +198,7 @@ def test_boxes_come_in_pixels_of_the_size_that_is_asked_for(
 
 def test_boxes_in_the_padding_are_clipped_to_the_image(metadata: ModelMetadata) -> None:
     answer = places((320, 355, 64, 30, 1, 0.8), (320, 375, 64, 6, 1, 0.8), classes=5)
-    (seen,) = detector(metadata, [answer]).submit(PICTURE).detections(1, (640, 360))
+    (seen,) = detector(metadata, [answer]).submit(IMAGE).detections(1, (640, 360))
     assert seen.box == (288, 340, 352, 360)
 
 
@@ -216,10 +216,10 @@ def test_boxes_in_the_padding_are_clipped_to_the_image(metadata: ModelMetadata) 
 def test_the_network_gets_a_canvas_of_the_right_shape(
     options: dict[str, Any], shape: tuple[int, int], metadata: ModelMetadata
 ) -> None:
-    asked = detector(metadata, None, **options)
-    asked.submit(PICTURE)
-    asked.submit_crop(PICTURE[:200, :210])
-    whole, close = asked.runner.shown  # type: ignore[attr-defined]
+    requested = detector(metadata, None, **options)
+    requested.submit(IMAGE)
+    requested.submit_crop(IMAGE[:200, :210])
+    whole, close = requested.runner.shown  # type: ignore[attr-defined]
     assert whole.shape == (*shape, 3)
     assert (whole[0, 0] == 90).all()
     assert close.shape == (*options.get("fixed_size", (384, 384)), 3)
@@ -228,7 +228,7 @@ def test_the_network_gets_a_canvas_of_the_right_shape(
 def test_min_confidence_replaces_the_thresholds_of_the_network(metadata: ModelMetadata) -> None:
     answer = places((100, 100, 40, 40, 1, 0.5), (300, 100, 40, 40, 2, 0.2), classes=5)
     for least, count in ((None, 1), (0.1, 2), (0.6, 0)):
-        found = detector(metadata, [answer], min_confidence=least).submit(PICTURE)
+        found = detector(metadata, [answer], min_confidence=least).submit(IMAGE)
         assert len(found.detections(1, (960, 540))) == count
 
 
@@ -305,9 +305,9 @@ def test_values_reach_the_network_between_0_and_1(tmp_path: Path) -> None:
     import openvino as ov
     from openvino import opset13 as ops
 
-    picture = ops.parameter([-1, 3, -1, -1], np.float32)
-    mean = ops.reduce_mean(picture, ops.constant([2, 3]), keep_dims=False)
-    ov.save_model(ov.Model([mean], [picture], "mean"), tmp_path / "mean.xml")
+    parameter = ops.parameter([-1, 3, -1, -1], np.float32)
+    mean = ops.reduce_mean(parameter, ops.constant([2, 3]), keep_dims=False)
+    ov.save_model(ov.Model([mean], [parameter], "mean"), tmp_path / "mean.xml")
     image = np.zeros((1, 32, 64, 3), np.uint8)
     image[..., 0], image[..., 1] = 255, 51
     (means,) = OpenVinoNetwork(tmp_path / "mean.xml", divide_by=255).infer(image)

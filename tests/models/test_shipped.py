@@ -139,8 +139,8 @@ def test_a_batch_gives_the_same_results_as_single_images(objects: ObjectDetector
     bus = photo("ultralytics", "assets", "bus.jpg")
     image = np.asarray(cv2.resize(bus, (480, 640)), np.uint8)
     images = [image, np.ascontiguousarray(image[:, ::-1]), np.zeros_like(image)] * 3
-    alone = [objects.submit(picture).detections(PATIENCE_S, (480, 640)) for picture in images]
-    requests = [objects.submit(picture) for picture in images]
+    alone = [objects.submit(each).detections(PATIENCE_S, (480, 640)) for each in images]
+    requests = [objects.submit(each) for each in images]
     together = [pending.detections(PATIENCE_S, (480, 640)) for pending in requests]
     assert [len(found) for found in together] == [len(found) for found in alone]
     for first, second in zip(alone, together, strict=True):

@@ -121,7 +121,7 @@ class Network:
         return SimpleNamespace(detections=detections)
 
 
-def picture() -> np.ndarray:
+def drawn_image() -> np.ndarray:
     image = np.full((360, 640, 3), 90, np.uint8)
     image[130:134, 318:330] = 255
     return image
@@ -129,7 +129,7 @@ def picture() -> np.ndarray:
 
 def test_a_weak_detection_is_confident_in_the_crop_and_at_its_place() -> None:
     network = Network()
-    found = detect_with_tta(network, picture(), 1.0)  # type: ignore[arg-type]
+    found = detect_with_tta(network, drawn_image(), 1.0)  # type: ignore[arg-type]
     person, seen = found
     assert person == Detection("person", 0.9, BODY)
     assert seen.label == "cigarette"
@@ -149,12 +149,12 @@ def test_a_detection_of_a_single_pass_is_not_reported() -> None:
             mirrored = len(self.requested) == 3
             return self._infer(image, 0.5 if mirrored else 0.0)
 
-    found = detect_with_tta(Inconsistent(), picture(), 1.0)  # type: ignore[arg-type]
+    found = detect_with_tta(Inconsistent(), drawn_image(), 1.0)  # type: ignore[arg-type]
     assert [d.label for d in found] == ["person"]
 
 
 def test_without_people_there_are_two_passes() -> None:
-    network, image = Network(), picture()[:, :600]
+    network, image = Network(), drawn_image()[:, :600]
     assert detect_with_tta(network, image, 1.0) == []  # type: ignore[arg-type]
     assert network.requested == [image.shape] * 2
 
@@ -162,7 +162,7 @@ def test_without_people_there_are_two_passes() -> None:
 def test_a_network_without_cigarettes_runs_once() -> None:
     network = Network()
     network.labels = ("person", "face")
-    assert detect_with_tta(network, picture(), 1.0) == [  # type: ignore[arg-type]
+    assert detect_with_tta(network, drawn_image(), 1.0) == [  # type: ignore[arg-type]
         Detection("person", 0.9, BODY)
     ]
     assert network.requested == [(360, 640, 3)]
@@ -172,4 +172,4 @@ def test_a_failure_is_raised() -> None:
     network = Network()
     network.failure = DetectorError(network="objects", reason="timed out")
     with pytest.raises(DetectorError):
-        detect_with_tta(network, picture(), 1.0)  # type: ignore[arg-type]
+        detect_with_tta(network, drawn_image(), 1.0)  # type: ignore[arg-type]
