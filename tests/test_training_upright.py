@@ -1,4 +1,4 @@
-"""Turned pictures and their boxes stay together, there and back."""
+"""Rotating images and their boxes, and back."""
 
 import numpy as np
 import pytest
