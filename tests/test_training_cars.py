@@ -1,4 +1,4 @@
-"""Synthetic images with drawn plates: the labels must match the plates."""
+"""Images with drawn plates: the labels must be where the plates are."""
 
 from __future__ import annotations
 

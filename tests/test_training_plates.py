@@ -1,4 +1,4 @@
-"""Drawn plates, the training data of the recogniser's head."""
+"""Drawn plates: the training data of the recogniser's head must be correct."""
 
 from __future__ import annotations
 

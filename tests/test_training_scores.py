@@ -1,4 +1,4 @@
-"""Average precision, with unsure labels ignored."""
+"""Average precision with some uncertain labels."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Rotating images and their boxes, and back."""
+"""Rotated images and their boxes match, there and back."""
 
 import numpy as np
 import pytest

@@ -81,7 +81,7 @@ class PlateReadQueue:
         """Combine several votes, each with its weight."""
         return self._reader.combine(votes)
 
-    def watchlist_matches(self, number: str) -> list[WatchEntry]:
+    def watch_entries(self, number: str) -> list[WatchEntry]:
         """Entries that match a number; look-alikes and one edit count as the same."""
         return [entry for entry in self._listed() if matches(entry.number, number)]
 

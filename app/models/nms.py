@@ -101,7 +101,7 @@ def _iou(boxes: Floats, others: Floats) -> Floats:
 
 
 def _shared(boxes: Floats, others: Floats) -> tuple[Floats, Floats, Floats]:
-    """(N, M) intersection areas, and the areas (N,) and (M,) of the boxes."""
+    """(N, M) area that two boxes share, (N,) and (M,) area of each."""
     low = np.maximum(boxes[:, None, :2], others[None, :, :2])
     high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
     shared = np.prod(np.clip(high - low, 0, None), axis=-1)

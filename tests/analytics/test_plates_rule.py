@@ -55,7 +55,7 @@ class Attendant:
     def combine(self, votes: list[tuple[Votes, float]]) -> Decision:
         return decide(pooled(votes))
 
-    def watchlist_matches(self, number: str) -> list[WatchEntry]:
+    def watch_entries(self, number: str) -> list[WatchEntry]:
         return [entry for entry in self.watched if matches(entry.number, number)]
 
     def jpeg(self, crop: np.ndarray) -> bytes:

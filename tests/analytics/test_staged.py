@@ -27,7 +27,7 @@ def analyzer() -> Iterator[ClipAnalyzer]:
 @pytest.mark.parametrize(
     "scenario", staged.SCENARIOS, ids=lambda scenario: scenario.name.replace(" ", "-")
 )
-def test_events_are_reported_in_time_and_with_the_right_person(
+def test_events_are_reported_in_time_and_of_the_right_person(
     analyzer: ClipAnalyzer, scenario: staged.Scenario
 ) -> None:
     result = analyzer.run(staged_frames(scenario))

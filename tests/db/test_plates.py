@@ -15,7 +15,7 @@ from app.db.plate_search import PlateSearch
 from app.db.plates import PlateRepository
 from app.db.watchlist import ClaudeCalls, Watchlist
 from app.errors import InvalidRequest, PlateNotFound, SessionNotFound, WatchNotFound
-from app.plates import ClaudeCall, NewPlate, PlateFilter, PlateRead, StoredSession
+from app.plates import ClaudeCall, NewPlate, NewSession, PlateFilter, PlateRead, StoredSession
 from app.types import Box
 
 BEGUN = datetime(2025, 5, 19, 12, 34, 56, 789000, UTC)
@@ -49,12 +49,14 @@ def add(
         for number in texts
     ]
     return rows.add(
-        filename="car.jpg",
-        source=source,
-        source_image_path="uploads/car.jpg",
-        processing_time_ms=12.5,
-        plates=plates,
-        at=BEGUN + timedelta(minutes=minutes),
+        NewSession(
+            filename="car.jpg",
+            source=source,
+            source_image_path="uploads/car.jpg",
+            processing_time_ms=12.5,
+            plates=plates,
+            at=BEGUN + timedelta(minutes=minutes),
+        )
     )
 
 

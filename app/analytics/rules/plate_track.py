@@ -83,7 +83,7 @@ class CropReader(Protocol):
         """What several votes come to, each with its weight."""
         ...
 
-    def watchlist_matches(self, number: str) -> list[WatchEntry]:
+    def watch_entries(self, number: str) -> list[WatchEntry]:
         """Entries of the watch-list that match a number."""
         ...
 

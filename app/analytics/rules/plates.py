@@ -217,7 +217,7 @@ class PlateRule:
         seen = RuleEvent("plate_seen", tracks, round(sure, 4), details=details, crop=crop)
         matches = [
             RuleEvent("plate_match", tracks, round(sure, 4), details=_match(decision.text, entry))
-            for entry in self._read_queue.watchlist_matches(decision.text)
+            for entry in self._read_queue.watch_entries(decision.text)
         ]
         return [seen, *matches]
 
