@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -39,6 +39,22 @@ class NewPlate:
 
     read: PlateRead
     image_path: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewSession:
+    """One upload or one plate that passed a camera, to be stored with its plates.
+
+    Attributes:
+        at: when it happened; None means now.
+    """
+
+    filename: str
+    source: str
+    source_image_path: str
+    processing_time_ms: float
+    plates: Sequence[NewPlate]
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,7 +122,7 @@ class StreamAnalyzer:
         self._limit = RateLimit(settings.max_fps)
         self._paused_until = -math.inf
         wanted = [label for rule in rules for label in rule.crop_labels]
-        refiner = CropRefiner(objects, most=settings.max_crops, labels=wanted)
+        refiner = CropRefiner(objects, max_crops=settings.max_crops, labels=wanted)
         self._refiner = refiner if wanted else None
         self.numbers = itertools.count(1)
         self._object_trackers: dict[str, ObjectTracker] = {}

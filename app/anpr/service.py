@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -13,7 +12,7 @@ from app.config import PlateSettings
 from app.metric_types import Counter, counter
 from app.models.plates.photo import pixels, to_jpeg
 from app.models.plates.reader import PlateReader, ReadPlate, SecondReader
-from app.plates import NewPlate, PlateRead, StoredSession
+from app.plates import NewPlate, NewSession, PlateRead, StoredSession
 
 logger = logging.getLogger(__name__)
 
@@ -24,16 +23,7 @@ OUTCOMES = ("read", "read_by_claude", "unreadable")
 class SessionStore(Protocol):
     """Where sessions are stored. Blocking; raises StoreError."""
 
-    def add(
-        self,
-        *,
-        filename: str,
-        source: str,
-        source_image_path: str,
-        processing_time_ms: float,
-        plates: Sequence[NewPlate],
-        at: datetime | None = None,
-    ) -> StoredSession: ...
+    def add(self, new: NewSession) -> StoredSession: ...
 
 
 def plate_counter() -> Counter:
@@ -84,13 +74,8 @@ class PlateService:
                 NewPlate(plate.read, batch.crop(number, to_jpeg(plate.crop)))
                 for number, plate in enumerate(plates)
             ]
-            session = self._store.add(
-                filename=name.replace("\0", "")[:255],
-                source=UPLOAD,
-                source_image_path=source,
-                processing_time_ms=took_ms,
-                plates=kept,
-            )
+            new = NewSession(name.replace("\0", "")[:255], UPLOAD, source, took_ms, kept)
+            session = self._store.add(new)
         for plate in plates:
             self.outcomes.labels(UPLOAD, _outcome(plate.read)).inc()
         self._name_plates(plates, session)
@@ -104,12 +89,9 @@ class PlateService:
             source = batch.source(f"{stream_id}.jpg", frame_jpeg) if frame_jpeg else ""
             kept = NewPlate(read, batch.crop(0, crop_jpeg))
             session = self._store.add(
-                filename=stream_id,
-                source=stream_id,
-                source_image_path=source,
-                processing_time_ms=0.0,
-                plates=[kept],
-                at=at,
+                NewSession(
+                    stream_id, stream_id, source, processing_time_ms=0.0, plates=[kept], at=at
+                )
             )
         self.outcomes.labels(CAMERA, _outcome(read)).inc()
         return session
@@ -129,7 +111,7 @@ class PlateService:
         if self._second is None:
             return
         for plate, stored in zip(plates, session.plates, strict=True):
-            self._second.was_about(plate, stored.plate_id)
+            self._second.assign_plate(plate, stored.plate_id)
 
 
 def _outcome(read: PlateRead) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +13,13 @@ from app import plate_text
 from app.db.engine import opened
 from app.db.plate_tables import PlateTable, SessionTable
 from app.errors import PlateNotFound, SessionNotFound
-from app.plates import NewPlate, PlateFilter, StoredPlate, StoredSession
+from app.plates import (
+    NewPlate,
+    NewSession,
+    PlateFilter,
+    StoredPlate,
+    StoredSession,
+)
 
 MANUAL = "manual"
 EXPORT_PAGE = 1000
@@ -26,30 +32,21 @@ class PlateRepository:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def add(
-        self,
-        *,
-        filename: str,
-        source: str,
-        source_image_path: str,
-        processing_time_ms: float,
-        plates: Sequence[NewPlate],
-        at: datetime | None = None,
-    ) -> StoredSession:
+    def add(self, new: NewSession) -> StoredSession:
         """One session with its plates, all or nothing."""
-        at = at or datetime.now(UTC)
+        at = new.at or datetime.now(UTC)
         with opened(self._engine) as session:
             row = SessionTable(
-                filename=filename,
+                filename=new.filename,
                 timestamp=at,
-                processing_time=processing_time_ms,
-                total_plates_detected=len(plates),
-                source=source,
-                source_image_path=source_image_path,
+                processing_time=new.processing_time_ms,
+                total_plates_detected=len(new.plates),
+                source=new.source,
+                source_image_path=new.source_image_path,
             )
             session.add(row)
             session.flush()
-            for plate in plates:
+            for plate in new.plates:
                 session.add(_row(plate, row, at))
             session.flush()
             return _session(row)

@@ -16,7 +16,7 @@ from app.db.plate_search import PlateSearch
 from app.db.plates import PlateRepository
 from app.db.watchlist import ClaudeCalls, Watchlist
 from app.errors import InvalidRequest, PlateNotFound, SessionNotFound, WatchNotFound
-from app.plates import ClaudeCall, NewPlate, PlateFilter, PlateRead, StoredSession
+from app.plates import ClaudeCall, NewPlate, NewSession, PlateFilter, PlateRead, StoredSession
 from app.types import Box
 
 BEGUN = datetime(2025, 5, 19, 12, 34, 56, 789000, UTC)
@@ -55,12 +55,14 @@ def add(
         for number in texts
     ]
     return rows.add(
-        filename="car.jpg",
-        source=source,
-        source_image_path="uploads/car.jpg",
-        processing_time_ms=12.5,
-        plates=plates,
-        at=BEGUN + timedelta(minutes=minutes),
+        NewSession(
+            filename="car.jpg",
+            source=source,
+            source_image_path="uploads/car.jpg",
+            processing_time_ms=12.5,
+            plates=plates,
+            at=BEGUN + timedelta(minutes=minutes),
+        )
     )
 
 
@@ -287,7 +289,7 @@ def test_calls_are_counted_answered_from_the_record_and_named(engine: Engine) ->
     number = calls.begin("hash", "model", 2)
     assert number is not None
     assert calls.answer("hash", "model") is None
-    calls.settle(number, ClaudeCall("hash", "model", "read", "A1", 300, 9))
+    calls.record_outcome(number, ClaudeCall("hash", "model", "read", "A1", 300, 9))
     known = calls.answer("hash", "model")
     assert known is not None
     assert known.answer == "A1"
