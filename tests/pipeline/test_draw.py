@@ -64,5 +64,5 @@ def test_a_snapshot_is_a_jpeg_of_the_frames_size() -> None:
     decoder = av.CodecContext.create("mjpeg", "r")
     image = decoder.decode(av.Packet(jpeg))[0]
     assert (image.width, image.height) == (320, 192)
-    with pytest.raises(ValueError, match="no picture"):
+    with pytest.raises(ValueError, match="no frame"):
         snapshot(Event(1, "a", 0.0, RuleEvent("bag_placed"), None))
