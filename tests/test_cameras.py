@@ -62,9 +62,9 @@ def config(camera_id: str, source: str | int, db: str, **more: Any) -> CameraCon
 def tell(service: MultiCameraService, camera_id: str, rule_event: RuleEvent = PLACED) -> None:
     """What a rule of this camera would find."""
     assert service._runtime is not None
-    group = service._runtime._cameras[camera_id].group
-    session_id = group.manager.stream(camera_id).status.stats.session_id
-    group.log.tell(camera_id, rule_event, 1000.0, None, session_id)
+    manager = service._runtime._cameras[camera_id].manager
+    session_id = manager.stream(camera_id).status.stats.session_id
+    manager.runner._events.tell(camera_id, rule_event, 1000.0, None, session_id)
 
 
 # ── the contract ─────────────────────────────────────────────────────────────────────────────

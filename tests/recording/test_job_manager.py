@@ -356,7 +356,7 @@ async def test_a_mistake_in_the_program_ends_the_job_with_an_error(
     store.fails = RuntimeError  # at the next save
 
     def once() -> bool:
-        if collector._runs[job.job_id]._stop.asked.is_set():
+        if collector.running._runs[job.job_id]._stop.asked.is_set():
             store.fails = None
         return store.fails is None
 
