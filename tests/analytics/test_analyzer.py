@@ -39,7 +39,7 @@ class Sight:
     crops: list[Any] = field(default_factory=list)
     labels: tuple[str, ...] = ("person", "cigarette")
     longest: int = 640
-    close_size: int = 384
+    crop_size: int = 384
 
     def submit(self, image: Any) -> _Look:
         return _Look(self.whole)

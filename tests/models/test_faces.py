@@ -226,9 +226,8 @@ def test_invalid_maps_are_a_failure_and_not_an_empty_scene(outputs: Any) -> None
 
 def test_a_timeout_is_a_failure_and_cancels_the_request() -> None:
     future: Future[Outputs] = Future()
-    pending = FaceDetector(Answers(future), min_confidence=0.3).submit(
-        np.zeros((64, 64, 3), np.uint8)
-    )  # type: ignore[arg-type]
+    detector = FaceDetector(Answers(future), min_confidence=0.3)  # type: ignore[arg-type]
+    pending = detector.submit(np.zeros((64, 64, 3), np.uint8))
     with pytest.raises(DetectorError):
         pending.detections(0.01, (64, 64))
     assert future.cancelled()
