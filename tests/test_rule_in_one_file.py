@@ -176,7 +176,7 @@ async def test_it_is_in_docs_and_metrics_from_the_start(served: Running) -> None
         assert {"StartRequest", "PushRequest"} <= set(taking)
 
         assert await counted(client) == 0
-        served.state["events"].tell("a", RuleEvent("crowd_formed"), 0.0, None)
+        served.state["event_log"].tell("a", RuleEvent("crowd_formed"), 0.0, None)
         assert await counted(client) == 1
 
 

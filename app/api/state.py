@@ -21,13 +21,13 @@ class State(TypedDict):
     """The parts of the running server that routes use."""
 
     manager: StreamManager
-    pushes: PushStreams
-    events: EventLog
-    happened: EventRepository
-    writer: EventWriter
-    jobs: JobRepository
-    collector: JobManager
-    schedules: Scheduler
+    push_streams: PushStreams
+    event_log: EventLog
+    event_repository: EventRepository
+    event_writer: EventWriter
+    job_repository: JobRepository
+    job_manager: JobManager
+    scheduler: Scheduler
     plates: PlateServices
-    instruments: HealthService
-    reading: asyncio.Semaphore
+    health: HealthService
+    upload_slots: asyncio.Semaphore

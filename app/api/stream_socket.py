@@ -1,9 +1,9 @@
 """One client on a stream's WebSocket: the messages that it gets and the frames that it pushes.
 
-A few coroutines share the socket: one listens, each of the others sends one kind of message. None
-has a queue of its own to the client: what cannot be sent now is not taken from the stream yet,
-and there the newest wins or the number waiting is bounded. So a slow client misses messages and
-slows nobody; one that reads nothing at all for ``send_timeout_s`` is disconnected.
+A few coroutines share the socket: one receives, each of the others sends one kind of message. None
+queues messages for the client: each takes the next item from the stream only when the last one is
+sent, and the stream keeps the newest item or a bounded number of them. So a slow client misses
+messages and delays nobody; one that reads nothing for ``send_timeout_s`` is disconnected.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ from app.urls import scrub
 
 STATE_CHECK_S = 0.5
 EVENTS_BACKLOG = 256
-LARGE = 1 << 20  # characters; longer texts are decoded beside the loop
+LARGE = 1 << 20  # characters; longer texts are decoded in a thread
 MAX_SHOWN_ID = 100
 
 
 class CloseSocket(Exception):
-    """Ends the conversation.
+    """Ends the socket's tasks.
 
     Args:
-        code: of the close frame; None where nobody is listening any more.
-        reason: for the close frame, 123 bytes at most.
-        last: the message to send before that.
+        code: of the close frame; None if the client is already gone.
+        reason: of the close frame, 123 bytes at most.
+        last: the message to send before the close frame.
     """
 
     def __init__(
@@ -55,11 +55,11 @@ class CloseSocket(Exception):
 
 
 class StreamSocket:
-    """One client's conversation with one stream.
+    """One client's WebSocket on one stream.
 
     Args:
         pictures: send the JPEG after each result.
-        language: of messages to people.
+        language: of texts for people.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class StreamSocket:
         stream_id: str,
         *,
         manager: StreamManager,
-        pushes: PushStreams,
+        push_streams: PushStreams,
         events: EventLog,
         settings: PushSettings,
         language: Language,
@@ -77,7 +77,7 @@ class StreamSocket:
         self._client = client
         self._stream_id = stream_id
         self._manager = manager
-        self._pushes = pushes
+        self._push_streams = push_streams
         self._events = events
         self._settings = settings
         self._language = language
@@ -90,12 +90,12 @@ class StreamSocket:
         self._bad_in_a_row = 0
 
     async def run(self) -> None:
-        """From the handshake to the end."""
+        """Serve the client from the handshake until the socket is closed."""
         await self._client.accept()
         end = CloseSocket()
         try:
             with self._open:
-                await self._converse()
+                await self._serve()
         except* CloseSocket as group:
             end = _first(group)
         except* StreamNotFound:
@@ -103,9 +103,9 @@ class StreamSocket:
             end = CloseSocket(NOT_FOUND, "there is no such stream", unknown)
         await self._close(end)
 
-    async def _converse(self) -> None:
-        """Raises CloseSocket, in a group."""
-        self._open.enter_context(self._pushes.connected(self._stream_id))
+    async def _serve(self) -> None:
+        """Run the tasks of the socket. Raises CloseSocket, in a group."""
+        self._open.enter_context(self._push_streams.connected(self._stream_id))
         spec = self._manager.stream(self._stream_id).status.spec
         events = self._open.enter_context(
             self._events.subscribed(
@@ -115,26 +115,26 @@ class StreamSocket:
         state = self._manager.stream(self._stream_id).health.state
         await self._send(ws_messages.hello(spec, state).text())
         async with self._tasks as tasks:
-            tasks.create_task(self._listen())
+            tasks.create_task(self._receive())
             tasks.create_task(self._send_state(state))
             tasks.create_task(self._send_events(events))
             self._showing = tasks.create_task(self._send_results())
 
-    # ── what it gets ─────────────────────────────────────────────────────────────────────
+    # ── messages to the client ───────────────────────────────────────────────────────────
 
     async def _send_results(self) -> None:
-        """What viewers see, until the stream ends."""
+        """Send results until the stream ends."""
         try:
             if self._pictures:
-                async with aclosing(self._manager.stream(self._stream_id).jpegs()) as pictures:
-                    async for shown in pictures:
-                        text = ws_messages.result_text(self._stream_id, shown.report)
-                        await self._send(text, shown.jpeg)
+                async with aclosing(self._manager.stream(self._stream_id).jpegs()) as frames:
+                    async for frame in frames:
+                        text = ws_messages.result_text(self._stream_id, frame.report)
+                        await self._send(text, frame.jpeg)
             else:
-                with self._manager.stream(self._stream_id).metadata() as reports:
-                    async for report in reports:
-                        if isinstance(report, FrameMetadata):
-                            await self._send(ws_messages.result_text(self._stream_id, report))
+                with self._manager.stream(self._stream_id).metadata() as outcomes:
+                    async for outcome in outcomes:
+                        if isinstance(outcome, FrameMetadata):
+                            await self._send(ws_messages.result_text(self._stream_id, outcome))
         except NoPicture:
             pass
         raise self._ended()
@@ -143,24 +143,24 @@ class StreamSocket:
         async for event in events:
             if missed := events.missed():
                 await self._send(MissedMessage(events=missed).model_dump_json())
-            await self._send(ws_messages.event(event).model_dump_json())
+            await self._send(ws_messages.event_message(event).model_dump_json())
 
     async def _send_state(self, sent: StreamState) -> None:
         while True:
             await asyncio.sleep(STATE_CHECK_S)
             try:
-                state, trouble = self._manager.stream(self._stream_id).health
+                state, reason = self._manager.stream(self._stream_id).health
             except StreamNotFound:
                 raise self._ended() from None
             if state is not sent:
                 sent = state
                 message = ws_messages.StateMessage(
-                    stream_id=self._stream_id, state=state.value, reason=trouble and scrub(trouble)
+                    stream_id=self._stream_id, state=state.value, reason=reason and scrub(reason)
                 )
                 await self._send(message.text())
 
     async def _send_acks(self, pusher: Pusher) -> None:
-        """What became of each pushed frame, until the stream ends."""
+        """Answer each pushed frame, until the stream ends."""
         async with aclosing(pusher.answers()) as answers:
             async for answer in answers:
                 if isinstance(answer, FrameAck):
@@ -175,9 +175,9 @@ class StreamSocket:
                     await self._send(dropped.text())
         raise self._ended()
 
-    # ── what it pushes ───────────────────────────────────────────────────────────────────
+    # ── frames from the client ───────────────────────────────────────────────────────────
 
-    async def _listen(self) -> None:
+    async def _receive(self) -> None:
         while True:
             try:
                 message = await self._client.receive()
@@ -186,15 +186,15 @@ class StreamSocket:
             self._messages += 1
             frame = self._messages
             try:
-                data = await self._picture(message.get("bytes"), message.get("text"))
+                data = await self._frame_bytes(message.get("bytes"), message.get("text"))
                 self._as_pusher().push(data, frame)
             except NoPicture:
                 raise self._ended() from None
             except WatchpostError as error:
                 await self._refuse(error, frame)
 
-    async def _picture(self, data: bytes | None, text: str | None) -> bytes:
-        """The bytes of a pushed picture. Raises BadFrame."""
+    async def _frame_bytes(self, data: bytes | None, text: str | None) -> bytes:
+        """The image file in a message. Raises BadFrame."""
         limit = self._settings.max_message
         if len(data or text or "") > limit:
             raise BadFrame(reason=FailureReason.MESSAGE_TOO_LARGE, max_bytes=limit)
@@ -205,20 +205,20 @@ class StreamSocket:
         return data_url.decode(text or "")
 
     def _as_pusher(self) -> Pusher:
-        """From its first frame on a client gets answers instead of results.
+        """The client as a pusher: from its first frame on it gets answers instead of results.
 
         Raises:
             NotPushable, NoPicture.
         """
         if self._pusher is None:
-            self._pusher = self._open.enter_context(self._pushes.pusher(self._stream_id))
+            self._pusher = self._open.enter_context(self._push_streams.pusher(self._stream_id))
             if self._showing is not None:
                 self._showing.cancel()
             self._tasks.create_task(self._send_acks(self._pusher))
         return self._pusher
 
     async def _refuse(self, error: WatchpostError, frame: int) -> None:
-        """Say what is wrong with a frame. Raises CloseSocket after too many bad ones in a row."""
+        """Report an error about a frame. Raises CloseSocket after too many bad ones in a row."""
         await self._send(self._error(error, frame).text())
         if isinstance(error, BadFrame):
             self._bad_in_a_row += 1
@@ -236,7 +236,7 @@ class StreamSocket:
         )
 
     def _ended(self) -> CloseSocket:
-        """Why the stream is over, to be raised."""
+        """The exception that says why the stream has ended."""
         if self._manager.closing:
             return self._end(GOING_AWAY, describe(ShuttingDown(), self._language))
         try:
@@ -251,14 +251,14 @@ class StreamSocket:
         return CloseSocket(code, "the stream is over", end)
 
     async def _send(self, *messages: str | bytes) -> None:
-        """Send messages, nothing between them. Raises CloseSocket where nobody is listening."""
+        """Send messages with nothing between them. Raises CloseSocket if the client is gone."""
         try:
             await self._client.send(*messages)
         except ClientGone:
             raise CloseSocket from None
 
     async def _close(self, end: CloseSocket) -> None:
-        if end.code is None:  # the server lets go of the connection when we return
+        if end.code is None:  # the server closes the connection when we return
             return
         with suppress(ClientGone):
             if end.last is not None:
@@ -267,6 +267,6 @@ class StreamSocket:
 
 
 def _first(group: BaseExceptionGroup[CloseSocket]) -> CloseSocket:
-    """The end that came first, out of a group of groups."""
+    """The first exception of nested groups."""
     first = group.exceptions[0]
     return first if isinstance(first, CloseSocket) else _first(first)

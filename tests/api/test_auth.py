@@ -405,7 +405,7 @@ async def test_a_refusal_is_in_the_callers_language(language: str, word: str) ->
     body = json.loads(reply.body)
     assert set(body) == {"code", "message", "details"}
     assert word in body["message"]
-    assert "in the header Authorization, after the word Bearer" in body["message"]
+    assert "in the Authorization header (Bearer)" in body["message"]
 
 
 # ── sockets ──────────────────────────────────────────────────────────────────────────────────

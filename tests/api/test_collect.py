@@ -264,7 +264,7 @@ async def test_a_schedule_of_no_use_is_refused_by_name(
 async def test_a_schedule_starts_jobs_that_know_it(
     near: httpx.AsyncClient, served: Running
 ) -> None:
-    scheduler = served.state["schedules"]
+    scheduler = served.state["scheduler"]
     body = {"cron": "* * * * *", "sources": ["words.mp4"]}
     schedule_id = (await near.post("/collect/schedules", json=body)).json()["schedule_id"]
     scheduler._due[schedule_id] = 0.0  # now, not at the end of the minute

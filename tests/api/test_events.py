@@ -66,7 +66,7 @@ async def serving(folder: Path) -> AsyncIterator[Site]:
         server = uvicorn.Server(config)
         listener = socket.create_server(("127.0.0.1", 0))
         task = asyncio.create_task(server.serve([listener]))
-        site = Site(listener.getsockname()[1], app.state["events"])
+        site = Site(listener.getsockname()[1], app.state["event_log"])
         try:
             async with site.http:
                 yield site

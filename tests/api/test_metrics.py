@@ -20,7 +20,7 @@ from support.plates import photo_jpeg
 
 from app import __version__
 from app.anpr.read_queue import MOST_WAITING, PlateReadQueue
-from app.api import health as instruments_module
+from app.api import health as health_module
 from app.api.health import DatabaseProbe, HealthService
 from app.api.metrics import MAX_STREAMS
 from app.errors import StoreError
@@ -52,9 +52,9 @@ async def scrape(near: httpx.AsyncClient) -> dict[tuple[str, tuple[tuple[str, st
 
 
 @pytest.fixture
-def panel(served: Running) -> HealthService:
-    instruments: HealthService = served.state["instruments"]
-    return instruments
+def health(served: Running) -> HealthService:
+    service: HealthService = served.state["health"]
+    return service
 
 
 # ── the numbers ──────────────────────────────────────────────────────────────────────────────
@@ -118,11 +118,11 @@ async def test_a_job_is_counted(near: httpx.AsyncClient) -> None:
 
 
 async def test_an_event_is_counted_by_its_type(
-    near: httpx.AsyncClient, panel: HealthService
+    near: httpx.AsyncClient, health: HealthService
 ) -> None:
     before = await scrape(near)
-    panel.events.tell("cam-1", RuleEvent("bag_placed"), time.time(), None)
-    panel.events.tell("cam-1", RuleEvent("bag_placed"), time.time(), None)
+    health.events.tell("cam-1", RuleEvent("bag_placed"), time.time(), None)
+    health.events.tell("cam-1", RuleEvent("bag_placed"), time.time(), None)
     after = await scrape(near)
     grown = {key: after[key] - before[key] for key in before if key[0] == "watchpost_events_total"}
     assert {dict(labels)["type"]: more for (_, labels), more in grown.items() if more} == {
@@ -199,14 +199,14 @@ async def test_no_label_shows_what_people_wrote(near: httpx.AsyncClient) -> None
     assert "counted-cam" not in gone, "a stream that is forgotten leaves no series"
 
 
-async def test_however_many_streams_there_are_the_series_are_bounded(panel: HealthService) -> None:
+async def test_however_many_streams_there_are_the_series_are_bounded(health: HealthService) -> None:
     def status(number: int) -> StreamStatus:
         spec = StreamSpec(f"s{number:03d}", "push:")
         state = StreamState.RUNNING if number >= 60 else StreamState.STOPPED
         return StreamStatus(spec, state, StreamStats(frames_in=number))
 
     streams = [(status(number), None) for number in range(150)]
-    readings = replace(await panel.read(), streams=streams)
+    readings = replace(await health.read(), streams=streams)
     found = values(generate_latest(readings).decode())
     shown = {dict(labels).get("stream") for _, labels in found} - {None}
     assert len(shown) == MAX_STREAMS
@@ -223,9 +223,9 @@ async def missing(near: httpx.AsyncClient) -> list[dict[str, Any]]:
     reply = await near.get("/readyz", headers={"Accept-Language": "en"})
     assert (reply.status_code, reply.json()["code"]) == (503, "NOT_READY"), reply.text
     listed: list[dict[str, Any]] = reply.json()["details"]["missing"]
-    for trouble in listed:
-        assert trouble["what"] in reply.json()["message"]
-        assert trouble["reason"] in reply.json()["message"]
+    for issue in listed:
+        assert issue["what"] in reply.json()["message"]
+        assert issue["reason"] in reply.json()["message"]
     return listed
 
 
@@ -242,13 +242,13 @@ async def test_a_server_that_has_everything_is_ready(near: httpx.AsyncClient) ->
 
 
 async def test_a_database_that_fails_is_named(
-    near: httpx.AsyncClient, panel: HealthService, monkeypatch: pytest.MonkeyPatch
+    near: httpx.AsyncClient, health: HealthService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail() -> dict[JobState, int]:
         raise StoreError(reason="disk I/O error")
 
     with monkeypatch.context() as patch:
-        patch.setattr(panel.pulse._jobs, "count_by_state", fail)
+        patch.setattr(health.database._jobs, "count_by_state", fail)
         assert await missing(near) == [{"what": "database", "reason": "disk I/O error"}]
         found = await scrape(near)
         assert found["watchpost_database_up", ()] == 0
@@ -270,7 +270,7 @@ def stuck(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[DatabaseProbe, list
             free.wait(PATIENCE_S)
             return {}
 
-    monkeypatch.setattr(instruments_module, "DATABASE_PATIENCE_S", 0.1)
+    monkeypatch.setattr(health_module, "DATABASE_PATIENCE_S", 0.1)
     yield DatabaseProbe(Silent()), asked  # type: ignore[arg-type]
     free.set()
 
@@ -278,55 +278,55 @@ def stuck(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[DatabaseProbe, list
 async def test_a_silent_database_costs_one_thread_and_nobody_waits(
     stuck: tuple[DatabaseProbe, list[int]],
 ) -> None:
-    pulse, asked = stuck
+    probe, asked = stuck
     began = time.monotonic()
     for _ in range(5):
         with pytest.raises(StoreError, match="no answer"):
-            await pulse.jobs_by_state()
+            await probe.jobs_by_state()
     assert time.monotonic() - began < 5
     assert len(asked) == 1
 
 
 async def test_events_that_wait_too_long_for_the_database_are_told(
-    near: httpx.AsyncClient, panel: HealthService, monkeypatch: pytest.MonkeyPatch
+    near: httpx.AsyncClient, health: HealthService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(type(panel.writer), "lag_s", 31.0)
-    (trouble,) = await missing(near)
-    assert trouble["what"] == "database"
-    assert "takes no events" in trouble["reason"]
+    monkeypatch.setattr(type(health.writer), "lag_s", 31.0)
+    (issue,) = await missing(near)
+    assert issue["what"] == "database"
+    assert "accepts no events" in issue["reason"]
 
 
 async def test_a_full_disk_is_named(
-    near: httpx.AsyncClient, panel: HealthService, monkeypatch: pytest.MonkeyPatch
+    near: httpx.AsyncClient, health: HealthService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(panel.space, "disk", lambda: DiskUsage(10**9, 5))
-    (trouble,) = await missing(near)
-    assert trouble["what"] == "disk"
-    assert trouble["reason"].startswith("5 bytes are free, and ")
+    monkeypatch.setattr(health.space, "disk", lambda: DiskUsage(10**9, 5))
+    (issue,) = await missing(near)
+    assert issue["what"] == "disk"
+    assert issue["reason"].startswith("5 bytes are free, and ")
     assert (await scrape(near))["watchpost_disk_free_bytes", ()] == 5
 
 
 async def test_a_network_that_fails_or_is_not_there_is_named(
-    near: httpx.AsyncClient, panel: HealthService, monkeypatch: pytest.MonkeyPatch
+    near: httpx.AsyncClient, health: HealthService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    faces = panel.networks["faces"]
+    faces = health.networks["faces"]
     assert faces is not None
     monkeypatch.setattr(faces, "_last_failure", "RuntimeError")
-    monkeypatch.setitem(panel.networks, "objects", None)
+    monkeypatch.setitem(health.networks, "objects", None)
     assert await missing(near) == [
         {"what": "network for faces", "reason": "RuntimeError"},
-        {"what": "network for objects", "reason": "it is not there"},
+        {"what": "network for objects", "reason": "it is not installed"},
     ]
 
 
 @pytest.mark.parametrize(("language", "word"), [("ko", "준비"), ("ru", "Сервер")])
 async def test_it_is_said_in_the_callers_language(
     near: httpx.AsyncClient,
-    panel: HealthService,
+    health: HealthService,
     monkeypatch: pytest.MonkeyPatch,
     language: str,
     word: str,
 ) -> None:
-    monkeypatch.setitem(panel.networks, "objects", None)
+    monkeypatch.setitem(health.networks, "objects", None)
     reply = await near.get("/readyz", headers={"Accept-Language": language})
     assert word in reply.json()["message"]

@@ -113,5 +113,5 @@ async def _pictures(near: httpx.AsyncClient, plate_id: int) -> list[str]:
 
 
 def _space(app: Running) -> DiskSpace:
-    space: DiskSpace = app.state["instruments"].space
+    space: DiskSpace = app.state["health"].space
     return space

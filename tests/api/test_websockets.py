@@ -39,11 +39,11 @@ async def app(
 async def path_of(app: Running, kind: str) -> str:
     """A socket of that kind which has something to say at once."""
     if kind == "job":
-        job = await app.state["collector"].start(JobSpec(duration_s=1))
+        job = await app.state["job_manager"].start(JobSpec(duration_s=1))
         return f"/ws/{job.job_id}"
     if kind == "events":
         return "/ws/events"
-    stream_id = app.state["pushes"].open(name=None, analytics={}, blur="off")
+    stream_id = app.state["push_streams"].open(name=None, analytics={}, blur="off")
     return f"/ws/{kind}/{stream_id}"
 
 
@@ -55,7 +55,7 @@ async def test_a_client_that_never_reads_is_disconnected(
     with caplog.at_level(logging.INFO, LOGGER):
         async with RawSocket(app, path, deaf=True) as deaf, RawSocket(app, path) as other:
             while kind == "events" and not deaf.served.done():  # it hears what happens from now on
-                app.state["events"].tell("gate", RuleEvent("bag_placed"), 1000.0, None)
+                app.state["event_log"].tell("gate", RuleEvent("bag_placed"), 1000.0, None)
                 await asyncio.sleep(0.05)
             done, _ = await asyncio.wait([deaf.served], timeout=PATIENCE_S)
             assert done, "it is still served"
