@@ -267,9 +267,8 @@ def error_classes() -> Iterator[type[WatchpostError]]:
 
 
 def meaning(kind: type[WatchpostError]) -> str:
-    """What the tree in the module's docstring says about a class."""
-    found = re.search(rf"\b{kind.__name__}  +(.+)", errors.__doc__ or "")
-    return found[1] if found else ""
+    """When an error occurs: the first sentence of its class."""
+    return first_sentence(kind).removesuffix(".")
 
 
 # ── metrics ──────────────────────────────────────────────────────────────────────────────────

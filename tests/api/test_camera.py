@@ -145,7 +145,9 @@ async def test_what_is_no_source_is_told_in_words(site: Site, source: object) ->
     reply = await site.add(source=source)
     assert reply.status_code == 400, reply.text
     assert reply.json()["details"]["field"] == "source"
-    assert reply.json()["details"]["reason"].startswith("give a webcam's index, the path of a file")
+    assert reply.json()["details"]["reason"].startswith(
+        "give the index of a webcam, the path of a file"
+    )
 
 
 @pytest.mark.parametrize("content_type", [None, "text/plain", "application/x-www-form-urlencoded"])

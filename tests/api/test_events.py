@@ -151,7 +151,7 @@ async def test_an_event_whose_picture_was_removed_says_so(site: Site, tmp_path: 
     url, english = "/api/events/1/snapshot.jpg", {"Accept-Language": "en"}
     reply = await site.http.get(url, headers=english)
     assert (reply.status_code, reply.json()["code"]) == (404, "SNAPSHOT_REMOVED")
-    assert reply.json()["message"] == "The picture of event 1 was removed."
+    assert reply.json()["message"] == "The snapshot of event 1 was removed."
 
 
 async def test_history_pages_and_filters(site: Site) -> None:

@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from support.plates import photo_jpeg
 
 from app import __version__
-from app.anpr.read_queue import MOST_WAITING, PlateReadQueue
+from app.anpr.read_queue import MAX_WAITING, PlateReadQueue
 from app.api import health as health_module
 from app.api.health import DatabaseProbe, HealthService
 from app.api.metrics import MAX_STREAMS
@@ -173,9 +173,9 @@ def test_crops_beyond_those_that_may_wait_are_skipped_and_counted() -> None:
 
     read_queue = PlateReadQueue(Slow(), None)  # type: ignore[arg-type]
     crop = np.zeros((8, 16, 3), np.uint8)
-    readings = [read_queue.read(crop) for _ in range(MOST_WAITING + 2)]
-    assert readings[MOST_WAITING:] == [None, None]
-    assert (read_queue.waiting, read_queue.skipped) == (MOST_WAITING, 2)
+    readings = [read_queue.read(crop) for _ in range(MAX_WAITING + 2)]
+    assert readings[MAX_WAITING:] == [None, None]
+    assert (read_queue.waiting, read_queue.skipped) == (MAX_WAITING, 2)
     free.set()
     read_queue.close()
     assert read_queue.waiting == 0
