@@ -18,9 +18,9 @@ from pydantic import ValidationError
 from app import __version__
 from app.analytics.rules import read_rule_settings
 from app.config import Settings
+from app.data_folder import locked
 from app.errors import SetupError
 from app.models import __main__ as models
-from app.runtime import locked
 
 ONE_PROCESS = (
     "--workers above 1 is not possible: streams live in one process, and every worker would "

