@@ -34,6 +34,7 @@ from app.db.streams import StreamRepository
 from app.db.vault import open_vault
 from app.db.watchlist import ClaudeCalls, Watchlist
 from app.db.writer import EventWriter
+from app.events import EventRow
 from app.models import weights_file
 from app.models.batching import BatchingRunner
 from app.models.faces import FaceDetector, load_faces
@@ -50,7 +51,7 @@ from app.recording.context import JobContext
 from app.recording.job_manager import JobManager, PrunableRecordings
 from app.recording.retention import DiskSpace, PrunableEvents, PrunableFolder
 from app.recording.schedules import Scheduler
-from app.types import Analytics, EventRow, StreamSpec
+from app.types import Analytics, StreamSpec
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

@@ -26,7 +26,8 @@ from anti_terror import service as old_name
 from app.cameras import CameraConfig, MultiCameraService, devices
 from app.config import Settings, StreamSettings
 from app.errors import CameraFailed
-from app.types import Box, RuleEvent, Track
+from app.events import RuleEvent
+from app.types import Box, Track
 
 KEYS = {"camera_id", "faces", "ids", "bags", "owned", "session_id"}
 SETTINGS = Settings(_env_file=None, streams=StreamSettings(start_timeout_s=60))

@@ -21,18 +21,10 @@ from app.analytics.analyzer import AnalyzerFactory
 from app.analytics.rules import RULES, FramePixels, read_rule_settings
 from app.config import AuthSettings, ObjectSettings, Settings
 from app.errors import InvalidRequest
+from app.events import RuleEvent
 from app.main import create_app
 from app.models.batching import Image
-from app.types import (
-    Analytics,
-    Box,
-    Detection,
-    RuleEvent,
-    StreamSpec,
-    StreamState,
-    StreamStats,
-    StreamStatus,
-)
+from app.types import Analytics, Box, Detection, StreamSpec, StreamState, StreamStats, StreamStatus
 
 SOURCE = """
 from collections.abc import Sequence
@@ -41,7 +33,7 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.analytics.rules.base import AnalyzedFrame, RuleEntry
-from app.types import RuleEvent
+from app.events import RuleEvent
 
 
 class CrowdSettings(BaseModel):

@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 
 from app.anpr.service import PlateService
 from app.errors import WatchpostError
+from app.events import Event
 from app.models.plates import formats
 from app.pipeline.event_log import EventLog
 from app.pipeline.sinks.preview import encode_jpeg
 from app.plates import PlateRead
-from app.types import Box, Event
+from app.types import Box
 
 logger = logging.getLogger(__name__)
 

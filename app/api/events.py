@@ -15,8 +15,8 @@ from app.api.deps import ClientSocketDep, EventLogDep, EventRepositoryDep, Event
 from app.api.errors import ErrorReply
 from app.api.websockets import BAD_REQUEST, ClientSocket
 from app.errors import InvalidRequest
+from app.events import EventFilter, EventRow
 from app.pipeline.event_log import MissedEvents, follow
-from app.types import EventFilter, EventRow
 
 T = TypeVar("T")
 HEARTBEAT_S = 15.0

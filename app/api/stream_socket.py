@@ -24,12 +24,13 @@ from app.api.websockets import (
 )
 from app.config import PushSettings
 from app.errors import BadFrame, NoPicture, ShuttingDown, StreamNotFound, WatchpostError
+from app.events import Event
 from app.failure_reason import FailureReason
 from app.pipeline.event_log import EventLog
 from app.pipeline.hub import Subscription
 from app.pipeline.manager import StreamManager
 from app.pipeline.push import FrameAck, Pusher, PushStreams
-from app.types import Event, FrameMetadata, StreamState
+from app.types import FrameMetadata, StreamState
 from app.urls import scrub
 
 STATE_CHECK_S = 0.5

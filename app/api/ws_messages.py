@@ -13,17 +13,9 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, RootModel
 
 from app.api.events import EventMessage, MissedMessage
+from app.events import Event, EventRow
 from app.pipeline.push import FrameAck
-from app.types import (
-    LABELS,
-    BlurStyle,
-    Event,
-    EventRow,
-    FrameMetadata,
-    StreamSpec,
-    StreamState,
-    Track,
-)
+from app.types import LABELS, BlurStyle, FrameMetadata, StreamSpec, StreamState, Track
 
 VERSION: Literal[1] = 1
 State = Literal["starting", "running", "reconnecting", "stopped", "failed"]

@@ -16,13 +16,14 @@ from app.cameras.devices import usable_device
 from app.cameras.window import CameraWindow, no_display
 from app.config import Settings
 from app.errors import CameraFailed, StreamNotFound, WatchpostError
+from app.events import EventRow
 from app.pipeline.camera_policy import put_camera
 from app.pipeline.channel import Channel
 from app.pipeline.event_log import EventLog
 from app.pipeline.manager import StreamManager
 from app.pipeline.sources.named import source_url
 from app.runtime import SNAPSHOTS, Networks, open_engine, open_events, open_manager, open_networks
-from app.types import EventRow, StoredStream
+from app.types import StoredStream
 from app.urls import normalised
 
 if TYPE_CHECKING:

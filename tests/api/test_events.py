@@ -20,10 +20,11 @@ from fixtures import PATIENCE_S, running
 
 from app.api.websockets import ClientSocket
 from app.config import AuthSettings, Settings
+from app.events import RuleEvent
 from app.main import create_app
 from app.pipeline.blur import conceal
 from app.pipeline.event_log import CLIENTS_BACKLOG, EventLog
-from app.types import BlurredFrame, Box, RuleEvent, Track
+from app.types import BlurredFrame, Box, Track
 
 pytestmark = pytest.mark.anyio
 TRACKS = (

@@ -24,10 +24,11 @@ from app.api import health as health_module
 from app.api.health import DatabaseProbe, HealthService
 from app.api.metrics import MAX_STREAMS
 from app.errors import StoreError
+from app.events import RuleEvent
 from app.jobs import JobState
 from app.models.plates.reader import CropRead
 from app.recording.retention import DiskUsage
-from app.types import RuleEvent, StreamSpec, StreamState, StreamStats, StreamStatus
+from app.types import StreamSpec, StreamState, StreamStats, StreamStatus
 
 from .conftest import TOKEN
 

@@ -18,8 +18,9 @@ from support.raw_socket import PATIENCE_S, RawSocket
 
 from app.api.ws_messages import LiveMessage
 from app.config import AuthSettings, FaceSettings, PushSettings, Settings
+from app.events import RuleEvent
 from app.main import create_app
-from app.types import Box, FrameMetadata, RuleEvent, Track
+from app.types import Box, FrameMetadata, Track
 
 pytestmark = pytest.mark.anyio
 BACKLOG = 256

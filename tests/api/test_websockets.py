@@ -13,9 +13,9 @@ from support.raw_socket import PATIENCE_S, RawSocket
 
 from app.api.websockets import MAX_REASON, ClientGone, ClientSocket
 from app.config import AuthSettings, PushSettings, Settings
+from app.events import RuleEvent
 from app.jobs import JobSpec
 from app.main import create_app
-from app.types import RuleEvent
 
 pytestmark = pytest.mark.anyio
 TIMEOUT_S = 0.3

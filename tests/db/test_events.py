@@ -16,7 +16,8 @@ from app.db.engine import open_database
 from app.db.events import EventRepository, StreamSessionRepository
 from app.db.snapshots import SnapshotFolder
 from app.errors import EventNotFound, NoSnapshot, SnapshotRemoved, StoreError
-from app.types import Box, EventFilter, EventRow
+from app.events import EventFilter, EventRow
+from app.types import Box
 
 ALL = EventFilter()
 DAY = 86_400.0

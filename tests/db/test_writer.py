@@ -22,8 +22,8 @@ from app.db.events import EventRepository
 from app.db.snapshots import SnapshotFolder
 from app.db.writer import EventWriter
 from app.errors import NoSnapshot, StoreError
+from app.events import Event, EventFilter, EventRow, RuleEvent
 from app.metric_types import HistogramSnapshot
-from app.types import Event, EventFilter, EventRow, RuleEvent
 
 pytestmark = pytest.mark.anyio
 ALL = EventFilter()

@@ -15,6 +15,7 @@ from app.db.engine import open_database
 from app.db.events import EventRepository
 from app.db.snapshots import SnapshotFolder
 from app.errors import StoreError
+from app.events import EventFilter, EventRow
 from app.recording import retention
 from app.recording.retention import (
     DAY_S,
@@ -24,7 +25,6 @@ from app.recording.retention import (
     PrunableFolder,
     StoredItem,
 )
-from app.types import EventFilter, EventRow
 
 MB = 2**20
 

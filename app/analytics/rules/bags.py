@@ -43,7 +43,8 @@ from app.analytics.reidentification import KnownPerson, PersonReidentifier
 from app.analytics.rules.base import AnalyzedFrame, RuleEntry
 from app.analytics.static_objects import SceneChange, StaticObject, StaticObjectDetector
 from app.analytics.zones import Zones
-from app.types import Box, RuleEvent, Track
+from app.events import RuleEvent
+from app.types import Box, Track
 
 BAGS = ("backpack", "handbag", "suitcase")
 VEHICLES = ("car", "motorcycle", "bus", "truck")
