@@ -151,7 +151,7 @@ def test_a_file_ends_by_itself(service: MultiCameraService, video: str, db: str)
     ("source", "says"),
     [
         (63, "no such camera|no_device"),
-        ("nothing.mp4", "no such file"),
+        ("nothing.mp4", "the file does not exist"),
         ("ftp://192.0.2.1/x", "scheme"),
         ("http://169.254.169.254/x", "address"),
         (-1, "index"),
@@ -168,7 +168,7 @@ def test_a_bad_source_is_said_with_the_cameras_name(
 
 def test_an_id_runs_once(service: MultiCameraService, video: str, db: str) -> None:
     service.start_camera(config("CAM_01", video, db))
-    with pytest.raises(CameraFailed, match="Camera CAM_01: it runs already"):
+    with pytest.raises(CameraFailed, match="Camera CAM_01: it is already running"):
         service.start_camera(config("CAM_01", video, db))
     assert service.get_latest_jpeg("CAM_01")
 
@@ -441,7 +441,7 @@ def test_a_display_that_is_gone_costs_only_the_window(
     caplog.set_level(logging.INFO)
     monkeypatch.setenv("DISPLAY", ":87")
     service.start_camera(config("CAM_01", video, db, render_enabled=True))
-    eventually(lambda: "its window is gone" in caplog.text, "the window is gone")
+    eventually(lambda: "the window is closed" in caplog.text, "the window is closed")
     assert service.get_latest_jpeg("CAM_01")
 
 
@@ -483,7 +483,7 @@ def test_a_window_really_shows_the_pictures(
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     service.start_camera(config("CAM_01", video, db, render_enabled=True))
     eventually(lambda: shades() > 100, "the window shows the gradient of the video")
-    assert "window is gone" not in caplog.text
+    assert "window is closed" not in caplog.text
 
 
 def test_a_camera_that_hangs_costs_the_others_nothing(

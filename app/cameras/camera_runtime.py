@@ -1,4 +1,4 @@
-"""The cameras of one service, on the event loop's thread, and what they share."""
+"""The running cameras of a service, on the event loop's thread, and the parts they share."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SESSION_S = 2.0
 
 
 class NullStreamStore:
-    """A ``StreamStore`` that stores nothing: a script decides itself what runs next time."""
+    """A ``StreamStore`` that stores nothing: the script decides what to run next time."""
 
     def fingerprint(self, source: str) -> str:
         return normalised(source)
@@ -66,11 +66,11 @@ class _Camera:
 
 
 class CameraRuntime:
-    """The running cameras of one service, and what they share; belongs to its event loop.
+    """The running cameras of a service and the parts they share; belongs to its event loop.
 
     Args:
-        events: takes each event, as a callback gets it, with the id of its camera.
-        callback_thread: the thread that hands events to the callback.
+        events: receives each event, as a callback gets it, with the id of its camera.
+        callback_thread: the thread that passes events to the callback.
     """
 
     def __init__(
@@ -95,7 +95,9 @@ class CameraRuntime:
         device = usable_device(cfg.device)
         async with self._changing:
             if cfg.camera_id in self._cameras and self._is_alive(cfg.camera_id):
-                raise CameraFailed(camera_id=cfg.camera_id, reason="it runs already; stop it first")
+                raise CameraFailed(
+                    camera_id=cfg.camera_id, reason="it is already running; stop it first"
+                )
             await self._end(cfg.camera_id)
             group = await self._group(Path(cfg.db_path), device)
             camera = self._cameras[cfg.camera_id] = _Camera(group)
@@ -135,7 +137,7 @@ class CameraRuntime:
             return None
         try:
             stats = camera.group.manager.stream(camera_id).status.stats
-        except StreamNotFound:  # it is just starting
+        except StreamNotFound:  # the camera is still starting
             return None
         return {
             "camera_id": camera_id,
@@ -164,14 +166,14 @@ class CameraRuntime:
         await camera.group.manager.disconnect(camera_id)
 
     async def _wait_for_session(self, camera_id: str) -> None:
-        """Wait briefly for the session's number, so that the first statistics have it."""
+        """Wait briefly for the session's id, so that the first statistics have it."""
         for _ in range(int(SESSION_S / 0.02)):
             stats = await self.stats(camera_id)
             if stats is None or stats["session_id"] is not None:
                 return
             await asyncio.sleep(0.02)
 
-    # ── what cameras share ───────────────────────────────────────────────────────────────
+    # ── shared parts ─────────────────────────────────────────────────────────────────────
 
     async def _group(self, db_path: Path, device: str) -> _Group:
         key = (await asyncio.to_thread(db_path.absolute().resolve), device)
@@ -187,7 +189,7 @@ class CameraRuntime:
         return self._networks[device]
 
     async def _open_group(self, db_path: Path, networks: Networks) -> _Group:
-        """Open what a group shares; a step that fails undoes those before it."""
+        """Open the shared parts of a group; a failed step undoes the earlier ones."""
         async with AsyncExitStack() as stack:
             engine = await stack.enter_async_context(open_engine(f"sqlite:///{db_path}"))
             opening = open_events(engine, db_path.parent / SNAPSHOTS, self._on_event)
@@ -205,7 +207,7 @@ class CameraRuntime:
     # ── previews and windows ─────────────────────────────────────────────────────────────────────
 
     async def _serve(self, cfg: CameraConfig, group: _Group) -> MjpegServer:
-        from app.cameras.mjpeg_server import MjpegServer  # uvicorn, which few scripts need
+        from app.cameras.mjpeg_server import MjpegServer  # imports uvicorn, which few scripts need
 
         assert cfg.preview_port is not None
         server = MjpegServer(lambda: group.manager.stream(cfg.camera_id).jpegs())
@@ -230,15 +232,15 @@ class CameraRuntime:
                     if not await asyncio.to_thread(window.show, frame.jpeg):
                         break
         finally:
-            reason = window.close() or "closed"
-            logger.warning("camera %s: its window is gone: %s", camera_id, reason)
+            reason = window.close() or "no error"
+            logger.warning("camera %s: the window is closed: %s", camera_id, reason)
 
 
 def as_dict(event: EventRow, snapshot: str | None) -> dict[str, Any]:
     """An event as callbacks get it, with the rule's details beside the common fields.
 
     Args:
-        snapshot: path of its image, faces blurred, if there is one.
+        snapshot: path of its blurred snapshot, if there is one.
     """
     return {
         **event.details,

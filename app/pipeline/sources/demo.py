@@ -28,7 +28,7 @@ Photo = npt.NDArray[np.uint8]
 
 
 class DemoSource:
-    """Frames at ``max_fps``, live, without end."""
+    """An endless live source with ``max_fps``."""
 
     live = True
     codec = "demo"
@@ -63,7 +63,7 @@ class DemoSource:
 
 
 def demo_photos() -> list[Path]:
-    """Photographs of people inside installed packages, found without importing those."""
+    """Photographs of people in installed packages, found without importing the packages."""
     for package, names in PHOTOS.items():
         spec = importlib.util.find_spec(package)
         if spec is not None and spec.submodule_search_locations:
