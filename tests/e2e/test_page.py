@@ -260,7 +260,7 @@ def test_results_are_rows(told: ScriptedServer, opening: Opening) -> None:
     expect(page.locator("#size")).to_have_text("640 × 360")
     expect(page.locator("#blur")).to_have_text("blurred")
     expect(page.locator("#picture")).to_have_attribute(
-        "aria-label", "Picture of Gate: 1 person, 1 cigarette, 1 drone"
+        "aria-label", "Video of Gate: 1 person, 1 cigarette, 1 drone"
     )
 
 
@@ -268,14 +268,14 @@ def test_guesses_are_not_named(told: ScriptedServer, opening: Opening) -> None:
     told.scripts["gate"] = playing(detection("face", (160, 90, 320, 270), 7, 0.11))
     page = opening("#gate")
     expect(page.locator("#rows-note")).to_have_text(
-        "Nothing recognised right now. 1 unsure, a dotted box."
+        "Nothing detected right now. 1 uncertain, a dotted box."
     )
     expect(page.locator("#rows tr")).to_have_count(0)
     assert chrome.inked(page) > 0
     told.scripts["gate"] = playing(PERSON, detection("face", (9, 9, 30, 30), 8, 0.2))
     page.get_by_role("button", name="Stop").click()
     page.go_back()
-    expect(page.locator("#rows-note")).to_have_text("1 unsure, a dotted box.")
+    expect(page.locator("#rows-note")).to_have_text("1 uncertain, a dotted box.")
     expect(page.locator("#rows tr")).to_have_count(1)
 
 
@@ -308,9 +308,9 @@ def test_events_are_a_log_with_pictures(told: ScriptedServer, opening: Opening) 
     expect(entries.nth(3)).to_contain_text("Smoking ended")
     expect(entries.nth(3)).to_contain_text("lasted 3.4 s")
     expect(entries.nth(4)).to_contain_text("Smoking started")
-    expect(entries.nth(4)).to_contain_text("track 4 · 83% sure")
+    expect(entries.nth(4)).to_contain_text("track 4 · confidence 83%")
     entries.nth(4).scroll_into_view_if_needed()
-    image = entries.nth(4).get_by_role("img", name="Picture of the event")
+    image = entries.nth(4).get_by_role("img", name="Snapshot of the event")
     eventually(lambda: image.evaluate("it => it.naturalWidth"), bool, 5, "the snapshot loads")
     href = entries.nth(1).locator("a").get_attribute("href")
     assert href and href.startswith(told.url)  # never another host, whatever the message says
@@ -325,7 +325,7 @@ def test_events_of_the_time_before(told: ScriptedServer, opening: Opening) -> No
     told.scripts["gate"] = playing(then=then)
     page = opening("#gate")
     entries = page.locator("#events li strong")
-    expect(entries).to_have_text(["Bag taken by somebody else", "Bag abandoned", "Smoking started"])
+    expect(entries).to_have_text(["Bag taken by someone else", "Bag abandoned", "Smoking started"])
 
 
 def test_names_of_strangers_are_text(told: ScriptedServer, opening: Opening) -> None:
@@ -451,8 +451,8 @@ def test_silence_is_said(told: ScriptedServer, opening: Opening) -> None:
 
     told.scripts["gate"] = playing(PERSON, then=then)
     page = opening("#gate")
-    expect(page.locator("#banner")).to_contain_text(re.compile(r"No new picture for \d+ s"))
-    expect(page.locator("#state")).to_have_text("No picture")
+    expect(page.locator("#banner")).to_contain_text(re.compile(r"No new frame for \d+ s"))
+    expect(page.locator("#state")).to_have_text("No video")
 
 
 def test_links_and_the_back_button(told: ScriptedServer, opening: Opening) -> None:
@@ -495,7 +495,7 @@ def test_the_list_of_what_runs(told: ScriptedServer, opening: Opening) -> None:
     told.cameras = told.cameras[:1]
     expect(page.get_by_role("button", name="yard")).to_have_count(0)
     told.cameras = []
-    expect(page.locator("#streams-note")).to_contain_text("Nothing runs yet")
+    expect(page.locator("#streams-note")).to_contain_text("No streams are running")
 
 
 # ── languages ────────────────────────────────────────────────────────────────────────────────

@@ -179,7 +179,7 @@ def test_a_stranger_who_has_no_token_now(context: BrowserContext, server: Server
     page.keyboard.press("Enter")
     expect(page.locator("#token")).to_be_visible()
     page.keyboard.press("Escape")
-    expect(page.locator("#curtain")).to_contain_text("asks for its token")
+    expect(page.locator("#curtain")).to_contain_text("requires a token")
     page.locator("#curtain-action").click()
     expect(page.get_by_label("Token", exact=True)).to_be_focused()
 
@@ -245,7 +245,7 @@ def test_the_camera_goes_on_after_the_server_was_away(opening: Opening, server: 
     page.get_by_role("button", name="Stop sending").click()
 
 
-@pytest.mark.parametrize("label", ["Running now", "This computer's camera", "Picture"])
+@pytest.mark.parametrize("label", ["Running now", "This computer's camera", "Video"])
 def test_landmarks_for_screen_readers(opening: Opening, label: str) -> None:
     page = opening("/viewer")
     expect(page.get_by_role("region", name=label, exact=True)).to_be_attached()
