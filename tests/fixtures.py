@@ -21,7 +21,7 @@ import httpx
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE_S = 30.0
 LOOPBACK = ("127.0.0.1", 50_000)
-STRANGER = ("192.0.2.77", 50_000)
+REMOTE = ("192.0.2.77", 50_000)
 
 
 def eventually(

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from fixtures import PATIENCE_S, STRANGER, Running
+from fixtures import PATIENCE_S, REMOTE, Running
 from prometheus_client import generate_latest
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
@@ -46,8 +46,10 @@ def values(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
     }
 
 
-async def scrape(near: httpx.AsyncClient) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
-    reply = await near.get("/metrics")
+async def scrape(
+    local_client: httpx.AsyncClient,
+) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    reply = await local_client.get("/metrics")
     assert reply.status_code == 200, reply.text
     return values(reply.text)
 
@@ -61,8 +63,8 @@ def health(served: Running) -> HealthService:
 # ── the numbers ──────────────────────────────────────────────────────────────────────────────
 
 
-async def test_prometheus_reads_every_family(near: httpx.AsyncClient) -> None:
-    reply = await near.get("/metrics")
+async def test_prometheus_reads_every_family(local_client: httpx.AsyncClient) -> None:
+    reply = await local_client.get("/metrics")
     assert reply.headers["content-type"].startswith("text/plain; version=")
     families = list(text_string_to_metric_families(reply.text))
     assert len(families) > 40
@@ -73,9 +75,9 @@ async def test_prometheus_reads_every_family(near: httpx.AsyncClient) -> None:
             assert set(sample.labels) <= LABELS, sample
 
 
-async def test_open_metrics_is_spoken_too(near: httpx.AsyncClient) -> None:
+async def test_open_metrics_is_spoken_too(local_client: httpx.AsyncClient) -> None:
     accept = {"Accept": "application/openmetrics-text;version=1.0.0,text/plain;q=0.5"}
-    reply = await near.get("/metrics", headers=accept)
+    reply = await local_client.get("/metrics", headers=accept)
     assert reply.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
     names = {family.name for family in openmetrics.text_string_to_metric_families(reply.text)}
     assert "watchpost_stream_latency_seconds" in names
@@ -84,27 +86,27 @@ async def test_open_metrics_is_spoken_too(near: httpx.AsyncClient) -> None:
 @pytest.mark.parametrize(
     "accept", ["", "*/*", "text/plain;version=x.y", "application/openmetrics-text;version=x", ";;,"]
 )
-async def test_no_accept_header_is_an_error(near: httpx.AsyncClient, accept: str) -> None:
-    reply = await near.get("/metrics", headers={"Accept": accept})
+async def test_no_accept_header_is_an_error(local_client: httpx.AsyncClient, accept: str) -> None:
+    reply = await local_client.get("/metrics", headers={"Accept": accept})
     assert reply.status_code == 200
     assert "watchpost_build_info" in reply.text
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/readyz"])
 async def test_strangers_need_the_token(served: Running, path: str) -> None:
-    async with served.client(STRANGER, "http://192.0.2.5:8000") as stranger:
+    async with served.client(REMOTE, "http://192.0.2.5:8000") as stranger:
         refused = await stranger.get(path)
         assert (refused.status_code, refused.json()["code"]) == (401, "UNAUTHORIZED")
         bearer = {"Authorization": f"Bearer {TOKEN}"}
         assert (await stranger.get(path, headers=bearer)).status_code == 200
 
 
-async def test_a_job_is_counted(near: httpx.AsyncClient) -> None:
-    before = await scrape(near)
-    assert (await near.post("/collect")).json()["job_id"]
+async def test_a_job_is_counted(local_client: httpx.AsyncClient) -> None:
+    before = await scrape(local_client)
+    assert (await local_client.post("/collect")).json()["job_id"]
     failed = (("state", "failed"),)
     async with asyncio.timeout(PATIENCE_S):  # kept jobs are counted once their row is written
-        while (after := await scrape(near))["watchpost_jobs", failed] == before[
+        while (after := await scrape(local_client))["watchpost_jobs", failed] == before[
             "watchpost_jobs", failed
         ]:
             await asyncio.sleep(0.05)
@@ -119,31 +121,31 @@ async def test_a_job_is_counted(near: httpx.AsyncClient) -> None:
 
 
 async def test_an_event_is_counted_by_its_type(
-    near: httpx.AsyncClient, health: HealthService
+    local_client: httpx.AsyncClient, health: HealthService
 ) -> None:
-    before = await scrape(near)
+    before = await scrape(local_client)
     health.events.tell("cam-1", RuleEvent("bag_placed"), time.time(), None)
     health.events.tell("cam-1", RuleEvent("bag_placed"), time.time(), None)
-    after = await scrape(near)
+    after = await scrape(local_client)
     grown = {key: after[key] - before[key] for key in before if key[0] == "watchpost_events_total"}
     assert {dict(labels)["type"]: more for (_, labels), more in grown.items() if more} == {
         "bag_placed": 2
     }
     async with asyncio.timeout(PATIENCE_S):
         name = "watchpost_database_write_seconds_count"
-        while (await scrape(near))[name, ()] < before[name, ()] + 2:
+        while (await scrape(local_client))[name, ()] < before[name, ()] + 2:
             await asyncio.sleep(0.05)
-    after = await scrape(near)
+    after = await scrape(local_client)
     assert after["watchpost_database_queue_length", ()] == 0
     assert after["watchpost_database_write_lag_seconds", ()] == 0
 
 
-async def test_plates_and_networks_are_counted(near: httpx.AsyncClient) -> None:
-    before = await scrape(near)
+async def test_plates_and_networks_are_counted(local_client: httpx.AsyncClient) -> None:
+    before = await scrape(local_client)
     for picture in (photo_jpeg("PJY5472"), photo_jpeg()):
         files = {"file": ("car.jpg", picture, "image/jpeg")}
-        assert (await near.post("/api/upload", files=files)).status_code == 200
-    after = await scrape(near)
+        assert (await local_client.post("/api/upload", files=files)).status_code == 200
+    after = await scrape(local_client)
     grown = {key: after[key] - before[key] for key in before}
     plates = {key[1]: more for key, more in grown.items() if key[0] == "watchpost_plates_total"}
     assert len(plates) == 6
@@ -182,21 +184,21 @@ def test_crops_beyond_those_that_may_wait_are_skipped_and_counted() -> None:
     assert read_queue.waiting == 0
 
 
-async def test_no_label_shows_what_people_wrote(near: httpx.AsyncClient) -> None:
+async def test_no_label_shows_what_people_wrote(local_client: httpx.AsyncClient) -> None:
     spec = {
         "camera_id": "counted-cam",
         "source": "rtsp://admin:hidden-word@192.0.2.1:554/secret-path",
         "name": "Uncle's gate",
     }
-    assert (await near.post("/cameras", json=spec)).status_code < 300
+    assert (await local_client.post("/cameras", json=spec)).status_code < 300
     try:
-        text = (await near.get("/metrics")).text
+        text = (await local_client.get("/metrics")).text
     finally:
-        await near.delete("/camera/counted-cam")
+        await local_client.delete("/camera/counted-cam")
     assert 'stream="counted-cam"' in text
     for hidden in ("hidden-word", "secret-path", "192.0.2.1", "Uncle"):
         assert hidden not in text
-    gone = (await near.get("/metrics")).text
+    gone = (await local_client.get("/metrics")).text
     assert "counted-cam" not in gone, "a stream that is forgotten leaves no series"
 
 
@@ -220,8 +222,8 @@ async def test_however_many_streams_there_are_the_series_are_bounded(health: Hea
 # ── is all there ─────────────────────────────────────────────────────────────────────────────
 
 
-async def missing(near: httpx.AsyncClient) -> list[dict[str, Any]]:
-    reply = await near.get("/readyz", headers={"Accept-Language": "en"})
+async def missing(local_client: httpx.AsyncClient) -> list[dict[str, Any]]:
+    reply = await local_client.get("/readyz", headers={"Accept-Language": "en"})
     assert (reply.status_code, reply.json()["code"]) == (503, "NOT_READY"), reply.text
     listed: list[dict[str, Any]] = reply.json()["details"]["missing"]
     for issue in listed:
@@ -230,33 +232,33 @@ async def missing(near: httpx.AsyncClient) -> list[dict[str, Any]]:
     return listed
 
 
-async def test_it_lives_and_says_which_version_it_is(near: httpx.AsyncClient) -> None:
-    assert (await near.get("/healthz")).json() == {"status": "ok"}
-    version = (await near.get("/api/version")).json()
+async def test_it_lives_and_says_which_version_it_is(local_client: httpx.AsyncClient) -> None:
+    assert (await local_client.get("/healthz")).json() == {"status": "ok"}
+    version = (await local_client.get("/api/version")).json()
     assert set(version) == {"name", "version", "license", "source"}
     assert (version["license"], version["version"]) == ("AGPL-3.0-or-later", __version__)
 
 
-async def test_a_server_that_has_everything_is_ready(near: httpx.AsyncClient) -> None:
-    reply = await near.get("/readyz")
+async def test_a_server_that_has_everything_is_ready(local_client: httpx.AsyncClient) -> None:
+    reply = await local_client.get("/readyz")
     assert (reply.status_code, reply.json()) == (200, {"status": "ready"})
 
 
 async def test_a_database_that_fails_is_named(
-    near: httpx.AsyncClient, health: HealthService, monkeypatch: pytest.MonkeyPatch
+    local_client: httpx.AsyncClient, health: HealthService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail() -> dict[JobState, int]:
         raise StoreError(reason="disk I/O error")
 
     with monkeypatch.context() as patch:
         patch.setattr(health.database._jobs, "count_by_state", fail)
-        assert await missing(near) == [{"what": "database", "reason": "disk I/O error"}]
-        found = await scrape(near)
+        assert await missing(local_client) == [{"what": "database", "reason": "disk I/O error"}]
+        found = await scrape(local_client)
         assert found["watchpost_database_up", ()] == 0
         assert not any(name == "watchpost_jobs" for name, _ in found)
-        assert (await near.get("/healthz")).status_code == 200, "the process is alive"
-    assert (await scrape(near))["watchpost_database_up", ()] == 1
-    assert (await near.get("/readyz")).status_code == 200
+        assert (await local_client.get("/healthz")).status_code == 200, "the process is alive"
+    assert (await scrape(local_client))["watchpost_database_up", ()] == 1
+    assert (await local_client.get("/readyz")).status_code == 200
 
 
 @pytest.fixture
@@ -289,32 +291,32 @@ async def test_a_silent_database_costs_one_thread_and_nobody_waits(
 
 
 async def test_events_that_wait_too_long_for_the_database_are_told(
-    near: httpx.AsyncClient, health: HealthService, monkeypatch: pytest.MonkeyPatch
+    local_client: httpx.AsyncClient, health: HealthService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(type(health.writer), "lag_s", 31.0)
-    (issue,) = await missing(near)
+    (issue,) = await missing(local_client)
     assert issue["what"] == "database"
     assert "accepts no events" in issue["reason"]
 
 
 async def test_a_full_disk_is_named(
-    near: httpx.AsyncClient, health: HealthService, monkeypatch: pytest.MonkeyPatch
+    local_client: httpx.AsyncClient, health: HealthService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(health.space, "disk", lambda: DiskUsage(10**9, 5))
-    (issue,) = await missing(near)
+    (issue,) = await missing(local_client)
     assert issue["what"] == "disk"
     assert issue["reason"].startswith("5 bytes are free, and ")
-    assert (await scrape(near))["watchpost_disk_free_bytes", ()] == 5
+    assert (await scrape(local_client))["watchpost_disk_free_bytes", ()] == 5
 
 
 async def test_a_network_that_fails_or_is_not_there_is_named(
-    near: httpx.AsyncClient, health: HealthService, monkeypatch: pytest.MonkeyPatch
+    local_client: httpx.AsyncClient, health: HealthService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     faces = health.networks["faces"]
     assert faces is not None
     monkeypatch.setattr(faces, "_last_failure", "RuntimeError")
     monkeypatch.setitem(health.networks, "objects", None)
-    assert await missing(near) == [
+    assert await missing(local_client) == [
         {"what": "network for faces", "reason": "RuntimeError"},
         {"what": "network for objects", "reason": "it is not installed"},
     ]
@@ -322,12 +324,12 @@ async def test_a_network_that_fails_or_is_not_there_is_named(
 
 @pytest.mark.parametrize(("language", "word"), [("ko", "준비"), ("ru", "Сервер")])
 async def test_it_is_said_in_the_callers_language(
-    near: httpx.AsyncClient,
+    local_client: httpx.AsyncClient,
     health: HealthService,
     monkeypatch: pytest.MonkeyPatch,
     language: str,
     word: str,
 ) -> None:
     monkeypatch.setitem(health.networks, "objects", None)
-    reply = await near.get("/readyz", headers={"Accept-Language": language})
+    reply = await local_client.get("/readyz", headers={"Accept-Language": language})
     assert word in reply.json()["message"]

@@ -90,9 +90,9 @@ def test_with_another_key_the_job_is_there_and_its_passwords_are_not(
 
 @pytest.mark.parametrize("job_id", ["none", "", "a'; DROP TABLE collect_jobs; --"])
 def test_unknown_jobs_are_not_found(jobs: JobRepository, job_id: str) -> None:
-    for look in (jobs.get, jobs.lines, jobs.recordings, jobs.delete):
+    for read in (jobs.get, jobs.lines, jobs.recordings, jobs.delete):
         with pytest.raises(JobNotFound):
-            look(job_id)
+            read(job_id)
     with pytest.raises(JobNotFound):
         jobs.logs(job_id, limit=1, offset=0)
 

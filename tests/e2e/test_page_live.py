@@ -19,7 +19,7 @@ TOKEN = "a-token/with+odd=characters&more"
 COOKIE = "watchpost_token"
 SLOW_MS = 60_000  # many tests share few cores
 
-Opening = Callable[[str], Page]
+OpenPage = Callable[[str], Page]
 
 
 @pytest.fixture(scope="module")
@@ -48,17 +48,17 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 
 @pytest.fixture
-def opening(context: BrowserContext, server: Server) -> Iterator[Opening]:
+def open_page(context: BrowserContext, server: Server) -> Iterator[OpenPage]:
     """Opens a path of the server as somebody on this machine does; no error may come up."""
     errors: list[str] = []
 
-    def opening(path: str) -> Page:
+    def open_page(path: str) -> Page:
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(f"http://127.0.0.1:{server.port}{path}")
         return page
 
-    yield opening
+    yield open_page
     assert not errors
 
 
@@ -84,8 +84,8 @@ def wait_change(page: Page) -> None:
     eventually(changed, bool, 30, "the picture changes")
 
 
-def test_the_demo_is_found_and_watched(opening: Opening) -> None:
-    page = opening("/")
+def test_the_demo_is_found_and_watched(open_page: OpenPage) -> None:
+    page = open_page("/")
     assert page.url.endswith("/viewer")
     page.get_by_role("button", name="demo").click()
     wait_live(page)
@@ -99,21 +99,21 @@ def test_the_demo_is_found_and_watched(opening: Opening) -> None:
     assert page.url.endswith("/viewer#demo")
 
 
-def test_the_demo_by_its_id(opening: Opening) -> None:
-    page = opening("/viewer")
+def test_the_demo_by_its_id(open_page: OpenPage) -> None:
+    page = open_page("/viewer")
     page.get_by_label("Stream ID").fill("demo")
     page.get_by_role("button", name="Watch Stream").click()
     wait_live(page)
 
 
-def test_an_id_that_is_not_there(opening: Opening) -> None:
-    page = opening("/viewer#not-there")
+def test_an_id_that_is_not_there(open_page: OpenPage) -> None:
+    page = open_page("/viewer#not-there")
     expect(page.locator("#curtain")).to_contain_text("There is no stream “not-there”")
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-def test_the_server_goes_and_returns(opening: Opening, server: Server, ordered: bool) -> None:
-    page = opening("/viewer#demo")
+def test_the_server_goes_and_returns(open_page: OpenPage, server: Server, ordered: bool) -> None:
+    page = open_page("/viewer#demo")
     wait_live(page)
     try:
         if ordered:
@@ -198,8 +198,8 @@ def test_a_link_with_the_token_leaves_none_in_the_address(
 # ── this computer's camera ───────────────────────────────────────────────────────────────────
 
 
-def test_the_camera_is_sent_seen_and_blurred(opening: Opening, server: Server) -> None:
-    page = opening("/viewer")
+def test_the_camera_is_sent_seen_and_blurred(open_page: OpenPage, server: Server) -> None:
+    page = open_page("/viewer")
     page.get_by_role("button", name="Send my camera").click()
     wait_live(page)
     expect(page.locator("#stream-name")).to_have_text("Webcam")
@@ -229,8 +229,8 @@ def test_the_camera_is_sent_seen_and_blurred(opening: Opening, server: Server) -
     expect(page.get_by_role("button", name="Webcam")).to_have_count(0)  # nobody keeps it alive
 
 
-def test_the_camera_goes_on_after_the_server_was_away(opening: Opening, server: Server) -> None:
-    page = opening("/viewer")
+def test_the_camera_goes_on_after_the_server_was_away(open_page: OpenPage, server: Server) -> None:
+    page = open_page("/viewer")
     page.get_by_role("button", name="Send my camera").click()
     wait_live(page)
     before = page.url
@@ -246,6 +246,6 @@ def test_the_camera_goes_on_after_the_server_was_away(opening: Opening, server: 
 
 
 @pytest.mark.parametrize("label", ["Running now", "This computer's camera", "Video"])
-def test_landmarks_for_screen_readers(opening: Opening, label: str) -> None:
-    page = opening("/viewer")
+def test_landmarks_for_screen_readers(open_page: OpenPage, label: str) -> None:
+    page = open_page("/viewer")
     expect(page.get_by_role("region", name=label, exact=True)).to_be_attached()

@@ -108,10 +108,10 @@ def test_a_face_is_covered_in_a_picture_that_is_scaled_down(server: Server, pers
 
 
 def snapshots(server: Server, count: int) -> list[int]:
-    """How many faces the next different snapshots show."""
+    """The number of faces in each of the next different snapshots."""
     seen: list[bytes] = []
 
-    def look() -> int:
+    def take() -> int:
         response = server.get("cam-1/jpeg")
         assert response.status_code == 200, response.text
         assert response.headers["content-type"] == "image/jpeg"
@@ -119,7 +119,7 @@ def snapshots(server: Server, count: int) -> list[int]:
             seen.append(response.content)
         return len(seen)
 
-    eventually(look, lambda number: number >= count, 30, f"{count} different pictures")
+    eventually(take, lambda number: number >= count, 30, f"{count} different pictures")
     return [count_faces(decode_jpeg(data)) for data in seen]
 
 
