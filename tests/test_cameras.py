@@ -56,12 +56,12 @@ def service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[MultiCa
 
 
 def config(camera_id: str, source: str | int, db: str, **more: Any) -> CameraConfig:
-    """A camera without rules: the video jumps when it repeats, and they would tell that."""
+    """A camera without rules, since they would report the jump when the video repeats."""
     return CameraConfig(camera_id, source, db, "cpu", **{"loop": True, "analytics": (), **more})
 
 
 def tell(service: MultiCameraService, camera_id: str, rule_event: RuleEvent = PLACED) -> None:
-    """What a rule of this camera would find."""
+    """An event as a rule of this camera would report it."""
     assert service._runtime is not None
     group = service._runtime._cameras[camera_id].group
     session_id = group.manager.stream(camera_id).status.stats.session_id
@@ -437,7 +437,7 @@ def test_a_display_that_is_gone_costs_only_the_window(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The window's process ends, as desktops make programs end; the camera does not notice."""
+    """The window's process ends, as if the desktop ended it; the camera keeps running."""
     caplog.set_level(logging.INFO)
     monkeypatch.setenv("DISPLAY", ":87")
     service.start_camera(config("CAM_01", video, db, render_enabled=True))
@@ -447,7 +447,7 @@ def test_a_display_that_is_gone_costs_only_the_window(
 
 @pytest.fixture
 def display(tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    """A display without a screen: its name, and the file that holds its pixels."""
+    """A virtual display: its name, and the file with its pixels."""
     if shutil.which("Xvfb") is None:
         pytest.skip("Xvfb is not installed (Debian: xvfb)")
     read, write = os.pipe()
@@ -475,7 +475,7 @@ def test_a_window_really_shows_the_pictures(
     name, pixels = display
 
     def shades() -> int:
-        """How many different bytes the screen shows, behind the head of the file."""
+        """The number of different bytes on the screen, after the file's header."""
         return len(set(pixels.read_bytes()[4096:]))
 
     assert shades() < 10

@@ -1,4 +1,4 @@
-"""A rule is one file and one line in ``RULES``: nobody else has to know it."""
+"""A rule is one file and one line in ``RULES``; no other code depends on it."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ async def served(rule: ModuleType, tmp_path: Path) -> AsyncIterator[Running]:
 
 
 class Network:
-    """Sees the same people in every frame."""
+    """A detector that finds the same people in every frame."""
 
     longest = 640
     labels = ("person",)
@@ -126,7 +126,7 @@ def black_frame(longest: int) -> Image:
 
 
 def events_of(spec: StreamSpec) -> tuple[list[RuleEvent], dict[str, int]]:
-    """What a stream reports about one frame, and what it counts then."""
+    """The events of a stream for one frame, and its counts."""
     analyzers = AnalyzerFactory(ObjectSettings(), read_rule_settings(), Network())  # type: ignore[arg-type]
     work = analyzers.create(spec)
     assert work is not None
@@ -199,7 +199,7 @@ def test_what_it_counts_is_a_kind_in_metrics(rule: ModuleType) -> None:
 
 @pytest.mark.parametrize("module", [analyzer, config, types], ids=lambda module: module.__name__)
 def test_no_rule_is_named_elsewhere(module: ModuleType) -> None:
-    """Neither as a word nor as a part of a name; ``plates`` is also a section of the settings."""
+    """Neither as a word nor in a name; ``plates`` is also a section of the settings."""
     tree = ast.parse(inspect.getsource(module))
     words = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant)}
     fields = {

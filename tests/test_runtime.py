@@ -34,11 +34,11 @@ NO_STEP = {
 
 
 class Broken(Exception):
-    """What a step of these tests raises."""
+    """The error of a failing step."""
 
 
 def steps() -> list[str]:
-    """Everything that ``app.runtime`` imports and calls, read off its source."""
+    """Everything that ``app.runtime`` imports and calls, found in its source."""
     tree = ast.parse(SOURCE)
     imported = {
         alias.asname or alias.name
@@ -84,7 +84,7 @@ def breaks(*_: object, **__: object) -> Any:
 
 
 class Traces:
-    """What a process has that a start could leave behind."""
+    """Resources of the process that a start could leave behind."""
 
     def __init__(self) -> None:
         self.threads = set(threading.enumerate())

@@ -1,4 +1,4 @@
-"""Pictures with drawn plates: the labels must be where the plates are."""
+"""Images with drawn plates: the labels must be where the plates are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Drawn plates: what the recogniser's head learns from has to be right."""
+"""Drawn plates: the training data of the recogniser's head must be correct."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The app with its lifespan begun, and clients on this and on other machines."""
+"""The running app, and clients on this and on other machines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may call: deny by default, on every route there is or will be."""
+"""Authentication: every route is protected, also those added later."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
 
 def protected_app(*, disabled: bool = False, token: str | None = TOKEN, **options: bool) -> FastAPI:
-    """A small app behind the gate: one page for every method, one socket."""
+    """A small app behind the middleware: one page for every method, one socket."""
     gate = Middleware(TokenAuthMiddleware, token=token, disabled=disabled, **options)
     app = FastAPI(middleware=[gate])
 

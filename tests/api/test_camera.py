@@ -1,4 +1,4 @@
-"""Cameras over HTTP: added, watched, changed, removed, and back after a restart."""
+"""Cameras over HTTP: added, watched, changed, removed, and resumed after a restart."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ async def shared(
 
 @pytest.fixture
 async def site(shared: Site) -> AsyncIterator[Site]:
-    """One server for all; each test begins without cameras."""
+    """One server for all tests; each starts without cameras."""
     yield shared
     for camera in ("CAM_01", "CAM_02", "far"):
         await shared.http.delete(f"/camera/{camera}")

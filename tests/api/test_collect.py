@@ -1,4 +1,4 @@
-"""Collection over HTTP: what is refused and by which name, lists, labels, schedules."""
+"""Collection jobs over HTTP: errors, lists, labels, schedules."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def ended(local_client: httpx.AsyncClient, job_id: str) -> dict[str, Any]:
 
 
 async def failed_job(local_client: httpx.AsyncClient, **body: object) -> str:
-    """A job over a file that is no video: it ends at once."""
+    """A job with a file that is not a video: it ends at once."""
     reply = await local_client.post("/collect", json={"sources": ["words.mp4"], **body})
     assert reply.status_code == 200, reply.text
     job_id = str(reply.json()["job_id"])

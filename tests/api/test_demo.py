@@ -1,4 +1,4 @@
-"""The calls on a stream that runs: the demo, which needs no camera."""
+"""Calls for a running stream: the demo, which needs no camera."""
 
 from __future__ import annotations
 

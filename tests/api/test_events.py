@@ -1,4 +1,4 @@
-"""Events over HTTP: followed, resumed, paged, with their pictures."""
+"""Events over HTTP: live, resumed, paged, with their snapshots."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ TRACKS = (
 
 
 class Site:
-    """A real server, and the log that its streams would tell."""
+    """A real server, and the event log of its streams."""
 
     def __init__(self, port: int, log: EventLog) -> None:
         self.url, self.log = f"http://127.0.0.1:{port}", log
@@ -338,7 +338,7 @@ async def test_a_slow_socket_is_told_how_many_it_missed(site: Site) -> None:
 
 
 class _Closed:
-    """A socket whose connection uvicorn closed itself: its pings had no answer."""
+    """A socket that uvicorn closed itself because its pings were not answered."""
 
     async def receive(self) -> dict[str, str]:
         await asyncio.sleep(60)

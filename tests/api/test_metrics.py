@@ -1,4 +1,4 @@
-"""What the operator of a server sees: /metrics and /readyz."""
+"""Metrics and readiness: /metrics and /readyz."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ async def test_a_job_is_counted(local_client: httpx.AsyncClient) -> None:
     before = await scrape(local_client)
     assert (await local_client.post("/collect")).json()["job_id"]
     failed = (("state", "failed"),)
-    async with asyncio.timeout(PATIENCE_S):  # kept jobs are counted once their row is written
+    async with asyncio.timeout(PATIENCE_S):  # stored jobs are counted once their row is written
         while (after := await scrape(local_client))["watchpost_jobs", failed] == before[
             "watchpost_jobs", failed
         ]:
@@ -263,7 +263,7 @@ async def test_a_database_that_fails_is_named(
 
 @pytest.fixture
 def stuck(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[DatabaseProbe, list[int]]]:
-    """A database that says nothing, and the questions it was asked."""
+    """A database that does not answer, and its queries so far."""
     asked: list[int] = []
     free = threading.Event()
 

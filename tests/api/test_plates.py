@@ -1,4 +1,4 @@
-"""The nine calls about plates and what stands beside them, with drawn plates."""
+"""The nine calls for plates and those added to them, with drawn plates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One cap over everything that the server keeps, on the assembled server."""
+"""One size limit for everything that the server stores, tested on the whole server."""
 
 from __future__ import annotations
 

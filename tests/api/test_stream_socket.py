@@ -1,4 +1,4 @@
-"""What a stream's WebSocket says, to clients whose slowness the test holds in its hands."""
+"""A stream's WebSocket, with clients that are as slow as the test wants."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stream control API as callers meet it, as far as no camera is needed."""
+"""The stream control API, as far as it needs no camera."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from app.mjpeg import multipart
 pytestmark = pytest.mark.anyio
 
 START = "/api/streams/cam-1/start"
-URL = "rtsp://127.0.0.1:9/cam"  # nobody listens there
+URL = "rtsp://127.0.0.1:9/cam"  # nothing listens there
 
 
 def check_error(reply: httpx.Response, status: int, code: str | None = None) -> dict[str, Any]:
-    """The reply is in the one form of errors; returns its details."""
+    """Check the form of an error reply, and return its details."""
     assert reply.status_code == status, reply.text
     body = reply.json()
     assert set(body) == {"code", "message", "details"}

@@ -1,4 +1,4 @@
-"""The page as the server gives it: who gets it, and under which rules."""
+"""The viewer page as the server sends it: authentication and security headers."""
 
 from __future__ import annotations
 

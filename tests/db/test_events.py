@@ -1,4 +1,4 @@
-"""Events as rows, and their pictures as files."""
+"""Events as rows, and their snapshots as files."""
 
 from __future__ import annotations
 

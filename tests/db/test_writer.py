@@ -1,4 +1,4 @@
-"""Events kept beside the loop: nothing waits for the database, and what is lost is counted."""
+"""The writer of events: nothing waits for the database, and lost events are counted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The eight calls of the stream control API, as the contract spells them."""
+"""The eight calls of the stream control API, as in the contract."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def open_page(browser: Browser, scripted: ScriptedServer) -> Iterator[OpenPage]:
 
 
 def is_page_error(message: ConsoleMessage) -> bool:
-    """Whether the page did something wrong; that a server fails is nothing it can help."""
+    """Whether the page itself has an error; failures of the server do not count."""
     at_server = ("WebSocket connection to", "Failed to load resource")
     return message.type == "error" and not message.text.startswith(at_server)
 
@@ -124,7 +124,7 @@ def test_boxes_lie_where_the_picture_has_them(
 def test_the_boxes_are_those_of_the_very_picture(
     scripted: ScriptedServer, open_page: OpenPage
 ) -> None:
-    """Pictures of two brightnesses, each with a box of its own place, as fast as they go."""
+    """Frames of two brightnesses, each with a box in its own place, as fast as possible."""
 
     async def script(socket: WebSocket) -> None:
         await socket.send_json(hello())
@@ -161,7 +161,7 @@ def test_the_boxes_are_those_of_the_very_picture(
 
 
 def test_the_picture_changes_its_shape(scripted: ScriptedServer, open_page: OpenPage) -> None:
-    """A phone that is turned: the boxes stay on the picture."""
+    """A phone that is turned: the boxes stay on the frame."""
 
     async def script(socket: WebSocket) -> None:
         await socket.send_json(hello())
@@ -194,7 +194,7 @@ def test_the_picture_changes_its_shape(scripted: ScriptedServer, open_page: Open
 def test_nothing_is_decoded_that_is_not_drawn(
     scripted: ScriptedServer, open_page: OpenPage
 ) -> None:
-    """A hidden page gets no animation frames; the newest picture waits alone until it does."""
+    """A hidden page gets no animation frames; only the newest frame waits until it does."""
     scripted.scripts["gate"] = playing(PERSON)
     page = open_page(
         "#gate",
@@ -653,7 +653,7 @@ def test_nothing_is_cut_off(scripted: ScriptedServer, open_page: OpenPage, local
 def pushed_to(
     received: list[bytes], *, answering: bool, patience: float = 60
 ) -> Callable[[WebSocket], Any]:
-    """A stream that is pushed to and watched; answers each frame or none."""
+    """A stream with a pusher and a viewer; answers each frame or none."""
 
     async def script(socket: WebSocket) -> None:
         await socket.send_json(hello(name="Webcam"))

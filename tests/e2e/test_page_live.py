@@ -1,4 +1,4 @@
-"""The page in a real browser, over the real server: what a person does with it."""
+"""The page in a real browser with the real server, as a person uses it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OpenPage = Callable[[str], Page]
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with the demo, and with a token for whoever is not on this machine."""
+    """A server with the demo, and with a token for other machines."""
     folder = tmp_path_factory.mktemp("watchpost")
     with Server(folder, demo="true", auth__token=TOKEN, faces__width=640) as server:
         yield server
@@ -49,7 +49,7 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def open_page(context: BrowserContext, server: Server) -> Iterator[OpenPage]:
-    """Opens a path of the server as somebody on this machine does; no error may come up."""
+    """Opens a path of the server on this machine; errors in the console fail the test."""
     errors: list[str] = []
 
     def open_page(path: str) -> Page:
@@ -68,13 +68,13 @@ def outside(server: Server, path: str) -> str:
 
 
 def wait_live(page: Page) -> None:
-    """Wait until the stream runs and shows its picture."""
+    """Wait until the stream runs and shows a frame."""
     expect(page.locator("#state")).to_have_text("Live")
     expect(page.locator("#size")).to_contain_text("×")
 
 
 def wait_change(page: Page) -> None:
-    """Wait until the picture is another one."""
+    """Wait until the frame changes."""
     before = chrome.grab(page)
 
     def changed() -> bool:
@@ -135,7 +135,7 @@ def test_the_server_goes_and_returns(open_page: OpenPage, server: Server, ordere
 
 
 def secrets_kept(page: Page) -> str:
-    """All that scripts can read of what the browser keeps."""
+    """Everything in the browser's storage that scripts can read."""
     return str(
         page.evaluate(
             "JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie,"
@@ -160,7 +160,7 @@ def test_a_stranger_is_asked_for_the_token(context: BrowserContext, server: Serv
     field.fill(TOKEN)
     page.keyboard.press("Enter")
     expect(page.locator("#token")).to_be_hidden()
-    wait_live(page)  # goes on with what it was asked for
+    wait_live(page)  # continues with its request
 
     (cookie,) = context.cookies()
     assert (cookie["name"], cookie["httpOnly"], cookie["sameSite"]) == (COOKIE, True, "Strict")
@@ -226,7 +226,7 @@ def test_the_camera_is_sent_seen_and_blurred(open_page: OpenPage, server: Server
 
     page.get_by_role("button", name="Stop sending").click()
     expect(page.locator("#curtain")).to_contain_text("Choose a stream")
-    expect(page.get_by_role("button", name="Webcam")).to_have_count(0)  # nobody keeps it alive
+    expect(page.get_by_role("button", name="Webcam")).to_have_count(0)  # no client keeps it alive
 
 
 def test_the_camera_goes_on_after_the_server_was_away(open_page: OpenPage, server: Server) -> None:

@@ -1,4 +1,4 @@
-"""Faces in the pixels that come out, looked for with the project's own detector in full size."""
+"""Faces in the output's pixels, searched with the project's own detector at full size."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def publish(
 
 @pytest.fixture(scope="module")
 def person(publish: Callable[[str, Callable[[Path], Path]], str]) -> str:
-    """A camera before which a person moves slowly about."""
+    """A camera in front of which a person moves slowly."""
     return publish("person", lambda path: make_video(path, picture=portrait(330), gop=8))
 
 
@@ -124,7 +124,7 @@ def snapshots(server: Server, count: int) -> list[int]:
 
 
 def mjpeg_pictures(server: Server, count: int) -> list[int]:
-    """How many faces the next pictures of the MJPEG preview show."""
+    """The number of faces in each of the next frames of the MJPEG preview."""
     faces: list[int] = []
     with server.http.stream("GET", "/api/streams/cam-1/mjpeg") as response:
         assert response.headers["content-type"] == "multipart/x-mixed-replace; boundary=frame"

@@ -1,4 +1,4 @@
-"""Streams without a network: cameras, detectors and far ends that the tests hold in their hands."""
+"""Streams without a network: cameras, detectors and outputs that tests control."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 def settings() -> StreamSettings:
-    """Short limits, so that what is lost is noticed and tried again at once."""
+    """Short limits, so that lost ends are noticed and retried quickly."""
     return StreamSettings(
         start_timeout_s=20,
         stop_timeout_s=10,
@@ -57,7 +57,7 @@ def faces(runner: BatchingRunner) -> FaceDetector:
 
 @pytest.fixture
 def camera(monkeypatch: pytest.MonkeyPatch) -> Iterator[Camera]:
-    """What every ``rtsp:`` input reads in this test."""
+    """The source of every ``rtsp:`` input in a test."""
     camera = Camera()
     monkeypatch.setitem(SOURCES, "rtsp", camera.source)
     yield camera
@@ -66,7 +66,7 @@ def camera(monkeypatch: pytest.MonkeyPatch) -> Iterator[Camera]:
 
 @pytest.fixture
 def far_end(monkeypatch: pytest.MonkeyPatch) -> Iterator[FarEnd]:
-    """Where every ``rtsp:`` output goes in this test."""
+    """The sink of every ``rtsp:`` output in a test."""
     far_end = FarEnd()
     monkeypatch.setitem(SINKS, "rtsp", far_end.sink)
     yield far_end
