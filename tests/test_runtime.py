@@ -28,6 +28,7 @@ from app.runtime import open_runtime
 SOURCE = (ROOT / "app" / "runtime.py").read_text(encoding="utf-8")
 NO_STEP = {
     "background",  # its coroutine would never be awaited
+    "on_exit_signal",  # the last step: queries of background tasks may still hold the database
     "SnapshotFolder", "asynccontextmanager", "dataclass", "replace", "AsyncExitStack", "Path",
     "StreamSpec",
 }  # fmt: skip
