@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from av import VideoFrame
 
+from app.events import Event
 from app.pipeline.sinks.preview import encode_jpeg
-from app.types import BlurredFrame, Box, Event
+from app.types import BlurredFrame, Box
 
 FIRST_YUV = (170, 40, 160)  # amber: the main object
 OTHERS_YUV = (150, 170, 60)  # blue

@@ -10,13 +10,14 @@ from collections.abc import Callable
 from app.analytics.analyzer import AnalyzerFactory
 from app.config import FaceSettings, StreamSettings
 from app.errors import ShuttingDown, StoreError
+from app.events import RuleEvent
 from app.models.faces import FaceDetector
 from app.pipeline.event_log import EventLog
 from app.pipeline.registry import StreamEntry
 from app.pipeline.sinks import Output, make_output
 from app.pipeline.stream import Stream
 from app.pipeline.subscribers import Subscribers
-from app.types import BlurredFrame, RuleEvent
+from app.types import BlurredFrame
 
 logger = logging.getLogger(__name__)
 

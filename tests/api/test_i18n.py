@@ -49,7 +49,7 @@ def test_no_words_are_left_over(language: Language) -> None:
 
 
 def test_english_is_said_once() -> None:
-    """At the errors' own classes; the file has what no class says."""
+    """English texts are in the classes of errors; the file has only the others."""
     path = ROOT / "app" / "api" / "locales" / "en.json"
     file = json.loads(path.read_text(encoding="utf-8"))
     assert set(file) == {"errors", "replies"}

@@ -112,9 +112,9 @@ def test_with_another_key_the_job_is_there_and_its_passwords_are_not(
 def test_unknown_jobs_are_not_found(
     jobs: JobRepository, recordings: RecordingRepository, job_log: JobLogRepository, job_id: str
 ) -> None:
-    for look in (jobs.get, job_log.lines, recordings.of_job, jobs.delete):
+    for read in (jobs.get, job_log.lines, recordings.of_job, jobs.delete):
         with pytest.raises(JobNotFound):
-            look(job_id)
+            read(job_id)
     with pytest.raises(JobNotFound):
         job_log.entries(job_id, limit=1, offset=0)
 

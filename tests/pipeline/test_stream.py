@@ -26,13 +26,14 @@ from support.doubles import (
 from app.analytics.rules import FramePixels
 from app.config import FaceSettings, StreamSettings
 from app.errors import SourceError, StartCancelled, WatchpostError
+from app.events import RuleEvent
 from app.failure_reason import FailureReason
 from app.models.faces import FaceDetector
 from app.pipeline.channel import FILE_QUEUE
 from app.pipeline.sinks import preview
 from app.pipeline.stream import Stream
 from app.pipeline.subscribers import Subscribers
-from app.types import RuleEvent, StreamSpec, StreamState
+from app.types import StreamSpec, StreamState
 
 SOURCE = "rtsp://user:hidden@192.0.2.1/cam"
 OUTPUT = "rtsp://192.0.2.1/cam-blur"

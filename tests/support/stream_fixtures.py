@@ -1,4 +1,4 @@
-"""Fixtures for streams without a network: cameras, detectors and far ends that tests control.
+"""Fixtures for streams without a network: cameras, detectors and outputs that tests control.
 
 A folder of tests gets them all with ``from support.stream_fixtures import *`` in its conftest.
 """
@@ -37,7 +37,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 def settings() -> StreamSettings:
-    """Short limits, so that what is lost is noticed and tried again at once."""
+    """Short limits, so that lost ends are noticed and retried quickly."""
     return StreamSettings(
         start_timeout_s=20,
         stop_timeout_s=10,
@@ -72,7 +72,7 @@ def faces(runner: BatchingRunner) -> FaceDetector:
 
 @pytest.fixture
 def camera(monkeypatch: pytest.MonkeyPatch) -> Iterator[Camera]:
-    """What every ``rtsp:`` input reads in this test."""
+    """The source of every ``rtsp:`` input in a test."""
     camera = Camera()
     monkeypatch.setitem(SOURCES, "rtsp", camera.source)
     yield camera
@@ -81,7 +81,7 @@ def camera(monkeypatch: pytest.MonkeyPatch) -> Iterator[Camera]:
 
 @pytest.fixture
 def far_end(monkeypatch: pytest.MonkeyPatch) -> Iterator[FarEnd]:
-    """Where every ``rtsp:`` output goes in this test."""
+    """The sink of every ``rtsp:`` output in a test."""
     far_end = FarEnd()
     monkeypatch.setitem(SINKS, "rtsp", far_end.sink)
     yield far_end
