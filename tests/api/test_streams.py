@@ -333,7 +333,7 @@ async def test_messages_are_in_the_language_that_is_asked_for(
 
 
 @pytest.mark.parametrize(
-    ("language", "word"), [("en", "closed"), ("ru", "закрыто"), ("ko", "종료")]
+    ("language", "word"), [("en", "disconnected"), ("ru", "закрыто"), ("ko", "종료")]
 )
 async def test_replies_are_in_the_language_too(
     language: str, word: str, local_client: httpx.AsyncClient

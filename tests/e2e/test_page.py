@@ -435,7 +435,7 @@ def test_a_stream_that_is_back_later_than_its_server(
 
     scripted.scripts["gate"] = playing(PERSON, then=then)
     page = open_page("#gate")
-    expect(page.locator("#banner")).to_contain_text("not there at the moment")
+    expect(page.locator("#banner")).to_contain_text("not on the server at the moment")
     scripted.scripts["gate"] = playing(PERSON)
     # It may just have come back by itself, and the button with the banner is gone.
     page.locator("#banner-retry").dispatch_event("click")
@@ -764,7 +764,7 @@ def test_the_camera_gets_a_new_stream_when_its_own_is_gone(
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("NotAllowedError", "did not allow the camera"),
+        ("NotAllowedError", "did not allow camera access"),
         ("NotFoundError", "No camera was found"),
         ("NotReadableError", "Another program may be using it"),
     ],

@@ -153,7 +153,7 @@ def test_a_stranger_is_asked_for_the_token(context: BrowserContext, server: Serv
 
     field.fill("wrong")
     page.get_by_role("button", name="Open").click()
-    expect(page.locator("#token-problem")).to_contain_text("not this server's token")
+    expect(page.locator("#token-problem")).to_contain_text("not the server's token")
     expect(field).to_be_focused()
     assert context.cookies() == []
 
