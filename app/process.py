@@ -6,24 +6,52 @@ import asyncio
 import logging
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
 WORKER_THREADS = 64
 CANCEL_TIMEOUT_S = 3.0
+FINISH_TIMEOUT_S = 3.0
+
+
+class WorkerThreads(ThreadPoolExecutor):
+    """Threads for blocking calls; those in progress can be awaited."""
+
+    def __init__(self) -> None:
+        super().__init__(WORKER_THREADS, thread_name_prefix="worker")
+        self._calls: set[Future[Any]] = set()
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Run a call in a thread."""
+        call = super().submit(fn, *args, **kwargs)
+        self._calls.add(call)
+        call.add_done_callback(self._calls.discard)
+        return call
+
+    async def finish_calls(self) -> None:
+        """Wait for calls in progress, for ``FINISH_TIMEOUT_S`` at most.
+
+        A call continues when the task that waits for it is cancelled, and it may use what is
+        about to be closed.
+        """
+        if calls := [asyncio.wrap_future(call) for call in tuple(self._calls)]:
+            await asyncio.wait(calls, timeout=FINISH_TIMEOUT_S)
 
 
 @contextmanager
-def worker_threads() -> Iterator[None]:
+def worker_threads() -> Iterator[WorkerThreads]:
     """Give the event loop more threads for blocking calls than by default."""
     loop = asyncio.get_running_loop()
-    executor = ThreadPoolExecutor(WORKER_THREADS, thread_name_prefix="worker")
+    executor = WorkerThreads()
     loop.set_default_executor(executor)
     try:
-        yield
+        yield executor
     finally:
         # A loop cannot be without an executor; this one starts no thread before it is used.
         loop.set_default_executor(ThreadPoolExecutor(thread_name_prefix="worker"))

@@ -158,9 +158,10 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
         DataFolderLocked: another process uses the data folder.
     """
     async with AsyncExitStack() as stack:
-        stack.enter_context(worker_threads())
+        threads = stack.enter_context(worker_threads())
         stack.enter_context(locked(settings.data_dir))
         engine = await stack.enter_async_context(open_engine(settings.resolved_database_url()))
+        stack.push_async_callback(threads.finish_calls)  # queries of tasks that were cancelled
         secret = settings.secret_key.get_secret_value() if settings.secret_key else None
         vault = open_vault(settings.data_dir, secret)
         networks = await stack.enter_async_context(

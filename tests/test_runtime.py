@@ -6,6 +6,7 @@ import ast
 import asyncio
 import signal
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,7 +21,9 @@ from support.doubles import FaceNetwork
 from app import runtime
 from app.config import AuthSettings, Settings
 from app.data_folder import api_token, locked
+from app.db.schedules import ScheduleRepository
 from app.errors import DataFolderLocked, SetupError
+from app.jobs import Schedule
 from app.models.batching import BatchingRunner
 from app.models.plates.networks import PlateNetworks
 from app.runtime import open_runtime
@@ -28,7 +31,6 @@ from app.runtime import open_runtime
 SOURCE = (ROOT / "app" / "runtime.py").read_text(encoding="utf-8")
 NO_STEP = {
     "background",  # its coroutine would never be awaited
-    "on_exit_signal",  # the last step: queries of background tasks may still hold the database
     "SnapshotFolder", "asynccontextmanager", "dataclass", "replace", "AsyncExitStack", "Path",
     "StreamSpec",
 }  # fmt: skip
@@ -177,6 +179,28 @@ def test_an_orderly_end_leaves_nothing_and_it_can_start_again(tmp_path: Path) ->
             await traces.assert_nothing_is_left(tmp_path)
 
     run(twice)
+
+
+def test_a_query_in_progress_ends_before_the_database_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The task that waits for it is cancelled, its thread continues."""
+    began, read = threading.Event(), ScheduleRepository.all
+
+    def slow(schedules: ScheduleRepository) -> list[Schedule]:
+        began.set()
+        time.sleep(0.3)
+        return read(schedules)
+
+    monkeypatch.setattr(ScheduleRepository, "all", slow)
+
+    async def work() -> None:
+        traces = Traces()
+        async with started(tmp_path):
+            assert await asyncio.to_thread(began.wait, 10)
+        await traces.assert_nothing_is_left(tmp_path)
+
+    run(work)
 
 
 def test_an_error_while_it_runs_leaves_nothing(tmp_path: Path) -> None:

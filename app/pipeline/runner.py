@@ -87,9 +87,11 @@ class StreamRunner:
             logger.warning("stream %s: a thread still waits for the network", stream.spec.stream_id)
         entry.stream = None
 
-    def close(self) -> None:
-        """Start and number no more runs."""
+    async def close(self) -> None:
+        """Start no more runs, and wait briefly for the numbers of the last ones."""
         self.closing = True
+        if numbering := set(self._numbering):  # their queries need the database
+            await asyncio.wait(numbering, timeout=self._settings.stop_timeout_s)
         for task in self._numbering:
             task.cancel()
 
