@@ -4,9 +4,9 @@
     python examples/push_webcam.py clip.mp4 --fps 10   # a file
     python examples/push_webcam.py images/ --loop      # a folder, again and again
 
-It needs ``websockets`` and ``opencv-python``, and none of Watchpost's own code: use it as a start for
-your own client. The next frame is sent after the answer to the last one, so the delay stays as low
-as the server allows, whatever ``--fps`` says.
+It needs ``websockets`` and ``opencv-python``, and none of Watchpost's own code: use it as a start
+for your own client. The next frame is sent after the answer to the last one, so the delay stays as
+low as the server allows, whatever ``--fps`` says.
 """
 
 from __future__ import annotations
