@@ -1,7 +1,7 @@
-"""How long frames wait for networks: live ones for a moment, those of a file until the answer.
+"""How long frames wait for the networks: live ones briefly, those of a file until the answer.
 
-A file waits by nature. What a slow machine, or a network that is still being compiled, would cost
-a live stream must not cost a file a frame: only a look that fails does.
+On a slow machine, or while a network is still being compiled, a live stream loses frames. A file
+can wait, so it loses a frame only when inference fails.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ RETRY_S = 0.05
 
 
 class Patience:
-    """The patience of one stream.
+    """Waits for the networks on behalf of one stream.
 
     Args:
-        live: the source does not wait.
-        stopping: set once the stream is to end.
+        live: the source cannot wait.
+        stopping: set when the stream is about to end.
     """
 
     def __init__(self, live: bool, stopping: threading.Event) -> None:
@@ -30,10 +30,10 @@ class Patience:
         self._stopping = stopping
 
     def submit(self, scanner: FaceScanner, image: Image, at: float) -> PendingFaces:
-        """Ask for the faces of a picture; a file asks again while the network has too much to do.
+        """Start inference for the faces of an image; a file retries while that is overloaded.
 
         Raises:
-            DetectorError: the network cannot be asked.
+            DetectorError: inference could not be started.
             Closed: the stream ends.
         """
         while True:
@@ -46,7 +46,7 @@ class Patience:
                 raise Closed
 
     def wait(self, faces: PendingFaces) -> None:
-        """Wait for the answer to a look at a file's frame, however long it takes.
+        """Wait until inference on a frame of a file is done, however long it takes.
 
         Raises:
             Closed: the stream ends.

@@ -30,9 +30,9 @@ from app.types import StreamSpec, StreamState, StreamStatus
 
 BACKLOG = 8  # frames; each holds megabytes
 LIVE_FPS = 15.0
-FILE_FPS = 1000.0  # more than any file has
+FILE_FPS = 1000.0  # higher than that of any file
 OWN_IDS = "job-"
-WITHHELD = "withheld, as a network failed and their faces are not known"
+WITHHELD = "withheld, because inference failed and their faces are not known"
 DAMAGED = "damaged, so they could not be decoded"
 
 
@@ -73,7 +73,7 @@ class CaptureRequest:
 
     @property
     def plan(self) -> SegmentPlan:
-        """What to write. A live source is ended by the clock, a file by its own time."""
+        """What to write. A live source ends by the clock, a file by its own time."""
         if self.part.live:
             return SegmentPlan(self.files, self.segment_s, self.gap_s)
         begin_s = self.part.position_s
@@ -171,7 +171,7 @@ class SourceCapture:
         return last_error or str(self._failure(FailureReason.INVALID_DATA))
 
     def _note_lost_frames(self, status: StreamStatus) -> None:
-        """Count what came from a file and is not recorded."""
+        """Count the frames of a file that were not recorded."""
         if self._request.part.live:
             return
         stats, dropped = status.stats, self.written.dropped
@@ -183,7 +183,7 @@ class SourceCapture:
     def _silent(self, status: StreamStatus) -> str | None:
         """Why a reconnecting stream counts as lost: it has no frame for the length of a gap.
 
-        A file is silent while the machine is slow, so that alone is no loss.
+        A slow machine also delays the frames of a file, so a file needs an error as well.
         """
         written_at = self.written.written_at
         if status.state is not StreamState.RECONNECTING or written_at is None:
@@ -191,7 +191,7 @@ class SourceCapture:
         if time.monotonic() - written_at < self._request.gap_s:
             return None
         if not self._request.part.live:
-            return self._manager.stream(self._spec.stream_id).health.trouble
+            return self._manager.stream(self._spec.stream_id).health.error
         return status.stats.last_error or str(self._failure(FailureReason.STALLED))
 
     async def end(self) -> None:
@@ -255,7 +255,7 @@ def make_capture(
 def _timed_out(begun_at: float, request: CaptureRequest, written: RecordingProgress) -> str | None:
     """The failure of a live source that has delivered nothing in time; None otherwise.
 
-    A file is there; where its first frame takes long, the machine is slow.
+    A file has no time limit: if its first frame takes long, the machine is slow.
     """
     if not request.part.live or written.frames:
         return None

@@ -1,4 +1,4 @@
-"""Closed files of one source of a job: made seekable, checked, named and counted."""
+"""Finishes the closed files of one source: makes them seekable, checks, renames and counts them."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from app.recording.seekable import REWRITTEN, make_seekable
 from app.recording.segments import FINISHED, GROWING, Segment, finished_name
 from app.recording.stop_signal import StopSignal
 
-LEFT_TO_NEXT_START = 64 * 2**20  # bytes; a stopping server does not keep its operator waiting
-FRAGMENTED = "{name} stays fragmented: there was no room to write it again, or it is damaged"
+LEFT_TO_NEXT_START = 64 * 2**20  # bytes; so that the server stops quickly
+FRAGMENTED = "{name} stays fragmented: there was no space to rewrite it, or it is damaged"
 
 
 class FileFinisher:
     """Finishes the files of one source in the background, one after another.
 
     Args:
-        stem: what their names begin with.
-        log: writes to the log of the source.
+        stem: the beginning of their names.
+        log: writes a level and a text to the job's log.
 
     Attributes:
-        frames: in the files that were added and are finished.
+        frames: number of frames in the files that were added and are finished.
     """
 
     def __init__(
@@ -53,25 +53,28 @@ class FileFinisher:
         self.frames = 0
 
     def add(self, segment: Segment) -> None:
-        """Finish a file that was closed."""
+        """Queue a closed file."""
         self._waiting.append(segment)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._work())
 
     async def finish(self) -> None:
-        """Wait until all files are finished, or left to the next start."""
+        """Wait until all files are finished, or left for the next start."""
         while self._task is not None:
             task, self._task = self._task, None
             await task
 
     def waiting_bytes(self) -> int:
-        """Size of the files that do not count yet."""
+        """Total size of the files that are not finished yet."""
         return sum(_size(segment.path) for segment in list(self._waiting))
 
     async def recover(self) -> list[float]:
-        """Finish what a killed process left; returns when each file was last written, Unix
-        seconds."""
-        found = await asyncio.to_thread(self._ctx.store.recordings, self._job.job_id)
+        """Finish the files of a killed process.
+
+        Returns:
+            When each of them was last written, Unix seconds.
+        """
+        found = await asyncio.to_thread(self._ctx.recordings.of_job, self._job.job_id)
         known = {self._ctx.folder / one.path for one in found}
         for path in self._folder.glob(f"{self._stem}-*{REWRITTEN}"):
             path.unlink(missing_ok=True)
@@ -86,14 +89,14 @@ class FileFinisher:
         return written
 
     async def recorded_s(self) -> float:
-        """Seconds of the source that are in finished files."""
-        found = await asyncio.to_thread(self._ctx.store.recordings, self._job.job_id)
+        """Seconds of the source in finished files."""
+        found = await asyncio.to_thread(self._ctx.recordings.of_job, self._job.job_id)
         return sum(one.facts.seconds for one in found if one.source == self._part.label)
 
     async def write_rows(self) -> None:
         """Write the rows of files, including those that failed before: a file without a row
         could neither be found nor removed to free space."""
-        add, job_id = self._ctx.store.add_recording, self._job.job_id
+        add, job_id = self._ctx.recordings.add, self._job.job_id
         while self._unwritten and await self._ctx.store_row(job_id, add, self._unwritten[0]):
             del self._unwritten[0]
 
@@ -105,7 +108,7 @@ class FileFinisher:
             self._waiting.popleft()
 
     async def _finish(self, segment: Segment) -> int:
-        """Check a closed file; only one that can be played counts. Returns its frames."""
+        """Check a closed file; only a playable one counts. Returns its number of frames."""
         try:
             facts, seekable = await asyncio.to_thread(self._prepare, segment.path)
         except SinkError as error:
@@ -129,10 +132,10 @@ class FileFinisher:
         return facts.frames
 
     def _prepare(self, path: Path) -> tuple[FileFacts, bool]:
-        """Make a file seekable, after cutting an incomplete fragment off its end. Blocks.
+        """Cut an incomplete fragment off the end of a file, and make it seekable. Blocks.
 
         Returns:
-            What is in it, and whether it became seekable.
+            The facts of the file, and whether it is seekable now.
         """
         seekable = False
         with suppress(OSError):  # a missing file is reported by ``examine``
@@ -141,7 +144,7 @@ class FileFinisher:
         return examine(path), seekable
 
     def _has_room(self, size: int) -> bool:
-        """Whether a second copy of a file leaves free what is to stay free."""
+        """Whether there is space for a second copy, without using what must stay free."""
         return self._ctx.space.free() - size >= self._ctx.space.settings.min_free
 
 

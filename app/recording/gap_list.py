@@ -1,4 +1,4 @@
-"""What a job lists: times without video, jumps of a clock, and frames that are in no file."""
+"""The gaps of a job: times without video, jumps of a clock, and missing frames."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from app.recording.segments import MAX_JUMPS, RecordingProgress
 
 LOST_S = 1.0  # shorter interruptions are not reported as gaps
 NO_PICTURE = "no picture"
-UNREADABLE = "they were written, and could not be read again"
+UNREADABLE = "they were written, but could not be read back"
 
 
 class GapList:
-    """The gaps of one source in the list of its job.
+    """Adds the gaps of one source to the list of its job.
 
     Args:
-        label: the source without credentials.
+        label: URL of the source without credentials, or the id of a stream.
         gap_s: seconds without a frame that count as a gap while a source is connected.
     """
 
@@ -31,29 +31,31 @@ class GapList:
             self._append(from_ts, to_ts, reason)
 
     def add_silences(self, written: RecordingProgress) -> None:
-        """List when a source that was connected sent nothing."""
+        """List the times when a connected source sent nothing."""
         while written.gaps:
             self.add(*written.gaps.popleft(), NO_PICTURE, self._gap_s)
 
     def add_jumps(self, written: RecordingProgress) -> None:
-        """List the newest jumps of the source's clock."""
+        """List the jumps of the source's clock that are new."""
         while written.jumps:
             jump = written.jumps.popleft()
             self._append(jump.ts, jump.ts, str(jump))
 
     def add_dropped(self, written: RecordingProgress) -> None:
-        """List what came from a source in a capture that has ended and is in no file."""
+        """List what a capture that has ended received and did not write."""
         for reason, count in written.dropped.items():
             self.add_frames(count, reason)
         if written.jump_count > MAX_JUMPS:
             self._append(
-                time.time(), time.time(), f"{written.jump_count} jumps of the clock in all"
+                time.time(), time.time(), f"{written.jump_count} jumps of the clock in total"
             )
 
     def add_frames(self, count: int, reason: str) -> None:
-        """List frames that are in no file."""
+        """List missing frames."""
         if count > 0:
-            self._append(time.time(), time.time(), f"{count} frames are in no file: {reason}")
+            self._append(
+                time.time(), time.time(), f"{count} frames are missing from the files: {reason}"
+            )
 
     def _append(self, from_ts: float, to_ts: float, reason: str) -> None:
         gap = Gap(self._label, round(from_ts, 3), round(to_ts, 3), reason)

@@ -1,7 +1,7 @@
-"""The NAL units of H.264 and H.265 that say how a stream is to be decoded, and where it may be cut.
+"""Reads the parameter sets of H.264 and H.265, and where a stream may be cut.
 
-A packet holds NAL units either behind start codes (ITU-T H.264, annex B), as streams and MPEG-TS
-have them, or behind their lengths (ISO/IEC 14496-15), as MP4, Matroska and FLV have them.
+In streams and MPEG-TS, each NAL unit of a packet follows a start code (ITU-T H.264, annex B); in
+MP4, Matroska and FLV it follows its length (ISO/IEC 14496-15).
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ H264_IDR, HEVC_IDR = (5,), (19, 20)
 
 @dataclass(frozen=True, slots=True)
 class KeyframeHead:
-    """What stands in a keyframe before its first slice.
+    """The contents of a keyframe before its first slice.
 
     Attributes:
-        sets: its parameter sets, by their NAL unit types, in order.
-        closed: no frame after it refers to one before it, so a file may begin here.
+        sets: its parameter sets by NAL unit type, in order.
+        closed: no later frame refers to an earlier one, so a file may begin here.
     """
 
     sets: dict[int, tuple[bytes, ...]]
@@ -38,8 +38,8 @@ class NalReader:
     """Reads the NAL units of one stream.
 
     Args:
-        codec: as FFmpeg names it; of others than ``h264`` and ``hevc`` nothing is known.
-        extradata: the configuration that the container states, if any.
+        codec: FFmpeg's name; only ``h264`` and ``hevc`` are supported.
+        extradata: the container's decoder configuration, if any.
     """
 
     def __init__(self, codec: str, extradata: bytes | None) -> None:
@@ -52,7 +52,7 @@ class NalReader:
         return self._length_bytes is None
 
     def head(self, packet: Packet[Any]) -> KeyframeHead:
-        """What a keyframe begins with."""
+        """The head of a keyframe."""
         sets: dict[int, tuple[bytes, ...]] = {}
         if not self.set_types:
             return KeyframeHead(sets, closed=True)
@@ -93,11 +93,11 @@ class NalReader:
 
 
 def annex_b(units: Iterator[bytes] | tuple[bytes, ...]) -> bytes:
-    """NAL units behind start codes."""
+    """NAL units, each after a start code."""
     return b"".join(b"\x00" + START + unit for unit in units)
 
 
-def picture_size(codec: str, keyframe: bytes) -> tuple[int, int] | None:
+def frame_size(codec: str, keyframe: bytes) -> tuple[int, int] | None:
     """Width and height of a keyframe in annex B form, by decoding it; None if that fails."""
     try:
         decoder = av.CodecContext.create(codec, "r")
@@ -110,7 +110,7 @@ def picture_size(codec: str, keyframe: bytes) -> tuple[int, int] | None:
 
 
 def _length_bytes(codec: str, extradata: bytes) -> int | None:
-    """How many bytes each length has; None where there are start codes."""
+    """Number of bytes of each length; None if there are start codes."""
     at = {"h264": 4, "hevc": 21}.get(codec)
     if at is None or len(extradata) <= at or extradata[0] != CONFIGURED:
         return None

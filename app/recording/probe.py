@@ -24,7 +24,7 @@ from app.pipeline.sources.skipping import clock_of, decoded_at
 
 BLOCK = 2**20
 APART_S = 3.0
-IN_ORDER_OF_ARRIVAL = {"mpegts", "mpeg", "flv", "live_flv"}  # the others sort by time
+IN_ORDER_OF_ARRIVAL = {"mpegts", "mpeg", "flv", "live_flv"}  # other formats sort by time
 UNSTATED = {"mpegts", "mpeg", "mpegvideo", "h264", "hevc", "mjpeg"}
 BOX_HEAD = 8
 
@@ -85,10 +85,10 @@ def trim(path: Path) -> int:
 
 
 def length_of(url: str, most_s: float = math.inf) -> float | None:
-    """Seconds that really pass in a video file (``file:/path``); None if it cannot be read. Blocks.
+    """Real length of a video file (``file:/path``) in seconds; None if it cannot be read. Blocks.
 
-    Where the container's own statement rests on the first and the last timestamp, which jump in
-    recorders' exports, the file is read to its end or to ``most_s``.
+    Some containers derive their length from the first and last timestamp, which is wrong if the
+    clock jumps. Such a file is read to its end or to ``most_s``.
     """
     try:
         with open_file(url) as container:
@@ -100,7 +100,7 @@ def length_of(url: str, most_s: float = math.inf) -> float | None:
 
 
 def _passed(container: InputContainer, most_s: float) -> float | None:
-    """Seconds by the packets of the video."""
+    """Length in seconds, from the packets of the video."""
     if not container.streams.video:
         return None
     video = container.streams.video[0]
@@ -112,13 +112,13 @@ def _passed(container: InputContainer, most_s: float) -> float | None:
 
 
 def begin_apart(url: str, audio: int) -> bool:
-    """Whether the sound of a file only begins, by the file's clocks, when its video is over, or the
-    other way round. Then the clocks differ, and both cannot be read in the order of their times.
+    """Whether one of a file's sound and video begins only after the other ends, by timestamps.
 
-    Blocks; reads the file up to where both have begun.
+    Then their clocks differ, and packets cannot be read in the order of their times. Blocks; reads
+    the file until both have begun.
 
     Args:
-        audio: index of the stream of sound.
+        audio: index of the audio stream.
     """
     with open_file(url) as container:
         if IN_ORDER_OF_ARRIVAL & _formats(container):
@@ -139,7 +139,7 @@ def begin_apart(url: str, audio: int) -> bool:
 
 
 def side_by_side(tracks: Iterable[Iterator[Packet[Any]]]) -> Iterator[Packet[Any]]:
-    """Packets of several tracks, as if all began at the same time."""
+    """Packets of several tracks in order of their time since the beginning of their track."""
 
     def timed(track: Iterator[Packet[Any]]) -> Iterator[tuple[float, Packet[Any]]]:
         begin_s: float | None = None

@@ -94,7 +94,7 @@ class Recorder:
             return
         self.written.jump(plan.begin_s + seconds, result.jumped_s - self._jumped_s)
         self._jumped_s = result.jumped_s
-        self._place(result).add(result.picture, at)
+        self._place(result).add(result.frame, at)
         ts = time.time() - (time.monotonic() - at)
         self.written.picture(ts, seconds, plan.gap_s)
 
@@ -103,7 +103,7 @@ class Recorder:
         file = self._segments.file
         if (
             file is None
-            or not file.accepts(result.picture)
+            or not file.accepts(result.frame)
             or result.captured_at - file.started_at >= self._plan.segment_s - SAME_S
         ):
             file = self._segments.begin(lambda path: _EncodedFile(path, result, self._fps))
@@ -117,7 +117,7 @@ class _EncodedFile:
         self.path = path
         self.started_at = first.captured_at
         self.started_ts = time.time() - (time.monotonic() - first.captured_at)
-        self._size, self._format = first.picture.size, first.picture.image.format.name
+        self._size, self._format = first.frame.size, first.frame.image.format.name
         self._last_pts, self._step = -1, round(1 / fps / TIME_BASE)
         self._keyframe_at = first.captured_at
         self._container = av.open(str(path), "w", format="mp4", options=FRAGMENTED)
@@ -162,7 +162,7 @@ class _EncodedFile:
 
     def _mux(self, image: av.VideoFrame | None) -> None:
         for packet in self._stream.encode(image):
-            # Nothing but this tells how long the last frame of a file is shown.
+            # Otherwise the duration of the last frame of a file would be unknown.
             packet.duration = round(self._step * TIME_BASE / (packet.time_base or TIME_BASE))
             self._container.mux(packet)
 

@@ -1,4 +1,4 @@
-"""An MP4 file that packets are written to as they came."""
+"""An MP4 file of copied packets."""
 
 from __future__ import annotations
 
@@ -19,23 +19,24 @@ from app.recording.segments import FRAGMENTED
 from app.recording.sound import SoundPlan
 
 TAGS = {"hevc": "hvc1"}  # Apple's players refuse FFmpeg's choice, hev1
-# The header is written at once: if it waited for sound that never begins, so would the file. Each
-# track has its own beginning, so sound may join later.
+# The header is written at once: it must not wait for sound, which may never begin. Each track has
+# its own beginning, so that sound may begin later.
 WITH_SOUND = {
     "movflags": "frag_keyframe+empty_moov+default_base_moof+frag_discont+negative_cts_offsets",
     "flush_packets": "1",
 }
-# Where one track is silent, packets of the other are held back for this long at most.
+# While one track has no packets, those of the other are held back for at most this long.
 INTERLEAVE_US = {"max_interleave_delta": "1000000"}
 
 
 @dataclass(frozen=True, slots=True)
 class VideoFormat:
-    """How the packets of one file are to be decoded.
+    """The decoder configuration of one file.
 
     Attributes:
-        template: the source's stream; the rest is where it differs, None where it does not.
-        in_annex_b: packets have to be brought into that form.
+        template: the source's stream.
+        extradata, size: None if they are those of the template.
+        in_annex_b: packets must be converted to annex B.
     """
 
     template: VideoStream
@@ -48,7 +49,7 @@ class RemuxedFile:
     """An MP4 file that is being written. Raises FFmpegError or OSError.
 
     Args:
-        at_s, shown_s: when its first frame is decoded and shown, on the recording's clock. The
+        at_s, shown_s: decode and presentation time of its first frame on the recording's clock. The
             latter is 0 in the file.
     """
 
@@ -87,10 +88,11 @@ class RemuxedFile:
         return stream
 
     def video(self, packet: Packet[Any], at_s: float, shown_s: float, step_s: float) -> None:
-        """Write a packet that is to be decoded and shown at these seconds of the recording.
+        """Write a packet of the video.
 
         Args:
-            step_s: the usual time to the next frame, for a packet that does not tell its own.
+            at_s, shown_s: its decode and presentation time on the recording's clock.
+            step_s: the usual time to the next frame, for a packet without a duration.
         """
         assert packet.time_base is not None
         if self._format.in_annex_b:
@@ -105,16 +107,16 @@ class RemuxedFile:
         self._put(packet)
 
     def sound(self, packet: Packet[Any], at_s: float) -> bool:
-        """Write a packet of sound that belongs at this second of the recording.
+        """Write a packet of sound at this time on the recording's clock.
 
         Returns:
-            False for a damaged one, which is left out.
+            False for a damaged packet, which is left out.
         """
         if self._sound is None or at_s < self.shown_from:
             return True
         try:
             packets = list(self._sound.packets(packet, at_s - self.shown_from))
-        except (FFmpegError, ValueError):  # the picture does not suffer for it
+        except (FFmpegError, ValueError):  # damaged sound must not affect the video
             return False
         self._put_sound(packets)
         return True
@@ -134,7 +136,7 @@ class RemuxedFile:
             return []
 
     def _put_sound(self, packets: Iterable[Packet[Any]]) -> None:
-        """Write those that do not go back in time."""
+        """Write the packets whose time does not go back."""
         for packet in packets:
             last = self._last.get(packet.stream.index)
             if packet.size and packet.dts is not None and (last is None or packet.dts > last):

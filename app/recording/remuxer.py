@@ -3,8 +3,8 @@
 This is the only output that is not blurred. It is used only when a caller asks for ``blur: false``
 on a source of their own, and it goes to a file, never to a viewer.
 
-Each packet of the video that came is in a file, in order; what cannot be in one is counted as
-dropped, by the reason. A jump of the source's clock is closed up.
+Every packet of the video is written to a file, in order; those that cannot be written are counted
+by reason. Jumps of the source's clock are removed.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ from app.types import StreamSpec
 VIDEO = ("h264", "hevc", "av1", "vp9", "mpeg4", "mpeg2video", "mjpeg")
 MAX_REORDERED = 16
 GENERATE_PTS = 1  # AVFMT_FLAG_GENPTS
-STOP_S = 2.0  # how long a file may be read on, to end before a keyframe
+STOP_S = 2.0  # how long a file may be read further, to end before a keyframe
 
 
 class Remuxer:
     """One capture of one source; ``run`` is the body of its thread.
 
     Attributes:
-        audio: what becomes of the sound, for people.
+        audio: how the sound is recorded, as text.
         ended: the source was read to its end.
     """
 
@@ -60,7 +60,7 @@ class Remuxer:
         self._segments: SegmentWriter[RemuxedFile] = SegmentWriter(plan.files, self.written)
 
     def stop(self) -> None:
-        """Ask the thread to end: at the next packet, of a file before the next keyframe."""
+        """Ask the thread to end: at the next packet or, for a file, before the next keyframe."""
         self._stopped_at = time.monotonic()
         self._stop.set()
 
@@ -103,7 +103,7 @@ class Remuxer:
     def _packets(
         self, source: InputContainer, tracks: TrackWriter
     ) -> Iterator[Iterator[Packet[Any]]]:
-        """Packets of video and sound; of a file from where it was left before."""
+        """Packets of video and sound; a file continues where the last capture ended."""
         video, audio = tracks.template, tracks.sound_plan.stream
         with ExitStack() as opened:
             if self._plan.live or audio is None or not begin_apart(self._url, audio.index):
@@ -121,7 +121,7 @@ class Remuxer:
             yield _with_decode_times(packets, video)
 
     def _is_over(self, packet: Packet[Any], video: VideoStream) -> bool:
-        """Whether to stop before this packet. A copy can only resume with a keyframe."""
+        """Whether to stop before this packet. A copy of a file can only resume at a keyframe."""
         if not self._stop.is_set():
             return False
         at_keyframe = packet.stream.index == video.index and packet.is_keyframe

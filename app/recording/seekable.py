@@ -1,7 +1,7 @@
-"""Finished files as players want them: one index at the beginning, no fragments.
+"""Rewrites finished files for players: one index at the beginning, no fragments.
 
-While it is written a file is fragmented, so that a kill costs seconds and not the file. Players
-seek badly in such a file, and many show a wrong length.
+A file is fragmented while it is written, so that a killed process loses seconds, not the file.
+Players seek badly in fragmented files, and many show a wrong length.
 """
 
 from __future__ import annotations
@@ -21,13 +21,12 @@ INDEX_FIRST = {"movflags": "faststart"}
 
 
 def make_seekable(path: Path) -> bool:
-    """Write a fragmented MP4 file again, with its index in front. Blocks.
+    """Rewrite a fragmented MP4 file with its index in front. Blocks.
 
-    The new file takes the place of the old one at once or not at all; needs as much free space as
-    the file has bytes.
+    The old file is replaced atomically. Needs as much free space as the size of the file.
 
     Returns:
-        Whether that worked. If not, the old file is as it was.
+        Whether that worked; if not, the old file is unchanged.
     """
     new = path.with_name(path.name + REWRITTEN)
     try:
@@ -66,7 +65,7 @@ def _rewrite(old: Path, new: Path) -> None:
 
 
 def _silent_tracks(path: Path) -> set[int]:
-    """Tracks of sound that nothing was written to, which some players stumble over."""
+    """Audio tracks without packets, which some players cannot handle."""
     with av.open(str(path)) as source:
         return {
             stream.index
@@ -76,6 +75,6 @@ def _silent_tracks(path: Path) -> set[int]:
 
 
 def _begin_of(source: InputContainer) -> Fraction:
-    """When the first frame is shown, which is 0 in the finished file."""
+    """Presentation time of the first frame, in seconds; it becomes 0 in the finished file."""
     video = source.streams.video[0]
     return (video.start_time or 0) * (video.time_base or Fraction(1))

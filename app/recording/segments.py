@@ -21,11 +21,11 @@ from app.failure_reason import FailureReason
 GROWING = ".part.mp4"
 FINISHED = ".mp4"
 # Each fragment is complete in itself and on disk: a kill loses the last seconds, not the file.
-# The header waits for the first fragment, which encoders of hardware need.
+# The header waits for the first fragment, because hardware encoders need that.
 FRAGMENTED = {"movflags": "frag_keyframe+delay_moov+default_base_moof", "flush_packets": "1"}
 MAX_SLUG = 40
-MAX_JUMPS = 100  # a clock that jumps more often is reported in one line
-JITTER_S = 0.2  # clocks go back by milliseconds; that is closed up and not worth a line
+MAX_JUMPS = 100  # further jumps are only counted
+JITTER_S = 0.2  # smaller jumps are removed, but not listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class SegmentPlan:
     Attributes:
         segment_s: length of a file.
         gap_s: seconds without a frame that count as a gap; None for a file.
-        begin_s, limit_s: the part of the source to keep, in seconds that really pass in it.
+        begin_s, limit_s: the part of the source to record, in seconds of its continuous clock.
     """
 
     files: SegmentFiles
@@ -92,12 +92,12 @@ class SegmentPlan:
 
 @dataclass(frozen=True, slots=True)
 class ClockJump:
-    """A jump of a source's clock that was closed up.
+    """A jump of a source's clock that was removed.
 
     Attributes:
         ts: when it was recorded, Unix seconds.
-        at_s: where in the source.
-        jump_s: how far; negative for a clock that went back.
+        at_s: its position in the source, seconds.
+        jump_s: how far the clock jumped; negative if it went back.
     """
 
     ts: float
@@ -108,7 +108,7 @@ class ClockJump:
         how = "ahead" if self.jump_s > 0 else "back"
         return (
             f"the clock of the source jumped {how} by {abs(self.jump_s):.1f} s, {self.at_s:.1f} s "
-            "after its beginning; this was closed up and no frame is missing"
+            "after its beginning; the jump was removed, and no frame is missing"
         )
 
 
@@ -117,14 +117,15 @@ class RecordingProgress:
     """What one capture has recorded: filled by its thread, read by its ``SourceRecorder``.
 
     Attributes:
-        begin_s: where in a file it began.
-        seconds: that really passed in the source, from there or the first frame to the newest.
+        begin_s: position in a file where the capture began.
+        seconds: time that really passed in the source from there, or from the first frame of a live
+            source, to the newest frame.
         first_ts, last_ts: when the first and the newest frame were captured.
-        written_at: when the newest frame was written, monotonic.
+        written_at: when the newest frame was written, monotonic seconds.
         gaps: times in between without frames, Unix seconds.
-        jumps: of the source's clock.
-        jump_count: how many there were.
-        dropped: packets that came and are in no file, by the reason.
+        jumps: jumps of the source's clock, the first ``MAX_JUMPS``.
+        jump_count: number of all jumps.
+        dropped: number of frames that are missing from the files, by reason.
         closed: files that wait to be examined.
         full: everything that was requested is recorded.
         failure: why nothing more can be written.
@@ -156,7 +157,7 @@ class RecordingProgress:
         self.frames += 1
 
     def jump(self, at_s: float, jump_s: float) -> None:
-        """Note a jump of the source's clock."""
+        """Record a jump of the source's clock."""
         if abs(jump_s) < JITTER_S:
             return
         self.jump_count += 1

@@ -1,6 +1,6 @@
-"""The sound of a copy: copied where MP4 players take its codec, else turned into AAC or left out.
+"""The sound of a copy: copied if MP4 players support its codec, else converted to AAC or left out.
 
-Sound never costs the picture: whatever is wrong with it ends the sound and nothing else.
+Problems with the sound never affect the video.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 
-# What an MP4 header has to say about each codec, in bytes at least.
+# Minimum size of each codec's configuration in an MP4 header, in bytes.
 COPIED = {"aac": 2, "mp3": 0, "opus": 19, "alac": 24, "flac": 34}
 AAC_RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025,
              8_000, 7_350)  # in the order of their index (ISO/IEC 14496-3, 1.6.3.4)  # fmt: skip
@@ -28,12 +28,13 @@ NO_SOUND = "no sound"
 
 @dataclass(frozen=True, slots=True)
 class SoundPlan:
-    """What becomes of a source's sound.
+    """How the sound of a source is recorded.
 
     Attributes:
-        text: the same for people.
-        config: of a copy, what its header says about the codec.
-        stream: None where the sound is left out.
+        text: the plan as text.
+        stream: the source's sound; None if it is left out.
+        copied: copied without re-encoding.
+        config: for a copy, the codec's configuration in the header.
     """
 
     text: str
@@ -43,12 +44,12 @@ class SoundPlan:
 
     @classmethod
     def of(cls, stream: AudioStream | None) -> SoundPlan:
-        """Decide, by what is known when the source is opened."""
+        """The plan from what is known when the source is opened."""
         if stream is None:
             return cls(NO_SOUND)
         context = stream.codec_context
         if context is None:
-            return cls("the sound is left out: its codec is not known here")
+            return cls("the sound is left out: its codec is unknown")
         name = context.codec.canonical_name
         config = context.extradata or (_adts_config(stream) if name == "aac" else b"")
         if name in COPIED and len(config) >= COPIED[name] and context.sample_rate > 0:
@@ -56,7 +57,7 @@ class SoundPlan:
         return cls(f"{name} turned into aac", stream)
 
     def after(self, packet: Packet[Any]) -> SoundPlan:
-        """The plan for files that begin after this packet, whose own header knows best."""
+        """The plan for files that begin after this packet, whose header overrides the source's."""
         if self.stream is None or not self.copied or self.stream.codec_context.extradata:
             return self
         header = _adts_header(bytes(packet))
@@ -65,29 +66,29 @@ class SoundPlan:
         return replace(self, config=header.config)
 
     def open(self, container: OutputContainer) -> CopiedSound | EncodedSound | None:
-        """Add the sound to a file whose header was not written yet."""
+        """Add the sound to a file before its header is written."""
         if self.stream is None:
             return None
         return CopiedSound(self, container) if self.copied else EncodedSound(self, container)
 
 
 def known_sound(source: InputContainer) -> AudioStream | None:
-    """The first sound of a source that can be decoded, else the first; None where there is none."""
+    """The first audio stream that can be decoded, else the first; None if there is none."""
     streams = source.streams.audio
     known = (stream for stream in streams if stream.codec_context is not None)
     return next(known, streams[0] if streams else None)
 
 
 class SoundClock:
-    """Puts sound on the recording's clock, even if its own clock is another, or jumps.
+    """Puts sound on the recording's clock, even if its own clock differs from the video's or jumps.
 
-    What was taken together arrives together, so the sound's place is never far from that of the
-    video that was just read.
+    Sound and video that belong together arrive together, so the time of a packet of sound is never
+    far from that of the newest video.
     """
 
     APART_S = 3.0
-    SEAMLESS_S = 0.2  # a packet that follows the last like this belongs there
-    STEADY_S = 1.0  # after a pause of the sound, the video has moved on by about as much
+    SEAMLESS_S = 0.2  # a packet this close to the end of the last one follows it
+    STEADY_S = 1.0  # how far a pause of the sound may differ from the video's progress
 
     def __init__(self) -> None:
         self.corrections = 0
@@ -103,7 +104,7 @@ class SoundClock:
         Args:
             media_s, length_s: its timestamp and its length.
             video_s: the time of the newest video on the recording's clock.
-            video_offset_s: what has to be added to timestamps of the video.
+            video_offset_s: is added to timestamps of the video.
         """
         for offset_s in (self._offset_s, video_offset_s):
             if offset_s is not None and self._fits(media_s + offset_s, video_s):
@@ -125,14 +126,14 @@ class SoundClock:
         return at_s > self._last_s and abs(lead_s - self._lead_s) <= self.STEADY_S
 
     def _next(self, video_s: float) -> float:
-        """Where sound continues whose own clock cannot be believed."""
+        """Where sound continues if its own clock is wrong."""
         if self._last_s is None or abs(self._end_s - video_s) > self.APART_S:
             return video_s
         return self._end_s
 
 
 class CopiedSound:
-    """Sound as it is."""
+    """Sound that is copied without re-encoding."""
 
     def __init__(self, plan: SoundPlan, container: OutputContainer) -> None:
         assert plan.stream is not None
@@ -142,11 +143,11 @@ class CopiedSound:
         self._is_aac = plan.stream.codec_context.codec.canonical_name == "aac"
 
     def packets(self, packet: Packet[Any], at_s: float) -> Iterator[Packet[Any]]:
-        """What is to be written for a packet that belongs at this second of the file."""
+        """The packets to write for a source's packet at this time in the file, seconds."""
         data = bytes(packet)
         if self._is_aac and (header := _adts_header(data)) is not None:
             if header.config != self._config[:2]:
-                return  # it changed: it is in the next file again
+                return  # it changed: the sound continues in the next file
             data = data[header.size :]
         assert packet.time_base is not None
         copy = Packet(data)
@@ -174,7 +175,7 @@ class EncodedSound:
         self._resampled: tuple[object, ...] = ()
 
     def packets(self, packet: Packet[Any], at_s: float) -> Iterator[Packet[Any]]:
-        """What is to be written for a packet that belongs at this second of the file."""
+        """The packets to write for a source's packet at this time in the file, seconds."""
         base = Fraction(1, self._rate)
         for frame in packet.decode():
             if not isinstance(frame, AudioFrame):
@@ -189,7 +190,7 @@ class EncodedSound:
         return self._encode(None)
 
     def _convert(self, frame: AudioFrame) -> list[AudioFrame]:
-        """A frame in the encoder's form; the decoder's may change at any time."""
+        """A frame in the encoder's format; the decoder's may change at any time."""
         form = (frame.format.name, frame.layout.name, frame.sample_rate)
         if form != self._resampled:
             self._resampled = form
@@ -199,14 +200,14 @@ class EncodedSound:
 
     def _encode(self, frame: AudioFrame | None) -> Iterator[Packet[Any]]:
         for packet in self._stream.encode(frame):
-            if packet.pts is not None and packet.pts >= 0:  # before 0 is what the encoder filled up
+            if packet.pts is not None and packet.pts >= 0:  # before 0 is the encoder's padding
                 yield packet
 
 
 class AdtsHeader(NamedTuple):
-    """What precedes each packet of AAC in a transport stream.
+    """The header of each AAC packet in a transport stream.
 
-    ``config`` is the same as an AudioSpecificConfig (ISO/IEC 14496-3, 1.6.2.1).
+    ``config`` is the AudioSpecificConfig of the same sound (ISO/IEC 14496-3, 1.6.2.1).
     """
 
     size: int
@@ -214,7 +215,7 @@ class AdtsHeader(NamedTuple):
 
 
 def _adts_header(data: bytes) -> AdtsHeader | None:
-    """The header of a packet (ISO/IEC 13818-7, 6.2); None for a packet without."""
+    """The header of a packet (ISO/IEC 13818-7, 6.2); None for a packet without one."""
     if len(data) < ADTS_BYTES or int.from_bytes(data[:2], "big") & 0xFFF6 != ADTS_SYNC:
         return None
     kind, rate_index = (data[2] >> 6) + 1, data[2] >> 2 & 15
@@ -225,7 +226,7 @@ def _adts_header(data: bytes) -> AdtsHeader | None:
 
 
 def _adts_config(stream: AudioStream) -> bytes:
-    """What the headers will say, by what is known of the sound before the first one came."""
+    """The configuration of the headers, predicted before the first one has arrived."""
     context = stream.codec_context
     profile = str(context.profile or "")
     rate = context.sample_rate // 2 if profile.startswith("HE") else context.sample_rate

@@ -25,7 +25,7 @@ from app.recording.stop_signal import StopSignal
 
 POLL_S = 0.25
 RESTARTED = "the server was restarted"
-NEARLY = 0.999  # of a file that was not read to its end, whatever its length is said to be
+NEARLY = 0.999  # maximum for a file that was not read to its end: its stated length may be wrong
 
 
 class SourceRecorder:
@@ -63,7 +63,7 @@ class SourceRecorder:
         return self._seconds + (self._capture.written.seconds if self._capture else 0.0)
 
     def growing_bytes(self) -> int:
-        """Size of the file that is being written, and of those that do not count yet."""
+        """Size of the file that is being written, and of those that are not finished yet."""
         growing = self._capture.written.growing_bytes() if self._capture else 0
         return growing + self._files.waiting_bytes()
 

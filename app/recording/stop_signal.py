@@ -1,4 +1,4 @@
-"""How the sources of one job are told to end."""
+"""The signal that ends all sources of one job."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class StopSignal:
     """Ends all parts of a job at once.
 
     Attributes:
-        asked: set when nothing more is to be recorded.
+        asked: set when recording must end.
         full: the reason is a full disk.
         leaving: the reason is that the server stops; the next process resumes the job.
     """
@@ -22,6 +22,6 @@ class StopSignal:
     leaving: bool = False
 
     async def pause(self, seconds: float) -> None:
-        """Wait for this time, or until the job is to end."""
+        """Wait for this time, or until recording must end."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self.asked.wait(), max(0.0, seconds))

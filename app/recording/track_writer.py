@@ -1,4 +1,4 @@
-"""Puts the packets of one source into MP4 files: each at its place, each that can be decoded."""
+"""Writes the packets of one source to MP4 files, at their times on the recording's clock."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from av.video.stream import VideoStream
 
 from app.pace import ContinuousClock
 from app.pipeline.sources.skipping import clock_of, decoded_at
-from app.recording.parameter_sets import KeyframeHead, NalReader, annex_b, picture_size
+from app.recording.parameter_sets import KeyframeHead, NalReader, annex_b, frame_size
 from app.recording.remuxed_file import RemuxedFile, VideoFormat
 from app.recording.segments import RecordingProgress, SegmentPlan, SegmentWriter
 from app.recording.sound import SoundClock, SoundPlan
 
 EARLY_S = 0.1  # times are rounded: a keyframe must not come a millisecond too early
-JUMP_S, MAX_REORDERED = 1.0, 16  # frames are shown no later than that after they are decoded
-OPEN_CUT = 2.0  # lengths of a file after which it ends even where that costs a frame
+JUMP_S, MAX_REORDERED = 1.0, 16  # maximum delay from decoding to presentation: seconds, frames
+OPEN_CUT = 2.0  # lengths of a file after which it ends even if that costs frames
 BEFORE_KEYFRAME = "before the first keyframe, so they could not be decoded"
-LEADING = "they need a frame of the file before, so they could not be decoded"
+LEADING = "they need a frame of the previous file, so they could not be decoded"
 
 
 class TrackWriter:
-    """Puts the packets of one source into files, each at its place.
+    """Writes the packets of one source to files.
 
     Attributes:
-        template: the video of the source.
-        sound_plan: for the files that begin from now on.
+        template: the source's video stream.
+        sound_plan: the plan for the next files.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class TrackWriter:
 
     @property
     def sound_text(self) -> str:
-        """What became of the sound, for people."""
+        """How the sound was recorded, as text."""
         damaged = self._damaged_sounds
         if damaged and damaged == self._sounds:
             return "the sound is left out: it could not be decoded"
@@ -65,11 +65,11 @@ class TrackWriter:
         if damaged:
             text += f"; {damaged} of {self._sounds} packets could not be decoded"
         if self._sound_clock.corrections:
-            text += "; its clock is another than that of the video, and was corrected"
+            text += "; its clock differs from the video's, and was corrected"
         return text
 
     def resume(self, packets: list[Packet[Any]], at_s: float) -> None:
-        """Begin with these packets, the first of whose video is at this second."""
+        """Begin with these packets; the first one of the video is at this time."""
         for packet in packets:
             media_s = decoded_at(packet)
             if packet.stream.index == self.template.index and media_s is not None:
@@ -77,7 +77,7 @@ class TrackWriter:
                 return
 
     def video(self, packet: Packet[Any]) -> None:
-        """Write a packet of the video, into a new file where one is due."""
+        """Write a packet of the video, to a new file if one is due."""
         plan, written = self._plan, self._written
         if self._segments.file is None and not packet.is_keyframe:
             if not plan.live:
@@ -100,10 +100,10 @@ class TrackWriter:
         written.picture(time.time(), max(at_s - plan.begin_s, 0.0), plan.gap_s)
 
     def _late_s(self, packet: Packet[Any], at_s: float) -> float:
-        """How long after it is decoded a frame is shown.
+        """Seconds from the decoding of a frame to its presentation.
 
-        Where the clock jumps, a frame may be decoded before that and shown after it. Such frames
-        are those that others are decoded from, and they wait longest.
+        At a jump of the clock, a frame may be decoded before the jump and shown after it. Other
+        frames depend on such a frame, so it gets the longest delay.
         """
         if packet.pts is None:
             return 0.0
@@ -117,7 +117,7 @@ class TrackWriter:
         return RemuxedFile(path, at_s, shown_s, self._format, self._reader, self.sound_plan)
 
     def sound(self, packet: Packet[Any]) -> None:
-        """Write a packet of the sound, at its place beside the video."""
+        """Write a packet of the sound, aligned with the video."""
         self.sound_plan = self.sound_plan.after(packet)
         media_s, file = decoded_at(packet), self._segments.file
         if file is None or media_s is None:
@@ -129,7 +129,7 @@ class TrackWriter:
         self._damaged_sounds += not file.sound(packet, at_s)
 
     def _is_due(self, packet: Packet[Any], at_s: float) -> bool:
-        """Whether a new file has to begin with this keyframe."""
+        """Whether a new file must begin with this keyframe."""
         head = self._reader.head(packet)
         changed = self._has_changed(head, packet)
         file = self._segments.file
@@ -140,7 +140,7 @@ class TrackWriter:
         return length_s >= segment_s * (1.0 if head.closed else OPEN_CUT)
 
     def _has_changed(self, head: KeyframeHead, packet: Packet[Any]) -> bool:
-        """Whether decoders need a new configuration from this keyframe on; makes it, then."""
+        """Whether decoders need a new configuration from this keyframe on; if so, set it."""
         if packet.has_sidedata("new_extradata"):
             extradata = bytes(packet.get_sidedata("new_extradata"))
             self._reader = NalReader(self._reader.codec, extradata)
@@ -148,7 +148,7 @@ class TrackWriter:
             self._known = set(sets)
             data = annex_b(sets) + self._reader.with_start_codes(bytes(packet))
             self._format = VideoFormat(
-                self.template, extradata, picture_size(self._reader.codec, data)
+                self.template, extradata, frame_size(self._reader.codec, data)
             )
             return True
         units = {unit for units in head.sets.values() for unit in units}
@@ -160,13 +160,13 @@ class TrackWriter:
         extradata = annex_b(
             tuple(unit for kind in reader.set_types for unit in self._sets.get(kind, ()))
         )
-        size = picture_size(reader.codec, extradata + reader.with_start_codes(bytes(packet)))
+        size = frame_size(reader.codec, extradata + reader.with_start_codes(bytes(packet)))
         self._format = VideoFormat(self.template, extradata, size, not reader.has_start_codes)
         return True
 
 
 def codec_of(video: VideoStream) -> str:
-    """FFmpeg's name of a codec, whichever decoder there is for it; empty for an unknown one."""
+    """FFmpeg's name of the codec, independent of the decoder; empty for an unknown codec."""
     context = video.codec_context
     return context.codec.canonical_name if context is not None else ""
 

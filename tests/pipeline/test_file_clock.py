@@ -1,4 +1,4 @@
-"""Files as sources: clocks that jump, and beginning where a part was read before."""
+"""Files as sources: clocks that jump, and resuming after a part that was read before."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs on video files: nothing of a file is lost because the machine is slow or its clock jumps."""
+"""Jobs on video files: no frame is lost on a slow machine or at a jump of the clock."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def face_settings() -> FaceSettings:
-    """A limit that a slow network misses."""
+    """A time limit that a slow network exceeds."""
     return FaceSettings(width=640, timeout_s=0.2)
 
 
@@ -84,7 +84,7 @@ async def test_a_slow_look_costs_a_file_no_frame(
     network: FaceNetwork,
     tmp_path: Path,
 ) -> None:
-    """As the first one is, while the network is compiled; also longer than a start may take."""
+    """As the first inference is while the network is compiled; longer than the start timeout."""
     write_clip(tmp_path / "x.mp4", frames=range(41))
     network.answering.clear()
     running = asyncio.create_task(
@@ -159,14 +159,14 @@ async def test_a_file_is_resumed_at_the_next_frame(
     network.answers = slowly  # type: ignore[assignment]
     source = str(tmp_path / "x.ts")
     job = await collector.start(JobSpec(sources=(source,), duration_s=600, blur=blur))
-    await until(lambda: (collector.running(job.job_id) or job).frames > 5, "frames")
+    await until(lambda: (collector.running.job(job.job_id) or job).frames > 5, "frames")
     await collector.close()
     before = sum(one.facts.frames for one in store.files)
     half_written = tmp_path / "recordings" / job.job_id / f"{stem_of(0, source)}{HALF_WRITTEN}"
     half_written.write_bytes(b"of a process that was killed")
     next_process = make()
     await next_process.resume()
-    if next_process.running(job.job_id) is not None:
+    if next_process.running.job(job.job_id) is not None:
         await heard(next_process, job)
     await until(lambda: saved(store, job).ended_ts, "saved")
 

@@ -1,4 +1,4 @@
-"""Copies of what recorders and cameras really send: clocks that jump, sound of every kind."""
+"""Copies of difficult sources: clocks that jump, and sound of every kind."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def times(path: Path) -> list[float]:
 
 
 def sound_of(path: Path) -> tuple[str, float, float]:
-    """Codec of a file's sound, where it begins and how long it is, by decoding it."""
+    """Codec, beginning and length of a file's sound, from decoding it."""
     with av.open(str(path)) as container:
         stream = container.streams.audio[0]
         frames = list(container.decode(audio=0))
@@ -62,7 +62,7 @@ def ahead(jump_s: float, from_s: float) -> Callable[[float], float]:
 def test_a_jump_of_the_clock_is_closed_up_and_listed(
     tmp_path: Path, split: int, jump_s: float, gap_s: float | None
 ) -> None:
-    """At a keyframe and inside a GOP, back and ahead, of a file and of what counts as live."""
+    """At a keyframe and inside a GOP, back and forward, for a file and for a live source."""
     clock = ahead(jump_s, split / FPS)
     first = write_clip(tmp_path / "1.ts", frames=range(split))
     second = write_clip(tmp_path / "2.ts", frames=range(split, 90), clock=clock)
@@ -84,7 +84,7 @@ def test_a_jump_of_the_clock_is_closed_up_and_listed(
 
 
 def test_a_jump_among_frames_that_are_stored_in_another_order(tmp_path: Path) -> None:
-    """Some are decoded before the jump and shown behind it."""
+    """Some are decoded before the jump and shown after it."""
     options = {"preset": "ultrafast", "bf": "3", "b_strategy": "0"}
     source = write_clip(
         tmp_path / "x.ts", frames=range(90), options=options, clock=ahead(1000.0, 60 / FPS)
@@ -195,7 +195,7 @@ def test_damaged_sound_ends_no_copy(tmp_path: Path) -> None:
 def test_sound_with_a_clock_of_its_own_is_put_beside_the_video(
     tmp_path: Path, jump_s: float, from_s: float
 ) -> None:
-    """A second of film in each piece, so that sound and video come side by side."""
+    """Each piece has one second, so that sound and video are interleaved."""
     begin_s = 60.0
     pieces = [
         write_clip(
@@ -213,8 +213,8 @@ def test_sound_with_a_clock_of_its_own_is_put_beside_the_video(
     assert times(path)[-1] == pytest.approx(99 / FPS, abs=0.01)
     _, first_s, seconds = sound_of(path)
     assert first_s < 1.1
-    assert 2.9 < seconds < 4.2, "what comes before the video is left out"
-    assert "its clock is another" in remuxer.audio
+    assert 2.9 < seconds < 4.2, "sound before the video is left out"
+    assert "its clock differs" in remuxer.audio
     assert not remuxer.written.jumps
 
 

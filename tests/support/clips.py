@@ -1,4 +1,4 @@
-"""Small files with sound and clocks as recorders send them; each frame tells its number."""
+"""Small files with sound and with clocks that jump; the brightness of a frame is its number."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Clock = Callable[[float], float]
 
 
 def own(seconds: float) -> float:
-    """A clock that tells the true time."""
+    """A clock without jumps."""
     return seconds
 
 
@@ -38,10 +38,10 @@ def write_clip(
     gop: int = 25,
     options: dict[str, str] | None = None,
 ) -> Path:
-    """Frames ``frames`` of a film, each a little brighter than the one before.
+    """Write these frames of a film, each a little brighter than the one before.
 
     Args:
-        clock, sound_clock: from the true seconds of the film to what the file says.
+        clock, sound_clock: from the true time in the film to the timestamp in the file, seconds.
         sound: codec of the sound; None for none.
     """
     with av.open(str(path), "w") as container:
@@ -70,13 +70,13 @@ def write_clip(
 
 
 def join(path: Path, *pieces: Path) -> Path:
-    """One transport stream behind the other, as recorders export them."""
+    """Concatenate transport streams, as the exports of recorders do."""
     path.write_bytes(b"".join(piece.read_bytes() for piece in pieces))
     return path
 
 
 def numbers(path: Path) -> list[int]:
-    """Which frames of the film are in a file, by decoding it."""
+    """The numbers of the frames in a file, from decoding it."""
     with av.open(str(path)) as container:
         lumas = [_luma(frame) for frame in container.decode(video=0)]
     return [round((luma - FIRST_LUMA) / LUMA_STEP) for luma in lumas]
@@ -119,7 +119,7 @@ def _sound(audio: AudioStream, seconds: float) -> list[Any]:
 
 
 def _timed(packet: Any, clock: Clock) -> tuple[float, float, Any]:
-    """A packet with this clock's times: true seconds, when to decode it by the file, packet."""
+    """A packet with this clock's timestamps: its true time, its decode time in the file, itself."""
     base = packet.time_base
     true_s = float(packet.pts * base)
     packet.pts += round((clock(true_s) - true_s) / base)

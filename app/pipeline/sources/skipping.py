@@ -1,4 +1,4 @@
-"""Where to begin in a file of which a part was read before."""
+"""Resumes a file after the part that was read before."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from app.pace import ContinuousClock
 
 
 class Resumed(NamedTuple):
-    """The packets from the last keyframe before a position on, up to that position.
+    """The packets of a file from the last keyframe before a position up to that position.
 
-    ``at_s`` is the time of the first of them on the file's continuous clock.
+    ``at_s`` is the time of the first one on the file's continuous clock.
     """
 
     packets: list[Packet[Any]]
@@ -22,13 +22,13 @@ class Resumed(NamedTuple):
 
 
 def clock_of(video: VideoStream) -> ContinuousClock:
-    """A continuous clock that knows the frame rate that the container states."""
+    """A continuous clock that starts with the container's frame rate."""
     rate = video.guessed_rate or video.average_rate
     return ContinuousClock(float(1 / rate) if rate else None)
 
 
 def decoded_at(packet: Packet[Any]) -> float | None:
-    """The time in seconds at which a packet is to be decoded, on the source's own clock."""
+    """The decode time of a packet in seconds, on the source's own clock."""
     ticks = packet.pts if packet.dts is None else packet.dts
     if ticks is None or packet.time_base is None:
         return None
@@ -36,13 +36,13 @@ def decoded_at(packet: Packet[Any]) -> float | None:
 
 
 def skip_to(packets: Iterator[Packet[Any]], video: VideoStream, begin_s: float) -> Resumed:
-    """Read the packets of a file up to a position, without decoding any.
+    """Read the packets of a file up to a position, without decoding them.
 
-    Reading on is the only way that is right: in a file whose clock jumps, a time says nothing
-    about the place.
+    Seeking would not work: in a file whose clock jumps, a timestamp does not tell the position.
 
     Args:
-        begin_s: on the file's continuous clock; nothing is left of a file that ends before.
+        begin_s: the position on the file's continuous clock; if the file ends before it, the result
+            is empty.
     """
     clock = clock_of(video)
     kept, begun = Resumed([], 0.0), False
@@ -51,7 +51,7 @@ def skip_to(packets: Iterator[Packet[Any]], video: VideoStream, begin_s: float) 
             kept.packets.append(packet)
             continue
         if not packet.is_keyframe and not begun:
-            continue  # nothing that could be decoded, so nothing that was recorded
+            continue  # cannot be decoded, so it was not recorded
         begun = True
         at_s = clock.place(decoded_at(packet))
         arrived = at_s > begin_s - clock.step_s / 2
