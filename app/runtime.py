@@ -34,7 +34,7 @@ from app.db.plate_search import PlateSearch
 from app.db.plates import PlateRepository
 from app.db.snapshots import SnapshotFolder
 from app.db.streams import StreamRepository
-from app.db.vault import open_vault, read_or_make_secret
+from app.db.vault import Vault, open_vault, read_or_make_secret
 from app.db.watchlist import ClaudeCalls, Watchlist
 from app.db.writer import EventWriter
 from app.errors import DataFolderLocked, SetupError
@@ -148,9 +148,11 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
     async with AsyncExitStack() as stack:
         stack.enter_context(_worker_threads())
         stack.enter_context(locked(settings.data_dir))
-        engine = await stack.enter_async_context(open_engine(settings.resolved_database_url()))
         secret = settings.secret_key.get_secret_value() if settings.secret_key else None
         vault = open_vault(settings.data_dir, secret)
+        engine = await stack.enter_async_context(
+            open_engine(settings.resolved_database_url(), vault, settings.recordings_dir())
+        )
         networks = await stack.enter_async_context(
             open_networks(settings, settings.device, settings.data_dir)
         )
@@ -199,9 +201,15 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
 
 
 @asynccontextmanager
-async def open_engine(url: str) -> AsyncIterator[Engine]:
-    """The database, at the newest schema. Raises SetupError."""
-    engine = await asyncio.to_thread(open_database, url)
+async def open_engine(
+    url: str, vault: Vault | None = None, recordings: Path | None = None
+) -> AsyncIterator[Engine]:
+    """The database, at the newest schema. Raises SetupError.
+
+    Args:
+        vault, recordings: of a server, to bring what an older version stored up to date.
+    """
+    engine = await asyncio.to_thread(open_database, url, vault, recordings)
     try:
         yield engine
     finally:

@@ -141,7 +141,7 @@ class CameraRequest(CameraChanges):
 
 
 class CameraDetail(BaseModel):
-    """A camera with its settings, without user and password."""
+    """A camera with its settings; a URL as it may be shown."""
 
     camera_id: str
     name: str
@@ -178,6 +178,6 @@ class CameraDetail(BaseModel):
 
 
 def _public(source: str) -> str:
-    """The source as the caller wrote it, without user and password."""
+    """The source as the caller wrote it; a URL as it may be shown."""
     scheme, _, rest = source.partition(":")
     return rest if scheme in ("file", "webcam") else urls.without_credentials(source)

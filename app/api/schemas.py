@@ -92,7 +92,7 @@ class RegisterRequest(BaseModel):
 
 
 class StreamConfig(BaseModel):
-    """The effective settings, under the request's own names, without user and password."""
+    """The effective settings, under the request's own names; URLs as they may be shown."""
 
     rtsp_url: str
     max_fps: float

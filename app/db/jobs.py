@@ -70,13 +70,16 @@ class JobRepository:
             row = session.get(JobTable, job.job_id) or JobTable(job_id=job.job_id)
             for name in _PLAIN:
                 setattr(row, name, getattr(job, name))
+            row.error = self._sealed(job.error)
             row.state, row.tags = job.state.value, list(job.tags)
             row.total_bytes = job.bytes
-            row.options = _options(job.spec)
-            row.parts = [asdict(part) | {"source": part.label} for part in job.parts]
-            row.gaps = [asdict(gap) for gap in job.gaps]
-            complete = [list(job.spec.sources), [part.source for part in job.parts]]
-            row.secret = self._secret(complete, [row.options["sources"], _labels(job.parts)])
+            if self._can_replace(row.secret):
+                row.options = _options(job.spec)
+                row.parts = [self._part_row(part) for part in job.parts]
+                row.gaps = [self._gap_row(gap) for gap in job.gaps]
+                complete = [list(job.spec.sources), [part.source for part in job.parts]]
+                origins = [part["source"] for part in row.parts]
+                row.secret = self._secret(complete, [row.options["sources"], origins])
             session.add(row)
 
     def get(self, job_id: str) -> Job:
@@ -148,12 +151,11 @@ class JobRepository:
 
     def add_line(self, line: JobLine) -> None:
         level = "error" if line.type == "error" else "info"
-        values = line.as_json() | {"state": line.state.value}
+        text = self._vault.seal(line.text)
+        values = line.as_json() | {"state": line.state.value, "text": text}
         with opened(self._engine) as session:
             session.add(
-                JobLogTable(
-                    job_id=line.job_id, ts=line.ts, level=level, text=line.text, line=values
-                )
+                JobLogTable(job_id=line.job_id, ts=line.ts, level=level, text=text, line=values)
             )
 
     def lines(self, job_id: str) -> list[JobLine]:
@@ -161,14 +163,12 @@ class JobRepository:
         with opened(self._engine) as session:
             self._row(session, job_id)
             rows = session.scalars(_logs_of(job_id)).all()
-            reported = [row.line for row in rows if row.line]
-            return [
-                JobLine(**(values | {"state": JobState(values["state"])})) for values in reported
-            ]
+            return [self._line(row.line) for row in rows if row.line]
 
     def log(self, job_id: str, level: str, text: str) -> None:
         with opened(self._engine) as session:
-            session.add(JobLogTable(job_id=job_id, ts=time.time(), level=level, text=text))
+            sealed = self._vault.seal(text)
+            session.add(JobLogTable(job_id=job_id, ts=time.time(), level=level, text=sealed))
 
     def logs(self, job_id: str, *, limit: int, offset: int) -> tuple[list[LogEntry], int]:
         """What happened, in order, and how many entries there are. Raises JobNotFound."""
@@ -176,7 +176,8 @@ class JobRepository:
             self._row(session, job_id)
             total = session.scalar(select(func.count()).select_from(_logs_of(job_id).subquery()))
             rows = session.scalars(_logs_of(job_id).limit(limit).offset(offset)).all()
-            return [LogEntry(row.ts, row.level, row.text) for row in rows], total or 0
+            entries = [LogEntry(row.ts, row.level, self._vault.unseal(row.text)) for row in rows]
+            return entries, total or 0
 
     # ── files ────────────────────────────────────────────────────────────────────────────
 
@@ -185,7 +186,7 @@ class JobRepository:
             session.add(
                 JobFileTable(
                     job_id=recording.job_id,
-                    source=recording.source,
+                    source=self._vault.seal(recording.source),
                     path=recording.path,
                     started_ts=recording.started_ts,
                     facts=asdict(recording.facts),
@@ -198,7 +199,7 @@ class JobRepository:
             flagged = self._row(session, job_id).flagged
             wanted = select(JobFileTable).where(JobFileTable.job_id == job_id)
             rows = session.scalars(wanted.order_by(JobFileTable.file_id))
-            return [_recording(row, flagged) for row in rows]
+            return [self._recording(row, flagged) for row in rows]
 
     def recording(self, job_id: str, file_id: int) -> Recording:
         """Raises JobNotFound, and FileNotFound if the file is missing or was removed."""
@@ -207,7 +208,7 @@ class JobRepository:
             row = session.get(JobFileTable, file_id)
             if row is None or row.job_id != job_id or row.removed_ts is not None:
                 raise FileNotFound(job_id=job_id, file_id=file_id)
-            return _recording(row, flagged)
+            return self._recording(row, flagged)
 
     def all_recordings(self) -> list[Recording]:
         """Every file that was not removed."""
@@ -216,7 +217,7 @@ class JobRepository:
         )
         with opened(self._engine) as session:
             rows = session.execute(wanted.where(JobFileTable.removed_ts.is_(None)))
-            return [_recording(row, flagged) for row, flagged in rows]
+            return [self._recording(row, flagged) for row, flagged in rows]
 
     def mark_removed(self, file_id: int) -> None:
         with opened(self._engine) as session:
@@ -234,9 +235,10 @@ class JobRepository:
             row = session.get(ScheduleTable, schedule.schedule_id) or ScheduleTable()
             for name in _SCHEDULE:
                 setattr(row, name, getattr(schedule, name))
-            row.options = _options(schedule.spec)
-            complete = [list(schedule.spec.sources), []]
-            row.secret = self._secret(complete, [row.options["sources"], []])
+            if self._can_replace(row.secret):
+                row.options = _options(schedule.spec)
+                complete = [list(schedule.spec.sources), []]
+                row.secret = self._secret(complete, [row.options["sources"], []])
             session.add(row)
 
     def schedules(self) -> list[Schedule]:
@@ -263,17 +265,18 @@ class JobRepository:
 
     def _job(self, row: JobTable) -> Job:
         spec = _spec(row.options)
-        parts = [Part(**values) for values in row.parts]
+        parts = [self._part(values) for values in row.parts]
         if row.secret is not None:
             sources, complete = self._complete(row.secret, spec.sources, row.parts)
             spec = replace(spec, sources=tuple(sources))
             parts = [replace(p, source=source) for p, source in zip(parts, complete, strict=True)]
         plain: dict[str, Any] = {name: getattr(row, name) for name in _PLAIN}
+        plain["error"] = self._unsealed(row.error)
         return Job(
             spec=spec,
             state=JobState(row.state),
             parts=parts,
-            gaps=[Gap(**values) for values in row.gaps],
+            gaps=[self._gap(values) for values in row.gaps],
             tags=tuple(row.tags),
             bytes=row.total_bytes,
             **plain,
@@ -297,8 +300,53 @@ class JobRepository:
         plain: dict[str, Any] = {name: getattr(row, name) for name in _SCHEDULE}
         return Schedule(spec=spec, **plain)
 
-    def _secret(self, complete: list[list[str]], shown: list[list[str]]) -> bytes | None:
-        return None if complete == shown else self._vault.encrypt(json.dumps(complete))
+    def _secret(self, complete: list[list[str]], stored: list[list[str]]) -> bytes | None:
+        return None if complete == stored else self._vault.encrypt(json.dumps(complete))
+
+    def _can_replace(self, secret: bytes | None) -> bool:
+        """False for what another key encrypted: it must be there when that key is found again."""
+        try:
+            return secret is None or bool(self._vault.decrypt(secret))
+        except SecretUnreadable:
+            return False
+
+    def _part_row(self, part: Part) -> dict[str, Any]:
+        label, error = self._vault.seal(part.label), self._sealed(part.error)
+        return asdict(part) | {"source": urls.origin(part.source), "label": label, "error": error}
+
+    def _part(self, values: dict[str, Any]) -> Part:
+        label, error = self._vault.unseal(values["label"]), self._unsealed(values.get("error"))
+        return Part(**(values | {"label": label, "error": error}))
+
+    def _gap_row(self, gap: Gap) -> dict[str, Any]:
+        seal = self._vault.seal
+        return asdict(gap) | {"source": seal(gap.source), "reason": seal(gap.reason)}
+
+    def _gap(self, values: dict[str, Any]) -> Gap:
+        unsealed = {name: self._vault.unseal(values[name]) for name in ("source", "reason")}
+        return Gap(**(values | unsealed))
+
+    def _line(self, values: dict[str, Any]) -> JobLine:
+        text = self._vault.unseal(values["text"])
+        return JobLine(**(values | {"state": JobState(values["state"]), "text": text}))
+
+    def _recording(self, row: JobFileTable, flagged: bool) -> Recording:
+        return Recording(
+            row.job_id,
+            self._vault.unseal(row.source),
+            row.path,
+            row.started_ts,
+            FileFacts(**row.facts),
+            row.file_id,
+            row.removed_ts,
+            flagged,
+        )
+
+    def _sealed(self, text: str | None) -> str | None:
+        return text and self._vault.seal(text)
+
+    def _unsealed(self, text: str | None) -> str | None:
+        return text and self._vault.unseal(text)
 
 
 def _logs_of(job_id: str) -> Any:
@@ -306,27 +354,10 @@ def _logs_of(job_id: str) -> Any:
 
 
 def _options(spec: JobSpec) -> dict[str, Any]:
-    shown = [urls.without_credentials(source) for source in spec.sources]
-    return asdict(spec) | {"sources": shown, "tags": list(spec.tags)}
+    origins = [urls.origin(source) for source in spec.sources]
+    return asdict(spec) | {"sources": origins, "tags": list(spec.tags)}
 
 
 def _spec(options: dict[str, Any]) -> JobSpec:
     values = options | {"sources": tuple(options["sources"]), "tags": tuple(options["tags"])}
     return JobSpec(**values)
-
-
-def _labels(parts: list[Part]) -> list[str]:
-    return [part.label for part in parts]
-
-
-def _recording(row: JobFileTable, flagged: bool) -> Recording:
-    return Recording(
-        row.job_id,
-        row.source,
-        row.path,
-        row.started_ts,
-        FileFacts(**row.facts),
-        row.file_id,
-        row.removed_ts,
-        flagged,
-    )

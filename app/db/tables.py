@@ -35,8 +35,9 @@ class Table(DeclarativeBase):
 class StreamTable(Table):
     """One stream and what it should be doing.
 
-    ``source`` and ``output`` are as replies show them. When a complete URL holds more than
-    that (a password, a token), both complete URLs are in ``secret``, encrypted.
+    ``source`` and ``output`` name scheme, host and port of a network's URL, or all of what is on
+    this machine. The complete URLs are in ``secret``, encrypted; so is ``last_error`` if it names
+    one.
     """
 
     __tablename__ = "streams"
@@ -90,8 +91,8 @@ class CounterTable(Table):
 class JobTable(Table):
     """One collection job.
 
-    ``parts`` and ``options`` name sources as replies show them; where the complete ones hold
-    more than that, they are in ``secret``, encrypted.
+    ``parts`` and ``options`` name sources as rows of streams do; the complete ones are in
+    ``secret``, encrypted. So is every other text of jobs, files and logs that names a URL.
     """
 
     __tablename__ = "collect_jobs"

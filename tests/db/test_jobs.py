@@ -11,7 +11,7 @@ from sqlalchemy import Engine, text
 
 from app.db.engine import open_database
 from app.db.jobs import JobRepository
-from app.db.vault import Vault
+from app.db.vault import KEY_FILE, Vault
 from app.errors import FileNotFound, JobNotFound, ScheduleNotFound, StoreError
 from app.jobs import FileFacts, Gap, Job, JobLine, JobSpec, JobState, Part, Recording, Schedule
 
@@ -85,7 +85,22 @@ def test_with_another_key_the_job_is_there_and_its_passwords_are_not(
 ) -> None:
     jobs.save(job())
     other = JobRepository(engine, Vault(b"another-key-here"))
-    assert other.get("a").parts[0].source == SHOWN
+    lost = other.get("a").parts[0]
+    assert lost.source == "rtsp://192.0.2.1"
+    assert KEY_FILE in lost.label
+
+
+def test_what_another_key_encrypted_is_kept_for_it(jobs: JobRepository, engine: Engine) -> None:
+    schedule = Schedule("s", "0 3 * * *", JobSpec(sources=(URL,)))
+    jobs.save(job())
+    jobs.save_schedule(schedule)
+    other = JobRepository(engine, Vault(b"another-key-here"))
+    other.save(replace(other.get("a"), state=JobState.FAILED))
+    (lost,) = other.schedules()
+    lost.skipped = 3
+    other.save_schedule(lost)
+    assert jobs.get("a") == job(state=JobState.FAILED, created_ts=jobs.get("a").created_ts)
+    assert jobs.schedules() == [replace(schedule, skipped=3)]
 
 
 @pytest.mark.parametrize("job_id", ["none", "", "a'; DROP TABLE collect_jobs; --"])
