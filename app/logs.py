@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 
-from app.urls import scrub
+from app.urls import masked_path, scrub
 
 FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 _QUERY = re.compile(r"\?\S*(?= HTTP/|\" |$)")
@@ -24,10 +24,12 @@ class Scrubbed(logging.Formatter):
 
 
 def _without_query(record: logging.LogRecord) -> bool:
-    """Queries of the access log carry tokens and camera URLs: they are left out."""
+    """Queries of the access log carry tokens and camera URLs, and so may wrong paths."""
     if isinstance(record.args, tuple):
         record.args = tuple(
-            _QUERY.sub("", arg) if isinstance(arg, str) and arg.startswith("/") else arg
+            masked_path(_QUERY.sub("", arg))
+            if isinstance(arg, str) and arg.startswith("/")
+            else arg
             for arg in record.args
         )
     return True

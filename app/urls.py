@@ -228,11 +228,11 @@ def _masked(rest: str) -> str:
         return MASK
     tail, fragment_mark, _ = rest[len(authority) :].partition("#")
     path, query_mark, query = tail.partition("?")
-    shown = f"{host}{_masked_path(path)}{query_mark}{_masked_parameters(query)}"
+    shown = f"{host}{masked_path(path)}{query_mark}{_masked_parameters(query)}"
     return f"{shown}#{MASK}" if fragment_mark else shown
 
 
-def _masked_path(path: str) -> str:
+def masked_path(path: str) -> str:
     """A path with its suspicious parts masked: all up to an ``@`` may be a user and password."""
     parts = path.split("/")
     last = max((number for number, part in enumerate(parts) if "@" in _decoded(part)), default=0)
@@ -353,7 +353,7 @@ def default_output(source: str, *, base: str | None = None, unique: str | None =
 
 
 def _unmasked_path(path: str) -> str:
-    parts = [(part, _without_masked(part)) for part in _masked_path(path).split("/")]
+    parts = [(part, _without_masked(part)) for part in masked_path(path).split("/")]
     return "/".join(public for part, public in parts if public or not part)
 
 

@@ -295,7 +295,7 @@ def test_of_every_shape_no_row_has_more_than_the_host(engine: Engine) -> None:
         schedule = Schedule(f"s{number}", "0 3 * * *", JobSpec(sources=(url,)))
         jobs.save_schedule(schedule)
         assert jobs.schedules()[-1].spec == schedule.spec
-    words = {*forms("Geheim42"), PLAIN, "ch0", "admin"}
+    words = {*forms("Geheim42"), PLAIN, "/ch0", "admin"}
     with engine.connect() as connection:
         for table in ("streams", "collect_jobs", "collect_files", "collect_logs"):
             for row in connection.execute(text(f"SELECT * FROM {table}")):
