@@ -145,8 +145,8 @@ class _Sealing:
     def _files(self, job_id: str, origins: list[str]) -> None:
         """Give the files of a job's URLs names that hold no more of these than the host."""
         if self._recordings is not None:
-            for path in sorted((self._recordings / job_id).glob("*.mp4")):
-                path.rename(path.with_name(_file_name(path.name, origins)))
+            for file in sorted((self._recordings / job_id).glob("*.mp4")):
+                file.rename(file.with_name(_file_name(file.name, origins)))
         for row in self._rows(FILES, FILES.c.job_id == job_id):
             folder, slash, name = row.path.rpartition("/")
             path = f"{folder}{slash}{_file_name(name, origins)}"
