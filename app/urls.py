@@ -26,7 +26,7 @@ HARMLESS_PARAMETERS = frozenset(
         "videocodec", "width",
     )
 )  # fmt: skip
-"""Parameters that pick a camera's picture: the only ones whose values are shown."""
+"""Parameters that select a camera's video: the only ones whose values are shown."""
 
 _BLUR_SUFFIX = "-blur"
 _END_OF_AUTHORITY = re.compile(r"[/?#]")
@@ -71,7 +71,7 @@ def check(url: str, schemes: Iterable[str] = tuple(DEFAULT_PORTS)) -> str:
     """Return the URL if it has one of the schemes and a host, else raise InvalidUrl.
 
     Raises:
-        InvalidUrl: also for a password that must be percent-encoded; no name was looked up then.
+        InvalidUrl: also for a password that must be percent-encoded; no name is resolved before.
         AddressNotAllowed: the host is an address that no stream may use.
     """
     schemes = tuple(schemes)
@@ -101,10 +101,10 @@ def check(url: str, schemes: Iterable[str] = tuple(DEFAULT_PORTS)) -> str:
 
 
 def _reserved_in_login(rest: str) -> str | None:
-    """The raw reserved character that ends a password too early, where that can be so.
+    """An unencoded reserved character that probably ends a user name or password too early.
 
-    What stands before the first ``/ ? #`` would be taken for the host; what really is one comes
-    after the last ``@``.
+    In such a URL the text before the first ``/ ? #`` would be parsed as the host, while the real
+    host comes after the last ``@``.
 
     Args:
         rest: a URL without its scheme and ``://``.
@@ -117,10 +117,10 @@ def _reserved_in_login(rest: str) -> str | None:
         return None
     if not _HOST.fullmatch(host):
         return mark
-    if _is_address(host):
+    if mark == "/" or _is_address(host):  # what follows belongs to this host
         return None
-    if not at:  # of names, only a path follows: no camera's URL is ``host?query``
-        return None if mark == "/" else mark
+    if not at:  # no camera's URL is ``name?query``
+        return mark
     is_end_a_host = _HOST.fullmatch(_divided(after.rpartition("@")[2])[0])
     return mark if is_end_a_host and ":" not in host else None
 
@@ -200,11 +200,11 @@ def _with_host(parts: SplitResult, host: str, port: int | None) -> str:
 
 
 def without_credentials(url: str) -> str:
-    """The URL as replies show it: scheme, host, port and path, with everything in doubt masked.
+    """The URL as replies show it: scheme, host, port and path; whatever may be secret is masked.
 
-    Cameras take passwords in many places. So of a path is masked what looks like ``name:word``
-    or ``key=word`` and what leads to an ``@``, and of parameters every value but those of
-    ``HARMLESS_PARAMETERS``. What is no network's URL comes back as it was.
+    Cameras expect passwords in many places. So in a path, everything that looks like ``name:word``
+    or ``key=word`` or that ends with an ``@`` is masked, and so is the value of every parameter
+    except ``HARMLESS_PARAMETERS``. Anything but a network URL is returned unchanged.
     """
     scheme, mark, rest = url.partition("://")
     if not mark or scheme.lower() not in DEFAULT_PORTS:
@@ -220,7 +220,7 @@ def origin(url: str) -> str:
 
 
 def _masked(rest: str) -> str:
-    """What follows ``://``, without user and password, and with everything in doubt masked."""
+    """The part after ``://`` without user and password; whatever may be secret is masked."""
     authority = _divided(rest)[0]
     host = authority.rpartition("@")[2]
     local = not authority and rest.startswith("/")
@@ -233,7 +233,7 @@ def _masked(rest: str) -> str:
 
 
 def masked_path(path: str) -> str:
-    """A path with its suspicious parts masked: all up to an ``@`` may be a user and password."""
+    """A path with suspicious parts masked: everything up to an ``@`` may be a user and password."""
     parts = path.split("/")
     last = max((number for number, part in enumerate(parts) if "@" in _decoded(part)), default=0)
     kept = ["", MASK, *parts[last + 1 :]] if last else parts
@@ -297,7 +297,7 @@ def scrub(text: str) -> str:
 
 
 def _scrubbed_word(word: re.Match[str]) -> str:
-    """A word of a text: of a URL in it what may be shown, of a percent-encoded one nothing."""
+    """A word of a text, with a URL in it masked; a percent-encoded URL is masked completely."""
     text = word[0]
     scheme_end = _SCHEME_END.search(text)
     if scheme_end is None:
@@ -326,8 +326,8 @@ def normalised(url: str, *, query: bool = True) -> str:
 def default_output(source: str, *, base: str | None = None, unique: str | None = None) -> str:
     """The URL to publish to when the caller names none: the last path segment gets ``-blur``.
 
-    A doubled segment ``X-X`` becomes ``X-blur``. What replies mask of the source's path and query
-    is left out: an address that others read must hold nothing that opens a camera. The server's
+    A doubled segment ``X-X`` becomes ``X-blur``. What replies mask in the source's path and query
+    is left out: a URL that others read must contain nothing that opens a camera. The server's
     own user and password stay, unless ``base`` redirects to another one.
 
     Args:

@@ -293,6 +293,7 @@ def test_what_is_shown_has_no_user_and_leads_to_the_same_place() -> None:
         ("rtsp://h/%EC%B9%B4/a%3Ab", "rtsp://h/%EC%B9%B4/***"),
         ("rtsp://user/a@b/ch0", "rtsp://user/***/ch0"),
         ("rtsp://user:554/a@b/ch0", "rtsp://user:554/***/ch0"),
+        ("rtsp://u:p@cam/a@b/ch0", "rtsp://cam/***/ch0"),
         ("rtsp://user:a#b@h/x", "rtsp://***"),
         ("rtsp://[2001:db8::1]:554/a:b", "rtsp://[2001:db8::1]:554/***"),
         ("http://u:p@h/Streaming/Channels/101", "http://h/Streaming/Channels/101"),
@@ -354,6 +355,7 @@ def test_what_is_no_host_is_not_shown_as_one(shape: str) -> None:
     [
         "rtsp://cam/admin:pw@/ch0", "rtsp://cam:554/live@main", "rtsp://192.0.2.1/a@192.0.2.2/b",
         "rtsp://u:p@192.0.2.1/a@b", "rtsp://u:p@cam:554/a@b", "rtsp://[::1]?mail=a@b",
+        "rtsp://u:p@cam/a@b", "rtsp://u:p@cam/X@192.0.2.2/ch0", "rtsp://admin:12/X@192.0.2.1",
     ],
 )  # fmt: skip
 def test_an_at_behind_a_host_is_part_of_the_path(url: str) -> None:
@@ -448,7 +450,7 @@ def test_a_traceback_is_masked_line_by_line() -> None:
 
 @pytest.mark.parametrize("mark", [mark for mark in string.punctuation if mark not in "/?#"])
 def test_no_mark_in_a_password_makes_it_visible(mark: str) -> None:
-    """Whatever ``check_rtsp`` lets in as a password, ``scrub`` must find in a text."""
+    """Every password that ``check_rtsp`` accepts must be found by ``scrub``."""
     for password in (f"one{mark}cret", f"{mark}cret", f"one{mark}{mark}cret{mark}"):
         url = f"rtsp://user:{password}@192.0.2.1/x"
         try:
@@ -471,7 +473,7 @@ def test_no_mark_in_a_password_makes_it_visible(mark: str) -> None:
     ids=lambda text: text[:8],
 )  # fmt: skip
 def test_a_long_odd_text_takes_no_long_time(text: str) -> None:
-    """The path of a request gets into the log before anybody asked who made the request."""
+    """The path of a request is logged before authentication."""
     begun = time.monotonic()
     urls.scrub(f"GET /{text} HTTP/1.1")
     assert time.monotonic() - begun < 2

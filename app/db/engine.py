@@ -19,7 +19,7 @@ from app.errors import SetupError, StoreError
 MIGRATIONS = Path(__file__).with_name("migrations")
 BUSY_TIMEOUT_MS = 5000
 ERASED = 1
-"""``user_version`` of an SQLite file without pages from before addresses were encrypted."""
+"""``user_version`` of an SQLite file without pages from before URLs were encrypted."""
 
 logger = logging.getLogger(__name__)
 
@@ -28,8 +28,8 @@ def open_database(url: str, vault: Vault | None = None, recordings: Path | None 
     """Connect and migrate. Raises SetupError, without the URL's password, when that fails.
 
     Args:
-        vault: encrypts what older versions stored in plain text.
-        recordings: the folder of the files of jobs, some of which get another name.
+        vault: encrypts URLs that older versions stored in plain text.
+        recordings: the folder of the files of jobs, some of which are renamed.
     """
     try:
         parsed = make_url(url)
@@ -76,13 +76,13 @@ def _tune_sqlite(connection: Any, _record: object) -> None:
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
     connection.execute("PRAGMA foreign_keys=ON")
-    connection.execute("PRAGMA secure_delete=ON")  # what is deleted or replaced is overwritten
+    connection.execute("PRAGMA secure_delete=ON")  # overwrites deleted content
 
 
 def _erase_old_pages(engine: Engine) -> None:
-    """Write an SQLite file anew, once: freed pages and its log may hold what is encrypted now.
+    """Rewrite an SQLite file, once: free pages and its log may contain what is encrypted now.
 
-    Each step may be the last before a kill; the next start begins again.
+    The process may be killed after any step; the next start repeats them.
     """
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         if connection.execute(text("PRAGMA user_version")).scalar_one() >= ERASED:
@@ -91,9 +91,9 @@ def _erase_old_pages(engine: Engine) -> None:
             for step in ("VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"):
                 connection.execute(text(step)).close()
             connection.execute(text(f"PRAGMA user_version={ERASED}"))
-        except SQLAlchemyError as error:  # a full disk, or another process reads just now
+        except SQLAlchemyError as error:  # a full disk, or another process is reading
             logger.warning(
-                "old pages of the database are erased at the next start: %s", _cause(error)
+                "old pages of the database will be erased at the next start: %s", _cause(error)
             )
 
 

@@ -37,8 +37,8 @@ _OPTIONS = (
 class StreamRepository:
     """Streams as rows. Raises StoreError when the database fails.
 
-    What is in a URL is not judged: of a network's URL a row names scheme, host and port, and all
-    of it is in ``secret``, encrypted.
+    No URL is searched for credentials: of every network URL, a row has scheme, host and port in
+    plain text, and all of it encrypted in ``secret``.
     """
 
     def __init__(self, engine: Engine, vault: Vault) -> None:
@@ -50,7 +50,7 @@ class StreamRepository:
         return self._vault.fingerprint(urls.normalised(source))
 
     def save(self, stored: StoredStream) -> None:
-        """Insert or replace. A row whose credentials cannot be read keeps them as they are."""
+        """Insert or replace. A row whose URLs cannot be decrypted keeps them as they are."""
         spec = stored.spec
         with opened(self._engine) as session:
             row = session.get(StreamTable, spec.stream_id)
@@ -59,7 +59,7 @@ class StreamRepository:
                 session.add(row)
             row.wanted = stored.wanted.value
             row.last_error = stored.last_error and self._vault.seal(stored.last_error)
-            if stored.readable:
+            if stored.decryptable:
                 self._fill(row, spec)
 
     def _fill(self, row: StreamTable, spec: StreamSpec) -> None:
@@ -104,5 +104,5 @@ class StreamRepository:
         try:
             source, output = json.loads(self._vault.decrypt(row.secret))
         except SecretUnreadable as error:
-            return StoredStream(spec, StreamState.FAILED, str(error), readable=False)
+            return StoredStream(spec, StreamState.FAILED, str(error), decryptable=False)
         return StoredStream(replace(spec, source=source, output=output), wanted, last_error)

@@ -35,9 +35,9 @@ class Table(DeclarativeBase):
 class StreamTable(Table):
     """One stream and what it should be doing.
 
-    ``source`` and ``output`` name scheme, host and port of a network's URL, or all of what is on
-    this machine. The complete URLs are in ``secret``, encrypted; so is ``last_error`` if it names
-    one.
+    ``source`` and ``output`` contain scheme, host and port of a network URL; files and webcams are
+    in plain text. Complete URLs are encrypted in ``secret``; ``last_error`` is encrypted if it
+    contains a URL.
     """
 
     __tablename__ = "streams"
@@ -91,8 +91,8 @@ class CounterTable(Table):
 class JobTable(Table):
     """One collection job.
 
-    ``parts`` and ``options`` name sources as rows of streams do; the complete ones are in
-    ``secret``, encrypted. So is every other text of jobs, files and logs that names a URL.
+    ``parts`` and ``options`` contain sources as rows of streams do; complete URLs are encrypted in
+    ``secret``. Every other text of jobs, files and logs is encrypted if it contains a URL.
     """
 
     __tablename__ = "collect_jobs"

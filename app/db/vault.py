@@ -27,7 +27,7 @@ _UNREADABLE = f"(encrypted with another key than that in {KEY_FILE})"
 
 
 class Vault:
-    """Encrypts what holds credentials, and makes fingerprints that reveal nothing.
+    """Encrypts what contains credentials, and makes fingerprints that reveal nothing.
 
     Args:
         secret: at least 16 characters or bytes of randomness.
@@ -48,11 +48,11 @@ class Vault:
             raise SecretUnreadable(key_file=KEY_FILE) from None
 
     def seal(self, text: str) -> str:
-        """A text as its column keeps it: encrypted where it names an address of a network."""
+        """A text as a column stores it: encrypted if it contains a network URL."""
         return _SEALED + self.encrypt(text).decode() if "://" in text else text
 
     def unseal(self, text: str) -> str:
-        """What was sealed; a remark in its place if that was done with another key."""
+        """The original of a sealed text; a note instead if it was sealed with another key."""
         if not text.startswith(_SEALED):
             return text
         try:

@@ -18,7 +18,10 @@ from sqlalchemy import Engine, text
 from support.secret_urls import SHAPES, filled, forms
 
 from app.db.engine import ERASED, MIGRATIONS, open_database
+from app.db.job_log import JobLogRepository
 from app.db.jobs import JobRepository
+from app.db.recordings import RecordingRepository
+from app.db.schedules import ScheduleRepository
 from app.db.streams import StreamRepository
 from app.db.vault import Vault
 from app.errors import SetupError
@@ -149,8 +152,8 @@ def check_rows(engine: Engine) -> None:
         "The input failed: refused (rtsp://192.0.2.1/live?pw=***)"
     )
     assert len(streams) == 43
-    jobs = JobRepository(engine, Vault(SECRET))
-    job = jobs.get(JOB)
+    vault = Vault(SECRET)
+    job = JobRepository(engine, vault).get(JOB)
     assert job.spec.sources == (XM, LOGIN, "cam-1")
     assert [part.source for part in job.parts] == [XM, LOGIN, "cam-1"]
     assert [part.label for part in job.parts] == [*map(without_credentials, (XM, LOGIN)), "cam-1"]
@@ -158,13 +161,14 @@ def check_rows(engine: Engine) -> None:
     assert job.parts[0].error == f"lost ({shown})"
     assert job.error == f"{shown}: lost"
     assert job.gaps == [Gap(shown, 1.0, 2.0, f"gone ({shown})")]
-    logs, _ = jobs.logs(JOB, limit=9, offset=0)
+    job_log = JobLogRepository(engine, vault)
+    logs, _ = job_log.entries(JOB, limit=9, offset=0)
     said = f"Error with Job ID {JOB}: {shown}: lost"
     assert [entry.text for entry in logs] == [f"{shown}: lost", said, "no sound"]
-    assert [line.text for line in jobs.lines(JOB)] == [said]
-    (recording,) = jobs.recordings(JOB)
+    assert [line.text for line in job_log.lines(JOB)] == [said]
+    (recording,) = RecordingRepository(engine, vault).of_job(JOB)
     assert (recording.source, recording.path) == (shown, f"{JOB}/01-192.0.2.1-0001.mp4")
-    assert jobs.schedules()[0].spec.sources == (LABEL,)
+    assert ScheduleRepository(engine, vault).all()[0].spec.sources == (LABEL,)
 
 
 def test_an_older_database_is_encrypted_and_gives_back_the_same(old: str, tmp_path: Path) -> None:
@@ -268,7 +272,9 @@ def engine(database_url: str) -> Iterator[Engine]:
 def test_of_every_shape_no_row_has_more_than_the_host(engine: Engine) -> None:
     """Also nothing that a reply may show: what is encrypted is not a matter of a guess."""
     streams = StreamRepository(engine, Vault(SECRET))
-    jobs = JobRepository(engine, Vault(SECRET))
+    jobs, job_log = JobRepository(engine, Vault(SECRET)), JobLogRepository(engine, Vault(SECRET))
+    recordings = RecordingRepository(engine, Vault(SECRET))
+    schedules = ScheduleRepository(engine, Vault(SECRET))
     for number, shape in enumerate(SHAPES):
         url = f"{filled(SHAPES[shape], 'Geheim42')}-{PLAIN}"
         label = without_credentials(url)
@@ -284,17 +290,17 @@ def test_of_every_shape_no_row_has_more_than_the_host(engine: Engine) -> None:
         )  # fmt: skip
         jobs.save(job)
         assert jobs.get(job.job_id) == job
-        jobs.log(job.job_id, "error", f"{label}: {failure}")
+        job_log.add_entry(job.job_id, "error", f"{label}: {failure}")
         line = JobLine(
             "error", job.job_id, f"{label}: {failure}", JobState.FAILED, 0, 5, 0.0, None, 0, 0, 0, 5
         )
-        jobs.add_line(line)
-        assert jobs.lines(job.job_id) == [line]
-        jobs.add_recording(Recording(job.job_id, label, f"{job.job_id}/1.mp4", 1.0, FILE))
-        assert jobs.recordings(job.job_id)[0].source == label
+        job_log.add_line(line)
+        assert job_log.lines(job.job_id) == [line]
+        recordings.add(Recording(job.job_id, label, f"{job.job_id}/1.mp4", 1.0, FILE))
+        assert recordings.of_job(job.job_id)[0].source == label
         schedule = Schedule(f"s{number}", "0 3 * * *", JobSpec(sources=(url,)))
-        jobs.save_schedule(schedule)
-        assert jobs.schedules()[-1].spec == schedule.spec
+        schedules.save(schedule)
+        assert schedules.all()[-1].spec == schedule.spec
     words = {*forms("Geheim42"), PLAIN, "/ch0", "admin"}
     with engine.connect() as connection:
         for table in ("streams", "collect_jobs", "collect_files", "collect_logs"):

@@ -65,7 +65,6 @@ REFUSED = {
     "raw hash at the end": ("rtsp://admin:{word}#@{host}/ch0", "%23"),
     "digits before a hash": ("rtsp://admin:12#{word}@{host}/ch0", "%23"),
     "raw hash in the name": ("rtsp://admin#1:{word}@{host}/ch0", "%23"),
-    "at before a slash": ("rtsp://admin:p@nowhere/{word}@{host}/ch0", "%2F"),
     "raw bracket": ("rtsp://admin:a[{word}@{host}/ch0", "%5B"),
     "HTTP": ("http://admin:a#{word}@{host}/video.mjpg", "%23"),
 }

@@ -20,7 +20,7 @@ from app.types import Frame, StreamSpec
 MAX_BAD_PACKETS = 200
 KEYFRAME_PATIENCE = 4  # times the stall limit: some cameras send a keyframe only every 10 s
 ANALYSE_US = 1_000_000
-# Containers that hold their video themselves; not those that lead to other files or hosts.
+# Containers that hold their video themselves; not those that refer to other files or hosts.
 FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,live_flv,ogg,asf,gif,apng,"
     "webp_pipe,h264,hevc,av1,ivf,obu,m4v,mjpeg,mpjpeg,mxf,nut,wtv,rm,dv,vob,svcd,vcd,y4m,yuv4mpegpipe"
@@ -84,7 +84,7 @@ class AvSource:
             container.close()
 
     def connect(self) -> InputContainer:
-        """The input itself, for callers that need its packets. Raises FFmpegError, OSError."""
+        """The open input, for callers that need its packets. Raises FFmpegError, OSError."""
         return self._connect()
 
     def _connect(self) -> InputContainer:
@@ -106,7 +106,7 @@ class AvSource:
             except FFmpegError as error:
                 failure = error
         if failure is None or time.monotonic() >= deadline:
-            raise TimeoutError  # whatever libav makes of an interrupted handshake
+            raise TimeoutError  # whatever error libav reports for an interrupted handshake
         raise failure
 
     def _options(self, open_timeout_s: float) -> dict[str, str]:

@@ -1,8 +1,8 @@
-"""URLs of cameras: encrypted whole, in every row that names one.
+"""URLs of cameras are encrypted completely, in every row that contains one.
 
-Earlier versions encrypted a URL only where they recognised a password in it, and used the rest in
-plain text: in rows, in the logs of jobs, in names of recordings and in default outputs. All rows
-change in one transaction: after a kill the next start begins again. A file that was renamed by
+Earlier versions encrypted a URL only if they recognised a password in it, and used other URLs in
+plain text: in rows, logs of jobs, file names of recordings and default outputs. All rows change in
+one transaction; if the process is killed, the next start repeats it. A file that was renamed by
 then is found under its new name.
 """
 
@@ -183,7 +183,7 @@ class _Sealing:
         return sources, secret
 
     def _sealed(self, text: str | None) -> str | None:
-        """Also masks what was not recognised when the text was written."""
+        """The text sealed, after masking what older versions did not recognise as a secret."""
         return self._vault.seal(urls.scrub(text)) if text and "://" in text else text
 
 
