@@ -76,10 +76,11 @@ class FileFinisher:
         """
         found = await asyncio.to_thread(self._ctx.recordings.of_job, self._job.job_id)
         known = {self._ctx.folder / one.path for one in found}
-        for path in self._folder.glob(f"{self._stem}-*{REWRITTEN}"):
+        of_this_part = self._stem.partition("-")[0]
+        for path in self._folder.glob(f"{of_this_part}-*{REWRITTEN}"):
             path.unlink(missing_ok=True)
         written: list[float] = []
-        for path in sorted(self._folder.glob(f"{self._stem}-*{FINISHED}")):
+        for path in sorted(self._folder.glob(f"{of_this_part}-*{FINISHED}")):
             if path in known:
                 continue
             written.append(path.stat().st_mtime)
