@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
+from app.types import Rotation
+
 PartKind = Literal["stream", "open", "copy"]
 LineType = Literal["started", "progress", "completed", "error"]
 
@@ -35,6 +37,7 @@ class JobSpec:
         blur: False copies raw sources as they are.
         retries: attempts in a row for a lost source, before it is given up.
         flagged: removed last when space is needed.
+        rotate: degrees by which URLs and files are turned clockwise.
     """
 
     sources: tuple[str, ...] = field(default=(), repr=False)
@@ -47,6 +50,7 @@ class JobSpec:
     name: str | None = None
     tags: tuple[str, ...] = ()
     flagged: bool = False
+    rotate: Rotation = 0
 
 
 @dataclass(slots=True)

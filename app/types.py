@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from app.errors import WatchpostError
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
 
 BlurStyle = Literal["gaussian", "pixelate", "solid", "off"]
 Transport = Literal["tcp", "udp"]
+Rotation = Literal[0, 90, 180, 270]
 Analytics = Mapping[str, Mapping[str, Any]]
 
+SQUARE = Fraction(1)
 LABELS = (
     "person",
     "backpack",
@@ -149,12 +152,16 @@ class Frame:
         captured_at: when the camera saw it, as well as that is known.
         number: counts up from 1 for each frame that the source gave, also those dropped later.
         taken_at: when the source began with it (decoding, for a pushed one).
+        orientation: how the picture is stored, as EXIF numbers it; 1 is upright.
+        pixel_aspect: width of a stored pixel, as a share of its height.
     """
 
     image: VideoFrame
     captured_at: float
     number: int
     taken_at: float = 0.0
+    orientation: int = 1
+    pixel_aspect: Fraction = SQUARE
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -395,6 +402,7 @@ class StreamSpec:
         zones: where the analytics look and where they do not.
         encoder: FFmpeg name of an H.264 encoder, or ``auto``.
         bitrate: bits a second, or None to derive it from size and rate.
+        rotate: degrees by which the picture is turned clockwise, for a camera mounted sideways.
     """
 
     stream_id: str
@@ -412,6 +420,7 @@ class StreamSpec:
     loop: bool = False
     paced: bool = False
     zones: Sequence[Zone] = ()
+    rotate: Rotation = 0
 
 
 @dataclass(frozen=True, slots=True)

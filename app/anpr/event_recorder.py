@@ -10,7 +10,7 @@ from app.anpr.service import PlateService
 from app.errors import WatchpostError
 from app.models.plates import formats
 from app.pipeline.event_log import EventLog
-from app.pipeline.sinks.preview import encode_jpeg
+from app.pipeline.sinks.jpeg import encode_jpeg
 from app.plates import PlateRead
 from app.types import Box, Event
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from app import urls
 from app.jobs import Job, JobSpec, JobState, LogEntry, Recording, Schedule
+from app.types import Rotation
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Name = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=200)]
@@ -45,6 +46,11 @@ class CollectRequest(BaseModel):
         True,
         strict=True,
         description="`false` copies URLs and files as they are, faces and sound included.",
+    )
+    rotate: Rotation = Field(
+        0,
+        description="Degrees to turn the picture clockwise, for a camera that is mounted sideways. "
+        "For URLs and files; a stream is recorded as it shows itself.",
     )
     retries: int = Field(
         5, strict=True, ge=0, le=100_000, description="In a row, for a source that is lost."

@@ -93,7 +93,9 @@ async def request_stream(
     analytics = asked.analytics
     if analytics is None:
         analytics = {"smoking": {}} if manager.has_analytics else {}
-    stream_id = pushes.open(name=asked.name, analytics=analytics, blur=asked.blur)
+    stream_id = pushes.open(
+        name=asked.name, analytics=analytics, blur=asked.blur, rotate=asked.rotate
+    )
     return PushReply.of(stream_id)
 
 

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 
 from app.errors import CameraFailed, in_words
 from app.stream_options import DEFAULTS, CameraOptions, RuleSettings
-from app.types import Analytics, BlurStyle, StreamSpec, Transport, Zone
+from app.types import Analytics, BlurStyle, Rotation, StreamSpec, Transport, Zone
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class CameraConfig:
         preview_port: port of 127.0.0.1 with the pictures as MJPEG.
         render_enabled: show a window, where there is a display.
         loop: a file begins anew at its end.
+        rotate: degrees to turn the picture clockwise: 0, 90, 180 or 270.
         analytics: rules to run, as names or with settings; default: ``bags``, where this
             installation has the network for it.
         zones: parts of the picture to watch or to ignore.
@@ -45,6 +46,7 @@ class CameraConfig:
     downscale: float = DEFAULTS.downscale
     blur: BlurStyle = DEFAULTS.blur
     blur_margin: float = DEFAULTS.blur_margin
+    rotate: Rotation = DEFAULTS.rotate
     transport: Transport = DEFAULTS.transport
     analytics: Analytics | Sequence[str] | None = None
     zones: Sequence[Zone] = ()
@@ -65,14 +67,23 @@ class CameraConfig:
         if asked is None:
             asked = ["bags"] if has_objects else []
         analytics = asked if isinstance(asked, Mapping) else {name: {} for name in asked}
-        same = ("name", "loop", "max_fps", "downscale", "blur", "blur_margin", "transport")
+        names = (
+            "name",
+            "loop",
+            "max_fps",
+            "downscale",
+            "blur",
+            "blur_margin",
+            "rotate",
+            "transport",
+        )
         return StreamSpec(
             self.camera_id,
             url,
             paced=True,
             analytics=analytics,
             zones=tuple(self.zones),
-            **{name: getattr(self, name) for name in same},
+            **{name: getattr(self, name) for name in names},
         )
 
 

@@ -1,4 +1,7 @@
-"""Which way up a still image is, as its EXIF data say: read and applied here and nowhere else."""
+"""Which way up a picture is: as the EXIF data of a still say, or the display matrix of a video.
+
+Both are read and applied here and nowhere else. Orientations are EXIF's: 1 (upright) to 8.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,9 @@ import warnings
 from collections.abc import Callable
 
 import av
+import cv2
 import numpy as np
+from av.sidedata.sidedata import Type
 from PIL.AvifImagePlugin import AvifImageFile
 from PIL.Image import DecompressionBombError, Exif
 from PIL.ImageFile import ImageFile
@@ -30,6 +35,20 @@ TURNS = {
     8: (1, False),
 }
 """By orientation: quarter turns to the left, and whether the image is mirrored after that."""
+MATRICES = {
+    1: (1, 0, 0, 1),
+    2: (-1, 0, 0, 1),
+    3: (-1, 0, 0, -1),
+    4: (1, 0, 0, -1),
+    5: (0, 1, 1, 0),
+    6: (0, 1, -1, 0),
+    7: (0, -1, -1, 0),
+    8: (0, -1, 1, 0),
+}
+"""By orientation: a, b, c, d of a display matrix: x, y is shown at ax + cy, bx + dy."""
+LEFT = {1: cv2.ROTATE_90_COUNTERCLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_CLOCKWISE}
+MATRIX = struct.Struct("=9i")
+EXIF = b"Exif\0\0"
 UNREADABLE = (
     OSError,
     EOFError,
@@ -66,6 +85,8 @@ def orientation_of(data: bytes) -> int:
     browsers; so does an orientation that only XMP data mention.
     """
     reader = _READERS.get(data[:4]) or _READERS.get(data[:2])
+    if reader is JpegImageFile and EXIF not in data:
+        return UPRIGHT  # as in nearly all frames of cameras: a tenth of the time
     if reader is None and data[4:12] in _AVIF_BRANDS:
         reader = AvifImageFile
     if reader is None:
@@ -83,17 +104,42 @@ def orientation_of(data: bytes) -> int:
 
 
 def upright(image: Image, orientation: int) -> Image:
-    """The (H, W, 3) image as people see it: a face that lies on its side would not be found."""
+    """The (H, W) or (H, W, 3) image as people see it: a face on its side would not be found."""
     if orientation == UPRIGHT:
         return image
     quarters, mirrored = TURNS[orientation]
-    turned = np.rot90(image, quarters)
-    return np.ascontiguousarray(turned[:, ::-1] if mirrored else turned)
+    if quarters:
+        image = np.asarray(cv2.rotate(image, LEFT[quarters]), np.uint8)
+    return np.asarray(cv2.flip(image, 1), np.uint8) if mirrored else image
 
 
-def upright_frame(frame: av.VideoFrame, orientation: int) -> av.VideoFrame:
-    """The same for a decoded frame; one that is turned becomes RGB."""
-    if orientation == UPRIGHT:
-        return frame
-    pixels = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
-    return av.VideoFrame.from_ndarray(upright(pixels, orientation), format="rgb24")
+def orientation_of_frame(frame: av.VideoFrame) -> int:
+    """The orientation that is nearest to a decoded frame's display matrix; upright without one."""
+    try:
+        matrix = frame.side_data.get(Type.DISPLAYMATRIX)
+    except ValueError:  # it also has side data that PyAV does not know
+        return _without_flips(frame)
+    if matrix is None or matrix.buffer_size < MATRIX.size:
+        return UPRIGHT
+    a, b, _, c, d, *_ = MATRIX.unpack(bytes(matrix)[: MATRIX.size])
+    return max(MATRICES, key=lambda number: np.dot(MATRICES[number], (a, b, c, d)))
+
+
+def _without_flips(frame: av.VideoFrame) -> int:
+    return turned(UPRIGHT, round(-frame.rotation / 90) * 90)
+
+
+def turned(orientation: int, degrees: int) -> int:
+    """The orientation that turns a picture as much, and then by these degrees clockwise."""
+    if not degrees:
+        return orientation
+    quarters, mirrored = TURNS.get(orientation, (0, False))
+    more = degrees // 90
+    sought = (quarters + more if mirrored else quarters - more) % 4, mirrored
+    return next((number for number, turn in TURNS.items() if turn == sought), UPRIGHT)
+
+
+def display_matrix(orientation: int) -> list[int]:
+    """The display matrix of an orientation, in the layout of FFmpeg."""
+    a, b, c, d = MATRICES[orientation]
+    return [a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30]

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from av import VideoFrame
 
-from app.pipeline.blur import PLANAR_420
+from app.pipeline.planes import PLANAR_420
 
 BILINEAR = "FAST_BILINEAR"
 

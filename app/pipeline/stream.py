@@ -4,9 +4,9 @@
           newest            in order                  └─────newest──────▶ preview ──▶ viewers
 
 Each step has a thread of its own, which ``supervisor.py`` keeps running. ``read`` decodes;
-``detect`` resizes and asks the shared networks for faces and, for streams with analytics, for other
-objects; ``blur`` takes the answers, covers the faces and reports what happened; ``delivery.py``
-hands the result to one thread for each sink, which encodes and sends.
+``detect`` turns upright and asks the shared networks for faces and, for streams with analytics,
+for objects; ``blur`` takes the answers, covers the faces and reports what happened;
+``delivery.py`` hands the result to one thread for each sink, which encodes and sends.
 
 A raw ``Frame`` exists between ``read`` and ``blur`` and nowhere else. What leaves is a
 ``ProcessedFrame``, which is blurred when the stream asks for blur. Where the face detector fails or
@@ -22,6 +22,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import wait
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import NamedTuple
 
 from app.analytics.analyzer import StreamAnalyzer
@@ -36,6 +37,7 @@ from app.pace import RateLimit
 from app.pipeline.blur import conceal
 from app.pipeline.channel import FILE_QUEUE, Channel, Closed
 from app.pipeline.delivery import Delivery
+from app.pipeline.normalise import normalised
 from app.pipeline.object_analysis import ObjectAnalysis
 from app.pipeline.scale import to_output, to_rgb
 from app.pipeline.sinks import Output, make_output
@@ -116,8 +118,7 @@ class Stream:
         A file waits until the far end has its first frame: networks may have to be compiled for
         it, and nothing of a file may be lost meanwhile.
         """
-        limit = RateLimit(self.spec.max_fps)
-        source, supervisor = self.source, self.supervisor
+        source, supervisor, limit = self.source, self.supervisor, RateLimit(self.spec.max_fps)
         try:
             source.open()
             hold_until = time.monotonic() + self._settings.start_timeout_s
@@ -149,8 +150,10 @@ class Stream:
         ahead = 0 if self.source.live else FILE_QUEUE
         waiting: deque[tuple[Frame, PendingDetections | None]] = deque()
         try:
-            while (frame := self._frames.get()) is not None:
-                with self._fail_closed(DETECT, frame):
+            while (raw := self._frames.get()) is not None:
+                with self._fail_closed(DETECT, raw):
+                    shape = raw.orientation, raw.pixel_aspect, self.spec.rotate
+                    frame = replace(raw, image=normalised(raw.image, *shape))
                     objects = self._analysis.submit(frame.image, frame.captured_at)
                     waiting.append((frame, objects))
                 if len(waiting) > ahead:
@@ -179,8 +182,7 @@ class Stream:
     def _blur(self, frame: Frame, inference: Inference) -> ProcessedFrame:
         """From a raw frame and what is known about it to what may leave."""
         image = to_output(frame.image, self.spec.downscale)
-        size = (image.width, image.height)
-        raw, at = frame.image, frame.captured_at
+        raw, at, size = frame.image, frame.captured_at, (image.width, image.height)
         faces = self._faces_in(inference, size, at)
         covered = None if inference.faces is None else faces
         objects, rule_events = self._analysis.process(inference.objects, covered, raw, at, size)
@@ -206,8 +208,7 @@ class Stream:
         return self._face_tracker.update(detections, at)
 
     def _publish(self, frame: ProcessedFrame) -> None:
-        faces = sum(track.label == "face" for track in frame.tracks)
-        self._metrics.seen(faces, frame.picture.size)
+        self._metrics.seen(sum(t.label == "face" for t in frame.tracks), frame.picture.size)
         self.subscribers.outcomes.publish(frame.report())
         self.subscribers.processed.publish(frame)
         self._delivery.put(frame)
@@ -245,5 +246,5 @@ class Stream:
     def gauges(self) -> StreamGauges:
         """What only the operator of a server wants to know."""
         waiting = {"frames": len(self._frames), "looks": len(self._inferences)}
-        latency = HistogramSnapshot.of(self._metrics.latency)
-        return StreamGauges(latency, {**waiting, **self._delivery.waiting})
+        waiting |= self._delivery.waiting
+        return StreamGauges(HistogramSnapshot.of(self._metrics.latency), waiting)

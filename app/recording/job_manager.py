@@ -28,7 +28,8 @@ from app.recording.retention import Prunable, StoredItem
 
 logger = logging.getLogger(__name__)
 
-BY_HAND = "a running stream is recorded as it shows itself; blur: false is for URLs and files"
+BY_ITSELF = "a running stream is recorded as it shows itself"
+FOR_URLS = "is for URLs and files"
 NOT_COPIED = "only RTSP URLs and files can be copied as they are"
 NO_STREAM = "no stream or camera has this id (GET /cameras lists them)"
 COPIED = (*urls.RTSP, "file")
@@ -90,6 +91,8 @@ class JobManager:
     def plan(self, spec: JobSpec) -> list[Part]:
         """The sources of a spec. Raises InvalidRequest that names every wrong one."""
         if not spec.sources:
+            if spec.rotate:
+                raise InvalidRequest(field="rotate", reason=f"{BY_ITSELF}; rotate {FOR_URLS}")
             running = [status for status in self._ctx.manager.all() if status.state in ALIVE]
             ids = [status.spec.stream_id for status in running]
             return [Part("stream", one, one) for one in ids if not one.startswith(OWN_IDS)]
@@ -97,7 +100,7 @@ class JobManager:
         problems: list[dict[str, str]] = []
         for number, source in enumerate(spec.sources):
             try:
-                part = self._part(source, blur=spec.blur)
+                part = self._part(source, spec)
                 parts += [] if part in parts else [part]
             except RequestError as error:
                 reason = str(error.details.get("reason", error))
@@ -195,11 +198,13 @@ class JobManager:
 
     # ── inside ───────────────────────────────────────────────────────────────────────────
 
-    def _part(self, source: str, *, blur: bool) -> Part:
+    def _part(self, source: str, spec: JobSpec) -> Part:
         known = any(status.spec.stream_id == source for status in self._ctx.manager.all())
         if known:
-            if not blur:
-                raise InvalidRequest(field="blur", reason=BY_HAND)
+            if not spec.blur:
+                raise InvalidRequest(field="blur", reason=f"{BY_ITSELF}; blur: false {FOR_URLS}")
+            if spec.rotate:
+                raise InvalidRequest(field="rotate", reason=f"{BY_ITSELF}; rotate {FOR_URLS}")
             return Part("stream", source, source)
         try:
             url = source_url(source, self._media_dirs())
@@ -208,9 +213,9 @@ class JobManager:
                 raise
             reason = f"{NO_STREAM}, and as a file: {error.details['reason']}"
             raise InvalidRequest(field="source", reason=reason) from None
-        if not blur and urls.scheme_of(url) not in COPIED:
+        if not spec.blur and urls.scheme_of(url) not in COPIED:
             raise InvalidRequest(field="blur", reason=NOT_COPIED)
-        return Part("open" if blur else "copy", url, urls.without_credentials(url))
+        return Part("open" if spec.blur else "copy", url, urls.without_credentials(url))
 
     async def _begin(
         self, spec: JobSpec, parts: list[Part], schedule_id: str | None, problem: str | None = None
