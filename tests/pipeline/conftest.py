@@ -9,5 +9,6 @@ from support.stream_fixtures import (  # noqa: F401
     network,
     runner,
     settings,
+    start,
     video,
 )
