@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-import threading
 from pathlib import Path
 
 import cv2
@@ -20,14 +19,14 @@ from app.errors import SetupError
 from app.models.batching import BatchingRunner, Image
 from app.models.detections import PendingDetections, RawDetections
 from app.models.letterbox import STRIDE as SIDE_MULTIPLE
-from app.models.letterbox import padded
+from app.models.letterbox import CanvasChoice, padded
 from app.models.openvino_runtime import OpenVinoNetwork, Outputs, has_fast_bf16
 
 logger = logging.getLogger(__name__)
 
 STRIDE = 4
-OWN_SIZES = 12  # two cameras' sizes, and the gate's windows of both
 COARSE_MULTIPLE = 320
+USUAL_WIDTH = 960
 NMS_IOU = 0.3
 HEADS = ["537", "538", "539"]  # confidence, size, offset; the landmarks are not needed
 QUANTISED = Path(__file__).parent / "weights" / "centerface_int8.xml"
@@ -41,38 +40,30 @@ class FaceDetector:
         min_confidence: what is less sure is not returned.
         multiple: sides are padded to a multiple of this, 32 or more. More means fewer shapes to
             compile, for pictures of many shapes.
+        longest: longer side of the largest usual picture.
     """
 
     def __init__(
-        self, runner: BatchingRunner, *, min_confidence: float, multiple: int = SIDE_MULTIPLE
+        self,
+        runner: BatchingRunner,
+        *,
+        min_confidence: float,
+        multiple: int = SIDE_MULTIPLE,
+        longest: int = USUAL_WIDTH,
     ) -> None:
         self._runner = runner
         self._min_confidence = min_confidence
         self._multiple = multiple
-        self._canvases: set[tuple[int, int]] = set()
-        self._choosing = threading.Lock()
+        self._canvases = CanvasChoice(longest, max(COARSE_MULTIPLE, multiple))
 
     def submit(self, image: Image) -> PendingDetections:
         """Ask for the faces of a (H, W, 3) RGB picture. Raises DetectorError when overloaded."""
         height, width = image.shape[:2]
-        rows, columns = self._canvas(height, width)
+        wanted = padded(height, self._multiple), padded(width, self._multiple)
+        rows, columns = self._canvases.choose(wanted)
         if (rows, columns) != (height, width):
             image = np.pad(image, ((0, rows - height), (0, columns - width), (0, 0)))
         return PendingDetections("faces", self._runner.submit(image), (width, height), self._read)
-
-    def _canvas(self, height: int, width: int) -> tuple[int, int]:
-        """The size that a picture is padded to: its own for the first few sizes that are seen.
-
-        The network is compiled for each size, which takes a second, and memory for good. Cameras
-        have few sizes; but who pushes pictures of a hundred sizes must not harm all others.
-        """
-        canvas = padded(height, self._multiple), padded(width, self._multiple)
-        with self._choosing:
-            if canvas not in self._canvases and len(self._canvases) >= OWN_SIZES:
-                coarse = max(COARSE_MULTIPLE, self._multiple)
-                return padded(height, coarse), padded(width, coarse)
-            self._canvases.add(canvas)
-            return canvas
 
     def _read(self, outputs: Outputs) -> RawDetections:
         boxes, confidences = decode(outputs, self._min_confidence)

@@ -5,6 +5,9 @@ The picture lies at the top left, so that boxes need only be scaled; the rest is
 
 from __future__ import annotations
 
+import threading
+import time
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +18,11 @@ Size = tuple[int, int]
 
 STRIDE = 32
 GREY = 114
+ROOM = 2.6
+"""Area of all shapes of their own together, in squares of the longest side: two cameras' sizes, and
+the motion detector's windows of both."""
+IDLE_S = 60.0
+"""A shape that was not asked for in this time gives its place to another."""
 
 
 def padded(side: float, multiple: int = STRIDE) -> int:
@@ -51,3 +59,42 @@ def letterbox(image: Image, canvas: Size) -> tuple[Image, Size]:
 
 def _scaled(side: int, scale: float, most: int) -> int:
     return min(most, max(1, round(side * scale)))
+
+
+class CanvasChoice:
+    """The shapes that a network is run at: their own for the first sizes, a roomier one for others.
+
+    A network is compiled for each shape, which takes a second, and tens of megabytes for as long as
+    it is kept. Cameras have few sizes; but who pushes frames of a hundred sizes must not harm all
+    others. Each frame still fits without being made smaller.
+
+    Args:
+        longest: longer side of the largest usual picture, in pixels.
+        step: roomier shapes are squares of a multiple of this.
+    """
+
+    def __init__(self, longest: int, step: int) -> None:
+        self._room = ROOM * longest * longest
+        self._step = step
+        self._used_at: dict[Size, float] = {}
+        self._choosing = threading.Lock()
+
+    def choose(self, wanted: Size) -> Size:
+        """The shape to use for one of this size."""
+        with self._choosing:
+            now = time.monotonic()
+            canvas = wanted if wanted in self._used_at else self._place(wanted, now)
+            self._used_at[canvas] = now
+            return canvas
+
+    def _place(self, wanted: Size, now: float) -> Size:
+        self._used_at = {c: at for c, at in self._used_at.items() if now - at < IDLE_S}
+        if sum(map(_area, self._used_at)) + _area(wanted) <= self._room:
+            return wanted
+        side = padded(max(wanted), self._step)
+        roomier = [c for c in self._used_at if c[0] >= wanted[0] and c[1] >= wanted[1]]
+        return min([*roomier, (side, side)], key=_area)
+
+
+def _area(size: Size) -> int:
+    return size[0] * size[1]

@@ -8,6 +8,7 @@ import math
 import os
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +26,7 @@ from openvino.preprocess import PrePostProcessor
 
 from app.config import usable_cpus
 from app.errors import SetupError
+from app.models.letterbox import IDLE_S
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +62,8 @@ class Network(Protocol):
 
 class OpenVinoNetwork:
     """A network file on OpenVINO, compiled once for each picture size that is asked for.
+
+    When another size is compiled, those that were not asked for in the last minute are freed.
 
     As many requests as there are CPUs run side by side, each on one core: two requests on one
     core each take a quarter less CPU time than one after the other on both. Shapes are fixed, a
@@ -117,6 +121,7 @@ class OpenVinoNetwork:
             self.fixed_size, self.max_batch = _fixed(model, path.name)
         self._compiling = threading.Lock()
         self._compiled: dict[tuple[int, int], ov.CompiledModel] = {}
+        self._used_at: dict[tuple[int, int], float] = {}
         self._local = threading.local()  # a request serves one thread at a time
 
     def infer(self, images: Images) -> Outputs:
@@ -134,6 +139,9 @@ class OpenVinoNetwork:
         size = (images.shape[1], images.shape[2])
         requests: dict[tuple[int, int], ov.InferRequest]
         requests = self._local.__dict__.setdefault("requests", {})
+        self._used_at[size] = time.monotonic()
+        for idle in [other for other in requests if other not in self._compiled]:
+            del requests[idle]
         if size not in requests:
             requests[size] = self._compile(*size).create_infer_request()
         answer = requests[size].infer([images], share_inputs=True)
@@ -142,8 +150,15 @@ class OpenVinoNetwork:
     def _compile(self, height: int, width: int) -> ov.CompiledModel:
         with self._compiling:
             if (height, width) not in self._compiled:
+                self._forget_idle()
                 self._compiled[height, width] = self._compile_anew(height, width)
             return self._compiled[height, width]
+
+    def _forget_idle(self) -> None:
+        """Free the sizes that were not asked for lately; threads do so with their requests."""
+        now = time.monotonic()
+        for size in [s for s in self._compiled if now - self._used_at[s] > IDLE_S]:
+            del self._compiled[size]
 
     def _compile_anew(self, height: int, width: int) -> ov.CompiledModel:
         model = self._model.clone()

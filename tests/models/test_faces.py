@@ -18,12 +18,12 @@ from app.models.batching import BatchingRunner
 from app.models.faces import (
     COARSE_MULTIPLE,
     NMS_IOU,
-    OWN_SIZES,
     STRIDE,
     FaceDetector,
     decode,
     load_faces,
 )
+from app.models.letterbox import ROOM
 from app.models.openvino_runtime import OpenVinoNetwork, Outputs
 
 PATIENCE_S = 60.0
@@ -281,4 +281,5 @@ def test_pictures_of_hundreds_of_sizes_make_few_networks() -> None:
         faces.submit(np.zeros((height, width, 3), np.uint8))
     assert (544, 960, 3) in shapes
     assert len(shapes) == seen  # the first camera keeps the size of its own
-    assert len(shapes) <= OWN_SIZES + (960 // COARSE_MULTIPLE) ** 2
+    squares = sum(side * side for side in range(COARSE_MULTIPLE, 961, COARSE_MULTIPLE))
+    assert sum(height * width for height, width, _ in shapes) <= ROOM * 960 * 960 + squares

@@ -89,8 +89,15 @@ def test_each_frame_of_motion_jpeg_may_lie_otherwise(tmp_path: Path, paced: bool
         with_exif(as_jpeg(np.ascontiguousarray(upright(patches(), BACK[n]))), n)
         for n in range(1, 9)
     ]
-    clip = tmp_path / "clip.mjpeg"
-    clip.write_bytes(b"".join(jpegs))
+    clip = tmp_path / "clip.avi"
+    with av.open(str(clip), "w") as container:
+        stream = container.add_mux_stream("mjpeg", rate=25, width=512, height=288)
+        stream.time_base = Fraction(1, 25)
+        for number, jpeg in enumerate(jpegs):
+            packet = av.Packet(jpeg)
+            packet.stream, packet.time_base, packet.is_keyframe = stream, stream.time_base, True
+            packet.pts = packet.dts = number
+            container.mux(packet)
     frames = list(frames_of(clip, paced=paced))
     assert [frame.orientation for frame in frames] == list(range(1, 9))
     assert all(difference(shown(frame)) <= CLOSE for frame in frames)
