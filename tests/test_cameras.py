@@ -119,7 +119,9 @@ def test_a_camera_that_is_mounted_sideways(
     service.start_camera(config("CAM_01", video, db, rotate=90))
     jpeg = service.get_latest_jpeg("CAM_01")
     assert jpeg is not None
-    assert cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR).shape == (320, 192, 3)
+    image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    assert image is not None
+    assert image.shape == (320, 192, 3)
 
 
 def test_sessions_count_up(service: MultiCameraService, video: str, db: str) -> None:

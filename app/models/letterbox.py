@@ -22,7 +22,7 @@ ROOM = 2.6
 """Area of all shapes of their own together, in squares of the longest side: two cameras' sizes, and
 the motion detector's windows of both."""
 IDLE_S = 60.0
-"""A shape that was not asked for in this time gives its place to another."""
+"""A shape that was not asked for in this time gives its place to another that needs it."""
 
 
 def padded(side: float, multiple: int = STRIDE) -> int:
@@ -88,12 +88,17 @@ class CanvasChoice:
             return canvas
 
     def _place(self, wanted: Size, now: float) -> Size:
+        if self._has_room(wanted):
+            return wanted
         self._used_at = {c: at for c, at in self._used_at.items() if now - at < IDLE_S}
-        if sum(map(_area, self._used_at)) + _area(wanted) <= self._room:
+        if self._has_room(wanted):
             return wanted
         side = padded(max(wanted), self._step)
         roomier = [c for c in self._used_at if c[0] >= wanted[0] and c[1] >= wanted[1]]
         return min([*roomier, (side, side)], key=_area)
+
+    def _has_room(self, wanted: Size) -> bool:
+        return sum(map(_area, self._used_at)) + _area(wanted) <= self._room
 
 
 def _area(size: Size) -> int:

@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 Images = npt.NDArray[np.uint8]
 Outputs = list[npt.NDArray[np.float32]]
+MANY_SIZES = 12
 
 
 ISA_WITHOUT_BF16 = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX512_CORE", "AVX512_CORE_VNNI")
@@ -63,7 +64,7 @@ class Network(Protocol):
 class OpenVinoNetwork:
     """A network file on OpenVINO, compiled once for each picture size that is asked for.
 
-    When another size is compiled, those that were not asked for in the last minute are freed.
+    Beyond a dozen sizes, those that were not asked for in the last minute are freed.
 
     As many requests as there are CPUs run side by side, each on one core: two requests on one
     core each take a quarter less CPU time than one after the other on both. Shapes are fixed, a
@@ -155,7 +156,10 @@ class OpenVinoNetwork:
             return self._compiled[height, width]
 
     def _forget_idle(self) -> None:
-        """Free the sizes that were not asked for lately; threads do so with their requests."""
+        """Free sizes that were not asked for lately, where there are many; threads do the same with
+        their requests."""
+        if len(self._compiled) < MANY_SIZES:
+            return
         now = time.monotonic()
         for size in [s for s in self._compiled if now - self._used_at[s] > IDLE_S]:
             del self._compiled[size]

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import av
 import cv2
 import numpy as np
-from av.sidedata.sidedata import Type
+from av.sidedata.sidedata import SideData, Type
 from PIL.AvifImagePlugin import AvifImageFile
 from PIL.Image import DecompressionBombError, Exif
 from PIL.ImageFile import ImageFile
@@ -116,7 +116,7 @@ def upright(image: Image, orientation: int) -> Image:
 def orientation_of_frame(frame: av.VideoFrame) -> int:
     """The orientation that is nearest to a decoded frame's display matrix; upright without one."""
     try:
-        matrix = frame.side_data.get(Type.DISPLAYMATRIX)
+        matrix: SideData | None = frame.side_data.get(Type.DISPLAYMATRIX)  # type: ignore[call-overload]
     except ValueError:  # it also has side data that PyAV does not know
         return _without_flips(frame)
     if matrix is None or matrix.buffer_size < MATRIX.size:

@@ -15,7 +15,7 @@ from fractions import Fraction
 from av import VideoFrame
 from av.video.reformatter import ColorRange, Interpolation
 
-from app.models.colours import complete, is_grey, is_rgb
+from app.models.colours import BT601, complete, is_grey, is_rgb
 from app.models.orientation import UPRIGHT, turned, upright
 from app.pipeline.planes import FORMAT, copy_colours, fill, pixels
 
@@ -49,21 +49,21 @@ def square_size(width: int, height: int, pixel_aspect: Fraction) -> tuple[int, i
 
 def _converted(image: VideoFrame, width: int, height: int) -> VideoFrame:
     """Scaled, and in planar YUV 4:2:0 of 8 bit: of the same range and matrix, where it has one."""
-    matrix = "ITU601" if is_rgb(image) else None
-    stated = image.color_range
-    if is_rgb(image) or is_grey(image):
-        stated = stated if is_grey(image) else int(ColorRange.JPEG)
-        image.color_range = ColorRange.JPEG  # libswscale takes grey for that, whatever is stated
+    stated = image.color_range, image.colorspace
+    if is_rgb(image):  # as JPEG has it
+        stated = int(ColorRange.JPEG), BT601
+    # libswscale takes grey for full range, whatever is stated.
+    full = is_grey(image) or stated[0] == ColorRange.JPEG
     result = image.reformat(
         width,
         height,
         FORMAT,
-        dst_colorspace=matrix,
-        dst_color_range=image.color_range,
+        dst_colorspace="ITU601" if is_rgb(image) else None,
+        dst_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
         interpolation=EXACT,
         threads=1,
     )
-    result.color_range = stated
+    result.color_range, result.colorspace = stated
     return result
 
 

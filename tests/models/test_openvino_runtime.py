@@ -80,12 +80,14 @@ def test_sizes_that_are_no_longer_asked_for_are_freed(
 ) -> None:
     now = 1000.0
     monkeypatch.setattr("app.models.openvino_runtime.time.monotonic", lambda: now)
+    monkeypatch.setattr("app.models.openvino_runtime.MANY_SIZES", 2)
     network = OpenVinoNetwork(written(tmp_path / "small.xml", PLAIN))
     first = np.zeros((1, 64, 96, 3), np.uint8)
     expected = network.infer(first)
     network.infer(np.zeros((1, 32, 32, 3), np.uint8))
     now += 2 * IDLE_S
     network.infer(first)
+    assert set(network._compiled) == {(64, 96), (32, 32)}
     network.infer(np.zeros((1, 96, 64, 3), np.uint8))
     assert set(network._compiled) == {(64, 96), (96, 64)}
     again = network.infer(first)

@@ -708,7 +708,7 @@ async def test_jpegs_are_made_only_while_somebody_looks(
     from app.pipeline.sinks import preview
 
     made: list[int] = []
-    encode = preview.encode_jpeg
+    encode = jpeg.encode_jpeg
 
     def counted(frame: BlurredFrame) -> bytes:
         made.append(1)

@@ -80,7 +80,7 @@ def encoded_exactly(
         else:
             value = value * (224 if index else 219) + (128 if index else 16)
         kind = np.uint16 if bits == 10 else np.uint8
-        target = np.frombuffer(plane, kind).reshape(plane.height, -1)[:, : plane.width]
+        target = np.frombuffer(memoryview(plane), kind).reshape(plane.height, -1)[:, : plane.width]
         target[...] = np.clip(np.round(value * 2 ** (bits - 8)), 0, 2**bits - 1)
     frame.colorspace, frame.color_range = NUMBERS[matrix], 2 if full else 1
     return frame

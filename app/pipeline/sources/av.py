@@ -87,11 +87,13 @@ class AvSource:
             else:
                 captured_at = started_at + (image.time or 0.0)
             number += 1
+            stated = image.opaque  # by the packet of a still
+            orientation = stated if isinstance(stated, int) else orientation_of_frame(image)
             yield Frame(
                 image,
                 captured_at,
                 number,
-                orientation=image.opaque or orientation_of_frame(image),
+                orientation=orientation,
                 pixel_aspect=pixel_aspect,
             )
 
