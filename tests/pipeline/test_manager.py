@@ -705,7 +705,7 @@ async def test_a_stream_that_does_not_run_has_no_picture(manager: StreamManager)
 async def test_jpegs_are_made_only_while_somebody_looks(
     manager: StreamManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from app.pipeline.sinks import preview
+    from app.pipeline.sinks import jpeg, preview
 
     made: list[int] = []
     encode = jpeg.encode_jpeg
