@@ -11,6 +11,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from fixtures import eventually
 from PIL import Image as Pillow
 from support.doubles import FaceNetwork, FarEnd, face_maps
 from support.pictures import (
@@ -198,13 +199,11 @@ def test_the_network_sees_true_colours_and_shape(
     assert difference(seen[0]) <= CLOSE
 
 
-def test_a_snapshot_is_upright_and_in_true_colours(
-    start: Start, far_end: FarEnd, tmp_path: Path
-) -> None:
+def test_a_snapshot_is_upright_and_in_true_colours(start: Start, tmp_path: Path) -> None:
     given = stored(6, matrix="bt709")
     clip = write_clip(tmp_path / "clip.mp4", given, count=3, display_matrix=display_matrix(6))
     stream = start(source=f"file:{clip}", paced=True, loop=True)
-    far_end.next()
+    eventually(lambda: stream.preview.snapshot() is not None)
     jpeg = stream.preview.snapshot()
     assert jpeg is not None
     image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)
