@@ -173,3 +173,10 @@ def test_a_turn_comes_on_top_of_the_orientation(orientation: int, degrees: int) 
     stored = np.arange(12, dtype=np.uint8).reshape(3, 4)
     expected = np.rot90(upright(stored, orientation), -degrees // 90)
     assert np.array_equal(upright(stored, turned(orientation, degrees)), expected)
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_a_frame_with_side_data_that_pyav_does_not_know_is_turned_as_well(orientation: int) -> None:
+    """FFmpeg gives the frames of such a JPEG their EXIF data, and a display matrix."""
+    frame = decode(encoded(exif=exif(orientation)), 10_000)
+    assert orientation_of_frame(frame) == orientation

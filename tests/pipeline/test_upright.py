@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -31,6 +32,7 @@ from app.models.openvino_runtime import Outputs
 from app.models.orientation import display_matrix, upright
 from app.pipeline.normalise import normalised
 from app.pipeline.sources import make_source
+from app.pipeline.sources.push import decode
 from app.pipeline.stream import Stream
 from app.types import Frame, ProcessedFrame, StreamSpec
 
@@ -152,6 +154,30 @@ def test_size_shape_range_and_matrix_may_change_midway(tmp_path: Path) -> None:
     expected = [(512, 288), (512, 288), (682, 288), (640, 352), (698, 352)]
     assert sizes == [size for size in expected for _ in range(5)]
     assert max(difference(image) for image in images) <= CLOSE
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode", "options"),
+    [
+        ("JPEG", "RGB", {"quality": 95}),
+        ("JPEG", "RGB", {"quality": 95, "subsampling": 0}),
+        ("PNG", "RGB", {}),
+        ("PNG", "P", {}),
+        ("PNG", "RGBA", {}),
+        ("WEBP", "RGB", {"quality": 95}),
+        ("WEBP", "RGB", {"lossless": True}),
+    ],
+)
+@pytest.mark.parametrize("size", [(512, 288), (1280, 720)])
+def test_pushed_stills_keep_their_colours(
+    kind: str, mode: str, options: dict[str, Any], size: tuple[int, int]
+) -> None:
+    """Also large ones: what a still does not state is never BT.709."""
+    file = io.BytesIO()
+    image = Pillow.fromarray(patches(*size)).convert(mode)
+    image.save(file, kind, **options)
+    frame = decode(file.getvalue(), size[0] * size[1])
+    assert difference(as_shown(normalised(frame, 1, Fraction(1)))) <= CLOSE
 
 
 # ── through a whole stream ───────────────────────────────────────────────────────────────────
