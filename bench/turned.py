@@ -1,7 +1,7 @@
-"""How many faces the network finds when a camera hangs sideways or upside down.
+"""How many faces the network finds if a camera is mounted sideways or upside down.
 
-The truth is what the original network sees in the upright clip. The same frames are then turned, as
-such a camera sends them. With ``rotate`` each of them is as the upright one again.
+The ground truth is what the original network finds in the upright clip. The same frames are then
+turned, as such a camera would send them. With ``rotate`` they are identical to the upright ones.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from app.models.orientation import UPRIGHT
 from app.pipeline.normalise import normalised
 from app.pipeline.scale import to_rgb
 from app.types import Box
-from bench.motion import FOUND_IOU, PATIENCE_S, SMALLEST, SURE
+from bench.motion import FOUND_IOU, SMALLEST, SURE, TIMEOUT_S
 from bench.table import show
 
 EVERY = 10
@@ -48,7 +48,7 @@ def run(clips: list[Path] | None = None) -> None:
     exact.close()
     network.close()
     head = ["clip", "faces", *(f"{degrees}°" for degrees in DEGREES)]
-    show("faces found, on a camera whose picture is turned by", head, rows)
+    show("faces found if the frames are turned by", head, rows)
 
 
 def _count(clip: Path, judge: FaceDetector, faces: FaceDetector) -> tuple[int, Counter[int]]:
@@ -57,8 +57,8 @@ def _count(clip: Path, judge: FaceDetector, faces: FaceDetector) -> tuple[int, C
         known = [face for face in _seen(judge, image) if face.height >= SMALLEST]
         truth += len(known)
         for degrees in DEGREES:
-            hung = normalised(image, UPRIGHT, SQUARE, degrees)
-            back = [_turned_back(box, degrees, hung) for box in _seen(faces, hung)]
+            turned_image = normalised(image, UPRIGHT, SQUARE, degrees)
+            back = [_turned_back(box, degrees, turned_image) for box in _seen(faces, turned_image)]
             found[degrees] += sum(any(b.iou(face) >= FOUND_IOU for b in back) for face in known)
     return truth, found
 
@@ -71,14 +71,14 @@ def _frames(clip: Path) -> Iterator[av.VideoFrame]:
 
 
 def _seen(faces: FaceDetector, image: av.VideoFrame) -> list[Box]:
-    look = faces.submit(to_rgb(image, FaceSettings().width))
-    return [face.box for face in look.detections(PATIENCE_S, (image.width, image.height))]
+    pending = faces.submit(to_rgb(image, FaceSettings().width))
+    return [face.box for face in pending.detections(TIMEOUT_S, (image.width, image.height))]
 
 
-def _turned_back(box: Box, degrees: int, hung: av.VideoFrame) -> Box:
-    """A box of the turned picture, in the upright one."""
-    width, height = hung.width, hung.height
-    for _ in range(degrees // 90):  # each a quarter to the left
+def _turned_back(box: Box, degrees: int, turned_image: av.VideoFrame) -> Box:
+    """A box of the turned frame, in the upright one."""
+    width, height = turned_image.width, turned_image.height
+    for _ in range(degrees // 90):  # a quarter turn to the left each
         box = Box(box.y1, width - box.x2, box.y2, width - box.x1)
         width, height = height, width
     return box

@@ -1,8 +1,8 @@
-"""What the numbers in a decoded frame's planes mean: its YUV matrix and its range.
+"""The YUV matrix and range of decoded frames.
 
-Files and cameras state both, or leave them out. What is left out is assumed as players and browsers
-do: BT.601 up to the size of a PAL picture, BT.709 above, and limited range, except in formats that
-are full range by definition (JPEG's, and grey).
+Not all files and cameras state them. Missing values are assumed as players and browsers do: BT.601
+up to the size of a PAL frame, BT.709 above, and limited range, except in formats that are full
+range by definition (JPEG's formats, and grey).
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ LUMA_WEIGHTS = {
     7: (0.212, 0.087),
     9: (0.2627, 0.0593),
 }
-"""Share of red and blue in luma, by matrix (ITU-T H.273, table 4): those that libswscale knows."""
+"""Shares of red and blue in luma, by matrix (ITU-T H.273, table 4), if libswscale knows it."""
 GREY = ("gray", "ya", "mono")
 _PRIMARIES, _TRANSFERS = set(ColorPrimaries), set(ColorTrc)
 
 
 class Colours(NamedTuple):
-    """Range, matrix, primaries and transfer of a YUV frame, as H.273 numbers them."""
+    """Range (as FFmpeg numbers it), matrix, primaries and transfer (as H.273 does) of a frame."""
 
     range: int = ColorRange.MPEG
     matrix: int = UNSPECIFIED
@@ -52,7 +52,7 @@ class Colours(NamedTuple):
         )
 
     def tag(self, encoder: VideoCodecContext) -> None:
-        """Have an encoder that is not open yet write them into its stream."""
+        """Make an encoder that is not open yet state them in its stream."""
         encoder.color_range, encoder.colorspace = self.range, self.matrix
         encoder.color_primaries, encoder.color_trc = self.primaries, self.transfer
 
@@ -66,7 +66,7 @@ def is_grey(image: av.VideoFrame) -> bool:
 
 
 def complete(image: av.VideoFrame) -> None:
-    """Write matrix and range into a YUV frame that lacks them, or states one that nobody knows."""
+    """Set the matrix and range of a YUV frame that does not state them, or an unknown matrix."""
     if is_rgb(image):
         return
     if not image.color_range:
@@ -78,15 +78,15 @@ def complete(image: av.VideoFrame) -> None:
 
 
 def same_matrix(one: int, other: int) -> bool:
-    """Whether two matrices have the same numbers. There are two of BT.601; unknown ones count."""
+    """Whether two matrices are equal: BT.601 has two numbers, and unknown ones count as BT.601."""
     return _weights(one) == _weights(other)
 
 
 @functools.cache
 def to_jpeg_matrix(colours: Colours) -> npt.NDArray[np.float64]:
-    """The (3, 4) matrix from limited or full Y, Cb, Cr and 1 to those of JPEG: BT.601, full range.
+    """Return the (3, 4) matrix from (Y, Cb, Cr, 1) to JPEG's Y, Cb, Cr: BT.601, full range.
 
-    Row and column order is Y, Cb, Cr; in 0 to 255.
+    All values are 0 to 255.
     """
     change = np.linalg.inv(_to_rgb(BT601)) @ _to_rgb(colours.matrix)
     limited = colours.range != ColorRange.JPEG

@@ -1,6 +1,6 @@
-"""Pictures of any shape on canvases of few shapes, since a network is compiled for each shape.
+"""Letterboxing: images of any shape on few canvas shapes, as a network is compiled per shape.
 
-The picture lies at the top left, so that boxes need only be scaled; the rest is grey.
+The image is placed at the top left, so that boxes only need scaling; the rest is grey.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ Size = tuple[int, int]
 
 STRIDE = 32
 GREY = 114
-ROOM = 2.6
-"""Area of all shapes of their own together, in squares of the longest side: two cameras' sizes, and
-the motion detector's windows of both."""
+MAX_EXACT_AREA = 2.6
+"""Total area of all exact shapes, in squares of the longest side: enough for the frame sizes of two
+cameras, and the windows that FaceScanner cuts from both."""
 IDLE_S = 60.0
-"""A shape that was not asked for in this time gives its place to another that needs it."""
+"""A shape that was not used for this long may be replaced by another."""
 
 
 def padded(side: float, multiple: int = STRIDE) -> int:
-    """The next multiple, at least one."""
+    """Round up to a multiple, at least to the first one."""
     return max(1, -(-round(side) // multiple)) * multiple
 
 
 def canvas_for(size: Size, longest: int, multiple: int = STRIDE) -> Size:
-    """The canvas for a picture whose longer side is brought to ``longest``.
+    """Return the canvas for an image whose longer side is resized to ``longest``.
 
     Args:
         longest: a multiple of 32.
@@ -43,62 +43,62 @@ def canvas_for(size: Size, longest: int, multiple: int = STRIDE) -> Size:
 
 
 def letterbox(image: Image, canvas: Size) -> tuple[Image, Size]:
-    """The (H, W, 3) picture as large as it fits on the canvas, and how large that is."""
+    """Resize the (H, W, 3) image to fill the canvas; return it padded, and its resized size."""
     height, width = image.shape[:2]
     scale = min(canvas[0] / height, canvas[1] / width)
-    seen = _scaled(height, scale, canvas[0]), _scaled(width, scale, canvas[1])
-    if seen != (height, width):
+    size = _scaled(height, scale, canvas[0]), _scaled(width, scale, canvas[1])
+    if size != (height, width):
         method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        image = np.asarray(cv2.resize(image, seen[::-1], interpolation=method), np.uint8)
-    if seen == canvas:
-        return image, seen
+        image = np.asarray(cv2.resize(image, size[::-1], interpolation=method), np.uint8)
+    if size == canvas:
+        return image, size
     boxed = np.full((*canvas, 3), GREY, np.uint8)
-    boxed[: seen[0], : seen[1]] = image
-    return boxed, seen
+    boxed[: size[0], : size[1]] = image
+    return boxed, size
 
 
-def _scaled(side: int, scale: float, most: int) -> int:
-    return min(most, max(1, round(side * scale)))
+def _scaled(side: int, scale: float, upper: int) -> int:
+    return min(upper, max(1, round(side * scale)))
 
 
 class CanvasChoice:
-    """The shapes that a network is run at: their own for the first sizes, a roomier one for others.
+    """Chooses the shape to run a network at: exact for the first sizes, then a larger shared one.
 
-    A network is compiled for each shape, which takes a second, and tens of megabytes for as long as
-    it is kept. Cameras have few sizes; but who pushes frames of a hundred sizes must not harm all
-    others. Each frame still fits without being made smaller.
+    A network is compiled once per shape, which takes a second, and tens of megabytes for as long as
+    it is kept. Cameras have few sizes, but a client that pushes frames of a hundred sizes must not
+    harm all others. Every image fits on its canvas without being made smaller.
 
     Args:
-        longest: longer side of the largest usual picture, in pixels.
-        step: roomier shapes are squares of a multiple of this.
+        longest: longer side of the largest usual image, in pixels.
+        step: shared shapes are squares whose side is a multiple of this.
     """
 
     def __init__(self, longest: int, step: int) -> None:
-        self._room = ROOM * longest * longest
+        self._max_area = MAX_EXACT_AREA * longest * longest
         self._step = step
         self._used_at: dict[Size, float] = {}
-        self._choosing = threading.Lock()
+        self._lock = threading.Lock()
 
-    def choose(self, wanted: Size) -> Size:
-        """The shape to use for one of this size."""
-        with self._choosing:
+    def choose(self, size: Size) -> Size:
+        """The canvas for an image of this size."""
+        with self._lock:
             now = time.monotonic()
-            canvas = wanted if wanted in self._used_at else self._place(wanted, now)
+            canvas = size if size in self._used_at else self._new_canvas(size, now)
             self._used_at[canvas] = now
             return canvas
 
-    def _place(self, wanted: Size, now: float) -> Size:
-        if self._has_room(wanted):
-            return wanted
+    def _new_canvas(self, size: Size, now: float) -> Size:
+        if self._has_room(size):
+            return size
         self._used_at = {c: at for c, at in self._used_at.items() if now - at < IDLE_S}
-        if self._has_room(wanted):
-            return wanted
-        side = padded(max(wanted), self._step)
-        roomier = [c for c in self._used_at if c[0] >= wanted[0] and c[1] >= wanted[1]]
-        return min([*roomier, (side, side)], key=_area)
+        if self._has_room(size):
+            return size
+        side = padded(max(size), self._step)
+        larger = [c for c in self._used_at if c[0] >= size[0] and c[1] >= size[1]]
+        return min([*larger, (side, side)], key=_area)
 
-    def _has_room(self, wanted: Size) -> bool:
-        return sum(map(_area, self._used_at)) + _area(wanted) <= self._room
+    def _has_room(self, size: Size) -> bool:
+        return sum(map(_area, self._used_at)) + _area(size) <= self._max_area
 
 
 def _area(size: Size) -> int:

@@ -1,6 +1,7 @@
-"""Which way up a picture is: as the EXIF data of a still say, or the display matrix of a video.
+"""The orientation of images: in the EXIF data of stills, or the display matrix of videos.
 
-Both are read and applied here and nowhere else. Orientations are EXIF's: 1 (upright) to 8.
+Both are read and applied here and nowhere else. Orientations are numbered as in EXIF: 1 (upright)
+to 8.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ TURNS = {
     7: (1, True),
     8: (1, False),
 }
-"""By orientation: quarter turns to the left, and whether the image is mirrored after that."""
+"""By orientation: counter-clockwise quarter turns, and whether the image is then mirrored."""
 MATRICES = {
     1: (1, 0, 0, 1),
     2: (-1, 0, 0, 1),
@@ -45,8 +46,13 @@ MATRICES = {
     7: (0, -1, -1, 0),
     8: (0, -1, 1, 0),
 }
-"""By orientation: a, b, c, d of a display matrix: x, y is shown at ax + cy, bx + dy."""
-LEFT = {1: cv2.ROTATE_90_COUNTERCLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_CLOCKWISE}
+"""By orientation: a, b, c, d of a display matrix, which shows (x, y) at (ax + cy, bx + dy)."""
+COUNTER_CLOCKWISE = {
+    1: cv2.ROTATE_90_COUNTERCLOCKWISE,
+    2: cv2.ROTATE_180,
+    3: cv2.ROTATE_90_CLOCKWISE,
+}
+"""By number of quarter turns."""
 MATRIX = struct.Struct("=9i")
 EXIF = b"Exif\0\0"
 UNREADABLE = (
@@ -62,11 +68,11 @@ UNREADABLE = (
     DecompressionBombError,
     Warning,
 )
-"""What Pillow raises for EXIF data that are damaged or hold values of the wrong type, and its
-warnings about them where warnings are errors."""
+"""What Pillow raises for EXIF data that is damaged or has values of the wrong type, and its
+warnings about it where warnings are errors."""
 
-# The readers of the formats themselves, not ``Image.open``: Ultralytics, once imported, replaces
-# that by a function that installs packages. Each reads the headers only, never the pixels.
+# The format readers themselves, not ``Image.open``: Ultralytics, once imported, replaces that with
+# a function that installs packages. Each reads the headers only, never the pixels.
 _READERS: dict[bytes, Callable[[io.BytesIO], ImageFile]] = {
     b"\xff\xd8": JpegImageFile,
     b"\x89PNG": PngImageFile,
@@ -74,19 +80,19 @@ _READERS: dict[bytes, Callable[[io.BytesIO], ImageFile]] = {
 }
 _AVIF_BRANDS = b"ftypavif", b"ftypavis"
 
-# Damaged EXIF data are nothing that an operator could do anything about.
+# An operator can do nothing about damaged EXIF data.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.TiffImagePlugin")
 
 
 def orientation_of(data: bytes) -> int:
-    """The EXIF orientation of an encoded JPEG, PNG, WebP or AVIF image, 1 (upright) to 8.
+    """Return the EXIF orientation of an encoded JPEG, PNG, WebP or AVIF image, 1 (upright) to 8.
 
-    Only the headers are read. EXIF data that are missing or damaged count as upright, as in
-    browsers; so does an orientation that only XMP data mention.
+    Only the headers are read. Missing or damaged EXIF data counts as upright, as in browsers; so
+    does an orientation that is only in the XMP data.
     """
     reader = _READERS.get(data[:4]) or _READERS.get(data[:2])
     if reader is JpegImageFile and EXIF not in data:
-        return UPRIGHT  # as in nearly all frames of cameras: a tenth of the time
+        return UPRIGHT  # nearly all frames of cameras; takes a tenth of the time
     if reader is None and data[4:12] in _AVIF_BRANDS:
         reader = AvifImageFile
     if reader is None:
@@ -104,20 +110,20 @@ def orientation_of(data: bytes) -> int:
 
 
 def upright(image: Image, orientation: int) -> Image:
-    """The (H, W) or (H, W, 3) image as people see it: a face on its side would not be found."""
+    """Turn an (H, W) or (H, W, 3) image upright: the detector would miss a face on its side."""
     if orientation == UPRIGHT:
         return image
     quarters, mirrored = TURNS[orientation]
     if quarters:
-        image = np.asarray(cv2.rotate(image, LEFT[quarters]), np.uint8)
+        image = np.asarray(cv2.rotate(image, COUNTER_CLOCKWISE[quarters]), np.uint8)
     return np.asarray(cv2.flip(image, 1), np.uint8) if mirrored else image
 
 
 def orientation_of_frame(frame: av.VideoFrame) -> int:
-    """The orientation that is nearest to a decoded frame's display matrix; upright without one."""
+    """Return the orientation nearest to a decoded frame's display matrix; upright without one."""
     try:
         matrix: SideData | None = frame.side_data.get(Type.DISPLAYMATRIX)  # type: ignore[call-overload]
-    except ValueError:  # it also has side data that PyAV does not know
+    except ValueError:  # the frame also has side data that PyAV does not know
         return _without_flips(frame)
     if matrix is None or matrix.buffer_size < MATRIX.size:
         return UPRIGHT
@@ -130,16 +136,16 @@ def _without_flips(frame: av.VideoFrame) -> int:
 
 
 def turned(orientation: int, degrees: int) -> int:
-    """The orientation that turns a picture as much, and then by these degrees clockwise."""
+    """Return the orientation for an additional clockwise turn by 0, 90, 180 or 270 degrees."""
     if not degrees:
         return orientation
     quarters, mirrored = TURNS.get(orientation, (0, False))
     more = degrees // 90
-    sought = (quarters + more if mirrored else quarters - more) % 4, mirrored
-    return next((number for number, turn in TURNS.items() if turn == sought), UPRIGHT)
+    turn = (quarters + more if mirrored else quarters - more) % 4, mirrored
+    return next((number for number, known in TURNS.items() if known == turn), UPRIGHT)
 
 
 def display_matrix(orientation: int) -> list[int]:
-    """The display matrix of an orientation, in the layout of FFmpeg."""
+    """Return the display matrix of an orientation, in FFmpeg's layout."""
     a, b, c, d = MATRICES[orientation]
     return [a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30]

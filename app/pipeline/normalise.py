@@ -1,11 +1,11 @@
-"""A decoded frame to the one form that everything after it takes.
+"""Converts decoded frames to the one form that all later steps expect.
 
-Upright, of square pixels, in planar YUV 4:2:0 of 8 bit with even sides, its range and matrix
-stated. Most cameras send just that, and such a frame is passed on as it is.
+Frames are upright, have square pixels and even sides, are in 8-bit planar YUV 4:2:0, and state
+their range and matrix. Most cameras send just that, and such a frame is passed on unchanged.
 
-Pixels that are not square are made so here, once, and not stated in each output: JPEG and MJPEG
-cannot state it, networks would see squeezed faces, and boxes would not be where viewers see them.
-Range and matrix stay as they came, since each video output states them.
+Pixels are made square here, once, instead of stating their shape in each output: JPEG and MJPEG
+cannot state it, networks would get distorted faces, and boxes would not be where viewers see them.
+Range and matrix are preserved, since each video output states them.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ EXACT = Interpolation.FAST_BILINEAR | Interpolation.ACCURATE_RND
 def normalised(
     image: VideoFrame, orientation: int, pixel_aspect: Fraction, rotate: int = 0
 ) -> VideoFrame:
-    """The frame as people are meant to see it.
+    """Return the frame as people should see it.
 
     Args:
-        orientation: how it is stored, as EXIF numbers it.
-        pixel_aspect: width of a stored pixel, as a share of its height.
-        rotate: degrees clockwise, by which it is turned after that.
+        orientation: how the image is stored, as EXIF numbers it.
+        pixel_aspect: width of a stored pixel divided by its height.
+        rotate: degrees to turn it clockwise after that.
     """
     complete(image)
     size = square_size(image.width, image.height, pixel_aspect)
@@ -41,18 +41,18 @@ def normalised(
 
 
 def square_size(width: int, height: int, pixel_aspect: Fraction) -> tuple[int, int]:
-    """Width and height, both even, with square pixels: the side that is too short is stretched."""
+    """Return the even width and height with square pixels; the shorter side is stretched."""
     if pixel_aspect > 1:
         return _even(width * pixel_aspect), _even(height)
     return _even(width), _even(height / pixel_aspect)
 
 
 def _converted(image: VideoFrame, width: int, height: int) -> VideoFrame:
-    """Scaled, and in planar YUV 4:2:0 of 8 bit: of the same range and matrix, where it has one."""
+    """Scale to 8-bit planar YUV 4:2:0; a YUV frame keeps its range and matrix."""
     stated = image.color_range, image.colorspace
-    if is_rgb(image):  # as JPEG has it
+    if is_rgb(image):  # as in JPEG
         stated = int(ColorRange.JPEG), BT601
-    # libswscale takes grey for full range, whatever is stated.
+    # libswscale treats grey as full range, whatever is stated.
     full = is_grey(image) or stated[0] == ColorRange.JPEG
     result = image.reformat(
         width,

@@ -1,4 +1,4 @@
-"""The Y, U and V planes of frames as arrays."""
+"""The Y, U and V planes of frames as NumPy arrays."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def pixels(plane: object) -> Plane:
 
 
 def copy_of(image: VideoFrame) -> VideoFrame:
-    """The same pixels and colours in memory of their own, without times."""
+    """A copy with the same pixels and colours, without timestamps."""
     copy = VideoFrame(image.width, image.height, image.format.name)
     fill(copy, [pixels(plane) for plane in image.planes])
     copy_colours(image, copy)
@@ -27,12 +27,12 @@ def copy_of(image: VideoFrame) -> VideoFrame:
 
 
 def fill(image: VideoFrame, planes: list[Plane]) -> None:
-    """Write pixels of the frame's size into its planes."""
+    """Write pixels into the planes of a frame of the same size."""
     for target, source in zip(image.planes, planes, strict=True):
         pixels(target)[...] = source
 
 
 def copy_colours(source: VideoFrame, target: VideoFrame) -> None:
-    """State for the target what is stated for the source: range, matrix, primaries, transfer."""
+    """Copy range, matrix, primaries and transfer from one frame to another."""
     target.color_range, target.colorspace = source.color_range, source.colorspace
     target.color_primaries, target.color_trc = source.color_primaries, source.color_trc

@@ -59,7 +59,7 @@ class CaptureRequest:
         gap_s: seconds without a frame that count as a gap.
         start_timeout_s: the time within which the first frame must arrive.
         duration_s: of the whole run.
-        rotate: degrees by which a source is turned clockwise; a stream turns its own.
+        rotate: degrees to turn a source clockwise; a running stream has its own rotation.
     """
 
     part: Part

@@ -106,7 +106,7 @@ class Recorder:
         if self._limit_s is not None and seconds >= self._limit_s:
             self.written.full = True
             return
-        self._place(result).add(result.picture, at)
+        self._place(result).add(result.frame, at)
         ts = time.time() - (time.monotonic() - at)
         self.written.picture(ts, seconds - self._skip_s, self._gap_s)
 
@@ -115,7 +115,7 @@ class Recorder:
         file = self._segments.file
         if (
             file is None
-            or not file.accepts(result.picture)
+            or not file.accepts(result.frame)
             or result.captured_at - file.started_at >= self._segment_s
         ):
             file = self._segments.begin(lambda path: _EncodedFile(path, result, self._fps))
@@ -129,8 +129,8 @@ class _EncodedFile:
         self.path = path
         self.started_at = first.captured_at
         self.started_ts = time.time() - (time.monotonic() - first.captured_at)
-        self._size, self._format = first.picture.size, first.picture.image.format.name
-        self._colours = Colours.of(first.picture.image)
+        self._size, self._format = first.frame.size, first.frame.image.format.name
+        self._colours = Colours.of(first.frame.image)
         self._last_pts = -1
         self._keyframe_at = first.captured_at
         self._container = av.open(str(path), "w", format="mp4", options=FRAGMENTED)
@@ -158,7 +158,7 @@ class _EncodedFile:
         return given == (self._size, self._format, self._colours)
 
     def add(self, picture: BlurredFrame, at: float) -> None:
-        image = copy_of(picture.image)  # encoders write its time into it, and sinks share it
+        image = copy_of(picture.image)  # encoders write timestamps into it, and sinks share it
         pts = max(round((at - self.started_at) / TIME_BASE), self._last_pts + 1)
         self._last_pts = pts
         image.pts, image.time_base = pts, TIME_BASE

@@ -47,7 +47,7 @@ class Remuxer:
         segment_s: length of a file; it ends at the next keyframe.
         gap_s: seconds without a frame that count as a gap; None for a file.
         skip_s, limit_s: the part of the source to keep, in seconds of its own time.
-        rotate: degrees by which players shall turn it clockwise, beyond what the source states.
+        rotate: degrees for players to turn it clockwise, after the orientation in the source.
     """
 
     def __init__(
@@ -164,7 +164,7 @@ class Remuxer:
 
 
 def _stored_orientation(url: str) -> int:
-    """The orientation that a file states; the container of a live source states none."""
+    """The orientation that a file states; live sources state none."""
     if urls.is_network(url):
         return UPRIGHT
     with open_file(url) as container:

@@ -13,7 +13,8 @@ from app.analytics.rules import RULES, AnalyzedFrame, FramePixels, make_rules, r
 from app.analytics.rules.plate_track import CropReader
 from app.analytics.rules.smoking import SmokingRule, SmokingSettings
 from app.errors import InvalidRequest
-from app.types import Box, Detection, RuleEvent, Track
+from app.events import RuleEvent
+from app.types import Box, Detection, Track
 
 PERSON = Box(100, 100, 200, 400)
 AT_THE_MOUTH = Box(155, 150, 170, 155)
@@ -57,7 +58,7 @@ class Watcher:
         return [f.type for _ in range(count) for f in self.look(people, detections)]
 
 
-def test_a_smoker_is_told_once_and_the_end_with_its_duration() -> None:
+def test_a_smoker_is_reported_once_and_the_end_with_its_duration() -> None:
     watcher = Watcher(confirm=3, window=8, gap_s=2)
     assert watcher.looks(2, cigarette()) == []
     (started,) = watcher.look([person()], [cigarette(confidence=0.7)])
@@ -73,8 +74,8 @@ def test_a_smoker_is_told_once_and_the_end_with_its_duration() -> None:
 
 def test_a_pause_between_two_puffs_is_one_smoke() -> None:
     watcher = Watcher(gap_s=5)
-    told = watcher.looks(5, cigarette()) + watcher.looks(20) + watcher.looks(5, cigarette())
-    assert told == ["smoking_started"]
+    reported = watcher.looks(5, cigarette()) + watcher.looks(20) + watcher.looks(5, cigarette())
+    assert reported == ["smoking_started"]
 
 
 def test_what_shows_now_and_then_is_no_cigarette() -> None:
@@ -105,12 +106,12 @@ def test_only_what_a_head_or_hand_can_hold_counts(place: Box) -> None:
 def test_a_cigarette_belongs_to_the_nearest_head() -> None:
     left, right = person(), person(Box(180, 100, 280, 400), number=2)
     watcher = Watcher()
-    told = [
+    reported = [
         f
         for _ in range(5)
         for f in watcher.look([left, right], [cigarette(Box(228, 140, 240, 145))])
     ]
-    assert [f.tracks[0].track_id for f in told] == [2]
+    assert [f.tracks[0].track_id for f in reported] == [2]
 
 
 def test_a_face_tells_where_the_head_is() -> None:
@@ -139,7 +140,7 @@ def test_somebody_else_elsewhere_is_an_alarm_of_their_own() -> None:
     assert watcher.looks(5, held, tracks=[other]) == ["smoking_started"]
 
 
-def test_who_is_hidden_for_a_while_is_not_counted_as_looked_at() -> None:
+def test_a_person_who_is_hidden_for_a_while_does_not_fill_the_window() -> None:
     watcher = Watcher(confirm=3, window=4)
     watcher.looks(2, cigarette())
     watcher.looks(10, tracks=[person(age_s=0.5)])
@@ -158,9 +159,9 @@ def test_starts_and_ends_take_turns(seed: int) -> None:
     rng = np.random.default_rng(seed)
     seen = rng.random(300) < rng.random()
     watcher = Watcher(gap_s=1)
-    told = [t for yes in seen for t in watcher.looks(1, *([cigarette()] if yes else []))]
-    told += [f.type for f in watcher.rule.end()]
-    assert told == ["smoking_started", "smoking_ended"] * (len(told) // 2)
+    reported = [t for yes in seen for t in watcher.looks(1, *([cigarette()] if yes else []))]
+    reported += [f.type for f in watcher.rule.end()]
+    assert reported == ["smoking_started", "smoking_ended"] * (len(reported) // 2)
 
 
 def test_nothing_is_kept_of_people_who_left() -> None:

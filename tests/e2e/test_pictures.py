@@ -1,4 +1,4 @@
-"""Colours, shape and which way up, as clients of each API see them."""
+"""Colours, pixel shape and orientation, as clients of each API see them."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from support.watchpost import Server
 from app.models.orientation import display_matrix, orientation_of_frame, upright
 from app.pipeline.normalise import normalised
 
-CLOSE = 4  # the camera's encoder, ours, and a JPEG
+CLOSE = 4  # allows for the camera's encoder, ours, and a JPEG
 STARTS_S = 60
 LEFT, RIGHT = 8, 6
-"""The orientation of a picture that is to be turned to the left, or to the right, to be upright."""
+"""Orientations of images that are upright after a quarter turn to the left, or to the right."""
 
 Clip = Callable[..., Path]
 
@@ -42,7 +42,7 @@ def settings(folder: Path) -> dict[str, object]:
 
 @pytest.fixture
 def clip(folder: Path, request: pytest.FixtureRequest) -> Clip:
-    """Writes the patches as a camera stores them that lies on its side; its pixels are narrow."""
+    """Writes the patches as a camera that is mounted sideways stores them."""
 
     def make(*, stated: bool, format: str = "yuv420p", **options: Any) -> Path:
         image = np.ascontiguousarray(upright(patches(576, 324), LEFT))
@@ -123,7 +123,7 @@ def test_a_recording(server: Server, clip: Clip, blur: bool, stated: bool) -> No
     is_right(as_shown(normalised(frame, orientation_of_frame(frame), Fraction(1))))
 
 
-def test_a_stream_is_recorded_as_it_shows_itself(server: Server) -> None:
+def test_a_running_stream_is_recorded_with_its_own_rotation(server: Server) -> None:
     reply = server.http.post("/collect", json={"rotate": 90})
     assert reply.status_code == 400
     assert reply.json()["details"]["field"] == "rotate"
@@ -140,7 +140,7 @@ def test_pushed_pictures(server: Server) -> None:
 
 
 @pytest.mark.parametrize("rotate", [45, -90, 360, "90", 90.5, True, None])
-def test_other_turns_are_refused(server: Server, rotate: object) -> None:
+def test_other_rotations_are_rejected(server: Server, rotate: object) -> None:
     for path, body in (
         ("/stream/request", {}),
         ("/cameras", {"camera_id": "C", "source": 0}),

@@ -1,4 +1,4 @@
-"""Pictures on canvases."""
+"""Letterboxing of images."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from app.models.letterbox import (
     GREY,
     IDLE_S,
-    ROOM,
+    MAX_EXACT_AREA,
     CanvasChoice,
     canvas_for,
     letterbox,
@@ -45,7 +45,7 @@ def test_a_larger_multiple_gives_few_canvases() -> None:
 
 @pytest.mark.parametrize("multiple", [32, 96, 128])
 @pytest.mark.parametrize("size", SIZES)
-def test_a_picture_fills_one_side_of_its_canvas_and_keeps_its_shape(
+def test_an_image_fills_one_side_of_its_canvas_and_keeps_its_aspect_ratio(
     size: tuple[int, int], multiple: int
 ) -> None:
     canvas = canvas_for(size, 640, multiple)
@@ -64,14 +64,14 @@ def test_a_picture_fills_one_side_of_its_canvas_and_keeps_its_shape(
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("canvas", [(384, 640), (384, 384), (64, 96)])
-def test_any_picture_fits_any_canvas(size: tuple[int, int], canvas: tuple[int, int]) -> None:
+def test_any_image_fits_any_canvas(size: tuple[int, int], canvas: tuple[int, int]) -> None:
     boxed, seen = letterbox(np.full((*size, 3), 200, np.uint8), canvas)
     assert boxed.shape == (*canvas, 3)
     assert seen[0] == canvas[0] or seen[1] == canvas[1]
     assert boxed.flags.c_contiguous
 
 
-def test_a_picture_of_the_right_size_is_neither_resized_nor_changed() -> None:
+def test_an_image_of_the_right_size_is_neither_resized_nor_modified() -> None:
     image = np.random.default_rng(0).integers(0, 256, (360, 640, 3), np.uint8)
     before = image.copy()
     boxed, seen = letterbox(image, (384, 640))
@@ -85,14 +85,14 @@ def test_sides_are_padded_upwards(side: int, expected: int) -> None:
     assert padded(side) == expected
 
 
-# ── which shapes a network is run at ─────────────────────────────────────────────────────────
+# ── the choice of a canvas ───────────────────────────────────────────────────────────────────
 
 
 def area(size: tuple[int, int]) -> int:
     return size[0] * size[1]
 
 
-def test_the_first_sizes_have_shapes_of_their_own_for_as_long_as_they_are_used() -> None:
+def test_the_first_sizes_keep_their_exact_shapes_while_they_are_used() -> None:
     choice = CanvasChoice(960, 320)
     cameras = [(544, 960), (736, 960), (160, 160), (320, 320)]
     assert [choice.choose(size) for size in cameras] == cameras
@@ -101,7 +101,7 @@ def test_the_first_sizes_have_shapes_of_their_own_for_as_long_as_they_are_used()
     assert [choice.choose(size) for size in cameras] == cameras
 
 
-def test_others_share_a_few_roomier_shapes() -> None:
+def test_other_sizes_share_a_few_larger_shapes() -> None:
     choice = CanvasChoice(960, 320)
     chosen = set()
     for height, width in np.random.default_rng(4).integers(1, 31, (500, 2)) * 32:
@@ -110,10 +110,10 @@ def test_others_share_a_few_roomier_shapes() -> None:
         assert canvas[1] >= width
         assert area(canvas) <= area((960, 960))
         chosen.add(canvas)
-    assert sum(map(area, chosen)) <= (ROOM + 1 + 4 / 9 + 1 / 9) * 960 * 960
+    assert sum(map(area, chosen)) <= (MAX_EXACT_AREA + 1 + 4 / 9 + 1 / 9) * 960 * 960
 
 
-def test_a_shape_that_nobody_asks_for_gives_its_place_to_another(
+def test_an_unused_shape_is_replaced_by_another(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = 1000.0
@@ -130,5 +130,5 @@ def test_a_shape_that_nobody_asks_for_gives_its_place_to_another(
     assert choice.choose((640, 640)) == (640, 640)
 
 
-def test_a_picture_larger_than_usual_has_a_shape_as_well() -> None:
+def test_an_image_larger_than_usual_gets_a_shape_as_well() -> None:
     assert CanvasChoice(64, 64).choose((640, 960)) == (960, 960)

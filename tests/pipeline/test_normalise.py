@@ -1,4 +1,4 @@
-"""Whatever a decoder gives, upright, square and in its true colours."""
+"""Frames of every kind become upright, with square pixels and true colours."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CLOSE = 3
 @pytest.mark.parametrize("full", [False, True], ids=["limited", "full"])
 @pytest.mark.parametrize("matrix", ["bt601", "smpte170m", "bt709", "bt2020"])
 @pytest.mark.parametrize("format", FORMATS)
-def test_colours_stay_as_they_were_on_every_way(format: str, matrix: str, full: bool) -> None:
+def test_all_outputs_preserve_colours(format: str, matrix: str, full: bool) -> None:
     if format.startswith("yuvj") and not full:
         pytest.skip("full range by its name")
     given = encoded_exactly(patches(), format=format, matrix=matrix, full=full)
@@ -65,7 +65,7 @@ def from_h264(frame: av.VideoFrame) -> av.VideoFrame:
 
 
 @pytest.mark.parametrize("format", ["rgb24", "bgra", "gbrp", "rgb48le"])
-def test_rgb_becomes_what_jpeg_has(format: str) -> None:
+def test_rgb_becomes_full_range_bt601_as_in_jpeg(format: str) -> None:
     given = av.VideoFrame.from_ndarray(patches(), format="rgb24").reformat(format=format)
     frame = normalised(given, 1, SQUARE)
     assert (frame.format.name, frame.color_range) == ("yuv420p", 2)
@@ -96,7 +96,7 @@ def test_an_unknown_matrix_is_assumed_by_size(
     assert (frame.colorspace, frame.color_range) == (matrix, 1)
 
 
-def test_what_most_cameras_send_is_passed_on_as_it_is() -> None:
+def test_the_frames_of_most_cameras_are_passed_on_unchanged() -> None:
     given = encoded_exactly(patches(1920, 1080), format="yuv420p")
     assert normalised(given, 1, SQUARE) is given
 
@@ -104,7 +104,7 @@ def test_what_most_cameras_send_is_passed_on_as_it_is() -> None:
 @pytest.mark.parametrize("rotate", [0, 90, 180, 270])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_frames_are_turned(orientation: int, rotate: int) -> None:
-    """Pillow, which does the same, is the judge of the orientations."""
+    """Pillow is the reference for the orientations."""
     photo = Pillow.fromarray(patches())
     photo.getexif()[0x0112] = orientation
     expected = np.rot90(np.asarray(ImageOps.exif_transpose(photo)), -rotate // 90)
@@ -112,7 +112,7 @@ def test_frames_are_turned(orientation: int, rotate: int) -> None:
     frame = normalised(given, orientation, SQUARE, rotate)
     assert (frame.width, frame.height) == (expected.shape[1], expected.shape[0])
     assert (frame.colorspace, frame.color_range) == (1, 1)
-    # Where patches meet, colours run into each other.
+    # At the edges of patches, colours mix.
     assert np.median(np.abs(as_shown(frame).astype(int) - expected)) <= CLOSE
 
 
@@ -150,7 +150,7 @@ def test_other_colours_need_another_encoder() -> None:
     assert not encoder.takes(conceal(full, [], "off", 0))
 
 
-def test_values_that_no_encoder_takes_are_left_out() -> None:
+def test_values_that_no_encoder_accepts_are_left_out() -> None:
     given = encoded_exactly(patches(), format="yuv420p")
     given.color_primaries, given.color_trc = 3, 77
     assert Colours.of(given)[2:] == (2, 2)

@@ -1,4 +1,4 @@
-"""Sources with pictures stored on their side, or pixels that are not square, through a stream."""
+"""Sources with frames stored sideways, or with non-square pixels, through a stream."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ BACK = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 8, 7: 7, 8: 6}
 
 
 def stored(orientation: int, **options: object) -> av.VideoFrame:
-    """The patches as a camera stores them that is held so."""
+    """The patches as a camera with this orientation stores them."""
     image = np.ascontiguousarray(upright(patches(), BACK[orientation]))
     return encoded_exactly(image, format="yuv420p", **options)  # type: ignore[arg-type]
 
@@ -87,7 +87,9 @@ def as_jpeg(image: Image) -> bytes:
 
 
 @pytest.mark.parametrize("paced", [False, True], ids=["read", "played"])
-def test_each_frame_of_motion_jpeg_may_lie_otherwise(tmp_path: Path, paced: bool) -> None:
+def test_each_frame_of_motion_jpeg_may_have_another_orientation(
+    tmp_path: Path, paced: bool
+) -> None:
     jpegs = [
         with_exif(as_jpeg(np.ascontiguousarray(upright(patches(), BACK[n]))), n)
         for n in range(1, 9)
@@ -107,7 +109,7 @@ def test_each_frame_of_motion_jpeg_may_lie_otherwise(tmp_path: Path, paced: bool
 
 
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.ts"])
-def test_the_shape_of_pixels_is_heeded(tmp_path: Path, name: str) -> None:
+def test_the_pixel_aspect_ratio_is_applied(tmp_path: Path, name: str) -> None:
     frame = encoded_exactly(patches(704, 576), format="yuv420p", matrix="bt601")
     clip = write_clip(tmp_path / name, frame, count=3, pixel_aspect=Fraction(16, 11))
     for found in frames_of(clip):
@@ -117,13 +119,13 @@ def test_the_shape_of_pixels_is_heeded(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("stated", [Fraction(1, 200), Fraction(255, 1)])
-def test_a_shape_that_cannot_be_meant_is_not_heeded(tmp_path: Path, stated: Fraction) -> None:
+def test_an_implausible_pixel_aspect_ratio_is_ignored(tmp_path: Path, stated: Fraction) -> None:
     frame = encoded_exactly(patches(), format="yuv420p")
     clip = write_clip(tmp_path / "clip.mp4", frame, count=1, pixel_aspect=stated)
     assert shown(next(frames_of(clip))).shape == (288, 512, 3)
 
 
-def test_the_limit_of_pixels_is_that_of_what_is_shown(tmp_path: Path) -> None:
+def test_the_pixel_limit_applies_to_the_stretched_frame(tmp_path: Path) -> None:
     frame = encoded_exactly(patches(), format="yuv420p")
     clip = write_clip(tmp_path / "clip.mp4", frame, count=1, pixel_aspect=Fraction(8, 1))
     settings = StreamSettings(max_pixels=512 * 288 * 8 - 1)
@@ -172,7 +174,7 @@ def test_size_shape_range_and_matrix_may_change_midway(tmp_path: Path) -> None:
 def test_pushed_stills_keep_their_colours(
     kind: str, mode: str, options: dict[str, Any], size: tuple[int, int]
 ) -> None:
-    """Also large ones: what a still does not state is never BT.709."""
+    """Large ones as well: a still without a stated matrix is never BT.709."""
     file = io.BytesIO()
     image = Pillow.fromarray(patches(*size)).convert(mode)
     image.save(file, kind, **options)
@@ -187,27 +189,27 @@ Start = Callable[..., Stream]
 
 def next_image(far_end: FarEnd) -> tuple[ProcessedFrame, Image]:
     result = far_end.next()
-    return result, as_shown(result.picture.image)
+    return result, as_shown(result.frame.image)
 
 
 @pytest.mark.parametrize("rotate", [0, 90, 180, 270])
-def test_the_network_and_all_who_watch_see_the_same_upright_picture(
+def test_the_network_and_all_viewers_get_the_same_upright_frame(
     start: Start, far_end: FarEnd, network: FaceNetwork, tmp_path: Path, rotate: int
 ) -> None:
-    """Boxes are where viewers see them: the network's face lies on the first patch."""
-    held = {0: 1, 90: 6, 180: 3, 270: 8}[rotate]  # a camera that says nothing about it
+    """Boxes are where viewers see them: the network's face is on the first patch."""
+    held = {0: 1, 90: 6, 180: 3, 270: 8}[rotate]  # a camera that does not state it
     clip = write_clip(tmp_path / "clip.mp4", stored(held), count=5)
     network.sees = [(64, 72, 40, 40, 0.9)]
     start(source=f"file:{clip}", rotate=rotate, blur="solid", blur_margin=0.0)
     result, image = next_image(far_end)
-    assert result.picture.size == (512, 288)
+    assert result.frame.size == (512, 288)
     assert network.batches[0][1:3] == (288, 512)
     assert image[60:84, 52:76].mean() < 60, "covered"
     assert np.abs(means(image)[1:] - np.array(COLOURS[1:])).max() <= CLOSE
     assert np.allclose(result.tracks[0].box, (44, 52, 84, 92), atol=1)
 
 
-def test_the_network_sees_true_colours_and_shape(
+def test_the_network_gets_true_colours_and_square_pixels(
     start: Start, far_end: FarEnd, network: FaceNetwork, tmp_path: Path
 ) -> None:
     given = encoded_exactly(patches(352, 288), format="yuv422p", matrix="bt709", full=True)

@@ -67,7 +67,7 @@ def test_every_result_is_in_the_file_at_its_time(tmp_path: Path) -> None:
 
 def test_a_picture_is_recorded_as_it_is_and_left_as_it_was(tmp_path: Path) -> None:
     result = results(1)[0]
-    image = result.picture.image
+    image = result.frame.image
     image.pts = 77
     before = [plane.tobytes() for plane in planes(image)]
     recorder = make(tmp_path)
@@ -98,7 +98,7 @@ def test_a_picture_of_another_size_begins_a_new_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("full", [False, True])
-def test_colours_are_stated_and_other_ones_begin_a_new_file(tmp_path: Path, full: bool) -> None:
+def test_colours_are_stated_and_other_colours_begin_a_new_file(tmp_path: Path, full: bool) -> None:
     recorder = make(tmp_path)
     given = [
         encoded_exactly(patches(), format="yuv420p", matrix=matrix, full=full)
@@ -331,7 +331,7 @@ def test_a_source_that_is_not_there_is_a_source_error_without_a_password(tmp_pat
 
 @pytest.mark.parametrize("rotate", [0, 90, 180, 270])
 @pytest.mark.parametrize("orientation", [1, 5, 6])
-def test_a_copy_states_how_it_is_to_be_shown(
+def test_a_copy_states_its_orientation(
     tmp_path: Path, orientation: int, rotate: Literal[0, 90, 180, 270]
 ) -> None:
     given = encoded_exactly(patches(), format="yuv420p", matrix="bt601", full=True)

@@ -1,4 +1,4 @@
-"""Pictures whose colours and shape are known, as clips and stills of the kinds that exist."""
+"""Images with known colours and shape, as frames and clips of many kinds."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ COLOURS = (
     (160, 70, 160),
 )
 COLUMNS, ROWS = 4, 2
-EDGE = 8  # pixels around a patch where its neighbour shows through
+EDGE = 8  # pixels at the edge of a patch where it mixes with its neighbour
 NUMBERS = {"bt709": 1, "bt601": 5, "smpte170m": 6, "bt2020": 9}
 
 
 def patches(width: int = 512, height: int = 288) -> Image:
-    """Eight flat patches, (H, W, 3) RGB; no two sides of the picture are alike."""
+    """Eight flat patches, (H, W, 3) RGB; every orientation of the image looks different."""
     image = np.empty((height, width, 3), np.uint8)
     for number, colour in enumerate(COLOURS):
         row, column = divmod(number, COLUMNS)
@@ -40,7 +40,7 @@ def patches(width: int = 512, height: int = 288) -> Image:
 
 
 def means(image: Image) -> npt.NDArray[np.float64]:
-    """The mean of each patch of such a picture, however large: (ROWS, COLUMNS, 3)."""
+    """The mean of each patch of such an image of any size: (ROWS * COLUMNS, 3)."""
     height, width = image.shape[0] // ROWS, image.shape[1] // COLUMNS
     found = [
         image[
@@ -54,14 +54,14 @@ def means(image: Image) -> npt.NDArray[np.float64]:
 
 
 def difference(image: Image) -> float:
-    """How far the worst patch is from what was drawn, 0 to 255."""
+    """The largest difference between a patch and its original colour, 0 to 255."""
     return float(np.abs(means(image) - np.array(COLOURS)).max())
 
 
 def encoded_exactly(
     image: Image, *, format: str, matrix: str = "bt709", full: bool = False
 ) -> av.VideoFrame:
-    """The picture as YUV by the formulas of H.273, without libswscale, at 8 or 10 bit.
+    """The image as YUV by the formulas of H.273, without libswscale, at 8 or 10 bit.
 
     Args:
         format: planar YUV of any subsampling.
@@ -96,10 +96,10 @@ def write_clip(
     pixel_aspect: Fraction | None = None,
     display_matrix: list[int] | None = None,
 ) -> Path:
-    """A file that shows one frame again and again, as good as lossless.
+    """A file that repeats one frame, almost lossless.
 
     Args:
-        tagged: it states its matrix and range.
+        tagged: state its matrix and range.
     """
     with av.open(str(path), "w") as container:
         options = {"libx264": {"qp": "4", "preset": "ultrafast"}, "mjpeg": {"qmin": "1"}}
@@ -125,6 +125,6 @@ def write_clip(
 
 
 def as_shown(frame: av.VideoFrame) -> Image:
-    """The RGB picture that a reader makes of a decoded frame, by what the frame states."""
+    """The RGB image that a player makes of a decoded frame from its stated colours."""
     assert frame.color_range, "the range is stated"
     return np.asarray(frame.reformat(format="rgb24").to_ndarray(), np.uint8)

@@ -1,4 +1,4 @@
-"""Where people were recently: whose an object is, who took it, how tall people are there."""
+"""Where people were recently: gives owners, who took an item, and how tall people are."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class PresenceHistory:
         return len(self._history)
 
     def remember(self, people: Sequence[KnownPerson], size: tuple[int, int], now: float) -> None:
-        """Note where people are. Whoever reaches the upper edge is left out: without the head a box
-        says nothing about heights, and may be only an arm."""
+        """Note where people are, except those cut off by the upper edge: without the head, a box
+        does not show the height, and may be only an arm."""
         for person in people:
             if person.box.y1 < self._tuning.edge_share * max(size):
                 continue
@@ -63,11 +63,11 @@ class PresenceHistory:
         *,
         walking: bool = True,
     ) -> tuple[int | None, float]:
-        """Who was at the place when something came to rest there, and how sure that is.
+        """Who was at a place when an object came to rest there, and how certain that is.
 
         Args:
-            carriers: the people who were seen with a bag before.
-            walking: whether somebody may have let go of it without slowing down.
+            carriers: the people who were detected with a bag before.
+            walking: whether a person may have let go of it without slowing down.
         """
         tuning = self._tuning
         touched: defaultdict[int, float] = defaultdict(float)
@@ -98,7 +98,7 @@ class PresenceHistory:
         return touched.most_common(1)[0][0] if touched else None
 
     def body_height(self, box: Box) -> float:
-        """Height of a person at that place: of the people who were near it, else of anybody."""
+        """Height of a person at this place: of the people who were near it, else of all."""
         near = [
             presence.box.height
             for presence in self._history

@@ -1,9 +1,9 @@
-"""Who smokes: cigarettes near a person's head or hand, confirmed over several inferences.
+"""Smoking: cigarettes near a person's head or hand, confirmed over several inferences.
 
-A single sighting proves nothing: pens, straws and fingers look like cigarettes. A person counts
-as smoking once a cigarette was seen with them in ``confirm`` of the last ``window`` inferences,
-and still does while the hand is down or turned away: only ``gap_s`` without any cigarette ends
-it. So each cigarette smoked gives one pair of events.
+A single detection proves nothing: pens, straws and fingers look like cigarettes. A person counts
+as smoking once a cigarette was detected with them in ``confirm`` of the last ``window``
+inferences, and still does while the hand is down or turned away: only ``gap_s`` without any
+cigarette ends it. So each cigarette smoked gives one pair of events.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.analytics.rules.base import AnalyzedFrame, RuleEntry
-from app.types import Box, Detection, RuleEvent, Track
+from app.events import RuleEvent
+from app.types import Box, Detection, Track
 
 HAND_ASIDE, HAND_ABOVE = 0.25, 0.1  # how far a hand may leave the person's box, in its sides
-HEAD_TO_BODY = 0.22  # of a person's height, where no face is seen
+HEAD_TO_BODY = 0.22  # of a person's height, where no face is detected
 SAME_PERSON_IOU = 0.3
 
 
@@ -43,7 +44,10 @@ class SmokingSettings(BaseModel):
         30.0, gt=0, le=3600, description="Seconds without a cigarette that end it."
     )
     max_length: float = Field(
-        1.2, gt=0, le=5, description="Longest cigarette, in head sizes; larger objects are none."
+        1.2,
+        gt=0,
+        le=5,
+        description="Longest cigarette, in head sizes; larger objects do not count.",
     )
     reach_down: float = Field(
         0.75, gt=0, le=1.5, description="Lowest place of a hand, as a share of the person's height."
@@ -58,11 +62,11 @@ class SmokingSettings(BaseModel):
 
 @dataclass(slots=True)
 class _Watch:
-    """One person's last inferences, and what they are smoking now.
+    """The last inferences of one person, and the cigarette they are smoking.
 
     Attributes:
-        recent: confidence of the cigarette in each of the last inferences, 0 where there was none.
-        sightings: the confidences that make up the current cigarette; empty while there is none.
+        recent: confidence of the cigarette in each of the last inferences, 0 for none.
+        detected: the confidences of the current cigarette; empty while there is none.
     """
 
     person: Track
@@ -71,12 +75,12 @@ class _Watch:
     first_at: float = 0.0
     last_at: float = -math.inf
     smoking: bool = False
-    sightings: list[float] = field(default_factory=list)
+    detected: list[float] = field(default_factory=list)
 
     @property
     def confidence(self) -> float:
-        """Mean of the better half of the sightings."""
-        best = sorted(self.sightings, reverse=True)[: max(1, (len(self.sightings) + 1) // 2)]
+        """Mean of the better half of ``detected``."""
+        best = sorted(self.detected, reverse=True)[: max(1, (len(self.detected) + 1) // 2)]
         return round(sum(best) / len(best), 3)
 
 
@@ -100,7 +104,7 @@ class SmokingRule:
         self._hand_over(people)
         rule_events: list[RuleEvent] = []
         for person in people:
-            if person.age_s > 0:  # not seen in this very frame: that says nothing either way
+            if person.age_s > 0:  # not detected in this frame: it shows nothing either way
                 continue
             watch = self._watches.get(person.track_id)
             if watch is None:
@@ -118,9 +122,9 @@ class SmokingRule:
         watch.recent.append(cigarette.confidence if cigarette else 0.0)
         if cigarette is None:
             return []
-        if not watch.sightings or now - watch.last_at > self._settings.gap_s:
-            watch.sightings, watch.first_at = [], now
-        watch.sightings.append(cigarette.confidence)
+        if not watch.detected or now - watch.last_at > self._settings.gap_s:
+            watch.detected, watch.first_at = [], now
+        watch.detected.append(cigarette.confidence)
         watch.last_at = now
         sure = sum(confidence >= self._settings.min_confidence for confidence in watch.recent)
         if watch.smoking or sure < self._settings.confirm:
@@ -166,7 +170,7 @@ class SmokingRule:
         return math.dist((x, y), head.centre) / max(size, 1.0)
 
     def _hand_over(self, people: list[Track]) -> None:
-        """Keep watching a person whose track broke under the new id: one cigarette, one event."""
+        """Go on under the new id of a person whose track broke: one cigarette, one event."""
         visible = {person.track_id for person in people}
         for person in people:
             if person.track_id in self._watches:
@@ -183,13 +187,13 @@ class SmokingRule:
                 self._watches[person.track_id] = watch
 
     def _forget(self, now: float) -> list[RuleEvent]:
-        """End what was not seen for ``gap_s``, and drop the people who left."""
+        """End cigarettes that were not detected for ``gap_s``, and drop people who left."""
         rule_events: list[RuleEvent] = []
         for track_id, watch in list(self._watches.items()):
             if watch.smoking and now - watch.last_at > self._settings.gap_s:
                 rule_events.append(_ended(watch))
                 watch.smoking = False
-                watch.sightings.clear()
+                watch.detected.clear()
                 watch.recent.clear()
             if not watch.smoking and now - watch.seen_at > self._settings.gap_s:
                 del self._watches[track_id]
@@ -202,7 +206,7 @@ def _ended(watch: _Watch) -> RuleEvent:
 
 
 def _head(person: Track, faces: list[Track]) -> Box:
-    """The face inside the upper half of a person's box, or where a head should be."""
+    """The largest face in the upper part of a person's box, or where a head should be."""
     body = person.box
     inside = [
         face.box

@@ -1,6 +1,6 @@
-"""Frames to JPEG, straight from their planes, in the colours that every reader of a JPEG assumes.
+"""Encodes frames as JPEG, straight from their planes, in the colours that JPEG readers assume.
 
-A JPEG cannot state its matrix and range: they are BT.601 and full range (JFIF 1.02).
+A JPEG cannot state its matrix and range: they are always BT.601 and full range (JFIF 1.02).
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ FORMAT = "yuvj420p"
 MIDDLE = 128
 
 
-def encode_jpeg(picture: BlurredFrame) -> bytes:
-    """A baseline JPEG."""
-    image = _in_jpeg_colours(picture.image)
+def encode_jpeg(frame: BlurredFrame) -> bytes:
+    """Encode a frame as a baseline JPEG."""
+    image = _in_jpeg_colours(frame.image)
     encoder = av.CodecContext.create("mjpeg", "w")
     encoder.width, encoder.height, encoder.pix_fmt = image.width, image.height, FORMAT
     encoder.time_base = Fraction(1, 90_000)
@@ -44,22 +44,22 @@ def _in_jpeg_colours(image: VideoFrame) -> VideoFrame:
     if fits:
         fill(result, planes)
     else:
-        _change(planes, [pixels(plane) for plane in result.planes], colours)
+        _convert(planes, [pixels(plane) for plane in result.planes], colours)
     return result
 
 
-def _change(source: list[Plane], target: list[Plane], colours: Colours) -> None:
-    """Change matrix and range in one linear map, on whole planes; libswscale goes through RGB.
+def _convert(source: list[Plane], target: list[Plane], colours: Colours) -> None:
+    """Convert matrix and range in one linear map on whole planes; libswscale goes through RGB.
 
-    Colour differences do not depend on luma, whatever the matrix; luma depends on all three.
+    For every matrix, chroma depends on chroma only; luma depends on all three planes.
     """
     to_y, to_blue, to_red = to_jpeg_matrix(colours).tolist()
     y, blue, red = source
     cv2.addWeighted(blue, to_blue[1], red, to_blue[2], to_blue[3], dst=target[1])
     cv2.addWeighted(blue, to_red[1], red, to_red[2], to_red[3], dst=target[2])
-    # What the colours add to luma, around the middle of a byte; each value is for 2 x 2 pixels.
+    # What chroma adds to luma, centred on 128 to fit a byte; each value is for 2 x 2 pixels.
     at_middle = MIDDLE * (1 - to_y[1] - to_y[2])
-    more = cv2.addWeighted(blue, to_y[1], red, to_y[2], at_middle)
-    more = cv2.merge([more, more]).reshape(more.shape[0], -1)
+    added = cv2.addWeighted(blue, to_y[1], red, to_y[2], at_middle)
+    added = cv2.merge([added, added]).reshape(added.shape[0], -1)
     for row in (0, 1):
-        cv2.addWeighted(y[row::2], to_y[0], more, 1, to_y[3] - at_middle, dst=target[0][row::2])
+        cv2.addWeighted(y[row::2], to_y[0], added, 1, to_y[3] - at_middle, dst=target[0][row::2])

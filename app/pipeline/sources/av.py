@@ -23,8 +23,8 @@ MAX_BAD_PACKETS = 200
 KEYFRAME_PATIENCE = 4  # times the stall limit: some cameras send a keyframe only every 10 s
 ANALYSE_US = 1_000_000
 STILLS = ("mjpeg", "png", "webp")  # each frame may have EXIF data of its own
-MOST_STRETCHED = 10  # a pixel aspect ratio beyond that is a mistake
-# Containers that hold their video themselves; not those that lead to other files or hosts.
+MAX_PIXEL_ASPECT = 10  # a pixel aspect ratio beyond this is a mistake
+# Containers that hold their video themselves; not those that refer to other files or hosts.
 FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,live_flv,ogg,asf,gif,apng,"
     "webp_pipe,h264,hevc,av1,ivf,obu,m4v,mjpeg,mpjpeg,mxf,nut,wtv,rm,dv,vob,svcd,vcd,y4m,yuv4mpegpipe"
@@ -87,8 +87,8 @@ class AvSource:
             else:
                 captured_at = started_at + (image.time or 0.0)
             number += 1
-            stated = image.opaque  # by the packet of a still
-            orientation = stated if isinstance(stated, int) else orientation_of_frame(image)
+            exif = image.opaque  # set on the packet of a still
+            orientation = exif if isinstance(exif, int) else orientation_of_frame(image)
             yield Frame(
                 image,
                 captured_at,
@@ -103,7 +103,7 @@ class AvSource:
             container.close()
 
     def connect(self) -> InputContainer:
-        """The input itself, for callers that need its packets. Raises FFmpegError, OSError."""
+        """The open input, for callers that need its packets. Raises FFmpegError, OSError."""
         return self._connect()
 
     def _connect(self) -> InputContainer:
@@ -125,7 +125,7 @@ class AvSource:
             except FFmpegError as error:
                 failure = error
         if failure is None or time.monotonic() >= deadline:
-            raise TimeoutError  # whatever libav makes of an interrupted handshake
+            raise TimeoutError  # whatever error libav reports for an interrupted handshake
         raise failure
 
     def _options(self, open_timeout_s: float) -> dict[str, str]:
@@ -174,13 +174,13 @@ class AvSource:
 
 
 class _PixelAspect:
-    """The shape of a stream's pixels, which may change in the middle.
+    """The pixel aspect ratio of a stream, which may change midway.
 
-    What the container states outranks what the codec does, as in FFmpeg's players, until the codec
-    changes its mind.
+    The container's value takes precedence over the codec's, as in FFmpeg's players, until the
+    codec's value changes.
 
     Args:
-        stream, codec: what they state at the start; None for nothing.
+        stream, codec: their values at the start; None if they state none.
     """
 
     def __init__(self, stream: Fraction | None, codec: Fraction | None) -> None:
@@ -190,7 +190,7 @@ class _PixelAspect:
         assert stream is not None
         stated = stream.codec_context.sample_aspect_ratio
         stated = self._stream if stated == self._codec else stated
-        usable = stated and 1 / MOST_STRETCHED <= stated <= MOST_STRETCHED
+        usable = stated and 1 / MAX_PIXEL_ASPECT <= stated <= MAX_PIXEL_ASPECT
         return stated if stated and usable else SQUARE
 
 
