@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from app.errors import WatchpostError
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
 
 BlurStyle = Literal["gaussian", "pixelate", "solid", "off"]
 Transport = Literal["tcp", "udp"]
+Rotation = Literal[0, 90, 180, 270]
 Analytics = Mapping[str, Mapping[str, Any]]
 
+SQUARE = Fraction(1)
 LABELS = (
     "person",
     "backpack",
@@ -155,6 +158,8 @@ class Frame:
         captured_at: when the camera captured it, as well as that is known.
         number: counts all frames of the source from 1, including those dropped later.
         taken_at: when processing began (for a pushed frame, when decoding began).
+        orientation: how the image is stored, as EXIF numbers it; 1 is upright.
+        pixel_aspect: width of a stored pixel divided by its height.
         jumped_s: total jumps of the source's clock so far, which ``captured_at`` leaves out.
     """
 
@@ -162,6 +167,8 @@ class Frame:
     captured_at: float
     number: int
     taken_at: float = 0.0
+    orientation: int = 1
+    pixel_aspect: Fraction = SQUARE
     jumped_s: float = 0.0
 
 
@@ -282,6 +289,7 @@ class StreamSpec:
         zones: parts of the frame that the analytics watch or ignore.
         encoder: FFmpeg's name of an H.264 encoder, or ``auto``.
         bitrate: bits per second, or None to derive it from size and frame rate.
+        rotate: degrees to turn the frames clockwise, for a camera that is mounted sideways.
     """
 
     stream_id: str
@@ -300,6 +308,7 @@ class StreamSpec:
     paced: bool = False
     begin_s: float = 0.0
     zones: Sequence[Zone] = ()
+    rotate: Rotation = 0
 
     @property
     def waits(self) -> bool:

@@ -31,6 +31,7 @@ _OPTIONS = (
     "loop",
     "paced",
     "zones",
+    "rotate",
 )
 
 

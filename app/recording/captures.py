@@ -26,7 +26,7 @@ from app.recording.context import JobContext
 from app.recording.recorder import Recorder
 from app.recording.remuxer import Remuxer
 from app.recording.segments import RecordingProgress, SegmentFiles, SegmentPlan
-from app.types import StreamSpec, StreamState, StreamStatus
+from app.types import Rotation, StreamSpec, StreamState, StreamStatus
 
 BACKLOG = 8  # frames; each holds megabytes
 LIVE_FPS = 15.0
@@ -62,6 +62,7 @@ class CaptureRequest:
         gap_s: seconds without a frame that count as a gap.
         start_timeout_s: the time within which the first frame must arrive.
         duration_s: of the whole run.
+        rotate: degrees to turn a source clockwise; a running stream has its own rotation.
     """
 
     part: Part
@@ -70,6 +71,7 @@ class CaptureRequest:
     gap_s: float
     start_timeout_s: float
     duration_s: float
+    rotate: Rotation = 0
 
     @property
     def plan(self) -> SegmentPlan:
@@ -143,8 +145,13 @@ class SourceCapture:
         self._recorder = request.recorder(fps)
         self.written = self._recorder.written
         stream_id = f"{OWN_IDS}{job_id[:8]}-{next(self._numbers)}"
-        begin_s = request.plan.begin_s
-        self._spec = StreamSpec(stream_id, request.part.source, max_fps=fps, begin_s=begin_s)
+        self._spec = StreamSpec(
+            stream_id,
+            request.part.source,
+            max_fps=fps,
+            begin_s=request.plan.begin_s,
+            rotate=request.rotate,
+        )
 
     def begin(self) -> None:
         def sink(_: StreamSpec, __: StreamSettings, delivered: Delivered) -> Sink:
@@ -211,7 +218,7 @@ class RemuxCapture:
         self._request = request
         self._begun_at = time.monotonic()
         self._stop_timeout_s = settings.stop_timeout_s
-        self.remuxer = Remuxer(request.part.source, settings, request.plan)
+        self.remuxer = Remuxer(request.part.source, settings, request.plan, request.rotate)
         self.written = self.remuxer.written
         self._thread = threading.Thread(target=self.remuxer.run, name="remuxer", daemon=True)
 
@@ -244,6 +251,7 @@ def make_capture(
         gap_s=ctx.settings.gap_s,
         start_timeout_s=ctx.settings.start_timeout_s,
         duration_s=spec.duration_s,
+        rotate=spec.rotate,
     )
     if part.kind == "stream":
         return StreamCapture(request, ctx.manager)

@@ -35,11 +35,13 @@ class VideoFormat:
 
     Attributes:
         template: the source's stream.
+        matrix: display matrix to set; None for that of the template.
         extradata, size: None if they are those of the template.
         in_annex_b: packets must be converted to annex B.
     """
 
     template: VideoStream
+    matrix: list[int] | None = None
     extradata: bytes | None = None
     size: tuple[int, int] | None = None
     in_annex_b: bool = False
@@ -78,6 +80,8 @@ class RemuxedFile:
 
     def _open(self, video: VideoFormat) -> VideoStream:
         stream = self._container.add_stream_from_template(video.template, opaque=True)
+        if video.matrix is not None:
+            stream.set_display_matrix(video.matrix)
         context = stream.codec_context
         if video.extradata is not None:
             context.extradata = video.extradata

@@ -25,14 +25,15 @@ from app import urls
 from app.config import StreamSettings
 from app.errors import SourceError, WatchpostError
 from app.failure_reason import FailureReason
+from app.models.orientation import UPRIGHT, display_matrix, orientation_of_frame, turned
 from app.pipeline.sources.av import AvSource, open_file
 from app.pipeline.sources.skipping import skip_to
 from app.recording.probe import begin_apart, side_by_side
-from app.recording.remuxed_file import RemuxedFile
+from app.recording.remuxed_file import RemuxedFile, VideoFormat
 from app.recording.segments import RecordingProgress, SegmentPlan, SegmentWriter
 from app.recording.sound import NO_SOUND, SoundPlan, known_sound
 from app.recording.track_writer import TrackWriter, codec_of
-from app.types import StreamSpec
+from app.types import Rotation, StreamSpec
 
 VIDEO = ("h264", "hevc", "av1", "vp9", "mpeg4", "mpeg2video", "mjpeg")
 MAX_REORDERED = 16
@@ -43,18 +44,24 @@ STOP_S = 2.0  # how long a file may be read further, to end before a keyframe
 class Remuxer:
     """One capture of one source; ``run`` is the body of its thread.
 
+    Args:
+        rotate: degrees for players to turn it clockwise, after the orientation in the source.
+
     Attributes:
         audio: how the sound is recorded, as text.
         ended: the source was read to its end.
     """
 
-    def __init__(self, url: str, settings: StreamSettings, plan: SegmentPlan) -> None:
+    def __init__(
+        self, url: str, settings: StreamSettings, plan: SegmentPlan, rotate: Rotation = 0
+    ) -> None:
         self.written = RecordingProgress(plan.begin_s)
         self.audio = NO_SOUND
         self.ended = False
         self._url = url
         self._settings = settings
         self._plan = plan
+        self._rotate = rotate
         self._stop = threading.Event()
         self._stopped_at = 0.0
         self._segments: SegmentWriter[RemuxedFile] = SegmentWriter(plan.files, self.written)
@@ -84,8 +91,12 @@ class Remuxer:
         video = source.streams.video[0]
         if codec_of(video) not in VIDEO:
             raise self._failure(FailureReason.UNFIT_CODEC)
+        matrix: list[int] | None = None
+        if self._rotate:
+            matrix = display_matrix(turned(_stored_orientation(self._url), self._rotate))
         sound = SoundPlan.of(known_sound(source))
-        tracks = TrackWriter(video, sound, self._plan, self._segments, self.written)
+        form = VideoFormat(video, matrix)
+        tracks = TrackWriter(form, sound, self._plan, self._segments, self.written)
         try:
             with self._packets(source, tracks) as packets:
                 for packet in packets:
@@ -141,6 +152,15 @@ class Remuxer:
 
     def _failure(self, reason: str) -> SourceError:
         return SourceError(end="input", reason=reason, url=urls.without_credentials(self._url))
+
+
+def _stored_orientation(url: str) -> int:
+    """The orientation that a file states; live sources state none."""
+    if urls.is_network(url):
+        return UPRIGHT
+    with open_file(url) as container:
+        first = next(container.decode(video=0), None)
+        return UPRIGHT if first is None else orientation_of_frame(first)
 
 
 def _with_decode_times(packets: Iterator[Packet[Any]], video: VideoStream) -> Iterator[Packet[Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,25 +35,25 @@ class TrackWriter:
 
     def __init__(
         self,
-        video: VideoStream,
+        video: VideoFormat,
         sound: SoundPlan,
         plan: SegmentPlan,
         segments: SegmentWriter[RemuxedFile],
         written: RecordingProgress,
     ) -> None:
-        self.template = video
+        self.template = video.template
         self.sound_plan = sound
         self._plan = plan
         self._segments = segments
         self._written = written
-        self._clock: ContinuousClock = clock_of(video)
+        self._clock: ContinuousClock = clock_of(video.template)
         self._sound_clock = SoundClock()
         self._sounds = self._damaged_sounds = 0
-        extradata = video.codec_context.extradata
-        self._reader = NalReader(codec_of(video), extradata)
+        extradata = video.template.codec_context.extradata
+        self._reader = NalReader(codec_of(video.template), extradata)
         self._known = set(self._reader.sets_in(extradata or b""))
         self._sets: dict[int, tuple[bytes, ...]] = {}
-        self._format = VideoFormat(video)
+        self._format = video
         self._most_late_s = 0.0
 
     @property
@@ -147,9 +148,8 @@ class TrackWriter:
             sets = self._reader.sets_in(extradata)
             self._known = set(sets)
             data = annex_b(sets) + self._reader.with_start_codes(bytes(packet))
-            self._format = VideoFormat(
-                self.template, extradata, frame_size(self._reader.codec, data)
-            )
+            size = frame_size(self._reader.codec, data)
+            self._format = replace(self._format, extradata=extradata, size=size, in_annex_b=False)
             return True
         units = {unit for units in head.sets.values() for unit in units}
         self._sets |= head.sets
@@ -161,7 +161,9 @@ class TrackWriter:
             tuple(unit for kind in reader.set_types for unit in self._sets.get(kind, ()))
         )
         size = frame_size(reader.codec, extradata + reader.with_start_codes(bytes(packet)))
-        self._format = VideoFormat(self.template, extradata, size, not reader.has_start_codes)
+        self._format = replace(
+            self._format, extradata=extradata, size=size, in_annex_b=not reader.has_start_codes
+        )
         return True
 
 
