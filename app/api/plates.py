@@ -7,12 +7,12 @@ import csv
 import io
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
 
+from app.anpr.service import PlateService
 from app.api.deps import (
     LanguageDep,
     PlateRepositoryDep,
@@ -37,8 +37,9 @@ from app.api.plate_schemas import (
     WatchReply,
     utc_text,
 )
-from app.api.uploads import BODY, MANY, read_uploads
-from app.errors import BadUpload
+from app.api.times import FORMS, Time, utc
+from app.api.uploads import BODY, MANY, Upload, in_words, read_uploads
+from app.errors import BadUpload, UploadTooLarge
 from app.plates import PlateFilter, StoredPlate
 
 MOST = 1000
@@ -78,9 +79,9 @@ Skip = Annotated[int, Query(ge=0, le=2**31 - 1, description="How many to leave o
 
 
 def _limit(
-    limit: Annotated[int, Query(description="1 to 1000; more is taken as 1000.")] = 100,
+    limit: Annotated[int, Query(ge=0, description="Up to 1000; more is taken as 1000.")] = 100,
 ) -> int:
-    return max(1, min(limit, MOST))
+    return min(limit, MOST)
 
 
 Limit = Annotated[int, Depends(_limit)]
@@ -92,15 +93,15 @@ def _filter(
         Query(max_length=64, pattern=PLAIN, description="The number or a part of it."),
     ] = None,
     verified: Annotated[bool | None, Query()] = None,
-    since: Annotated[datetime | None, Query(alias="from", description="ISO 8601, UTC.")] = None,
-    until: Annotated[datetime | None, Query(alias="to", description="ISO 8601, UTC.")] = None,
+    since: Annotated[Time, Query(alias="from", description=f"{FORMS}.")] = None,
+    until: Annotated[Time, Query(alias="to", description=f"{FORMS}.")] = None,
     source: Annotated[
         str | None,
         Query(max_length=64, pattern=PLAIN, description="`upload`, or a stream's id."),
     ] = None,
     min_confidence: Annotated[float | None, Query(ge=0, le=1)] = None,
 ) -> PlateFilter:
-    return PlateFilter(plate_number, verified, _utc(since), _utc(until), source, min_confidence)
+    return PlateFilter(plate_number, verified, utc(since), utc(until), source, min_confidence)
 
 
 Wanted = Annotated[PlateFilter, Depends(_filter)]
@@ -111,8 +112,7 @@ async def upload(request: Request, plate_service: PlateServiceDep) -> Uploaded:
     """Find and read the number plates of a JPEG, PNG, WebP or BMP picture (not HEIC), up to 20 MB
     and 50 megapixels, turned as its EXIF data say."""
     [file] = await read_uploads(request, max_bytes=plate_service.settings.max_bytes)
-    async with request.state.reading:
-        return Uploaded.of(await asyncio.to_thread(plate_service.upload, file.name, file.data))
+    return await _read(request, plate_service, file)
 
 
 @router.post(
@@ -131,15 +131,21 @@ async def upload_batch(
     replies: list[Uploaded | Refused] = []
     for file in files:
         try:
-            async with request.state.reading:
-                session = await asyncio.to_thread(plate_service.upload, file.name, file.data)
-            replies.append(Uploaded.of(session))
+            replies.append(await _read(request, plate_service, file))
         except BadUpload as error:
             said = ErrorReply(
                 code=error.code, message=describe(error, language), details=error.details
             )
             replies.append(Refused(filename=file.name, error=said))
     return replies
+
+
+async def _read(request: Request, plate_service: PlateService, file: Upload) -> Uploaded:
+    """Read one file. Raises BadUpload, also where it has too many bytes."""
+    if len(file.data) > plate_service.settings.max_bytes:
+        raise UploadTooLarge(limit=in_words(plate_service.settings.max_bytes))
+    async with request.state.reading:
+        return Uploaded.of(await asyncio.to_thread(plate_service.upload, file.name, file.data))
 
 
 @router.get("/sessions", summary="List sessions", responses=TOTAL)
@@ -294,12 +300,6 @@ def _picture(plate_service: PlateServiceDep, relative: str) -> FileResponse:
     kind = {".png": "image/png", ".webp": "image/webp", ".bmp": "image/bmp"}.get(path.suffix)
     headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
     return FileResponse(path, media_type=kind or "image/jpeg", headers=headers)
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    if moment is None:
-        return None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def _csv(plates: Iterator[StoredPlate]) -> Iterator[str]:

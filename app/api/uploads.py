@@ -10,6 +10,7 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from app.errors import BadUpload, UploadTooLarge
+from app.failure_reason import PARSER_ERRORS
 
 FIELD = "file"
 WRAPPING = 64 * 1024
@@ -35,10 +36,11 @@ class Upload(NamedTuple):
 
 
 async def read_uploads(request: Request, *, max_bytes: int, max_files: int = 1) -> list[Upload]:
-    """The files of the field ``file``, each at most ``max_bytes``.
+    """The files of the field ``file``; each of them may still be larger than ``max_bytes``.
 
     Raises:
-        BadUpload: no multipart form, or no file in it; UploadTooLarge.
+        BadUpload: no multipart form, or no file in it.
+        UploadTooLarge: together they have more bytes than that many files may have.
     """
     kind = request.headers.get("content-type", "")
     if not kind.lower().startswith("multipart/form-data") or "boundary=" not in kind.lower():
@@ -50,22 +52,22 @@ async def read_uploads(request: Request, *, max_bytes: int, max_files: int = 1) 
         form = await parser.parse()
     except MultiPartException as error:
         raise BadUpload(reason=f"the form is broken: {error.message}") from None
+    except PARSER_ERRORS:
+        raise BadUpload(reason="the form is broken") from None
     try:
         files = [part for part in form.getlist(FIELD) if isinstance(part, UploadFile)]
         if not files:
             raise BadUpload(reason="no file came in the field `file`")
         if len(files) > max_files:
             raise BadUpload(reason=f"more than {max_files} files came in the field `file`")
-        return [await _checked(file, max_bytes) for file in files]
+        return [Upload(_name(file), await file.read()) for file in files]
     finally:
         await form.close()
 
 
-async def _checked(file: UploadFile, max_bytes: int) -> Upload:
-    data = await file.read()
-    if len(data) > max_bytes:
-        raise UploadTooLarge(limit=in_words(max_bytes))
-    return Upload(file.filename or "image", data)
+def _name(file: UploadFile) -> str:
+    """The file's name, without what no text may hold."""
+    return (file.filename or "image").encode("utf-8", "replace").decode()
 
 
 async def _limited(request: Request, most: int, max_bytes: int) -> AsyncGenerator[bytes]:
