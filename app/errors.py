@@ -11,6 +11,7 @@
     │   │   └── NotAnImage            a file of another kind
     │   ├── BadRange                  a part of a file that is not in it
     │   ├── OutputIsInput             a stream would read what it writes
+    │   ├── UnusableSource            it can be read, but is nothing that can be watched
     │   └── UpgradeRequired           plain HTTP where a WebSocket is spoken
     ├── Unauthorized                  no token, or a call that a foreign web page made
     ├── NotFound                      nothing has this address
@@ -141,6 +142,12 @@ class BadRange(RequestError):
 class OutputIsInput(RequestError):
     code = "OUTPUT_IS_INPUT"
     template = "The stream would publish to the URL that it reads: {output_url}"
+
+
+class UnusableSource(RequestError):
+    words = WORDS
+    code = "UNUSABLE_SOURCE"
+    template = "The source cannot be used: {reason} ({url})"
 
 
 class UpgradeRequired(RequestError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 
 
 class Backoff:
@@ -89,3 +90,48 @@ class PlayClock:
         if self._offset is None or not -self.LATE_S < wait < self.JUMP_S:
             self._offset, wait = now - media_s, 0.0
         return wait
+
+
+class StallLimit:
+    """How long a line may be silent before it counts as lost, from the frames that it brought.
+
+    A camera that sends a frame every ten seconds is well after nine of them. Until two frames
+    have shown how slow a camera is, it gets three times the usual time.
+
+    Args:
+        usual_s: for a camera that is not slow.
+        own_s: set for this camera by its user; it then holds as it is.
+
+    Attributes:
+        seconds: the limit now.
+    """
+
+    INTERVALS = 3.0
+    UNKNOWN = 3.0  # times the usual limit
+    LONGEST_S = 60.0
+
+    def __init__(self, usual_s: float, own_s: float | None = None) -> None:
+        self._usual_s, self._own_s = usual_s, own_s
+        self._intervals: deque[float] = deque(maxlen=8)
+        self._last: tuple[float, float | None] | None = None
+        self.seconds = usual_s * self.UNKNOWN if own_s is None else own_s
+
+    def __float__(self) -> float:
+        return self.seconds
+
+    def begin(self) -> None:
+        """Forget when the last frame came, but not how fast they come: the line is a new one."""
+        self._last = None
+
+    def seen(self, arrived_at: float, media_s: float | None = None) -> None:
+        """Note a frame. Its time on the sender's clock shows the pace also where frames that
+        waited for the connection come all at once."""
+        last, self._last = self._last, (arrived_at, media_s)
+        if last is None or self._own_s is not None:
+            return
+        interval = arrived_at - last[0]
+        if media_s is not None and last[1] is not None:
+            interval = max(interval, min(media_s - last[1], self.LONGEST_S / self.INTERVALS))
+        self._intervals.append(interval)
+        slowest_s = max(self._intervals) * self.INTERVALS
+        self.seconds = min(max(self._usual_s, slowest_s), max(self._usual_s, self.LONGEST_S))

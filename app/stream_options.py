@@ -94,6 +94,20 @@ class StreamOptions(BasicOptions):
         description="Covered beyond a face's box, as a share of its size.",
     )
     transport: Transport = Field(DEFAULTS.transport, description="How RTSP carries the media.")
+    stall_timeout_s: Number | None = Field(
+        DEFAULTS.stall_timeout_s,
+        ge=1,
+        le=600,
+        description="Seconds without a frame after which it counts as lost. Default: the server's "
+        "limit, or three times the usual time between two frames where that is longer.",
+    )
+    start_timeout_s: Number | None = Field(
+        DEFAULTS.start_timeout_s,
+        ge=1,
+        le=120,
+        description="Seconds that a slow source may take for its first frame. A call is answered "
+        "within the server's limit all the same; the stream then goes on starting.",
+    )
 
 
 class PublishedOptions(StreamOptions):
@@ -120,3 +134,10 @@ class CameraOptions(StreamOptions):
         DEFAULTS.loop, strict=True, description="A file starts again when it reaches its end."
     )
     zones: list[ZoneShape] = Field(default_factory=list, max_length=32)
+    interval: Number | None = Field(
+        DEFAULTS.interval,
+        ge=0.1,
+        le=3600,
+        description="Seconds between two requests, where a URL has a single picture. Default: 1, "
+        "or longer where `max_fps` is below 1.",
+    )

@@ -395,6 +395,11 @@ class StreamSpec:
         zones: where the analytics look and where they do not.
         encoder: FFmpeg name of an H.264 encoder, or ``auto``.
         bitrate: bits a second, or None to derive it from size and rate.
+        stall_timeout_s: without a frame for this long it counts as lost; None for the server's
+            limit, longer for a camera that is slow.
+        start_timeout_s: how long the source may take for its first frame; None for the server's.
+        interval: seconds between two requests, where a URL has a single image; None for 1, or
+            fewer requests where ``max_fps`` is lower.
     """
 
     stream_id: str
@@ -412,6 +417,9 @@ class StreamSpec:
     loop: bool = False
     paced: bool = False
     zones: Sequence[Zone] = ()
+    stall_timeout_s: float | None = None
+    start_timeout_s: float | None = None
+    interval: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

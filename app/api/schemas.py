@@ -105,6 +105,8 @@ class StreamConfig(BaseModel):
     transport: Transport
     name: str | None
     analytics: dict[str, dict[str, Any]]
+    stall_timeout_s: float | None
+    start_timeout_s: float | None
 
     @classmethod
     def of(cls, spec: StreamSpec) -> StreamConfig:

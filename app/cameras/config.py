@@ -30,6 +30,9 @@ class CameraConfig:
         analytics: rules to run, as names or with settings; default: ``bags``, where this
             installation has the network for it.
         zones: parts of the picture to watch or to ignore.
+        stall_timeout_s, start_timeout_s: seconds that a slow camera may take for a frame, and for
+            the first one.
+        interval: seconds between two requests, where a URL has a single picture.
     """
 
     camera_id: str
@@ -48,6 +51,9 @@ class CameraConfig:
     transport: Transport = DEFAULTS.transport
     analytics: Analytics | Sequence[str] | None = None
     zones: Sequence[Zone] = ()
+    stall_timeout_s: float | None = DEFAULTS.stall_timeout_s
+    start_timeout_s: float | None = DEFAULTS.start_timeout_s
+    interval: float | None = DEFAULTS.interval
 
     def check(self) -> None:
         """Raises CameraFailed that names the camera and what is wrong, all of it."""
@@ -66,13 +72,14 @@ class CameraConfig:
             asked = ["bags"] if has_objects else []
         analytics = asked if isinstance(asked, Mapping) else {name: {} for name in asked}
         same = ("name", "loop", "max_fps", "downscale", "blur", "blur_margin", "transport")
+        limits = ("stall_timeout_s", "start_timeout_s", "interval")
         return StreamSpec(
             self.camera_id,
             url,
             paced=True,
             analytics=analytics,
             zones=tuple(self.zones),
-            **{name: getattr(self, name) for name in same},
+            **{name: getattr(self, name) for name in (*same, *limits)},
         )
 
 

@@ -125,4 +125,4 @@ def _why_not(error: Exception) -> str:
 
 
 def _open(path: Path) -> InputContainer:
-    return av.open(f"file:{path}", options=dict(ONLY_FILES))
+    return av.open(f"file:{path}", options=dict(ONLY_FILES), metadata_errors="replace")

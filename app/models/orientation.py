@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import struct
 import warnings
 from collections.abc import Callable
 
@@ -16,6 +15,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from app.failure_reason import PARSER_ERRORS
 from app.models.letterbox import Image
 
 UPRIGHT = 1
@@ -30,19 +30,7 @@ TURNS = {
     8: (1, False),
 }
 """By orientation: quarter turns to the left, and whether the image is mirrored after that."""
-UNREADABLE = (
-    OSError,
-    EOFError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    LookupError,
-    OverflowError,
-    RuntimeError,
-    struct.error,
-    DecompressionBombError,
-    Warning,
-)
+UNREADABLE = (*PARSER_ERRORS, DecompressionBombError, Warning)
 """What Pillow raises for EXIF data that are damaged or hold values of the wrong type, and its
 warnings about them where warnings are errors."""
 

@@ -67,6 +67,7 @@ class StreamManager:
         self.registry = StreamRegistry(store)
         self.runner = StreamRunner(settings, face_settings, faces, analyzers, events, new_session)
         self._analyzers = analyzers
+        self._late: dict[Stream, asyncio.Task[None]] = {}
 
     # ── reading ──────────────────────────────────────────────────────────────────────────
 
@@ -232,6 +233,8 @@ class StreamManager:
         """Stop everything at once; rows keep saying what should run again."""
         self.begin_shutdown()
         self.runner.close()
+        for task in self._late.values():
+            task.cancel()
         await asyncio.gather(*(self.runner.halt(entry) for entry in self.registry))
 
     # ── starting ─────────────────────────────────────────────────────────────────────────
@@ -267,13 +270,17 @@ class StreamManager:
         stream = entry.stream
         if stream is None:
             raise StartCancelled(stream_id=entry.spec.stream_id)
-        timeout_s = self.settings.start_timeout_s
+        limit_s = entry.spec.start_timeout_s or self.settings.start_timeout_s
+        timeout_s = min(limit_s, self.settings.start_timeout_s)  # callers wait no longer
         try:
             await outcome(stream.supervisor.started, timeout_s)
         except (StartCancelled, ShuttingDown):
             raise
         except TimeoutError:
-            await self._start_failed(entry, stream)
+            if limit_s > timeout_s:
+                self._keep_starting(entry, stream, limit_s - timeout_s)
+            else:
+                await self._start_failed(entry, stream)
             last_error = stream.status().stats.last_error
             raise StartTimeout(
                 stream_id=entry.spec.stream_id, timeout_s=timeout_s, last_error=last_error
@@ -281,11 +288,31 @@ class StreamManager:
         except WatchpostError:
             await self._start_failed(entry, stream)
             raise
+        await self._establish(entry, stream)
+        return entry.status()
+
+    async def _establish(self, entry: StreamEntry, stream: Stream) -> None:
         async with self.registry.lock(entry.spec.stream_id):
             if entry.stream is stream:
                 entry.established = True
                 await self.registry.save(entry)
-        return entry.status()
+
+    def _keep_starting(self, entry: StreamEntry, stream: Stream, left_s: float) -> None:
+        """Give a slow source the rest of its time; its caller has been answered."""
+        if stream not in self._late:
+            task = asyncio.create_task(self._wait_late(entry, stream, left_s))
+            self._late[stream] = task
+            task.add_done_callback(lambda _: self._late.pop(stream))
+
+    async def _wait_late(self, entry: StreamEntry, stream: Stream, left_s: float) -> None:
+        try:
+            await outcome(stream.supervisor.started, left_s)
+        except (StartCancelled, ShuttingDown):
+            return
+        except (TimeoutError, WatchpostError):
+            await self._start_failed(entry, stream)
+        else:
+            await self._establish(entry, stream)
 
     async def _start_failed(self, entry: StreamEntry, stream: Stream) -> None:
         """Remove a stream that never ran; keep the row of one that did, as failed."""

@@ -12,7 +12,7 @@ from av.error import FFmpegError
 from av.video.stream import VideoStream
 
 from app.errors import SinkError
-from app.failure_reason import FailureReason
+from app.failure_reason import PARSER_ERRORS, FailureReason
 from app.jobs import FileFacts
 from app.pipeline.sources.av import open_file
 
@@ -80,7 +80,7 @@ def length_of(url: str) -> float | None:
     try:
         with open_file(url) as container:
             return container.duration / av.time_base if container.duration else None
-    except (FFmpegError, OSError):
+    except (FFmpegError, *PARSER_ERRORS):
         return None
 
 

@@ -92,9 +92,10 @@ class Remuxer:
         if not source.streams.video:
             raise self._failure(FailureReason.NO_VIDEO)
         video = source.streams.video[0]
-        if video.codec_context.name not in VIDEO:
+        # A stream whose codec FFmpeg does not know has no codec_context.
+        if video.codec_context is None or video.codec_context.name not in VIDEO:
             raise self._failure(FailureReason.UNFIT_CODEC)
-        audio = source.streams.audio[0] if source.streams.audio else None
+        audio = next((one for one in source.streams.audio if one.codec_context is not None), None)
         if audio is not None:
             name = audio.codec_context.name
             self.audio = f"{name} copied" if name in AUDIO else f"{name} turned into aac"
@@ -143,7 +144,8 @@ class Remuxer:
         try:
             yield
         except (FFmpegError, OSError) as error:
-            reason = FailureReason.of(error)
+            is_file = urls.scheme_of(self._url) == "file"
+            reason = FailureReason.of_file(error) if is_file else FailureReason.of(error)
             raise self._failure(
                 FailureReason.STALLED
                 if reason == FailureReason.TIMEOUT and self.written.frames

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import re
 import threading
 from collections import deque
@@ -174,6 +173,5 @@ class SegmentWriter(Generic[F]):
 
 def write_failure(error: FFmpegError | OSError, path: Path | None) -> SinkError:
     """The error that a failed write is reported as."""
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    reason = FailureReason.DISK_FULL if full else FailureReason.of(error)
+    reason = FailureReason.of_writing(error)
     return SinkError(end="recording", reason=reason, url=path.name if path else "recording")

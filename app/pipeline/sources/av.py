@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any, cast
 
 import av
 from av.container import InputContainer
 from av.error import FFmpegError, InvalidDataError
+from av.packet import Packet
+from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from app import urls
 from app.config import StreamSettings
-from app.errors import SourceError
-from app.failure_reason import FailureReason
-from app.pace import MediaClock
+from app.errors import SourceError, UnusableSource, WatchpostError
+from app.failure_reason import PARSER_ERRORS, FailureReason
+from app.pace import MediaClock, StallLimit
 from app.types import Frame, StreamSpec
 
 MAX_BAD_PACKETS = 200
-KEYFRAME_PATIENCE = 4  # times the stall limit: some cameras send a keyframe only every 10 s
+KEYFRAME_PATIENCE = 8  # times the stall limit: some cameras send a keyframe only every 15 s
 ANALYSE_US = 1_000_000
 # Containers that hold their video themselves; not those that lead to other files or hosts.
 FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,live_flv,ogg,asf,gif,apng,"
     "webp_pipe,h264,hevc,av1,ivf,obu,m4v,mjpeg,mpjpeg,mxf,nut,wtv,rm,dv,vob,svcd,vcd,y4m,yuv4mpegpipe"
 )
+
+PICTURES = (b"\xff\xd8\xff", b"\x89PNG", b"BM", b"GIF8", b"II*\0", b"MM\0*")
+PICTURE_BRANDS = (b"WEBP", b"ftypavif", b"ftypheic", b"ftypheix", b"ftypmif1")  # after 4 or 8 bytes
 
 
 class AvSource:
@@ -35,36 +43,64 @@ class AvSource:
 
     def __init__(self, spec: StreamSpec, settings: StreamSettings) -> None:
         self._remote = urls.is_network(spec.source)
+        self._is_file = urls.scheme_of(spec.source) == "file"
         self.live = self._endless = self._remote
         self.codec = ""
         self._url = spec.source
         self._transport = spec.transport
         self._settings = settings
-        self._read_timeout_s = settings.stall_timeout_s
-        self._patience_s = settings.stall_timeout_s * KEYFRAME_PATIENCE
+        self._limit = StallLimit(settings.stall_timeout_s, spec.stall_timeout_s)
+        self._patience_s = KEYFRAME_PATIENCE * (spec.stall_timeout_s or settings.stall_timeout_s)
+        self._open_timeout_s = spec.start_timeout_s or settings.open_timeout_s
         self._container: InputContainer | None = None
         self._stream: VideoStream | None = None
 
     def open(self) -> None:
+        self._limit.begin()
         try:
             self._container = self._connect()
-        except (FFmpegError, OSError) as error:
-            reason = FailureReason.of(error)
-            raise self._failure(reason.while_connecting() if self._remote else reason) from None
-        if not self._container.streams.video:
-            raise self._failure(FailureReason.NO_VIDEO)
-        self._stream = self._container.streams.video[0]
+            is_still = self._is_file and is_picture(self._url) and _packets_of(self._url) < 2
+        except (FFmpegError, *PARSER_ERRORS) as error:
+            raise self._not_opened(error) from None
+        if is_still:
+            raise self._unusable(FailureReason.SINGLE_PICTURE)
+        self._stream = self._video_of(self._container)
         # Frame threads would hold back as many frames as there are threads.
         self._stream.thread_type = "SLICE" if self.live else "AUTO"
         self.codec = self._stream.codec_context.name
+        size = self._stream.codec_context.width * self._stream.codec_context.height
+        if size > self._settings.max_pixels:  # before memory is taken for it
+            raise self._failure(FailureReason.TOO_LARGE)
+
+    def _not_opened(self, error: BaseException) -> WatchpostError:
+        """What is wrong with an input that could not be opened."""
+        if self._is_file and is_picture(self._url):
+            return self._unusable(FailureReason.SINGLE_PICTURE)
+        if self._is_file:
+            return self._failure(FailureReason.of_file(error))
+        reason = FailureReason.of(error)
+        return self._failure(reason.while_connecting() if self._remote else reason)
+
+    def _video_of(self, container: InputContainer) -> VideoStream:
+        """The first video that can be decoded; the cover of a piece of music is none."""
+        videos = [
+            stream
+            for stream in container.streams.video
+            if not stream.disposition & Disposition.attached_pic
+        ]
+        if not videos:
+            raise self._failure(FailureReason.NO_VIDEO)
+        for video in videos:
+            if video.codec_context is not None:  # FFmpeg has a decoder for it
+                return video
+        raise self._unusable(FailureReason.UNKNOWN_CODEC)
 
     def frames(self) -> Iterator[Frame | None]:
         number = 0
         clock = MediaClock()
         last_at = started_at = time.monotonic()
-        patience = self._patience_s
         for image, arrived_at in self._images():
-            if arrived_at - last_at > patience:
+            if arrived_at - last_at > max(self._patience_s, self._limit.seconds):
                 raise self._failure(FailureReason.STALLED)
             if image is None:
                 continue
@@ -92,7 +128,7 @@ class AvSource:
 
     def _connect_to_host(self) -> InputContainer:
         """Try the checked addresses of the host in turn, within one time limit for all."""
-        deadline = time.monotonic() + self._settings.open_timeout_s
+        deadline = time.monotonic() + self._open_timeout_s
         failure: Exception | None = None
         addresses = urls.resolve(self._url)
         for untried, url in zip(range(len(addresses), 0, -1), addresses, strict=True):
@@ -101,7 +137,8 @@ class AvSource:
                 return av.open(
                     url,
                     options=self._options(share),
-                    timeout=(share, self._read_timeout_s),
+                    timeout=(share, cast(float, self._limit)),  # read anew by each demuxing
+                    metadata_errors="replace",
                 )
             except FFmpegError as error:
                 failure = error
@@ -110,48 +147,95 @@ class AvSource:
         raise failure
 
     def _options(self, open_timeout_s: float) -> dict[str, str]:
-        patience = min(open_timeout_s, self._settings.stall_timeout_s)
+        del open_timeout_s  # the container's own limits hold; a socket's only ends what they miss
         return {
             "rtsp_transport": self._transport,
-            "timeout": str(int(patience * 1e6)),
+            "timeout": str(int(max(StallLimit.LONGEST_S, self._patience_s) * 1e6)),
             "allowed_media_types": self.media,
             "fflags": "nobuffer",
             "flags": "low_delay",
             "analyzeduration": str(ANALYSE_US),
+            "fpsprobesize": "0",  # else it waits for a slow camera's next frame, for its rate
             "max_delay": "200000",
         }
 
     def _images(self) -> Iterator[tuple[av.VideoFrame | None, float]]:
         """Decoded images with the arrival time of their packet; None for a packet without one."""
         assert self._container is not None and self._stream is not None
-        bad = 0
+        bad = decoded = 0
         try:
-            for packet in self._container.demux(self._stream):
+            for packet in self._packets(self._container, self._stream):
                 arrived_at = time.monotonic()
                 try:
                     images = packet.decode()
                     bad = 0
-                except InvalidDataError:
+                except (InvalidDataError, *PARSER_ERRORS):
                     images = []
                     bad += 1
-                    if bad > MAX_BAD_PACKETS:
-                        raise
+                if bad > MAX_BAD_PACKETS:
+                    raise self._failure(FailureReason.INVALID_DATA)
+                decoded += len(images)
                 if not images:
                     yield None, arrived_at
                 for image in images:
                     yield image, arrived_at
         except FFmpegError as error:
-            reason = FailureReason.of(error)
+            reason = FailureReason.of_file(error) if self._is_file else FailureReason.of(error)
             raise self._failure(
                 FailureReason.STALLED if reason == FailureReason.TIMEOUT else reason
             ) from None
+        if bad and not decoded:
+            raise self._failure(FailureReason.INVALID_DATA)
         if self._endless:
             raise self._failure(FailureReason.ENDED)
+
+    def _packets(
+        self, container: InputContainer, stream: VideoStream
+    ) -> Iterator[Packet[VideoStream]]:
+        """Packets as they come, each within the limit that those before it have set."""
+        while True:
+            limit_s = self._limit.seconds
+            for packet in container.demux(stream):
+                if self.live and packet.size:
+                    self._limit.seen(time.monotonic(), _seconds(packet))
+                yield packet
+                if self._limit.seconds != limit_s:
+                    break
+            else:
+                return
 
     def _failure(self, reason: str) -> SourceError:
         return SourceError(end="input", reason=reason, url=urls.without_credentials(self._url))
 
+    def _unusable(self, reason: str) -> UnusableSource:
+        return UnusableSource(reason=reason, url=urls.without_credentials(self._url))
+
+
+def is_picture(url: str) -> bool:
+    """Whether ``file:/path`` begins as image files do; a file of MJPEG does so, too."""
+    try:
+        with Path(url.removeprefix("file:")).open("rb") as file:
+            head = file.read(12)
+    except (OSError, ValueError):
+        return False
+    return head.startswith(PICTURES) or head[4:].endswith(PICTURE_BRANDS)
+
+
+def _packets_of(url: str) -> int:
+    """How many packets of video a file has, as far as two."""
+    with open_file(url) as container:
+        packets = (packet for packet in container.demux(video=0) if packet.size)
+        return len(list(islice(packets, 2)))
+
+
+def _seconds(packet: Packet[Any]) -> float | None:
+    """A packet's time on the sender's clock."""
+    if packet.dts is None or packet.time_base is None:
+        return None
+    return float(packet.dts * packet.time_base)
+
 
 def open_file(url: str) -> InputContainer:
     """Open ``file:/path``. Files that it refers to, as a playlist does, are not opened."""
-    return av.open(url, options={"protocol_whitelist": "file", "format_whitelist": FORMATS})
+    options = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
+    return av.open(url, options=options, metadata_errors="replace")

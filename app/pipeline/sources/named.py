@@ -64,8 +64,14 @@ def _file(path: str, folders: Iterable[Path] | None) -> str:
             "(--media-dir)",
         )
     if not _is_file(real):
-        raise InvalidRequest(field="source", reason="there is no such file")
+        raise InvalidRequest(field="source", reason=f"there is no such file: {_shown(path)}")
     return f"file:{real}"
+
+
+def _shown(path: str) -> str:
+    """The path as its caller wrote it; a camera's URL that lost a slash may hold a password."""
+    before, at, rest = path.rpartition("@")
+    return urls.scrub(f"***{at}{rest}" if before else path)
 
 
 def _is_file(path: Path) -> bool:
