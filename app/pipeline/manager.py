@@ -35,6 +35,7 @@ from app.types import StreamSpec, StreamState, StreamStatus
 
 logger = logging.getLogger(__name__)
 
+NO_FRAME = "no frame has come; if the camera is slow, set start_timeout_s"
 FAILED_START_STOP_S = 0.5
 """How long to wait for the threads of a start that failed: its caller has waited long enough."""
 
@@ -281,7 +282,7 @@ class StreamManager:
                 self._keep_starting(entry, stream, limit_s - timeout_s)
             else:
                 await self._start_failed(entry, stream)
-            last_error = stream.status().stats.last_error
+            last_error = stream.status().stats.last_error or NO_FRAME
             raise StartTimeout(
                 stream_id=entry.spec.stream_id, timeout_s=timeout_s, last_error=last_error
             ) from None

@@ -162,12 +162,12 @@ class HttpClient:
 
         Raises SourceError, AddressNotAllowed.
         """
-        there = urljoin(self.url, location)
         old = urlsplit(self.url)
         try:
+            there = urljoin(self.url, location)
             new = urlsplit(urls.check(there, ("http", "https")))
         except (InvalidUrl, ValueError):
-            raise self.failure(FailureReason.REDIRECTED, location="another protocol") from None
+            raise self.failure(FailureReason.REDIRECTED, location="a URL of another kind") from None
         downgraded = (old.scheme, new.scheme) == ("https", "http")
         if new.hostname != old.hostname or downgraded:
             shown = urls.without_credentials(there)
@@ -206,7 +206,7 @@ class JpegSource:
         self._response = response
         self._body = body
         self._max_pixels = settings.max_pixels
-        self._bad = 0
+        self._bad, self._why_bad = 0, ""
         self._patience_s = spec.stall_timeout_s or settings.stall_timeout_s
         self._limit = limit
         # Nobody wants one image more often than frames.
@@ -217,6 +217,7 @@ class JpegSource:
         number = self._bad = 0
         while True:
             asked_at, before = time.monotonic(), number
+            self._why_bad = str(FailureReason.INVALID_DATA)
             for data in self._images():
                 arrived_at = time.monotonic()
                 self._limit.seen(arrived_at)
@@ -226,7 +227,7 @@ class JpegSource:
             if _is_multipart(self._response):
                 raise self._client.failure(FailureReason.ENDED)
             if number == before:
-                self._count_bad(FailureReason.INVALID_DATA, most=MAX_BAD_IMAGES if number else 0)
+                self._count_bad(self._why_bad, most=MAX_BAD_IMAGES if number else 0)
             yield from self._pause(asked_at + self._interval_s)
             self._ask_again()
 
@@ -235,7 +236,8 @@ class JpegSource:
         try:
             image = decode(data, self._max_pixels, strict=False)
         except BadFrame as error:
-            self._count_bad(str(error.details["reason"]))
+            self._why_bad = str(error.details["reason"])
+            self._count_bad(self._why_bad)
             return None
         self.codec, self._bad = codec_of(data), 0
         return image

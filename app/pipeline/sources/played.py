@@ -113,15 +113,11 @@ class HttpSource:
     dropped = 0
 
     def __init__(self, spec: StreamSpec, settings: StreamSettings) -> None:
+        self.codec = ""
         self._spec, self._settings = spec, settings
         self._limit = StallLimit(settings.stall_timeout_s, spec.stall_timeout_s)
         self._client: HttpClient | None = None
         self._reader: JpegSource | HttpVideo | None = None
-
-    @property
-    def codec(self) -> str:
-        """FFmpeg's name of what is sent."""
-        return self._reader.codec if self._reader is not None else ""
 
     def open(self) -> None:
         self.close()
@@ -137,7 +133,9 @@ class HttpSource:
 
     def frames(self) -> Iterator[Frame | None]:
         assert self._reader is not None
-        return self._reader.frames()
+        for frame in self._reader.frames():
+            self.codec = self._reader.codec
+            yield frame
 
     def close(self) -> None:
         for part in (self._reader, self._client):
