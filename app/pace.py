@@ -114,7 +114,7 @@ class StallLimit:
         self._usual_s, self._own_s = usual_s, own_s
         self._intervals: deque[float] = deque(maxlen=8)
         self._last: tuple[float, float | None] | None = None
-        self.seconds = usual_s * self.UNKNOWN if own_s is None else own_s
+        self.seconds = float(usual_s * self.UNKNOWN if own_s is None else own_s)
 
     def __float__(self) -> float:
         return self.seconds
@@ -134,4 +134,5 @@ class StallLimit:
             interval = max(interval, min(media_s - last[1], self.LONGEST_S / self.INTERVALS))
         self._intervals.append(interval)
         slowest_s = max(self._intervals) * self.INTERVALS
-        self.seconds = min(max(self._usual_s, slowest_s), max(self._usual_s, self.LONGEST_S))
+        longest_s = max(self._usual_s, self.LONGEST_S)
+        self.seconds = float(min(max(self._usual_s, slowest_s), longest_s))

@@ -39,7 +39,7 @@ from app.api.plate_schemas import (
 )
 from app.api.times import FORMS, Time, utc
 from app.api.uploads import BODY, MANY, Upload, in_words, read_uploads
-from app.errors import BadUpload, UploadTooLarge
+from app.errors import BadUpload, DetectorError, UploadTooLarge
 from app.plates import PlateFilter, StoredPlate
 
 MOST = 1000
@@ -132,7 +132,7 @@ async def upload_batch(
     for file in files:
         try:
             replies.append(await _read(request, plate_service, file))
-        except BadUpload as error:
+        except (BadUpload, DetectorError) as error:
             said = ErrorReply(
                 code=error.code, message=describe(error, language), details=error.details
             )

@@ -28,7 +28,7 @@ ANALYSE_US = 1_000_000
 # Containers that hold their video themselves; not those that lead to other files or hosts.
 FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,live_flv,ogg,asf,gif,apng,"
-    "webp_pipe,h264,hevc,av1,ivf,obu,m4v,mjpeg,mpjpeg,mxf,nut,wtv,rm,dv,vob,svcd,vcd,y4m,yuv4mpegpipe"
+    "webp_pipe,jpeg_pipe,h264,hevc,av1,ivf,obu,m4v,mjpeg,mpjpeg,mxf,nut,wtv,rm,dv,vob,svcd,vcd,y4m,yuv4mpegpipe"
 )
 
 PICTURES = (b"\xff\xd8\xff", b"\x89PNG", b"BM", b"GIF8", b"II*\0", b"MM\0*")
@@ -162,7 +162,7 @@ class AvSource:
     def _images(self) -> Iterator[tuple[av.VideoFrame | None, float]]:
         """Decoded images with the arrival time of their packet; None for a packet without one."""
         assert self._container is not None and self._stream is not None
-        bad = decoded = 0
+        bad = decoded = 0  # packets in a row; images
         try:
             for packet in self._packets(self._container, self._stream):
                 arrived_at = time.monotonic()
@@ -184,7 +184,7 @@ class AvSource:
             raise self._failure(
                 FailureReason.STALLED if reason == FailureReason.TIMEOUT else reason
             ) from None
-        if bad and not decoded:
+        if self._is_file and not decoded:
             raise self._failure(FailureReason.INVALID_DATA)
         if self._endless:
             raise self._failure(FailureReason.ENDED)

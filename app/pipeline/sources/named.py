@@ -58,6 +58,13 @@ def _file(path: str, folders: Iterable[Path] | None) -> str:
     except (OSError, RuntimeError):  # such as links in a circle
         raise InvalidRequest(field="source", reason="it names no file") from None
     if roots is not None and not any(real.is_relative_to(root) for root in roots):
+        if not Path(path).is_absolute() and ".." not in Path(path).parts:
+            # Also where the working folder has it: a name says nothing about other folders.
+            raise InvalidRequest(
+                field="source",
+                reason=f"there is no such file: {_shown(path)} (names are looked up in the folders "
+                "that the server was started with, --media-dir)",
+            )
         raise InvalidRequest(
             field="source",
             reason="files may only be read below the folders that the server was started with "
