@@ -96,7 +96,7 @@ class StallLimit:
     """How long a line may be silent before it counts as lost, from the frames that it brought.
 
     A camera that sends a frame every ten seconds is well after nine of them. Until two frames
-    have shown how slow a camera is, it gets three times the usual time.
+    have shown how slow a camera is, it gets six times the usual time.
 
     Args:
         usual_s: for a camera that is not slow.
@@ -107,7 +107,7 @@ class StallLimit:
     """
 
     INTERVALS = 3.0
-    UNKNOWN = 3.0  # times the usual limit
+    UNKNOWN = 6.0  # times the usual limit
     LONGEST_S = 60.0
 
     def __init__(self, usual_s: float, own_s: float | None = None) -> None:

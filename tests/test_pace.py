@@ -141,7 +141,7 @@ class TestMediaClock:
 
 def test_a_usual_camera_has_the_usual_limit() -> None:
     limit = StallLimit(4)
-    assert limit.seconds == 12  # nothing is known yet
+    assert limit.seconds == 24  # nothing is known yet
     for number in range(20):
         limit.seen(100 + number / 15)
     assert limit.seconds == float(limit) == 4

@@ -49,7 +49,9 @@ class AvSource:
         self._url = spec.source
         self._transport = spec.transport
         self._settings = settings
-        self._limit = StallLimit(settings.stall_timeout_s, spec.stall_timeout_s)
+        # FFmpeg holds a frame back until the next one begins: twice the time of its own.
+        own_s = spec.stall_timeout_s and spec.stall_timeout_s * 2
+        self._limit = StallLimit(settings.stall_timeout_s, own_s)
         self._patience_s = KEYFRAME_PATIENCE * (spec.stall_timeout_s or settings.stall_timeout_s)
         self._open_timeout_s = spec.start_timeout_s or settings.open_timeout_s
         self._container: InputContainer | None = None
@@ -152,7 +154,6 @@ class AvSource:
             "rtsp_transport": self._transport,
             "timeout": str(int(max(StallLimit.LONGEST_S, self._patience_s) * 1e6)),
             "allowed_media_types": self.media,
-            "fflags": "nobuffer",
             "flags": "low_delay",
             "analyzeduration": str(ANALYSE_US),
             "fpsprobesize": "0",  # else it waits for a slow camera's next frame, for its rate
