@@ -59,8 +59,6 @@ class FailureReason(StrEnum):
     SINGLE_PICTURE = "single_picture"
     REDIRECTED = "redirected"
     WEB_PAGE = "web_page"
-    NO_FILE = "no_file"
-    NO_PERMISSION = "no_permission"
     STOPPED = "stopped"
 
     EMPTY = "empty"
@@ -97,9 +95,7 @@ class FailureReason(StrEnum):
         number = getattr(error, "errno", None)
         if number in (errno.ENOSPC, errno.EDQUOT):
             return cls.DISK_FULL
-        if number in (errno.EPERM, errno.EINVAL):
-            return cls.UNFIT_PACKETS
-        return cls.NO_PERMISSION if number in (errno.EACCES, errno.EROFS) else cls.of(error)
+        return cls.UNFIT_PACKETS if number in (errno.EPERM, errno.EINVAL) else cls.of(error)
 
     def while_connecting(self) -> FailureReason:
         """While connecting, FFmpeg says "invalid data" for a server that closed the connection."""
@@ -126,8 +122,6 @@ _BY_CLASS = {
     "PatchWelcomeError": FailureReason.UNKNOWN_CODEC,
 }
 _OF_FILES = {
-    FailureReason.FORBIDDEN: FailureReason.NO_PERMISSION,
-    FailureReason.NOT_FOUND: FailureReason.NO_FILE,
     FailureReason.CLOSED: FailureReason.INVALID_DATA,
     FailureReason.REJECTED: FailureReason.INVALID_DATA,
 }
@@ -136,8 +130,8 @@ _IO_ERROR = 5
 
 WORDS = {
     "unauthorized": "wrong or missing user and password",
-    "forbidden": "access forbidden",
-    "not_found": "no such path on that server",
+    "forbidden": "access forbidden; check what this user, or the server's own, may do",
+    "not_found": "there is nothing at that path",
     "connection_refused": "connection refused",
     "unreachable": "host unreachable",
     "unknown_host": "unknown host name",
@@ -158,8 +152,6 @@ WORDS = {
     "single_picture": "it is a single picture; give a video, or the HTTP URL of a camera's picture",
     "redirected": "it redirects to {location}; give that URL instead",
     "web_page": "it is a web page, not video; look up the URL of the camera's video or picture",
-    "no_file": "there is no such file any more",
-    "no_permission": "the server's process may not use this file; check its owner and permissions",
     "stopped": "the stream was stopped",
     "no_encoder": "this encoder does not work here",
     "empty": "it is empty",

@@ -70,9 +70,6 @@ class AvSource:
         # Frame threads would hold back as many frames as there are threads.
         self._stream.thread_type = "SLICE" if self.live else "AUTO"
         self.codec = self._stream.codec_context.name
-        size = self._stream.codec_context.width * self._stream.codec_context.height
-        if size > self._settings.max_pixels:  # before memory is taken for it
-            raise self._failure(FailureReason.TOO_LARGE)
 
     def _not_opened(self, error: BaseException) -> WatchpostError:
         """What is wrong with an input that could not be opened."""
@@ -98,7 +95,10 @@ class AvSource:
         raise self._unusable(FailureReason.UNKNOWN_CODEC)
 
     def frames(self) -> Iterator[Frame | None]:
-        number = 0
+        assert self._stream is not None
+        context, number = self._stream.codec_context, 0
+        if context.width * context.height > self._settings.max_pixels:  # before they take memory
+            raise self._failure(FailureReason.TOO_LARGE)
         clock = MediaClock()
         last_at = started_at = time.monotonic()
         for image, arrived_at in self._images():
