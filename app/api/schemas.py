@@ -105,8 +105,9 @@ class StreamConfig(BaseModel):
     transport: Transport
     name: str | None
     analytics: dict[str, dict[str, Any]]
-    stall_timeout_s: float | None
-    start_timeout_s: float | None
+    # The contract has no such fields: they are there where somebody set them.
+    stall_timeout_s: float | None = Field(exclude_if=lambda limit: limit is None)
+    start_timeout_s: float | None = Field(exclude_if=lambda limit: limit is None)
 
     @classmethod
     def of(cls, spec: StreamSpec) -> StreamConfig:

@@ -22,6 +22,8 @@ from app.types import Box, Detection, RuleEvent, Track
 HAND_ASIDE, HAND_ABOVE = 0.25, 0.1  # how far a hand may leave the person's box, in its sides
 HEAD_TO_BODY = 0.22  # of a person's height, where no face is seen
 SAME_PERSON_IOU = 0.3
+NEAR_HEIGHTS, HEIGHTS_PER_S = 0.2, 0.8  # how far somebody is found again: at a walk
+LONGEST_WAY_S = 1.5
 
 
 class SmokingSettings(BaseModel):
@@ -97,7 +99,7 @@ class SmokingRule:
         people = frame.labelled("person")
         faces = frame.labelled("face")
         held = self._held(people, faces, frame.detections)
-        self._hand_over(people)
+        self._hand_over(people, frame.now)
         rule_events: list[RuleEvent] = []
         for person in people:
             if person.age_s > 0:  # not seen in this very frame: that says nothing either way
@@ -165,20 +167,23 @@ class SmokingRule:
             return None
         return math.dist((x, y), head.centre) / max(size, 1.0)
 
-    def _hand_over(self, people: list[Track]) -> None:
-        """Keep watching a person whose track broke under the new id: one cigarette, one event."""
-        visible = {person.track_id for person in people}
+    def _hand_over(self, people: list[Track], now: float) -> None:
+        """Keep watching a person whose track broke under the new id: one cigarette, one event.
+
+        Where frames are rare, whoever moves has a new id while their old track is still expected
+        to be somewhere near: a track that was not seen in this frame may be the one that broke.
+        """
+        seen = {person.track_id for person in people if person.age_s == 0}
         for person in people:
-            if person.track_id in self._watches:
+            if person.age_s > 0 or person.track_id in self._watches:
                 continue
             lost = [
-                (overlap, track_id)
+                (watch.smoking, -way, track_id)
                 for track_id, watch in self._watches.items()
-                if track_id not in visible
-                and (overlap := watch.person.box.iou(person.box)) >= SAME_PERSON_IOU
+                if track_id not in seen and (way := _way(watch, person.box, now)) is not None
             ]
             if lost:
-                watch = self._watches.pop(max(lost)[1])
+                watch = self._watches.pop(max(lost)[2])
                 watch.person = person
                 self._watches[person.track_id] = watch
 
@@ -199,6 +204,15 @@ class SmokingRule:
 def _ended(watch: _Watch) -> RuleEvent:
     duration = round(watch.last_at - watch.first_at, 1)
     return RuleEvent("smoking_ended", (watch.person,), watch.confidence, duration)
+
+
+def _way(watch: _Watch, box: Box, now: float) -> float | None:
+    """How far somebody went since they were seen, in body heights; None where nobody could."""
+    height = max(watch.person.box.height, box.height, 1.0)
+    way = math.dist(watch.person.box.centre, box.centre) / height
+    reach = NEAR_HEIGHTS + HEIGHTS_PER_S * min(now - watch.seen_at, LONGEST_WAY_S)
+    is_there = way <= reach or watch.person.box.iou(box) >= SAME_PERSON_IOU
+    return way if is_there else None
 
 
 def _head(person: Track, faces: list[Track]) -> Box:
