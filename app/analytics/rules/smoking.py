@@ -22,6 +22,7 @@ from app.types import Box, Detection, RuleEvent, Track
 HAND_ASIDE, HAND_ABOVE = 0.25, 0.1  # how far a hand may leave the person's box, in its sides
 HEAD_TO_BODY = 0.22  # of a person's height, where no face is seen
 SAME_PERSON_IOU = 0.3
+SAME_PERSON_SHARE, SAME_PERSON_HEIGHT = 0.8, 0.75
 NEAR_HEIGHTS, HEIGHTS_PER_S = 0.2, 0.8  # how far somebody is found again: at a walk
 LONGEST_WAY_S = 1.5
 
@@ -96,10 +97,11 @@ class SmokingRule:
         self._watches: dict[int, _Watch] = {}
 
     def update(self, frame: AnalyzedFrame) -> list[RuleEvent]:
-        people = frame.labelled("person")
+        tracks = frame.labelled("person")
+        self._hand_over(tracks, frame.now)
+        people = self._each_once(tracks)
         faces = frame.labelled("face")
         held = self._held(people, faces, frame.detections)
-        self._hand_over(people, frame.now)
         rule_events: list[RuleEvent] = []
         for person in people:
             if person.age_s > 0:  # not seen in this very frame: that says nothing either way
@@ -167,6 +169,21 @@ class SmokingRule:
             return None
         return math.dist((x, y), head.centre) / max(size, 1.0)
 
+    def _each_once(self, people: list[Track]) -> list[Track]:
+        """Without second boxes of one person, which would make two smokers of them: the box that
+        was watched before stays."""
+        kept: list[Track] = []
+        for person in sorted(people, key=self._rank, reverse=True):
+            if not any(_is_same(person.box, other.box) for other in kept if other.age_s == 0):
+                kept.append(person)
+        return kept
+
+    def _rank(self, person: Track) -> tuple[bool, bool, int, int]:
+        watch = self._watches.get(person.track_id)
+        sightings = len(watch.sightings) if watch else 0
+        smoking = watch is not None and watch.smoking
+        return person.age_s == 0, smoking, sightings, -person.track_id
+
     def _hand_over(self, people: list[Track], now: float) -> None:
         """Keep watching a person whose track broke under the new id: one cigarette, one event.
 
@@ -175,12 +192,15 @@ class SmokingRule:
         """
         seen = {person.track_id for person in people if person.age_s == 0}
         for person in people:
-            if person.age_s > 0 or person.track_id in self._watches:
+            mine = self._watches.get(person.track_id)
+            if person.age_s > 0 or (mine is not None and mine.smoking):
                 continue
             lost = [
                 (watch.smoking, -way, track_id)
                 for track_id, watch in self._watches.items()
-                if track_id not in seen and (way := _way(watch, person.box, now)) is not None
+                if track_id not in seen
+                and (way := _way(watch, person.box, now)) is not None
+                and (mine is None or (watch.smoking and _is_same(watch.person.box, person.box)))
             ]
             if lost:
                 watch = self._watches.pop(max(lost)[2])
@@ -204,6 +224,16 @@ class SmokingRule:
 def _ended(watch: _Watch) -> RuleEvent:
     duration = round(watch.last_at - watch.first_at, 1)
     return RuleEvent("smoking_ended", (watch.person,), watch.confidence, duration)
+
+
+def _is_same(one: Box, other: Box) -> bool:
+    """Whether two boxes are of one person: as high, and one of them in the other."""
+    smaller = max(1.0, min(one.area, other.area))
+    heights = sorted((one.height, other.height))
+    return (
+        one.intersection(other) >= SAME_PERSON_SHARE * smaller
+        and heights[0] >= SAME_PERSON_HEIGHT * heights[1]
+    )
 
 
 def _way(watch: _Watch, box: Box, now: float) -> float | None:
