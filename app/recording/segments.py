@@ -15,6 +15,7 @@ from av.error import FFmpegError
 
 from app.errors import SinkError, WatchpostError
 from app.failure_reason import FailureReason
+from app.pace import StallLimit
 
 GROWING = ".part.mp4"
 FINISHED = ".mp4"
@@ -92,11 +93,18 @@ class RecordingProgress:
     full: bool = False
     failure: WatchpostError | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
+    _pace: StallLimit | None = None
 
     def picture(self, ts: float, seconds: float, gap_s: float | None) -> None:
-        """Count a frame; ``gap_s`` without one makes a gap, None for a file, which has none."""
-        if gap_s is not None and self.last_ts is not None and ts - self.last_ts > gap_s:
-            self.gaps.append((self.last_ts, ts))
+        """Count a frame; ``gap_s`` without one makes a gap, None for a file, which has none.
+
+        For a camera that is slow, the pace of its frames tells what a gap is.
+        """
+        if gap_s is not None:
+            self._pace = self._pace or StallLimit(gap_s)
+            if self.last_ts is not None and ts - self.last_ts > self._pace.seconds:
+                self.gaps.append((self.last_ts, ts))
+            self._pace.seen(ts)
         self.first_ts = ts if self.first_ts is None else self.first_ts
         self.last_ts = ts
         self.seconds = seconds
