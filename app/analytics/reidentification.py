@@ -66,7 +66,8 @@ class PersonReidentifier:
             scale: from pixels of the picture to pixels of the frame.
         """
         self._forget(now)
-        visible = {track.track_id for track in tracks}
+        # A track that is only expected somewhere may be the one that broke.
+        visible = {track.track_id for track in tracks if track.age_s == 0}
         seen: list[KnownPerson] = []
         for track in tracks:
             if track.age_s > 0:

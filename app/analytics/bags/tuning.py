@@ -47,7 +47,9 @@ class BagTuning:
         history_s: how long it is known where people were.
         before_s, after_s: around the moment of rest, when an owner must have been there.
         carrier_weight: how much more likely somebody seen with a bag sets one down.
-        speed_s: over which the speed of a person is measured.
+        broken_s, broken_iou: a track that begins where another was, this soon after, is of the same
+            person.
+        speed_s: the longest time between two frames that tell the speed of a person.
         stop_speed, walk_speed: in body heights a second; slower is standing, faster is walking.
         near: people within this distance tell the height of people at a place.
         heights: how many heights of people are remembered.
@@ -91,7 +93,9 @@ class BagTuning:
     before_s: float = 5.0
     after_s: float = 2.0
     carrier_weight: float = 2.0
-    speed_s: float = 1.0
+    broken_s: float = 1.5
+    broken_iou: float = 0.5
+    speed_s: float = 3.0
     stop_speed: float = 0.3
     walk_speed: float = 0.6
     near: float = 0.5
