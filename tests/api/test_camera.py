@@ -240,7 +240,7 @@ def write_mjpeg(path: Path) -> None:
 
 
 async def test_limits_of_a_slow_camera_are_kept_and_shown(site: Site) -> None:
-    limits = {"stall_timeout_s": 20, "start_timeout_s": 30, "interval": 2}
+    limits: dict[str, Any] = {"stall_timeout_s": 20, "start_timeout_s": 30, "interval": 2}
     reply = await site.add(**limits)
     assert reply.status_code == 201, reply.text
     assert {name: reply.json()[name] for name in limits} == limits
