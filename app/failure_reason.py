@@ -28,8 +28,8 @@ PARSER_ERRORS = (
     struct.error,
     zlib.error,
 )
-"""What parsers that we did not write raise for input that their authors did not foresee. Only for
-calls into such a parser: the input is then reported as damaged, in one line."""
+"""What third-party parsers raise for input that their authors did not foresee. Only for calls into
+such a parser: the input is then reported as damaged, in one line."""
 
 
 class FailureReason(StrEnum):
@@ -90,8 +90,10 @@ class FailureReason(StrEnum):
 
     @classmethod
     def of_writing(cls, error: BaseException) -> FailureReason:
-        """The reason why a recording cannot be written: FFmpeg's muxers say EPERM for packets that
-        their format cannot hold."""
+        """The reason why a recording cannot be written.
+
+        FFmpeg's muxers report EPERM for packets that their format cannot contain.
+        """
         number = getattr(error, "errno", None)
         if number in (errno.ENOSPC, errno.EDQUOT):
             return cls.DISK_FULL
@@ -130,7 +132,7 @@ _IO_ERROR = 5
 
 WORDS = {
     "unauthorized": "wrong or missing user and password",
-    "forbidden": "access forbidden; check what this user, or the server's own, may do",
+    "forbidden": "access forbidden; check the permissions of this user, or of the server's account",
     "not_found": "there is nothing at that path",
     "connection_refused": "connection refused",
     "unreachable": "host unreachable",
@@ -149,9 +151,9 @@ WORDS = {
     "unfit_codec": "its video codec cannot be stored in MP4; leave out blur: false",
     "unfit_packets": "its packets cannot be stored in MP4 as they are; leave out blur: false",
     "unknown_codec": "its video codec is not supported; use H.264, H.265, AV1, VP9 or MJPEG",
-    "single_picture": "it is a single picture; give a video, or the HTTP URL of a camera's picture",
-    "redirected": "it redirects to {location}; give that URL instead",
-    "web_page": "it is a web page, not video; look up the URL of the camera's video or picture",
+    "single_picture": "it is a single image; use a video, or the HTTP URL of a camera's image",
+    "redirected": "it redirects to {location}; use that URL instead",
+    "web_page": "it is a web page, not video; look up the URL of the camera's video or image",
     "stopped": "the stream was stopped",
     "no_encoder": "this encoder does not work here",
     "empty": "it is empty",

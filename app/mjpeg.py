@@ -1,4 +1,4 @@
-"""MJPEG framing: JPEGs as the parts of one HTTP body that does not end while its source lives."""
+"""MJPEG framing: JPEGs as the parts of one HTTP body, which lasts as long as its source."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _PART_HEADERS = b"Content-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n"
 
 
 def part(jpeg: bytes) -> bytes:
-    """One JPEG with its headers, and the delimiter that follows it.
+    """One JPEG with its headers, and the delimiter after it.
 
-    The delimiter follows at once because a browser shows a part when it has seen the part's end,
-    and would otherwise show each frame one frame late. So at the end of the stream the body just
-    ends; another empty part, only to close the last delimiter, would blank the image.
+    A browser shows a part once it has seen the part's end: without the delimiter it would show each
+    frame one frame late. At the end of the stream the body just ends, since an empty last part
+    would blank the image.
     """
     return _PART_HEADERS % len(jpeg) + jpeg + b"\r\n" + DELIMITER
 
@@ -38,25 +38,25 @@ async def multipart(frames: AsyncGenerator[JpegFrame]) -> AsyncGenerator[bytes]:
 
 
 class JpegSplitter:
-    """Cuts JPEG images out of a stream of bytes, whatever stands between them.
+    """Extracts JPEG images from a stream of bytes, whatever is between them.
 
-    Cameras write the delimiters of ``multipart/x-mixed-replace`` in many ways, leave the first one
-    out, or send wrong lengths. Where an image ends, its own markers say; thumbnails inside of it
-    are no images. What was cut off is skipped.
+    Cameras write the delimiters of ``multipart/x-mixed-replace`` in many ways, omit the first one,
+    or send wrong lengths. The end of an image is found by its own markers; thumbnails inside it do
+    not count as images. Truncated images are skipped.
     """
 
     def __init__(self) -> None:
         self._data = bytearray()
-        self._at = 0  # everything before was looked at
+        self._at = 0  # everything before this was examined
         self._in_scan = False
 
     @property
     def waiting(self) -> int:
-        """Bytes of an image that has not ended."""
+        """Number of bytes of the unfinished image."""
         return len(self._data)
 
     def feed(self, chunk: bytes) -> list[bytes]:
-        """Add bytes; returns the images that they complete."""
+        """Add bytes, and return the images that they complete."""
         self._data += chunk
         images: list[bytes] = []
         while self._begins():
@@ -69,7 +69,7 @@ class JpegSplitter:
         return images
 
     def _begins(self) -> bool:
-        """Drop what stands before an image; False where there is none yet."""
+        """Drop what is before an image; False if there is none yet."""
         if self._at:
             return True
         start = self._data.find(START_OF_IMAGE)
@@ -79,10 +79,10 @@ class JpegSplitter:
         return start >= 0
 
     def _find_end(self) -> int | None:
-        """Where the image ends; 0 where another begins before that, None while that is not known.
+        """Where the image ends; 0 if another begins before that, None while it is not known.
 
-        From marker to marker: each tells how long its segment is, except for the one before
-        compressed data, which last until the next marker.
+        It goes from marker to marker: each has the length of its segment. Compressed data has none
+        and lasts until the next marker.
         """
         data = self._data
         while self._at + 1 < len(data):
@@ -92,7 +92,7 @@ class JpegSplitter:
                 if found is None:
                     return None
                 self._in_scan = False
-            elif data[self._at] != START_OF_IMAGE[0]:  # cut off before: look for another behind it
+            elif data[self._at] != START_OF_IMAGE[0]:  # truncated: look for another image after it
                 self._at = len(START_OF_IMAGE) - 1
                 return 0
             marker = data[self._at + 1]

@@ -1,4 +1,4 @@
-"""Time: when to try again, which frames to take, and when a frame really was."""
+"""Timing: pauses between attempts, frame rates, and capture times."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from collections import deque
 
 
 class Backoff:
-    """Waits that double from ``first_s`` to ``max_s``, each with jitter, so that many streams of
-    one dead server do not come back in one moment."""
+    """Pauses that double from ``first_s`` to ``max_s``, with jitter.
+
+    The jitter keeps the streams of a server that was away from reconnecting all at once.
+    """
 
     def __init__(self, first_s: float, max_s: float) -> None:
         self._first_s, self._max_s = first_s, max_s
@@ -24,17 +26,17 @@ class Backoff:
 
 
 class RateLimit:
-    """Chooses frames so that at most ``max_fps`` a second are taken, evenly spread."""
+    """Selects at most ``max_fps`` frames per second, evenly spread."""
 
-    TOLERANCE = 0.25  # of an interval: jitter must not cost a frame
-    GAP = 4.0  # intervals after which the schedule starts anew
+    TOLERANCE = 0.25  # of an interval, so that jitter costs no frame
+    GAP = 4.0  # intervals after which the schedule starts again
 
     def __init__(self, max_fps: float) -> None:
         self._interval = 1 / max_fps
         self._due: float | None = None
 
     def take(self, time_s: float) -> bool:
-        """Whether the frame of this media time belongs to the output."""
+        """Whether the frame with this media time is selected."""
         if self._due is None or not -self.GAP < (time_s - self._due) / self._interval < self.GAP:
             self._due = time_s
         if time_s < self._due - self.TOLERANCE * self._interval:
@@ -44,13 +46,13 @@ class RateLimit:
 
 
 class MediaClock:
-    """Turns jittery arrival times into capture times, with the sender's own spacing.
+    """Estimates capture times from media times, free of the network's jitter.
 
-    The packet that came fastest tells how the two clocks are related; slower ones were held up
-    by the network. The relation may drift slowly, and starts anew when the sender's clock jumps.
+    The packet with the shortest delay gives the offset between the two clocks; others were delayed
+    by the network. The offset may drift slowly, and starts again when the sender's clock jumps.
     """
 
-    DRIFT = 0.001  # seconds a second
+    DRIFT = 0.001  # seconds per second
     JUMP_S = 1.0
 
     def __init__(self) -> None:
@@ -58,6 +60,7 @@ class MediaClock:
         self._last_arrival = 0.0
 
     def captured_at(self, media_s: float | None, arrived_at: float) -> float:
+        """When the frame was captured (monotonic); its arrival if it has no media time."""
         if media_s is None:
             return arrived_at
         offset = arrived_at - media_s
@@ -71,9 +74,10 @@ class MediaClock:
 
 
 class PlayClock:
-    """When each picture of a recording is to be shown, from the moment of the first one on.
+    """Plays a recording at its own speed.
 
-    A reader that fell behind, or times that jump, start the schedule anew: nothing is hurried.
+    The schedule starts again if the reader falls behind or the times jump; frames are never shown
+    faster to catch up.
     """
 
     JUMP_S = 10.0
@@ -83,7 +87,7 @@ class PlayClock:
         self._offset: float | None = None
 
     def wait_s(self, media_s: float | None, now: float) -> float:
-        """How long to wait before the picture of this media time; 0 or less shows it now."""
+        """Seconds to wait before the frame with this media time; 0 or less shows it now."""
         if media_s is None:
             return 0.0
         wait = 0.0 if self._offset is None else media_s + self._offset - now
@@ -93,21 +97,21 @@ class PlayClock:
 
 
 class StallLimit:
-    """How long a line may be silent before it counts as lost, from the frames that it brought.
+    """How long a source may send nothing before it counts as lost, from the pace of its frames.
 
-    A camera that sends a frame every ten seconds is well after nine of them. Until two frames
-    have shown how slow a camera is, it gets six times the usual time.
+    A camera with one frame every ten seconds is not lost after nine. Until two frames have shown
+    how slow a camera is, the limit is six times the usual one.
 
     Args:
-        usual_s: for a camera that is not slow.
-        own_s: set for this camera by its user; it then holds as it is.
+        usual_s: limit of a camera that is not slow.
+        own_s: limit that a user has set for this camera; it is then fixed.
 
     Attributes:
-        seconds: the limit now.
+        seconds: the current limit.
     """
 
     INTERVALS = 3.0
-    UNKNOWN = 6.0  # times the usual limit
+    UNKNOWN = 6.0  # times the usual limit, before the pace is known
     LONGEST_S = 60.0
 
     def __init__(self, usual_s: float, own_s: float | None = None) -> None:
@@ -120,12 +124,15 @@ class StallLimit:
         return self.seconds
 
     def begin(self) -> None:
-        """Forget when the last frame came, but not how fast they come: the line is a new one."""
+        """Forget the last frame but not the pace: the connection is a new one."""
         self._last = None
 
     def seen(self, arrived_at: float, media_s: float | None = None) -> None:
-        """Note a frame. Its time on the sender's clock shows the pace also where frames that
-        waited for the connection come all at once."""
+        """Note a frame.
+
+        Its time on the sender's clock shows the pace even if frames that waited for the connection
+        arrive all at once.
+        """
         last, self._last = self._last, (arrived_at, media_s)
         if last is None or self._own_s is not None:
             return

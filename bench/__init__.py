@@ -1,1 +1,1 @@
-"""What is measured, and against what. ``make bench``, or one part: ``ARGS=live``."""
+"""Benchmarks: ``make bench`` runs all, ``make bench ARGS=live`` one of them."""

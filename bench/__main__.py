@@ -1,4 +1,4 @@
-"""Run the benchmarks and print them as tables: ``python -m bench [NAME...]``."""
+"""Run benchmarks and print their tables: ``python -m bench [NAME...]``."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from bench import (
     cameras,
     clips,
     live,
-    looks,
     loop,
     motion,
+    multi_pass,
     networks,
     parts,
     passages,
@@ -25,7 +25,7 @@ ALL = {
     "parts": parts.run,
     "live": live.run,
     "networks": networks.run,
-    "looks": looks.run,
+    "multi_pass": multi_pass.run,
     "push": push.run,
     "clips": clips.run,
     "stills": stills.run,
@@ -39,6 +39,7 @@ ALL = {
 
 
 def main() -> None:
+    """Run the named benchmarks, or all of them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("which", nargs="*", choices=[*ALL, []], help="default: all")
     for name in parser.parse_args().which or ALL:

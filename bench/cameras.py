@@ -1,7 +1,7 @@
-"""Eight file cameras at ten frames a second: what each gets, what they cost, and who suffers.
+"""Eight file cameras at ten frames per second: their frame rates, fairness and cost.
 
-The server under test plays the files itself, at their own speed, and watches each for bags.
-Then a ninth camera joins that never answers, and the eight are measured again.
+The server under test plays the files itself, at their own speed, and runs the bag rule on each.
+Then a ninth camera is added that never responds, and the eight are measured again.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ from bench import clip
 from bench.table import show
 
 CAMERAS, FPS = 8, 10
-SETTLE_S, MEASURE_S = 10, 20
+WARM_UP_S, MEASURE_S = 10, 20
 ROOT = Path(__file__).resolve().parent.parent
 CLIPS = ("left_bag_outdoor.avi", "indoor_people_one_by_one.mp4", "plaza_crowd_720p.mp4")
 
 
 def run() -> None:
+    """Print a table of each camera, and one of the totals."""
     sys.path.insert(0, str(ROOT / "tests"))
     from support.fake_rtsp import FakeRtsp
     from support.watchpost import free_port
@@ -45,17 +46,17 @@ def run() -> None:
         sums.append(total)
         with FakeRtsp() as silent:
             _add(site.http, "hangs", silent.url())
-            each, total = _measure(site, "and one that hangs")
+            each, total = _measure(site, "eight and one that hangs")
             rows += each
             sums.append(total)
     head = ["cameras", "camera", "file", "fps", "latency p50 ms", "p95 ms", "dropped"]
-    show(f"eight file cameras at {FPS} fps, bags watched for", head, rows)
-    head = ["cameras", "fps, sum", "least", "fairness", "p95 ms, median", "CPU cores", "MiB"]
-    show("in sum (fairness: Jain's index, 1 is even)", head, sums)
+    show(f"Eight file cameras at {FPS} fps with the bag rule", head, rows)
+    head = ["cameras", "total fps", "lowest", "fairness", "median p95 ms", "CPU cores", "MiB"]
+    show("Totals (fairness: Jain's index, 1 is even)", head, sums)
 
 
 class _Site:
-    """A server that runs."""
+    """A running server."""
 
     def __init__(self, http: httpx.Client, pid: int) -> None:
         self.http = http
@@ -109,8 +110,8 @@ def _add(http: httpx.Client, camera_id: str, source: str) -> None:
 
 
 def _measure(site: _Site, name: str) -> tuple[list[list[object]], list[object]]:
-    """Rows of each camera, and the row of all."""
-    time.sleep(SETTLE_S)
+    """Return a row for each camera, and the row of the totals."""
+    time.sleep(WARM_UP_S)
     before, cpu, began = _numbers(site.http), site.cpu_s(), time.monotonic()
     time.sleep(MEASURE_S)
     after, seconds = _numbers(site.http), time.monotonic() - began

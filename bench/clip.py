@@ -1,8 +1,8 @@
-"""1080p H.264 clips as cameras send them: what the benchmarks run on.
+"""1080p H.264 clips as cameras send them, the input of the benchmarks.
 
-One comes from the demo's photographs and is always there; every pixel of it moves. The others
-are fixed cameras out of ``$WATCHPOST_DATA/videos``, enlarged, with a sensor's noise added, frame
-by frame at the rate asked for (so people in clips of fewer frames a second walk fast).
+One is made from the demo's photos and is always available; every pixel of it moves. The others
+are fixed cameras from ``$WATCHPOST_DATA/videos``, enlarged, with sensor noise added, and played
+frame by frame at the requested rate (so people walk fast in clips with a lower frame rate).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from app.pipeline.sources.demo import demo_photos, look
+from app.pipeline.sources.demo import camera_view, demo_photos
 
 WIDTH, HEIGHT, FPS = 1920, 1080, 25
 BIT_RATE = 6_000_000
@@ -35,46 +35,46 @@ View = npt.NDArray[np.uint8]
 
 
 class Pace(NamedTuple):
-    """How a loop got through a clip.
+    """The speed of a loop over a clip.
 
     Attributes:
-        rate: frames a second.
-        cpu_ms: CPU time of a frame, all threads and children.
-        looks: whole pictures that were looked at for persons and things, a second of video.
-        close: parts of pictures that were looked at enlarged, a second of video.
+        rate: frames per second.
+        cpu_ms: CPU time per frame, of all threads and child processes.
+        inferences: object detections on whole frames, per second of video.
+        crops: object detections on enlarged crops, per second of video.
     """
 
     rate: float
     cpu_ms: float
-    looks: float = 0.0
-    close: float = 0.0
+    inferences: float = 0.0
+    crops: float = 0.0
 
 
-class Watch:
-    """Times a loop from here on; networks are loaded before."""
+class Stopwatch:
+    """Times a loop from its creation on; load networks before."""
 
     def __init__(self) -> None:
-        self._began = time.perf_counter(), _cpu_s()
+        self._started = time.perf_counter(), _cpu_s()
 
-    def pace(self, frames: int, looks: float = 0.0, close: float = 0.0) -> Pace:
-        """The pace of so many frames up to now."""
-        seconds, cpu_s = time.perf_counter() - self._began[0], _cpu_s() - self._began[1]
-        return Pace(frames / seconds, cpu_s / frames * 1000, looks, close)
+    def pace(self, frames: int, inferences: float = 0.0, crops: float = 0.0) -> Pace:
+        """Return the pace over this many frames up to now."""
+        seconds, cpu_s = time.perf_counter() - self._started[0], _cpu_s() - self._started[1]
+        return Pace(frames / seconds, cpu_s / frames * 1000, inferences, crops)
 
 
 def _cpu_s() -> float:
-    """CPU seconds of this process and of its children that have ended."""
+    """Return the CPU seconds of this process and of its finished children."""
     used = os.times()
     return used.user + used.system + used.children_user + used.children_system
 
 
 def available() -> list[str]:
-    """Names of the clips that can be made here."""
+    """Return the names of the clips that can be made here."""
     return [WANDERING, *(name for name in FIXED if _recording(name).exists())]
 
 
 def make(seconds: int, *, fps: int = FPS, name: str = WANDERING) -> Path:
-    """The clip of that length, made once and kept in the temporary folder."""
+    """Return the clip of this length, which is made once and kept in the temporary folder."""
     file = f"watchpost-bench-{name.replace(', ', '-').replace(' ', '-')}-{fps}-{seconds}s.mp4"
     path = Path(tempfile.gettempdir()) / file
     if path.exists():
@@ -95,7 +95,9 @@ def _wandering(fps: int) -> Iterator[View]:
     photos = [np.asarray(cv2.imread(str(photo)), np.uint8) for photo in demo_photos()]
     number = 0
     while True:
-        yield np.asarray(cv2.resize(look(photos, number / fps * 2), (WIDTH, HEIGHT)), np.uint8)
+        yield np.asarray(
+            cv2.resize(camera_view(photos, number / fps * 2), (WIDTH, HEIGHT)), np.uint8
+        )
         number += 1
 
 
@@ -104,7 +106,7 @@ def _recording(name: str) -> Path:
 
 
 def _recorded(path: Path) -> Iterator[View]:
-    """The clip from a third of its length on, so that somebody is there, again and again."""
+    """Loop the clip from a third of its length on, where somebody is in view."""
     noise = np.random.default_rng(1)
     while True:
         with av.open(str(path)) as container:

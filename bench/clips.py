@@ -1,8 +1,8 @@
-"""What the rules tell about the clips, against what happens in them.
+"""Events that the rules report for clips, against the ground truth.
 
-Each clip goes through a stream's analysis as a live stream would: the same looks a second and the
-same networks, only as fast as the machine can. Clips without a truth below have none: whatever is
-told about them is a false alarm. Staged clips are ``bench/staged.py``'s.
+Each clip runs through a stream's analysis like a live stream: with the same rate of inferences
+and the same networks, but as fast as the machine can. In clips without ground truth below nothing
+happens: every event is a false alarm. Staged clips are in ``bench/staged.py``.
 """
 
 from __future__ import annotations
@@ -27,89 +27,91 @@ from app.pipeline.scale import part_to_rgb, to_rgb
 from app.types import Box, StreamSpec, Track
 from bench import staged
 from bench.table import show
-from bench.truth import HEAD, SCORE_HEAD, Told, Truth, Verdict, judge, score
+from bench.truth import HEAD, SCORE_HEAD, Reported, Truth, Verdict, judge, score
 
 SUFFIXES = (".mp4", ".avi", ".gif")
-PATIENCE_S = 60.0
+TIMEOUT_S = 60.0
 SAME_IOU = 0.3
 
 TRUTHS = {
-    # A man sets a bag down at 12 s, stands over it until 19 s, is out of the picture from 22 s,
-    # and passes far behind it from 28 s on.
+    # A man puts a bag down at 12 s, stands by it until 19 s, is out of view from 22 s, and passes
+    # far behind it from 28 s on.
     "left_bag_outdoor.avi": [
         Truth("bag_placed", 12.4, 20, "the man"),
         Truth("bag_unattended", 20, 27, "the man"),
         Truth("bag_abandoned", 22, 30, "the man"),
     ],
-    # The cigarette shows at 0 to 3 s, hardly at 9 to 12 s, and from 17 s on.
+    # The cigarette is visible at 0 to 3 s, hardly at 9 to 12 s, and again from 17 s on.
     "smoker_webcam.mp4": [Truth("smoking_started", 0, 3), Truth("smoking_ended", 12, 30)],
 }
-# Where people whom a truth names are, once.
+# For each person that a truth names: a time, and the box at that time.
 PEOPLE_OF = {"left_bag_outdoor.avi": [(11.0, "the man", Box(338, 286, 417, 475))]}
 
 
-class Picture(NamedTuple):
-    """One picture of a clip, and who is where in it, as far as that is known."""
+class ClipFrame(NamedTuple):
+    """One frame of a clip, and the boxes of the people in it, as far as known."""
 
     at: float
     image: av.VideoFrame
     people: Mapping[str, Box]
 
 
-class Seeing(NamedTuple):
-    """What came of watching a clip.
+class ClipResult(NamedTuple):
+    """The results of the analysis of a clip.
 
     Attributes:
-        names: the people by their ids.
-        counts: after each look.
+        events: reported events.
+        names: names of people by track id.
+        counts: object counts after each inference.
     """
 
-    told: list[Told]
+    events: list[Reported]
     names: dict[int, str]
     counts: list[Mapping[str, int]]
 
 
-class Watcher:
-    """The networks, and one clip after the other through them."""
+class ClipAnalyzer:
+    """Runs clips through the networks and rules of a stream, one after the other."""
 
     def __init__(self, settings: ObjectSettings | None = None) -> None:
         weights = os.environ.get("WATCHPOST_OBJECTS__WEIGHTS")
-        settings = settings or ObjectSettings(weights=weights, timeout_s=PATIENCE_S, max_wait=1)
+        settings = settings or ObjectSettings(weights=weights, timeout_s=TIMEOUT_S, max_wait=1)
         self._objects, self._network = load_objects(settings), load_faces()
         self._faces = FaceDetector(self._network, min_confidence=FaceSettings().keep_confidence)
         self._analyzers = AnalyzerFactory(settings, read_rule_settings(), self._objects)
 
-    def watch(self, pictures: Iterator[Picture], rules: Sequence[str] = ("bags",)) -> Seeing:
-        """What the analysis finds in these pictures, taken at their own times."""
+    def run(self, frames: Iterator[ClipFrame], rules: Sequence[str] = ("bags",)) -> ClipResult:
+        """Analyse these frames at their own timestamps."""
         settings = FaceSettings()
         tracker = FaceTracker(start_confidence=settings.min_confidence, hold_s=settings.hold_s)
-        asked: dict[str, dict[str, object]] = {name: {} for name in rules if name in RULES}
-        analysis = self._analyzers.create(StreamSpec("clip", "file:", analytics=asked))
+        enabled: dict[str, dict[str, object]] = {name: {} for name in rules if name in RULES}
+        analysis = self._analyzers.create(StreamSpec("clip", "file:", analytics=enabled))
         assert analysis is not None
-        seeing = Seeing([], {}, [])
+        result = ClipResult([], {}, [])
         at = 0.0
-        for at, image, people in pictures:
+        for at, image, people in frames:
             size = (image.width, image.height)
-            look = analysis.submit(at, functools.partial(to_rgb, image))
-            if look is None:
+            pending = analysis.submit(at, functools.partial(to_rgb, image))
+            if pending is None:
                 continue
-            found = self._faces.submit(to_rgb(image, settings.width)).detections(PATIENCE_S, size)
-            cut, see = functools.partial(part_to_rgb, image), functools.partial(to_rgb, image)
-            seen = FramePixels(size, cut, see, at)
-            tracks, rule_events = analysis.process(look, tracker.update(found, at), seen, size)
-            _name(seeing.names, tracks, people)
-            seeing.told.extend(Told(at, rule_event) for rule_event in rule_events)
-            seeing.counts.append(analysis.counts)
-        seeing.told.extend(Told(at, rule_event) for rule_event in analysis.end())
-        return seeing
+            found = self._faces.submit(to_rgb(image, settings.width)).detections(TIMEOUT_S, size)
+            crop, resized = functools.partial(part_to_rgb, image), functools.partial(to_rgb, image)
+            pixels = FramePixels(size, crop, resized, at)
+            tracks, rule_events = analysis.process(pending, tracker.update(found, at), pixels, size)
+            _name_tracks(result.names, tracks, people)
+            result.events.extend(Reported(at, rule_event) for rule_event in rule_events)
+            result.counts.append(analysis.counts)
+        result.events.extend(Reported(at, rule_event) for rule_event in analysis.end())
+        return result
 
     def close(self) -> None:
+        """End the threads of the networks."""
         self._objects.close()
         self._network.close()
 
 
-def _name(names: dict[int, str], tracks: Sequence[Track], people: Mapping[str, Box]) -> None:
-    """Note whose each new track is."""
+def _name_tracks(names: dict[int, str], tracks: Sequence[Track], people: Mapping[str, Box]) -> None:
+    """Assign each new track to the person it overlaps."""
     for track in tracks:
         if track.label == "person" and track.track_id not in names and track.age_s == 0:
             iou, name = max(((track.box.iou(b), n) for n, b in people.items()), default=(0.0, ""))
@@ -118,71 +120,76 @@ def _name(names: dict[int, str], tracks: Sequence[Track], people: Mapping[str, B
 
 
 def run() -> None:
-    """All clips, then the staged ones."""
+    """Print the results of all clips, then of the staged ones."""
     data = os.environ.get("WATCHPOST_DATA")
     if not data:
-        print("clips: set WATCHPOST_DATA to the folder that has the clips in videos/.")
+        print("clips are not measured: set WATCHPOST_DATA to the folder with the clips in videos/")
         return
-    watcher = Watcher()
+    analyzer = ClipAnalyzer()
     rows: list[list[str]] = []
     counted: list[list[str]] = []
     verdicts: list[Verdict] = []
     for clip in sorted(p for p in (Path(data) / "videos").iterdir() if p.suffix in SUFFIXES):
-        seeing = watcher.watch(_recorded(clip), ("bags", "smoking"))
-        verdicts += (judged := judge(TRUTHS.get(clip.name, []), seeing.told, seeing.names))
-        rows += [verdict.row(clip.name) for verdict in judged] or [[clip.name, *[""] * 4, "right"]]
-        counted.append(_counted(clip.name, seeing))
-    watcher.close()
-    show("events in the clips", HEAD, rows)
-    show("people and bags in the clips", COUNT_HEAD, counted)
-    show("events in the clips, in sum", SCORE_HEAD, score(verdicts))
+        result = analyzer.run(_recorded(clip), ("bags", "smoking"))
+        verdicts += (judged := judge(TRUTHS.get(clip.name, []), result.events, result.names))
+        rows += [verdict.row(clip.name) for verdict in judged] or [
+            [clip.name, *[""] * 4, "correct"]
+        ]
+        counted.append(_counted(clip.name, result))
+    analyzer.close()
+    show("Events in the clips", HEAD, rows)
+    show("People and bags in the clips", COUNT_HEAD, counted)
+    show("Events in the clips, totals", SCORE_HEAD, score(verdicts))
     run_staged()
 
 
 def run_staged() -> None:
-    """The staged clips alone."""
+    """Print the results of the staged clips alone."""
     if reason := staged.missing():
-        print(f"\nstaged clips are not shown: {reason}")
+        print(f"\nstaged clips are not measured: {reason}")
         return
-    watcher = Watcher()
+    analyzer = ClipAnalyzer()
     rows: list[list[str]] = []
     verdicts: list[Verdict] = []
-    for play in tqdm(staged.PLAYS, "staged", leave=False, disable=None):
-        seeing = watcher.watch(acted(play))
-        verdicts += (judged := judge(play.truths, seeing.told, seeing.names))
-        rows += [verdict.row(play.name) for verdict in judged] or [[play.name, *[""] * 4, "right"]]
-    watcher.close()
-    show("events in staged clips", HEAD, rows)
-    show("events in staged clips, in sum", SCORE_HEAD, score(verdicts))
+    for scenario in tqdm(staged.SCENARIOS, "staged", leave=False, disable=None):
+        result = analyzer.run(staged_frames(scenario))
+        verdicts += (judged := judge(scenario.truths, result.events, result.names))
+        rows += [verdict.row(scenario.name) for verdict in judged] or [
+            [scenario.name, *[""] * 4, "correct"]
+        ]
+    analyzer.close()
+    show("Events in staged clips", HEAD, rows)
+    show("Events in staged clips, totals", SCORE_HEAD, score(verdicts))
 
 
-def acted(play: staged.Play) -> Iterator[Picture]:
-    """The pictures of a staged clip."""
-    for shot in staged.shots(play):
-        yield Picture(shot.at, av.VideoFrame.from_ndarray(shot.rgb, format="rgb24"), shot.people)
+def staged_frames(scenario: staged.Scenario) -> Iterator[ClipFrame]:
+    """Yield the frames of a staged clip."""
+    for frame in staged.frames(scenario):
+        image = av.VideoFrame.from_ndarray(frame.rgb, format="rgb24")
+        yield ClipFrame(frame.at, image, frame.people)
 
 
-def _recorded(clip: Path) -> Iterator[Picture]:
+def _recorded(clip: Path) -> Iterator[ClipFrame]:
     known = PEOPLE_OF.get(clip.name, [])
     with av.open(str(clip)) as container:
         for image in tqdm(container.decode(video=0), clip.name, leave=False, disable=None):
             at = image.time or 0.0
             people = {name: box for when, name, box in known if abs(at - when) < 0.3}
-            yield Picture(at, image, people)
+            yield ClipFrame(at, image, people)
 
 
-COUNT_HEAD = ["clip", "looks", "most people", "most bags", "bags, mean", "owned, mean"]
+COUNT_HEAD = ["clip", "inferences", "max. people", "max. bags", "mean bags", "mean owned bags"]
 
 
-def _counted(clip: str, seeing: Seeing) -> list[str]:
-    counts = seeing.counts or [{}]
+def _counted(clip: str, result: ClipResult) -> list[str]:
+    counts = result.counts or [{}]
 
     def values(kind: str) -> list[int]:
         return [count.get(kind, 0) for count in counts]
 
     return [
         clip,
-        str(len(seeing.counts)),
+        str(len(result.counts)),
         str(max(values("person"))),
         str(max(values("bag"))),
         f"{statistics.mean(values('bag')):.1f}",

@@ -1,8 +1,9 @@
-"""Live cameras: what rate and delay each of 1, 2, 4, 5, 8 streams gets, and what they cost.
+"""Live cameras: frame rate, latency and cost of 1, 2, 4, 5 and 8 streams.
 
-A real RTSP server plays a 1080p15 clip to the server under test, which blurs and publishes it
-back. CPU and memory are of Watchpost with its children. The cameras and the RTSP server run on
-the same cores, which in a real house they do not: their CPU stands beside it.
+A real RTSP server plays a 1080p15 clip to the server under test, which blurs it and publishes it
+back. CPU and memory are those of Watchpost and its child processes. The cameras and the RTSP
+server run on the same cores here, which they would not in practice: their CPU use is listed
+separately.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ from bench.table import show
 
 STREAMS = (1, 2, 4, 5, 8)
 CLIPS = (clip.WANDERING, "people, one by one", "a man leaves a bag")
-SETTLE_S, MEASURE_S = 6, 12
+WARM_UP_S, MEASURE_S = 6, 12
 ROOT = Path(__file__).resolve().parent.parent
 
 
 def run(names: Sequence[str] = CLIPS, counts: Sequence[int] = STREAMS) -> None:
-    """Print a table of each of these clips that can be made here."""
+    """Print a table for each of these clips that can be made here."""
     sys.path.insert(0, str(ROOT / "tests"))
     from support import rtsp
 
@@ -88,11 +89,11 @@ def _wait(client: httpx.Client) -> None:
             return
         except httpx.TransportError:
             time.sleep(0.1)
-    raise TimeoutError("the server does not answer")
+    raise TimeoutError("the server does not respond")
 
 
 def _numbers(client: httpx.Client, count: int, pid: int) -> list[object]:
-    time.sleep(SETTLE_S)
+    time.sleep(WARM_UP_S)
     before = _stats(client, count)
     cpu_before, started_at = _cpu_seconds(pid), time.monotonic()
     time.sleep(MEASURE_S)
@@ -121,7 +122,7 @@ def _family(pid: int) -> list[psutil.Process]:
 
 
 def _cpu_seconds(pid: int) -> tuple[float, float]:
-    """Of the server under test, and of what else this benchmark has started."""
+    """Return the CPU seconds of the server under test, and of all other child processes."""
     mine = {process.pid for process in _family(pid)}
     server = others = 0.0
     for process in psutil.Process().children(recursive=True):
@@ -135,7 +136,7 @@ def _cpu_seconds(pid: int) -> tuple[float, float]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--clip", action="append", help="default: three of them")
+    parser.add_argument("--clip", action="append", help="default: three clips")
     parser.add_argument("--streams", type=int, nargs="+", default=STREAMS)
     flags = parser.parse_args()
     run(flags.clip or CLIPS, flags.streams)

@@ -1,13 +1,13 @@
-"""A 1080p file in, blurred H.264 out, as fast as it goes: ours, a sketch and the usual loop.
+"""A 1080p file in, blurred H.264 out, at full speed: Watchpost, a sketch and the usual loop.
 
-The same job three ways, in turn: the usual loop (``usual.py``), the sketch (``sketch.py``) and
-Watchpost. First with two networks, for faces and for persons and things, then with faces alone.
-Each run is a process of its own, so that neither's idle threads slow the other down; only the
-loop is timed, not the loading of networks.
+The same job is done in three ways, in turn: by the usual loop (``usual.py``), the sketch
+(``sketch.py``) and Watchpost; first with two networks, for faces and for objects, then with faces
+alone. Each run is a separate process, so that idle threads of one do not slow down the other; only
+the loop is timed, not the loading of networks.
 
-Faces are found in every frame by all. For persons and things the usual loop and the sketch look
-at every frame; ours does so a few times a second of video, and tracks fill what is between. The
-tables show how often, with a row of ours that looks at every frame too.
+All detect faces in every frame. The usual loop and the sketch detect objects in every frame, too;
+Watchpost does so a few times per second of video, and tracks fill the gaps. The tables show how
+often; one row has Watchpost with objects detected in every frame.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from app.pipeline.stream import Stream
 from app.pipeline.subscribers import Subscribers
 from app.types import ProcessedFrame, StreamSpec, StreamState
 from bench import clip
-from bench.clip import Pace, Watch
+from bench.clip import Pace, Stopwatch
 from bench.sketch import networks, sketch
 from bench.table import show
 from bench.usual import usual
@@ -48,11 +48,11 @@ from bench.usual import usual
 SECONDS = 6
 ROUNDS = 3
 RULE = "bags"
-PATIENCE_S = 60.0
+TIMEOUT_S = 60.0
 
 
 class FileSink:
-    """Encodes like the RTSP sink, and writes the bare H.264 to a file."""
+    """Encodes like the RTSP sink, but writes raw H.264 to a file."""
 
     def __init__(self, spec: StreamSpec, settings: StreamSettings, delivered: Delivered) -> None:
         del settings
@@ -63,51 +63,55 @@ class FileSink:
         self._encoder: H264Encoder | None = None
 
     def write(self, result: ProcessedFrame) -> None:
+        """Encode a frame and append it to the file."""
         if self._encoder is None:
-            self._encoder = H264Encoder(*result.picture.size, fps=self._fps)
-        for packet in self._encoder.encode(result.picture, round(result.captured_at * 90_000)):
+            self._encoder = H264Encoder(*result.frame.size, fps=self._fps)
+        for packet in self._encoder.encode(result.frame, round(result.captured_at * 90_000)):
             self._file.write(packet.data)
         self._delivered(result.captured_at, time.monotonic())
 
     def idle(self, seconds: float) -> None:
-        """A file does not go away."""
+        """Do nothing: a file needs no keep-alive."""
 
     def close(self) -> None:
+        """Close the file."""
         self._file.close()
 
 
-class Counted(ObjectDetector):
-    """The detector, with a count of what it is asked."""
+class CountingDetector(ObjectDetector):
+    """An object detector that counts its requests."""
 
     def __init__(self, detector: ObjectDetector) -> None:
         self.__dict__.update(detector.__dict__)
-        self.asked: Counter[str] = Counter()
+        self.requests: Counter[str] = Counter()
 
     def submit(self, image: Image) -> PendingDetections:
-        self.asked["whole"] += 1
+        """Count and pass on a request for a whole frame."""
+        self.requests["frames"] += 1
         return super().submit(image)
 
     def submit_crop(self, crop: Image, side: int | None = None) -> PendingDetections:
-        self.asked["close"] += 1
+        """Count and pass on a request for a crop."""
+        self.requests["crops"] += 1
         return super().submit_crop(crop, side)
 
 
-def ours(
+def watchpost(
     source: Path, target: Path, *, width: int, analytics: bool = False, every: bool = False
 ) -> Pace:
-    """Frames a second of the whole pipeline.
+    """Measure the pace of Watchpost's whole pipeline.
 
     Args:
-        width: longer side of the picture that faces are looked for in.
-        analytics: persons and things are looked for too, and bags followed.
-        every: in every frame, not only as often as the server does it by default.
+        width: longer side of the face detector's input.
+        analytics: also detect objects and run the bag rule.
+        every: detect objects in every frame, not only at the server's default rate.
     """
     SINKS["bench"] = FileSink
-    settings = FaceSettings(width=width, timeout_s=PATIENCE_S)
+    settings = FaceSettings(width=width, timeout_s=TIMEOUT_S)
     faces = FaceDetector(load_faces(), min_confidence=settings.keep_confidence)
-    often = {"max_fps": clip.FPS, "max_wait": 1} if every else {}
-    objects = ObjectSettings.model_validate({"timeout_s": PATIENCE_S, **often})
-    detector = Counted(load_objects(objects)) if analytics else None
+    rate = {"max_fps": clip.FPS, "max_wait": 1} if every else {}
+    objects = ObjectSettings.model_validate({"timeout_s": TIMEOUT_S, **rate})
+    detector = CountingDetector(load_objects(objects)) if analytics else None
     analyzers = AnalyzerFactory(objects, read_rule_settings(env_file=None), detector)
     spec = StreamSpec(
         "bench",
@@ -116,19 +120,19 @@ def ours(
         max_fps=clip.FPS,
         analytics={RULE: {}} if analytics else {},
     )
-    _play(spec, settings, faces, analyzers)  # networks are compiled and modules imported meanwhile
-    asked = detector.asked if detector else Counter[str]()
-    asked.clear()
-    watch = Watch()
+    _play(spec, settings, faces, analyzers)  # warm-up: compiles networks and imports modules
+    requests = detector.requests if detector else Counter[str]()
+    requests.clear()
+    stopwatch = Stopwatch()
     frames = _play(spec, settings, faces, analyzers)
     video_s = frames / clip.FPS
-    return watch.pace(frames, asked["whole"] / video_s, asked["close"] / video_s)
+    return stopwatch.pace(frames, requests["frames"] / video_s, requests["crops"] / video_s)
 
 
 def _play(
     spec: StreamSpec, settings: FaceSettings, faces: FaceDetector, analyzers: AnalyzerFactory
 ) -> int:
-    """Run a stream from its first to its last frame; how many there were."""
+    """Run a stream from its first to its last frame; return the number of frames."""
     subscribers = Subscribers.on(asyncio.new_event_loop())
     stream = Stream(
         spec, StreamSettings(), settings, faces, subscribers, analyzer=analyzers.create(spec)
@@ -145,24 +149,24 @@ Loop = Callable[[Path, Path], Pace]
 USUAL_TWO, USUAL_ONE = "the usual loop, two networks", "the usual loop, one network"
 SKETCH = "the sketch"
 TWO: dict[str, Loop] = {
-    "ours, faces at 640": functools.partial(ours, width=640, analytics=True),
-    "ours, faces at 960 (default)": functools.partial(ours, width=960, analytics=True),
-    "ours, faces at 640, things in every frame": functools.partial(
-        ours, width=640, analytics=True, every=True
+    "Watchpost, faces at 640": functools.partial(watchpost, width=640, analytics=True),
+    "Watchpost, faces at 960 (default)": functools.partial(watchpost, width=960, analytics=True),
+    "Watchpost, faces at 640, objects in every frame": functools.partial(
+        watchpost, width=640, analytics=True, every=True
     ),
     SKETCH: sketch,
     USUAL_TWO: functools.partial(usual, objects=True),
 }
 ONE: dict[str, Loop] = {
-    "ours, only faces, at 640": functools.partial(ours, width=640),
-    "ours, only faces, at 960": functools.partial(ours, width=960),
+    "Watchpost, only faces, at 640": functools.partial(watchpost, width=640),
+    "Watchpost, only faces, at 960": functools.partial(watchpost, width=960),
     USUAL_ONE: functools.partial(usual, objects=False),
 }
 LOOPS = TWO | ONE
 
 
 def run(names: Sequence[str] = (), rounds: int = ROUNDS) -> None:
-    """Print the tables of these clips; of all that there are if none is named."""
+    """Print the tables of these clips; of all available clips if none is named."""
     for name in names or clip.available():
         _compare(name, clip.make(SECONDS, name=name), rounds)
 
@@ -175,9 +179,9 @@ def _compare(title: str, source: Path, rounds: int) -> None:
         for _ in range(rounds):
             for name in names:
                 paces[name].append(_child(name, source, folder))
-    told = "1080p25 file in, blurred H.264 out, frames/s"
-    _table(f"{told}: {title}; the sketch runs {networks()}", paces, TWO, USUAL_TWO)
-    _table(f"{told}, only faces: {title}", paces, ONE, USUAL_ONE)
+    task = "1080p25 file in, blurred H.264 out, frames/s"
+    _table(f"{task}: {title}; the sketch runs {networks()}", paces, TWO, USUAL_TWO)
+    _table(f"{task}, only faces: {title}", paces, ONE, USUAL_ONE)
 
 
 def _child(name: str, source: Path, folder: str) -> Pace:
@@ -191,20 +195,20 @@ def _table(title: str, paces: dict[str, list[Pace]], loops: dict[str, Loop], bas
     rounds = range(len(next(iter(found.values()))))
     others = [other for other in (base, SKETCH) if other in found]
     head = ["", *(f"round {number + 1}" for number in rounds)]
-    head += [f"times {other} (median)" for other in others]
-    head += ["CPU ms a frame (least)", "looks for things, whole + enlarged, a second of video"]
+    head += [f"× {other} (median)" for other in others]
+    head += ["CPU ms/frame (lowest)", "object inferences per second of video, frames + crops"]
     rows = []
     for name, runs in found.items():
         ratios = [_ratio(runs, found[other]) for other in others]
-        looks = f"{statistics.mean(p.looks for p in runs):.1f}"
-        looks += f" + {statistics.mean(p.close for p in runs):.1f}"
+        inferences = f"{statistics.mean(p.inferences for p in runs):.1f}"
+        inferences += f" + {statistics.mean(p.crops for p in runs):.1f}"
         cpu = f"{min(pace.cpu_ms for pace in runs):.0f}"
-        rows.append([name, *(f"{pace.rate:.1f}" for pace in runs), *ratios, cpu, looks])
+        rows.append([name, *(f"{pace.rate:.1f}" for pace in runs), *ratios, cpu, inferences])
     show(title, head, rows)
 
 
 def _ratio(runs: list[Pace], others: list[Pace]) -> str:
-    """How many times as fast, round by round."""
+    """Return the median speed-up over the rounds."""
     pairs = zip(runs, others, strict=True)
     return f"{statistics.median(one.rate / other.rate for one, other in pairs):.1f}"
 

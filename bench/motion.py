@@ -1,9 +1,9 @@
-"""What looking only where the picture changed saves, and whether it costs faces.
+"""Face detection in changed regions only: how much it saves, and whether it misses faces.
 
-Each clip of ``$WATCHPOST_DATA/videos`` runs twice through what a stream does: with every frame
-looked at as a whole, and through the gate. Nobody drew the faces in them; CenterFace in floating
-point at the clip's own size stands in for truth. A face is found when a box lies on it, and
-covered when its blur hides three quarters of it.
+Each clip of ``$WATCHPOST_DATA/videos`` runs twice through the face detection of a stream: with
+every frame scanned as a whole, and with motion detection. The faces are not labelled; CenterFace
+in floating point at the clip's own resolution serves as ground truth. A face counts as found if a
+box overlaps it, and as covered if the blur hides three quarters of it.
 """
 
 from __future__ import annotations
@@ -33,47 +33,48 @@ FOUND_IOU = 0.4
 HIDDEN = 0.75
 MARGIN = 0.25
 EVERY = 5
-PATIENCE_S = 60.0
+TIMEOUT_S = 60.0
 GRID = (np.arange(16) + 0.5) / 16
 
 
-class Watch:
-    """What a stream knows of a clip's faces, frame by frame; counts what the network sees."""
+class FacePipeline:
+    """The face detection of a stream, scored frame by frame; counts the scanned pixels."""
 
     def __init__(self, network: BatchingRunner, recheck_s: float) -> None:
         settings = FaceSettings(recheck_s=recheck_s)
         self._settings = settings
         self._detector = FaceDetector(network, min_confidence=settings.keep_confidence)
-        self._lookout = FaceScanner(self._detector, settings)
+        self._scanner = FaceScanner(self._detector, settings)
         self._tracker = FaceTracker(
             start_confidence=settings.min_confidence, hold_s=settings.hold_s
         )
-        self.seen = self.all = self.truth = self.found = self.hidden = 0
+        self.scanned = self.pixels = self.truth = self.found = self.hidden = 0
 
-    def frame(self, image: av.VideoFrame, at: float, truth: list[Box] | None) -> None:
-        """Take a frame; score it where the truth is given."""
+    def process(self, image: av.VideoFrame, at: float, truth: list[Box] | None) -> None:
+        """Process a frame, and score it if the ground truth is given."""
         small = to_rgb(image, self._settings.width)
-        glance = self._lookout.submit(small, at)
-        parts = [glance.size] if glance.windows is None else [w[2:4] for w in glance.windows]
-        self.seen += sum(width * height for width, height in parts)
-        self.all += glance.size[0] * glance.size[1]
-        faces = glance.detections(PATIENCE_S, (image.width, image.height))
+        pending = self._scanner.submit(small, at)
+        parts = [pending.size] if pending.regions is None else [w[2:4] for w in pending.regions]
+        self.scanned += sum(width * height for width, height in parts)
+        self.pixels += pending.size[0] * pending.size[1]
+        faces = pending.detections(TIMEOUT_S, (image.width, image.height))
         tracks = self._tracker.update(faces, at)
         if truth is None:
             return
-        sure = [face.box for face in faces if face.confidence >= self._settings.min_confidence]
+        found = [face.box for face in faces if face.confidence >= self._settings.min_confidence]
         blurred = [track.box.grown(MARGIN) for track in tracks]
         self.truth += len(truth)
-        self.found += sum(any(face.iou(box) >= FOUND_IOU for box in sure) for face in truth)
+        self.found += sum(any(face.iou(box) >= FOUND_IOU for box in found) for face in truth)
         self.hidden += sum(_hidden(face, blurred) >= HIDDEN for face in truth)
 
     def row(self) -> tuple[str, ...]:
+        """Return the scanned share of pixels, and the shares of faces found and covered."""
         shares = [f"{n / self.truth:.3f}" if self.truth else "-" for n in (self.found, self.hidden)]
-        return (f"{self.seen / self.all:.2f}", *shares)
+        return (f"{self.scanned / self.pixels:.2f}", *shares)
 
 
 def _hidden(face: Box, boxes: list[Box]) -> float:
-    """Share of a face that lies in boxes."""
+    """Return the share of a face that is covered by boxes."""
     x = (face.x1 + face.width * GRID)[None, :]
     y = (face.y1 + face.height * GRID)[:, None]
     inside = np.zeros((len(GRID), len(GRID)), bool)
@@ -89,33 +90,36 @@ def _frames(path: Path) -> Iterator[tuple[av.VideoFrame, float]]:
 
 
 def _truth(network: BatchingRunner, image: av.VideoFrame) -> list[Box]:
-    picture: npt.NDArray[np.uint8] = image.to_ndarray(format="rgb24")  # type: ignore[assignment]
-    look = FaceDetector(network, min_confidence=SURE).submit(picture)
-    faces = look.detections(PATIENCE_S, (image.width, image.height))
+    rgb: npt.NDArray[np.uint8] = image.to_ndarray(format="rgb24")  # type: ignore[assignment]
+    pending = FaceDetector(network, min_confidence=SURE).submit(rgb)
+    faces = pending.detections(TIMEOUT_S, (image.width, image.height))
     return [face.box for face in faces if face.box.height >= SMALLEST]
 
 
 def run(clips: list[Path] | None = None) -> None:
+    """Print a table of these clips, or of all in ``$WATCHPOST_DATA/videos``."""
     folder = Path(os.environ.get("WATCHPOST_DATA", "")) / "videos"
     clips = clips or sorted(folder.iterdir() if folder.is_dir() else [])
     if not clips:
-        print("\nthe gate is not measured: WATCHPOST_DATA does not name a folder with videos")
+        print("\nmotion detection is not measured: WATCHPOST_DATA names no folder with videos")
         return
     exact = BatchingRunner(OpenVinoNetwork(centerface_onnx(), outputs=HEADS))
     network = load_faces()
     rows = []
     for clip in clips:
-        watches = [Watch(network, recheck_s=seconds) for seconds in (0, FaceSettings().recheck_s)]
+        pipelines = [
+            FacePipeline(network, recheck_s=seconds) for seconds in (0, FaceSettings().recheck_s)
+        ]
         for number, (image, at) in enumerate(_frames(clip)):
             truth = _truth(exact, image) if number % EVERY == 0 else None
-            for watch in watches:
-                watch.frame(image, at, truth)
-        whole, gated = (watch.row() for watch in watches)
-        pairs = [f"{one} → {other}" for one, other in zip(whole, gated, strict=True)]
-        rows.append([clip.name, str(watches[0].truth), *pairs])
+            for pipeline in pipelines:
+                pipeline.process(image, at, truth)
+        whole, changed = (pipeline.row() for pipeline in pipelines)
+        pairs = [f"{one} → {other}" for one, other in zip(whole, changed, strict=True)]
+        rows.append([clip.name, str(pipelines[0].truth), *pairs])
         print(*rows[-1], flush=True)
-    head = ["clip", "faces", "share looked at", "found", "covered"]
-    show("Every frame whole → only what changed", head, rows)
+    head = ["clip", "faces", "share scanned", "found", "covered"]
+    show("Whole frames → changed regions only", head, rows)
 
 
 if __name__ == "__main__":

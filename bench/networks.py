@@ -1,9 +1,9 @@
-"""One network for all labels, and the separate passes that it replaces, on the same frames.
+"""One network for all labels against the separate networks that it replaces, on the same frames.
 
-Separate passes are what one puts together from what is published: a YOLOv8n for the classes of
-COCO, one more of that size for cigarettes, and CenterFace for faces. (Plates would be a third
-of that size.) Each way is a process of its own, and they take turns; a time is of one frame,
-from its RGB picture to boxes, on whatever the machine has free.
+The separate networks are what is publicly available: a YOLOv8n for the COCO classes, another one
+for cigarettes, and CenterFace for faces. (Plates would need a third network of that size.) Each
+combination runs in a separate process, in turn; a time is that of one frame, from RGB to boxes,
+on whatever the machine has free.
 """
 
 from __future__ import annotations
@@ -35,32 +35,36 @@ from bench.table import show
 
 FRAMES, WARM_UP, ROUNDS = 40, 6, 3
 LONGEST = 640
-PATIENCE_S = 60
+TIMEOUT_S = 60
 PARTS = {"coco": "yolov8n.pt", "cigarettes": "first_recipe.pt"}
 
 Pass = Callable[[Image], PendingDetections]
 
 
 def objects(weights: str | None) -> Pass:
+    """Load an object detector; the shipped one if None."""
     return load_objects(ObjectSettings(weights=weights, width=LONGEST), "cpu").submit
 
 
 def faces() -> Pass:
+    """Load CenterFace."""
     return FaceDetector(load_faces("cpu"), min_confidence=0.15).submit
 
 
 def converted(folder: Path, name: str) -> Pass:
+    """Load a separate network on OpenVINO."""
     return objects(str(folder / f"{name}.xml"))
 
 
 def torch(name: str) -> Pass:
+    """Load a separate network on torch."""
     return objects(str(_data() / PARTS[name]))
 
 
 ONE = "one network"
 WAYS: dict[str, list[Callable[[Path], Pass]]] = {
     ONE: [lambda _: objects(None)],
-    "one network, CenterFace too": [lambda _: objects(None), lambda _: faces()],
+    "one network and CenterFace": [lambda _: objects(None), lambda _: faces()],
     "COCO, cigarettes, CenterFace, all on OpenVINO": [
         functools.partial(converted, name="coco"),
         functools.partial(converted, name="cigarettes"),
@@ -75,9 +79,10 @@ WAYS: dict[str, list[Callable[[Path], Pass]]] = {
 
 
 def run() -> None:
-    lacking = _lacking()
-    if lacking:
-        print(f"\nnetworks are not compared: {lacking}")
+    """Print the times and the memory of each combination."""
+    reason = _missing()
+    if reason:
+        print(f"\nnetworks are not compared: {reason}")
         return
     results: dict[str, list[tuple[float, float]]] = {name: [] for name in WAYS}
     with tempfile.TemporaryDirectory() as folder:
@@ -87,7 +92,7 @@ def run() -> None:
                 answer = _child(name, folder).split()
                 found.append((float(answer[-2]), float(answer[-1])))
     rounds = [f"ms, round {number + 1}" for number in range(ROUNDS)]
-    head = ["a frame, 640 wide", *rounds, "times the one (median)", "MiB"]
+    head = ["one frame, 640 wide", *rounds, "× one network (median)", "MiB"]
     rows = []
     for name, found in results.items():
         pairs = zip(found, results[ONE], strict=True)
@@ -95,21 +100,21 @@ def run() -> None:
         memory = statistics.median(mebibytes for _, mebibytes in found)
         times = [f"{milliseconds:.1f}" for milliseconds, _ in found]
         rows.append([name, *times, f"{ratio:.1f}", f"{memory:.0f}"])
-    show(f"{shipped().stem}, and the passes that it replaces", head, rows)
+    show(f"{shipped().stem}, and the networks that it replaces", head, rows)
 
 
-def _lacking() -> str | None:
-    """Why there is nothing to compare, in words."""
+def _missing() -> str | None:
+    """Return what is missing for the comparison; None if nothing is."""
     try:
         shipped()
     except SetupError as error:
         return str(error)
     if importlib.util.find_spec("ultralytics") is None:
-        return "that needs requirements.txt (ultralytics)"
+        return "ultralytics is not installed (requirements.txt)"
     if "WATCHPOST_DATA" not in os.environ:
-        return "WATCHPOST_DATA does not name the folder with weights/ of the separate passes"
+        return "WATCHPOST_DATA names no folder with weights/ of the separate networks"
     missing = [name for name in PARTS.values() if not (_data() / name).exists()]
-    return f"{_data()} lacks {', '.join(missing)}" if missing else None
+    return f"{', '.join(missing)} not found in {_data()}" if missing else None
 
 
 def _data() -> Path:
@@ -122,16 +127,16 @@ def _child(name: str, folder: str) -> str:
 
 
 def measure(name: str, folder: Path) -> tuple[float, float]:
-    """Median milliseconds of a frame, and MiB that the networks take."""
+    """Return the median milliseconds per frame, and the MiB that the networks take."""
     images = _images()
     before = psutil.Process().memory_info().rss
     passes = [load(folder) for load in WAYS[name]]
     times = []
     for number in range(WARM_UP + FRAMES):
         started_at = time.perf_counter()
-        looks = [look(images[number % len(images)]) for look in passes]
-        for asked in looks:
-            asked.detections(PATIENCE_S, (clip.WIDTH, clip.HEIGHT))
+        requests = [submit(images[number % len(images)]) for submit in passes]
+        for pending in requests:
+            pending.detections(TIMEOUT_S, (clip.WIDTH, clip.HEIGHT))
         times.append((time.perf_counter() - started_at) * 1000)
     memory = (psutil.Process().memory_info().rss - before) / 2**20
     return statistics.median(times[WARM_UP:]), memory
@@ -144,7 +149,7 @@ def _images() -> list[Image]:
 
 
 def convert(folder: Path) -> None:
-    """The separate networks as OpenVINO files, so that all run on the same."""
+    """Convert the separate networks to OpenVINO, so that all use the same runtime."""
     import openvino as ov
 
     from training.network import convert as trace

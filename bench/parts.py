@@ -1,4 +1,4 @@
-"""What each step of a 1080p frame's path costs, alone, one frame at a time."""
+"""The cost of each step of a 1080p frame's path, alone, one frame at a time."""
 
 from __future__ import annotations
 
@@ -29,12 +29,17 @@ Out = TypeVar("Out")
 
 
 class Costs:
-    """Runs a step over many inputs and keeps the median time of one."""
+    """Times steps over many inputs.
+
+    Attributes:
+        rows: name of each step and its median time in milliseconds.
+    """
 
     def __init__(self) -> None:
         self.rows: list[tuple[str, str]] = []
 
     def measure(self, name: str, step: Callable[[In], Out], inputs: Iterable[In]) -> list[Out]:
+        """Run a step on each input and return the outputs."""
         outputs, times = [], []
         for item in inputs:
             started_at = time.perf_counter()
@@ -45,6 +50,7 @@ class Costs:
 
 
 def run() -> None:
+    """Print the time of each step."""
     runner = load_faces()
     settings = FaceSettings()
     faces = FaceDetector(runner, min_confidence=settings.keep_confidence)
@@ -63,12 +69,12 @@ def run() -> None:
     found = costs.measure("faces (one core)", lambda s: faces.submit(s).detections(60, size), small)
     costs.measure("track", lambda f: tracker.update(f, next(numbers) / 25), found)
     costs.measure(
-        "blur two faces (with the copy)",
+        "blur two faces (including the copy)",
         lambda i: conceal(to_output(i, 1.0), FACES, "gaussian", 0.25),
         images,
     )
-    pictures = [conceal(image, [], "off", 0) for image in images]
-    costs.measure("encode H.264", lambda p: encoder.encode(p, next(numbers) * 3600), pictures)
-    costs.measure("encode JPEG (only when watched)", encode_jpeg, pictures)
+    frames = [conceal(image, [], "off", 0) for image in images]
+    costs.measure("encode H.264", lambda f: encoder.encode(f, next(numbers) * 3600), frames)
+    costs.measure("encode JPEG (only with viewers)", encode_jpeg, frames)
     runner.close()
     show("One 1080p frame, step by step", ["step", "ms (median)"], costs.rows)

@@ -1,12 +1,12 @@
-"""How well plates are read: ``WATCHPOST_DATA=… python -m bench.plates [--rapidocr] [--claude]``.
+"""Accuracy of plate reading: ``WATCHPOST_DATA=… python -m bench.plates [--rapidocr] [--claude]``.
 
-Whole photo in, the first answer counts. Right is strict, or with O, Q and 0, I and 1 taken as
-equal, because the truth itself mixes them. Every other photo was looked at while thresholds were
-set (dev); the others (held out) were not. The network that sees plates was trained on boxes of
-these photos, so where plates are is easier here than elsewhere: ``--text-alone`` does without it.
+The input is the whole photo, and the first result counts. It is compared strictly, and with O, Q
+and 0, I and 1 taken as equal, because the labels mix them up. Every second photo was used to
+choose thresholds (dev); the others (held out) were not. The object detector was trained on plate
+boxes of these photos, so detection is easier here than elsewhere: ``--text-alone`` does without it.
 
-``--claude`` asks Claude about doubtful ones, as an upload does, and reports what that changes: it
-takes a key (``WATCHPOST_CLAUDE_API_KEY``), costs money and sends crops of these photos away.
+``--claude`` sends uncertain plates to Claude, as an upload does, and reports what that changes. It
+needs a key (``WATCHPOST_CLAUDE_API_KEY``), costs money and sends crops of these photos away.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ from app.models.plates.reader import ReadPlate
 from app.plates import ClaudeCall
 from bench.table import show
 
-MOST_PIXELS = 50_000_000
+MAX_PIXELS = 50_000_000
 BINS = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1.01)
 
 
-class Shot(NamedTuple):
-    """One photo: what it says, what was read, what it cost."""
+class PhotoResult(NamedTuple):
+    """The result of one photo: true text, texts that were read, and times."""
 
     name: str
     truth: str
@@ -51,19 +51,22 @@ class Shot(NamedTuple):
 
     @property
     def first(self) -> str:
+        """The first text, or an empty one."""
         return self.texts[0] if self.texts else ""
 
     @property
     def strict(self) -> bool:
+        """Whether the first text is exactly right."""
         return self.first == self.truth
 
     @property
     def alike(self) -> bool:
+        """Whether the first text is right, look-alike characters taken as equal."""
         return plate_text.shape(self.first) == plate_text.shape(self.truth)
 
 
 def photos(data: Path) -> list[tuple[Path, str]]:
-    """Photos and what their plates say, dev and held out in turn."""
+    """Return the photos and their plates' texts, alternately dev and held out."""
     found = sorted(data.glob("plates/*/*.jpg"))
     return [
         (path, path.with_suffix(".txt").read_text(encoding="utf-8").strip().split("\t")[-1])
@@ -72,40 +75,47 @@ def photos(data: Path) -> list[tuple[Path, str]]:
 
 
 def is_dev(number: int) -> bool:
+    """Whether thresholds were chosen on the photo with this number."""
     return number % 2 == 0
 
 
 def read_all(
-    taken: list[tuple[Path, str]],
+    photos: list[tuple[Path, str]],
     *,
     text_alone: bool,
     size: float,
     rapidocr: bool,
-    claude: Doubts | None,
+    claude: ClaudeReview | None,
     out: Path | None,
-) -> list[Shot]:
+) -> list[PhotoResult]:
+    """Read all photos and time the reading.
+
+    Args:
+        size: factor by which photos are resized.
+        out: file to which the results are written after each photo.
+    """
     networks = load_plates()
     objects = None if text_alone else load_objects(ObjectSettings())
     reader = networks.reader(objects)
     plain = _rapidocr() if rapidocr else None
     shots = []
-    for path, truth in taken:
-        image = _resized(pixels(path.read_bytes(), MOST_PIXELS), size)
-        begun = time.perf_counter()
+    for path, truth in photos:
+        image = _resized(pixels(path.read_bytes(), MAX_PIXELS), size)
+        started = time.perf_counter()
         plates = reader.read(image)
         if claude is not None:
-            plates = [claude.asked(plate) for plate in plates]
+            plates = [claude.review(plate) for plate in plates]
         between = time.perf_counter()
         if plain is not None:
             plain(image[:, :, ::-1])
         after = time.perf_counter()
         shots.append(
-            Shot(
+            PhotoResult(
                 f"{path.parent.name}/{path.name}",
                 truth,
                 [plate.read.text for plate in plates],
                 [plate.read.confidence for plate in plates],
-                (between - begun) * 1000,
+                (between - started) * 1000,
                 (after - between) * 1000,
             )
         )
@@ -117,8 +127,8 @@ def read_all(
     return shots
 
 
-class Doubts:
-    """Claude as the server asks it, with a record that lasts as long as this run."""
+class ClaudeReview:
+    """Reviews uncertain plates with Claude as the server does; the call log is in memory."""
 
     def __init__(self) -> None:
         settings = Settings()
@@ -129,29 +139,33 @@ class Doubts:
         self._reader = ClaudeReader(key, settings.claude_model, self, daily=10_000)
         self.calls: list[ClaudeCall] = []
 
-    def asked(self, plate: ReadPlate) -> ReadPlate:
+    def review(self, plate: ReadPlate) -> ReadPlate:
+        """Return the plate with Claude's reading if its confidence is low."""
         if plate.read.confidence >= self._settings.claude_below:
             return plate
         return self._reader.review(plate, time.monotonic() + self._settings.claude_timeout_s)
 
     def answer(self, *_: str) -> ClaudeCall | None:
+        """Return no earlier answer."""
         return None
 
     def begin(self, *_: object) -> int | None:
+        """Allow every call."""
         return len(self.calls)
 
-    def settle(self, _: int, call: ClaudeCall) -> None:
+    def record_outcome(self, _: int, call: ClaudeCall) -> None:
+        """Keep a call."""
         self.calls.append(call)
 
     def assign(self, *_: object) -> None:
-        pass
+        """Ignore plate ids, as nothing is stored."""
 
 
 def _rapidocr() -> Any:
     try:
         from rapidocr import RapidOCR
     except ImportError:
-        sys.exit("plain RapidOCR is compared with: pip install rapidocr onnxruntime")
+        sys.exit("--rapidocr needs: pip install rapidocr onnxruntime")
     return RapidOCR()
 
 
@@ -161,7 +175,8 @@ def _resized(image: Image, size: float) -> Image:
     return np.asarray(cv2.resize(image, None, fx=size, fy=size, interpolation=cv2.INTER_AREA))
 
 
-def report(shots: list[Shot]) -> None:
+def report(shots: list[PhotoResult]) -> None:
+    """Print accuracy by country, calibration, times and misses."""
     rows = []
     for country in sorted({shot.name[:2] for shot in shots}):
         for part in ("dev", "held out", "all"):
@@ -179,14 +194,18 @@ def report(shots: list[Shot]) -> None:
                     _share([len(shot.texts) > 1 for shot in own]),
                 ]
             )
-    show("Plates read", ["photos", "n", "look-alikes equal", "strict", "more than one plate"], rows)
+    show(
+        "Accuracy of plate reading",
+        ["photos", "n", "look-alikes equal", "strict", "more than one plate"],
+        rows,
+    )
     held_out = [shot for number, shot in enumerate(shots) if not is_dev(number)]
-    head = ["confidence", "n", "mean said", "right"]
-    show("What a confidence means, all photos", head, reliability(shots))
-    show("What a confidence means, held out", head, reliability(held_out))
+    head = ["confidence", "n", "mean confidence", "accuracy"]
+    show("Calibration, all photos", head, reliability(shots))
+    show("Calibration, held out", head, reliability(held_out))
     warm = shots[10:]
     if warm:
-        print(f"\np50 {statistics.median(s.ms for s in warm):.0f} ms a photo", end="")
+        print(f"\np50 {statistics.median(s.ms for s in warm):.0f} ms per photo", end="")
         plain = statistics.median(s.plain_ms for s in warm)
         print(f", plain RapidOCR {plain:.0f} ms" if plain > 1 else "")
     print("\nmisses (truth, read, confidence):")
@@ -197,18 +216,17 @@ def report(shots: list[Shot]) -> None:
             )
 
 
-def reliability(shots: list[Shot]) -> list[list[str]]:
-    """Of the first answers in each range of confidence, how many are right."""
-    said = np.array([shot.confidences[0] if shot.confidences else 0.0 for shot in shots])
-    right = np.array([shot.alike for shot in shots])
+def reliability(shots: list[PhotoResult]) -> list[list[str]]:
+    """Return a row for each bin of confidence: number, mean confidence and accuracy."""
+    confidences = np.array([shot.confidences[0] if shot.confidences else 0.0 for shot in shots])
+    correct = np.array([shot.alike for shot in shots])
     rows = []
     for low, high in itertools.pairwise(BINS):
-        inside = (said >= low) & (said < high)
+        inside = (confidences >= low) & (confidences < high)
         if inside.any():
-            mean = f"{said[inside].mean():.2f}"
-            rows.append(
-                [f"{low:.2f} to {min(high, 1):.2f}", str(inside.sum()), mean, _share(right[inside])]
-            )
+            mean = f"{confidences[inside].mean():.2f}"
+            label = f"{low:.2f} to {min(high, 1):.2f}"
+            rows.append([label, str(inside.sum()), mean, _share(correct[inside])])
     return rows
 
 
@@ -221,22 +239,24 @@ def _share(flags: Any) -> str:
 
 
 def main(arguments: list[str]) -> None:
+    """Read the photos, or load earlier results, and print the report."""
     parser = argparse.ArgumentParser(prog="bench plates", description=__doc__)
-    parser.add_argument("--rapidocr", action="store_true", help="time plain RapidOCR beside it")
-    parser.add_argument("--text-alone", action="store_true", help="no network that sees plates")
-    parser.add_argument("--claude", action="store_true", help="ask it where in doubt; costs money")
-    parser.add_argument("--size", type=float, default=1.0, help="photos so much smaller: harder")
-    parser.add_argument("--every", type=int, default=1, help="only each so-many-th photo: faster")
-    parser.add_argument("--out", type=Path, help="keep what was read here, as JSON")
-    parser.add_argument("--again", type=Path, help="report what --out kept, reading nothing")
+    parser.add_argument("--rapidocr", action="store_true", help="also time plain RapidOCR")
+    parser.add_argument("--text-alone", action="store_true", help="without the object detector")
+    parser.add_argument("--claude", action="store_true", help="review with Claude; costs money")
+    parser.add_argument("--size", type=float, default=1.0, help="resize photos by this factor")
+    parser.add_argument("--every", type=int, default=1, help="read only every Nth photo")
+    parser.add_argument("--out", type=Path, help="write the results to this JSON file")
+    parser.add_argument("--again", type=Path, help="report the results in this file of --out")
     chosen = parser.parse_args(arguments)
     if chosen.again:
-        shots = [Shot(**each) for each in json.loads(chosen.again.read_text(encoding="utf-8"))]
+        saved = json.loads(chosen.again.read_text(encoding="utf-8"))
+        shots = [PhotoResult(**each) for each in saved]
     else:
         data = os.environ.get("WATCHPOST_DATA")
         if not data:
-            sys.exit("WATCHPOST_DATA is not set: it names the folder with the photos")
-        claude = Doubts() if chosen.claude else None
+            sys.exit("set WATCHPOST_DATA to the folder with the photos")
+        claude = ClaudeReview() if chosen.claude else None
         shots = read_all(
             photos(Path(data))[:: chosen.every],
             text_alone=chosen.text_alone,
@@ -247,7 +267,7 @@ def main(arguments: list[str]) -> None:
         )
         if claude is not None:
             tokens = sum(call.input_tokens + call.output_tokens for call in claude.calls)
-            print(f"Claude was asked {len(claude.calls)} times, {tokens} tokens")
+            print(f"Claude was called {len(claude.calls)} times, {tokens} tokens")
     report(shots)
 
 

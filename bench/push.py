@@ -1,8 +1,8 @@
-"""Pushed pictures over a real server and real sockets, and what viewers cost.
+"""Push streams over a real server and real sockets: their latency, and the cost of viewers.
 
-Latency: a 720p JPEG is sent, its ack comes back; each client sends the next one then. Viewers:
-one pusher at a steady rate, watched as MJPEG by 1 and by 200 clients in a process of their own,
-in turn; what is compared is the server's CPU time.
+Latency: each client sends a 720p JPEG, and the next one when its ack arrives. Viewers: one client
+pushes at a steady rate, and 1 or 200 clients in a separate process watch the stream as MJPEG, in
+turn; the server's CPU time is compared.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ import httpx
 import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
 
-from app.pipeline.sources.demo import demo_photos, look
+from app.pipeline.sources.demo import camera_view, demo_photos
 from bench.live import ROOT, _cpu_seconds, _free_port, _wait
 from bench.table import show
 
 PUSHERS = (1, 8)
-SETTLE_S, MEASURE_S = 4.0, 15.0
+WARM_UP_S, MEASURE_S = 4.0, 15.0
 VIEWERS = (1, 200)
 VIEWED_FPS = 5.0
 ROUNDS = 3
@@ -38,15 +38,16 @@ Timing = dict[str, float]
 
 
 def run() -> None:
-    jpegs = _pictures()
+    """Print a table of latencies, and one of the cost of viewers."""
+    jpegs = _jpegs()
     rows: list[list[object]] = []
     with tempfile.TemporaryDirectory() as folder:
         for count in PUSHERS:
             with _server(Path(folder) / f"push{count}") as (port, _):
                 rows.append([count, *asyncio.run(_latency(port, jpegs, count))])
         size = f"{statistics.mean(map(len, jpegs)) / 1024:.0f} KiB"
-        head = ["pushers", "frames/s, all", "p50 ms", "p95 ms", "in the server p50", "dropped"]
-        show(f"720p JPEG ({size}) in, JSON out, each pusher paced by its acks", head, rows)
+        head = ["clients", "total frames/s", "p50 ms", "p95 ms", "server p50 ms", "dropped"]
+        show(f"720p JPEG ({size}) in, JSON out, each client paced by its acks", head, rows)
         with _server(Path(folder) / "viewers") as (port, pid):
             rounds = [_viewing(port, pid, jpegs) for _ in range(ROUNDS)]
     rows = [
@@ -59,22 +60,22 @@ def run() -> None:
     ]
     head = ["MJPEG viewers", *(f"CPU cores {n + 1}" for n in range(ROUNDS)), "ratio", "fewest"]
     show(
-        f"200 viewers against 1, 720p at {VIEWED_FPS:g} fps; pictures the unluckiest got",
+        f"200 viewers against 1, 720p at {VIEWED_FPS:g} fps; fewest frames of a viewer",
         head,
         rows,
     )
 
 
-def _pictures() -> list[bytes]:
-    """JPEGs of quality 80, 1280 x 720, of the demo's wandering camera."""
+def _jpegs() -> list[bytes]:
+    """Return JPEGs of quality 80, 1280 x 720, of the demo's wandering camera."""
     photos = [np.asarray(cv2.imread(str(photo)), np.uint8) for photo in demo_photos()]
-    views = [look(photos, second * 0.5) for second in range(48)]
+    views = [camera_view(photos, second * 0.5) for second in range(48)]
     return [bytes(cv2.imencode(".jpg", v, [cv2.IMWRITE_JPEG_QUALITY, 80])[1]) for v in views]
 
 
 @contextlib.contextmanager
 def _server(folder: Path) -> Iterator[tuple[int, int]]:
-    """A server of its own; yields its port and process id."""
+    """Start a separate server; yield its port and process id."""
     port = _free_port()
     command = [sys.executable, str(ROOT / "run.py"), "--port", str(port), "--log-level", "error"]
     server = subprocess.Popen(
@@ -92,7 +93,7 @@ def _server(folder: Path) -> Iterator[tuple[int, int]]:
 
 
 def _request(port: int) -> str:
-    """A new stream without analytics: they are measured elsewhere."""
+    """Request a stream without analytics, which are measured elsewhere."""
     made = httpx.post(f"http://127.0.0.1:{port}/stream/request", json={"analytics": []}, timeout=60)
     return str(made.raise_for_status().json()["stream_id"])
 
@@ -112,19 +113,19 @@ async def _answer(socket: ClientConnection) -> dict[str, object]:
 
 
 async def _latency(port: int, jpegs: list[bytes], count: int) -> list[object]:
-    begin = time.monotonic() + SETTLE_S
-    asked = [_push(port, jpegs, begin, begin + MEASURE_S) for _ in range(count)]
-    found = [timing for each in await asyncio.gather(*asked) for timing in each]
-    seen = sorted(timing["seen"] for timing in found)
-    inside = statistics.median(timing["inside"] for timing in found)
-    p50, p95 = (seen[int(share * (len(seen) - 1))] for share in (0.5, 0.95))
-    dropped = int(sum(timing["dropped"] for timing in found))
-    return [f"{len(found) / MEASURE_S:.1f}", f"{p50:.0f}", f"{p95:.0f}", f"{inside:.0f}", dropped]
+    begin = time.monotonic() + WARM_UP_S
+    clients = [_push(port, jpegs, begin, begin + MEASURE_S) for _ in range(count)]
+    timings = [timing for each in await asyncio.gather(*clients) for timing in each]
+    total = sorted(timing["total"] for timing in timings)
+    server = statistics.median(timing["server"] for timing in timings)
+    p50, p95 = (total[int(share * (len(total) - 1))] for share in (0.5, 0.95))
+    dropped = int(sum(timing["dropped"] for timing in timings))
+    return [f"{len(timings) / MEASURE_S:.1f}", f"{p50:.0f}", f"{p95:.0f}", f"{server:.0f}", dropped]
 
 
 async def _push(port: int, jpegs: list[bytes], begin: float, end: float) -> list[Timing]:
-    """Push to a stream of its own; times in milliseconds of what was sent after ``begin``."""
-    found: list[Timing] = []
+    """Push to a new stream; return the times in milliseconds of frames sent after ``begin``."""
+    timings: list[Timing] = []
     async with _connect(port, _request(port)) as socket:
         number = 0
         while (sent_at := time.monotonic()) < end:
@@ -132,18 +133,18 @@ async def _push(port: int, jpegs: list[bytes], begin: float, end: float) -> list
             number += 1
             answer = await _answer(socket)
             if answer["type"] == "ack" and sent_at >= begin:
-                seen = (time.monotonic() - sent_at) * 1000
-                inside = answer["timing"]["total_ms"]  # type: ignore[index]
+                total = (time.monotonic() - sent_at) * 1000
+                server = answer["timing"]["total_ms"]  # type: ignore[index]
                 dropped = float(answer["dropped"])  # type: ignore[arg-type]
-                found.append({"seen": seen, "inside": inside, "dropped": dropped})
-    return found
+                timings.append({"total": total, "server": server, "dropped": dropped})
+    return timings
 
 
 # ── viewers ──────────────────────────────────────────────────────────────────────────────────
 
 
 def _viewing(port: int, pid: int, jpegs: list[bytes]) -> list[Timing]:
-    """The server's CPU cores with 1 and with 200 viewers, and the fewest pictures one got."""
+    """Return the server's CPU cores and the fewest frames of a viewer, with 1 and 200 viewers."""
     return [asyncio.run(_viewed(port, pid, jpegs, count)) for count in VIEWERS]
 
 
@@ -156,7 +157,7 @@ async def _viewed(port: int, pid: int, jpegs: list[bytes], count: int) -> Timing
             stdout=asyncio.subprocess.PIPE,
         )
         assert viewers.stdout is not None
-        await viewers.stdout.readline()  # all of them have their first picture
+        await viewers.stdout.readline()  # all of them have their first frame
         (before, _), started_at = _cpu_seconds(pid), time.monotonic()
         fewest = int(await viewers.stdout.readline())
         cpu = (_cpu_seconds(pid)[0] - before) / (time.monotonic() - started_at)
@@ -176,27 +177,27 @@ async def _push_steadily(socket: ClientConnection, jpegs: list[bytes]) -> None:
 
 
 async def _watch_all(port: int, stream_id: str, count: int) -> None:
-    """Say ``ready``, then how many pictures the unluckiest viewer got in ``MEASURE_S``."""
-    seen = [0] * count
-    watching = [asyncio.create_task(_watch(port, stream_id, seen, n)) for n in range(count)]
-    while not all(seen):
+    """Print ``ready``, then the fewest frames that a viewer received in ``MEASURE_S``."""
+    received = [0] * count
+    watching = [asyncio.create_task(_watch(port, stream_id, received, n)) for n in range(count)]
+    while not all(received):
         await asyncio.sleep(0.1)
-    before = list(seen)
+    before = list(received)
     print("ready", flush=True)
     await asyncio.sleep(MEASURE_S)
-    print(min(now - then for now, then in zip(seen, before, strict=True)), flush=True)
+    print(min(now - then for now, then in zip(received, before, strict=True)), flush=True)
     for task in watching:
         task.cancel()
 
 
-async def _watch(port: int, stream_id: str, seen: list[int], number: int) -> None:
-    """Read an MJPEG response, as cheaply as Python can, and count its pictures."""
+async def _watch(port: int, stream_id: str, received: list[int], number: int) -> None:
+    """Read an MJPEG response, as cheaply as Python can, and count its frames."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 22)
     writer.write(f"GET /stream/video/{stream_id} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     while line := await reader.readline():
         if line.startswith(b"Content-Length: "):
             await reader.readexactly(int(line.split()[1]))
-            seen[number] += 1
+            received[number] += 1
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Search among a million plates: how long each kind of query takes, and how the database does it.
+"""Search among a million plates: the duration of each kind of query, and the query plans.
 
-The rows are inserted by plain SQL, as another program would; the plan is what SQLite says about
-the statements that the search really sends.
+The rows are inserted with plain SQL, as another program would do it; the plans are SQLite's for
+the statements that the search actually sends.
 """
 
 from __future__ import annotations
@@ -33,61 +33,62 @@ FROM number
 
 
 def run() -> None:
+    """Fill a database, search it, and print times and plans."""
     with tempfile.TemporaryDirectory() as folder:
         engine = open_database(f"sqlite:///{Path(folder) / 'million.db'}")
-        began = time.perf_counter()
+        started = time.perf_counter()
         with engine.begin() as connection:
             connection.execute(text(FILL))
             number = str(connection.scalar(text("SELECT plate_number FROM license_plates")))
-        print(f"\n{ROWS} plates inserted in {time.perf_counter() - began:.0f} s")
+        print(f"\n{ROWS} plates inserted in {time.perf_counter() - started:.0f} s")
         report(engine, number)
         engine.dispose()
 
 
 def report(engine: Engine, number: str) -> None:
-    """Print times and plans for a number that is there."""
+    """Print times and plans for a number that exists."""
     unknown = "ÄÖÜ-ÄÖÜÄ"
     queries = {
         "a number": number,
         "its beginning": number[:4],
         "a part": number[2:6],
-        "most of it": number[1:],
-        "wildcards, as plain text": f"{number[:2]}%",
+        "all but its first character": number[1:],
+        "a wildcard, taken literally": f"{number[:2]}%",
         "one edit away": number[:2] + "00" + number[4:],
-        "nothing like it": unknown,
+        "no similar number": unknown,
     }
     search, rows = PlateSearch(engine), PlateRepository(engine)
-    told, plans = [], {}
+    times, plans = [], {}
     for name, query in queries.items():
-        with _listening(engine) as sent:
+        with _recorded_statements(engine) as sent:
             found = len(search.find(query, LIMIT))
         took = _median_ms(lambda query=query: search.find(query, LIMIT))
-        told.append([name, query, found, f"{took:.0f} ms"])
+        times.append([name, query, found, f"{took:.0f} ms"])
         for statement, values in sent:
             plans[statement] = _plan(engine, statement, values)
     wanted = PlateFilter(number=number[2:6])
     took = _median_ms(lambda: rows.plates(wanted, 0, LIMIT))
-    told.append(
+    times.append(
         ["the list, by a part", number[2:6], rows.plates(wanted, 0, LIMIT)[1], f"{took:.0f} ms"]
     )
-    show(f"search among {ROWS} plates", ["what", "query", "found", "median"], told)
+    show(f"Search among {ROWS} plates", ["kind", "query", "found", "median"], times)
     steps = [[_short(statement), "; ".join(plan)] for statement, plan in plans.items()]
-    show("how it is done", ["condition", "SQLite's plan"], steps)
+    show("Query plans", ["condition", "SQLite's plan"], steps)
 
 
 @contextmanager
-def _listening(engine: Engine) -> Iterator[list[tuple[str, Any]]]:
-    """What is sent to the database meanwhile, with its values."""
+def _recorded_statements(engine: Engine) -> Iterator[list[tuple[str, Any]]]:
+    """Record the statements sent to the database meanwhile, with their parameters."""
     sent: list[tuple[str, Any]] = []
 
-    def note(_: object, __: object, statement: str, values: Any, *___: object) -> None:
+    def record(_: object, __: object, statement: str, values: Any, *___: object) -> None:
         sent.append((statement, values))
 
-    event.listen(engine, "before_cursor_execute", note)
+    event.listen(engine, "before_cursor_execute", record)
     try:
         yield sent
     finally:
-        event.remove(engine, "before_cursor_execute", note)
+        event.remove(engine, "before_cursor_execute", record)
 
 
 def _plan(engine: Engine, statement: str, values: Any) -> list[str]:
@@ -99,9 +100,9 @@ def _plan(engine: Engine, statement: str, values: Any) -> list[str]:
 def _median_ms(call: Any) -> float:
     times = []
     for _ in range(TIMES):
-        began = time.perf_counter()
+        started = time.perf_counter()
         call()
-        times.append(1000 * (time.perf_counter() - began))
+        times.append(1000 * (time.perf_counter() - started))
     return statistics.median(times)
 
 

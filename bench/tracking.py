@@ -1,8 +1,8 @@
-"""Who is confused with whom: ByteTrack of the library against our own tracker.
+"""Identity switches of trackers: the library's ByteTrack against Watchpost's own tracker.
 
-On staged walkers who cross each other everybody is known. On the crowd there is no truth: there
-each tracker at five looks a second is held against both at the clip's full rate, where next to
-nothing is in doubt. Time is of one look's association, without the network.
+For staged walkers who cross each other the identities are known. The crowd has no ground truth:
+there, each tracker at five frames per second is compared with both at the clip's full frame rate,
+where almost nothing is ambiguous. Times are of the association for one frame, without detection.
 """
 
 from __future__ import annotations
@@ -32,65 +32,78 @@ from bench.table import show
 
 CROWD, EVERY = "plaza_crowd_720p.mp4", 5
 SAME_IOU = 0.4
-PATIENCE_S = 60.0
+TIMEOUT_S = 60.0
 
-Follow = Callable[[Sequence[Detection], float], tuple[Track, ...]]
+Update = Callable[[Sequence[Detection], float], tuple[Track, ...]]
 Named = Mapping[object, Box]
 
 
-class Look(NamedTuple):
+class FrameDetections(NamedTuple):
+    """The people detected in one frame."""
+
     at: float
     detections: list[Detection]
 
 
-def ours() -> Follow:
+def own() -> Update:
+    """Create Watchpost's own tracker."""
     return FaceTracker(start_confidence=0.4, hold_s=1.5, growth_per_s=0.0).update
 
 
-def library() -> Follow:
+def library() -> Update:
+    """Create the library's ByteTrack."""
     return ObjectTracker(start_confidence=0.4, hold_s=1.5, numbers=itertools.count(1)).update
 
 
-KINDS: dict[str, Callable[[], Follow]] = {"ours": ours, "ByteTrack": library}
+KINDS: dict[str, Callable[[], Update]] = {"own": own, "ByteTrack": library}
 
 
 def run() -> None:
+    """Print the identity switches of each tracker."""
     if reason := staged.missing():
         print(f"\ntracking is not measured: {reason}")
         return
-    objects = load_objects(ObjectSettings(timeout_s=PATIENCE_S))
+    objects = load_objects(ObjectSettings(timeout_s=TIMEOUT_S))
     walkers, truth = _walkers(objects)
     crowd = _crowd(objects)
     objects.close()
-    rows = [_row("walkers who cross", name, walkers, truth) for name in KINDS]
-    for judge in KINDS:
-        full = _followed(KINDS[judge](), crowd)[0][::EVERY]
-        rows += [_row(f"crowd, by {judge}", name, crowd[::EVERY], full) for name in KINDS]
-    head = ["who", "tracker", "persons", "tracks", "switches", "IDF1", "ms a look"]
-    show("who is confused with whom", head, rows)
-    print(f"\nimporting the library: {_import_s():.1f} s of CPU, once")
+    rows = [_row("crossing walkers", name, walkers, truth) for name in KINDS]
+    for reference in KINDS:
+        full = _tracked(KINDS[reference](), crowd)[0][::EVERY]
+        rows += [
+            _row(f"crowd, against {reference} at full rate", name, crowd[::EVERY], full)
+            for name in KINDS
+        ]
+    head = ["clip", "tracker", "persons", "tracks", "switches", "IDF1", "ms/frame"]
+    show("Identity switches", head, rows)
+    print(f"\nimporting the library takes {_import_s():.1f} s of CPU time, once")
 
 
-def _row(clip: str, name: str, looks: Sequence[Look], truth: Sequence[Named]) -> list[str]:
-    found, spent = _followed(KINDS[name](), looks)
+def _row(
+    clip: str, name: str, frames: Sequence[FrameDetections], truth: Sequence[Named]
+) -> list[str]:
+    found, spent = _tracked(KINDS[name](), frames)
     switches, idf1 = confusion(truth, found)
     persons = {who for named in truth for who in named}
     tracks = {who for named in found for who in named}
     numbers = [str(len(persons)), str(len(tracks)), str(switches)]
-    return [clip, name, *numbers, f"{idf1:.3f}", f"{spent / len(looks) * 1000:.1f}"]
+    return [clip, name, *numbers, f"{idf1:.3f}", f"{spent / len(frames) * 1000:.1f}"]
 
 
-def _followed(follow: Follow, looks: Sequence[Look]) -> tuple[list[Named], float]:
-    """Who is where in each look, of those who are seen; and the seconds that took."""
-    began = time.process_time()
-    tracks = [follow(look.detections, look.at) for look in looks]
-    spent = time.process_time() - began
+def _tracked(update: Update, frames: Sequence[FrameDetections]) -> tuple[list[Named], float]:
+    """Return the boxes of the visible tracks in each frame, and the CPU seconds that took."""
+    started = time.process_time()
+    tracks = [update(frame.detections, frame.at) for frame in frames]
+    spent = time.process_time() - started
     return [{t.track_id: t.box for t in some if t.age_s == 0} for some in tracks], spent
 
 
 def confusion(truth: Sequence[Named], found: Sequence[Named]) -> tuple[int, float]:
-    """How often somebody's track changes, and IDF1 (Ristani et al., 2016): the share of
-    sightings that bear the one name that fits each person best, 0 to 1."""
+    """Return the number of identity switches, and IDF1 (Ristani et al., 2016), 0 to 1.
+
+    IDF1 is the share of detections with the correct identity, under the best assignment of one
+    track to each person.
+    """
     from scipy.optimize import linear_sum_assignment
 
     pairs: Counter[tuple[object, object]] = Counter()
@@ -114,24 +127,30 @@ def confusion(truth: Sequence[Named], found: Sequence[Named]) -> tuple[int, floa
     return switches, 2 * right / max(1, sightings)
 
 
-def _walkers(objects: ObjectDetector) -> tuple[list[Look], list[Named]]:
-    looks: list[Look] = []
+def _walkers(objects: ObjectDetector) -> tuple[list[FrameDetections], list[Named]]:
+    frames: list[FrameDetections] = []
     truth: list[Named] = []
-    for shot in staged.shots(staged.CROSSING):
-        size = shot.rgb.shape[1], shot.rgb.shape[0]
-        small = np.asarray(cv2.resize(shot.rgb, (640, 640 * size[1] // size[0])), np.uint8)
-        looks.append(Look(shot.at, _people(objects.submit(small).detections(PATIENCE_S, size))))
-        inside: Named = {n: b for n, b in shot.people.items() if b.x1 > -10 and b.x2 < size[0] + 10}
+    for frame in staged.frames(staged.CROSSING):
+        size = frame.rgb.shape[1], frame.rgb.shape[0]
+        small = np.asarray(cv2.resize(frame.rgb, (640, 640 * size[1] // size[0])), np.uint8)
+        people = _people(objects.submit(small).detections(TIMEOUT_S, size))
+        frames.append(FrameDetections(frame.at, people))
+        inside: Named = {
+            name: box
+            for name, box in frame.people.items()
+            if box.x1 > -10 and box.x2 < size[0] + 10
+        }
         truth.append(inside)
-    return looks, truth
+    return frames, truth
 
 
-def _crowd(objects: ObjectDetector) -> list[Look]:
-    return [
-        Look(image.time or 0.0, _people(look.detections(PATIENCE_S, (image.width, image.height))))
-        for image in _images(CROWD)
-        for look in [objects.submit(to_rgb(image, objects.longest))]
-    ]
+def _crowd(objects: ObjectDetector) -> list[FrameDetections]:
+    frames = []
+    for image in _images(CROWD):
+        pending = objects.submit(to_rgb(image, objects.longest))
+        people = _people(pending.detections(TIMEOUT_S, (image.width, image.height)))
+        frames.append(FrameDetections(image.time or 0.0, people))
+    return frames
 
 
 def _images(clip: str) -> Iterator[av.VideoFrame]:

@@ -1,4 +1,4 @@
-"""The usual loop: what most projects of this kind run, with one network a frame or with two.
+"""The usual loop: what most projects of this kind run, with one or two networks per frame.
 
 ``cv2.VideoCapture``, YOLOv8n networks through Ultralytics on torch, ``cv2.GaussianBlur`` on the
 faces, raw frames piped into ``ffmpeg``.
@@ -15,32 +15,32 @@ import cv2
 import imageio_ffmpeg
 
 from bench import clip
-from bench.clip import Pace, Watch
+from bench.clip import Pace, Stopwatch
 
 FACES, OBJECTS = "first_recipe.pt", "yolov8n.pt"
-FACE_CLASS = 78  # of the 80 that the first of these knows
+FACE_CLASS = 78  # of the 80 classes of the first network
 
 
 def usual(source: Path, target: Path, *, objects: bool) -> Pace:
-    """Blur the faces of a file.
+    """Blur the faces in a file.
 
     Args:
-        objects: a second network looks for everything else, as most such programs have it.
+        objects: also run a second network for everything else, as most such programs do.
     """
     faces = network(FACES)
-    things = network(OBJECTS) if objects else None
+    others = network(OBJECTS) if objects else None
     capture = cv2.VideoCapture(str(source))
     first = capture.read()[1]
-    for model in filter(None, (faces, things)):
+    for model in filter(None, (faces, others)):
         predict(model, first)
     pipe = _ffmpeg(target)
     assert pipe.stdin is not None
     frames = 0
-    watch = Watch()
+    stopwatch = Stopwatch()
     while (read := capture.read())[0]:
         image = read[1]
-        if things is not None:
-            predict(things, image)
+        if others is not None:
+            predict(others, image)
         for box in predict(faces, image, [FACE_CLASS]).xyxy:
             x1, y1, x2, y2 = (int(side) for side in box)
             image[y1:y2, x1:x2] = cv2.GaussianBlur(image[y1:y2, x1:x2], (51, 51), 0)
@@ -48,13 +48,14 @@ def usual(source: Path, target: Path, *, objects: bool) -> Pace:
         frames += 1
     pipe.stdin.close()
     pipe.wait()
-    return watch.pace(frames, clip.FPS if objects else 0)
+    return stopwatch.pace(frames, clip.FPS if objects else 0)
 
 
 def network(file: str) -> Any:
-    """The network of that name out of ``$WATCHPOST_DATA/weights``.
+    """Load the network of this name from ``$WATCHPOST_DATA/weights``.
 
-    Without the file it is one of the same shape that knows nothing: as slow, but it blurs nothing.
+    If the file is missing, an untrained one of the same architecture is used: it takes as long,
+    but detects nothing.
     """
     from ultralytics.models import YOLO
 
@@ -63,10 +64,12 @@ def network(file: str) -> Any:
 
 
 def weights(file: str) -> Path:
+    """Return the path of a weights file in ``$WATCHPOST_DATA``."""
     return Path(os.environ.get("WATCHPOST_DATA", "")) / "weights" / file
 
 
 def predict(model: Any, image: Any, classes: list[int] | None = None) -> Any:
+    """Return the boxes that a network detects in a BGR image."""
     return model.predict(image, imgsz=640, device="cpu", classes=classes, verbose=False)[0].boxes
 
 

@@ -1,4 +1,4 @@
-"""JPEG images cut out of what cameras send as MJPEG."""
+"""JPEG images, extracted from what cameras send as MJPEG."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures with drawn plates: the labels must be where the plates are."""
+"""Images with drawn plates: the labels must be where the plates are."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import pytest
 from training.boxes import CIGARETTE, NO_BOXES, PLATE, Boxes
 from training.draw_cars import draw_cars, drawing, paste, plate, with_another_plate, with_writing
 from training.evaluate import read_boxes
-from training.pictures import Picture
-from training.prepare import Labels, Manifest, Row, write_index, write_picture
+from training.images import SourceImage
+from training.prepare import Labels, Manifest, Row, write_image, write_index
 
 STREET = np.full((360, 640, 3), 90, np.uint8)
 OLD_PLATE = Boxes.of([[300, 200, 400, 222]], PLATE)
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_a_pasted_plate_is_where_its_box_says(seed: int) -> None:
+def test_the_box_of_a_pasted_plate_is_exact(seed: int) -> None:
     rng, image = np.random.default_rng(seed), STREET.copy()
     (box,) = paste(rng, image, (320.0, 180.0), 120.0, plate(rng, [])).xyxy
     changed = np.argwhere((image != STREET).any(axis=2))[:, ::-1]
@@ -29,43 +29,43 @@ def test_a_pasted_plate_is_where_its_box_says(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(10))
 def test_another_plate_covers_the_old_one(seed: int) -> None:
-    picture = Picture("photo", "plates", STREET, OLD_PLATE)
+    source_image = SourceImage("photo", "plates", STREET, OLD_PLATE)
     cigarette = Boxes.of([[10, 10, 30, 20]], CIGARETTE)
     labels = Labels(Boxes.join(cigarette, OLD_PLATE), NO_BOXES)
-    seen, new = with_another_plate(np.random.default_rng(seed), picture, labels, [])
-    assert (picture.image == 90).all(), "the photo itself is another picture"
+    seen, new = with_another_plate(np.random.default_rng(seed), source_image, labels, [])
+    assert (source_image.image == 90).all(), "the original photo is not modified"
     assert new.sure.only(CIGARETTE).xyxy.tolist() == cigarette.xyxy.tolist()
     (box,) = new.sure.only(PLATE).xyxy
     assert np.abs((box[:2] + box[2:]) / 2 - (350, 211)).max() < 8
     assert 90 <= box[2] - box[0] <= 150
-    assert np.ptp(seen.image[205:217, 310:390]) > 20, "something is written there"
+    assert np.ptp(seen.image[205:217, 310:390]) > 20, "there is text on it"
 
 
-def test_drawings_have_a_plate_or_none_and_it_is_inside() -> None:
+def test_drawings_have_at_most_one_plate_and_it_is_inside() -> None:
     rng = np.random.default_rng(3)
     seen = [drawing(rng, "car", []) for _ in range(60)]
     with_plate = [labels.sure for _, labels in seen if len(labels.sure)]
     assert 25 <= len(with_plate) <= 55
-    for picture, labels in seen:
-        height, width = picture.image.shape[:2]
+    for source_image, labels in seen:
+        height, width = source_image.image.shape[:2]
         assert (labels.sure.xyxy >= 0).all()
         assert (labels.sure.xyxy <= [width, height, width, height]).all()
         assert (labels.sure.labels == PLATE).all()
 
 
-def test_writing_leaves_the_labels_and_the_cigarette() -> None:
+def test_added_text_leaves_labels_and_cigarettes_unchanged() -> None:
     labels = Labels(Boxes.of([[310, 170, 330, 180]], CIGARETTE), NO_BOXES)
     changed = 0
     for seed in range(20):
-        picture = Picture("smoker", "cigarettes", STREET, labels.sure)
-        seen, same = with_writing(np.random.default_rng(seed), picture, labels)
+        source_image = SourceImage("smoker", "cigarettes", STREET, labels.sure)
+        seen, same = with_writing(np.random.default_rng(seed), source_image, labels)
         assert same == labels
         assert (seen.image[170:180, 310:330] == 90).all()
         changed += int((seen.image != STREET).any())
     assert changed >= 10
 
 
-def test_the_set_has_them_once_however_often_they_are_drawn(
+def test_drawing_twice_adds_the_images_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("training.draw_cars.DRAWINGS", 3)
@@ -74,9 +74,9 @@ def test_the_set_has_them_once_however_often_they_are_drawn(
         ("plates_a", "plates", OLD_PLATE),
         ("cigarettes_b", "cigarettes", NO_BOXES),
     ):
-        picture, labels = Picture(name, source, STREET, sure), Labels(sure, NO_BOXES)
+        source_image, labels = SourceImage(name, source, STREET, sure), Labels(sure, NO_BOXES)
         for split in ("train", "val"):
-            write_picture(tmp_path, split, picture, labels)
+            write_image(tmp_path, split, source_image, labels)
         manifest.add([Row(f"{name}.jpg", source, "train", 0, 1)])
     write_index(tmp_path, manifest.rows)
     for _ in range(2):

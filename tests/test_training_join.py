@@ -1,4 +1,4 @@
-"""The joined network answers for COCO's classes exactly as the network it was made from."""
+"""The joined network gives exactly the original network's results for COCO's classes."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ pytest.importorskip("ultralytics")
 from ultralytics.nn.tasks import DetectionModel  # noqa: E402
 
 from training.boxes import CLASSES, COCO_CLASSES, NEW_CLASSES  # noqa: E402
-from training.join import LARGER, Joined  # noqa: E402
+from training.join import CIGARETTE_SCALE, Joined  # noqa: E402
 from training.network import checkpoint  # noqa: E402
 from training.start import branch  # noqa: E402
 
@@ -52,19 +52,17 @@ def test_the_coco_branch_is_the_coco_network(files: tuple[Path, Path]) -> None:
     assert second[:, -3:].any()
 
 
-def test_cigarettes_are_drawn_larger_and_nothing_else(
-    files: tuple[Path, Path], tmp_path: Path
-) -> None:
+def test_only_cigarette_boxes_are_enlarged(files: tuple[Path, Path], tmp_path: Path) -> None:
     content = torch.load(files[1], weights_only=False)
     for scale, bias in zip(content["model"].model[-1].cv3, (5, -30, -30), strict=True):
-        scale[-1].bias.data[2] = bias  # small things are cigarettes
+        scale[-1].bias.data[2] = bias  # small objects are cigarettes
     torch.save(content, tmp_path / "smoker.pt")
     images = torch.rand(1, 3, 64, 96)
     seen = checkpoint(tmp_path / "smoker.pt")[0](images)[0]
     joined = Joined(files[0], tmp_path / "smoker.pt")(images)[..., -seen.shape[2] :]
     assert torch.equal(joined[:, -3:], seen[:, 4:])
     assert torch.equal(joined[:, :2], seen[:, :2])
-    factor = torch.where(seen[:, 4:].argmax(1, keepdim=True) == 2, LARGER, 1.0)
+    factor = torch.where(seen[:, 4:].argmax(1, keepdim=True) == 2, CIGARETTE_SCALE, 1.0)
     assert 0 < (factor > 1).sum() < factor.numel()
     assert torch.allclose(joined[:, 2:4], seen[:, 2:4] * factor)
 

@@ -1,4 +1,4 @@
-"""Drawn plates: what the recogniser's head learns from has to be right."""
+"""Drawn plates: the training data of the recogniser's head must be correct."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from app.models.plates.ctc import ALPHABET
 from training.dies import DIES
-from training.draw_plates import HEIGHT, MAX_WIDTH, draw, some_text
+from training.draw_plates import HEIGHT, MAX_WIDTH, draw, random_text
 
 
 def test_every_letter_has_a_die_inside_its_box() -> None:
@@ -21,15 +21,15 @@ def test_every_letter_has_a_die_inside_its_box() -> None:
         assert points.max() <= 1.05, character
 
 
-def test_texts_are_what_the_recogniser_can_say() -> None:
+def test_texts_contain_only_characters_of_the_recogniser() -> None:
     rng = np.random.default_rng(0)
-    texts = [some_text(rng) for _ in range(300)]
+    texts = [random_text(rng) for _ in range(300)]
     assert all(set(text) <= set(ALPHABET) and 4 <= len(text) <= 10 for text in texts)
     assert len(set(texts)) > 290
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_a_strip_is_as_the_recogniser_takes_it(seed: int) -> None:
+def test_a_strip_is_a_valid_input_of_the_recogniser(seed: int) -> None:
     strip, text = draw(np.random.default_rng(seed), [])
     assert strip.dtype == np.uint8
     assert strip.shape[0] == HEIGHT

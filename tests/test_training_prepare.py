@@ -1,4 +1,4 @@
-"""Near-duplicates stay together, and doubtful faces are covered."""
+"""Near-duplicates stay in one split, and unsure faces are painted over."""
 
 import numpy as np
 
@@ -26,7 +26,7 @@ def test_validation_takes_whole_groups() -> None:
     assert len(drawn) == 5
 
 
-def test_a_doubtful_face_is_painted_unless_a_cigarette_lies_on_it() -> None:
+def test_an_unsure_face_is_painted_unless_it_overlaps_a_cigarette() -> None:
     image = np.zeros((40, 80, 3), np.uint8)
     faces = Boxes.of([[0, 0, 20, 20], [40, 0, 60, 20]], FACE)
     labels = Labels(sure=Boxes.of([[50, 10, 55, 12]], CIGARETTE), unsure=faces)

@@ -1,4 +1,4 @@
-"""Average precision against labels of which some are unsure."""
+"""Average precision with some uncertain labels."""
 
 import pytest
 

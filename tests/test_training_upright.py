@@ -1,4 +1,4 @@
-"""Turned pictures and their boxes stay together, there and back."""
+"""Rotated images and their boxes match, there and back."""
 
 import numpy as np
 import pytest

@@ -351,7 +351,7 @@ def test_a_traceback_is_masked_line_by_line() -> None:
 
 @pytest.mark.parametrize("mark", [mark for mark in string.punctuation if mark not in "/?#"])
 def test_no_mark_in_a_password_makes_it_visible(mark: str) -> None:
-    """Whatever ``check_rtsp`` lets in as a password, ``scrub`` must find in a text."""
+    """Every password that ``check_rtsp`` accepts must be found by ``scrub``."""
     for password in (f"one{mark}cret", f"{mark}cret", f"one{mark}{mark}cret{mark}"):
         url = f"rtsp://user:{password}@192.0.2.1/x"
         try:
@@ -371,7 +371,7 @@ def test_no_mark_in_a_password_makes_it_visible(mark: str) -> None:
     ids=lambda text: text[:8],
 )  # fmt: skip
 def test_a_long_odd_text_takes_no_long_time(text: str) -> None:
-    """The path of a request gets into the log before anybody asked who made the request."""
+    """The path of a request is logged before authentication."""
     begun = time.monotonic()
     urls.scrub(f"GET /{text} HTTP/1.1")
     assert time.monotonic() - begun < 2

@@ -1,1 +1,1 @@
-"""How `app/models/weights/` was made: prepare, train, evaluate, export (see README.md)."""
+"""The scripts that made `app/models/weights/`: prepare, train, evaluate, export; see README.md."""

@@ -1,9 +1,9 @@
-"""The mean of two runs' weights: better than either, where both went on from the same ones.
+"""Average the weights of two runs: better than either if both started from the same weights.
 
     python -m training.blend A.pt B.pt OUT.pt --share 0.3
 
-Wortsman et al., Model soups (2022): runs that share their start lie in one basin, and the mean of
-their weights generalises better than the one that fits its training pictures best.
+Wortsman et al., Model soups (2022): runs with the same start lie in the same loss basin, and the
+mean of their weights generalises better than the run that fits its training images best.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from ultralytics.nn.tasks import load_checkpoint
 
 
 def blend(one: Path, other: Path, out: Path, share: float) -> None:
-    """Write weights with ``share`` of ``other`` and the rest of ``one``."""
+    """Write the weighted mean: ``share`` of ``other`` and the rest of ``one``."""
     network, checkpoint = load_checkpoint(one)
-    theirs = load_checkpoint(other)[0].float().state_dict()
+    other_weights = load_checkpoint(other)[0].float().state_dict()
     network = network.float()
     blended = {
-        name: torch.lerp(value, theirs[name], share) if value.is_floating_point() else value
+        name: torch.lerp(value, other_weights[name], share) if value.is_floating_point() else value
         for name, value in network.state_dict().items()
     }
     network.load_state_dict(blended)
@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("one", type=Path)
     parser.add_argument("other", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--share", type=float, default=0.3, help="how much of the other, 0 to 1")
+    parser.add_argument("--share", type=float, default=0.3, help="weight of the other run, 0 to 1")
     args = parser.parse_args()
     blend(args.one, args.other, args.out, args.share)
 

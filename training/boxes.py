@@ -24,7 +24,7 @@ BAGS = tuple(CLASSES.index(n) for n in ("backpack", "handbag", "suitcase"))
 
 @dataclass(frozen=True)
 class Boxes:
-    """What is in one picture: `xyxy` (N, 4) pixels, `labels` (N,) into CLASSES, `scores` (N,)."""
+    """The boxes in an image: `xyxy` (N, 4) in pixels, `labels` (N,) into CLASSES, `scores` (N,)."""
 
     xyxy: Array
     labels: NDArray[np.int64]
@@ -32,14 +32,14 @@ class Boxes:
 
     @classmethod
     def of(cls, xyxy: object, label: int, scores: object = None) -> Boxes:
-        """Boxes of one class; the score is 1 where none is given."""
+        """Create boxes of one class; the score is 1 if none is given."""
         corners = np.asarray(xyxy, np.float32).reshape(-1, 4)
         confidence = np.ones(len(corners)) if scores is None else scores
         return cls(corners, np.full(len(corners), label), np.asarray(confidence, np.float32))
 
     @classmethod
     def join(cls, *parts: Boxes) -> Boxes:
-        """All boxes of several sets."""
+        """Concatenate several sets of boxes."""
         return cls(
             np.concatenate([p.xyxy for p in parts]),
             np.concatenate([p.labels for p in parts]),
@@ -53,11 +53,11 @@ class Boxes:
         return Boxes(self.xyxy[chosen], self.labels[chosen], self.scores[chosen])
 
     def only(self, *labels: int) -> Boxes:
-        """The boxes of these classes."""
+        """Return the boxes of these classes."""
         return self[np.isin(self.labels, labels)]
 
     def shifted(self, x: float, y: float) -> Boxes:
-        """The boxes moved by pixels."""
+        """Return the boxes moved by pixels."""
         return Boxes(self.xyxy + np.array([x, y, x, y], np.float32), self.labels, self.scores)
 
 
@@ -65,13 +65,13 @@ NO_BOXES = Boxes.of([], 0)
 
 
 def area(boxes: Array) -> Array:
-    """(N,) areas in square pixels; an inverted box has none."""
+    """(N,) areas in square pixels; 0 for an inverted box."""
     extent: Array = np.clip(boxes[..., 2:] - boxes[..., :2], 0, None)
     return extent[..., 0] * extent[..., 1]
 
 
 def intersection(a: Array, b: Array) -> Array:
-    """(N, M) shared areas of two sets of boxes."""
+    """(N, M) intersection areas of two sets of boxes."""
     low = np.maximum(a[:, None, :2], b[None, :, :2])
     high = np.minimum(a[:, None, 2:], b[None, :, 2:])
     return area(np.concatenate([low, high], axis=-1))
@@ -86,7 +86,7 @@ def iou(a: Array, b: Array) -> Array:
 
 
 def non_max(boxes: Boxes, threshold: float, groups: NDArray[np.int64] | None = None) -> Boxes:
-    """Drop boxes that overlap a more confident one of the same group (by default: class)."""
+    """Non-maximum suppression within each group; the default group is the class."""
     if not len(boxes):
         return boxes
     groups = boxes.labels if groups is None else groups
@@ -102,13 +102,13 @@ def non_max(boxes: Boxes, threshold: float, groups: NDArray[np.int64] | None = N
 
 
 def upper_body(person: Array, width: int, height: int) -> NDArray[np.int64]:
-    """The part of a frame that the second look shows of a person: one box of whole pixels."""
+    """Return the window of a person's crop in the second pass: one box in whole pixels."""
     window = crop_refiner.upper_body(Box(*map(float, person)), (width, height))
     return np.array(window, np.int64)
 
 
 def crop_boxes(boxes: Boxes, window: NDArray[np.int64], min_visible: float) -> Boxes:
-    """The boxes as seen in a crop: shifted, clipped, and dropped when too little is visible."""
+    """Convert boxes to a crop: shift and clip them, and drop those that are mostly outside."""
     low, high = np.tile(window[:2], 2), np.tile(window[2:], 2)
     clipped = np.clip(boxes.xyxy, low, high).astype(np.float32)
     visible = area(clipped) / np.maximum(area(boxes.xyxy), 1e-9) >= min_visible

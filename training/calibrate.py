@@ -1,9 +1,9 @@
-"""Move the confidences of some classes by a constant in the head's biases.
+"""Shift the confidences of some classes by a constant in the head's biases.
 
     python -m training.calibrate IN.pt OUT.pt plate=0.02 cigarette=0.165 [--to 0.3]
 
-After a blend the confidences of a class may all be too low although their order is right. What had
-the given confidence gets that of `--to`, the shipped threshold; average precision does not change.
+After a blend, all confidences of a class may be too low although their order is right. The given
+confidence becomes that of `--to`, the shipped threshold; average precision does not change.
 """
 
 from __future__ import annotations
@@ -17,12 +17,16 @@ from ultralytics.nn.tasks import load_checkpoint
 
 
 def logit(confidence: float) -> float:
-    """The sigmoid's inverse."""
+    """Inverse of the sigmoid."""
     return math.log(confidence / (1 - confidence))
 
 
 def calibrate(weights: Path, out: Path, moved: dict[str, float], to: float) -> None:
-    """Write the weights with the biases of these classes moved."""
+    """Write the weights with shifted biases.
+
+    Args:
+        moved: by class name, the confidence that shall become ``to``.
+    """
     network, checkpoint = load_checkpoint(weights)
     rows = {name: i for i, name in network.names.items()}
     with torch.no_grad():

@@ -1,7 +1,7 @@
-"""Letters of one stroke width, as dies press them into metal: no font of Debian's has them.
+"""Letters of constant stroke width, as dies emboss them into metal; no font in Debian has them.
 
-Drawn from what plates of many places have in common, none of them after a font: the four open at
-its top, the W as narrow as the N, the D almost an O. Where places differ there are several.
+They follow what plates of many countries have in common, and copy no font: the 4 is open at the
+top, the W as narrow as the N, the D almost an O. Where countries differ there are variants.
 """
 
 # ruff: noqa: E501
@@ -17,7 +17,7 @@ class Strokes(NamedTuple):
 
     Attributes:
         lines: the corners of each stroke.
-        round: corners are cut until they are arcs.
+        round: whether corners are rounded to arcs.
     """
 
     lines: tuple[tuple[Point, ...], ...]
@@ -25,7 +25,7 @@ class Strokes(NamedTuple):
 
 
 def _ring(x1: float, y1: float, x2: float, y2: float) -> tuple[Point, ...]:
-    """A closed stroke, begun in the middle of a side, where it is straight."""
+    """A closed stroke that starts in the middle of a side, where it is straight."""
     return (((x1 + x2) / 2, y1), (x2, y1), (x2, y2), (x1, y2), (x1, y1), ((x1 + x2) / 2, y1))
 
 

@@ -1,14 +1,13 @@
-"""Pictures with drawn plates, for the detector: on real photos, and on drawn cars.
+"""Synthetic training images with drawn plates for the detector.
 
     WATCHPOST_DATA=... python -m training.draw_cars WORK [--seed 1]
 
-The few hundred photos with plates show what a plate looks like there, not what a plate is: a
-network that saw nothing else found all of theirs and none on a drawing. Three kinds of pictures:
+A few hundred photos with plates are too few to generalise: a network trained on them alone found
+all of their plates and none on a drawing. There are three kinds of images:
 
-- a photo of the training split with another plate, drawn, in the place of its own;
-- a drawing: something like a car, or nothing, before something like a street, with a plate or
-  without one;
-- a cigarette picture with writing that is no plate: a clock as recorders print it, a poster.
+- a photo of the training split in which a drawn plate replaces the real one;
+- a drawing of a street, with or without a car, with or without a plate;
+- a cigarette image with text that is not a plate: a recorder's timestamp, a poster.
 """
 
 from __future__ import annotations
@@ -26,18 +25,18 @@ from training import draw_plates
 from training.boxes import CIGARETTE, FACE, NO_BOXES, PLATE, Boxes, intersection
 from training.draw_plates import CAP, Floats, Image, Rng
 from training.evaluate import read_boxes
-from training.pictures import Picture, read_image
-from training.prepare import Labels, Manifest, Row, write_index, write_picture
+from training.images import SourceImage, read_image
+from training.prepare import Labels, Manifest, Row, write_image, write_index
 
 REPLACED = 2
-"""How many versions of each photo with a plate."""
+"""Number of versions of each photo with a plate."""
 DRAWINGS, WRITINGS = 450, 200
 EMPTY = 0.3
 """Share of drawings without a plate."""
 
 
 def plate(rng: Rng, fonts: list[Path]) -> Image:
-    """A whole plate from the front, (H, W, 3): letters, margins, an edge, often a frame."""
+    """Draw a whole plate from the front, (H, W, 3): letters, margins, an edge, often a frame."""
     seen = (_plain(rng) if rng.random() < 0.35 else _rich(rng, fonts)).astype(np.uint8)
     height, width = seen.shape[:2]
     if rng.random() < 0.7:
@@ -57,8 +56,7 @@ def plate(rng: Rng, fonts: list[Path]) -> Image:
 
 
 def _rich(rng: Rng, fonts: list[Path]) -> Floats:
-    """As the recogniser's plates are drawn, with the margins of some country; sometimes in two
-    lines."""
+    """Draw a plate as for the recogniser, with varying margins, sometimes in two lines."""
     lines = [_line(rng, fonts)]
     if rng.random() < 0.12:
         second = _line(rng, fonts)
@@ -67,19 +65,19 @@ def _rich(rng: Rng, fonts: list[Path]) -> Floats:
 
 
 def _line(rng: Rng, fonts: list[Path]) -> Floats:
-    text = draw_plates.some_text(rng)
+    text = draw_plates.random_text(rng)
     if rng.random() < 0.6 or not fonts:
-        letters = draw_plates.pressed(rng, text)
+        letters = draw_plates.stroke_letters(rng, text)
     else:
-        letters = draw_plates.printed(rng, text, fonts[rng.integers(len(fonts))])
-    seen = draw_plates.coloured(rng, letters)
+        letters = draw_plates.font_letters(rng, text, fonts[rng.integers(len(fonts))])
+    seen = draw_plates.painted_plate(rng, letters)
     cut = round(CAP * rng.uniform(0.0, 0.4))
     return np.ascontiguousarray(seen[cut : len(seen) - cut])
 
 
 def _plain(rng: Rng) -> Image:
-    """As one draws a plate in a few lines: a light ground, a stroke font, perhaps a blue band."""
-    text = draw_plates.some_text(rng)
+    """Draw a simple plate: a light background, a stroke font, perhaps a blue band."""
+    text = draw_plates.random_text(rng)
     if len(text) > 4 and rng.random() < 0.6:
         for gap in sorted({int(g) for g in rng.integers(1, len(text), 2)}, reverse=True):
             text = f"{text[:gap]}{rng.choice([' ', ' ', '-'])}{text[gap:]}"
@@ -103,11 +101,14 @@ def _plain(rng: Rng) -> Image:
 
 
 def paste(rng: Rng, image: Image, middle: tuple[float, float], width: float, plate: Image) -> Boxes:
-    """Put a plate of this width into (H, W, 3), a little turned and leaning; its box."""
+    """Paste a plate of this width into an (H, W, 3) image, slightly rotated and sheared.
+
+    Returns its box.
+    """
     height = width * plate.shape[0] / plate.shape[1]
-    across = np.array([1.0, rng.normal(0, 0.04)]) * width / 2  # turned
-    down = np.array([rng.normal(0, 0.08), 1.0]) * height / 2  # leaning
-    nearer = 1 + rng.normal(0, 0.04)  # one end is nearer to the camera
+    across = np.array([1.0, rng.normal(0, 0.04)]) * width / 2  # rotated
+    down = np.array([rng.normal(0, 0.08), 1.0]) * height / 2  # sheared
+    nearer = 1 + rng.normal(0, 0.04)  # perspective: one end is closer to the camera
     corners = np.array(middle) + np.array(
         [-across - down, across - down * nearer, across + down * nearer, -across + down]
     )
@@ -125,10 +126,10 @@ def paste(rng: Rng, image: Image, middle: tuple[float, float], width: float, pla
 
 
 def with_another_plate(
-    rng: Rng, picture: Picture, labels: Labels, fonts: list[Path]
-) -> tuple[Picture, Labels]:
-    """A photo whose plates are covered by drawn ones, lit as they were."""
-    image = picture.image.copy()
+    rng: Rng, source_image: SourceImage, labels: Labels, fonts: list[Path]
+) -> tuple[SourceImage, Labels]:
+    """Cover the plates in a photo with drawn ones of similar brightness."""
+    image = source_image.image.copy()
     others = labels.sure[labels.sure.labels != PLATE]
     drawn = []
     for x1, y1, x2, y2 in labels.sure.only(PLATE).xyxy:
@@ -142,17 +143,17 @@ def with_another_plate(
     if rng.random() < 0.5:
         image = _compressed(rng, image)
     sure = _inside(Boxes.join(others, *drawn), image)
-    return replace(picture, image=image), Labels(sure, labels.unsure)
+    return replace(source_image, image=image), Labels(sure, labels.unsure)
 
 
 def _of_shape(rng: Rng, fonts: list[Path], shape: float) -> Image:
-    """Of some plates the one whose sides are nearest to this ratio: it covers the old one."""
+    """Draw some plates and return the one with the closest aspect ratio, to cover the old one."""
     some = [plate(rng, fonts) for _ in range(4)]
     return min(some, key=lambda p: abs(np.log(p.shape[1] / p.shape[0] / shape)))
 
 
-def drawing(rng: Rng, name: str, fonts: list[Path]) -> tuple[Picture, Labels]:
-    """Something like a car before something like a street; three in ten have no plate."""
+def drawing(rng: Rng, name: str, fonts: list[Path]) -> tuple[SourceImage, Labels]:
+    """Draw a street, usually with a car; three in ten drawings have no plate."""
     height, width = (int(v) for v in rng.choice([(360, 640), (480, 640), (540, 540), (640, 480)]))
     image = _street(rng, height, width)
     sure = NO_BOXES
@@ -166,13 +167,13 @@ def drawing(rng: Rng, name: str, fonts: list[Path]) -> tuple[Picture, Labels]:
         sure = paste(rng, image, middle, across, plate(rng, fonts))
     elif rng.random() < 0.5:
         _writing(rng, image)
-    return Picture(name, "drawn", _compressed(rng, image), sure), Labels(
+    return SourceImage(name, "drawn", _compressed(rng, image), sure), Labels(
         _inside(sure, image), NO_BOXES
     )
 
 
 def _street(rng: Rng, height: int, width: int) -> Image:
-    """Two grounds with a slope of light, some boxes, noise; (H, W, 3)."""
+    """Draw a street, (H, W, 3): two areas with a brightness gradient, some boxes, noise."""
     image = np.empty((height, width, 3), np.float32)
     horizon = round(height * rng.uniform(0.2, 0.8))
     image[:horizon] = rng.uniform(40, 220) + rng.normal(0, 20, 3)
@@ -188,7 +189,7 @@ def _street(rng: Rng, height: int, width: int) -> Image:
 
 
 def _car(rng: Rng, image: Image) -> tuple[tuple[float, float], float]:
-    """Draw the front or the rear of a car; where its plate belongs, and the car's width."""
+    """Draw the front or rear of a car; return the position of its plate, and the car's width."""
     height, width = image.shape[:2]
     wide = width * rng.uniform(0.2, 0.75)
     tall = wide * rng.uniform(0.35, 0.75)
@@ -196,7 +197,7 @@ def _car(rng: Rng, image: Image) -> tuple[tuple[float, float], float]:
     y = np.clip(height * rng.uniform(0.1, 0.9) - tall / 2, 0, max(1.0, height - tall))
 
     def box(l: float, t: float, r: float, b: float, tint: object) -> None:  # noqa: E741
-        """In shares of the car."""
+        """Fill a rectangle, in shares of the car's size."""
         a = int(x + l * wide), int(y + t * tall)
         z = int(x + r * wide), int(y + b * tall)
         cv2.rectangle(image, a, z, [float(v) for v in np.array(tint)], cv2.FILLED)
@@ -225,15 +226,15 @@ def _car(rng: Rng, image: Image) -> tuple[tuple[float, float], float]:
     return spot, wide
 
 
-def with_writing(rng: Rng, picture: Picture, labels: Labels) -> tuple[Picture, Labels]:
-    """A picture with writing that is no plate, beside what is labelled in it."""
-    image = picture.image.copy()
+def with_writing(rng: Rng, source_image: SourceImage, labels: Labels) -> tuple[SourceImage, Labels]:
+    """Add text that is not a plate to an image, outside of labelled faces and cigarettes."""
+    image = source_image.image.copy()
     _writing(rng, image, labels.sure.only(FACE, CIGARETTE).xyxy)
-    return replace(picture, image=image), labels
+    return replace(source_image, image=image), labels
 
 
 def _writing(rng: Rng, image: Image, keep: Floats | None = None) -> None:
-    """A recorder's clock straight on the picture, or a sheet with several lines of words."""
+    """Write a recorder's timestamp onto the image, or a poster with several lines of text."""
     height, width = image.shape[:2]
     if rng.random() < 0.5:
         numbers = rng.integers(10, 60, 6)
@@ -263,7 +264,7 @@ def _writing(rng: Rng, image: Image, keep: Floats | None = None) -> None:
 
 
 def _compressed(rng: Rng, image: Image) -> Image:
-    """Less light, blur, noise and JPEG, as cameras have them."""
+    """Degrade an image like a camera: less light, blur, noise and JPEG."""
     seen = image.astype(np.float32) * rng.uniform(0.5, 1.1) + rng.normal(0, 8)
     if rng.random() < 0.6:
         seen[:] = cv2.GaussianBlur(seen, (0, 0), rng.uniform(0.3, 1.3))
@@ -274,7 +275,7 @@ def _compressed(rng: Rng, image: Image) -> Image:
 
 
 def _inside(boxes: Boxes, image: npt.NDArray[np.uint8]) -> Boxes:
-    """Cut at the picture's edges; what is mostly outside is left out."""
+    """Clip boxes to the image; drop those that are mostly outside."""
     height, width = image.shape[:2]
     cut = boxes.xyxy.copy()
     cut[:, 0::2] = np.clip(cut[:, 0::2], 0, width)
@@ -284,8 +285,8 @@ def _inside(boxes: Boxes, image: npt.NDArray[np.uint8]) -> Boxes:
     return Boxes(cut[kept], boxes.labels[kept], boxes.scores[kept])
 
 
-def read(work: Path, row: Row) -> tuple[Picture, Labels]:
-    """A picture of the training split, as it was written; colours in RGB."""
+def read(work: Path, row: Row) -> tuple[SourceImage, Labels]:
+    """Read an image of the training split and its labels; colours in RGB."""
     image = cv2.cvtColor(read_image(work / "images/train" / row.file), cv2.COLOR_BGR2RGB)
     height, width = image.shape[:2]
     stem = Path(row.file).stem
@@ -293,11 +294,11 @@ def read(work: Path, row: Row) -> tuple[Picture, Labels]:
         read_boxes(work / kind / "train" / f"{stem}.txt", width, height)
         for kind in ("labels", "unsure")
     )
-    return Picture(stem, row.source, np.asarray(image, np.uint8), sure), Labels(sure, unsure)
+    return SourceImage(stem, row.source, np.asarray(image, np.uint8), sure), Labels(sure, unsure)
 
 
 def draw_cars(work: Path, font_folders: list[Path], seed: int) -> None:
-    """Add the pictures to the set; those that are there already are drawn anew."""
+    """Add the images to the data set; existing ones are overwritten."""
     rng, fonts = np.random.default_rng(seed), draw_plates.fonts(font_folders)
     manifest = Manifest(work / "manifest.csv")
     old = [r for r in manifest.rows if r.split == "train" and r.source != "drawn"]
@@ -305,21 +306,21 @@ def draw_cars(work: Path, font_folders: list[Path], seed: int) -> None:
     smokers = [r for r in old if r.source == "cigarettes"]
     known = manifest.names
 
-    def add(name: str, picture: Picture, labels: Labels) -> None:
-        bgr = np.asarray(cv2.cvtColor(picture.image, cv2.COLOR_RGB2BGR), np.uint8)
-        write_picture(work, "train", replace(picture, name=name, image=bgr), labels)
+    def add(name: str, source_image: SourceImage, labels: Labels) -> None:
+        bgr = np.asarray(cv2.cvtColor(source_image.image, cv2.COLOR_RGB2BGR), np.uint8)
+        write_image(work, "train", replace(source_image, name=name, image=bgr), labels)
         if name not in known:
             manifest.add([Row(f"{name}.jpg", "drawn", "train", -1, 1)])
 
     for row in tqdm(photos, unit="photo"):
         for version in range(REPLACED):
-            picture, labels = with_another_plate(rng, *read(work, row), fonts)
-            add(f"drawn_{picture.name}_{version}", picture, labels)
+            source_image, labels = with_another_plate(rng, *read(work, row), fonts)
+            add(f"drawn_{source_image.name}_{version}", source_image, labels)
     for i in tqdm(range(DRAWINGS), unit="drawing"):
         add(f"drawn_car_{i:03}", *drawing(rng, f"drawn_car_{i:03}", fonts))
     for i in rng.choice(len(smokers), min(WRITINGS, len(smokers)), replace=False):
-        picture, labels = with_writing(rng, *read(work, smokers[i]))
-        add(f"drawn_{picture.name}_writing", picture, labels)
+        source_image, labels = with_writing(rng, *read(work, smokers[i]))
+        add(f"drawn_{source_image.name}_writing", source_image, labels)
     write_index(work, manifest.rows)
 
 

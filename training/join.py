@@ -1,12 +1,12 @@
-"""One network of two branches: YOLOv8n as it is, and what was learned beside it.
+"""One network of two branches: the unchanged YOLOv8n, and a trained branch beside it.
 
 Both share YOLOv8n's first layers (see start.py), which are never trained, so COCO's classes are
-seen exactly as YOLOv8n sees them: nothing is forgotten. From there on the added branch is a YOLOv8n
-of its own. Keeping a network frozen and learning beside it: Rusu et al., "Progressive Neural
-Networks" (2016); Zhang et al., "Side-Tuning" (ECCV 2020).
+detected exactly as by YOLOv8n: nothing is forgotten. After these layers the added branch is a
+separate YOLOv8n. Training beside a frozen network: Rusu et al., "Progressive Neural Networks"
+(2016); Zhang et al., "Side-Tuning" (ECCV 2020).
 
-The output is (B, 4 + 11, A): YOLOv8n's anchors, then the branch's, each with zeros in the classes
-of the other. Beside one anchor's person there may so be another's face: none competes for a box.
+The output is (B, 4 + 11, A): YOLOv8n's anchors, then the branch's, each with zeros for the classes
+of the other. So a person and a face at the same position do not compete for one box.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from training.boxes import CLASSES, COCO_CLASSES, NEW_CLASSES
 from training.network import checkpoint
 from training.start import SHARED
 
-LARGER = 1.1
-"""Cigarettes are drawn so much larger than the branch sees them: people draw them loosely, and a
-box that is a little too large overlaps more often. Chosen on the validation split (AP at IoU 0.25
-0.841 to 0.859, at 0.5 0.644 to 0.651)."""
+CIGARETTE_SCALE = 1.1
+"""Factor by which the branch's cigarette boxes are enlarged: people label cigarettes loosely, and
+a box that is a little too large overlaps more often. Chosen on the validation split (AP at IoU
+0.25: 0.841 to 0.859, at 0.5: 0.644 to 0.651)."""
 
 
 class Joined(nn.Module):
@@ -37,7 +37,7 @@ class Joined(nn.Module):
         self.coco, coco_names = checkpoint(coco)
         self.branch, names = checkpoint(branch)
         if list(names.values()) != list(NEW_CLASSES):
-            raise ValueError(f"{branch} has the classes {list(names.values())}")
+            raise ValueError(f"{branch} has unexpected classes: {list(names.values())}")
         require_same_start(self.coco, self.branch)
         keep_rows(self.coco, [list(coco_names.values()).index(name) for name in COCO_CLASSES])
         for network in (self.coco, self.branch):
@@ -45,22 +45,22 @@ class Joined(nn.Module):
             head.export, head.dynamic, head.format = True, True, "openvino"
 
     def forward(self, images: Tensor) -> Tensor:
-        """Both branches' anchors."""
+        """Return the anchors of both branches."""
         shared = run(self.coco.model[:SHARED], [images])
         old = run(self.coco.model[SHARED:], shared)[-1]
         new = run(self.branch.model[SHARED:], shared)[-1]
         old = nn.functional.pad(old, (0, 0, 0, len(NEW_CLASSES)))
         centre, extent, scores = new.split((2, 2, len(NEW_CLASSES)), 1)
         is_cigarette = scores.argmax(1, keepdim=True) == NEW_CLASSES.index("cigarette")
-        extent = torch.where(is_cigarette, extent * LARGER, extent)
+        extent = torch.where(is_cigarette, extent * CIGARETTE_SCALE, extent)
         scores = nn.functional.pad(scores, (0, 0, len(COCO_CLASSES), 0))
         return torch.cat([old, torch.cat([centre, extent, scores], 1)], 2)
 
 
 def run(layers: Any, outputs: list[Any]) -> list[Any]:
-    """Append each layer's output; `outputs` begins with the picture and then layer 0's.
+    """Run layers and append their outputs; `outputs` starts with the image, then layer 0's.
 
-    A layer's `f` says from where it takes its input: layer numbers, or -1 for the one before.
+    A layer's `f` lists its inputs: layer numbers, or -1 for the previous layer.
     """
     outputs = list(outputs)
     for layer in layers:
@@ -71,7 +71,7 @@ def run(layers: Any, outputs: list[Any]) -> list[Any]:
 
 
 def keep_rows(network: Any, rows: list[int]) -> None:
-    """Drop all classes but these from a detection head."""
+    """Remove all classes except these from a detection head."""
     head = network.model[-1]
     for scale in head.cv3:
         last = scale[-1]
@@ -81,8 +81,11 @@ def keep_rows(network: Any, rows: list[int]) -> None:
 
 
 def require_same_start(one: Any, other: Any) -> None:
-    """Both were fused alike, so equal weights mean equal layers."""
+    """Raise ValueError unless the shared layers are equal in both networks.
+
+    Both were fused in the same way, so equal weights mean equal layers.
+    """
     mine, theirs = one.model[:SHARED].state_dict(), other.model[:SHARED].state_dict()
     changed = [name for name, value in mine.items() if not torch.equal(value, theirs[name])]
     if changed:
-        raise ValueError(f"the branch has trained the shared layers: {changed[0]}")
+        raise ValueError(f"the shared layers of the branch were trained: {changed[0]}")

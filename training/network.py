@@ -1,4 +1,4 @@
-"""A YOLOv8 network from `.pt` or OpenVINO `.xml`, run the same way by every script here."""
+"""YOLOv8 networks from `.pt` or OpenVINO `.xml`, run in the same way by all scripts."""
 
 from __future__ import annotations
 
@@ -16,40 +16,41 @@ from training.boxes import CIGARETTE, CLASSES, PLATE, Boxes, non_max
 
 Image = NDArray[np.uint8]
 PADDING = 96
-"""Pictures are padded to this multiple: few shapes, as each is compiled once. OpenVINO on a fixed
-shape is 1.5 (YOLOv8) to 5 (CenterFace) times faster than with free height and width."""
+"""Images are padded to this multiple, so that few shapes are compiled. OpenVINO with a fixed shape
+is 1.5 (YOLOv8) to 5 (CenterFace) times faster than with dynamic height and width."""
 NMS_IOU, TIGHT_NMS_IOU = 0.6, 0.3
-"""Cigarettes and plates get the tight one: two boxes of the same often share only a third."""
+"""Cigarettes and plates get the tight one: two boxes of one often overlap by only a third."""
 
 
 def nms_iou(label: int) -> float:
-    """From which overlap two boxes of a class are one."""
+    """Return the NMS threshold of a class."""
     return TIGHT_NMS_IOU if label in (CIGARETTE, PLATE) else NMS_IOU
 
 
 class Compiled:
-    """An OpenVINO model of any height and width, compiled for each shape that it meets."""
+    """An OpenVINO model of dynamic height and width, compiled for each input shape."""
 
     def __init__(self, model: ov.Model, threads: int, shapes: int = 48) -> None:
         self.model = model
-        # Unpinned: OpenVINO would put the one thread of each of two processes on the same core.
+        # Unpinned: OpenVINO would pin the single threads of two processes to the same core.
         self.config = {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}
         self.for_shape = lru_cache(shapes)(self.compile)
 
     def compile(self, shape: tuple[int, ...]) -> ov.CompiledModel:
-        """The network for one shape (B, 3, H, W)."""
+        """Compile the network for one shape (B, 3, H, W)."""
         self.model.reshape(list(shape))
         return ov.Core().compile_model(self.model, "CPU", self.config)
 
     def __call__(self, blob: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """All outputs for one input (B, 3, H, W)."""
+        """Return all outputs for one input (B, 3, H, W)."""
         return list(self.for_shape(blob.shape)(blob).values())
 
 
 class Network:
-    """Detects the project's classes; classes of the network that are not ours are dropped.
+    """Detects Watchpost's classes; other classes of the network are dropped.
 
-    `size` is the length in pixels to which the longer side of a picture is brought.
+    Args:
+        size: pixels to which the longer side of an image is resized.
     """
 
     def __init__(self, path: Path, size: int = 640, threads: int = 2) -> None:
@@ -60,7 +61,7 @@ class Network:
         self.to_class = np.array([CLASSES.index(self.names[i]) for i in self.columns])
 
     def detect(self, image: Image, min_confidence: float = 0.25) -> Boxes:
-        """Boxes in pixels of `image` (H, W, 3) BGR."""
+        """Detect objects in `image` (H, W, 3) BGR, in its pixels."""
         blob, scale = letterbox(image, self.size)
         output = self.run(blob)[0][0]
         scores = output[4:][self.columns]
@@ -81,7 +82,7 @@ class Network:
 
 
 def letterbox(image: Image, size: int) -> tuple[NDArray[np.float32], float]:
-    """(1, 3, h, w) RGB in 0..1, its longer side `size`, padded to `PADDING`; and the scale."""
+    """Return (1, 3, h, w) RGB in 0..1 with longer side `size`, padded, and the scale."""
     height, width = image.shape[:2]
     scale = size / max(height, width)
     new_width, new_height = round(width * scale), round(height * scale)
@@ -94,7 +95,7 @@ def letterbox(image: Image, size: int) -> tuple[NDArray[np.float32], float]:
 
 
 def load(path: Path) -> tuple[ov.Model, dict[int, str]]:
-    """An OpenVINO model (1 input, 1 output (B, 4 + classes, anchors)) and its class names."""
+    """Load an OpenVINO model with 1 output (B, 4 + classes, anchors), and its class names."""
     if path.suffix == ".xml":
         model = ov.Core().read_model(path)
         return model, ast.literal_eval(model.get_rt_info(["model_info", "names"]).astype(str))
@@ -102,7 +103,7 @@ def load(path: Path) -> tuple[ov.Model, dict[int, str]]:
 
 
 def convert(path: Path) -> tuple[ov.Model, dict[int, str]]:
-    """Trace Ultralytics weights to an OpenVINO model of any batch, height and width."""
+    """Convert Ultralytics weights to an OpenVINO model of dynamic batch, height and width."""
     module, names = checkpoint(path)
     head = module.model[-1]
     head.export, head.dynamic, head.format = True, True, "openvino"
@@ -110,7 +111,7 @@ def convert(path: Path) -> tuple[ov.Model, dict[int, str]]:
 
 
 def checkpoint(path: Path) -> tuple[Any, dict[int, str]]:
-    """The torch module of an Ultralytics checkpoint, ready to be run, and its class names."""
+    """Load the torch module of an Ultralytics checkpoint for inference, and its class names."""
     from ultralytics.nn.tasks import load_checkpoint
 
     module = load_checkpoint(path)[0].float().eval().fuse(verbose=False)
@@ -121,7 +122,7 @@ def checkpoint(path: Path) -> tuple[Any, dict[int, str]]:
 
 
 def trace(module: Any, names: dict[int, str]) -> ov.Model:
-    """A torch module as OpenVINO model of any batch, height and width, with the names inside."""
+    """Trace a torch module to an OpenVINO model of dynamic shape, with the class names inside."""
     import torch
 
     with torch.no_grad():

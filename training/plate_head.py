@@ -1,13 +1,13 @@
-"""Teach the last layer of ``plate_text`` the letters of plates, on drawn ones.
+"""Train an additional head for ``plate_text`` on drawn plates.
 
     python -m training.plate_head draw FOLDER SOURCE.xml --fonts FOLDER... --seed 1  # and others
     python -m training.plate_head fit FOLDER        # writes FOLDER/head.pt; keep it as head1.pt
     python -m training.plate_head export FOLDER SOURCE.xml app/models/weights/plate_text.xml
 
-SOURCE.xml is what ``training.text`` makes. All ``head*.pt`` of the folder become one.
+SOURCE.xml is the output of ``training.text``. All ``head*.pt`` in the folder are averaged.
 
-PP-OCRv6's recogniser stays as it is; what it computes before its last layer goes through two small
-convolutions over time, whose answer is added to its own. They begin with nothing to say.
+PP-OCRv6's recogniser stays unchanged; the features before its last layer also go through two small
+convolutions over time, whose output is added to its own. They are initialised to output zero.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import openvino as ov
 from openvino import opset13 as ops
 
 from app.models.plates.ctc import ALPHABET
-from app.models.plates.recogniser import _padded
+from app.models.plates.recogniser import padded_strip
 from training.draw_plates import draw, fonts
 
 FEATURES, HIDDEN, REACH = 120, 96, 5
@@ -33,17 +33,17 @@ Floats = npt.NDArray[np.float32]
 
 
 def features_of(model: ov.Model) -> ov.Output:
-    """(N, 120, T), what the last layer takes; found by what it is, not by its name."""
+    """Return the input (N, 120, T) of the last layer, found by its type and not by its name."""
     for op in model.get_ordered_ops():
         if op.get_type_name() == "Squeeze":
             found = op.output(0)
             if found.get_partial_shape().rank.get_length() == 3:
                 return found
-    raise ValueError("this is not the recogniser")
+    raise ValueError("this file is not the recogniser")
 
 
 def draw_all(folder: Path, source: Path, font_folders: list[Path], count: int, seed: int) -> None:
-    """Files of 1000: features (as float16), answers, and texts."""
+    """Draw lines and write files of 1000: features (float16), network outputs, and texts."""
     core = ov.Core()
     core.set_property("CPU", {"INFERENCE_NUM_THREADS": 1})
     model = core.read_model(source)
@@ -54,11 +54,11 @@ def draw_all(folder: Path, source: Path, font_folders: list[Path], count: int, s
     print(f"{len(faces)} fonts")
     folder.mkdir(parents=True, exist_ok=True)
     for at in range(0, count, CHUNK):
-        begun, features, answers, texts = time.monotonic(), [], [], []
+        started, features, answers, texts = time.monotonic(), [], [], []
         for _ in range(CHUNK):
             strip, text = draw(rng, faces)
-            seen = _padded(strip).transpose(2, 0, 1)[None].astype(np.float32)
-            feature, answer = network(seen).values()
+            blob = padded_strip(strip).transpose(2, 0, 1)[None].astype(np.float32)
+            feature, answer = network(blob).values()
             features.append(feature[0].astype(np.float16))
             answers.append(answer[0].astype(np.float16))
             texts.append(text)
@@ -66,10 +66,11 @@ def draw_all(folder: Path, source: Path, font_folders: list[Path], count: int, s
             f"a{i}": a for i, a in enumerate(answers)
         }
         np.savez(folder / f"{seed}_{at}.npz", texts=texts, **held)
-        print(f"{at + CHUNK} in {time.monotonic() - begun:.0f} s", flush=True)
+        print(f"{at + CHUNK} in {time.monotonic() - started:.0f} s", flush=True)
 
 
 def load(folder: Path) -> list[tuple[Floats, Floats, str]]:
+    """Read all drawn lines: features, network outputs, and texts."""
     items = []
     for path in sorted(folder.glob("*.npz")):
         with np.load(path) as held:
@@ -79,6 +80,7 @@ def load(folder: Path) -> list[tuple[Floats, Floats, str]]:
 
 
 def head() -> Any:
+    """Create the additional head, which outputs zero at first."""
     from torch import nn
 
     last = nn.Conv1d(HIDDEN, 1 + len(ALPHABET), 1)
@@ -91,6 +93,7 @@ def head() -> Any:
 
 
 def fit(folder: Path, passes: int, rate: float) -> None:
+    """Train the head, print its accuracy on held-out lines, and write head.pt."""
     import torch
     from torch.nn import functional
 
@@ -117,18 +120,18 @@ def fit(folder: Path, passes: int, rate: float) -> None:
 
     def report(name: str) -> None:
         net.eval()
-        right = {"own": 0, "taught": 0}
+        right = {"original": 0, "with head": 0}
         with torch.no_grad():
             for at in range(0, len(held_out), size):
                 some = held_out[at : at + size]
                 feats, own, lengths, _, _ = batch(some)
-                for who, scores in (("own", own), ("taught", own + net(feats).transpose(1, 2))):
+                with_head = own + net(feats).transpose(1, 2)
+                for kind, scores in (("original", own), ("with head", with_head)):
                     for i, (_, _, text) in enumerate(some):
-                        right[who] += _greedy(scores[i, : lengths[i]].argmax(-1).tolist()) == text
+                        right[kind] += _greedy(scores[i, : lengths[i]].argmax(-1).tolist()) == text
         net.train()
-        print(
-            name, {who: f"{100 * n / len(held_out):.1f} %" for who, n in right.items()}, flush=True
-        )
+        shares = {kind: f"{100 * n / len(held_out):.1f} %" for kind, n in right.items()}
+        print(name, shares, flush=True)
 
     report("before")
     for turn in range(passes):
@@ -155,6 +158,7 @@ def _greedy(path: list[int]) -> str:
 
 
 def export(folder: Path, source: Path, out: Path) -> None:
+    """Add the mean of all heads to the recogniser and write it."""
     import torch
 
     heads = [torch.load(path, weights_only=True) for path in sorted(folder.glob("head*.pt"))]
@@ -163,7 +167,7 @@ def export(folder: Path, source: Path, out: Path) -> None:
     features = features_of(model)
     answer = model.output(0).get_node().input_value(0)
 
-    # Several heads side by side are one: their first layers stacked, their answers' mean.
+    # Several heads become one: their first layers are stacked, their outputs averaged.
     first = np.concatenate([head["0.weight"].numpy() for head in heads])
     first_bias = np.concatenate([head["0.bias"].numpy() for head in heads])
     last = np.concatenate([head["3.weight"].numpy() for head in heads], axis=1) / len(heads)
@@ -179,13 +183,14 @@ def export(folder: Path, source: Path, out: Path) -> None:
     least = np.array(LEAST, np.float32)
     scores = ops.add(ops.log(ops.add(answer, least)), more)
     result = ops.softmax(scores, -1)
-    taught = ov.Model([result.output(0)], model.get_parameters(), "plate_text")
+    extended = ov.Model([result.output(0)], model.get_parameters(), "plate_text")
     for key in ("license", "source"):
-        taught.set_rt_info(model.get_rt_info(["model_info", key]).value, ["model_info", key])
-    ov.save_model(taught, out, compress_to_fp16=True)
+        extended.set_rt_info(model.get_rt_info(["model_info", key]).value, ["model_info", key])
+    ov.save_model(extended, out, compress_to_fp16=True)
 
 
 def main() -> None:
+    """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=["draw", "fit", "export"])
     parser.add_argument("folder", type=Path)

@@ -1,12 +1,12 @@
-"""Build the training set: every class labelled in every picture, split by near-duplicates.
+"""Build the training set: every class labelled in every image, split by near-duplicate groups.
 
     WATCHPOST_DATA=... python -m training.prepare WORK
 
-Teachers label what the data does not: YOLOv8s the COCO classes, CenterFace and YuNet the faces.
-Faces of which only one teacher is half sure are painted grey, so that they are neither learned
-nor unlearned; in scored pictures all unsure boxes are written to `unsure/` and not counted.
-Plates are unlabelled in the cigarette pictures and the clips (rare; taken as absent), and
-cigarettes are unlabelled in the clips, of which those that are trained on show none.
+Teacher networks label what the data does not: YOLOv8s the COCO classes, CenterFace and YuNet the
+faces. Faces that only one teacher detects, with low confidence, are painted grey, so that they are
+neither learned nor unlearned; for scoring, all unsure boxes are written to `unsure/` and ignored.
+Plates are not labelled in the cigarette images and the clips (they are rare, and taken as absent);
+cigarettes are not labelled in the clips, and those used for training show none.
 """
 
 from __future__ import annotations
@@ -40,39 +40,39 @@ from training.boxes import (
     upper_body,
 )
 from training.faces import CenterFace, YuNet, agree
+from training.images import SourceImage, data_root, scoring_images, training_images
 from training.network import Image, Network
-from training.pictures import Picture, data_root, scoring_pictures, training_pictures
 from training.upright import SIZE as UPRIGHT_SIZE
 from training.upright import Turn, Upright
 
 SURE, UNSURE = 0.35, 0.15
-"""YOLOv8s's confidence from which a box is a label; between the two it counts for nothing."""
+"""YOLOv8s's confidence from which a box is a label; boxes between the two values are ignored."""
 SURE_BAG = 0.25
 UNSURE_FACE = 0.25
 TEACHER_SIZES = (576, 768)
-"""YOLOv8s sees a picture at the first of these sizes (pixels) that is not smaller than it."""
+"""YOLOv8s's input size in pixels is the first of these that is not smaller than the image."""
 SAME_OBJECT_IOU = 0.7
 NEAR_DUPLICATE_BITS = 8
 VALIDATION_SHARE = {"cigarettes": 0.05, "plates": 0.2, "plate_boxes": 0.2}
 MIN_CROP_SIDE = 96
-"""Pixels of the smallest upper-body crop worth learning from."""
+"""Side in pixels of the smallest upper-body crop used for training."""
 REPEATS = {"plates": 3, "plate_boxes": 3}
 BAG_REPEATS = 3
 TURNED_SOURCES = ("cigarettes", "cigarettes_val")
-"""Sets in which some pictures lie on their side."""
+"""Sources in which some images are rotated."""
 JPEG_QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 93]
 
 
 @dataclass(frozen=True)
 class Labels:
-    """What the data and the teachers say about one picture."""
+    """The labels of one image, from the data and the teachers."""
 
     sure: Boxes
     unsure: Boxes
 
 
 class Teachers:
-    """YOLOv8s for the COCO classes, CenterFace and YuNet for faces."""
+    """The teacher networks: YOLOv8s for the COCO classes, CenterFace and YuNet for faces."""
 
     def __init__(self, weights: Path) -> None:
         cv2.setNumThreads(1)
@@ -82,26 +82,26 @@ class Teachers:
         people = Network(weights / "yolov8n.pt", UPRIGHT_SIZE, threads=1)
         self.upright = Upright(self.centerface, people)
 
-    def label(self, picture: Picture) -> tuple[Labels, Turn]:
-        """The given boxes and the teachers' in one picture, and the turn that sets it upright.
+    def label(self, source_image: SourceImage) -> tuple[Labels, Turn]:
+        """Label one image; also return the rotation that makes it upright.
 
-        Teachers look at the upright picture; the labels are of the picture as it is.
+        Teachers get the upright image; the labels are in pixels of the original.
         """
-        height, width = picture.image.shape[:2]
+        height, width = source_image.image.shape[:2]
         turn = Turn(0, width, height)
-        if picture.source in TURNED_SOURCES:
-            turn = self.upright.find(picture.image)
-        labels = self.look(turn.image(picture.image))
+        if source_image.source in TURNED_SOURCES:
+            turn = self.upright.find(source_image.image)
+        labels = self.detect(turn.image(source_image.image))
         sure, unsure = (turn.back.boxes(b) for b in (labels.sure, labels.unsure))
-        return Labels(Boxes.join(picture.given, sure), unsure), turn
+        return Labels(Boxes.join(source_image.given, sure), unsure), turn
 
-    def look(self, image: Image) -> Labels:
-        """What the teachers see in (H, W, 3) BGR."""
+    def detect(self, image: Image) -> Labels:
+        """Return the teachers' labels of an (H, W, 3) BGR image."""
         longest = max(image.shape[:2])
         self.objects.size = next((s for s in TEACHER_SIZES if s >= longest), TEACHER_SIZES[-1])
         found = self.objects.detect(image, UNSURE)
-        kinds = np.array([one_of_a_kind(int(label)) for label in found.labels], int)
-        found = non_max(found, SAME_OBJECT_IOU, kinds)
+        groups = np.array([exclusive_group(int(label)) for label in found.labels], int)
+        found = non_max(found, SAME_OBJECT_IOU, groups)
         needed = np.where(np.isin(found.labels, BAGS), SURE_BAG, SURE)
         sure = found.scores >= needed
         faces, unsure_faces = agree(
@@ -110,15 +110,15 @@ class Teachers:
         return Labels(Boxes.join(found[sure], faces), Boxes.join(found[~sure], unsure_faces))
 
 
-def one_of_a_kind(label: int) -> int:
-    """A class's kind: one thing is not both a car and a truck, nor two sorts of bag."""
+def exclusive_group(label: int) -> int:
+    """Return the group of a class; an object has only one class of a group, as car or truck."""
     return {"backpack": 1, "handbag": 1, "suitcase": 1, "car": 4, "bus": 4, "truck": 4}.get(
         CLASSES[label], label
     )
 
 
 def difference_hash(image: Image) -> NDArray[np.uint8]:
-    """dHash: (64,) bits, whether each of 8x8 cells is brighter than its right neighbour."""
+    """Return the dHash: (64,) bits, whether each of 8x8 cells is brighter than the next."""
     small = cv2.resize(
         cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), (9, 8), interpolation=cv2.INTER_AREA
     )
@@ -126,7 +126,7 @@ def difference_hash(image: Image) -> NDArray[np.uint8]:
 
 
 def near_duplicate_groups(hashes: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """(N,) group of each picture: those linked by hashes that differ in a few of (N, 64) bits."""
+    """Group images that are linked by similar hashes (N, 64); returns group numbers (N,)."""
     signs = hashes.astype(np.float32) * 2 - 1
     groups = np.arange(len(signs))
     for i, sign in enumerate(signs):
@@ -137,7 +137,7 @@ def near_duplicate_groups(hashes: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 
 def validation_groups(groups: NDArray[np.int64], sources: list[str]) -> set[int]:
-    """Whole groups drawn for validation until each source has given its share."""
+    """Choose whole groups for validation until each source has contributed its share."""
     drawn: set[int] = set()
     wanted = {s: share * sources.count(s) for s, share in VALIDATION_SHARE.items()}
     taken: Counter[str] = Counter()
@@ -151,7 +151,7 @@ def validation_groups(groups: NDArray[np.int64], sources: list[str]) -> set[int]
 
 
 def paint_unsure_faces(image: Image, labels: Labels) -> Image:
-    """Grey over doubtful faces, except where a sure face or a cigarette lies."""
+    """Paint unsure faces grey, unless they overlap a sure face or a cigarette."""
     painted = image.copy()
     keep = labels.sure.only(FACE, CIGARETTE).xyxy
     for box in labels.unsure.only(FACE).xyxy:
@@ -161,18 +161,20 @@ def paint_unsure_faces(image: Image, labels: Labels) -> Image:
     return painted
 
 
-def upper_body_crops(picture: Picture, labels: Labels) -> list[tuple[Picture, Labels]]:
-    """What the second look will see: crops that show clearly less than the whole picture."""
-    height, width = picture.image.shape[:2]
+def upper_body_crops(source_image: SourceImage, labels: Labels) -> list[tuple[SourceImage, Labels]]:
+    """Return the crops of the second pass that are clearly smaller than the whole image."""
+    height, width = source_image.image.shape[:2]
     people = labels.sure.only(PERSON)
-    crops: list[tuple[Picture, Labels]] = []
+    crops: list[tuple[SourceImage, Labels]] = []
     for i, person in enumerate(people.xyxy):
         window = upper_body(person, width, height)
         x1, y1, x2, y2 = window
         if not MIN_CROP_SIDE <= max(x2 - x1, y2 - y1) <= 0.75 * max(width, height):
             continue
-        name = f"{picture.name}_crop{i}"
-        crop = Picture(name, picture.source, picture.image[y1:y2, x1:x2], picture.given)
+        name = f"{source_image.name}_crop{i}"
+        crop = SourceImage(
+            name, source_image.source, source_image.image[y1:y2, x1:x2], source_image.given
+        )
         seen = (crop_boxes(b, window, 0.4) for b in (labels.sure, labels.unsure))
         crops.append((crop, Labels(*seen)))
     holds_cigarette = [len(seen.sure.only(CIGARETTE)) > 0 for _, seen in crops]
@@ -180,26 +182,26 @@ def upper_body_crops(picture: Picture, labels: Labels) -> list[tuple[Picture, La
     return [crops[i] for i in order[: max(1, sum(holds_cigarette))]]
 
 
-def write_picture(work: Path, split: str, picture: Picture, labels: Labels) -> None:
-    """Save a picture, its YOLO labels, and what is unsure in it."""
-    height, width = picture.image.shape[:2]
-    path = work / "images" / split / f"{picture.name}.jpg"
+def write_image(work: Path, split: str, source_image: SourceImage, labels: Labels) -> None:
+    """Save an image, its YOLO labels, and its unsure boxes."""
+    height, width = source_image.image.shape[:2]
+    path = work / "images" / split / f"{source_image.name}.jpg"
     for folder in ("images", "labels", "unsure"):
         (work / folder / split).mkdir(parents=True, exist_ok=True)
     image = (
-        picture.image
+        source_image.image
         if split not in ("train", "val")
-        else paint_unsure_faces(picture.image, labels)
+        else paint_unsure_faces(source_image.image, labels)
     )
     cv2.imwrite(str(path), image, JPEG_QUALITY)
     for folder, boxes in (("labels", labels.sure), ("unsure", labels.unsure)):
-        (work / folder / split / f"{picture.name}.txt").write_text(
+        (work / folder / split / f"{source_image.name}.txt").write_text(
             yolo_text(boxes, width, height), encoding="utf-8"
         )
 
 
 def yolo_text(boxes: Boxes, width: int, height: int) -> str:
-    """One line a box: class, centre and extent as shares of the picture."""
+    """Format one line per box: class, centre and size relative to the image."""
     size = np.array([width, height])
     centre = (boxes.xyxy[:, :2] + boxes.xyxy[:, 2:]) / 2 / size
     extent = (boxes.xyxy[:, 2:] - boxes.xyxy[:, :2]) / size
@@ -207,15 +209,15 @@ def yolo_text(boxes: Boxes, width: int, height: int) -> str:
     return "".join(f"{c} {x:.5f} {y:.5f} {w:.5f} {h:.5f}\n" for c, (x, y, w, h) in rows)
 
 
-def repeats(picture: Picture, labels: Labels) -> int:
-    """How often a picture is shown in one epoch: rare classes more often."""
+def repeats(source_image: SourceImage, labels: Labels) -> int:
+    """Return how often an image is used per epoch; rare classes are used more often."""
     bags = BAG_REPEATS if len(labels.sure.only(*BAGS)) else 1
-    return max(REPEATS.get(picture.source, 1), bags)
+    return max(REPEATS.get(source_image.source, 1), bags)
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the manifest; `shown` is how often an epoch shows the picture."""
+    """One line of the manifest; `shown` is how often an epoch uses the image."""
 
     file: str
     source: str
@@ -225,7 +227,7 @@ class Row:
 
 
 class Manifest:
-    """`manifest.csv`: written line by line, so that a stopped run goes on where it was."""
+    """`manifest.csv`, written line by line, so that an interrupted run can resume."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -238,101 +240,104 @@ class Manifest:
 
     @property
     def names(self) -> set[str]:
-        """Names of the pictures that are done."""
+        """Names of the images that are done."""
         return {Path(row.file).stem for row in self.rows}
 
     def add(self, rows: Sequence[Row]) -> None:
-        """Write the lines of one picture and what was cut from it; its own comes last."""
-        begun = self.path.exists()
+        """Write the lines of one image and its crops; the image itself comes last."""
+        exists = self.path.exists()
         with self.path.open("a", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
-            if not begun:
+            if not exists:
                 writer.writerow(("file", "source", "split", "group", "shown"))
             writer.writerows(astuple(row) for row in rows)
         self.rows += rows
 
 
-def place(work: Path, picture: Picture, labels: Labels, turn: Turn, split: str) -> list[Row]:
-    """Write one picture, to learn from also its upper-body crops and, were it turned, both ways.
+def write_with_crops(
+    work: Path, source_image: SourceImage, labels: Labels, turn: Turn, split: str
+) -> list[Row]:
+    """Write one image; for training also its upper-body crops and, if rotated, an upright copy.
 
-    The rows are without group, that of the picture itself last.
+    The returned rows have no group yet; the row of the image itself is last.
     """
-    write_picture(work, split, picture, labels)
-    here = Row(f"{picture.name}.jpg", picture.source, split, -1, 0)
+    write_image(work, split, source_image, labels)
+    here = Row(f"{source_image.name}.jpg", source_image.source, split, -1, 0)
     if split != "train":
         return [here]
-    extra: list[tuple[Picture, Labels]] = []
-    upright, standing = picture, labels
+    extra: list[tuple[SourceImage, Labels]] = []
+    upright, standing = source_image, labels
     if turn.quarters:
-        upright = Picture(
-            f"{picture.name}_upright",
-            picture.source,
-            turn.image(picture.image),
-            turn.boxes(picture.given),
+        upright = SourceImage(
+            f"{source_image.name}_upright",
+            source_image.source,
+            turn.image(source_image.image),
+            turn.boxes(source_image.given),
         )
         standing = Labels(turn.boxes(labels.sure), turn.boxes(labels.unsure))
         extra.append((upright, standing))
     extra += upper_body_crops(upright, standing)
     for other, seen in extra:
-        write_picture(work, split, other, seen)
+        write_image(work, split, other, seen)
     rows = [
-        Row(f"{other.name}.jpg", picture.source, split, -1, repeats(other, seen))
+        Row(f"{other.name}.jpg", source_image.source, split, -1, repeats(other, seen))
         for other, seen in extra
     ]
-    return [*rows, replace(here, shown=repeats(picture, labels))]
+    return [*rows, replace(here, shown=repeats(source_image, labels))]
 
 
 def prepare(work: Path, workers: int) -> None:
     """Write images, labels, the manifest and Ultralytics' dataset file under `work`."""
     root = data_root()
     work.mkdir(parents=True, exist_ok=True)
-    known = [(p.name, p.source, difference_hash(p.image)) for p in training_pictures(root)]
+    known = [(p.name, p.source, difference_hash(p.image)) for p in training_images(root)]
     groups = near_duplicate_groups(np.stack([row[2] for row in known]))
     held_back = validation_groups(groups, [row[1] for row in known])
     largest = Counter(groups.tolist()).most_common(1)[0][1]
-    print(f"{len(known)} pictures, {len(np.unique(groups))} groups, largest {largest}", flush=True)
+    print(f"{len(known)} images, {len(np.unique(groups))} groups, largest {largest}", flush=True)
     group_of = {row[0]: int(g) for row, g in zip(known, groups, strict=True)}
     manifest = Manifest(work / "manifest.csv")
     done = manifest.names
-    every = chain(scoring_pictures(root), training_pictures(root))
-    pictures = (picture for picture in every if picture.name not in done)
-    left = len(known) + sum(1 for _ in scoring_pictures(root)) - len(done & group_of.keys())
+    every = chain(scoring_images(root), training_images(root))
+    images = (source_image for source_image in every if source_image.name not in done)
+    left = len(known) + sum(1 for _ in scoring_images(root)) - len(done & group_of.keys())
     left -= sum(row.group < 0 for row in manifest.rows)
-    with multiprocessing.get_context("spawn").Pool(workers, hire, (root / "weights",)) as pool:
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(workers, start_worker, (root / "weights",)) as pool:
         ahead = Semaphore(64)
-        results = pool.imap(label, throttle(pictures, ahead))
-        for picture, labels, turn in tqdm(results, total=left, unit="picture", mininterval=5):
+        results = pool.imap(label, throttle(images, ahead))
+        for source_image, labels, turn in tqdm(results, total=left, unit="image", mininterval=5):
             ahead.release()
-            group = group_of.get(picture.name, -1)
-            split = picture.source if group < 0 else "val" if group in held_back else "train"
-            rows = place(work, picture, labels, turn, split)
+            group = group_of.get(source_image.name, -1)
+            split = source_image.source if group < 0 else "val" if group in held_back else "train"
+            rows = write_with_crops(work, source_image, labels, turn, split)
             manifest.add([replace(row, group=group) for row in rows])
     write_index(work, manifest.rows)
 
 
-hired: list[Teachers] = []
+worker_teachers: list[Teachers] = []
 """The teachers of this worker process."""
 
 
-def hire(weights: Path) -> None:
-    """Start one worker's teachers."""
-    hired.append(Teachers(weights))
+def start_worker(weights: Path) -> None:
+    """Load the teachers of a worker process."""
+    worker_teachers.append(Teachers(weights))
 
 
-def label(picture: Picture) -> tuple[Picture, Labels, Turn]:
-    """A picture with its labels, from this worker's teachers."""
-    return picture, *hired[0].label(picture)
+def label(source_image: SourceImage) -> tuple[SourceImage, Labels, Turn]:
+    """Label an image in a worker process."""
+    return source_image, *worker_teachers[0].label(source_image)
 
 
-def throttle(pictures: Iterable[Picture], ahead: Semaphore) -> Iterator[Picture]:
-    """Read only so many pictures ahead of the workers."""
-    for picture in pictures:
+def throttle(images: Iterable[SourceImage], ahead: Semaphore) -> Iterator[SourceImage]:
+    """Limit how many images are read ahead of the workers."""
+    for source_image in images:
         ahead.acquire()
-        yield picture
+        yield source_image
 
 
 def write_index(work: Path, rows: Sequence[Row]) -> None:
-    """The list of pictures of one epoch, the dataset file and a count of labels."""
+    """Write the list of images of one epoch and the dataset file; print label counts."""
     shown = [f"./images/{row.split}/{row.file}" for row in rows for _ in range(row.shown)]
     (work / "train.txt").write_text("\n".join(shown) + "\n", encoding="utf-8")
     names = "".join(f"  {i}: {name}\n" for i, name in enumerate(CLASSES))
@@ -349,11 +354,11 @@ def write_index(work: Path, rows: Sequence[Row]) -> None:
             )
         total = sum(row.split == split for row in rows)
         print(split, total, {CLASSES[c]: n for c, n in sorted(counts.items())})
-    print(f"{len(shown)} pictures an epoch")
+    print(f"{len(shown)} images per epoch")
 
 
 def write_branch(work: Path, shown: Sequence[str]) -> None:
-    """The same set with the new classes alone, numbered from 0: what the added branch learns."""
+    """Write the same set with only the new classes, numbered from 0, for the added branch."""
     folder = work / "branch"
     folder.mkdir(exist_ok=True)
     if not (folder / "images").exists():
@@ -368,8 +373,8 @@ def write_branch(work: Path, shown: Sequence[str]) -> None:
             (folder / "labels" / split / path.name).write_text("".join(kept), encoding="utf-8")
     # Lists, not folders: Ultralytics would follow the link of a folder to the other labels.
     held_back = [f"./images/val/{path.name}" for path in sorted((work / "images/val").iterdir())]
-    for name, pictures in (("train", shown), ("val", held_back)):
-        (folder / f"{name}.txt").write_text("\n".join(pictures) + "\n", encoding="utf-8")
+    for name, images in (("train", shown), ("val", held_back)):
+        (folder / f"{name}.txt").write_text("\n".join(images) + "\n", encoding="utf-8")
     names = "".join(f"  {i}: {name}\n" for i, name in enumerate(NEW_CLASSES))
     (folder / "dataset.yaml").write_text(
         f"path: {folder.resolve()}\ntrain: train.txt\nval: val.txt\nnames:\n{names}",
@@ -381,7 +386,7 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("work", type=Path, help="folder to build the set in (about 300 MB)")
-    parser.add_argument("--workers", type=int, default=2, help="processes that label")
+    parser.add_argument("--workers", type=int, default=2, help="number of labelling processes")
     args = parser.parse_args()
     prepare(args.work, args.workers)
 

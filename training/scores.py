@@ -1,4 +1,4 @@
-"""Average precision and recall against labels of which some are unsure."""
+"""Average precision and recall, with unsure labels ignored."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from training.boxes import Array, Boxes, area, intersection, iou
 
 @dataclass(frozen=True)
 class Scored:
-    """One class over many pictures: `scores` and `hits` (N,) of detections, `truths` labels."""
+    """One class over many images: `scores` and `hits` (N,) of detections, number of labels."""
 
     scores: Array
     hits: NDArray[np.bool_]
@@ -21,7 +21,7 @@ class Scored:
 
     @property
     def average_precision(self) -> float:
-        """Area under the precision-recall curve, precision made monotone; NaN without labels."""
+        """Area under the monotone precision-recall curve; NaN without labels."""
         if not self.truths:
             return float("nan")
         hits = self.hits[np.argsort(-self.scores, kind="stable")]
@@ -31,24 +31,24 @@ class Scored:
         return float(envelope[hits].sum() / self.truths)
 
     def precision(self, threshold: float) -> float:
-        """Share of detections at `threshold` that are right."""
+        """Return the share of detections from `threshold` that are correct."""
         chosen = self.scores >= threshold
         return float(self.hits[chosen].mean()) if chosen.any() else float("nan")
 
     def recall(self, threshold: float) -> float:
-        """Share of labels found at `threshold`."""
+        """Return the share of labels found with detections from `threshold`."""
         found = self.hits[self.scores >= threshold].sum()
         return float(found / self.truths) if self.truths else float("nan")
 
     def threshold_for(self, precision: float) -> float:
-        """The lowest confidence from which on the precision is reached; 1 if it never is."""
+        """Return the lowest threshold that reaches the precision; 1 if none does."""
         order = np.argsort(-self.scores, kind="stable")
         reached = np.cumsum(self.hits[order]) / np.arange(1, len(order) + 1) >= precision
         return float(self.scores[order][reached][-1]) if reached.any() else 1.0
 
 
 def assign(found: Boxes, truth: Array, min_iou: float) -> NDArray[np.int64]:
-    """(N,) index of the label that each detection hits, the most confident first; -1 for none."""
+    """Match detections with labels, the most confident first; (N,) label index, or -1."""
     overlap = iou(found.xyxy, truth)
     hit = np.full(len(found), -1)
     for i in np.argsort(-found.scores, kind="stable"):
@@ -59,7 +59,7 @@ def assign(found: Boxes, truth: Array, min_iou: float) -> NDArray[np.int64]:
 
 
 def on_unsure(found: Array, unsure: Array) -> NDArray[np.bool_]:
-    """(N,) whether at least half of each detection lies on something that nobody is sure of."""
+    """(N,) whether at least half of a detection lies on an unsure box."""
     covered = intersection(found, unsure).max(1, initial=0)
     return np.asarray(covered >= np.maximum(area(found), 1e-9) / 2)
 
@@ -67,7 +67,7 @@ def on_unsure(found: Array, unsure: Array) -> NDArray[np.bool_]:
 def score(
     found: Sequence[Boxes], truth: Sequence[Boxes], unsure: Sequence[Boxes], min_iou: float
 ) -> Scored:
-    """Score the detections of one class (or kind) over pictures."""
+    """Score the detections of one class, or of several as one, over images."""
     scores: list[Array] = [np.zeros(0, np.float32)]
     hits: list[NDArray[np.bool_]] = [np.zeros(0, np.bool_)]
     for detections, labels, doubtful in zip(found, truth, unsure, strict=True):

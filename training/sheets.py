@@ -1,10 +1,10 @@
-"""Contact sheets: the worst misses and the worst false alarms of each class, to look at.
+"""Contact sheets of the worst misses and false alarms of each class, for visual inspection.
 
     python -m training.sheets WORK NETWORK OUT
 
 A miss is a label without a detection above 0.05; the largest come first. A false alarm is a
-detection that hits no label, sure or unsure; the most confident come first. Labels are green, what
-the network says is red, and each tile shows the surroundings.
+detection that matches no label, sure or unsure; the most confident come first. Labels are green,
+detections red, and each tile shows the surroundings.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import numpy as np
 
 from training.boxes import CIGARETTE, CLASSES, FACE, PLATE, Boxes, area
 from training.evaluate import LOWEST, Sample, read_samples
+from training.images import HELD_OUT_CLIPS
 from training.network import Image, Network
-from training.pictures import KEPT_OUT_CLIPS
 from training.scores import assign, on_unsure
 
 TILE = 200
@@ -29,16 +29,16 @@ ALL_BUT_GIVEN = tuple(range(FACE + 1))
 LABELLED_IN = {
     "val": tuple(range(len(CLASSES))),
     "cigarettes_val": (*ALL_BUT_GIVEN, CIGARETTE),
-    **{clip.split(".")[0]: ALL_BUT_GIVEN for clip in KEPT_OUT_CLIPS},
+    **{clip.split(".")[0]: ALL_BUT_GIVEN for clip in HELD_OUT_CLIPS},
 }
-"""Which classes are labelled in which split."""
+"""The classes that are labelled in each split."""
 NOT_FOUND = 0.05
 GREEN, RED = (0, 200, 0), (0, 0, 255)
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """One box worth a look: `weight` orders them."""
+    """A miss or a false alarm; those with the largest `weight` come first."""
 
     sample: Sample
     found: Boxes
@@ -48,7 +48,7 @@ class Mistake:
 
 
 def mistakes_in(sample: Sample, found: Boxes, label: int) -> tuple[list[Mistake], list[Mistake]]:
-    """Misses and false alarms of one class in one picture."""
+    """Return the misses and false alarms of one class in one image."""
     truth, seen = sample.truth.only(label).xyxy, found.only(label)
     hit = assign(seen, truth, 0.25)
     missed = np.setdiff1d(np.arange(len(truth)), hit[seen.scores >= NOT_FOUND])
@@ -59,7 +59,7 @@ def mistakes_in(sample: Sample, found: Boxes, label: int) -> tuple[list[Mistake]
 
 
 def tile(mistake: Mistake) -> Image:
-    """The surroundings of a mistake, drawn, (TILE, TILE, 3)."""
+    """Draw the surroundings of a mistake, (TILE, TILE, 3)."""
     image = mistake.sample.image
     centre = (mistake.box[:2] + mistake.box[2:]) / 2
     side = max(2.5 * float((mistake.box[2:] - mistake.box[:2]).max()), 64.0)
@@ -78,7 +78,7 @@ def tile(mistake: Mistake) -> Image:
 
 
 def sheet(mistakes: list[Mistake]) -> Image:
-    """The worst mistakes side by side, at most two of one picture."""
+    """Arrange the worst mistakes in a grid, at most two per image."""
     chosen: list[Mistake] = []
     for mistake in sorted(mistakes, key=lambda m: -m.weight):
         if sum(m.sample.path == mistake.sample.path for m in chosen) < 2:

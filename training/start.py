@@ -1,11 +1,11 @@
-"""The branch to start from: an earlier network on YOLOv8n's first layers.
+"""Initial weights of the branch: an earlier network on YOLOv8n's first layers.
 
     python -m training.start $WATCHPOST_DATA/weights/yolov8n.pt \
         $WATCHPOST_DATA/weights/first_recipe.pt WORK/start.pt
 
-The first layers are YOLOv8n's bit for bit, as the COCO branch needs them (see join.py); all others
-are the earlier network's. Of its classes the rows of faces and cigarettes are kept, and a plate
-begins as a stop sign.
+The first layers are YOLOv8n's, bit for bit, as both branches share them (see join.py); all others
+are the earlier network's. Its class rows of faces and cigarettes are kept; the row of plates is
+initialised with that of stop signs.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from ultralytics.nn.tasks import load_checkpoint
 from training.boxes import NEW_CLASSES
 
 SHARED = 3
-"""Layers 0..2 serve both branches and stay frozen. They work on the largest maps, so that sharing
-them saves most, and know edges and colours, so that it costs least: the earlier network on
-YOLOv8n's first 3 layers sees cigarettes as well as on its own (AP 0.80), on its first 5 worse
-(0.77), on all 10 much worse (0.72, which no training made good)."""
+"""Layers 0..2 are shared by both branches and stay frozen. They work on the largest maps, so
+sharing them saves most, and extract edges and colours, so it costs least: on YOLOv8n's first 3
+layers the earlier network detects cigarettes as well as on its own (AP 0.80), on its first 5 worse
+(0.77), on all 10 much worse (0.72, which training did not make up for)."""
 ROW_FROM = {"plate": "stop sign"}
 
 
 def branch(coco: Path, earlier: Path, out: Path) -> None:
-    """Write the branch as an Ultralytics checkpoint of the new classes alone."""
+    """Write the branch as an Ultralytics checkpoint with only the new classes."""
     base, _ = load_checkpoint(coco)
     model, checkpoint = load_checkpoint(earlier)
     model = model.float()
@@ -51,7 +51,7 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("coco", type=Path, help="yolov8n.pt")
-    parser.add_argument("earlier", type=Path, help="a YOLOv8n that knows new classes")
+    parser.add_argument("earlier", type=Path, help="a YOLOv8n trained on the new classes")
     parser.add_argument("out", type=Path)
     args = parser.parse_args()
     branch(args.coco, args.earlier, args.out)

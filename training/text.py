@@ -1,11 +1,11 @@
-"""Make the two text networks of plate reading from those that RapidOCR's wheel carries.
+"""Make the two text networks of plate reading from those in RapidOCR's wheel.
 
     pip download --no-deps rapidocr && python -m training.text rapidocr-*.whl app/models/weights
 
-Nothing is trained here. The detector stays as it is; of the recogniser's 18,710 characters only
-those that can stand on a plate are kept, upper and lower case of one shape as one: with a tenth
-of the weights it can no longer take an O for a circle or a Chinese character. Both take RGB
-values of 0 to 255; what the originals do before the first layer is part of the graph.
+Nothing is trained here. The detector is unchanged; of the recogniser's 18,710 characters only
+those that occur on plates are kept, with letters of the same shape in upper and lower case merged:
+with a tenth of the weights it can no longer confuse an O with a circle or a Chinese character.
+Both take RGB values of 0 to 255; the originals' normalisation becomes part of the graph.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ DETECTOR, RECOGNISER = "PP-OCRv6_det_small.onnx", "PP-OCRv6_rec_small.onnx"
 LICENCE = "Apache-2.0"
 PLATE = string.digits + string.ascii_uppercase
 GAPS = " -.·•—–|:_*'\"`,~"
-"""Between characters; the recogniser may be sure of them, the reading has no use for them."""
+"""Separators: the recogniser may read them, but the plate's text does not contain them."""
 SAME_SHAPE = {
     **{c: c.upper() for c in "cosuvwxzkpijl"},
     **dict(zip("ÄÖÜÅØÉÈ", "AOUAOEE", strict=True)),
@@ -33,7 +33,8 @@ SAME_SHAPE = {
 
 
 def folding(characters: list[str]) -> tuple[list[int], np.ndarray]:
-    """Columns of the recogniser to keep, and what adds them up to blank and ``PLATE``."""
+    """Return the recogniser's columns to keep, and the matrix that sums them to blank and
+    ``PLATE``."""
     target = {c: 1 + i for i, c in enumerate(PLATE)}
     target |= {c: target[upper] for c, upper in SAME_SHAPE.items()}
     target |= dict.fromkeys(GAPS, 0)
@@ -46,7 +47,7 @@ def folding(characters: list[str]) -> tuple[list[int], np.ndarray]:
 
 
 def cut(model: ov.Model) -> ov.Model:
-    """The recogniser with probabilities (N, T, 37) of blank, 0-9 and A-Z as its only output."""
+    """Reduce the recogniser's output to probabilities (N, T, 37) of blank, 0-9 and A-Z."""
     characters = str(model.get_rt_info(["framework"]).value["character"]).splitlines()
     columns, fold = folding(characters)
     softmax = model.outputs[0].get_node().input_value(0).get_node()
@@ -62,7 +63,7 @@ def cut(model: ov.Model) -> ov.Model:
 
 
 def normalised(model: ov.Model) -> ov.Model:
-    """Taking RGB of 0 to 255 where the original takes BGR of -1 to 1."""
+    """Make the network take RGB of 0 to 255 instead of BGR of -1 to 1."""
     steps = PrePostProcessor(model)
     steps.input().tensor().set_layout(ov.Layout("NCHW")).set_element_type(ov.Type.f32)
     steps.input().preprocess().reverse_channels().mean(127.5).scale(127.5)
@@ -71,6 +72,7 @@ def normalised(model: ov.Model) -> ov.Model:
 
 
 def save(model: ov.Model, path: Path, source: str) -> None:
+    """Write the network with its licence and source inside."""
     model.set_rt_info(LICENCE, ["model_info", "license"])
     model.set_rt_info(source, ["model_info", "source"])
     ov.save_model(model, path, compress_to_fp16=True)
@@ -79,6 +81,7 @@ def save(model: ov.Model, path: Path, source: str) -> None:
 
 
 def main() -> None:
+    """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("wheel", type=Path)
     parser.add_argument("out", type=Path)

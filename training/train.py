@@ -1,11 +1,11 @@
-"""Train the added branch: Ultralytics' trainer, a cosine over iterations or over a time budget.
+"""Train the added branch with Ultralytics' trainer and a cosine schedule over steps or time.
 
     python -m training.train WORK --start WORK/start.pt [--hours 1.5]
     python -m training.train WORK --resume
 
-The shared layers are frozen, so that YOLOv8n's own branch stays exactly right (see join.py). With
-`--hours` the schedule ends after that much running time, whatever the machine is doing besides;
-without it, after the given epochs.
+The shared layers are frozen, so that YOLOv8n's own branch stays unchanged (see join.py). With
+`--hours` the schedule ends after this running time, whatever else the machine does; without it,
+after the given number of epochs.
 """
 
 from __future__ import annotations
@@ -41,20 +41,20 @@ RECIPE: dict[str, object] = {
     "val": False,
     "deterministic": False,
 }
-"""AdamW without accumulation suits the one or two thousand steps that a CPU affords. Mosaic is
-closed by `Schedule`, not by epoch number."""
+"""AdamW without gradient accumulation suits the one or two thousand steps that are affordable on a
+CPU. Mosaic is turned off by `Schedule`, not by epoch number."""
 WARMUP = 0.03
 CLASS_RATE, HEAD_RATE, RATE = 1e-3, 2e-4, 3e-5
-"""Learning rates of what decides between classes, of the rest of the head, and of all before. What
-the earlier network knows shall stay: at 2e-4 for all of it, cigarettes fell from an AP of 0.80 to
-0.58 in one pass, and the next two thirds of a pass brought back no more than 0.72."""
+"""Learning rates of the head's last class layers, of the rest of the head, and of all other layers.
+They are small to keep what the earlier network has learned: with 2e-4 everywhere, the AP of
+cigarettes fell from 0.80 to 0.58 in one epoch, and after two thirds of another it was 0.72."""
 MOSAIC_UNTIL = 0.3
 FINAL_RATE = 0.01
 CHECKPOINT_SECONDS = 600
 
 
 class Schedule:
-    """Sets the learning rate before each step, closes mosaic, and stops at the end of a budget."""
+    """Sets the learning rate before each step, turns mosaic off, and stops when the time is up."""
 
     def __init__(self, hours: float | None) -> None:
         self.budget = None if hours is None else hours * 3600
@@ -64,13 +64,13 @@ class Schedule:
         self.mosaic_open = True
 
     def progress(self, trainer: Any) -> float:
-        """How much of the run is over, 0..1."""
+        """Return the completed share of the run, 0..1."""
         if self.budget is not None:
             return min(self.used / self.budget, 1.0)
         return min(self.step / float(len(trainer.train_loader) * trainer.epochs), 1.0)
 
     def begin(self, trainer: DetectionTrainer) -> None:
-        """Go on from the time and the steps of the checkpoint, if there is one."""
+        """Start, or resume with the time and steps of the checkpoint, if there is one."""
         self.file = Path(trainer.save_dir) / "schedule.txt"
         self.step = trainer.start_epoch * len(trainer.train_loader)
         if trainer.resume and self.file.exists():
@@ -78,7 +78,7 @@ class Schedule:
         self.last_tick = time.monotonic()
 
     def before_step(self, trainer: Any) -> None:
-        """Linear warm-up, then a cosine from the full rate to `FINAL_RATE` of it."""
+        """Set the rate: linear warm-up, then a cosine from the full rate to `FINAL_RATE` of it."""
         now = time.monotonic()
         self.used += now - self.last_tick
         self.last_tick = now
@@ -99,20 +99,20 @@ class Schedule:
             self.save(trainer)
 
     def save(self, _: DetectionTrainer) -> None:
-        """Remember the time used, beside the checkpoint."""
+        """Write the time used next to the checkpoint."""
         self.file.write_text(f"{self.used:.0f}\n", encoding="utf-8")
         self.saved = self.used
 
 
 class Trainer(DetectionTrainer):
-    """Ultralytics' trainer with batch statistics as they came, so that small batches do."""
+    """Ultralytics' trainer with frozen batch statistics, so that small batches suffice."""
 
     def __init__(self, overrides: dict[str, object]) -> None:
         super().__init__(overrides=overrides)
-        self.args.workers = 1  # Ultralytics takes none on a CPU; then both cores wait for pictures
+        self.args.workers = 1  # Ultralytics uses none on a CPU; then both cores wait for images
 
     def build_optimizer(self, model: torch.nn.Module, *_: object, **__: object) -> AdamW:
-        """AdamW without weight decay, and with the rates above; all frozen weights left out."""
+        """Build AdamW without weight decay, with the rates above and without frozen weights."""
         groups: dict[float, list[torch.nn.Parameter]] = {}
         layers = model.model
         assert isinstance(layers, torch.nn.Sequential)
@@ -132,11 +132,11 @@ class Trainer(DetectionTrainer):
                 module.eval()
 
     def validate(self) -> tuple[dict[str, float], float]:
-        """Nothing: `evaluate.py` scores checkpoints, with unsure boxes left out."""
+        """Do nothing: `evaluate.py` scores checkpoints, with unsure boxes ignored."""
         return {}, 0.0
 
     def final_eval(self) -> None:
-        """Nothing, likewise."""
+        """Do nothing, as in ``validate``."""
 
 
 def train(
@@ -182,7 +182,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=512, help="input size in pixels")
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--hours", type=float, help="end the schedule after this running time")
-    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    parser.add_argument("--resume", action="store_true", help="resume from the last checkpoint")
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     if args.start is None and not args.resume:

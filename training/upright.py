@@ -1,4 +1,4 @@
-"""Turns pictures that lie on their side: teachers know people who stand."""
+"""Rotates images upright, since the teachers are trained on upright people."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from training.faces import CenterFace
 from training.network import Image, Network
 
 SIZE = 288
-"""Side in pixels of the square in which the four turns are compared: one shape to compile."""
+"""Longer side in pixels of the images that are compared in four rotations."""
 CERTAIN = 1.2
-"""A picture whose face and person score this much as it is needs no other turns."""
+"""If the unrotated image scores this much, the other rotations are not tried."""
 MIN_FACE_SCORE, MIN_GAIN = 0.5, 0.3
 
 
 @dataclass(frozen=True)
 class Turn:
-    """So many quarter turns against the clock, of a picture `width` x `height` before it."""
+    """Counter-clockwise quarter turns of an image that is `width` x `height` before them."""
 
     quarters: int
     width: int
     height: int
 
     def image(self, image: Image) -> Image:
-        """The picture turned."""
+        """Return the rotated image."""
         return np.ascontiguousarray(np.rot90(image, self.quarters))
 
     def boxes(self, boxes: Boxes) -> Boxes:
-        """Boxes (N, 4) in pixels of the picture before the turn, in pixels after it."""
+        """Convert boxes from pixels of the original image to pixels of the rotated one."""
         x1, y1, x2, y2 = boxes.xyxy.T
         width, height = self.width, self.height
         for _ in range(self.quarters):
@@ -41,23 +41,23 @@ class Turn:
 
     @property
     def back(self) -> Turn:
-        """The turn that undoes this one."""
+        """The rotation that undoes this one."""
         sides = (self.width, self.height) if self.quarters % 2 == 0 else (self.height, self.width)
         return Turn(-self.quarters % 4, *sides)
 
 
 class Upright:
-    """Finds the turn in which faces and people look most like themselves.
+    """Finds the rotation with the highest confidence of faces and people.
 
-    Of 25 pictures that this turned out of 290, 24 were people who then stood upright and one was a
-    page of a comic.
+    Of 290 images this rotated 25: 24 showed people who were upright afterwards, one was a page of
+    a comic.
     """
 
     def __init__(self, faces: CenterFace, people: Network) -> None:
         self.faces, self.people = faces, people
 
     def find(self, image: Image) -> Turn:
-        """The turn that sets `image` (H, W, 3) upright; no turn where that is not plain."""
+        """Return the rotation that makes `image` (H, W, 3) upright; none if that is unclear."""
         height, width = image.shape[:2]
         scale = SIZE / max(height, width)
         small = np.asarray(
@@ -72,7 +72,7 @@ class Upright:
         return Turn(best if plain else 0, width, height)
 
     def scores(self, image: Image) -> tuple[float, float]:
-        """The best face's confidence, and half the best person's."""
+        """Return the confidence of the best face, and half that of the best person."""
         face = self.faces.detect(image, 0.1).scores.max(initial=0)
         person = self.people.detect(image, 0.1).only(PERSON).scores.max(initial=0)
         return float(face), float(person) / 2

@@ -1,8 +1,8 @@
-"""What is understood of one stream: inference to detections, to tracks, to events.
+"""The analytics of one stream: from inference to detections, to tracks, to events.
 
-Only streams that ask for analytics have a ``StreamAnalyzer``. The network sees a few frames a
-second; on the frames in between, tracks move on by themselves. Where a rule needs what is too small
-for the whole frame, the upper bodies of a few people are looked at again, enlarged.
+Only streams that ask for analytics have a ``StreamAnalyzer``. Inference runs on a few frames a
+second; on the frames in between, tracks move on at their last speed. Where a rule needs objects
+that are too small in the whole frame, inference runs again on enlarged crops of a few people.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from app.analytics.rules import (
 from app.analytics.zones import Polygon, Zones
 from app.config import ObjectSettings
 from app.errors import NoAnalytics
+from app.events import RuleEvent
 from app.models.batching import Image
 from app.models.crop_refiner import CropRefiner, CropWindow, around
 from app.models.detections import PendingDetections
@@ -44,7 +45,6 @@ from app.types import (
     Box,
     CropDetections,
     Detection,
-    RuleEvent,
     StreamSpec,
     Track,
     Zone,
@@ -56,12 +56,12 @@ MAX_CROP_REQUESTS = 2  # of a rule in one frame
 
 
 class AnalyzerFactory:
-    """Makes the analyzers of all streams, on one shared network.
+    """Creates the analyzers of all streams, on one shared network.
 
     Args:
         rule_settings: the server's settings of each rule, by its name.
         objects: None on a server without the network.
-        helpers: what rules of several streams share, by name.
+        helpers: what the rules of all streams share, by name.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class AnalyzerFactory:
         return self._objects is not None
 
     def create(self, spec: StreamSpec) -> StreamAnalyzer | None:
-        """What a stream asked for; None when that is nothing.
+        """The analyzer for the analytics that a stream asked for; None for none.
 
         Raises:
             InvalidRequest: an unknown rule or setting.
@@ -99,10 +99,10 @@ class AnalyzerFactory:
 
 
 class StreamAnalyzer:
-    """One stream's trackers and rules. ``submit`` belongs to one thread, the rest to another.
+    """The trackers and rules of one stream. One thread calls ``submit``, another the rest.
 
     Attributes:
-        counts: how many objects of each kind are followed now.
+        counts: how many objects of each kind are tracked now.
         numbers: where track ids come from, for all trackers of the stream.
     """
 
@@ -122,7 +122,7 @@ class StreamAnalyzer:
         self._limit = RateLimit(settings.max_fps)
         self._paused_until = -math.inf
         wanted = [label for rule in rules for label in rule.crop_labels]
-        refiner = CropRefiner(objects, most=settings.max_crops, labels=wanted)
+        refiner = CropRefiner(objects, max_crops=settings.max_crops, labels=wanted)
         self._refiner = refiner if wanted else None
         self.numbers = itertools.count(1)
         self._object_trackers: dict[str, ObjectTracker] = {}
@@ -130,10 +130,10 @@ class StreamAnalyzer:
     def submit(
         self, captured_at: float, resized: Callable[[int], Image]
     ) -> PendingDetections | None:
-        """Start inference on a frame when it is time for one.
+        """Start inference on a frame if it is time for one.
 
         Args:
-            resized: makes the (H, W, 3) RGB image of the frame for a longest side in pixels.
+            resized: gives the frame as (H, W, 3) RGB, its longer side at most this many pixels.
         """
         if not self._limit.take(captured_at) or captured_at < self._paused_until:
             return None
@@ -146,15 +146,16 @@ class StreamAnalyzer:
         pixels: FramePixels,
         size: tuple[int, int],
     ) -> tuple[tuple[Track, ...], list[RuleEvent]]:
-        """Tracks of the objects in a frame, in pixels of an image of this size, and what happened.
+        """The tracks of a frame, in pixels of an image of this size, and the events of the rules.
 
         Args:
             pending: None for a frame without inference.
-            faces: the faces that the stream covers; None when it covers none, then those
-                that the network sees are followed like other objects.
+            faces: the faces that the stream blurs; None when it blurs none, and then those that
+                the network detects are tracked like other objects.
+            size: width and height.
 
         Raises:
-            DetectorError: when the network failed or is too late. Tracks are as they were.
+            DetectorError: when inference failed or is too late. Tracks stay as they were.
         """
         if pending is None:
             tracks = self._coast(pixels.captured_at)
@@ -163,14 +164,14 @@ class StreamAnalyzer:
         with self._pausing_after(pixels.captured_at):
             crop_requests = self._submit_crops(pixels, size)
             detections = [
-                scaled
-                for scaled in self._objects_in(pending, pixels, size)
-                if faces is None or scaled.label != FACE
+                detection
+                for detection in self._objects_in(pending, pixels, size)
+                if faces is None or detection.label != FACE
             ]
             crops = [
                 self._crop_detections(part, answer, pixels, size) for part, answer in crop_requests
             ]
-        tracks = self._follow(detections, pixels.captured_at)
+        tracks = self._track(detections, pixels.captured_at)
         frame = AnalyzedFrame(
             (*(faces or ()), *tracks), detections, pixels.captured_at, size, pixels, crops
         )
@@ -185,8 +186,8 @@ class StreamAnalyzer:
 
     @contextmanager
     def _pausing_after(self, captured_at: float) -> Iterator[None]:
-        """The longer this frame waits for inference, the later comes the next one, but before
-        all tracks are forgotten."""
+        """Put off the next inference so that frames wait during ``max_wait`` of the time at most;
+        by ``MAX_GAP_S`` at most, after which tracks would be dropped."""
         began = time.monotonic()
         try:
             yield
@@ -196,13 +197,13 @@ class StreamAnalyzer:
                 self._paused_until = captured_at + min(pause_s, MAX_GAP_S)
 
     def end(self) -> list[RuleEvent]:
-        """What ends because the stream does."""
+        """The last events, when the stream ends."""
         return [rule_event for rule in self._rules for rule_event in rule.end()]
 
     def _objects_in(
         self, pending: PendingDetections, pixels: FramePixels, size: tuple[int, int]
     ) -> list[Detection]:
-        """What was seen in the frame and in its crops, scaled to the image of this size."""
+        """The detections in the frame and its crops, in pixels of an image of this size."""
         found = pending.detections(self._settings.timeout_s, pixels.size)
         if self._refiner is not None:
             found = self._refiner.submit(found, pixels.size, pixels.crop).detections(
@@ -250,7 +251,7 @@ class StreamAnalyzer:
         )
 
     def _count(self, tracks: Sequence[Track]) -> dict[str, int]:
-        """How many objects of each counted kind there are: tracks, where no rule knows better."""
+        """How many objects of each counted kind there are: the rules' counts, else the tracks."""
         found = Counter(kind_of(track.label) for track in tracks)
         counts = {kind: found[kind] for kind in counted_kinds()}
         for rule in self._rules:
@@ -258,9 +259,9 @@ class StreamAnalyzer:
                 counts.update(rule.counts)
         return counts
 
-    def _follow(self, detections: Sequence[Detection], now: float) -> tuple[Track, ...]:
-        """Tracks with what was just seen. Labels of one kind share a tracker: from behind a
-        suitcase looks like a backpack, and is the same object."""
+    def _track(self, detections: Sequence[Detection], now: float) -> tuple[Track, ...]:
+        """Update the tracks with new detections. Labels of one kind share a tracker: a suitcase
+        seen from behind looks like a backpack, and is the same object."""
         by_kind: defaultdict[str, list[Detection]] = defaultdict(list)
         for detection in detections:
             by_kind[kind_of(detection.label)].append(detection)
@@ -297,7 +298,7 @@ def _square(box: Box, size: tuple[int, int]) -> CropWindow:
 
 
 def _polygons(zones: Sequence[Zone]) -> dict[str, list[Polygon]]:
-    """The zones to watch and those to ignore; empty without any."""
+    """The polygons to watch and those to ignore; empty without zones."""
     if not zones:
         return {}
     return {

@@ -1,10 +1,10 @@
-"""The faces of one stream: asked for where the picture changed, remembered where it did not.
+"""The faces of one stream: detected where its image changed, remembered where it did not.
 
-    picture ──look──▶ network: all of it, some windows, or nothing ──detections──▶ all its faces
-          thread "look", a frame ahead                        thread "cover", in the same order
+    image ──submit──▶ network: the whole image, some regions, or nothing ──merge──▶ all its faces
+          thread "detect", a frame ahead                    thread "blur", in the same order
 
-It fails closed. What is known rests on every look since the last one at the whole picture. When
-one of them fails or is left out, nothing is known until the whole picture has been looked at
+It fails closed. The known faces depend on every inference since the last one on the whole image.
+When one of them fails or is left out, no faces are known until the whole image has been seen
 again, and until then every frame is withheld.
 """
 
@@ -25,13 +25,13 @@ from app.models.detections import PendingDetections
 from app.models.faces import FaceDetector
 from app.types import Detection
 
-SAME_FACE_IOU = 0.5  # less is covered twice rather than not at all
+SAME_FACE_IOU = 0.5  # with less overlap, rather blur twice than not at all
 
 Image = npt.NDArray[np.uint8]
 
 
 class FaceScanner:
-    """Looks for faces on behalf of one stream.
+    """Detects the faces of one stream, on as few pixels as is safe.
 
     Args:
         faces: the detector that all streams share.
@@ -40,98 +40,108 @@ class FaceScanner:
     def __init__(self, faces: FaceDetector, settings: FaceSettings) -> None:
         self._faces = faces
         self._recheck_s = settings.recheck_s
-        self._gate: MotionDetector | None = None
+        self._motion: MotionDetector | None = None
         self._rechecked_at = float("-inf")
         self._numbers = itertools.count()
-        self._next = 0  # the number whose answer comes next
+        self._next = 0  # the number of the frame to merge next
         self._known: tuple[Detection, ...] | None = None
-        self._was_cut = False
+        self._was_truncated = False
 
     def submit(self, image: Image, at: float) -> PendingFaces:
-        """Ask for the faces of a (H, W, 3) RGB picture that was taken at ``at`` (seconds).
+        """Start inference on an (H, W, 3) RGB image that was captured at ``at`` (seconds).
 
         Raises:
-            DetectorError: when overloaded; then the picture was not looked at.
+            DetectorError: when overloaded; then the image counts as not seen.
         """
         height, width = image.shape[:2]
-        gate = self._gate
-        if gate is None or (gate.width, gate.height) != (width, height):
-            gate = self._gate = MotionDetector(width, height)
+        motion = self._motion
+        if motion is None or (motion.width, motion.height) != (width, height):
+            motion = self._motion = MotionDetector(width, height)
         cells = to_cells(image)
-        windows = self._where(gate, cells, at)
-        parts = [image] if windows is None else [window.of(image) for window in windows]
-        looks = [self._faces.submit(part) for part in parts]
-        gate.looked_at(cells, windows)
-        if windows is None:
-            self._rechecked_at, self._was_cut = at, False
-        return PendingFaces(self, next(self._numbers), (width, height), windows, looks)
+        regions = self._regions(motion, cells, at)
+        parts = [image] if regions is None else [region.crop(image) for region in regions]
+        inferences = [self._faces.submit(part) for part in parts]
+        motion.mark_scanned(cells, regions)
+        if regions is None:
+            self._rechecked_at, self._was_truncated = at, False
+        return PendingFaces(self, next(self._numbers), (width, height), regions, inferences)
 
-    def _where(self, gate: MotionDetector, cells: Image, at: float) -> list[MotionRegion] | None:
-        """Where to look; None for everywhere."""
+    def _regions(
+        self, motion: MotionDetector, cells: Image, at: float
+    ) -> list[MotionRegion] | None:
+        """What has to go to the network; None for the whole image."""
         known = self._known
         due = abs(at - self._rechecked_at) >= self._recheck_s
-        if due or known is None or self._was_cut:
+        if due or known is None or self._was_truncated:
             return None
-        return gate.windows(cells, [face.box for face in known])
+        return motion.regions(cells, [face.box for face in known])
 
-    def merge(self, glance: PendingFaces, timeout_s: float) -> tuple[Detection, ...]:
-        """All faces of the picture of ``glance``, in its pixels. Called once for each, in order.
+    def merge(self, pending: PendingFaces, timeout_s: float) -> tuple[Detection, ...]:
+        """All faces of a submitted image, in its pixels. Called once for each, in order.
 
         Raises:
-            DetectorError: when an answer is missing: one to this glance, or one that it rests on.
+            DetectorError: when the inference on it, or on an image before it, is missing.
         """
-        known = self._known if glance.number == self._next else None
-        self._next, answered = glance.number + 1, None
+        known = self._known if pending.number == self._next else None
+        self._next, merged = pending.number + 1, None
         try:
-            answered = self._answered(glance, known, time.monotonic() + timeout_s)
-            return answered
+            merged = self._merged(pending, known, time.monotonic() + timeout_s)
+            return merged
         finally:
-            self._known = answered
+            self._known = merged
 
-    def _answered(
-        self, glance: PendingFaces, known: tuple[Detection, ...] | None, deadline: float
+    def _merged(
+        self, pending: PendingFaces, known: tuple[Detection, ...] | None, deadline: float
     ) -> tuple[Detection, ...]:
-        if glance.windows is None:
-            return tuple(_wait(glance.looks[0], deadline, glance.size))
+        if pending.regions is None:
+            return tuple(_wait(pending.inferences[0], deadline, pending.size))
         if known is None:
-            raise DetectorError(network="faces", reason="it has yet to see the whole picture")
-        for window, look in zip(glance.windows, glance.looks, strict=True):
-            found = _wait(look, deadline, (window.width, window.height))
-            found = [_moved(face, window.left, window.top) for face in found]
-            self._was_cut |= any(window.cuts(face.box) for face in found)
-            new = [face for face in found if window.counts(face.box)]
-            old = [face for face in known if not window.counts(face.box)]
+            raise DetectorError(network="faces", reason="the whole image has not been seen yet")
+        for region, inference in zip(pending.regions, pending.inferences, strict=True):
+            found = _wait(inference, deadline, (region.width, region.height))
+            found = [_moved(face, region.left, region.top) for face in found]
+            self._was_truncated |= any(region.truncates(face.box) for face in found)
+            new = [face for face in found if region.owns(face.box)]
+            old = [face for face in known if not region.owns(face.box)]
             known = (*(face for face in old if not _is_among(face, new)), *new)
         return known
 
 
 class PendingFaces:
-    """The faces asked for in one frame: like ``PendingDetections``, for all, some or none of it."""
+    """The faces of one image, while inference on all, parts or none of it is running.
+
+    Attributes:
+        number: counts the images that were submitted.
+        size: width and height of the image.
+        regions: what went to the network; None for the whole image.
+        inferences: one for each region, or one for the whole image.
+    """
 
     def __init__(
         self,
-        lookout: FaceScanner,
+        scanner: FaceScanner,
         number: int,
         size: tuple[int, int],
-        windows: list[MotionRegion] | None,
-        looks: list[PendingDetections],
+        regions: list[MotionRegion] | None,
+        inferences: list[PendingDetections],
     ) -> None:
-        self._lookout = lookout
-        self.number, self.size, self.windows, self.looks = number, size, windows, looks
+        self._scanner = scanner
+        self.number, self.size = number, size
+        self.regions, self.inferences = regions, inferences
 
     def detections(self, timeout_s: float, size: tuple[int, int]) -> list[Detection]:
-        """Wait for all faces, in pixels of the same picture at this size (width, height).
+        """Wait for all faces, in pixels of the same image at this size (width, height).
 
         Raises:
             DetectorError: when they are not known for certain, or not in time.
         """
         x, y = size[0] / self.size[0], size[1] / self.size[1]
-        faces = self._lookout.merge(self, timeout_s)
+        faces = self._scanner.merge(self, timeout_s)
         return [replace(face, box=face.box.scaled(x, y)) for face in faces]
 
 
-def _wait(look: PendingDetections, deadline: float, size: tuple[int, int]) -> list[Detection]:
-    return look.detections(max(0.0, deadline - time.monotonic()), size)
+def _wait(inference: PendingDetections, deadline: float, size: tuple[int, int]) -> list[Detection]:
+    return inference.detections(max(0.0, deadline - time.monotonic()), size)
 
 
 def _moved(face: Detection, dx: float, dy: float) -> Detection:

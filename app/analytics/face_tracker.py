@@ -1,9 +1,9 @@
-"""Detections to tracks, made for covering faces: when in doubt, a track lives on.
+"""Face detections to tracks that are safe to blur by: when in doubt, a track lives on.
 
-Association in two passes after ByteTrack (Zhang et al., 2022): sure detections may start
-tracks, unsure ones may only continue one; people and things are in better hands in
-``following.py``. Between sightings a track moves on with its last
-speed and grows, because the longer it was not seen the less is known about where it is.
+Detections are matched in two passes, as in ByteTrack (Zhang et al., 2022): confident ones may
+start a track, the others may only continue one. Between detections a track moves on at its last
+speed, and its box grows: the longer ago its last detection, the less certain its position.
+People and objects are followed by ``object_tracker.py``, which keeps ids better.
 """
 
 from __future__ import annotations
@@ -15,18 +15,19 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from app.boxes import pairwise_iou
 from app.types import Box, Detection, Track
 
 MATCH_IOU = 0.1
-MATCH_GROWTH = 0.5  # boxes are compared enlarged: a small face moves its own width in a frame
-SPEED_MEMORY = 0.6
+MATCH_GROWTH = 0.5  # boxes are enlarged to compare: a small face moves its own width in a frame
+SPEED_MEMORY = 0.6  # weight of the old speed in the new one
 GROWTH_PER_S = 0.6
 MAX_COAST_WIDTHS = 2.0
 
 
 @dataclass(slots=True)
 class TrackState:
-    """Where something was seen last, and which way it went."""
+    """Where an object was last detected, and how fast it moved, in pixels a second."""
 
     track_id: int
     label: str
@@ -36,16 +37,17 @@ class TrackState:
     speed: tuple[float, float] = (0.0, 0.0)
 
     def expected(self, now: float) -> Box:
-        """Where it should be now, by constant speed, no farther than it can be trusted."""
+        """Its box now if it kept its speed, at most ``MAX_COAST_WIDTHS`` away."""
         age = now - self.seen_at
         limit = MAX_COAST_WIDTHS * max(self.box.width, self.box.height)
         dx, dy = (max(-limit, min(limit, speed * age)) for speed in self.speed)
         return self.box.moved(dx, dy)
 
     def update(self, detection: Detection, now: float) -> None:
+        """Take the detection of the frame captured at ``now``."""
         elapsed = now - self.seen_at
         if elapsed > 0:
-            old, new = _centre(self.box), _centre(detection.box)
+            old, new = self.box.centre, detection.box.centre
             self.speed = (
                 _blend(self.speed[0], (new[0] - old[0]) / elapsed),
                 _blend(self.speed[1], (new[1] - old[1]) / elapsed),
@@ -54,13 +56,13 @@ class TrackState:
 
 
 class FaceTracker:
-    """Follows boxes of one stream; not shared between threads.
+    """Follows the faces of one stream; not shared between threads.
 
     Args:
-        start_confidence: a detection at least so sure starts a track.
-        hold_s: a track that was not seen for longer is forgotten.
+        start_confidence: a detection with at least this confidence starts a track.
+        hold_s: a track without a detection for longer than this is dropped.
         numbers: where track ids come from, for trackers that share one stream.
-        growth_per_s: how much larger a track's box becomes while it is not seen, as a share.
+        growth_per_s: share by which a track's box grows each second without a detection.
     """
 
     def __init__(
@@ -74,46 +76,46 @@ class FaceTracker:
         self._start_confidence = start_confidence
         self._hold_s = hold_s
         self._growth = growth_per_s
-        self._trails: list[TrackState] = []
+        self._states: list[TrackState] = []
         self._numbers = numbers or itertools.count(1)
 
     def update(self, detections: Sequence[Detection], now: float) -> tuple[Track, ...]:
         """Take the detections of the frame captured at ``now``; return all living tracks."""
-        self._trails = [t for t in self._trails if now - t.seen_at <= self._hold_s]
-        sure = [d for d in detections if d.confidence >= self._start_confidence]
-        unsure = [d for d in detections if d.confidence < self._start_confidence]
-        lost, unmatched = self._match(self._trails, sure, now)
-        self._match(lost, unsure, now)
+        self._states = [t for t in self._states if now - t.seen_at <= self._hold_s]
+        confident = [d for d in detections if d.confidence >= self._start_confidence]
+        doubtful = [d for d in detections if d.confidence < self._start_confidence]
+        lost, unmatched = self._match(self._states, confident, now)
+        self._match(lost, doubtful, now)
         for detection in unmatched:
             self._start(detection, now)
-        return tuple(self._shown(trail, now) for trail in self._trails)
+        return tuple(self._track(state, now) for state in self._states)
 
     def _match(
-        self, trails: list[TrackState], detections: list[Detection], now: float
+        self, states: list[TrackState], detections: list[Detection], now: float
     ) -> tuple[list[TrackState], list[Detection]]:
-        """Update the trails that found a detection; return both leftovers."""
-        overlap = _overlaps([t.expected(now) for t in trails], [d.box for d in detections])
+        """Update the tracks that have a detection; return the tracks and detections left over."""
+        overlap = _overlaps([t.expected(now) for t in states], [d.box for d in detections])
         pairs = _best_pairs(overlap)
         for row, column in pairs:
-            trails[row].update(detections[column], now)
+            states[row].update(detections[column], now)
         matched_rows = {row for row, _ in pairs}
         matched_columns = {column for _, column in pairs}
         return (
-            [trail for i, trail in enumerate(trails) if i not in matched_rows],
+            [state for i, state in enumerate(states) if i not in matched_rows],
             [detection for i, detection in enumerate(detections) if i not in matched_columns],
         )
 
     def _start(self, detection: Detection, now: float) -> None:
-        self._trails.append(
+        self._states.append(
             TrackState(
                 next(self._numbers), detection.label, detection.confidence, detection.box, now
             )
         )
 
-    def _shown(self, trail: TrackState, now: float) -> Track:
-        age = now - trail.seen_at
-        box = trail.expected(now).grown(self._growth * age / 2)
-        return Track(trail.track_id, trail.label, trail.confidence, box, age)
+    def _track(self, state: TrackState, now: float) -> Track:
+        age = now - state.seen_at
+        box = state.expected(now).grown(self._growth * age / 2)
+        return Track(state.track_id, state.label, state.confidence, box, age)
 
 
 def _best_pairs(overlap: npt.NDArray[np.float64]) -> list[tuple[int, int]]:
@@ -127,20 +129,14 @@ def _best_pairs(overlap: npt.NDArray[np.float64]) -> list[tuple[int, int]]:
     return pairs
 
 
-def _centre(box: Box) -> tuple[float, float]:
-    return (box.x1 + box.x2) / 2, (box.y1 + box.y2) / 2
-
-
 def _blend(old: float, new: float) -> float:
     return SPEED_MEMORY * old + (1 - SPEED_MEMORY) * new
 
 
 def _overlaps(first: Sequence[Box], second: Sequence[Box]) -> npt.NDArray[np.float64]:
-    """Intersection over union of every pair, (len(first), len(second)), boxes enlarged."""
-    a = np.array([box.grown(MATCH_GROWTH) for box in first]).reshape(-1, 1, 4)
-    b = np.array([box.grown(MATCH_GROWTH) for box in second]).reshape(1, -1, 4)
-    top_left, bottom_right = np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:])
-    inner = np.prod(np.clip(bottom_right - top_left, 0, None), axis=-1)
-    area_a, area_b = (np.prod(x[..., 2:] - x[..., :2], axis=-1) for x in (a, b))
-    union: npt.NDArray[np.float64] = inner / np.maximum(area_a + area_b - inner, 1e-9)
-    return union
+    """(len(first), len(second)) intersection over union of the enlarged boxes."""
+    return pairwise_iou(_corners(first), _corners(second))
+
+
+def _corners(boxes: Sequence[Box]) -> npt.NDArray[np.float64]:
+    return np.array([box.grown(MATCH_GROWTH) for box in boxes], np.float64).reshape(-1, 4)

@@ -1,14 +1,14 @@
-"""Where a picture changed since it was last looked at: only there can a face be new.
+"""Finds where an image changed since its faces were last detected: only there can one be new.
 
-A network is a function of pixels. Where they are what they were, so is its answer, and in front
-of a fixed camera most of them are. Each part of the picture is compared with how it was when it
-was last looked at, not with the frame before: slow changes add up until they are seen.
+A network is a function of pixels. Where they are unchanged, so is its output, and in front of a
+fixed camera most of them are. Each part of the image is compared with what it was when the network
+last saw it, not with the frame before: so slow changes add up until they count.
 
-The comparison is made on cells of 4 x 4 network pixels, in which sensor noise averages out; the
-smallest face that CenterFace finds is 3 x 3 of them. What counts as a change is about what the
-network needs: of 300 faces that were blended into plain walls and a street until it just found
-them, 95 in 100 made a larger difference. The rest had a twelfth of their contrast or less; the
-next look at the whole picture finds those.
+Images are compared as cells of 4 x 4 network pixels, in which sensor noise averages out; the
+smallest face that CenterFace detects is 3 x 3 cells. The threshold for a change was measured: of
+300 faces blended into plain walls and a street until the network just detected them, 95 in 100
+made a larger difference. The others had at most a twelfth of their contrast; the next inference on
+the whole image finds them.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ Image = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.uint8]
 
 CELL = 4
-CHANGE = 4.0  # mean difference over 3 x 3 cells, of 255
-MOST_NOISE = CHANGE / 2  # the same over most of the picture: nothing can be told from noise
-CONTEXT = 16  # pixels around a change where answers may be other ones now
-MARGIN = 32  # pixels along the edge of a window where answers are not to be trusted
-WORTHWHILE = 0.75  # share of the picture beyond which all of it is looked at
+MIN_CHANGE = 4.0  # mean difference over 3 x 3 cells, of 255
+MAX_NOISE = MIN_CHANGE / 2  # the same over most of the image: changes are lost in noise
+CONTEXT = 16  # pixels around a change where detections may change too
+MARGIN = 32  # pixels along the edge of a region where detections are unreliable
+MAX_AREA = 0.75  # share of the image above which the whole of it goes to the network
 SHAPES = ((1 / 6, 1 / 6), (1 / 4, 1 / 4), (1 / 3, 1 / 3), (1 / 3, 1.0), (1 / 2, 1.0))
-"""Width and height of windows, both as shares of the picture's width; a height of 1 is all of it.
-Most changes that a codec makes fit the smallest: it saves a fifth in front of fixed cameras. A
-person who walks by fits the third, which spares a twentieth to a fifth of what is left."""
-GRID = 32  # pixels of the network's coarsest cell: a shift by less alters its answers
+"""Width and height of regions, as shares of the image's width; a height of 1 is the whole height.
+Most changes that come from a codec fit the smallest: it saves a fifth in front of fixed cameras.
+A person who walks by fits the third, which saves a twentieth to a fifth of what is left."""
+GRID = 32  # pixels of the network's coarsest cell: a smaller shift alters its output
 
 
 class MotionRegion(NamedTuple):
-    """A part of a picture, in pixels, and the core of it whose answers count."""
+    """A part of an image, in pixels, and its core: only detections in there count."""
 
     left: int
     top: int
@@ -47,17 +47,18 @@ class MotionRegion(NamedTuple):
     height: int
     core: Box
 
-    def of(self, image: Image) -> Image:
+    def crop(self, image: Image) -> Image:
+        """The pixels of the region, as a view."""
         return image[self.top : self.top + self.height, self.left : self.left + self.width]
 
-    def counts(self, box: Box) -> bool:
-        """Whether a face is this window's to answer for: its centre is in the core."""
-        x, y = (box.x1 + box.x2) / 2, (box.y1 + box.y2) / 2
+    def owns(self, box: Box) -> bool:
+        """Whether a face belongs to this region: its centre is in the core."""
+        x, y = box.centre
         return self.core.x1 <= x < self.core.x2 and self.core.y1 <= y < self.core.y2
 
-    def cuts(self, box: Box) -> bool:
-        """Whether a face that counts here goes on, beyond the edge of what was looked at."""
-        return self.counts(box) and (
+    def truncates(self, box: Box) -> bool:
+        """Whether a face of this region may extend beyond its edge."""
+        return self.owns(box) and (
             (box.x1 <= self.left < self.core.x1)
             or (box.y1 <= self.top < self.core.y1)
             or (box.x2 >= self.left + self.width > self.core.x2)
@@ -66,76 +67,76 @@ class MotionRegion(NamedTuple):
 
 
 class MotionDetector:
-    """Compares the pictures of one stream, all of one size, with what of them was looked at.
+    """Finds the regions of one stream's images, all of one size, that changed.
 
     Attributes:
-        shapes: width and height of the windows it asks for, smallest first.
+        shapes: width and height of the regions in pixels, smallest first.
     """
 
     def __init__(self, width: int, height: int) -> None:
         self.width, self.height = width, height
         shapes = [self._shape(*shape) for shape in SHAPES]
-        self.shapes = [(w, h) for w, h in shapes if w * h <= WORTHWHILE * width * height]
-        self._seen: Image | None = None
+        self.shapes = [(w, h) for w, h in shapes if w * h <= MAX_AREA * width * height]
+        self._reference: Image | None = None
 
-    def windows(self, cells: Image, faces: Iterable[Box]) -> list[MotionRegion] | None:
-        """Where to look: in windows, nowhere (an empty list), or everywhere (None).
+    def regions(self, cells: Image, faces: Iterable[Box]) -> list[MotionRegion] | None:
+        """The regions that changed: none in a still image; None stands for the whole image.
 
         Args:
-            cells: the picture, by ``to_cells``.
-            faces: known ones; one that changed in part is looked at as a whole.
+            cells: the image, by ``to_cells``.
+            faces: the known ones; a face that changed in part counts as changed.
         """
         changed = self._changed(cells)
         if changed is None:
             return None
         for face in faces:
-            _spread(changed, face)
-        return self._cover(changed)
+            _extend_to_face(changed, face)
+        return self._regions_around(changed)
 
-    def looked_at(self, cells: Image, windows: list[MotionRegion] | None) -> None:
-        """Remember what was looked at: the cores of windows, or everything (None)."""
-        if windows is None or self._seen is None:
-            self._seen = cells
+    def mark_scanned(self, cells: Image, regions: list[MotionRegion] | None) -> None:
+        """Remember what went to the network: the cores of regions, or the whole image (None)."""
+        if regions is None or self._reference is None:
+            self._reference = cells
             return
-        for window in windows:
-            core = _cells_of(window.core)
-            self._seen[core] = cells[core]
+        for region in regions:
+            core = _cells_of(region.core)
+            self._reference[core] = cells[core]
 
     def _changed(self, cells: Image) -> Mask | None:
-        """Cells that changed, 0 or 1; None when that cannot be told, or most of them did."""
-        if self._seen is None:
+        """Cells that changed, 0 or 1; None where noise hides changes, or most of them changed."""
+        if self._reference is None:
             return None
-        red, green, blue = cv2.split(cv2.absdiff(cells, self._seen))
+        red, green, blue = cv2.split(cv2.absdiff(cells, self._reference))
         largest = cv2.max(cv2.max(red, green), blue).astype(np.float32)
         around = cv2.blur(largest, (3, 3))
-        if np.median(around[::3, ::3]) > MOST_NOISE:
+        if np.median(around[::3, ::3]) > MAX_NOISE:
             return None
-        return np.asarray(around > CHANGE, np.uint8)
+        return np.asarray(around > MIN_CHANGE, np.uint8)
 
-    def _cover(self, changed: Mask) -> list[MotionRegion] | None:
-        """Few windows that hold all changes with their context; None where that is too much."""
+    def _regions_around(self, changed: Mask) -> list[MotionRegion] | None:
+        """A few regions that hold all changes with their context; None for too large an area."""
         reach = 2 * CONTEXT // CELL + 1
         near = cv2.dilate(changed, np.ones((reach, reach), np.uint8))
         parts = cv2.connectedComponentsWithStats(near)[2][1:].tolist()
         boxes = [Box(x, y, x + w, y + h).scaled(CELL, CELL) for x, y, w, h, _ in parts]
-        windows: list[MotionRegion] = []
-        for box in sorted(boxes, key=lambda box: -box.width * box.height):
-            if any(_holds(window.core, box) for window in windows):
+        regions: list[MotionRegion] = []
+        for box in sorted(boxes, key=lambda box: -box.area):
+            if any(_contains(region.core, box) for region in regions):
                 continue
-            window = self._around(box)
-            if window is None:
+            region = self._smallest_around(box)
+            if region is None:
                 return None
-            windows.append(window)
-        area = sum(window.width * window.height for window in windows)
-        return windows if area <= WORTHWHILE * self.width * self.height else None
+            regions.append(region)
+        area = sum(region.width * region.height for region in regions)
+        return regions if area <= MAX_AREA * self.width * self.height else None
 
-    def _around(self, box: Box) -> MotionRegion | None:
-        """The smallest window with ``box`` in its core, or None."""
+    def _smallest_around(self, box: Box) -> MotionRegion | None:
+        """The smallest region with ``box`` in its core, or None."""
         for width, height in self.shapes:
-            left, right, x1, x2 = _stretch(box.x1, box.x2, width, self.width)
-            top, bottom, y1, y2 = _stretch(box.y1, box.y2, height, self.height)
+            left, right, x1, x2 = _span(box.x1, box.x2, width, self.width)
+            top, bottom, y1, y2 = _span(box.y1, box.y2, height, self.height)
             core = Box(x1, y1, x2, y2)
-            if _holds(core, box):
+            if _contains(core, box):
                 return MotionRegion(left, top, right - left, bottom - top, core)
         return None
 
@@ -145,7 +146,7 @@ class MotionDetector:
 
 
 def to_cells(image: Image) -> Image:
-    """The mean colour of each cell, (H // 4, W // 4, 3); one at least, however small it is."""
+    """The mean colour of each cell of an image, (H // 4, W // 4, 3); at least one cell."""
     rows, columns = (max(1, side // CELL) for side in image.shape[:2])
     whole = image[: rows * CELL, : columns * CELL]
     for size in ((2 * columns, 2 * rows), (columns, rows)):  # in two steps: a third of the time
@@ -154,22 +155,22 @@ def to_cells(image: Image) -> Image:
 
 
 def _cells_of(box: Box) -> tuple[slice, slice]:
-    """The cells that lie in a box as a whole."""
+    """The cells that lie completely in a box."""
     return (
         slice(-(-int(box.y1) // CELL), int(box.y2) // CELL),
         slice(-(-int(box.x1) // CELL), int(box.x2) // CELL),
     )
 
 
-def _spread(changed: Mask, face: Box) -> None:
-    """Mark all of a face as changed when some of it, or what is right beside it, did."""
+def _extend_to_face(changed: Mask, face: Box) -> None:
+    """Mark a whole face as changed when a part of it, or what is right beside it, changed."""
     x1, y1, x2, y2 = (max(0, round(side / CELL)) for side in face.grown(0.25))
     part = changed[y1 : y2 + 1, x1 : x2 + 1]
     if part.any():
         part[...] = 1
 
 
-def _holds(outer: Box, inner: Box) -> bool:
+def _contains(outer: Box, inner: Box) -> bool:
     return (
         outer.x1 <= inner.x1
         and outer.y1 <= inner.y1
@@ -178,11 +179,11 @@ def _holds(outer: Box, inner: Box) -> bool:
     )
 
 
-def _stretch(low: float, high: float, length: int, whole: int) -> tuple[int, int, int, int]:
-    """A stretch of that length around low..high: its start and end, and those of its core.
+def _span(low: float, high: float, length: int, whole: int) -> tuple[int, int, int, int]:
+    """A span of this length around low..high: its start and end, and those of its core.
 
-    It begins on the network's grid and has low..high near its middle. Where it reaches the edge
-    of the picture there is no margin; beyond the edge the detector pads, as it does for all of it.
+    It begins on the network's grid and has low..high near its middle. At the edge of the image it
+    has no margin: beyond the edge the detector pads it, as it does a whole image.
     """
     last = max(0, _on_grid(whole) - length)
     start = min(max(0, round((low + high - length) / 2 / GRID) * GRID), last)

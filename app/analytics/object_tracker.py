@@ -1,10 +1,10 @@
-"""People and objects through time: which one is the same as in the inference before.
+"""Detections of people and objects to tracks that keep their ids from inference to inference.
 
 Which detection belongs to which track is decided by ByteTrack (Zhang et al., 2022) of the library
 ``trackers``: at five inferences a second it confuses fewer people who cross each other than our
-own ``FaceTracker`` does (``python -m bench tracking``). That one stays for faces, where a wrong id
-costs nothing and a lost track uncovers somebody. Where a track is between two inferences, and how
-long it lives without being seen, is decided here in both cases.
+own ``FaceTracker`` does (``python -m bench tracking``). Faces stay with that one: for them a wrong
+id costs nothing, but a lost track shows somebody's face. The position of a track between two
+inferences, and how long it lives without a detection, are decided in this project in both cases.
 
 The library is large, so it is imported with the first stream that needs it.
 """
@@ -24,18 +24,19 @@ import numpy as np
 from app.analytics.face_tracker import TrackState
 from app.types import Box, Detection, Track
 
-FRAMES_A_SECOND = 30  # of the frames in which the library counts its patience
+FRAMES_A_SECOND = 30  # the library counts how long a track may be lost in such frames
 MIN_IOU = 0.1
-MAX_GAP_S = 3.0  # between two inferences over which somebody keeps their id
+MAX_GAP_S = 3.0  # between two inferences, over which a person keeps their id
 
 
 @dataclass(slots=True)
 class _ObjectState(TrackState):
-    """A track whose label is decided by the sum of what was seen."""
+    """A track whose label is the one with the largest sum of confidences."""
 
     votes: dict[str, float] = field(default_factory=dict)
 
     def add(self, detection: Detection, now: float) -> None:
+        """Take the detection of the frame captured at ``now``, and its vote for the label."""
         self.update(detection, now)
         label = detection.label
         self.votes[label] = self.votes.get(label, 0.0) + detection.confidence
@@ -46,13 +47,13 @@ class ObjectTracker:
     """Follows objects of one kind in one stream; not shared between threads.
 
     Args:
-        start_confidence: from this confidence on, a detection starts a track; below, it only
-            continues one.
-        hold_s: a track that was not seen for longer is no longer shown, and soon forgotten.
-        numbers: where track ids come from, for all that share one stream.
+        start_confidence: a detection with at least this confidence starts a track; others only
+            continue one.
+        hold_s: a track without a detection for longer is no longer reported, and soon dropped.
+        numbers: where track ids come from, for all trackers of one stream.
         fps: about how many inferences a second there are.
-        match_margin: how much larger on each side boxes are compared, as a share of their longer
-            side, for what moves farther between two inferences than it is long.
+        match_margin: how much boxes are enlarged on each side to compare them, as a share of their
+            longer side, for objects that move farther between two inferences than they are long.
     """
 
     def __init__(
@@ -76,13 +77,13 @@ class ObjectTracker:
     def update(self, detections: Sequence[Detection], now: float) -> tuple[Track, ...]:
         """Take the detections of the frame captured at ``now``; return all living tracks."""
         gap_s = now - self._inferred_at
-        if self._tracker is None or gap_s <= 0:  # or a file that started over
+        if self._tracker is None or gap_s <= 0:  # the first frame, or a file that starts again
             self._tracker = _byte_track()(
                 self._start_confidence, self._hold_s + MAX_GAP_S, self._fps, self._match_margin
             )
             self._states.clear()
         self._inferred_at = now
-        self._forget(now - self._hold_s - gap_s)
+        self._forget(now - self._hold_s - gap_s)  # who was missed once may still be there
         for index, name in self._tracker(detections, now):
             detection = detections[index]
             if name not in self._states:
@@ -103,7 +104,7 @@ class ObjectTracker:
         )
 
     def _forget(self, before: float) -> None:
-        """Where inferences are rare, who was not seen between two of them may still be there."""
+        """Drop the tracks without a detection since then."""
         self._states = {name: t for name, t in self._states.items() if t.seen_at >= before}
 
 
@@ -112,7 +113,7 @@ def _grown_by_length(box: Box, margin: float) -> Box:
 
 
 def prepare() -> None:
-    """Begin to import the library, which takes a second, without waiting for it."""
+    """Start to import the library in the background; it takes a second."""
     threading.Thread(target=_byte_track, name="import-trackers").start()
 
 
@@ -121,8 +122,11 @@ _Associate = Callable[[Sequence[Detection], float], list[tuple[int, int]]]
 
 @functools.cache
 def _byte_track() -> Callable[[float, float, float, float], _Associate]:
-    """Makes a function that gives, for the detections of one frame, the index of each that
-    belongs to a track, and that track's name."""
+    """The factory of ByteTrack trackers, each as a function of the detections of one frame.
+
+    That function returns, for each detection that belongs to a track, its index and the name of
+    the track.
+    """
     import supervision
     from trackers import ByteTrackTracker
 
@@ -150,8 +154,8 @@ def _byte_track() -> Callable[[float, float, float, float], _Associate]:
                 return []
             index, names_of = np.asarray(found.data["index"]), np.asarray(found.tracker_id)
             pairs = [*zip(index.tolist(), names_of.tolist(), strict=True)]
-            # The library names a track when it is seen for the second time. Here it gets its
-            # name at once: a client that sends one image wants to know who is in it.
+            # The library names a track at its second detection. Here it gets its name at once: a
+            # client that sends one image wants to know who is in it.
             begun = [i for i, name in pairs if name < 0]
             begun = [i for i in begun if detections[i].confidence >= start_confidence]
             nameless = [track for track in tracker.tracks if track.tracker_id < 0]

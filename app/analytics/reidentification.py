@@ -1,8 +1,8 @@
-"""Who is who: persons keep their number when their track breaks or they come back.
+"""Re-identification: a person keeps their id when their track breaks or they come back.
 
-A track ends when its person is hidden for long or leaves the view. Whoever appears is compared
-with those who are gone: by the colours of their clothes, and by whether they could have got
-there in the time. It is a guess, and its confidence is part of the answer.
+A track ends when its person is hidden for long or leaves the view. A person who appears is
+compared with those who are gone: by the colours of their clothes, and by whether they could have
+walked there in the time since. This is a guess, and comes with a confidence.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ Colours = npt.NDArray[np.float32]
 
 SAME_COLOURS = 0.72  # Bhattacharyya coefficient, 1 for equal histograms
 REMEMBER_S = 300.0
-HEIGHTS_PER_S = 2.5  # how fast a person may cross the view
-NEAR_HEIGHTS = 1.0
+MAX_SPEED = 2.5  # of a person, in body heights a second
+SLACK_HEIGHTS = 1.0  # body heights by which two positions may differ anyway
 COLOURS_EVERY_S = 1.0
 LEARN_RATE = 0.3
 BINS = (12, 6)  # hue, saturation
@@ -32,9 +32,13 @@ SIDE = (24, 24)
 
 @dataclass(slots=True)
 class KnownPerson:
-    """Somebody, through as many tracks as it takes.
+    """One person, over all their tracks.
 
     Attributes:
+        person_id: the id of their first track.
+        track_id: the current track.
+        colours: histograms of their clothes, as ``_colours`` gives them.
+        coloured_at: when those were last updated.
         confidence: that the current track is this person; 1 while no track broke.
     """
 
@@ -55,18 +59,18 @@ class PersonReidentifier:
         self._by_track: dict[int, KnownPerson] = {}
 
     def update(
-        self, tracks: Sequence[Track], cut: Cut, size: tuple[int, int], scale: float, now: float
+        self, tracks: Sequence[Track], crop: Cut, size: tuple[int, int], scale: float, now: float
     ) -> list[KnownPerson]:
-        """The persons that are really seen now.
+        """The persons who were detected in this frame.
 
         Args:
-            tracks: persons in pixels of the picture; those that were not seen are left out.
-            cut: gives a part of the frame.
+            tracks: of persons, in pixels of the image; those without a detection are left out.
+            crop: gives a part of the frame at full resolution.
             size: width and height of the frame.
-            scale: from pixels of the picture to pixels of the frame.
+            scale: from pixels of the image to pixels of the frame.
         """
         self._forget(now)
-        # A track that is only expected somewhere may be the one that broke.
+        # A track that is only predicted may be the one that broke.
         visible = {track.track_id for track in tracks if track.age_s == 0}
         seen: list[KnownPerson] = []
         for track in tracks:
@@ -74,9 +78,9 @@ class PersonReidentifier:
                 continue
             person = self._by_track.get(track.track_id)
             if person is None or now - person.coloured_at >= COLOURS_EVERY_S:
-                colours = _colours(track.box.scaled(scale, scale), cut, size)
+                colours = _colours(track.box.scaled(scale, scale), crop, size)
                 if person is None:
-                    person = self._recognise(track, colours, visible, now)
+                    person = self._identify(track, colours, visible, now)
                     self._by_track[track.track_id] = person
                 person.colours += LEARN_RATE * (colours - person.colours)
                 person.coloured_at = now
@@ -84,24 +88,25 @@ class PersonReidentifier:
             seen.append(person)
         return seen
 
-    def _recognise(
+    def _identify(
         self, track: Track, colours: Colours, visible: set[int], now: float
     ) -> KnownPerson:
+        """The person of a new track: the most similar of those who are gone, or a new one."""
         best: tuple[float, KnownPerson] | None = None
         for person in self._known.values():
             if person.track_id in visible or not _could_be_there(person, track.box, now):
                 continue
-            likeness = _likeness(person.colours, colours)
-            if likeness >= SAME_COLOURS and (best is None or likeness > best[0]):
-                best = (likeness, person)
+            similarity = _similarity(person.colours, colours)
+            if similarity >= SAME_COLOURS and (best is None or similarity > best[0]):
+                best = (similarity, person)
         if best is None:
             person = KnownPerson(track.track_id, track.track_id, track.box, now, colours)
             self._known[person.person_id] = person
             return person
-        likeness, person = best
+        similarity, person = best
         self._by_track.pop(person.track_id, None)
         person.track_id = track.track_id
-        person.confidence = round(person.confidence * likeness, 3)
+        person.confidence = round(person.confidence * similarity, 3)
         return person
 
     def _forget(self, now: float) -> None:
@@ -112,25 +117,21 @@ class PersonReidentifier:
 
 
 def _could_be_there(person: KnownPerson, box: Box, now: float) -> bool:
-    """Whether the way from where somebody was lost can be walked in the time since."""
+    """Whether a person can have walked from where they were last seen to this box."""
     height = max(person.box.height, box.height, 1.0)
-    way = math.dist(_feet(person.box), _feet(box)) / height
-    return way <= NEAR_HEIGHTS + HEIGHTS_PER_S * (now - person.seen_at)
+    distance = math.dist(person.box.foot, box.foot) / height
+    return distance <= SLACK_HEIGHTS + MAX_SPEED * (now - person.seen_at)
 
 
-def _feet(box: Box) -> tuple[float, float]:
-    return (box.x1 + box.x2) / 2, box.y2
-
-
-def _colours(box: Box, cut: Cut, size: tuple[int, int]) -> Colours:
+def _colours(box: Box, crop: Cut, size: tuple[int, int]) -> Colours:
     """Hue and saturation of the chest and of the legs, (2, 12, 6), each of sum 1."""
-    middle = box.grown(0)._replace(x1=box.x1 + 0.2 * box.width, x2=box.x2 - 0.2 * box.width)
+    middle = box._replace(x1=box.x1 + 0.2 * box.width, x2=box.x2 - 0.2 * box.width)
     parts = ((0.15, 0.5), (0.5, 0.9))
     return np.stack(
         [
             _histogram(
                 middle._replace(y1=box.y1 + top * box.height, y2=box.y1 + bottom * box.height),
-                cut,
+                crop,
                 size,
             )
             for top, bottom in parts
@@ -138,19 +139,18 @@ def _colours(box: Box, cut: Cut, size: tuple[int, int]) -> Colours:
     )
 
 
-def _histogram(box: Box, cut: Cut, size: tuple[int, int]) -> Colours:
-    left, top = max(0, int(box.x1)), max(0, int(box.y1))
-    right, bottom = min(size[0], int(box.x2) + 1), min(size[1], int(box.y2) + 1)
+def _histogram(box: Box, crop: Cut, size: tuple[int, int]) -> Colours:
+    left, top, right, bottom = box.pixels(size)
     if right - left < 2 or bottom - top < 2:
         return np.full(BINS, 1 / (BINS[0] * BINS[1]), np.float32)
     patch = cv2.resize(
-        cut(CropWindow(left, top, right, bottom)), SIDE, interpolation=cv2.INTER_AREA
+        crop(CropWindow(left, top, right, bottom)), SIDE, interpolation=cv2.INTER_AREA
     )
     hsv = cv2.cvtColor(patch, cv2.COLOR_RGB2HSV)
     counts = cv2.calcHist([hsv], [0, 1], None, list(BINS), [0, 180, 0, 256])
     return np.asarray(counts / max(1.0, float(counts.sum())), np.float32)
 
 
-def _likeness(one: Colours, other: Colours) -> float:
+def _similarity(one: Colours, other: Colours) -> float:
     """Mean Bhattacharyya coefficient of the parts, 0 to 1."""
     return float(np.sqrt(one * other).sum() / len(one))

@@ -1,15 +1,15 @@
-"""What came into a fixed camera's view and stays there: found without knowing what it is.
+"""Detects objects of any kind that were brought into a fixed camera's view and stay there.
 
-A background that learns slowly is compared with the picture as it is now, at low resolution.
-A place counts as *static* once it differed from the background, and kept still, for a while; two
-rates tell an object that was set down from one that passes (Porikli: Detection of temporarily
-static regions by processing video at different frame rates, 2007).
+A background that adapts slowly is compared with the current image, at low resolution. A pixel is
+*static* once it has differed from the background, and not changed itself, for a while. Two rates
+tell an object that was set down from one that passes (Porikli: Detection of temporarily static
+regions by processing video at different frame rates, 2007).
 
-Three things look like an object and are none. A *shadow* or a patch of light changes brightness
-and keeps the texture below it; it is cut off, also from the thing that throws it. A *ghost* is
-the place that something left: its outline is in the background and not in the picture. And when
-most of the picture changes at once, the light was switched or the camera was moved: then
-everything is learnt anew.
+Three things look like an object but are not. A *shadow* or a patch of light changes the brightness
+and keeps the texture below it; it is removed, also where it touches the object that casts it. A
+*ghost* is the place that an object left: its outline is in the background but not in the image.
+And when most of the image changes at once, the light was switched or the camera was moved: then
+the background is learned again.
 """
 
 from __future__ import annotations
@@ -28,29 +28,29 @@ Mask = npt.NDArray[np.bool_]
 
 LEARN_S = 2.0
 BACKGROUND_S = 40.0  # time constant of the background where nothing is in front of it
-STILL_S = 0.8  # time constant of the picture that a still thing is compared with
-RECOVER = 4.0  # times faster than it grew old, a place is as it was
-SAMPLE = 3  # every third pixel tells the exposure
-ABSORB_S = 1800.0  # what stays longer is furniture
-LEAST_DIFFERENCE = 6.0  # grey levels; more where the sensor is noisy
-MOST_NOISE = 6.0  # or whatever moves while it is learnt would blind it there for minutes
-CLEAR_DIFFERENCE = 16.0  # some of a thing differs so much, or it is noise
-CLEAR_SHARE = 0.2
+STILL_S = 0.8  # time constant of the average that shows whether a pixel is still
+RECOVER = 4.0  # a pixel loses its age this many times faster than it gained it
+SAMPLE = 3  # the exposure is estimated from every third pixel
+ABSORB_S = 1800.0  # an object that stays longer becomes background
+MIN_DIFFERENCE = 6.0  # grey levels; more where the sensor is noisy
+MAX_NOISE = 6.0  # movement while the noise is learned would hide objects there for minutes
+CLEAR_DIFFERENCE = 16.0  # grey levels...
+CLEAR_SHARE = 0.2  # ...that at least this share of an object differs by; else it is noise
 STILL_DIFFERENCE = 10.0
 CHROMA_WEIGHT = 2.0
-MOST_CHANGED = 0.5  # of the picture at once: the light, or the camera
+MAX_CHANGED = 0.5  # of the image at once; above, the light or the camera changed
 MOVED_PIXELS = 2.0
-MOVED_FITS = 0.6  # of the difference is left when the background is moved along
+MOVED_FITS = 0.6  # share of the difference that is left once the background is shifted
 SAME_TEXTURE = 0.75
-TEXTURE_WINDOW = 7  # pixels of the small picture
-LOCAL_TEXTURE, LEAST_TEXTURE = 0.8, 3.0  # correlation; grey levels
+TEXTURE_WINDOW = 7  # pixels of the small image
+LOCAL_TEXTURE, MIN_TEXTURE = 0.8, 3.0  # correlation; grey levels
 SAME_COLOUR = 4.0
 EDGE_GAIN = 1.1
 OVERLAP = 0.25
 
 
 class SceneChange(Enum):
-    """Why everything must be learnt anew."""
+    """Why the background must be learned again."""
 
     LIGHT = "light"
     CAMERA = "camera_moved"
@@ -58,11 +58,11 @@ class SceneChange(Enum):
 
 @dataclass(slots=True)
 class StaticObject:
-    """Something static, in pixels of the small picture.
+    """A static object, in pixels of the small image.
 
     Attributes:
         since: when it began to differ from the background.
-        confidence: how much of its box is static, and how clearly it differs.
+        confidence: from the share of its box that is static, and how clearly it differs.
     """
 
     box: Box
@@ -71,20 +71,17 @@ class StaticObject:
 
 
 class StaticObjectDetector:
-    """Watches one camera; not shared between threads.
+    """Detects the static objects of one camera; not shared between threads.
 
     Args:
-        settle_s: a thing is static once it kept still for so long.
-        least_area: smaller blobs are noise; a share of the picture.
+        settle_s: an object is static once it has been still for this long.
+        min_area: smaller blobs are noise; a share of the image.
     """
 
-    def __init__(self, *, settle_s: float = 1.5, least_area: float = 0.0004) -> None:
+    def __init__(self, *, settle_s: float = 1.5, min_area: float = 0.0004) -> None:
         self._settle_s = settle_s
-        self._least_area = least_area
-        self._upset_for = 0
-        self._forget()
-
-    def _forget(self) -> None:
+        self._min_area = min_area
+        self._other_scene_for = 0  # images in a row
         self._background: Array | None = None
         self._still: Array | None = None
         self._noise: Array | None = None
@@ -95,12 +92,12 @@ class StaticObjectDetector:
 
     @property
     def learning(self) -> bool:
-        """True while nothing can be told: at the start, and after an upset."""
+        """True while the background is learned: at the start, and after a ``SceneChange``."""
         return self._background is None or self._last_at - self._started_at < LEARN_S
 
     def changed_share(self, box: Box) -> float:
-        """How much of a box, in pixels of the small picture, differs from the background now,
-        0 to 1; 0 while nothing is known."""
+        """Share of a box, in pixels of the small image, that differs from the background now, 0 to
+        1; 0 while the background is not known."""
         if self._changed is None:
             return 0.0
         left, top = max(0, int(box.x1)), max(0, int(box.y1))
@@ -108,77 +105,77 @@ class StaticObjectDetector:
         return float(part.mean()) if part.size else 0.0
 
     def update(
-        self, image: npt.NDArray[np.uint8], busy: list[Box], now: float
+        self, image: npt.NDArray[np.uint8], people: list[Box], now: float
     ) -> tuple[list[StaticObject], SceneChange | None]:
-        """Take a picture; tell what is static in it.
+        """The static objects in the next image of the camera.
 
         Args:
             image: (H, W, 3) RGB, a few hundred pixels wide, always of one size.
-            busy: where people are: nothing is learnt and nothing ages there.
+            people: their boxes: there, nothing is learned and nothing ages.
         """
-        picture = _opponent(image)
-        hidden = _covered(busy, picture.shape[:2])
-        if self._background is None or self._background.shape != picture.shape:
-            self._begin(picture, now)
+        current = _opponent(image)
+        hidden = _mask(people, current.shape[:2])
+        if self._background is None or self._background.shape != current.shape:
+            self._restart(current, now)
             return [], None
         assert self._still is not None and self._noise is not None
         elapsed = min(1.0, max(0.0, now - self._last_at))
         self._last_at = now
-        picture = self._same_exposure(picture, hidden)
-        difference = _distance(picture, self._background)
-        changed = difference > np.maximum(LEAST_DIFFERENCE, 4 * self._noise)
-        upset = self._upset(picture, changed & ~hidden)
-        if upset is not None:
-            self._begin(_opponent(image), now)
-            return [], upset
-        if self._upset_for:  # nothing may be learnt of what may be another picture
+        current = self._match_exposure(current, hidden)
+        difference = _distance(current, self._background)
+        changed = difference > np.maximum(MIN_DIFFERENCE, 4 * self._noise)
+        scene_change = self._scene_change(current, changed & ~hidden)
+        if scene_change is not None:
+            self._restart(_opponent(image), now)
+            return [], scene_change
+        if self._other_scene_for:  # learn nothing from what may be another scene
             return [], None
         self._changed = changed
-        still = _distance(picture, self._still) < STILL_DIFFERENCE
-        self._grow_old(changed, still, hidden, elapsed, now)
-        self._learn(picture, difference, changed, hidden, elapsed)
-        return ([], None) if self.learning else (self._blobs(picture, difference, hidden), None)
+        still = _distance(current, self._still) < STILL_DIFFERENCE
+        self._update_age(changed, still, hidden, elapsed, now)
+        self._learn(current, difference, changed, hidden, elapsed)
+        return ([], None) if self.learning else (self._objects(current, difference, hidden), None)
 
-    def _begin(self, picture: Array, now: float) -> None:
-        self._background, self._still = picture.copy(), picture.copy()
-        self._noise = np.full(picture.shape[:2], LEAST_DIFFERENCE / 4, np.float32)
-        self._age = np.zeros(picture.shape[:2], np.float32)
-        self._begun = np.full(picture.shape[:2], now, np.float32)
+    def _restart(self, current: Array, now: float) -> None:
+        self._background, self._still = current.copy(), current.copy()
+        self._noise = np.full(current.shape[:2], MIN_DIFFERENCE / 4, np.float32)
+        self._age = np.zeros(current.shape[:2], np.float32)
+        self._begun = np.full(current.shape[:2], now, np.float32)
         self._changed = None
         self._started_at = self._last_at = now
-        self._upset_for = 0
+        self._other_scene_for = 0
 
-    def _same_exposure(self, picture: Array, hidden: Mask) -> Array:
-        """The picture as bright as the background: cameras adapt when somebody walks in."""
+    def _match_exposure(self, current: Array, hidden: Mask) -> Array:
+        """The image, as bright as the background: cameras adapt when somebody walks in."""
         assert self._background is not None
-        some = np.s_[::SAMPLE, ::SAMPLE]
-        seen = ~hidden[some]
-        if not seen.any():
-            return picture
-        before = float(np.median(self._background[..., 0][some][seen]))
-        gain = before / max(1.0, float(np.median(picture[..., 0][some][seen])))
+        sample = np.s_[::SAMPLE, ::SAMPLE]
+        visible = ~hidden[sample]
+        if not visible.any():
+            return current
+        before = float(np.median(self._background[..., 0][sample][visible]))
+        gain = before / max(1.0, float(np.median(current[..., 0][sample][visible])))
         if 0.7 < gain < 1.4:
-            picture = picture.copy()
-            picture[..., 0] *= np.float32(gain)
-        return picture
+            current = current.copy()
+            current[..., 0] *= np.float32(gain)
+        return current
 
-    def _upset(self, picture: Array, changed: Mask) -> SceneChange | None:
-        """Whether most of the picture is another one, in two pictures running."""
+    def _scene_change(self, current: Array, changed: Mask) -> SceneChange | None:
+        """Why most of the image changed, once it did in two images in a row."""
         assert self._background is not None
-        if changed.mean() < MOST_CHANGED and not self._has_moved(picture, changed):
-            self._upset_for = 0
+        if changed.mean() < MAX_CHANGED and not self._has_moved(current, changed):
+            self._other_scene_for = 0
             return None
-        self._upset_for += 1
-        if self._upset_for < 2:
+        self._other_scene_for += 1
+        if self._other_scene_for < 2:
             return None
-        return SceneChange.CAMERA if self._has_moved(picture, changed) else SceneChange.LIGHT
+        return SceneChange.CAMERA if self._has_moved(current, changed) else SceneChange.LIGHT
 
-    def _has_moved(self, picture: Array, changed: Mask) -> bool:
-        """Whether the edges of the background are found again, somewhere else."""
+    def _has_moved(self, current: Array, changed: Mask) -> bool:
+        """Whether the edges of the background are all shifted by the same amount."""
         assert self._background is not None
-        if changed.mean() < MOST_CHANGED / 8:
+        if changed.mean() < MAX_CHANGED / 8:
             return False
-        old, new = _edges(self._background[..., 0]), _edges(picture[..., 0])
+        old, new = _edges(self._background[..., 0]), _edges(current[..., 0])
         (x, y), _ = cv2.phaseCorrelate(old, new, _window(old.shape))
         if np.hypot(x, y) < MOVED_PIXELS:
             return False
@@ -186,14 +183,16 @@ class StaticObjectDetector:
         shift = np.array([[1, 0, x], [0, 1, y]], np.float32)
         moved = np.asarray(cv2.warpAffine(self._background, shift, (width, height)), np.float32)
         inner = np.s_[height // 6 : -height // 6, width // 6 : -width // 6]
-        before = _distance(self._background, picture)[inner].mean()
-        return bool(_distance(moved, picture)[inner].mean() < MOVED_FITS * before)
+        before = _distance(self._background, current)[inner].mean()
+        return bool(_distance(moved, current)[inner].mean() < MOVED_FITS * before)
 
-    def _grow_old(
+    def _update_age(
         self, changed: Mask, still: Mask, hidden: Mask, elapsed: float, now: float
     ) -> None:
-        """Static time of each place: grows while it is changed and still, also at the feet of
-        who just set it down, and waits while somebody passes in front of it."""
+        """Update the age of each pixel, the time for which it has been static.
+
+        It grows while the pixel is changed and still, also at the feet of whoever just set the
+        object down, and waits while somebody passes in front of it."""
         assert self._age is not None and self._begun is not None
         self._age[changed & still] += elapsed
         self._age[~changed] = np.maximum(0, self._age[~changed] - RECOVER * elapsed)
@@ -202,53 +201,53 @@ class StaticObjectDetector:
         self._begun[gone] = now
 
     def _learn(
-        self, picture: Array, difference: Array, changed: Mask, hidden: Mask, elapsed: float
+        self, current: Array, difference: Array, changed: Mask, hidden: Mask, elapsed: float
     ) -> None:
         assert self._background is not None and self._still is not None
         assert self._noise is not None and self._age is not None
-        quick = elapsed / (elapsed + STILL_S)
-        cv2.accumulateWeighted(picture, self._still, quick)
+        fast = elapsed / (elapsed + STILL_S)
+        cv2.accumulateWeighted(current, self._still, fast)
         slow = elapsed / (elapsed + (STILL_S if self.learning else BACKGROUND_S))
         free = (~hidden if self.learning else ~changed & ~hidden).astype(np.uint8)
-        cv2.accumulateWeighted(picture, self._background, slow, free)
-        noise = np.minimum(1.25 * difference, MOST_NOISE)
+        cv2.accumulateWeighted(current, self._background, slow, free)
+        noise = np.minimum(1.25 * difference, MAX_NOISE)
         cv2.accumulateWeighted(noise, self._noise, slow, free)
-        furniture = self._age > ABSORB_S
-        self._background[furniture] = picture[furniture]
-        self._age[furniture] = 0
+        absorbed = self._age > ABSORB_S
+        self._background[absorbed] = current[absorbed]
+        self._age[absorbed] = 0
 
-    def _blobs(self, picture: Array, difference: Array, hidden: Mask) -> list[StaticObject]:
+    def _objects(self, current: Array, difference: Array, hidden: Mask) -> list[StaticObject]:
         assert self._age is not None and self._begun is not None and self._background is not None
         old = self._age >= self._settle_s
         if not old.any():
             return []
-        shadow = _shadows(picture, self._background)
-        static = _without((old & ~hidden).astype(np.uint8), shadow)
+        shadow = _shadows(current, self._background)
+        static = _without_shadow((old & ~hidden).astype(np.uint8), shadow)
         whole = cv2.morphologyEx(static, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
         whole = cv2.morphologyEx(whole, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
         count, labels, stats, _ = cv2.connectedComponentsWithStats(whole, connectivity=8)
-        blobs: list[StaticObject] = []
+        objects: list[StaticObject] = []
         for number in range(1, count):
             left, top, width, height, area = (int(value) for value in stats[number])
-            if area < self._least_area * static.size:
+            if area < self._min_area * static.size:
                 continue
             inside = labels[top : top + height, left : left + width] == number
             place = np.s_[top : top + height, left : left + width]
             clear = difference[place][inside]
             if (clear > CLEAR_DIFFERENCE).mean() < CLEAR_SHARE:
                 continue
-            if _is_shadow(picture[place], self._background[place], inside):
+            if _is_shadow(current[place], self._background[place], inside):
                 continue
-            if _is_ghost(picture[..., 0], self._background[..., 0], labels == number):
+            if _is_ghost(current[..., 0], self._background[..., 0], labels == number):
                 continue
             clarity = min(1.0, float(clear.mean()) / CLEAR_DIFFERENCE)
             confidence = (area / (width * height)) ** 0.5 * clarity
             since = float(np.median(self._begun[place][inside]))
             if since - self._started_at < LEARN_S:
-                continue  # what was there before is not known
+                continue  # it may have been there before the background was known
             box = Box(left, top, left + width, top + height)
-            blobs.append(StaticObject(box, since, round(confidence, 3)))
-        return blobs
+            objects.append(StaticObject(box, since, round(confidence, 3)))
+        return objects
 
 
 def _opponent(image: npt.NDArray[np.uint8]) -> Array:
@@ -258,14 +257,15 @@ def _opponent(image: npt.NDArray[np.uint8]) -> Array:
 
 
 def _distance(one: Array, other: Array) -> Array:
-    """(H, W) difference in grey levels; colour counts twice, it is not moved by light."""
-    apart = np.abs(one - other)
-    chroma = np.maximum(apart[..., 1], apart[..., 2])  # far faster than .max(axis=2)
-    weighted = np.maximum(apart[..., 0], CHROMA_WEIGHT * chroma)
+    """(H, W) difference in grey levels; colour counts twice: light does not change it."""
+    difference = np.abs(one - other)
+    chroma = np.maximum(difference[..., 1], difference[..., 2])  # far faster than .max(axis=2)
+    weighted = np.maximum(difference[..., 0], CHROMA_WEIGHT * chroma)
     return np.asarray(weighted, np.float32)
 
 
-def _covered(boxes: list[Box], shape: tuple[int, ...]) -> Mask:
+def _mask(boxes: list[Box], shape: tuple[int, ...]) -> Mask:
+    """(H, W) whether a pixel is in one of the boxes, slightly enlarged."""
     mask = np.zeros(shape, bool)
     for box in boxes:
         grown = box.grown(0.05)
@@ -285,36 +285,36 @@ def _window(shape: tuple[int, ...]) -> Array:
     return np.asarray(cv2.createHanningWindow((shape[1], shape[0]), cv2.CV_32F), np.float32)
 
 
-def _shadows(picture: Array, background: Array) -> Mask:
-    """Where only the light on the ground is another: (H, W).
+def _shadows(current: Array, background: Array) -> Mask:
+    """(H, W) where only the light on the ground changed.
 
-    On textured ground the texture is still seen, which a thing would hide: by local correlation
-    (Jacques et al.: Background subtraction and shadow detection in grayscale video, 2005). On a
-    smooth floor or wall that says nothing; there, what is still as smooth, of the same colour,
-    and only a little darker or brighter, is light.
+    On textured ground, the texture is still visible; an object would hide it. This is measured by
+    local correlation (Jacques et al.: Background subtraction and shadow detection in grayscale
+    video, 2005). A smooth floor or wall has no texture; there, a place that is still smooth, of the
+    same colour, and only a little darker or brighter, is a shadow or light.
     """
     size = (TEXTURE_WINDOW, TEXTURE_WINDOW)
-    luma, under = picture[..., 0], background[..., 0]
+    luma, under = current[..., 0], background[..., 0]
     new, old = cv2.blur(luma, size), cv2.blur(under, size)
     new_power = np.maximum(cv2.blur(luma * luma, size) - new * new, 0)
     old_power = np.maximum(cv2.blur(under * under, size) - old * old, 0)
     both = cv2.blur(luma * under, size) - new * old
-    alike = both > LOCAL_TEXTURE * np.sqrt(new_power * old_power)
-    textured = (old_power > LEAST_TEXTURE**2) & (new_power > (LEAST_TEXTURE / 2) ** 2)
+    correlated = both > LOCAL_TEXTURE * np.sqrt(new_power * old_power)
+    textured = (old_power > MIN_TEXTURE**2) & (new_power > (MIN_TEXTURE / 2) ** 2)
     ratio = new / np.maximum(old, 1)
-    on_texture = alike & textured & (ratio > 0.4) & (ratio < 1.6)
-    smooth = (old_power <= LEAST_TEXTURE**2) & (new_power <= LEAST_TEXTURE**2)
-    apart = np.abs(picture - background)
-    colour = np.maximum(apart[..., 1], apart[..., 2])
+    on_texture = correlated & textured & (ratio > 0.4) & (ratio < 1.6)
+    smooth = (old_power <= MIN_TEXTURE**2) & (new_power <= MIN_TEXTURE**2)
+    difference = np.abs(current - background)
+    colour = np.maximum(difference[..., 1], difference[..., 2])
     on_smooth = smooth & (ratio > 0.75) & (ratio < 1.3) & (cv2.blur(colour, size) < SAME_COLOUR)
     return np.asarray(on_texture | on_smooth, np.bool_)
 
 
-def _without(static: npt.NDArray[np.uint8], shadow: Mask) -> npt.NDArray[np.uint8]:
-    """What is static without its shadows, (H, W) of 0 and 1.
+def _without_shadow(static: npt.NDArray[np.uint8], shadow: Mask) -> npt.NDArray[np.uint8]:
+    """The static pixels without shadows, (H, W) of 0 and 1.
 
-    At a shadow's rim the window that tells it sees both sides, so the rim is cut off with it;
-    what that cost the thing itself grows back from what is left of it.
+    At the rim of a shadow, the texture window covers both sides, so the rim is removed too. What
+    this takes from the object itself grows back from the rest of it.
     """
     window = np.ones((TEXTURE_WINDOW, TEXTURE_WINDOW), np.uint8)
     rim = np.asarray(cv2.dilate(shadow.astype(np.uint8), window), np.uint8)
@@ -322,20 +322,20 @@ def _without(static: npt.NDArray[np.uint8], shadow: Mask) -> npt.NDArray[np.uint
     return static & np.asarray(cv2.dilate(core, window), np.uint8)
 
 
-def _is_shadow(picture: Array, background: Array, inside: Mask) -> bool:
-    """The same colours and texture, only darker or brighter: light, and no thing."""
-    new, old = picture[..., 0][inside], background[..., 0][inside]
-    if len(new) < 16 or np.abs(picture - background)[..., 1:][inside].mean() > 4:
+def _is_shadow(current: Array, background: Array, inside: Mask) -> bool:
+    """Whether colours and texture are the same, only darker or brighter: not an object."""
+    new, old = current[..., 0][inside], background[..., 0][inside]
+    if len(new) < 16 or np.abs(current - background)[..., 1:][inside].mean() > 4:
         return False
-    if old.std() < 3:  # a smooth floor has no texture that could stay
+    if old.std() < 3:  # a smooth floor has no texture to compare
         ratio = new / np.maximum(old, 1)
         return bool(0.5 < np.median(ratio) < 0.95 and ratio.std() < 0.06)
     return bool(new.std() > 0 and np.corrcoef(new, old)[0, 1] > SAME_TEXTURE)
 
 
-def _is_ghost(picture: Array, background: Array, region: Mask) -> bool:
-    """More edge along the region's outline in the background than in the picture: it left."""
+def _is_ghost(current: Array, background: Array, region: Mask) -> bool:
+    """Whether the region's outline has stronger edges in the background than now: it left."""
     ring = cv2.dilate(region.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
     ring &= ~cv2.erode(region.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
-    new, old = float(_edges(picture)[ring].mean()), float(_edges(background)[ring].mean())
+    new, old = float(_edges(current)[ring].mean()), float(_edges(background)[ring].mean())
     return old > EDGE_GAIN * new

@@ -1,4 +1,4 @@
-"""Parts of a picture to watch, or to leave alone."""
+"""Parts of a camera's view to watch or to ignore."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ Polygon = Sequence[tuple[float, float]]
 
 
 class Zones:
-    """Polygons in shares of width and height, (0, 0) top left, so that they fit any resolution.
+    """Polygons that decide which objects of a stream count.
+
+    Corners are shares of width and height, (0, 0) top left, so that they fit any resolution.
 
     Args:
-        watch: only what stands in one of these counts; without any, everything does.
-        ignore: what stands in one of these never counts.
+        watch: only objects that stand in one of these count; without any, all do.
+        ignore: objects that stand in one of these never count.
     """
 
     def __init__(self, watch: Sequence[Polygon], ignore: Sequence[Polygon]) -> None:
@@ -25,12 +27,13 @@ class Zones:
         self._ignore = [np.asarray(polygon, np.float32) for polygon in ignore]
 
     def watched(self, box: Box, size: tuple[int, int]) -> bool:
-        """Whether the foot of a box, in pixels of a picture of this size, counts."""
-        foot = ((box.x1 + box.x2) / 2 / size[0], box.y2 / size[1])
-        if any(_inside(polygon, foot) for polygon in self._ignore):
+        """Whether a box, in pixels of an image of this size (width, height), counts by its foot."""
+        x, y = box.foot
+        foot = (x / size[0], y / size[1])
+        if any(_is_inside(polygon, foot) for polygon in self._ignore):
             return False
-        return not self._watch or any(_inside(polygon, foot) for polygon in self._watch)
+        return not self._watch or any(_is_inside(polygon, foot) for polygon in self._watch)
 
 
-def _inside(polygon: np.ndarray, point: tuple[float, float]) -> bool:
+def _is_inside(polygon: np.ndarray, point: tuple[float, float]) -> bool:
     return cv2.pointPolygonTest(polygon, point, measureDist=False) >= 0

@@ -1,10 +1,9 @@
-"""Number plates of uploads and cameras: read, reviewed, stored."""
+"""Reads, reviews and stores the number plates of uploads and cameras."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -13,7 +12,7 @@ from app.config import PlateSettings
 from app.metric_types import Counter, counter
 from app.models.plates.photo import pixels, to_jpeg
 from app.models.plates.reader import PlateReader, ReadPlate, SecondReader
-from app.plates import NewPlate, PlateRead, StoredSession
+from app.plates import NewPlate, NewSession, PlateRead, StoredSession
 
 logger = logging.getLogger(__name__)
 
@@ -24,29 +23,20 @@ OUTCOMES = ("read", "read_by_claude", "unreadable")
 class SessionStore(Protocol):
     """Where sessions are stored. Blocking; raises StoreError."""
 
-    def add(
-        self,
-        *,
-        filename: str,
-        source: str,
-        source_image_path: str,
-        processing_time_ms: float,
-        plates: Sequence[NewPlate],
-        at: datetime | None = None,
-    ) -> StoredSession: ...
+    def add(self, new: NewSession) -> StoredSession: ...
 
 
 def plate_counter() -> Counter:
     """Stored plates, by source and outcome."""
-    about = "Plates that were kept."
+    about = "Stored plates."
     return counter("plates", about, source=(UPLOAD, CAMERA), outcome=OUTCOMES)
 
 
 class PlateService:
-    """Reads the plates of uploads, and stores them and the plates that pass cameras.
+    """Reads the plates of uploads, and stores them and those that cameras see.
 
     Args:
-        second: Claude, or None without a key.
+        second: Claude as second reader; None without a key.
 
     Attributes:
         outcomes: stored plates, by their source and one of ``OUTCOMES``.
@@ -68,7 +58,7 @@ class PlateService:
         self.outcomes = plate_counter()
 
     def upload(self, name: str, data: bytes) -> StoredSession:
-        """Read the plates of an image and store everything. Blocking; from any thread.
+        """Read and store the plates of an image. Blocking; safe from any thread.
 
         Raises:
             BadUpload, NotAnImage, UploadTooLarge: not an image within the limits.
@@ -84,13 +74,8 @@ class PlateService:
                 NewPlate(plate.read, batch.crop(number, to_jpeg(plate.crop)))
                 for number, plate in enumerate(plates)
             ]
-            session = self._store.add(
-                filename=name.replace("\0", "")[:255],
-                source=UPLOAD,
-                source_image_path=source,
-                processing_time_ms=took_ms,
-                plates=kept,
-            )
+            new = NewSession(name.replace("\0", "")[:255], UPLOAD, source, took_ms, kept)
+            session = self._store.add(new)
         for plate in plates:
             self.outcomes.labels(UPLOAD, _outcome(plate.read)).inc()
         self._name_plates(plates, session)
@@ -99,23 +84,20 @@ class PlateService:
     def store_from_camera(
         self, stream_id: str, read: PlateRead, crop_jpeg: bytes, frame_jpeg: bytes, at: datetime
     ) -> StoredSession:
-        """Store a plate that passed a camera: the clear crop, and the frame as viewers saw it."""
+        """Store a plate that passed a camera, with its clear crop and the blurred frame."""
         with self.files.batch() as batch:
             source = batch.source(f"{stream_id}.jpg", frame_jpeg) if frame_jpeg else ""
             kept = NewPlate(read, batch.crop(0, crop_jpeg))
             session = self._store.add(
-                filename=stream_id,
-                source=stream_id,
-                source_image_path=source,
-                processing_time_ms=0.0,
-                plates=[kept],
-                at=at,
+                NewSession(
+                    stream_id, stream_id, source, processing_time_ms=0.0, plates=[kept], at=at
+                )
             )
         self.outcomes.labels(CAMERA, _outcome(read)).inc()
         return session
 
     def _reviewed(self, plates: list[ReadPlate], begun: float) -> list[ReadPlate]:
-        """The plates, with unsure ones reviewed by Claude, the least sure first."""
+        """The plates; Claude reviews uncertain ones, those with the lowest confidence first."""
         if self._second is None:
             return plates
         deadline = begun + self.settings.claude_timeout_s
@@ -129,7 +111,7 @@ class PlateService:
         if self._second is None:
             return
         for plate, stored in zip(plates, session.plates, strict=True):
-            self._second.was_about(plate, stored.plate_id)
+            self._second.assign_plate(plate, stored.plate_id)
 
 
 def _outcome(read: PlateRead) -> str:

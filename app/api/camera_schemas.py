@@ -1,4 +1,4 @@
-"""Wire shapes of cameras (contract ``docs/contracts/cameras.md``)."""
+"""Schemas of cameras (contract ``docs/contracts/cameras.md``)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from app.types import BlurStyle, StreamSpec, StreamStatus, Transport
 Kind = Literal["demo", "rtsp", "push", "camera"]
 KINDS: dict[str, Kind] = {"demo": "demo", "push": "push"}
 ID = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$"
-SOURCE = "a webcam's index, the path of a file, or an rtsp(s):// or http(s):// URL"
+SOURCE = "the index of a webcam, the path of a file, or an rtsp(s):// or http(s):// URL"
 
 
 def _source(value: object) -> object:
@@ -44,14 +44,14 @@ Source = Annotated[
 
 
 class CameraStats(BaseModel):
-    """Numbers of the newest frame."""
+    """Counts of the newest frame."""
 
     camera_id: str
     faces: int
     ids: int = Field(description="Persons being tracked.")
     bags: int
     owned: int = Field(description="Bags whose owner is known.")
-    session_id: str | None = Field(description="Id of the current run; runs are numbered by day.")
+    session_id: str | None = Field(description="The current run; runs are numbered by day.")
 
     @classmethod
     def of(cls, status: StreamStatus) -> CameraStats:
@@ -67,7 +67,7 @@ class CameraStats(BaseModel):
 
 
 class Camera(BaseModel):
-    """One stream, whichever API started it."""
+    """A stream in the list, whichever API started it."""
 
     camera_id: str
     name: str
@@ -98,12 +98,12 @@ class Camera(BaseModel):
 
 
 def kind_of(spec: StreamSpec) -> Kind:
-    """The API that started a stream; one that is published belongs to stream control."""
+    """The API that started a stream; published streams belong to stream control."""
     return KINDS.get(urls.scheme_of(spec.source), "camera" if spec.output is None else "rtsp")
 
 
 class CameraChanges(CameraOptions):
-    """What ``PATCH`` takes: only the fields to change."""
+    """The body of ``PATCH``: only the fields to change."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"name": "Gate", "max_fps": 5}]}
@@ -112,7 +112,7 @@ class CameraChanges(CameraOptions):
     source: Source = Field(0, description=f"{SOURCE[0].upper()}{SOURCE[1:]}.")
 
     def changes(self, folders: Iterable[Path]) -> dict[str, Any]:
-        """The given fields, as fields of a spec. Raises InvalidRequest, AddressNotAllowed."""
+        """The given fields as fields of a spec. Raises InvalidRequest, AddressNotAllowed."""
         given: dict[str, Any] = {name: getattr(self, name) for name in self.model_fields_set}
         if "source" in given:
             given["source"] = source_url(self.source, folders)
@@ -122,7 +122,7 @@ class CameraChanges(CameraOptions):
 
 
 class CameraRequest(CameraChanges):
-    """What ``POST`` takes."""
+    """The body of ``POST``."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -135,7 +135,7 @@ class CameraRequest(CameraChanges):
     source: Source = Field(description=f"{SOURCE[0].upper()}{SOURCE[1:]}.")
 
     def to_spec(self, folders: Iterable[Path]) -> StreamSpec:
-        """Raises InvalidRequest, AddressNotAllowed."""
+        """The camera that is requested. Raises InvalidRequest, AddressNotAllowed."""
         given = self.changes(folders)
         return StreamSpec(given.pop("camera_id"), given.pop("source"), paced=True, **given)
 

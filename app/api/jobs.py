@@ -15,9 +15,12 @@ from starlette.types import Message, Receive, Scope, Send
 
 from app.api.deps import (
     ClientSocketDep,
+    JobLogRepositoryDep,
     JobManagerDep,
     JobRepositoryDep,
+    RecordingRepositoryDep,
     RecordingsFolderDep,
+    RunningJobsDep,
     SchedulerDep,
 )
 from app.api.errors import ErrorReply
@@ -38,10 +41,12 @@ from app.api.job_schemas import (
     ScheduleRequest,
 )
 from app.api.websockets import GOING_AWAY, NORMAL, NOT_FOUND, ClientSocket, json_text
+from app.db.job_log import JobLogRepository
 from app.db.jobs import JobRepository
 from app.errors import BadRange, FileNotFound, JobNotFound
 from app.jobs import Job, JobLine, JobState
 from app.recording.job_manager import JobManager
+from app.recording.running_jobs import RunningJobs
 
 router = APIRouter(
     tags=["collection"],
@@ -63,7 +68,7 @@ Offset = Annotated[int, Query(ge=0, le=MAX_ID)]
 
 
 class Download(FileResponse):
-    """A file, or parts of it; wrong ranges are refused as everything is, not in plain text."""
+    """A file, or parts of it; invalid ranges get our error reply instead of plain text."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         refused = False
@@ -85,7 +90,7 @@ class Download(FileResponse):
 
 @router.post("/collect", summary="Start a collection job")
 async def collect(job_manager: JobManagerDep, body: CollectRequest | None = None) -> JobStarted:
-    """Record video files. Without a body: everything that runs, for a minute.
+    """Record video files. Without a body: all running streams, for a minute.
 
     Follow the job at `/ws/{job_id}`.
     """
@@ -97,9 +102,9 @@ async def collect(job_manager: JobManagerDep, body: CollectRequest | None = None
 @router.get("/collect/jobs", summary="List jobs")
 async def list_jobs(
     jobs: JobRepositoryDep,
-    job_manager: JobManagerDep,
+    running: RunningJobsDep,
     state: JobState | None = None,
-    name: Annotated[str | None, Query(description="A part of it.")] = None,
+    name: Annotated[str | None, Query(description="The name or a part of it.")] = None,
     tag: str | None = None,
     schedule_id: str | None = None,
     since: Since = None,
@@ -107,7 +112,7 @@ async def list_jobs(
     limit: Limit = 50,
     offset: Offset = 0,
 ) -> JobList:
-    """Newest first; ``since`` and ``until`` are about when a job was made."""
+    """Newest first; ``since`` and ``until`` select by the time of creation."""
     found, total = await asyncio.to_thread(
         jobs.find,
         state=state,
@@ -119,33 +124,33 @@ async def list_jobs(
         limit=limit,
         offset=offset,
     )
-    shown = [JobReply.of(job_manager.running(job.job_id) or job) for job in found]
+    shown = [JobReply.of(running.job(job.job_id) or job) for job in found]
     return JobList(total=total, limit=limit, offset=offset, jobs=shown)
 
 
 @router.get("/collect/jobs/{job_id}", summary="Show a job")
-async def show_job(job_id: JobId, jobs: JobRepositoryDep, job_manager: JobManagerDep) -> JobReply:
-    """State, sources, gaps, and numbers that are current while it runs."""
-    return JobReply.of(await _find(job_id, jobs, job_manager))
+async def show_job(job_id: JobId, jobs: JobRepositoryDep, running: RunningJobsDep) -> JobReply:
+    """State, sources, gaps and counters, which are current while it runs."""
+    return JobReply.of(await _find(job_id, jobs, running))
 
 
 @router.patch("/collect/jobs/{job_id}", summary="Name, tag or flag a job")
 async def change_job(
-    job_id: JobId, body: JobChange, jobs: JobRepositoryDep, job_manager: JobManagerDep
+    job_id: JobId, body: JobChange, jobs: JobRepositoryDep, running: RunningJobsDep
 ) -> JobReply:
-    """A flagged job's files are the last that are removed when room is needed."""
+    """Files of flagged jobs are the last to be removed when space is needed."""
     job = await asyncio.to_thread(jobs.get, job_id)
     for field in body.model_fields_set:
         value = getattr(body, field)
         setattr(job, field, tuple(value) if field == "tags" else value)
     await asyncio.to_thread(jobs.change, job)
-    job_manager.change(job)
-    return JobReply.of(await _find(job_id, jobs, job_manager))
+    running.change(job)
+    return JobReply.of(await _find(job_id, jobs, running))
 
 
 @router.delete("/collect/jobs/{job_id}", summary="Cancel a job, or remove a finished one")
 async def end_job(job_id: JobId, jobs: JobRepositoryDep, job_manager: JobManagerDep) -> JobEnded:
-    """A running job is cancelled and keeps its files; a finished one goes with them."""
+    """A running job is cancelled and keeps its files; a finished one is removed with them."""
     if await job_manager.cancel(job_id):
         return JobEnded(job_id=job_id, result="cancelled")
     await asyncio.to_thread(jobs.get, job_id)
@@ -153,21 +158,21 @@ async def end_job(job_id: JobId, jobs: JobRepositoryDep, job_manager: JobManager
     return JobEnded(job_id=job_id, result="removed")
 
 
-@router.get("/collect/jobs/{job_id}/logs", summary="What happened in a job")
+@router.get("/collect/jobs/{job_id}/logs", summary="The log of a job")
 async def job_logs(
-    job_id: JobId, jobs: JobRepositoryDep, limit: Limit = 100, offset: Offset = 0
+    job_id: JobId, job_log: JobLogRepositoryDep, limit: Limit = 100, offset: Offset = 0
 ) -> JobLogs:
-    """In order, with the lines that followers hear."""
-    entries, total = await asyncio.to_thread(jobs.logs, job_id, limit=limit, offset=offset)
+    """Oldest first; includes the lines that followers get."""
+    entries, total = await asyncio.to_thread(job_log.entries, job_id, limit=limit, offset=offset)
     return JobLogs(
         total=total, limit=limit, offset=offset, logs=[LogReply.of(entry) for entry in entries]
     )
 
 
 @router.get("/collect/jobs/{job_id}/files", summary="The files of a job")
-async def job_files(job_id: JobId, jobs: JobRepositoryDep) -> JobFiles:
-    """Files that were looked into and can be played; removed ones stay in the list."""
-    found = await asyncio.to_thread(jobs.recordings, job_id)
+async def job_files(job_id: JobId, recordings: RecordingRepositoryDep) -> JobFiles:
+    """Files that were checked and can be played; removed ones stay in the list."""
+    found = await asyncio.to_thread(recordings.of_job, job_id)
     return JobFiles(files=[JobFile.of(recording) for recording in found])
 
 
@@ -179,16 +184,16 @@ async def job_files(job_id: JobId, jobs: JobRepositoryDep) -> JobFiles:
     responses={
         200: {"content": {"video/mp4": {}}},
         206: {"description": "A part of it"},
-        416: {"model": ErrorReply, "description": "No part of it"},
+        416: {"model": ErrorReply, "description": "The range is not in the file"},
     },
 )
 async def download(
-    job_id: JobId, file_id: str, jobs: JobRepositoryDep, folder: RecordingsFolderDep
+    job_id: JobId, file_id: str, recordings: RecordingRepositoryDep, folder: RecordingsFolderDep
 ) -> FileResponse:
-    """The MP4 file; takes `Range`, so that players can jump in it."""
+    """The MP4 file; supports `Range`, so that players can seek in it."""
     if not file_id.isdecimal() or len(file_id) > 18:
         raise FileNotFound(job_id=job_id, file_id=file_id)
-    recording = await asyncio.to_thread(jobs.recording, job_id, int(file_id))
+    recording = await asyncio.to_thread(recordings.get, job_id, int(file_id))
     path = folder / recording.path
     if not path.is_file():
         raise FileNotFound(job_id=job_id, file_id=file_id)
@@ -200,8 +205,8 @@ async def download(
 
 @router.post("/collect/schedules", summary="Repeat a job")
 async def add_schedule(body: ScheduleRequest, schedules: SchedulerDep) -> ScheduleReply:
-    """Five cron fields, read in a time zone. A run that would overlap the one before is left
-    out, and counted."""
+    """Five cron fields, read in a time zone. A run that would overlap the previous one is skipped
+    and counted."""
     schedule = body.to_schedule(str(uuid.uuid4()))
     await schedules.put(schedule)
     return ScheduleReply.of(schedule, schedules.due(schedule.schedule_id))
@@ -232,7 +237,7 @@ async def change_schedule(
 
 @router.delete("/collect/schedules/{schedule_id}", summary="Remove a schedule", status_code=204)
 async def remove_schedule(schedule_id: ScheduleId, schedules: SchedulerDep) -> None:
-    """A job of it that runs goes on."""
+    """A running job of the schedule continues."""
     await schedules.remove(schedule_id)
 
 
@@ -244,16 +249,16 @@ async def follow(
     websocket: WebSocket,
     client: ClientSocketDep,
     job_id: str,
-    jobs: JobRepositoryDep,
+    job_log: JobLogRepositoryDep,
     job_manager: JobManagerDep,
 ) -> None:
-    """Every line of a job from the first on, then close. ``?format=json``: with numbers.
+    """Send every line of a job from the first on, then close. ``?format=json``: with numbers.
 
-    This path takes every one-part name below /ws, so its router is the last.
+    This path matches every one-part name below /ws, so its router is the last.
     """
     await client.accept()
     try:
-        lines = await _lines(job_id, jobs, job_manager)
+        lines = await _lines(job_id, job_log, job_manager)
     except JobNotFound as error:
         await client.close(NOT_FOUND, str(error))
         return
@@ -273,21 +278,21 @@ async def _send(client: ClientSocket, lines: AsyncIterator[JobLine], *, as_json:
 
 
 async def _lines(
-    job_id: str, jobs: JobRepository, job_manager: JobManager
+    job_id: str, job_log: JobLogRepository, job_manager: JobManager
 ) -> AsyncIterator[JobLine]:
-    """From the job in progress, or from the rows of one that is over. Raises JobNotFound."""
+    """The lines of a running job, or of a finished one from the database. Raises JobNotFound."""
     running = await job_manager.lines(job_id)
     if running is not None:
         return running
-    said = await asyncio.to_thread(jobs.lines, job_id)
+    stored = await asyncio.to_thread(job_log.lines, job_id)
 
     async def replay() -> AsyncIterator[JobLine]:
-        for line in said:
+        for line in stored:
             yield line
 
     return replay()
 
 
-async def _find(job_id: str, jobs: JobRepository, job_manager: JobManager) -> Job:
-    running = job_manager.running(job_id)
-    return running if running is not None else await asyncio.to_thread(jobs.get, job_id)
+async def _find(job_id: str, jobs: JobRepository, running: RunningJobs) -> Job:
+    job = running.job(job_id)
+    return job if job is not None else await asyncio.to_thread(jobs.get, job_id)

@@ -8,12 +8,15 @@ from typing import TypedDict
 from app.api.deps import PlateServices
 from app.api.health import HealthService
 from app.db.events import EventRepository
+from app.db.job_log import JobLogRepository
 from app.db.jobs import JobRepository
+from app.db.recordings import RecordingRepository
 from app.db.writer import EventWriter
 from app.pipeline.event_log import EventLog
 from app.pipeline.manager import StreamManager
 from app.pipeline.push import PushStreams
 from app.recording.job_manager import JobManager
+from app.recording.running_jobs import RunningJobs
 from app.recording.schedules import Scheduler
 
 
@@ -21,13 +24,16 @@ class State(TypedDict):
     """The parts of the running server that routes use."""
 
     manager: StreamManager
-    pushes: PushStreams
-    events: EventLog
-    happened: EventRepository
-    writer: EventWriter
-    jobs: JobRepository
-    collector: JobManager
-    schedules: Scheduler
+    push_streams: PushStreams
+    event_log: EventLog
+    event_repository: EventRepository
+    event_writer: EventWriter
+    job_repository: JobRepository
+    job_log_repository: JobLogRepository
+    recording_repository: RecordingRepository
+    job_manager: JobManager
+    running_jobs: RunningJobs
+    scheduler: Scheduler
     plates: PlateServices
-    instruments: HealthService
-    reading: asyncio.Semaphore
+    health: HealthService
+    upload_slots: asyncio.Semaphore

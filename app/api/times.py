@@ -8,21 +8,21 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, WithJsonSchema
 
-FORMS = "Unix seconds or ISO 8601 with `Z` or an offset such as `+09:00`; without one it is UTC"
+FORMATS = "Unix seconds, or ISO 8601 with `Z` or an offset such as `+09:00` (default: UTC)"
 EARLIEST = datetime.min.replace(tzinfo=UTC).timestamp()
 LATEST = datetime.max.replace(microsecond=0, tzinfo=UTC).timestamp()
-MOST = 2.0**63
-# The + of an offset that was not percent-encoded arrives as a space.
+LIMIT = 2.0**63
+# The + of an offset arrives as a space if it was not percent-encoded.
 _SPACED_OFFSET = re.compile(r"(.*(?:T|:)\d[\d:.,]*) (\d\d(?::?\d\d){0,2})", re.IGNORECASE)
 
 
 def unix_seconds(text: str) -> float:
-    """Unix seconds of a time in either form. Raises ValueError."""
+    """Unix seconds of a time in either format. Raises ValueError."""
     try:
         seconds = float(text)
     except ValueError:
         seconds = _of_iso(text.strip())
-    if not abs(seconds) < MOST:  # also what is not a number
+    if not abs(seconds) < LIMIT:  # also NaN
         raise ValueError("out of range")
     return min(max(seconds, EARLIEST), LATEST)
 
@@ -35,7 +35,7 @@ def _of_iso(text: str) -> float:
 
 
 def utc(seconds: float | None) -> datetime | None:
-    """The time of a filter for a column that holds times with a zone."""
+    """A filter's time for a column of times with a time zone."""
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
@@ -45,7 +45,7 @@ def _time(given: object) -> object:
     try:
         return unix_seconds(given)
     except (ValueError, OverflowError):
-        raise ValueError(f"give {FORMS}, such as 2026-02-03T12:00:00Z") from None
+        raise ValueError(f"give {FORMATS}, such as 2026-02-03T12:00:00Z") from None
 
 
 Time = Annotated[

@@ -1,75 +1,43 @@
-"""The cameras of one service, on the event loop's thread, and what they share."""
+"""The running cameras of a service, on the event loop's thread."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
-from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.cameras.config import CameraConfig
 from app.cameras.devices import usable_device
-from app.cameras.window import CameraWindow, no_display
+from app.cameras.previews import open_preview, open_window
+from app.cameras.shared import SharedManagers
 from app.config import Settings
 from app.errors import CameraFailed, StreamNotFound, WatchpostError
 from app.pipeline.camera_policy import put_camera
 from app.pipeline.channel import Channel
-from app.pipeline.event_log import EventLog
 from app.pipeline.manager import StreamManager
 from app.pipeline.sources.named import source_url
-from app.runtime import SNAPSHOTS, Networks, open_engine, open_events, open_manager, open_networks
-from app.types import EventRow, StoredStream
-from app.urls import normalised
 
 if TYPE_CHECKING:
     from app.cameras.mjpeg_server import MjpegServer
 
-logger = logging.getLogger(__name__)
-
 SESSION_S = 2.0
-
-
-class NullStreamStore:
-    """A ``StreamStore`` that stores nothing: a script decides itself what runs next time."""
-
-    def fingerprint(self, source: str) -> str:
-        return normalised(source)
-
-    def save(self, stored: StoredStream) -> None:
-        pass
-
-    def delete(self, stream_id: str) -> None:
-        pass
-
-    def load(self) -> list[StoredStream]:
-        return []
-
-
-@dataclass(frozen=True, slots=True)
-class _Group:
-    """The streams that share one database and one device."""
-
-    log: EventLog
-    manager: StreamManager
 
 
 @dataclass(slots=True)
 class _Camera:
-    group: _Group
+    manager: StreamManager
     server: MjpegServer | None = None
     window: asyncio.Task[None] | None = None
 
 
 class CameraRuntime:
-    """The running cameras of one service, and what they share; belongs to its event loop.
+    """The running cameras of a service; belongs to its event loop.
 
     Args:
-        events: takes each event, as a callback gets it, with the id of its camera.
-        callback_thread: the thread that hands events to the callback.
+        events: receives each event, as a callback gets it, with the id of its camera.
+        callback_thread: the thread that passes events to the callback.
     """
 
     def __init__(
@@ -79,62 +47,63 @@ class CameraRuntime:
         callback_thread: threading.Thread,
     ) -> None:
         self.callback_thread = callback_thread
-        self._settings = settings
-        self._events = events
         self._changing = asyncio.Lock()
-        self._shared = AsyncExitStack()
-        self._networks: dict[str, Networks] = {}
-        self._groups: dict[tuple[Path, str], _Group] = {}
+        self._shared = SharedManagers(settings, events)
         self._cameras: dict[str, _Camera] = {}
 
-    # ── cameras ──────────────────────────────────────────────────────────────────────────
-
     async def start(self, cfg: CameraConfig) -> None:
+        """Run a camera; returns once it runs. Raises CameraFailed, or what its source raises."""
         url = await asyncio.to_thread(source_url, cfg.source)
         device = usable_device(cfg.device)
         async with self._changing:
             if cfg.camera_id in self._cameras and self._is_alive(cfg.camera_id):
-                raise CameraFailed(camera_id=cfg.camera_id, reason="it runs already; stop it first")
+                raise CameraFailed(
+                    camera_id=cfg.camera_id, reason="it is already running; stop it first"
+                )
             await self._end(cfg.camera_id)
-            group = await self._group(Path(cfg.db_path), device)
-            camera = self._cameras[cfg.camera_id] = _Camera(group)
+            manager = await self._shared.get(Path(cfg.db_path), device)
+            camera = self._cameras[cfg.camera_id] = _Camera(manager)
             try:
                 if cfg.preview_port is not None:
-                    camera.server = await self._serve(cfg, group)
-                spec = cfg.to_spec(url, has_objects=group.manager.has_analytics)
-                await put_camera(group.manager, spec, replace=False)
+                    camera.server = await open_preview(cfg.camera_id, cfg.preview_port, manager)
+                spec = cfg.to_spec(url, has_objects=manager.has_analytics)
+                await put_camera(manager, spec, replace=False)
             except BaseException:
                 await self._end(cfg.camera_id)
                 raise
             if cfg.render_enabled:
-                camera.window = self._render(cfg.camera_id, group)
+                camera.window = open_window(cfg.camera_id, manager)
         await self._wait_for_session(cfg.camera_id)
 
     async def stop(self, camera_id: str) -> None:
+        """Stop one camera. It is no error if it does not run."""
         async with self._changing:
             await self._end(camera_id)
 
     async def close(self) -> None:
+        """Stop all cameras and free what they share."""
         async with self._changing:
             await asyncio.gather(*(self._end(camera_id) for camera_id in list(self._cameras)))
-            await self._shared.aclose()
+            await self._shared.close()
 
     async def jpeg(self, camera_id: str) -> bytes | None:
+        """The newest frame as JPEG; None if there is none."""
         camera = self._cameras.get(camera_id)
         try:
             if camera is None:
                 return None
-            return await camera.group.manager.stream(camera_id).snapshot()
+            return await camera.manager.stream(camera_id).snapshot()
         except WatchpostError:
             return None
 
     async def stats(self, camera_id: str) -> dict[str, Any] | None:
+        """What is seen now; None for a camera that does not run."""
         camera = self._cameras.get(camera_id)
         if camera is None:
             return None
         try:
-            stats = camera.group.manager.stream(camera_id).status.stats
-        except StreamNotFound:  # it is just starting
+            stats = camera.manager.stream(camera_id).status.stats
+        except StreamNotFound:  # the camera is still starting
             return None
         return {
             "camera_id": camera_id,
@@ -147,7 +116,7 @@ class CameraRuntime:
 
     def _is_alive(self, camera_id: str) -> bool:
         try:
-            state = self._cameras[camera_id].group.manager.stream(camera_id).status.state
+            state = self._cameras[camera_id].manager.stream(camera_id).status.state
         except StreamNotFound:
             return False
         return state in ("starting", "running", "reconnecting")
@@ -160,98 +129,12 @@ class CameraRuntime:
             camera.window.cancel()
         if camera.server is not None:
             await camera.server.close()
-        await camera.group.manager.disconnect(camera_id)
+        await camera.manager.disconnect(camera_id)
 
     async def _wait_for_session(self, camera_id: str) -> None:
-        """Wait briefly for the session's number, so that the first statistics have it."""
+        """Wait briefly for the session's id, so that the first statistics have it."""
         for _ in range(int(SESSION_S / 0.02)):
             stats = await self.stats(camera_id)
             if stats is None or stats["session_id"] is not None:
                 return
             await asyncio.sleep(0.02)
-
-    # ── what cameras share ───────────────────────────────────────────────────────────────
-
-    async def _group(self, db_path: Path, device: str) -> _Group:
-        key = (await asyncio.to_thread(db_path.absolute().resolve), device)
-        if key not in self._groups:
-            networks = await self._shared_networks(device)
-            self._groups[key] = await self._open_group(key[0], networks)
-        return self._groups[key]
-
-    async def _shared_networks(self, device: str) -> Networks:
-        if device not in self._networks:
-            opening = open_networks(self._settings, device)
-            self._networks[device] = await self._shared.enter_async_context(opening)
-        return self._networks[device]
-
-    async def _open_group(self, db_path: Path, networks: Networks) -> _Group:
-        """Open what a group shares; a step that fails undoes those before it."""
-        async with AsyncExitStack() as stack:
-            engine = await stack.enter_async_context(open_engine(f"sqlite:///{db_path}"))
-            opening = open_events(engine, db_path.parent / SNAPSHOTS, self._on_event)
-            events = await stack.enter_async_context(opening)
-            manager = await stack.enter_async_context(
-                open_manager(self._settings, networks, NullStreamStore(), events.log, engine)
-            )
-            self._shared.push_async_callback(stack.pop_all().aclose)
-        return _Group(events.log, manager)
-
-    def _on_event(self, event: EventRow, snapshot: Path | None) -> None:
-        path = None if snapshot is None else str(snapshot)
-        self._events.put((event.stream_id, as_dict(event, path)))
-
-    # ── previews and windows ─────────────────────────────────────────────────────────────────────
-
-    async def _serve(self, cfg: CameraConfig, group: _Group) -> MjpegServer:
-        from app.cameras.mjpeg_server import MjpegServer  # uvicorn, which few scripts need
-
-        assert cfg.preview_port is not None
-        server = MjpegServer(lambda: group.manager.stream(cfg.camera_id).jpegs())
-        try:
-            await server.open(cfg.preview_port)
-        except (OSError, OverflowError) as error:
-            reason = f"preview_port {cfg.preview_port} cannot be used: {error}"
-            raise CameraFailed(camera_id=cfg.camera_id, reason=reason) from None
-        return server
-
-    def _render(self, camera_id: str, group: _Group) -> asyncio.Task[None] | None:
-        if reason := no_display():
-            logger.warning("camera %s: no window: %s", camera_id, reason)
-            return None
-        return asyncio.create_task(self._show(camera_id, group))
-
-    async def _show(self, camera_id: str, group: _Group) -> None:
-        window = await asyncio.to_thread(CameraWindow, camera_id)
-        try:
-            async with aclosing(group.manager.stream(camera_id).jpegs()) as frames:
-                async for frame in frames:
-                    if not await asyncio.to_thread(window.show, frame.jpeg):
-                        break
-        finally:
-            reason = window.close() or "closed"
-            logger.warning("camera %s: its window is gone: %s", camera_id, reason)
-
-
-def as_dict(event: EventRow, snapshot: str | None) -> dict[str, Any]:
-    """An event as callbacks get it, with the rule's details beside the common fields.
-
-    Args:
-        snapshot: path of its image, faces blurred, if there is one.
-    """
-    return {
-        **event.details,
-        "type": event.type,
-        "camera_id": event.stream_id,
-        "session_id": event.session_id,
-        "event_id": event.event_id,
-        "ts": event.ts,
-        "time": datetime.fromtimestamp(event.ts, UTC).isoformat(),
-        "track_id": event.track_id,
-        "person_id": event.person_id,
-        "bag_id": event.bag_id,
-        "box": None if event.box is None else list(event.box),
-        "confidence": event.confidence,
-        "duration_s": event.duration_s,
-        "snapshot": snapshot,
-    }

@@ -1,14 +1,13 @@
-"""Every query about events, and about the counters of events and sessions."""
+"""Queries that write and read events; ``event_pruner.py`` deletes them."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, delete, func, select, update
+from sqlalchemy import ColumnElement, Engine, func, select, update
 from sqlalchemy.exc import (
     IntegrityError,
     InterfaceError,
@@ -21,8 +20,9 @@ from sqlalchemy.orm import Session
 from app.db.engine import opened, store_errors
 from app.db.snapshots import SnapshotFolder
 from app.db.tables import CounterTable, EventTable
-from app.errors import EventNotFound, NoSnapshot, SnapshotRemoved, StoreError
-from app.types import Box, EventFilter, EventRow
+from app.errors import EventNotFound, NoSnapshot, SnapshotRemoved
+from app.events import EventFilter, EventRow
+from app.types import Box
 
 logger = logging.getLogger(__name__)
 
@@ -103,38 +103,7 @@ class EventRepository:
                     new.event_id, free = free, free + 1
                 session.add(new)
 
-    # ── removing: rows and their pictures together ───────────────────────────────────────
-
-    def delete_oldest(self, count: int) -> tuple[int, int]:
-        """Delete the oldest events; returns how many, and the bytes that their pictures had."""
-        return self._delete(_snapshots().order_by(EventTable.event_id).limit(count))
-
-    def delete_before(self, ts: float, limit: int) -> tuple[int, int]:
-        """Delete events from before a moment, the oldest first; returns as ``delete_oldest``."""
-        older = _snapshots().where(EventTable.ts < ts)
-        return self._delete(older.order_by(EventTable.ts).limit(limit))
-
-    def delete_with_snapshots(self, names: Sequence[str]) -> int:
-        """Delete the events that have these snapshots; returns how many that were."""
-        return self._delete(_snapshots().where(EventTable.snapshot.in_(names)), names)[0]
-
-    def _delete(self, query: Any, names: Sequence[str] = ()) -> tuple[int, int]:
-        with opened(self._engine) as session:
-            rows = session.execute(query).all()
-            ids = [row.event_id for row in rows]
-            session.execute(delete(EventTable).where(EventTable.event_id.in_(ids)))
-            if ids:  # a number is never used twice
-                newest = max(*ids, _last_deleted(session))
-                session.merge(CounterTable(name=LAST_DELETED, value=newest))
-        freed = self._snapshots.delete({*names, *(row.snapshot for row in rows if row.snapshot)})
-        return len(ids), freed
-
     # ── reading ──────────────────────────────────────────────────────────────────────────
-
-    def count(self) -> int:
-        """Number of all events."""
-        with opened(self._engine) as session:
-            return session.scalar(select(func.count()).select_from(EventTable)) or 0
 
     def next_id(self) -> int:
         """One above the largest number that was ever written."""
@@ -169,7 +138,8 @@ class EventRepository:
     def snapshot(self, event_id: int) -> bytes:
         """The picture of an event as JPEG. Raises EventNotFound, NoSnapshot, SnapshotRemoved."""
         with opened(self._engine) as session:
-            found = session.execute(_snapshots().where(EventTable.event_id == event_id)).first()
+            wanted = select(EventTable.snapshot).where(EventTable.event_id == event_id)
+            found = session.execute(wanted).first()
         if found is None:
             raise EventNotFound(event_id=event_id)
         if found.snapshot is None:
@@ -195,52 +165,15 @@ class EventRepository:
         )
 
 
-class StreamSessionRepository:
-    """Session ids of streams, counted from 1 each day over all processes of one database."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    def next_id(self, day: date) -> str:
-        """The next session id of a day: ``S_2026_02_03_0001``. Raises StoreError."""
-        name = f"S_{day:%Y_%m_%d}"
-        with store_errors():
-            for _ in range(2):
-                try:
-                    return f"{name}_{self._count(f'session {name}'):04d}"
-                except IntegrityError:  # another process inserted the day's row first
-                    continue
-        raise StoreError(reason="no session number")
-
-    def next_today(self) -> str:
-        """The next session id of today, by the machine's clock and time zone."""
-        return self.next_id(date.today())
-
-    def _count(self, name: str) -> int:
-        """Count up and return; the first statement locks the row, so no number is used twice."""
-        with Session(self._engine) as session, session.begin():
-            counter = CounterTable.name == name
-            counted = session.execute(
-                update(CounterTable).where(counter).values(value=CounterTable.value + 1)
-            )
-            if not counted.rowcount:  # type: ignore[attr-defined]
-                session.add(CounterTable(name=name, value=1))
-                return 1
-            return session.scalars(select(CounterTable.value).where(counter)).one()
-
-
 def _next_id(session: Session) -> int:
     newest = session.scalar(select(func.max(EventTable.event_id))) or 0
-    return max(newest, _last_deleted(session)) + 1
+    return max(newest, last_deleted(session)) + 1
 
 
-def _last_deleted(session: Session) -> int:
+def last_deleted(session: Session) -> int:
+    """The largest number of an event that was deleted; 0 if none was."""
     counter = session.get(CounterTable, LAST_DELETED)
     return counter.value if counter else 0
-
-
-def _snapshots() -> Any:
-    return select(EventTable.event_id, EventTable.snapshot)
 
 
 def _conditions(wanted: EventFilter) -> list[ColumnElement[bool]]:

@@ -1,35 +1,20 @@
-"""Every query about collection jobs."""
+"""Queries about collection jobs; their files, log and schedules have modules of their own."""
 
 from __future__ import annotations
 
 import json
-import logging
-import time
 from dataclasses import asdict, replace
 from typing import Any
 
-from sqlalchemy import Engine, Text, cast, delete, func, select, update
+from sqlalchemy import Engine, Text, cast, delete, func, select
 from sqlalchemy.orm import Session
 
-from app import urls
 from app.db.engine import opened
-from app.db.tables import JobFileTable, JobLogTable, JobTable, ScheduleTable
+from app.db.job_specs import decrypted_sources, encrypted_sources, spec_from, spec_options
+from app.db.tables import JobFileTable, JobLogTable, JobTable
 from app.db.vault import Vault
-from app.errors import FileNotFound, JobNotFound, ScheduleNotFound, SecretUnreadable
-from app.jobs import (
-    FileFacts,
-    Gap,
-    Job,
-    JobLine,
-    JobSpec,
-    JobState,
-    LogEntry,
-    Part,
-    Recording,
-    Schedule,
-)
-
-logger = logging.getLogger(__name__)
+from app.errors import JobNotFound
+from app.jobs import Gap, Job, JobState, Part
 
 _PLAIN = (
     "job_id",
@@ -43,26 +28,14 @@ _PLAIN = (
     "name",
     "flagged",
 )
-_SCHEDULE = (
-    "schedule_id",
-    "cron",
-    "timezone",
-    "enabled",
-    "created_ts",
-    "last_run_ts",
-    "last_job_id",
-    "skipped",
-)
 
 
 class JobRepository:
-    """Jobs, files, logs and schedules as rows. Raises StoreError when the database fails."""
+    """Jobs as rows. Raises StoreError when the database fails."""
 
     def __init__(self, engine: Engine, vault: Vault) -> None:
         self._engine = engine
         self._vault = vault
-
-    # ── jobs ─────────────────────────────────────────────────────────────────────────────
 
     def save(self, job: Job) -> None:
         """Insert or replace."""
@@ -72,22 +45,23 @@ class JobRepository:
                 setattr(row, name, getattr(job, name))
             row.state, row.tags = job.state.value, list(job.tags)
             row.total_bytes = job.bytes
-            row.options = _options(job.spec)
+            row.options = spec_options(job.spec)
             row.parts = [asdict(part) | {"source": part.label} for part in job.parts]
             row.gaps = [asdict(gap) for gap in job.gaps]
             complete = [list(job.spec.sources), [part.source for part in job.parts]]
-            row.secret = self._secret(complete, [row.options["sources"], _labels(job.parts)])
+            shown = [row.options["sources"], [part.label for part in job.parts]]
+            row.secret = encrypted_sources(self._vault, complete, shown)
             session.add(row)
 
     def get(self, job_id: str) -> Job:
         """Raises JobNotFound."""
         with opened(self._engine) as session:
-            return self._job(self._row(session, job_id))
+            return self._job(job_row(session, job_id))
 
     def change(self, job: Job) -> None:
         """Write name, tags and flag, and nothing else: the job may run. Raises JobNotFound."""
         with opened(self._engine) as session:
-            row = self._row(session, job.job_id)
+            row = job_row(session, job.job_id)
             row.name, row.tags, row.flagged = job.name, list(job.tags), job.flagged
 
     def find(
@@ -139,133 +113,17 @@ class JobRepository:
     def delete(self, job_id: str) -> None:
         """Delete a job and everything that belongs to it. Raises JobNotFound."""
         with opened(self._engine) as session:
-            row = self._row(session, job_id)
+            row = job_row(session, job_id)
             for table in (JobFileTable, JobLogTable):
                 session.execute(delete(table).where(table.job_id == job_id))
             session.delete(row)
 
-    # ── what jobs report ────────────────────────────────────────────────────────────────
-
-    def add_line(self, line: JobLine) -> None:
-        level = "error" if line.type == "error" else "info"
-        values = line.as_json() | {"state": line.state.value}
-        with opened(self._engine) as session:
-            session.add(
-                JobLogTable(
-                    job_id=line.job_id, ts=line.ts, level=level, text=line.text, line=values
-                )
-            )
-
-    def lines(self, job_id: str) -> list[JobLine]:
-        """The lines that were reported to followers of a job. Raises JobNotFound."""
-        with opened(self._engine) as session:
-            self._row(session, job_id)
-            rows = session.scalars(_logs_of(job_id)).all()
-            reported = [row.line for row in rows if row.line]
-            return [
-                JobLine(**(values | {"state": JobState(values["state"])})) for values in reported
-            ]
-
-    def log(self, job_id: str, level: str, text: str) -> None:
-        with opened(self._engine) as session:
-            session.add(JobLogTable(job_id=job_id, ts=time.time(), level=level, text=text))
-
-    def logs(self, job_id: str, *, limit: int, offset: int) -> tuple[list[LogEntry], int]:
-        """What happened, in order, and how many entries there are. Raises JobNotFound."""
-        with opened(self._engine) as session:
-            self._row(session, job_id)
-            total = session.scalar(select(func.count()).select_from(_logs_of(job_id).subquery()))
-            rows = session.scalars(_logs_of(job_id).limit(limit).offset(offset)).all()
-            return [LogEntry(row.ts, row.level, row.text) for row in rows], total or 0
-
-    # ── files ────────────────────────────────────────────────────────────────────────────
-
-    def add_recording(self, recording: Recording) -> None:
-        with opened(self._engine) as session:
-            session.add(
-                JobFileTable(
-                    job_id=recording.job_id,
-                    source=recording.source,
-                    path=recording.path,
-                    started_ts=recording.started_ts,
-                    facts=asdict(recording.facts),
-                )
-            )
-
-    def recordings(self, job_id: str) -> list[Recording]:
-        """All files of a job, in order, the removed ones too. Raises JobNotFound."""
-        with opened(self._engine) as session:
-            flagged = self._row(session, job_id).flagged
-            wanted = select(JobFileTable).where(JobFileTable.job_id == job_id)
-            rows = session.scalars(wanted.order_by(JobFileTable.file_id))
-            return [_recording(row, flagged) for row in rows]
-
-    def recording(self, job_id: str, file_id: int) -> Recording:
-        """Raises JobNotFound, and FileNotFound if the file is missing or was removed."""
-        with opened(self._engine) as session:
-            flagged = self._row(session, job_id).flagged
-            row = session.get(JobFileTable, file_id)
-            if row is None or row.job_id != job_id or row.removed_ts is not None:
-                raise FileNotFound(job_id=job_id, file_id=file_id)
-            return _recording(row, flagged)
-
-    def all_recordings(self) -> list[Recording]:
-        """Every file that was not removed."""
-        wanted = select(JobFileTable, JobTable.flagged).join(
-            JobTable, JobTable.job_id == JobFileTable.job_id
-        )
-        with opened(self._engine) as session:
-            rows = session.execute(wanted.where(JobFileTable.removed_ts.is_(None)))
-            return [_recording(row, flagged) for row, flagged in rows]
-
-    def mark_removed(self, file_id: int) -> None:
-        with opened(self._engine) as session:
-            session.execute(
-                update(JobFileTable)
-                .where(JobFileTable.file_id == file_id)
-                .values(removed_ts=time.time())
-            )
-
-    # ── schedules ────────────────────────────────────────────────────────────────────────
-
-    def save_schedule(self, schedule: Schedule) -> None:
-        """Insert or replace."""
-        with opened(self._engine) as session:
-            row = session.get(ScheduleTable, schedule.schedule_id) or ScheduleTable()
-            for name in _SCHEDULE:
-                setattr(row, name, getattr(schedule, name))
-            row.options = _options(schedule.spec)
-            complete = [list(schedule.spec.sources), []]
-            row.secret = self._secret(complete, [row.options["sources"], []])
-            session.add(row)
-
-    def schedules(self) -> list[Schedule]:
-        """All, oldest first."""
-        with opened(self._engine) as session:
-            rows = session.scalars(select(ScheduleTable).order_by(ScheduleTable.created_ts))
-            return [self._schedule(row) for row in rows]
-
-    def delete_schedule(self, schedule_id: str) -> None:
-        """Raises ScheduleNotFound."""
-        with opened(self._engine) as session:
-            row = session.get(ScheduleTable, schedule_id)
-            if row is None:
-                raise ScheduleNotFound(schedule_id=schedule_id)
-            session.delete(row)
-
-    # ── rows to values ───────────────────────────────────────────────────────────────────
-
-    def _row(self, session: Session, job_id: str) -> JobTable:
-        row = session.get(JobTable, job_id)
-        if row is None:
-            raise JobNotFound(job_id=job_id)
-        return row
-
     def _job(self, row: JobTable) -> Job:
-        spec = _spec(row.options)
+        spec = spec_from(row.options)
         parts = [Part(**values) for values in row.parts]
         if row.secret is not None:
-            sources, complete = self._complete(row.secret, spec.sources, row.parts)
+            shown = [list(spec.sources), [part.source for part in parts]]
+            sources, complete = decrypted_sources(self._vault, row.secret, shown)
             spec = replace(spec, sources=tuple(sources))
             parts = [replace(p, source=source) for p, source in zip(parts, complete, strict=True)]
         plain: dict[str, Any] = {name: getattr(row, name) for name in _PLAIN}
@@ -279,54 +137,10 @@ class JobRepository:
             **plain,
         )
 
-    def _complete(
-        self, secret: bytes, sources: tuple[str, ...], parts: list[Any]
-    ) -> tuple[list[str], list[str]]:
-        """Sources with their credentials; without them if the key is lost, so they are refused."""
-        try:
-            complete: tuple[list[str], list[str]] = json.loads(self._vault.decrypt(secret))
-        except SecretUnreadable as error:
-            logger.error("a job's sources: %s", error)
-            return list(sources), [part["source"] for part in parts]
-        return complete
 
-    def _schedule(self, row: ScheduleTable) -> Schedule:
-        spec = _spec(row.options)
-        if row.secret is not None:
-            spec = replace(spec, sources=tuple(self._complete(row.secret, spec.sources, [])[0]))
-        plain: dict[str, Any] = {name: getattr(row, name) for name in _SCHEDULE}
-        return Schedule(spec=spec, **plain)
-
-    def _secret(self, complete: list[list[str]], shown: list[list[str]]) -> bytes | None:
-        return None if complete == shown else self._vault.encrypt(json.dumps(complete))
-
-
-def _logs_of(job_id: str) -> Any:
-    return select(JobLogTable).where(JobLogTable.job_id == job_id).order_by(JobLogTable.log_id)
-
-
-def _options(spec: JobSpec) -> dict[str, Any]:
-    shown = [urls.without_credentials(source) for source in spec.sources]
-    return asdict(spec) | {"sources": shown, "tags": list(spec.tags)}
-
-
-def _spec(options: dict[str, Any]) -> JobSpec:
-    values = options | {"sources": tuple(options["sources"]), "tags": tuple(options["tags"])}
-    return JobSpec(**values)
-
-
-def _labels(parts: list[Part]) -> list[str]:
-    return [part.label for part in parts]
-
-
-def _recording(row: JobFileTable, flagged: bool) -> Recording:
-    return Recording(
-        row.job_id,
-        row.source,
-        row.path,
-        row.started_ts,
-        FileFacts(**row.facts),
-        row.file_id,
-        row.removed_ts,
-        flagged,
-    )
+def job_row(session: Session, job_id: str) -> JobTable:
+    """Raises JobNotFound."""
+    row = session.get(JobTable, job_id)
+    if row is None:
+        raise JobNotFound(job_id=job_id)
+    return row

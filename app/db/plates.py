@@ -1,24 +1,28 @@
-"""Every query about sessions and plates, except search."""
+"""Queries about sessions and plates; search and counts have modules of their own."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, case, func, select
+from sqlalchemy import ColumnElement, Engine, func, select
 from sqlalchemy.orm import Session, selectinload
 
 from app import plate_text
 from app.db.engine import opened
 from app.db.plate_tables import PlateTable, SessionTable
 from app.errors import PlateNotFound, SessionNotFound
-from app.plates import NewPlate, PlateFilter, PlateStatistics, StoredPlate, StoredSession
+from app.plates import (
+    NewPlate,
+    NewSession,
+    PlateFilter,
+    StoredPlate,
+    StoredSession,
+)
 
 MANUAL = "manual"
 EXPORT_PAGE = 1000
-NEWEST = 10
-MOST_PARTS = 1000
 LIVING = PlateTable.is_deleted.is_(False)
 
 
@@ -28,30 +32,21 @@ class PlateRepository:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def add(
-        self,
-        *,
-        filename: str,
-        source: str,
-        source_image_path: str,
-        processing_time_ms: float,
-        plates: Sequence[NewPlate],
-        at: datetime | None = None,
-    ) -> StoredSession:
+    def add(self, new: NewSession) -> StoredSession:
         """One session with its plates, all or nothing."""
-        at = at or datetime.now(UTC)
+        at = new.at or datetime.now(UTC)
         with opened(self._engine) as session:
             row = SessionTable(
-                filename=filename,
+                filename=new.filename,
                 timestamp=at,
-                processing_time=processing_time_ms,
-                total_plates_detected=len(plates),
-                source=source,
-                source_image_path=source_image_path,
+                processing_time=new.processing_time_ms,
+                total_plates_detected=len(new.plates),
+                source=new.source,
+                source_image_path=new.source_image_path,
             )
             session.add(row)
             session.flush()
-            for plate in plates:
+            for plate in new.plates:
                 session.add(_row(plate, row, at))
             session.flush()
             return _session(row)
@@ -77,7 +72,11 @@ class PlateRepository:
         """Newest first, and how many match."""
         conditions = _conditions(wanted)
         newest = (
-            select(PlateTable).where(*conditions).order_by(*_newest()).offset(skip).limit(limit)
+            select(PlateTable)
+            .where(*conditions)
+            .order_by(*newest_first())
+            .offset(skip)
+            .limit(limit)
         )
         with opened(self._engine) as session:
             count = select(func.count()).select_from(PlateTable).where(*conditions)
@@ -89,7 +88,7 @@ class PlateRepository:
         Rows are fetched in pages, by id: timestamps that other programs wrote have another
         text form in SQLite and cannot be compared with ours.
         """
-        query = select(PlateTable.id).where(*_conditions(wanted)).order_by(*_newest())
+        query = select(PlateTable.id).where(*_conditions(wanted)).order_by(*newest_first())
         with opened(self._engine) as session:
             numbered = list(session.scalars(query))
         for start in range(0, len(numbered), EXPORT_PAGE):
@@ -148,64 +147,9 @@ class PlateRepository:
         with opened(self._engine) as session:
             return {path for row in session.execute(wanted) for path in row if path}
 
-    def statistics(self) -> PlateStatistics:
-        with opened(self._engine) as session:
-            total, verified, unread, confidence = session.execute(
-                select(
-                    func.count(),
-                    func.sum(case((PlateTable.is_verified, 1), else_=0)),
-                    func.sum(case((PlateTable.plate_number == "", 1), else_=0)),
-                    func.avg(PlateTable.confidence),
-                ).where(LIVING)
-            ).one()
-            sessions = session.scalar(select(func.count()).select_from(SessionTable)) or 0
-            newest = select(PlateTable).where(LIVING).order_by(*_newest()).limit(NEWEST)
-            return PlateStatistics(
-                total,
-                verified or 0,
-                unread or 0,
-                sessions,
-                confidence or 0.0,
-                tuple(plate_of(row) for row in session.scalars(newest)),
-            )
 
-    def activity(self) -> dict[str, dict[str, int]]:
-        """Counts of living plates by hour (UTC), day, source and who read them.
-
-        ``corrected`` counts the readings that a person changed, ``confirmed`` those that a person
-        marked as verified unchanged.
-        """
-        moment = PlateTable.timestamp
-        if self._engine.dialect.name == "sqlite":
-            hour: ColumnElement[Any] = func.strftime("%H", moment)
-            day: ColumnElement[Any] = func.strftime("%Y-%m-%d", moment)
-        else:
-            moment = func.timezone("UTC", moment)  # type: ignore[assignment]
-            hour, day = func.to_char(moment, "HH24"), func.to_char(moment, "YYYY-MM-DD")
-        corrected = PlateTable.processed_by == MANUAL
-        with opened(self._engine) as session:
-            checked = session.execute(
-                select(
-                    func.sum(case((corrected, 1), else_=0)),
-                    func.sum(case((PlateTable.is_verified & ~corrected, 1), else_=0)),
-                ).where(LIVING)
-            ).one()
-            return {
-                "per_hour": _counted(session, hour),
-                "per_day": _counted(session, day),
-                "by_source": _counted(session, PlateTable.source),
-                "by_reader": _counted(session, PlateTable.processed_by),
-                "checked": {"corrected": checked[0] or 0, "confirmed": checked[1] or 0},
-            }
-
-
-def _counted(session: Session, group: Any) -> dict[str, int]:
-    query = select(group, func.count()).where(LIVING).group_by(group).order_by(group)
-    rows: list[Any] = list(session.execute(query))
-    return {str(name): count for name, count in rows[-MOST_PARTS:]}
-
-
-def _newest() -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+def newest_first() -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    """The order of lists: by time, and by id among equals."""
     return PlateTable.timestamp.desc(), PlateTable.id.desc()
 
 

@@ -57,7 +57,7 @@ class StreamRepository:
                 row = StreamTable(stream_id=spec.stream_id)
                 session.add(row)
             row.wanted, row.last_error = stored.wanted.value, stored.last_error
-            if stored.readable:
+            if stored.decryptable:
                 self._fill(row, spec)
 
     def _fill(self, row: StreamTable, spec: StreamSpec) -> None:
@@ -101,5 +101,5 @@ class StreamRepository:
         try:
             source, output = json.loads(self._vault.decrypt(row.secret))
         except SecretUnreadable as error:
-            return StoredStream(spec, StreamState.FAILED, str(error), readable=False)
+            return StoredStream(spec, StreamState.FAILED, str(error), decryptable=False)
         return StoredStream(replace(spec, source=source, output=output), wanted, row.last_error)

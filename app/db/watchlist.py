@@ -67,7 +67,7 @@ class ClaudeCalls:
             session.flush()
             return row.id
 
-    def settle(self, number: int, call: ClaudeCall) -> None:
+    def record_outcome(self, number: int, call: ClaudeCall) -> None:
         """Record the outcome of a call."""
         with opened(self._engine) as session:
             row = session.get_one(ClaudeCallTable, number)

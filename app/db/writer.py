@@ -21,8 +21,8 @@ from typing import NamedTuple, Protocol
 from app.db.events import EventRepository
 from app.db.snapshots import SnapshotFolder
 from app.errors import StoreError
+from app.events import Event, EventFilter, EventRow
 from app.metric_types import Histogram, histogram
-from app.types import Event, EventFilter, EventRow
 
 logger = logging.getLogger(__name__)
 
@@ -162,7 +162,7 @@ class EventWriter:
     def _save_picture(self, event: Event) -> EventRow:
         """The event's row, with its picture if that could be drawn and saved."""
         row = EventRow.of(event)
-        if event.picture is None:
+        if event.frame is None:
             return row
         try:
             name = self._snapshots.save(event.event_id, event.ts, self._draw(event))

@@ -1,6 +1,6 @@
-"""The networks on the command line: ``watchpost models info`` and ``watchpost models detect``.
+"""Command line of the networks: ``watchpost models info`` and ``watchpost models detect``.
 
-From a checkout also ``python -m app.models``.
+In a checkout, ``python -m app.models`` does the same.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ from app.models.detect import DetectorSuite, detect
 from app.models.info import info
 from app.models.media import media_in
 
-DESCRIPTION = "The networks on the command line."
-WRONG_CALL = 2
+DESCRIPTION = "Run the networks on files."
+USAGE_ERROR = 2
 INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command. Returns 0, 1 when a file could not be read, 2 for a wrong call."""
+    """Run one command. Returns 0, 1 when a file could not be read, 2 for a usage error."""
     parser = argparse.ArgumentParser(prog="python -m app.models", description=DESCRIPTION)
     add_commands(parser)
     return run(parser.parse_args(arguments))
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command that was parsed. Returns what ``main`` returns."""
+    """Run the parsed command. Returns the exit code, as ``main`` does."""
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     cv2.utils.logging.setLogLevel(
         cv2.utils.logging.LOG_LEVEL_SILENT
-    )  # a damaged file is reported in our own words
+    )  # damaged files are reported by this command, not by OpenCV
     try:
         settings = _settings(options)
         if options.command == "info":
@@ -50,11 +50,11 @@ def run(options: argparse.Namespace) -> int:
         return _detect(options, settings)
     except SetupError as error:
         print(error, file=sys.stderr)
-        return WRONG_CALL
+        return USAGE_ERROR
     except ValidationError as error:
-        for wrong in error.errors():
-            print(f"{'.'.join(map(str, wrong['loc']))}: {wrong['msg']}", file=sys.stderr)
-        return WRONG_CALL
+        for problem in error.errors():
+            print(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}", file=sys.stderr)
+        return USAGE_ERROR
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:  # the reader has closed the pipe
@@ -66,22 +66,30 @@ def run(options: argparse.Namespace) -> int:
 def add_commands(parser: argparse.ArgumentParser) -> None:
     """Add the commands and their flags to a parser."""
     commands = parser.add_subparsers(dest="command", required=True)
-    about = commands.add_parser("info", help="what is loaded, on what device, and its speed here")
-    find = commands.add_parser("detect", help="look at pictures and videos")
-    find.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="file or folder")
-    find.add_argument("--json", action="store_true", help="one line of JSON a picture or frame")
-    find.add_argument(
+    info_command = commands.add_parser("info", help="loaded networks, their device and speed")
+    detect_command = commands.add_parser("detect", help="detect objects in images and videos")
+    detect_command.add_argument(
+        "paths", nargs="+", type=Path, metavar="PATH", help="file or folder"
+    )
+    detect_command.add_argument(
+        "--json", action="store_true", help="print one line of JSON per image or frame"
+    )
+    detect_command.add_argument(
         "--min-confidence",
         type=_confidence,
         metavar="X",
-        help="for all classes (default: each its own)",
+        help="threshold for all classes (default: one per class)",
     )
-    find.add_argument(
-        "--crops", action="store_true", help="look again at people, enlarged, for cigarettes"
+    detect_command.add_argument(
+        "--crops",
+        action="store_true",
+        help="also detect cigarettes in enlarged crops of people",
     )
-    find.add_argument("--out", type=Path, metavar="FOLDER", help="draw what was seen into this")
-    for command in (about, find):
-        command.add_argument("--weights", help="other weights than the shipped ones")
+    detect_command.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="write annotated copies to this folder"
+    )
+    for command in (info_command, detect_command):
+        command.add_argument("--weights", help="weights to use instead of the shipped ones")
         command.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"])
 
 
@@ -112,15 +120,15 @@ def _detect(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _files(paths: Sequence[Path]) -> list[Path]:
-    """The named files, and the files in the named folders."""
+    """Return the named files and the files in the named folders."""
     missing = [str(path) for path in paths if not path.exists()]
     if missing:
-        raise SetupError(reason=f"There is no such file: {', '.join(missing)}")
+        raise SetupError(reason=f"No such file: {', '.join(missing)}")
     found: list[Path] = []
     for path in paths:
         inside = media_in(path) if path.is_dir() else [path]
         if not inside:
-            raise SetupError(reason=f"There is no picture and no video in {path}")
+            raise SetupError(reason=f"No images or videos in {path}")
         found += inside
     return list(dict.fromkeys(found))
 

@@ -1,4 +1,4 @@
-"""Detections drawn into pictures and videos, for people to look at."""
+"""Annotated copies of images and videos, with the detections drawn."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ COLOURS = {
 
 
 def draw(image: Image, detections: Iterable[Detection]) -> Image:
-    """A copy of the (H, W, 3) RGB picture with boxes, labels and confidences."""
+    """Return a copy of the (H, W, 3) RGB image with boxes, labels and confidences."""
     drawn = image.copy()
     line = max(1, round(max(image.shape) / 600))
     scale = max(0.35, max(image.shape) / 1800)
@@ -44,12 +44,12 @@ def draw(image: Image, detections: Iterable[Detection]) -> Image:
 
 
 class AnnotatedWriter:
-    """A folder of drawn pictures and videos, one for each file that was looked at.
+    """Writes an annotated copy of each processed file into a folder.
 
-    Frames of one file follow each other. A video becomes an .mp4.
+    All frames of a file must be added before those of the next one. A video becomes an .mp4.
 
     Raises:
-        SetupError: when the folder cannot be made, or holds a file that is looked at.
+        SetupError: when the folder cannot be created, or contains one of the input files.
     """
 
     def __init__(self, folder: Path, paths: Iterable[Path]) -> None:
@@ -62,11 +62,11 @@ class AnnotatedWriter:
             raise SetupError(reason=f"--out {folder}: {error.strerror}") from None
         if any(path.resolve().parent == folder.resolve() for path in paths):
             raise SetupError(
-                reason=f"--out {folder} is where the originals are: name another folder"
+                reason=f"--out {folder} contains the original files: choose another folder"
             )
 
     def add(self, path: Path, image: Image, detections: Iterable[Detection]) -> None:
-        """Draw a frame of that file."""
+        """Draw the detections into a frame of that file and write it."""
         drawn = draw(image, detections)
         if is_still(path):
             self.close()
@@ -81,13 +81,13 @@ class AnnotatedWriter:
         self._video.add(drawn)
 
     def close(self) -> None:
-        """End the video that is being written."""
+        """Finish the video that is being written."""
         if self._video is not None:
             self._video.close()
         self._video = None
 
     def _target(self, path: Path, suffix: str) -> Path:
-        """A name of its own for each file, also where two folders have the same names."""
+        """Return a unique output path, even if files in two folders share a name."""
         taken = {target for source, target in self._names.items() if source != path}
         target, number = self._folder / f"{path.stem}{suffix}", 1
         while target in taken:
@@ -98,7 +98,7 @@ class AnnotatedWriter:
 
 
 class _Video:
-    """One .mp4 being written, as large as its first frame."""
+    """An .mp4 that is being written, in the size of its first frame."""
 
     def __init__(self, path: Path, target: Path, first: Image) -> None:
         self.path = path

@@ -1,8 +1,8 @@
-"""A network and its owner threads, which serve the requests of all streams in batches.
+"""Batched inference: worker threads that serve one network to all streams.
 
-Streams call ``submit`` and get a future. A free owner takes its share of the waiting requests
-(it never waits for more, which would trade latency for throughput), runs images of one size as
-one batch and sets the results. Nothing else touches the network.
+Streams call ``submit`` and get a future. An idle worker takes its share of the waiting requests
+(it never waits for more, which would trade latency for throughput), runs images of the same size
+as one batch and sets the results. Nothing else calls the network.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class _Request:
 
 
 class RunnerMetrics:
-    """What a runner counts.
+    """Metrics of a runner.
 
     Attributes:
         seconds: the duration of each batch.
@@ -42,9 +42,9 @@ class RunnerMetrics:
     """
 
     def __init__(self) -> None:
-        self.seconds = histogram("network_batch_seconds", "What a batch took.", SECONDS)
-        self.sizes = histogram("network_batch_size", "Pictures in a batch.", BATCHES)
-        about = "Pictures that a network was shown."
+        self.seconds = histogram("network_batch_seconds", "Duration of a batch.", SECONDS)
+        self.sizes = histogram("network_batch_size", "Images in a batch.", BATCHES)
+        about = "Images that a network processed."
         self.outcomes = counter("network_pictures", about, outcome=("answered", "failed"))
         self.answered = self.outcomes.labels("answered")
         self.failed = self.outcomes.labels("failed")
@@ -54,12 +54,12 @@ class BatchingRunner:
     """Runs the requests of all streams through one network, in batches.
 
     Args:
-        network: what to run; ``network.parallel`` owner threads share it.
-        max_batch: most images in one run; the network's own preference if None.
+        network: the network to run; ``network.parallel`` worker threads share it.
+        max_batch: largest batch; ``network.max_batch`` if None.
         max_waiting: with this many requests waiting, new ones fail at once.
 
     Attributes:
-        metrics: what it counts.
+        metrics: its counters and histograms.
     """
 
     def __init__(
@@ -71,15 +71,15 @@ class BatchingRunner:
         self._closed = False
         self._last_failure: str | None = None
         self.metrics = RunnerMetrics()
-        self._owners = [
+        self._workers = [
             threading.Thread(target=self._serve, name=f"{network.name}-{number}", daemon=True)
             for number in range(network.parallel)
         ]
-        for owner in self._owners:
-            owner.start()
+        for worker in self._workers:
+            worker.start()
 
     def submit(self, image: Image) -> Future[Outputs]:
-        """Request one (H, W, 3) image. The future's outputs have no batch dimension.
+        """Request inference on one (H, W, 3) image. The outputs have no batch dimension.
 
         Raises:
             DetectorError: when the runner is closed or too many requests wait.
@@ -95,25 +95,25 @@ class BatchingRunner:
 
     @property
     def waiting(self) -> int:
-        """Requests that no owner has taken yet."""
+        """Number of requests that no worker has taken yet."""
         return self._requests.qsize()
 
     @property
     def trouble(self) -> str | None:
-        """Why it gives no results; None while it does."""
+        """Why it returns no results; None while it works."""
         if self._closed:
             return "it was shut down"
-        if not any(owner.is_alive() for owner in self._owners):
+        if not any(worker.is_alive() for worker in self._workers):
             return "its threads have ended"
         return self._last_failure
 
     def close(self) -> None:
         """Finish the waiting requests, then end the threads."""
         self._closed = True
-        for _ in self._owners:
+        for _ in self._workers:
             self._requests.put(None)
-        for owner in self._owners:
-            owner.join()
+        for worker in self._workers:
+            worker.join()
 
     def _serve(self) -> None:
         while (first := self._requests.get()) is not None:
@@ -125,15 +125,15 @@ class BatchingRunner:
                 self._answer(batch)
 
     def _take_share(self) -> list[_Request]:
-        """An equal share of the waiting requests, leaving the rest to the other owners."""
-        share = min(self._requests.qsize() // len(self._owners), self._max_batch - 1)
+        """Take an equal share of the waiting requests and leave the rest to other workers."""
+        share = min(self._requests.qsize() // len(self._workers), self._max_batch - 1)
         taken: list[_Request] = []
         while len(taken) < share:
             try:
                 request = self._requests.get_nowait()
             except queue.Empty:
                 break
-            if request is None:  # closing: leave the end marker for the next turn
+            if request is None:  # closing: put the end marker back for the next iteration
                 self._requests.put(None)
                 break
             taken.append(request)
@@ -144,7 +144,7 @@ class BatchingRunner:
         try:
             outputs = self.network.infer(np.stack([request.image for request in batch]))
             answers = [[output[index] for output in outputs] for index in range(len(batch))]
-        except Exception as error:  # noqa: BLE001  it is passed on to the callers
+        except Exception as error:  # noqa: BLE001  passed on to the callers
             self.metrics.failed.inc(len(batch))
             self._last_failure = type(error).__name__
             for request in batch:

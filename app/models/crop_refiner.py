@@ -1,8 +1,8 @@
 """Second detection pass: crops of people, cut from the full-resolution frame and enlarged.
 
-In a wide view a cigarette is a few pixels, and fewer still once the frame is scaled down for the
-network; a handbag is not many more. The part of the frame around a person's head, arms and hands,
-or around the whole person, is detected again at up to its full resolution.
+In a wide view a cigarette covers a few pixels, and fewer once the frame is scaled down for the
+network; a handbag covers little more. So detection runs again, at up to full resolution, on the
+part of the frame around a person's head, arms and hands, or around the whole person.
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ if TYPE_CHECKING:
 PERSON, CIGARETTE = "person", "cigarette"
 MIN_PERSON = 0.3
 MIN_GAIN = 1.25
-"""A crop is used only if it enlarges the person by at least this factor over the whole frame."""
+"""A crop is used only if it enlarges the person by at least this factor over the first pass."""
 WIDTHS, HEIGHTS, ABOVE = 1.3, 0.55, 0.08
 BODY, BODY_SIDE = 1.25, 256
-"""A whole person needs less detail than a hand: side of the square in heights, and in pixels."""
+"""Side of a whole-body crop, in body heights and in input pixels. Bags need less detail than
+hands."""
 
 
 class CropWindow(NamedTuple):
-    """A part of a frame in whole pixels, right and bottom edge exclusive."""
+    """A rectangle of a frame in whole pixels; the right and bottom edges are exclusive."""
 
     x1: int
     y1: int
@@ -43,14 +44,14 @@ class CropWindow(NamedTuple):
 
 
 Cut = Callable[[CropWindow], "Image"]
-"""Gives that part of the full-resolution frame as (H, W, 3) RGB."""
+"""Returns that part of the full-resolution frame as (H, W, 3) RGB."""
 
 
 def upper_body(person: Box, size: tuple[int, int]) -> CropWindow:
-    """The square around a person's head, arms and hands, moved inside the frame.
+    """Return the square around a person's head, arms and hands, shifted into the frame.
 
-    Its side is 1.3 box widths or 0.55 box heights, whichever is more, and it begins a little
-    above the head. At a frame's edge it may be cut off to less than a square.
+    Its side is 1.3 box widths or 0.55 box heights, whichever is larger, and it starts slightly
+    above the head. If it is larger than the frame, it is clipped and no longer a square.
 
     Args:
         size: width and height of the frame.
@@ -64,7 +65,7 @@ def upper_body(person: Box, size: tuple[int, int]) -> CropWindow:
 
 
 def whole_body(person: Box, size: tuple[int, int]) -> CropWindow:
-    """The square around a person and what they carry, moved inside the frame.
+    """Return the square around a person and what they carry, shifted into the frame.
 
     Args:
         size: width and height of the frame.
@@ -74,7 +75,7 @@ def whole_body(person: Box, size: tuple[int, int]) -> CropWindow:
 
 
 def around(x: float, y: float, side: float, size: tuple[int, int]) -> CropWindow:
-    """The square of that side around a point, moved inside a frame of this width and height."""
+    """Return the square of this side around a point, shifted into a frame (width, height)."""
     width, height = size
     left, top = _within(x - side / 2, width - side), _within(y - side / 2, height - side)
     right, bottom = min(left + side, width), min(top + side, height)
@@ -85,58 +86,58 @@ def crop_windows(
     people: Sequence[Box],
     size: tuple[int, int],
     *,
-    seen_longest: int,
-    close_size: int,
-    most: int | None = None,
+    first_pass_side: int,
+    crop_size: int,
+    max_crops: int | None = None,
     turn: int = 0,
-    part_of: Callable[[Box, tuple[int, int]], CropWindow] = upper_body,
+    window_of: Callable[[Box, tuple[int, int]], CropWindow] = upper_body,
 ) -> list[CropWindow]:
-    """The parts of a frame that are worth a second pass, the largest people first.
+    """Return the parts of a frame that deserve a second pass, the largest people first.
 
     Args:
         size: width and height of the frame at full resolution.
-        seen_longest: longer side of the frame in the first pass.
-        close_size: side of the square that a part is enlarged to.
-        most: at most this many; None for all.
-        turn: with more people than ``most`` each turn takes the next ones.
-        part_of: which part of a person.
+        first_pass_side: longer side of the network's input in the first pass.
+        crop_size: side of the square that a crop is resized to.
+        max_crops: at most this many; None for all.
+        turn: with more than ``max_crops`` people, each turn takes the next ones.
+        window_of: the part of a person to crop.
     """
-    least_gain = MIN_GAIN * seen_longest / max(size)
+    min_scale = MIN_GAIN * first_pass_side / max(size)
     ordered = sorted(people, key=lambda box: (-box.width * box.height, box))
-    parts = [part for box in ordered if min((part := part_of(box, size)).size) > 0]
-    worth = [part for part in parts if close_size / max(part.size) >= least_gain]
-    if most is None or len(worth) <= most:
-        return worth
-    first = turn * most % len(worth)
-    return (worth + worth)[first : first + most]
+    windows = [window for box in ordered if min((window := window_of(box, size)).size) > 0]
+    useful = [window for window in windows if crop_size / max(window.size) >= min_scale]
+    if max_crops is None or len(useful) <= max_crops:
+        return useful
+    first = turn * max_crops % len(useful)
+    return (useful + useful)[first : first + max_crops]
 
 
 def join(
-    whole: Sequence[Detection],
-    close: Sequence[Detection],
+    first_pass: Sequence[Detection],
+    second_pass: Sequence[Detection],
     labels: Iterable[str] = (CIGARETTE,),
 ) -> list[Detection]:
-    """The whole frame's detections, with those of the given labels from both passes, each once."""
+    """Merge two passes: the given labels come from both, all others from the first."""
     wanted = frozenset(labels)
-    joined = [detection for detection in whole if detection.label not in wanted]
+    joined = [detection for detection in first_pass if detection.label not in wanted]
     for label in sorted(wanted):
-        joined += merged([d for d in (*whole, *close) if d.label == label])
+        joined += merged([d for d in (*first_pass, *second_pass) if d.label == label])
     return joined
 
 
 class _CropKind(NamedTuple):
-    """Which part of people is cropped for which labels.
+    """The part of a person that is cropped for a set of labels.
 
     Attributes:
-        side: of the square that it is enlarged to; None for the network's own.
+        side: side of the square that the crop is resized to; None for the network's own.
     """
 
     labels: frozenset[str]
-    of: Callable[[Box, tuple[int, int]], CropWindow]
+    window_of: Callable[[Box, tuple[int, int]], CropWindow]
     side: int | None
 
 
-PARTS = (
+CROP_KINDS = (
     _CropKind(frozenset({CIGARETTE}), upper_body, None),
     _CropKind(frozenset(BAG_LABELS), whole_body, BODY_SIDE),
 )
@@ -147,26 +148,26 @@ class PendingCrops:
 
     def __init__(
         self,
-        whole: Sequence[Detection],
+        first_pass: Sequence[Detection],
         pending: Sequence[tuple[CropWindow, PendingDetections]],
         labels: Iterable[str],
     ) -> None:
-        self._whole = whole
+        self._first_pass = first_pass
         self._pending = pending
         self._labels = frozenset(labels)
 
     def detections(self, timeout_s: float) -> list[Detection]:
-        """Wait for the crops; the detections of both passes, in pixels of the frame as it came.
+        """Wait for the crops and return both passes, in pixels of the original frame.
 
         Raises:
-            DetectorError: when the network fails, or has not answered in time.
+            DetectorError: when the network fails or times out.
         """
-        close = [
-            Detection(found.label, found.confidence, found.box.moved(part.x1, part.y1))
-            for part, answer in self._pending
-            for found in answer.detections(timeout_s, part.size)
+        second_pass = [
+            Detection(found.label, found.confidence, found.box.moved(window.x1, window.y1))
+            for window, pending in self._pending
+            for found in pending.detections(timeout_s, window.size)
         ]
-        return join(self._whole, close, self._labels)
+        return join(self._first_pass, second_pass, self._labels)
 
 
 class CropRefiner:
@@ -174,58 +175,60 @@ class CropRefiner:
 
     Args:
         detector: the shared network of the first pass.
-        most: crops of each kind in one frame; the next frame continues with the next people.
-        labels: what to search for.
+        max_crops: crops of each kind per frame; the next frame continues with the next people.
+        labels: labels to detect.
     """
 
     def __init__(
         self,
         detector: ObjectDetector,
         *,
-        most: int | None,
+        max_crops: int | None,
         labels: Iterable[str] = (CIGARETTE,),
     ) -> None:
         self._detector = detector
-        self._most = most
+        self._max_crops = max_crops
         self._labels = frozenset(labels) & frozenset(detector.labels)
         self._turn = 0
 
-    def submit(self, whole: Sequence[Detection], size: tuple[int, int], cut: Cut) -> PendingCrops:
-        """Request the crops around the people of a frame.
+    def submit(
+        self, first_pass: Sequence[Detection], size: tuple[int, int], cut: Cut
+    ) -> PendingCrops:
+        """Request the crops around the people in a frame.
 
         Args:
-            whole: the detections of the first pass, in pixels of the frame at full resolution.
+            first_pass: detections of the first pass, in pixels of the full-resolution frame.
             size: width and height of that frame.
-            cut: gives a part of it.
+            cut: returns a part of it.
 
         Raises:
             DetectorError: when the network is overloaded.
         """
-        people = [d.box for d in whole if d.label == PERSON and d.confidence >= MIN_PERSON]
+        people = [d.box for d in first_pass if d.label == PERSON and d.confidence >= MIN_PERSON]
         pending: list[tuple[CropWindow, PendingDetections]] = []
-        for part in PARTS:
-            if part.labels & self._labels:
-                pending += self._submit_crops(part, people, size, cut)
+        for kind in CROP_KINDS:
+            if kind.labels & self._labels:
+                pending += self._submit_crops(kind, people, size, cut)
         self._turn += 1
-        return PendingCrops(whole, pending, self._labels)
+        return PendingCrops(first_pass, pending, self._labels)
 
     def _submit_crops(
-        self, part: _CropKind, people: Sequence[Box], size: tuple[int, int], cut: Cut
+        self, kind: _CropKind, people: Sequence[Box], size: tuple[int, int], cut: Cut
     ) -> list[tuple[CropWindow, PendingDetections]]:
-        submit, side = self._detector.submit_crop, self._detector.close_size
-        if part.side is not None and part.side < side:
-            submit, side = functools.partial(submit, side=part.side), part.side
-        found = crop_windows(
+        submit, side = self._detector.submit_crop, self._detector.crop_size
+        if kind.side is not None and kind.side < side:
+            submit, side = functools.partial(submit, side=kind.side), kind.side
+        windows = crop_windows(
             people,
             size,
-            seen_longest=self._detector.longest,
-            close_size=side,
-            most=self._most,
+            first_pass_side=self._detector.longest,
+            crop_size=side,
+            max_crops=self._max_crops,
             turn=self._turn,
-            part_of=part.of,
+            window_of=kind.window_of,
         )
-        return [(window, submit(cut(window))) for window in found]
+        return [(window, submit(cut(window))) for window in windows]
 
 
-def _within(value: float, most: float) -> float:
-    return min(max(value, 0.0), max(most, 0.0))
+def _within(value: float, upper: float) -> float:
+    return min(max(value, 0.0), max(upper, 0.0))

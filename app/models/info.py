@@ -1,4 +1,4 @@
-"""What is loaded, where it runs, and how fast: ``python -m app.models info``."""
+"""Loaded networks, their device and their speed: ``python -m app.models info``."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from app.models.faces import load_faces
 from app.models.letterbox import Size, canvas_for
 from app.models.objects import load_objects
 
-WIDE = (9, 16)
-WARM_UP, ALONE, TOGETHER = 8, 15, 32
-PATIENCE_S = 120.0
+WIDESCREEN = (9, 16)
+WARM_UP_RUNS, SINGLE_RUNS, CONCURRENT_RUNS = 8, 15, 32
+TIMEOUT_S = 120.0
 
 
 def info(settings: Settings) -> Iterator[str]:
-    """Line by line what is known of each network, with times measured now.
+    """Yield lines that describe each network, with times measured now.
 
     Raises:
         SetupError: when a network cannot be loaded.
@@ -29,45 +29,44 @@ def info(settings: Settings) -> Iterator[str]:
     faces = load_faces("auto", data_dir / "cache" if data_dir else None)
     objects = load_objects(settings.objects, settings.device, data_dir)
     try:
-        yield from _about("faces to blur", faces)
+        yield from _describe("faces to blur", faces)
         yield f"  labels      face, from {settings.faces.min_confidence:.2f}"
-        yield _speed("frame", faces, canvas_for(WIDE, settings.faces.width))
+        yield _speed("frame", faces, canvas_for(WIDESCREEN, settings.faces.width))
         yield ""
-        yield from _about("objects", objects.runner)
-        known = zip(objects.card.labels, objects.thresholds, strict=True)
-        yield "  labels      " + ", ".join(f"{label} from {least:.2f}" for label, least in known)
-        close = objects.close_size, objects.close_size
-        yield _speed(
-            "frame", objects.runner, objects.fixed_size or canvas_for(WIDE, objects.longest)
-        )
-        yield _speed("close look", objects.runner, objects.fixed_size or close)
+        yield from _describe("objects", objects.runner)
+        labels = zip(objects.metadata.labels, objects.thresholds, strict=True)
+        yield "  labels      " + ", ".join(f"{label} from {least:.2f}" for label, least in labels)
+        frame = objects.fixed_size or canvas_for(WIDESCREEN, objects.longest)
+        yield _speed("frame", objects.runner, frame)
+        crop = objects.fixed_size or (objects.crop_size, objects.crop_size)
+        yield _speed("crop", objects.runner, crop)
     finally:
         faces.close()
         objects.close()
 
 
-def _about(what: str, runner: BatchingRunner) -> Iterator[str]:
+def _describe(title: str, runner: BatchingRunner) -> Iterator[str]:
     network = runner.network
-    yield what
+    yield title
     yield f"  file        {network.path}"
     yield f"  weights     {network.precision}"
-    yield f"  runs on     {network.device}"
+    yield f"  device      {network.device}"
 
 
-def _speed(what: str, runner: BatchingRunner, size: Size) -> str:
-    """Milliseconds of one picture alone, and pictures a second when many wait."""
+def _speed(title: str, runner: BatchingRunner, size: Size) -> str:
+    """Measure the latency of single images, and the throughput of many at once."""
     image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
-    for answer in [runner.submit(image) for _ in range(WARM_UP)]:
-        answer.result(PATIENCE_S)
+    for answer in [runner.submit(image) for _ in range(WARM_UP_RUNS)]:
+        answer.result(TIMEOUT_S)
     times = []
-    for _ in range(ALONE):
+    for _ in range(SINGLE_RUNS):
         started_at = time.perf_counter()
-        runner.submit(image).result(PATIENCE_S)
+        runner.submit(image).result(TIMEOUT_S)
         times.append(time.perf_counter() - started_at)
     started_at = time.perf_counter()
-    for answer in [runner.submit(image) for _ in range(TOGETHER)]:
-        answer.result(PATIENCE_S)
-    rate = TOGETHER / (time.perf_counter() - started_at)
+    for answer in [runner.submit(image) for _ in range(CONCURRENT_RUNS)]:
+        answer.result(TIMEOUT_S)
+    throughput = CONCURRENT_RUNS / (time.perf_counter() - started_at)
     shape = f"{size[1]} x {size[0]}"
-    alone = statistics.median(times) * 1000
-    return f"  {what:<11} {shape}: {alone:.1f} ms alone, {rate:.0f} a second together"
+    latency = statistics.median(times) * 1000
+    return f"  {title:<11} {shape}: {latency:.1f} ms latency, {throughput:.0f} images/s throughput"

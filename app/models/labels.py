@@ -1,4 +1,4 @@
-"""The classes that Watchpost knows, and what other people's networks call them."""
+"""Watchpost's labels, and the names that other networks use for the same classes."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ ALIASES = {
     ),
     "cigarette": ("cigarettes", "cig", "cigaret"),
 }
-OURS = {alias: label for label, names in ALIASES.items() for alias in names} | {
+LABEL_BY_NAME = {alias: label for label, names in ALIASES.items() for alias in names} | {
     label: label for label in LABELS
 }
 
 
-def our_label(name: str) -> str | None:
-    """Our word for a foreign class name, or None: ``License_Plate`` is ``plate``."""
-    return OURS.get(re.sub(r"[\s_-]+", " ", name).strip().lower())
+def canonical_label(name: str) -> str | None:
+    """Return Watchpost's label for a class name, or None: ``License_Plate`` is ``plate``."""
+    return LABEL_BY_NAME.get(re.sub(r"[\s_-]+", " ", name).strip().lower())
 
 
-def our_columns(names: Mapping[int, str]) -> dict[int, str]:
-    """Those classes of a network that are ours: number of the class to our label."""
-    named = {number: our_label(name) for number, name in sorted(names.items())}
-    return {number: label for number, label in named.items() if label is not None}
+def canonical_columns(names: Mapping[int, str]) -> dict[int, str]:
+    """Map the class numbers of a network to Watchpost's labels; other classes are left out."""
+    labels = {number: canonical_label(name) for number, name in sorted(names.items())}
+    return {number: label for number, label in labels.items() if label is not None}

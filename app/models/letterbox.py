@@ -1,6 +1,6 @@
-"""Pictures of any shape on canvases of few shapes, since a network is compiled for each shape.
+"""Letterboxing: images of any shape on few canvas shapes, as a network is compiled per shape.
 
-The picture lies at the top left, so that boxes need only be scaled; the rest is grey.
+The image is placed at the top left, so that boxes only need scaling; the rest is grey.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ GREY = 114
 
 
 def padded(side: float, multiple: int = STRIDE) -> int:
-    """The next multiple, at least one."""
+    """Round up to a multiple, at least to the first one."""
     return max(1, -(-round(side) // multiple)) * multiple
 
 
 def canvas_for(size: Size, longest: int, multiple: int = STRIDE) -> Size:
-    """The canvas for a picture whose longer side is brought to ``longest``.
+    """Return the canvas for an image whose longer side is resized to ``longest``.
 
     Args:
         longest: a multiple of 32.
@@ -35,19 +35,19 @@ def canvas_for(size: Size, longest: int, multiple: int = STRIDE) -> Size:
 
 
 def letterbox(image: Image, canvas: Size) -> tuple[Image, Size]:
-    """The (H, W, 3) picture as large as it fits on the canvas, and how large that is."""
+    """Resize the (H, W, 3) image to fill the canvas; return it padded, and its resized size."""
     height, width = image.shape[:2]
     scale = min(canvas[0] / height, canvas[1] / width)
-    seen = _scaled(height, scale, canvas[0]), _scaled(width, scale, canvas[1])
-    if seen != (height, width):
+    size = _scaled(height, scale, canvas[0]), _scaled(width, scale, canvas[1])
+    if size != (height, width):
         method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        image = np.asarray(cv2.resize(image, seen[::-1], interpolation=method), np.uint8)
-    if seen == canvas:
-        return image, seen
+        image = np.asarray(cv2.resize(image, size[::-1], interpolation=method), np.uint8)
+    if size == canvas:
+        return image, size
     boxed = np.full((*canvas, 3), GREY, np.uint8)
-    boxed[: seen[0], : seen[1]] = image
-    return boxed, seen
+    boxed[: size[0], : size[1]] = image
+    return boxed, size
 
 
-def _scaled(side: int, scale: float, most: int) -> int:
-    return min(most, max(1, round(side * scale)))
+def _scaled(side: int, scale: float, upper: int) -> int:
+    return min(upper, max(1, round(side * scale)))

@@ -1,4 +1,4 @@
-"""Pictures and videos on disk as RGB arrays, upright as a browser shows them."""
+"""Images and videos on disk as RGB arrays, upright as a browser shows them."""
 
 from __future__ import annotations
 
@@ -20,38 +20,38 @@ STILLS = {".jpg", ".jpeg", ".png", ".webp", ".avif", ".bmp", ".tif", ".tiff", ".
 VIDEOS = {".gif", ".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".ts", ".mpg", ".mpeg"}
 VIDEOS |= {".h264", ".3gp", ".flv", ".wmv"}
 ONLY_FILES = {"protocol_whitelist": "file"}
-"""A playlist on disk must not make us call somebody."""
+"""A playlist on disk must not open network connections."""
 PNG, JPEG = b"\x89PNG", b"\xff\xd8"
 START_OF_SCAN, END_OF_IMAGE = b"\xda", b"\xff\xd9"
 AS_STORED = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-USUAL_RATE = Fraction(25)
+DEFAULT_RATE = Fraction(25)
 
 
 def media_in(folder: Path) -> list[Path]:
-    """All pictures and videos below a folder, by their names' endings, in order."""
+    """Return all images and videos below a folder, by file extension, sorted."""
     found = (path for path in folder.rglob("*") if path.suffix.lower() in STILLS | VIDEOS)
     return sorted(path for path in found if path.is_file() and not path.name.startswith("."))
 
 
 def is_still(path: Path) -> bool:
-    """Whether a file is a picture, by its content; a GIF counts as a video."""
+    """Whether a file is a still image, by its content; a GIF counts as a video."""
     return path.suffix.lower() != ".gif" and cv2.haveImageReader(str(path))
 
 
 def frames(path: Path) -> Iterator[Image]:
-    """The frames of a video, or the one picture, each (H, W, 3).
+    """Yield the frames of a video, or the one image, each (H, W, 3).
 
     Raises:
-        InvalidRequest: when the file is neither, or is damaged from here on.
+        InvalidRequest: when the file is neither, or the rest of it is damaged.
     """
     if is_still(path):
-        yield read_picture(path)
+        yield read_image(path)
     else:
         yield from _video_frames(path)
 
 
-def read_picture(path: Path) -> Image:
-    """A still picture, turned as its EXIF orientation says.
+def read_image(path: Path) -> Image:
+    """Read a still image and apply its EXIF orientation.
 
     Raises:
         InvalidRequest: when it cannot be read.
@@ -63,13 +63,13 @@ def read_picture(path: Path) -> Image:
         raise InvalidRequest(field=str(path), reason=error.strerror) from error
     except cv2.error:  # absurd sizes
         image = None
-    if image is None or _is_cut_off(data):
-        raise InvalidRequest(field=str(path), reason="this picture is damaged")
+    if image is None or _is_truncated(data):
+        raise InvalidRequest(field=str(path), reason="this image is damaged")
     return upright(np.asarray(image, np.uint8), orientation_of(data))
 
 
 def count_frames(path: Path) -> int:
-    """About how many frames a file has; 1 where that is not known."""
+    """Return about how many frames a file has; 1 if unknown."""
     if path.suffix.lower() in STILLS:
         return 1
     try:
@@ -82,20 +82,20 @@ def count_frames(path: Path) -> int:
 
 
 def frame_rate(path: Path) -> Fraction:
-    """Frames a second of a video."""
+    """Return the frames per second of a video."""
     try:
         with _open(path) as container:
-            return container.streams.video[0].average_rate or USUAL_RATE
+            return container.streams.video[0].average_rate or DEFAULT_RATE
     except (FFmpegError, OSError, IndexError):
-        return USUAL_RATE
+        return DEFAULT_RATE
 
 
-def _is_cut_off(data: bytes) -> bool:
-    """Whether the end is missing: decoders paint that grey, and grey would read as "nobody"."""
+def _is_truncated(data: bytes) -> bool:
+    """Whether the end is missing: decoders fill it with grey, in which nobody is detected."""
     if data.startswith(PNG):
         return b"IEND" not in data
     if not data.startswith(JPEG):
-        return False  # the others fail by themselves
+        return False  # decoders reject truncated files of the other formats
     at = 2
     while data[at + 1 : at + 2] != START_OF_SCAN and at + 4 <= len(data):
         at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
@@ -112,16 +112,16 @@ def _video_frames(path: Path) -> Iterator[Image]:
                 yield np.ascontiguousarray(np.rot90(image, turns)) if turns else image
                 count += 1
     except (FFmpegError, OSError, IndexError) as error:
-        reason = f"damaged after {count} frames" if count else _why_not(error)
+        reason = f"damaged after {count} frames" if count else _reason(error)
         raise InvalidRequest(field=str(path), reason=reason) from error
     if not count:
         raise InvalidRequest(field=str(path), reason="this video has no frames")
 
 
-def _why_not(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     if isinstance(error, PermissionError):
         return "permission denied"
-    return "neither a picture nor a video that can be read"
+    return "not a readable image or video"
 
 
 def _open(path: Path) -> InputContainer:

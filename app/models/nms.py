@@ -1,4 +1,4 @@
-"""Which boxes show the same object: vectorised, boxes (N, 4) as x1, y1, x2, y2."""
+"""Non-maximum suppression and box fusion, vectorised; boxes (N, 4) as x1, y1, x2, y2."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from app.boxes import intersections, pairwise_iou
 from app.types import Box, Detection
 
 Floats = npt.NDArray[np.float32]
@@ -18,12 +19,12 @@ SAME_INSIDE = 0.7
 
 
 def suppress(boxes: Floats, confidences: Floats, groups: Index, iou: Floats) -> Index:
-    """Greedy non-maximum suppression inside each group (class); which boxes stay, best first.
+    """Greedy non-maximum suppression per group (class); returns kept indices, best first.
 
     Args:
         confidences: (N,).
-        groups: (N,) only boxes of one group are compared.
-        iou: (N,) for each box how much it may overlap a better one; the same within a group.
+        groups: (N,) only boxes of the same group are compared.
+        iou: (N,) how much each box may overlap a better one; the same within a group.
     """
     corners_and_size = boxes.astype(np.float64)
     corners_and_size[:, 2:] -= corners_and_size[:, :2]
@@ -43,10 +44,10 @@ def suppress(boxes: Floats, confidences: Floats, groups: Index, iou: Floats) -> 
 
 
 def merged(detections: Sequence[Detection]) -> list[Detection]:
-    """Detections of one label from several passes, each object once, the most confident kept.
+    """Merge detections of one label from several passes; the most confident of each object stays.
 
-    Two are the same if they overlap much, or if one lies mostly inside the other: the edge and
-    the enlargement of a crop both change the size of a box.
+    Two are the same object if they overlap enough, or if one lies mostly inside the other: the
+    edge and the enlargement of a crop both change the size of a box.
     """
     if len(detections) < 2:
         return list(detections)
@@ -62,11 +63,12 @@ def merged(detections: Sequence[Detection]) -> list[Detection]:
 def weighted_boxes_fusion(
     passes: Sequence[Sequence[Detection]],
 ) -> tuple[list[Box], list[list[float]]]:
-    """Boxes of one label from several passes over the same image, fused: each object's box
-    and its confidence in each pass, 0 where that detected nothing. The most confident come first.
+    """Fuse the boxes of one label from several passes over the same image.
 
-    A box is the mean of those that overlap the most confident, weighted by confidence. Source:
-    Solovyev, Wang & Gabruseva, "Weighted boxes fusion" (Image and Vision Computing, 2021).
+    Returns the box of each object and its confidence in each pass, 0 where a pass missed it; the
+    most confident object comes first. A fused box is the mean of the boxes that overlap the most
+    confident one, weighted by confidence. Source: Solovyev, Wang & Gabruseva, "Weighted boxes
+    fusion" (Image and Vision Computing, 2021).
     """
     candidates = [(d, number) for number, found in enumerate(passes) for d in found]
     if not candidates:
@@ -79,7 +81,7 @@ def weighted_boxes_fusion(
     boxes, by_pass = [], []
     while free.any():
         first = int(free.argmax())
-        mine = (_iou(corners[first : first + 1], corners)[0] > SAME_IOU) & free
+        mine = (pairwise_iou(corners[first : first + 1], corners)[0] > SAME_IOU) & free
         mine[first] = True
         free &= ~mine
         mean = np.average(corners[mine], axis=0, weights=confidences[mine])
@@ -93,24 +95,10 @@ def weighted_boxes_fusion(
     return boxes, by_pass
 
 
-def _iou(boxes: Floats, others: Floats) -> Floats:
-    """(N, M) intersection over union."""
-    shared, areas, their_areas = _shared(boxes, others)
-    return np.asarray(shared / np.maximum(areas[:, None] + their_areas[None, :] - shared, 1e-9))
-
-
-def _shared(boxes: Floats, others: Floats) -> tuple[Floats, Floats, Floats]:
-    """(N, M) area that two boxes share, (N,) and (M,) area of each."""
-    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    shared = np.prod(np.clip(high - low, 0, None), axis=-1)
-    first, second = (np.prod(some[:, 2:] - some[:, :2], axis=-1) for some in (boxes, others))
-    return shared, first, second
-
-
 def _same(boxes: Floats) -> npt.NDArray[np.bool_]:
     """(N, N) whether two boxes show the same object."""
-    shared, area, _ = _shared(boxes, boxes)
+    shared, area, _ = intersections(boxes, boxes)
     smaller = np.maximum(np.minimum(area[:, None], area[None, :]), 1e-9)
-    same: npt.NDArray[np.bool_] = (_iou(boxes, boxes) > SAME_IOU) | (shared / smaller > SAME_INSIDE)
+    overlap = pairwise_iou(boxes, boxes)
+    same: npt.NDArray[np.bool_] = (overlap > SAME_IOU) | (shared / smaller > SAME_INSIDE)
     return same

@@ -1,4 +1,4 @@
-"""What runs a network: OpenVINO. Shapes are (N, H, W, 3) uint8 RGB in, float32 arrays out."""
+"""The OpenVINO runtime: (N, H, W, 3) uint8 RGB in, float32 arrays out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-# Importing openvino tells an analytics service on the internet, unless this module is missing.
+# Importing openvino sends telemetry to a service on the internet, unless this module is missing.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 import openvino as ov
@@ -36,14 +36,14 @@ ISA_WITHOUT_BF16 = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX512_CORE", "AVX512_
 
 
 class Network(Protocol):
-    """A network that may be asked from several threads at once.
+    """A network that several threads may call at once.
 
     Attributes:
-        parallel: how many threads asking at once use the machine best.
-        max_batch: how many pictures at once use it best.
+        parallel: number of concurrent callers that uses the machine best.
+        max_batch: batch size that uses it best.
         path: the file that it was read from.
-        device: where it runs, for people.
-        precision: what its weights are stored in, for people.
+        device: where it runs, for display.
+        precision: the type of its weights, for display.
     """
 
     name: str
@@ -54,30 +54,30 @@ class Network(Protocol):
     precision: str
 
     def infer(self, images: Images) -> Outputs:
-        """Run a batch. All images of a batch have one size; each output has N first."""
+        """Run a batch of images of the same size. N is the first dimension of each output."""
         ...
 
 
 class OpenVinoNetwork:
-    """A network file on OpenVINO, compiled once for each picture size that is asked for.
+    """A network file on OpenVINO, compiled once for each requested image size.
 
-    As many requests as there are CPUs run side by side, each on one core: two requests on one
-    core each take a quarter less CPU time than one after the other on both. Shapes are fixed, a
-    batch is run picture by picture: on one core that costs nothing, while a free batch size costs
-    CenterFace a tenth more. Conversion from uint8 NHWC is part of the compiled graph, free of the
-    GIL.
+    As many requests as there are CPUs run in parallel, each on one core: that takes a quarter
+    less CPU time than running them one after the other on all cores. Shapes are fixed, and a
+    batch is run image by image: on one core that costs nothing, while a dynamic batch size makes
+    CenterFace a tenth slower. Conversion from uint8 NHWC is part of the compiled graph, outside
+    the GIL.
 
     Args:
         path: ONNX or OpenVINO IR file with one NCHW input.
-        outputs: names of the outputs to keep, in order; the rest is cut off the graph.
-        divide_by: 1 for a network that takes values of 0 to 255, 255 for one of 0 to 1.
-        keeps_shape: a file with a fixed height and width is good for these only. Without this
-            it must be fully convolutional.
+        outputs: names of the outputs to keep, in order; the others are removed from the graph.
+        divide_by: 1 for a network that takes values from 0 to 255, 255 for one from 0 to 1.
+        keeps_shape: keep the height and width that are fixed in the file. Without this the
+            network must be fully convolutional.
         cache_dir: where compiled networks are kept between starts.
 
     Attributes:
-        fixed_size: the only height and width that it takes; None when all are good.
-        metadata: what the file says about itself.
+        fixed_size: the only height and width that it accepts; None for any size.
+        metadata: metadata stored in the file.
 
     Raises:
         SetupError: when the file is missing or not a network.
@@ -97,8 +97,8 @@ class OpenVinoNetwork:
         self.parallel = usable_cpus()
         self.device = f"CPU, OpenVINO {ov.__version__.partition('-')[0]}"
         self._divide_by = divide_by
-        # The binding builds a table at the first of these calls and lets the GIL go meanwhile: two
-        # threads that make their first call together lock the whole process up for ever.
+        # The binding builds a table in the first of these calls and releases the GIL meanwhile: two
+        # threads that make their first call at the same time deadlock the whole process.
         ov.Type.u8.to_dtype()
         self._core = ov.Core()
         if cache_dir is not None:
@@ -106,7 +106,9 @@ class OpenVinoNetwork:
         try:
             model = self._core.read_model(path)
         except RuntimeError as error:
-            raise SetupError(reason=f"{path.name} is not a network OpenVINO can read") from error
+            raise SetupError(
+                reason=f"{path.name} is not a network that OpenVINO can read"
+            ) from error
         self._model = model if outputs is None else _keep_outputs(model, outputs)
         self.metadata: Mapping[str, object] = _metadata(model)
         self.precision = _precision(model)
@@ -117,17 +119,17 @@ class OpenVinoNetwork:
             self.fixed_size, self.max_batch = _fixed(model, path.name)
         self._compiling = threading.Lock()
         self._compiled: dict[tuple[int, int], ov.CompiledModel] = {}
-        self._local = threading.local()  # a request serves one thread at a time
+        self._local = threading.local()  # an InferRequest is not thread-safe
 
     def infer(self, images: Images) -> Outputs:
-        """Run pictures of one size, as many at a time as the network takes; the rest is black."""
+        """Run images of the same size in batches of ``max_batch``, the last padded with black."""
         batch = self.max_batch
         if len(images) == batch:
             return self._infer(images)
-        lacking = -len(images) % batch
-        images = np.concatenate([images, np.zeros((lacking, *images.shape[1:]), np.uint8)])
+        padding = -len(images) % batch
+        images = np.concatenate([images, np.zeros((padding, *images.shape[1:]), np.uint8)])
         parts = [self._infer(images[at : at + batch]) for at in range(0, len(images), batch)]
-        count = len(images) - lacking
+        count = len(images) - padding
         return [np.concatenate(output)[:count] for output in zip(*parts, strict=True)]
 
     def _infer(self, images: Images) -> Outputs:
@@ -142,10 +144,10 @@ class OpenVinoNetwork:
     def _compile(self, height: int, width: int) -> ov.CompiledModel:
         with self._compiling:
             if (height, width) not in self._compiled:
-                self._compiled[height, width] = self._compile_anew(height, width)
+                self._compiled[height, width] = self._compile_uncached(height, width)
             return self._compiled[height, width]
 
-    def _compile_anew(self, height: int, width: int) -> ov.CompiledModel:
+    def _compile_uncached(self, height: int, width: int) -> ov.CompiledModel:
         model = self._model.clone()
         if self.fixed_size is None:
             model.reshape({model.input(0): ov.PartialShape([self.max_batch, 3, height, width])})
@@ -153,14 +155,14 @@ class OpenVinoNetwork:
         steps.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
         if self._divide_by != 1:
             values = steps.input().preprocess().convert_element_type(ov.Type.f32)
-            values.custom(_as_it_is)
+            values.custom(_opaque_identity)
             values.scale(float(self._divide_by))
         steps.input().model().set_layout(ov.Layout("NCHW"))
         config: dict[str, object] = {
             "PERFORMANCE_HINT": "THROUGHPUT",
             "NUM_STREAMS": self.parallel,
             "INFERENCE_NUM_THREADS": self.parallel,
-            # Decoders and encoders need the same cores; the kernel places threads better.
+            # Decoders and encoders need the same cores; the scheduler places threads better.
             "ENABLE_CPU_PINNING": False,
         }
         if _without_bf16():
@@ -180,42 +182,43 @@ def _keep_outputs(model: ov.Model, names: list[str]) -> ov.Model:
 
 
 SCALING = ("Convert", "Subtract", "Multiply")
-"""From whole numbers to what they stand for, as ONNX files have it behind their rounding."""
+"""Dequantisation steps: from integers to the values they represent, as in ONNX files."""
 
 
-def _as_it_is(value: ov.Output) -> ov.Output:
-    """The picture unchanged, by a step that OpenVINO cannot look through: where a part of a network
-    computes in eight bits, it takes a picture in bytes for data of that part, and other parts
-    answer nonsense (2026.4)."""
+def _opaque_identity(value: ov.Output) -> ov.Output:
+    """Pass the image on unchanged, in a step that OpenVINO cannot optimise away.
+
+    Without it OpenVINO 2026.4 takes a uint8 image for quantised data where a part of the network
+    computes in INT8, and the other parts return garbage.
+    """
     return opset.maximum(value, opset.constant(np.float32(0))).output(0)
 
 
 def _unpack_weights(model: ov.Model) -> None:
-    """Turn weights stored in eight bits, with their scales, into the numbers that they stand for,
-    except where the convolution computes in eight bits itself.
+    """Dequantise weights stored as INT8, except where the convolution itself computes in INT8.
 
-    Left as they are, and with the picture in bytes, OpenVINO 2026 takes the whole network for one
-    that computes in eight bits, and answers nonsense.
+    If they stay packed and the image is uint8, OpenVINO 2026 takes the whole network for an INT8
+    one and returns garbage.
     """
     for node in model.get_ordered_ops():
-        if node.get_type_name() == "Convolution" and not _in_eight_bits(node.input_value(0)):
+        if node.get_type_name() == "Convolution" and not _is_quantised(node.input_value(0)):
             weights = node.input(1).get_source_output()
-            numbers = _packed(weights.get_node())
-            if numbers is not None:
-                node.input(1).replace_source_output(opset.constant(numbers).output(0))
+            values = _dequantised(weights.get_node())
+            if values is not None:
+                node.input(1).replace_source_output(opset.constant(values).output(0))
 
 
-def _in_eight_bits(value: ov.Output) -> bool:
-    """Whether these data were rounded to eight bits, and only moved about or scaled since."""
+def _is_quantised(value: ov.Output) -> bool:
+    """Whether this tensor was quantised to eight bits and only rearranged or scaled since."""
     node = value.get_node()
     kind = node.get_type_name()
     if kind in ("Concat", "VariadicSplit", "MaxPool", "Interpolate", *SCALING):
-        return _in_eight_bits(node.input_value(0))
+        return _is_quantised(node.input_value(0))
     return bool(kind == "FakeQuantize")
 
 
-def _packed(node: ov.Node) -> npt.NDArray[np.float32] | None:
-    """What weights in eight bits times a scale come to; None for others."""
+def _dequantised(node: ov.Node) -> npt.NDArray[np.float32] | None:
+    """Return INT8 weights times their scales; None for other weights."""
     factors: list[npt.NDArray[np.float32]] = []
     while node.get_type_name() in ("Convert", "Multiply"):
         if node.get_type_name() == "Multiply":
@@ -228,23 +231,22 @@ def _packed(node: ov.Node) -> npt.NDArray[np.float32] | None:
         node = node.input_value(0).get_node()
     if node.get_type_name() != "Constant" or node.get_element_type() != ov.Type.i8:
         return None
-    whole: npt.NDArray[np.float32] = node.data.astype(np.float32)
-    return functools.reduce(np.multiply, factors, whole)
+    integers: npt.NDArray[np.float32] = node.data.astype(np.float32)
+    return functools.reduce(np.multiply, factors, integers)
 
 
 def _metadata(model: ov.Model) -> dict[str, object]:
-    """What exporters write: ONNX metadata (``framework``) and the IR's ``model_info``."""
-    known: dict[str, object] = {}
+    """Return what exporters wrote: ONNX metadata (``framework``) and the IR's ``model_info``."""
+    metadata: dict[str, object] = {}
     for section in ("framework", "model_info"):
         if model.has_rt_info([section]):
             values = model.get_rt_info([section]).value
-            known |= values if isinstance(values, dict) else {}
-    return {key: value for key, value in known.items() if str(value)}
+            metadata |= values if isinstance(values, dict) else {}
+    return {key: value for key, value in metadata.items() if str(value)}
 
 
 def _precision(model: ov.Model) -> str:
-    """``int8`` for a network that computes in eight bits, at least in part, else the type of most
-    weights."""
+    """Return ``int8`` if any part computes in INT8, else the type of most weights."""
     nodes = model.get_ops()
     if any(node.get_type_name() == "FakeQuantize" for node in nodes):
         return "int8"
@@ -257,19 +259,19 @@ def _precision(model: ov.Model) -> str:
 
 
 def _fixed(model: ov.Model, file: str) -> tuple[tuple[int, int] | None, int]:
-    """The only height and width that the file takes, None if free, and its batch, 1 if free."""
+    """Return the fixed height and width (None if dynamic) and batch size (1 if dynamic)."""
     shape = model.input(0).partial_shape if len(model.inputs) == 1 else ov.PartialShape.dynamic()
     if shape.rank.is_dynamic or len(shape) != 4 or shape[1] != ov.Dimension(3):
-        raise SetupError(reason=f"{file} is not a network that takes colour pictures (N, 3, H, W)")
+        raise SetupError(reason=f"{file} does not take colour images of shape (N, 3, H, W)")
     batch, _, height, width = (None if d.is_dynamic else d.get_length() for d in shape)
     return (None if height is None or width is None else (height, width)), batch or 1
 
 
 def has_fast_bf16() -> bool:
-    """Whether this CPU has matrix units for bfloat16 (AMX), which OpenVINO then uses by itself.
+    """Whether this CPU has matrix units for bfloat16 (AMX), which OpenVINO uses by default.
 
-    AVX512-BF16 alone is not enough: there CenterFace took 117 ms in bfloat16 and 33 ms in eight
-    bits (960 x 544, one thread).
+    AVX512-BF16 alone is not enough: with it CenterFace took 117 ms in bfloat16 and 33 ms in INT8
+    (960 x 544, one thread).
     """
     if _without_bf16():
         return False
@@ -280,6 +282,8 @@ def has_fast_bf16() -> bool:
 
 
 def _without_bf16() -> bool:
-    """Whether oneDNN is told to compute as on an older CPU; OpenVINO does not ask it, and would
-    fail to compile in bfloat16."""
+    """Whether oneDNN is restricted to an older instruction set without bfloat16.
+
+    OpenVINO does not check this setting, and would fail to compile in bfloat16.
+    """
     return os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper() in ISA_WITHOUT_BF16

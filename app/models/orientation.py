@@ -1,4 +1,4 @@
-"""Which way up a still image is, as its EXIF data say: read and applied here and nowhere else."""
+"""The EXIF orientation of still images, read and applied here and nowhere else."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ TURNS = {
     7: (1, True),
     8: (1, False),
 }
-"""By orientation: quarter turns to the left, and whether the image is mirrored after that."""
+"""By orientation: counter-clockwise quarter turns, and whether the image is then mirrored."""
 UNREADABLE = (*PARSER_ERRORS, DecompressionBombError, Warning)
-"""What Pillow raises for EXIF data that are damaged or hold values of the wrong type, and its
-warnings about them where warnings are errors."""
+"""What Pillow raises for EXIF data that is damaged or has values of the wrong type, and its
+warnings about it where warnings are errors."""
 
-# The readers of the formats themselves, not ``Image.open``: Ultralytics, once imported, replaces
-# that by a function that installs packages. Each reads the headers only, never the pixels.
+# The format readers themselves, not ``Image.open``: Ultralytics, once imported, replaces that with
+# a function that installs packages. Each reads the headers only, never the pixels.
 _READERS: dict[bytes, Callable[[io.BytesIO], ImageFile]] = {
     b"\xff\xd8": JpegImageFile,
     b"\x89PNG": PngImageFile,
@@ -43,15 +43,15 @@ _READERS: dict[bytes, Callable[[io.BytesIO], ImageFile]] = {
 }
 _AVIF_BRANDS = b"ftypavif", b"ftypavis"
 
-# Damaged EXIF data are nothing that an operator could do anything about.
+# An operator can do nothing about damaged EXIF data.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.TiffImagePlugin")
 
 
 def orientation_of(data: bytes) -> int:
-    """The EXIF orientation of an encoded JPEG, PNG, WebP or AVIF image, 1 (upright) to 8.
+    """Return the EXIF orientation of an encoded JPEG, PNG, WebP or AVIF image, 1 (upright) to 8.
 
-    Only the headers are read. EXIF data that are missing or damaged count as upright, as in
-    browsers; so does an orientation that only XMP data mention.
+    Only the headers are read. Missing or damaged EXIF data counts as upright, as in browsers; so
+    does an orientation that is only in the XMP data.
     """
     reader = _READERS.get(data[:4]) or _READERS.get(data[:2])
     if reader is None and data[4:12] in _AVIF_BRANDS:
@@ -71,7 +71,7 @@ def orientation_of(data: bytes) -> int:
 
 
 def upright(image: Image, orientation: int) -> Image:
-    """The (H, W, 3) image as people see it: a face that lies on its side would not be found."""
+    """Turn an (H, W, 3) image upright: the detector would miss a face that lies on its side."""
     if orientation == UPRIGHT:
         return image
     quarters, mirrored = TURNS[orientation]
@@ -80,7 +80,7 @@ def upright(image: Image, orientation: int) -> Image:
 
 
 def upright_frame(frame: av.VideoFrame, orientation: int) -> av.VideoFrame:
-    """The same for a decoded frame; one that is turned becomes RGB."""
+    """Turn a decoded frame upright; a turned frame becomes RGB."""
     if orientation == UPRIGHT:
         return frame
     pixels = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)

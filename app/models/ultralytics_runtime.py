@@ -1,4 +1,4 @@
-"""Networks that only Ultralytics' package can run: ``.pt`` and ``.engine``; on CUDA, MPS or CPU.
+"""The Ultralytics runtime: ``.pt`` and ``.engine`` files on CUDA, MPS or CPU.
 
 Torch and ultralytics are imported in the constructor and nowhere else.
 """
@@ -20,34 +20,34 @@ from app.models.openvino_runtime import Images, Outputs
 
 logger = logging.getLogger(__name__)
 
-QUIET = {
-    "YOLO_OFFLINE": "true",  # downloads nothing, reports nothing, does not even look for the net
+OFFLINE_ENVIRONMENT = {
+    "YOLO_OFFLINE": "true",  # no downloads, no telemetry, no check for a connection
     "YOLO_AUTOINSTALL": "false",
     "YOLO_VERBOSE": "false",
-    # A .pt is a program by nature. This has it read as data: known layers and numbers, no more.
+    # A .pt file can contain code. With this only known layers and numbers are loaded from it.
     "ULTRALYTICS_SAFE_LOAD": "true",
 }
 NOT_INSTALLED = (
     "{file} needs the ultralytics package: run `make setup` without LEAN=1, or "
-    "`pip install ultralytics`; or export it to OpenVINO where that is installed."
+    "`pip install ultralytics`, or export the file to OpenVINO on a machine that has it."
 )
-FASTER = (
-    "%s runs on torch. Exported to OpenVINO it is several times as fast on a CPU: "
+EXPORT_HINT = (
+    "%s runs on torch. Exported to OpenVINO it is several times faster on a CPU: "
     "yolo export model=%s format=openvino dynamic=True"
 )
 
 
 class UltralyticsNetwork:
-    """Weights of any Ultralytics detector. One thread asks at a time; batches are one pass.
+    """Weights of any Ultralytics detector, called by one thread at a time.
 
     Args:
         path: ``.pt`` or ``.engine`` file.
-        device: ``auto`` takes CUDA, else MPS, else the CPU. One that is asked for and missing
-            is one warning, and the CPU.
+        device: ``auto`` takes CUDA, else MPS, else the CPU. If the requested device is missing,
+            a warning is logged and the CPU is used.
         cache_dir: where Ultralytics keeps its settings.
 
     Raises:
-        SetupError: the package is missing, or the file is not what it should be.
+        SetupError: the package is missing, or the file is damaged or of another kind.
     """
 
     parallel = 1
@@ -55,7 +55,7 @@ class UltralyticsNetwork:
 
     def __init__(self, path: Path, *, device: str = "auto", cache_dir: Path | None = None) -> None:
         _check(path)
-        os.environ.update(QUIET)
+        os.environ.update(OFFLINE_ENVIRONMENT)
         self._settings = tempfile.TemporaryDirectory(prefix="watchpost-")
         os.environ.setdefault("YOLO_CONFIG_DIR", str(cache_dir or self._settings.name))
         import torch
@@ -68,9 +68,9 @@ class UltralyticsNetwork:
         try:
             half = self._device.type == "cuda"
             backend = AutoBackend(str(path), device=self._device, fp16=half, verbose=False)
-        except Exception as error:  # a foreign file fails in its own ways
+        except Exception as error:  # a file from elsewhere may raise anything
             raise SetupError(
-                reason=f"{path.name} is damaged, or holds no Ultralytics network"
+                reason=f"{path.name} is damaged or not an Ultralytics network"
             ) from error
         self._backend = backend.eval()
         self._half = bool(backend.fp16)
@@ -79,9 +79,10 @@ class UltralyticsNetwork:
         self.metadata: Metadata = {**backend.metadata, "names": dict(backend.names)}
         self.fixed_size = _fixed_size(backend, path)
         if self._device.type == "cpu":
-            logger.info(FASTER, path.name, path.name)
+            logger.info(EXPORT_HINT, path.name, path.name)
 
     def infer(self, images: Images) -> Outputs:
+        """Run a batch of images of the same size in one pass."""
         torch = self._torch
         with torch.inference_mode():
             batch = torch.from_numpy(images).to(self._device).permute(0, 3, 1, 2)
@@ -92,33 +93,33 @@ class UltralyticsNetwork:
 
 
 def _check(path: Path) -> None:
-    """What can be known without importing anything heavy."""
+    """Check what can be checked without importing torch."""
     if importlib.util.find_spec("ultralytics") is None:
         raise SetupError(reason=NOT_INSTALLED.format(file=path.name))
     if path.suffix == ".engine" and importlib.util.find_spec("tensorrt") is None:
         raise SetupError(reason=f"{path.name} needs TensorRT: pip install tensorrt")
 
 
-def _choose_device(torch: Any, asked: str, path: Path) -> str:
-    there = {
+def _choose_device(torch: Any, requested: str, path: Path) -> str:
+    available = {
         "cuda": bool(torch.cuda.is_available()),
         "mps": bool(torch.backends.mps.is_available()),
         "cpu": True,
     }
     if path.suffix == ".engine":
-        if not there["cuda"]:
-            raise SetupError(reason=f"{path.name} runs on an NVIDIA GPU only, and there is none")
+        if not available["cuda"]:
+            raise SetupError(reason=f"{path.name} needs an NVIDIA GPU, and none was found")
         return "cuda"
-    if asked == "auto":
-        return next(device for device, present in there.items() if present)
-    if not there[asked]:
-        logger.warning("there is no %s device here: %s runs on the CPU", asked, path.name)
+    if requested == "auto":
+        return next(device for device, present in available.items() if present)
+    if not available[requested]:
+        logger.warning("no %s device found: %s runs on the CPU", requested, path.name)
         return "cpu"
-    return asked
+    return requested
 
 
 def _fixed_size(backend: Any, path: Path) -> tuple[int, int] | None:
-    """An engine that was not exported for all sizes takes the one it was exported for."""
+    """Return the size that an engine was exported for, unless it takes any size."""
     if path.suffix != ".engine" or backend.dynamic or not backend.metadata.get("imgsz"):
         return None
     height, width = backend.metadata["imgsz"]

@@ -1,1 +1,1 @@
-"""Video in, results out. Read ``stream.py`` first."""
+"""Video in, processed frames and events out. Read ``stream.py`` first."""

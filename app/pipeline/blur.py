@@ -1,4 +1,4 @@
-"""Faces to pixels. Pure functions, and the only place where a ``BlurredFrame`` is made.
+"""Blurs faces. Pure functions, and the only place that creates a ``BlurredFrame``.
 
 The work happens in the Y, U and V planes that the encoder takes anyway: turning a 1080p frame
 to BGR and back would cost more than everything else here together.
@@ -18,8 +18,8 @@ from av import VideoFrame
 from app.types import BlurredFrame, BlurStyle, Box
 
 PLANAR_420 = ("yuv420p", "yuvj420p")
-CELLS = 5  # a covered face keeps so many independent samples along its longer side
-MIN_CELL = 8  # pixels; also the least that is covered
+CELLS = 5  # a blurred face keeps this many independent samples along its longer side
+MIN_CELL = 8  # pixels; also the smallest side that is blurred
 SOLID_YUV = (40, 128, 128)
 
 Plane = npt.NDArray[np.uint8]
@@ -28,12 +28,12 @@ Plane = npt.NDArray[np.uint8]
 def conceal(
     image: VideoFrame, boxes: Iterable[Box], style: BlurStyle, margin: float
 ) -> BlurredFrame:
-    """Cover the boxes, grown by ``margin`` on each side, and return what may be shown.
+    """Blur the boxes, grown by ``margin`` on each side, and return what may be shown.
 
     Args:
-        image: planar YUV 4:2:0, 8 bit, even sides; its pixels may be written to or not: the
-            decoder's own copy, which later frames are predicted from, is never touched.
-        style: ``off`` covers nothing; the caller asked for that.
+        image: planar YUV 4:2:0, 8 bit, even sides. The decoder's own copy, which later frames
+            are predicted from, is never written to.
+        style: ``off`` blurs nothing, on request of the caller.
     """
     if image.format.name not in PLANAR_420:
         raise ValueError(f"conceal takes planar YUV 4:2:0, not {image.format.name}")
@@ -44,15 +44,15 @@ def conceal(
     planes = [_pixels(plane) for plane in image.planes]
     for region in regions:
         for plane, value, shrink in zip(planes, SOLID_YUV, (1, 2, 2), strict=True):
-            _cover(region.part(plane, shrink), style, value, region.cell / shrink)
+            _blur(region.part(plane, shrink), style, value, region.cell / shrink)
     return BlurredFrame(image)
 
 
 class _Region(NamedTuple):
-    """What to cover, in whole, even pixels inside the picture.
+    """A region to blur, in whole, even pixels inside the image.
 
-    ``cell`` is the size of what stays together. It comes from the longer side: a face that is
-    cut off by the edge must not keep more detail than a whole one.
+    ``cell`` is the side of a square that becomes one sample. It follows from the longer side: a
+    face that is cut off by the edge must not keep more detail than a whole one.
     """
 
     left: int
@@ -63,7 +63,7 @@ class _Region(NamedTuple):
 
     @classmethod
     def of(cls, box: Box, image: VideoFrame) -> _Region | None:
-        """The region of a box; None when it is outside the picture."""
+        """The region of a box; None when it is outside the image."""
         spare_x = max(0.0, MIN_CELL - box.width) / 2
         spare_y = max(0.0, MIN_CELL - box.height) / 2
         left = max(0, int(box.x1 - spare_x) // 2 * 2)
@@ -86,11 +86,11 @@ def _pixels(plane: object) -> Plane:
     return rows.reshape(-1, plane.line_size)[: plane.height, : plane.width]  # type: ignore[attr-defined, no-any-return]
 
 
-def _cover(part: Plane, style: BlurStyle, value: int, cell: float) -> None:
-    """Overwrite one plane's part of a face.
+def _blur(part: Plane, style: BlurStyle, value: int, cell: float) -> None:
+    """Blur a face in one plane.
 
-    Both blurs first average the face down to cells of ``cell`` pixels, so that no detail is
-    left to be restored, however the cells are drawn afterwards.
+    Both blurs first average the face to cells of ``cell`` pixels, so that no detail is left to
+    restore, however the cells are drawn afterwards.
     """
     if style == "solid":
         part[...] = value

@@ -1,7 +1,7 @@
-"""Cameras: streams that publish nowhere, and are kept by rules of their own.
+"""Cameras: streams without an output, which have their own rules for a failed start.
 
-A camera at the other end of a network is kept whatever its input does: it is tried again and
-again. What is on this machine (a file, a webcam) works now or is refused.
+A network camera is kept whatever its input does: it is tried again and again. An input on this
+machine (a file, a webcam) works at once, or is refused.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import time
 from app import urls
 from app.errors import CameraExists, StartTimeout, StreamNotFound, WatchpostError
 from app.pipeline.hub import outcome
-from app.pipeline.manager import FAILED_START_STOP_S, StreamManager
+from app.pipeline.manager import StreamManager
 from app.pipeline.registry import StreamEntry
+from app.pipeline.starter import FAILED_START_STOP_S
 from app.pipeline.stream import Stream
 from app.types import StreamSpec, StreamState, StreamStatus
 
@@ -21,18 +22,18 @@ START_POLL_S = 0.05
 
 
 async def put_camera(manager: StreamManager, spec: StreamSpec, *, replace: bool) -> StreamStatus:
-    """Run a camera, and wait for its first frame.
+    """Start a camera and wait for its first frame.
 
     Args:
-        replace: it takes the place of the camera of this id; False for a new one.
+        replace: replace the camera with this id; False for a new one.
 
     Raises:
-        CameraExists, StreamNotFound: the id is taken, or is not.
-        SourceError, StartTimeout: a local input gave no frame; all is as it was before.
+        CameraExists: the id is taken; StreamNotFound: there is no camera to replace.
+        SourceError, StartTimeout: a local input gave no frame; the camera before it runs again.
     """
     await manager.prepare(spec)
     registry = manager.registry
-    async with registry.lock(spec.stream_id):
+    async with registry.locks.of(spec.stream_id):
         entry = registry.get(spec.stream_id)
         if entry is not None and not replace:
             raise CameraExists(camera_id=spec.stream_id)
@@ -53,7 +54,7 @@ async def put_camera(manager: StreamManager, spec: StreamSpec, *, replace: bool)
 async def _try_camera(
     manager: StreamManager, spec: StreamSpec, known: StreamEntry | None
 ) -> Stream:
-    """Run a camera and wait for its first frame; without one, undo that."""
+    """Start a camera and wait for its first frame; without one, undo the start."""
     before = known.spec if known is not None and known.decryptable else None
     entry = known or StreamEntry(spec)
     timeout_s = manager.settings.start_timeout_s

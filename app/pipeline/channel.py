@@ -1,4 +1,4 @@
-"""Thread to thread: a bounded queue that knows whether its source is live or a file."""
+"""Bounded queues between threads, for live sources and for files."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Closed(Exception):
 class Channel(Generic[T]):
     """A bounded queue between two threads.
 
-    A live producer must never wait, so it drops the oldest item and the drop is counted;
-    a file loses nothing, so its producer waits for room.
+    A live producer must never wait, so the oldest item is dropped and counted. A file must not
+    lose an item, so its producer waits for room.
 
     Args:
         size: how many items may wait.
@@ -39,10 +39,10 @@ class Channel(Generic[T]):
         self._closed = False
 
     def put(self, item: T) -> T | None:
-        """Add an item; returns the one that had to make room for it.
+        """Add an item; returns the one that was dropped for it.
 
         Raises:
-            Closed: when the channel was closed before or while waiting.
+            Closed: the channel was closed before, or while waiting.
         """
         with self._changed:
             while not self.live and len(self._items) >= self._size and not self._closed:
@@ -61,7 +61,7 @@ class Channel(Generic[T]):
         """Take the oldest item, or None after ``timeout`` seconds without one.
 
         Raises:
-            Closed: when the channel is closed and empty.
+            Closed: the channel is closed and empty.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         with self._changed:
@@ -77,7 +77,7 @@ class Channel(Generic[T]):
             return item
 
     def close(self, *, discard: bool = False) -> None:
-        """Let nothing more in. What waits is still handed out, unless ``discard``."""
+        """Accept no more items. Those that wait are still handed out, unless ``discard``."""
         with self._changed:
             self._closed = True
             if discard:
@@ -89,7 +89,7 @@ class Channel(Generic[T]):
 
 
 class Broadcast(Generic[T]):
-    """One producer thread to any number of others that come and go; none of them slows it."""
+    """Sends every item of one thread to any number of others, which never slow it down."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -97,13 +97,14 @@ class Broadcast(Generic[T]):
         self._closed = False
 
     def publish(self, item: T) -> None:
+        """Send an item to all subscribers."""
         for channel in self._channels:
-            with contextlib.suppress(Closed):  # it left just now
+            with contextlib.suppress(Closed):  # its thread left just now
                 channel.put(item)
 
     @contextlib.contextmanager
     def subscribed(self, size: int) -> Iterator[Channel[T]]:
-        """Every item from here on; the oldest of ``size`` makes room for the newest."""
+        """Every item from here on; where more than ``size`` wait, the oldest is dropped."""
         channel: Channel[T] = Channel(size, live=True)
         with self._lock:
             self._channels = (*self._channels, channel)
@@ -117,7 +118,7 @@ class Broadcast(Generic[T]):
             channel.close(discard=True)
 
     def close(self) -> None:
-        """Nothing more will come; what waits is still handed out."""
+        """End all subscriptions; items that wait are still handed out."""
         with self._lock:
             self._closed = True
             for channel in self._channels:

@@ -1,4 +1,4 @@
-"""The last step of a frame: to the sinks of its stream, each with a channel and a thread."""
+"""Delivers processed frames to the sinks of a stream, each with a channel and a thread."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Delivery:
     """Hands every processed frame to the preview and, where there is one, to the output.
 
     Args:
-        live: the source does not wait, so a slow sink gets the newest frames only.
-        make_sink: makes the output; None where the stream is only previewed.
+        live: the source does not wait, so a slow sink gets only the newest frames.
+        make_sink: creates the output; gives None for a stream that is only previewed.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Delivery:
         return {name: len(channel) for name, (_, channel) in self._sinks.items()}
 
     def workers(self) -> list[Worker]:
-        """One for each sink."""
+        """One worker for each sink."""
         return [
             Worker(
                 name,
@@ -73,7 +73,7 @@ class Delivery:
 
 
 def _deliver(sink: Sink, channel: Channel[ProcessedFrame]) -> None:
-    """Frames from a channel to its sink, until the channel is closed."""
+    """Write the frames of a channel to its sink, until the channel is closed."""
     last_at = time.monotonic()
     try:
         while True:

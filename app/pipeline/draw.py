@@ -1,6 +1,6 @@
-"""What an event is about, drawn into its picture: from one ``BlurredFrame`` to another.
+"""Draws the objects of an event into its snapshot: from one ``BlurredFrame`` to another.
 
-The given picture is shared by all who show it, so what is drawn on is a copy.
+The frame is shared by all sinks, so boxes are drawn on a copy.
 """
 
 from __future__ import annotations
@@ -10,36 +10,37 @@ import numpy as np
 import numpy.typing as npt
 from av import VideoFrame
 
+from app.events import Event
 from app.pipeline.sinks.preview import encode_jpeg
-from app.types import BlurredFrame, Box, Event
+from app.types import BlurredFrame, Box
 
-FIRST_YUV = (170, 40, 160)  # amber: who or what it is about most
+FIRST_YUV = (170, 40, 160)  # amber: the main object
 OTHERS_YUV = (150, 170, 60)  # blue
-LINE = 1 / 200  # of the picture's height
+LINE = 1 / 200  # of the frame's height
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def snapshot(event: Event) -> bytes:
-    """The JPEG of an event's picture, with boxes around what it is about.
+    """The snapshot of an event as JPEG, with boxes around its objects.
 
     Raises:
-        ValueError: the event has no picture.
+        ValueError: the event has no frame.
     """
-    if event.picture is None:
-        raise ValueError(f"event {event.event_id} has no picture")
+    if event.frame is None:
+        raise ValueError(f"event {event.event_id} has no frame")
     boxes = [track.box for track in event.rule_event.tracks]
-    return encode_jpeg(marked(event.picture, boxes, event.rule_event.type.replace("_", " ")))
+    return encode_jpeg(marked(event.frame, boxes, event.rule_event.type.replace("_", " ")))
 
 
-def marked(picture: BlurredFrame, boxes: list[Box], text: str) -> BlurredFrame:
-    """A copy with these boxes, the first of them in another colour and with the text above."""
-    image = _copy(picture.image)
+def marked(frame: BlurredFrame, boxes: list[Box], text: str) -> BlurredFrame:
+    """A copy with these boxes, the first in another colour and with the text above it."""
+    image = _copy(frame.image)
     planes = [_pixels(plane) for plane in image.planes]
     line = max(2, round(image.height * LINE / 2) * 2)
     for box in reversed(boxes[1:]):
-        _frame(planes, box, OTHERS_YUV, line)
+        _rectangle(planes, box, OTHERS_YUV, line)
     for box in boxes[:1]:
-        _frame(planes, box, FIRST_YUV, line)
+        _rectangle(planes, box, FIRST_YUV, line)
         _write(planes, box, text, line)
     return BlurredFrame(image)
 
@@ -58,7 +59,7 @@ def _pixels(plane: object) -> npt.NDArray[np.uint8]:
     return rows.reshape(-1, plane.line_size)[: plane.height, : plane.width]  # type: ignore[attr-defined, no-any-return]
 
 
-def _frame(
+def _rectangle(
     planes: list[npt.NDArray[np.uint8]], box: Box, yuv: tuple[int, int, int], line: int
 ) -> None:
     height, width = planes[0].shape
@@ -75,7 +76,7 @@ def _frame(
 
 
 def _write(planes: list[npt.NDArray[np.uint8]], box: Box, text: str, line: int) -> None:
-    """Bright letters on a dark strip above the box, or inside it where there is no room."""
+    """Write bright letters on a dark strip above the box, or inside it where there is no room."""
     height, width = planes[0].shape
     scale = line / 5
     (text_width, text_height), below = cv2.getTextSize(text, FONT, scale, max(1, line // 3))

@@ -1,7 +1,7 @@
-"""What the rules of all streams found, numbered, to everybody who wants to be told.
+"""The events of all streams, numbered, for everybody who follows them.
 
-Pictures go to the one who keeps them and to nobody else: what waits for a slow client must be
-small. So there are two feeds, and a limit on how many pictures may wait to be kept.
+Frames go only to those who keep events: what waits for a slow client must be small. So there are
+two feeds, and a limit on how many frames may wait to be kept.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from app.analytics.rules import event_types
+from app.events import Event, EventFilter, EventRow, RuleEvent
 from app.metric_types import Counter, counter
 from app.pipeline.hub import EventStream, Subscription
-from app.types import BlurredFrame, Event, EventFilter, EventRow, RuleEvent
+from app.types import BlurredFrame
 
 logger = logging.getLogger(__name__)
 
-MAX_PICTURES = 32  # about 100 MB at 1080p
-KEEPERS_BACKLOG = 1024
-CLIENTS_BACKLOG = 256
+MAX_FRAMES = 32  # about 100 MB at 1080p
+KEEPER_BACKLOG = 1024
+CLIENT_BACKLOG = 256
 PAGE = 200
 
 
@@ -34,7 +35,7 @@ def event_counter() -> Counter:
 
 
 class EventLog:
-    """Numbers the events of all streams and hands them to whoever follows.
+    """Numbers the events of all streams and publishes them.
 
     Args:
         first_id: number of the next event; it must continue over restarts.
@@ -44,41 +45,41 @@ class EventLog:
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, first_id: int = 1) -> None:
-        self._told: EventStream[Event] = EventStream(loop)
-        self._kept: EventStream[Event] = EventStream(loop)
-        self._pictures: weakref.WeakSet[BlurredFrame] = weakref.WeakSet()
+        self._clients: EventStream[Event] = EventStream(loop)
+        self._keepers: EventStream[Event] = EventStream(loop)
+        self._frames: weakref.WeakSet[BlurredFrame] = weakref.WeakSet()
         self._lock = threading.Lock()
         self._next_id = first_id
         self.counts = event_counter()
 
-    def tell(
+    def report(
         self,
         stream_id: str,
         rule_event: RuleEvent,
         ts: float,
-        picture: BlurredFrame | None,
+        frame: BlurredFrame | None,
         session_id: str | None = None,
     ) -> None:
         """Number an event and publish it; from any thread, in the order of the numbers."""
         with self._lock:
-            picture = self._afford(picture)
+            frame = self._within_limit(frame)
             event = Event(
-                self._next_id, stream_id, ts, rule_event, picture, picture is not None, session_id
+                self._next_id, stream_id, ts, rule_event, frame, frame is not None, session_id
             )
-            self._kept.publish(event)
-            self._told.publish(replace(event, picture=None))
+            self._keepers.publish(event)
+            self._clients.publish(replace(event, frame=None))
             self._next_id += 1
         self.counts.labels(rule_event.type).inc()
 
-    def _afford(self, picture: BlurredFrame | None) -> BlurredFrame | None:
-        """The picture, unless too many still wait to be kept: the event goes without it then."""
-        if picture is None or picture in self._pictures:
-            return picture
-        if len(self._pictures) >= MAX_PICTURES:
-            logger.warning("event %d: too many pictures wait, it gets none", self._next_id)
+    def _within_limit(self, frame: BlurredFrame | None) -> BlurredFrame | None:
+        """The frame, or None while too many wait to be kept: the event then has no snapshot."""
+        if frame is None or frame in self._frames:
+            return frame
+        if len(self._frames) >= MAX_FRAMES:
+            logger.warning("event %d has no snapshot: too many are waiting", self._next_id)
             return None
-        self._pictures.add(picture)
-        return picture
+        self._frames.add(frame)
+        return frame
 
     @property
     def newest_id(self) -> int:
@@ -87,40 +88,40 @@ class EventLog:
             return self._next_id - 1
 
     def subscribed(
-        self, backlog: int = CLIENTS_BACKLOG, wants: Callable[[Event], bool] = lambda _: True
+        self, backlog: int = CLIENT_BACKLOG, wants: Callable[[Event], bool] = lambda _: True
     ) -> AbstractContextManager[Subscription[Event]]:
-        """Every event from here on that is wanted, without its picture."""
-        return self._told.subscribed(backlog, wants)
+        """Every event from here on that is wanted, without its frame."""
+        return self._clients.subscribed(backlog, wants)
 
-    def pictured(self) -> AbstractContextManager[Subscription[Event]]:
-        """Every event from here on, with its picture: for the one who keeps them."""
-        return self._kept.subscribed(KEEPERS_BACKLOG)
+    def with_frames(self) -> AbstractContextManager[Subscription[Event]]:
+        """Every event from here on, with its frame: for those who keep events."""
+        return self._keepers.subscribed(KEEPER_BACKLOG)
 
     def close_clients(self) -> None:
-        """End what clients follow; whoever keeps events still gets the last ones."""
-        self._told.close()
+        """End the subscriptions of clients; those who keep events still get the last ones."""
+        self._clients.close()
 
     def close(self) -> None:
-        """End all subscriptions after what waits."""
-        self._told.close()
-        self._kept.close()
+        """End all subscriptions once they have taken what waits."""
+        self._clients.close()
+        self._keepers.close()
 
 
 class EventHistory(Protocol):
-    """What happened before: ``app.db.writer`` has it."""
+    """Past events, as ``app.db.writer`` has them."""
 
     def unwritten(self) -> list[EventRow]:
-        """What is still on its way into the database, oldest first. On the loop's thread."""
+        """Events that are not in the database yet, oldest first. On the loop's thread."""
         ...
 
     def after(self, event_id: int, wanted: EventFilter, limit: int) -> list[EventRow]:
-        """The first kept events with larger numbers. Blocks; raises StoreError."""
+        """The first stored events with larger numbers. Blocks; raises StoreError."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class MissedEvents:
-    """A client was too slow for so many events."""
+    """How many events a client missed because it was too slow."""
 
     events: int
 
@@ -130,11 +131,11 @@ async def follow(
 ) -> AsyncIterator[EventRow | MissedEvents]:
     """Events as they happen, until the server ends; first those after ``after_id``, if given.
 
-    A number that is yet to come is one of other data, from before a backup was restored: waiting
-    until it is reached would keep the client in the dark, so such a client hears what is new.
+    A number above the newest one comes from before a backup was restored. Waiting until it is
+    reached would hide everything from the client, so it gets the events from now on.
 
     Raises:
-        StoreError: the past cannot be read.
+        StoreError: past events cannot be read.
     """
     last_id = 0 if after_id is None else min(after_id, log.newest_id)
     with log.subscribed(wants=wanted.takes) as live:
@@ -142,7 +143,7 @@ async def follow(
             async for record in _replay(past, wanted, last_id):
                 last_id = record.event_id
                 yield record
-            if not live.missed():  # else the past grew faster than it was told: again
+            if not live.missed():  # else events came faster than they were read: again
                 break
         async for event in live:
             if missed := live.missed():
@@ -152,12 +153,12 @@ async def follow(
 
 
 async def _replay(past: EventHistory, wanted: EventFilter, last_id: int) -> AsyncIterator[EventRow]:
-    """What was kept after ``last_id``, then what was on its way there when this began."""
-    on_the_way = past.unwritten()
+    """Events stored after ``last_id``, then those that were not stored yet when this began."""
+    unwritten = past.unwritten()
     while page := await asyncio.to_thread(past.after, last_id, wanted, PAGE):
         for record in page:
             last_id = record.event_id
             yield record
-    for record in on_the_way:
+    for record in unwritten:
         if record.event_id > last_id and wanted.takes_record(record):
             yield record

@@ -1,4 +1,4 @@
-"""One stream as its callers read, follow and feed it."""
+"""One stream, as callers read, follow and feed it."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from app.types import (
 
 
 class StreamHandle:
-    """A stream by its id, whichever run of it is in progress.
+    """Access to a stream by its id, whichever run of it is in progress.
 
-    Everything raises StreamNotFound once the stream was removed; what needs a run raises
-    NoPicture while there is none.
+    Everything raises StreamNotFound once the stream was removed. What needs a run raises NoPicture
+    while there is none.
     """
 
     def __init__(self, registry: StreamRegistry, stream_id: str) -> None:
@@ -59,18 +59,18 @@ class StreamHandle:
         raise NoPicture(stream_id=self._stream_id, status=status.state.value)
 
     def jpegs(self) -> AsyncGenerator[JpegFrame]:
-        """Frames as JPEG as they come, until the stream ends; the newest wins."""
+        """Frames as JPEG until the stream ends; a slow caller gets only the newest."""
         return self.running().subscribers.jpegs.subscribe()
 
     def metadata(self) -> AbstractContextManager[Subscription[FrameMetadata | WithheldFrame]]:
-        """What is seen in the frames that come through; the newest wins."""
+        """The metadata of processed frames; a slow caller gets only the newest."""
         outcomes = self.running().subscribers.outcomes
         return outcomes.subscribed(1, lambda outcome: isinstance(outcome, FrameMetadata))
 
     def outcomes(
         self, backlog: int
     ) -> AbstractContextManager[Subscription[FrameMetadata | WithheldFrame]]:
-        """What becomes of every frame from here on, in order."""
+        """The outcome of every frame from here on, in order."""
         return self.running().subscribers.outcomes.subscribed(backlog)
 
     def processed_frames(self, size: int) -> AbstractContextManager[Channel[ProcessedFrame]]:
@@ -78,7 +78,7 @@ class StreamHandle:
         return self.running().subscribers.processed.subscribed(size)
 
     def push(self, data: bytes, number: int) -> None:
-        """Hand in an encoded frame. Raises NotPushable when the source is another."""
+        """Hand in an encoded frame. Raises NotPushable for a stream with another source."""
         stream = self.running()
         if not isinstance(stream.source, PushSource):
             raise NotPushable(stream_id=self._stream_id)

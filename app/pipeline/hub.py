@@ -1,11 +1,11 @@
-"""Thread to asyncio: the only file that crosses.
+"""The only module where threads meet asyncio.
 
-A ``LatestValue`` carries the newest value of something (a stream's JPEG, its status) from the
-thread that makes it to any number of coroutines. A slow subscriber misses values and slows down
-nobody: there is one slot for the newest value, not a queue.
+A ``LatestValue`` passes the newest value (a stream's JPEG, its status) from a thread to any number
+of coroutines. A slow subscriber misses values and slows nobody down: there is one slot for the
+newest value, not a queue.
 
-An ``EventStream`` carries every value, in order: each subscriber has a bounded queue of its own,
-and one that is too slow is told how many values it missed.
+An ``EventStream`` passes every value, in order. Each subscriber has a bounded queue of its own,
+and can read how many values it missed.
 
 However often a thread publishes, the loop is woken at most once until it has caught up.
 """
@@ -37,7 +37,7 @@ class _LoopWaker:
             if self._wake_pending:
                 return
             self._wake_pending = True
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to tell
+        with contextlib.suppress(RuntimeError):  # the loop is closed: no subscriber is left
             self._loop.call_soon_threadsafe(self._wake)
 
     def _wake(self) -> None:
@@ -48,7 +48,7 @@ class _LoopWaker:
 
 
 class LatestValue(_LoopWaker, Generic[T]):
-    """Newest value wins. ``publish`` and ``close`` may be called from any thread."""
+    """Passes on the newest value. ``publish`` and ``close`` may be called from any thread."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
@@ -58,7 +58,7 @@ class LatestValue(_LoopWaker, Generic[T]):
 
     @property
     def wanted(self) -> bool:
-        """Whether anybody listens; whoever makes costly values asks first."""
+        """Whether there are subscribers; check it before creating a costly value."""
         return bool(self._waiting)
 
     def publish(self, value: T) -> None:
@@ -68,13 +68,13 @@ class LatestValue(_LoopWaker, Generic[T]):
         self._wake_soon()
 
     def close(self) -> None:
-        """End every subscription after the value that is there."""
+        """End every subscription after the newest value."""
         with self._lock:
             self._closed = True
         self._wake_soon()
 
     async def subscribe(self) -> AsyncGenerator[T]:
-        """Yield each value that is newest when the subscriber is ready for one."""
+        """Yield the newest value each time the subscriber is ready for one."""
         event = asyncio.Event()
         seen = self._version
         self._waiting.add(event)
@@ -95,7 +95,7 @@ class LatestValue(_LoopWaker, Generic[T]):
 
 
 class EventStream(_LoopWaker, Generic[T]):
-    """Every value, in order, to each subscriber. ``publish`` may be called from any thread."""
+    """Passes every value, in order, to each subscriber. Any thread may call ``publish``."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
@@ -121,10 +121,10 @@ class EventStream(_LoopWaker, Generic[T]):
     def subscribed(
         self, backlog: int = 256, wants: Callable[[T], bool] = lambda _: True
     ) -> Iterator[Subscription[T]]:
-        """From here on every value waits for this subscriber, ``backlog`` of them at most.
+        """Every value from here on; at most ``backlog`` of them wait for the subscriber.
 
         Args:
-            wants: whether a value is for this subscriber; quick, called by who publishes.
+            wants: whether a value is for this subscriber; it must be quick.
         """
         subscriber: Subscription[T] = Subscription(self, backlog, wants)
         with self._lock:
@@ -156,52 +156,52 @@ class EventStream(_LoopWaker, Generic[T]):
 
 
 class Subscription(Generic[T]):
-    """One subscriber's queue, iterated by one coroutine; made by its ``EventStream``."""
+    """The queue of one subscriber of an ``EventStream``, iterated by one coroutine."""
 
-    def __init__(self, feed: EventStream[T], backlog: int, wants: Callable[[T], bool]) -> None:
+    def __init__(self, stream: EventStream[T], backlog: int, wants: Callable[[T], bool]) -> None:
         self.values: deque[T] = deque(maxlen=backlog)
         self.wants = wants
-        self._feed = feed
+        self._stream = stream
         self._missed = 0
 
     def add(self, value: T) -> None:
-        """Called by the feed, under its lock. The oldest value makes room."""
+        """Called by the ``EventStream`` under its lock. A full queue loses its oldest value."""
         self._missed += len(self.values) == self.values.maxlen
         self.values.append(value)
 
     def missed(self) -> int:
-        """How many values this subscriber lost since it last asked."""
-        with self._feed._lock:
+        """How many values this subscriber missed since the last call."""
+        with self._stream._lock:
             missed, self._missed = self._missed, 0
         return missed
 
     def waiting(self) -> list[T]:
-        """What this subscriber did not take yet, oldest first."""
-        return self._feed._waiting_for(self)
+        """The values that this subscriber has not taken yet, oldest first."""
+        return self._stream._waiting_for(self)
 
     def __aiter__(self) -> Subscription[T]:
         return self
 
     async def __anext__(self) -> T:
-        return await self._feed._next(self)
+        return await self._stream._next(self)
 
 
 async def outcome(future: concurrent.futures.Future[T], timeout_s: float) -> T:
-    """Wait for what a thread will say, without cancelling it when the wait ends.
+    """Wait for a thread's result, without cancelling the future when the wait ends.
 
     Raises:
-        TimeoutError: when it says nothing within ``timeout_s``.
+        TimeoutError: there is no result within ``timeout_s``.
     """
     waiting = asyncio.wrap_future(future)
-    # What it says later, when nobody waits any more, is no failure that asyncio should report.
+    # An error that comes after the wait must not be reported by asyncio as never retrieved.
     waiting.add_done_callback(lambda late: late.cancelled() or late.exception())
     return await asyncio.wait_for(asyncio.shield(waiting), timeout_s)
 
 
 class LoopThread:
-    """An event loop in a thread of its own, for programs that have none.
+    """An event loop in a thread of its own, for programs without one.
 
-    It does not keep the process alive. ``call`` is for every other thread.
+    The thread does not keep the process alive. ``call`` may be used from every other thread.
     """
 
     def __init__(self, name: str) -> None:
@@ -214,11 +214,11 @@ class LoopThread:
         self.loop.run_forever()
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine there; blocks until it is done and returns or raises what it does."""
+        """Run a coroutine on the loop; blocks until it is done, and returns its result."""
         return asyncio.run_coroutine_threadsafe(work, self.loop).result()
 
     def close(self) -> None:
-        """End the loop and its helper threads. What still runs there is cancelled."""
+        """End the loop and its helper threads. Coroutines that still run are cancelled."""
         self.call(self._end_tasks())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join()

@@ -1,4 +1,4 @@
-"""A stream's analytics as its frames meet them: their failures cost no frame."""
+"""Runs a stream's analytics on its frames so that their failures cost no frame."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ from typing import TYPE_CHECKING
 from app.analytics.analyzer import StreamAnalyzer
 from app.analytics.rules import FramePixels
 from app.errors import DetectorError
+from app.events import RuleEvent
 from app.models.detections import PendingDetections
 from app.pipeline.scale import part_to_rgb, to_rgb
 from app.pipeline.supervisor import ANALYSIS, Supervisor
-from app.types import RuleEvent, Track
+from app.types import Track
 
 if TYPE_CHECKING:
     from av import VideoFrame
 
 
 class ObjectAnalysis:
-    """Asks a stream's analyzer about its frames, for as long as that works.
+    """Calls a stream's analyzer for each frame, and goes on without it when it fails.
 
     Args:
-        analyzer: None for a stream without analytics, of which nothing is asked.
+        analyzer: None for a stream without analytics.
     """
 
     def __init__(self, analyzer: StreamAnalyzer | None, supervisor: Supervisor) -> None:
@@ -36,7 +37,7 @@ class ObjectAnalysis:
         return self._analyzer.counts if self._analyzer is not None else {}
 
     def submit(self, image: VideoFrame, captured_at: float) -> PendingDetections | None:
-        """Have the network look at a frame, when it is time for that."""
+        """Start inference on a frame if it is time for one."""
         if self._analyzer is not None:
             with self._best_effort():
                 return self._analyzer.submit(captured_at, functools.partial(to_rgb, image))
@@ -50,11 +51,11 @@ class ObjectAnalysis:
         captured_at: float,
         size: tuple[int, int],
     ) -> tuple[tuple[Track, ...], list[RuleEvent]]:
-        """What is followed in a frame, and what the rules report.
+        """The tracks in a frame, and the events of the rules.
 
         Args:
-            faces: those that are covered; None where none are.
-            size: of what leaves, for whose pixels the boxes are.
+            faces: those that are blurred; None in a stream without blur.
+            size: width and height of the processed frame, which the boxes belong to.
         """
         if self._analyzer is not None:
             pixels = FramePixels(
@@ -68,7 +69,7 @@ class ObjectAnalysis:
         return (), []
 
     def end(self) -> list[RuleEvent]:
-        """What ends because the stream does."""
+        """The last events, when the stream ends."""
         return self._analyzer.end() if self._analyzer is not None else []
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""Which addresses a stream may have: its output is its own, and no name leads where none may."""
+"""The addresses a stream may use: an output of its own, and only hosts that are allowed."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from app.types import StreamSpec
 
 
 def with_output(spec: StreamSpec, others: Iterable[StreamSpec], base: str | None) -> StreamSpec:
-    """The spec with an output that is its own: the caller's, or the default, made unique.
+    """The spec with an output of its own: the caller's, or the default, made unique.
 
     Args:
-        others: the streams that are known; one of the same id does not count.
+        others: all known streams; one with the same id is ignored.
         base: the RTSP server of default outputs; None for that of the input.
 
     Raises:
-        OutputIsInput, OutputInUse: the caller's is not.
+        OutputIsInput, OutputInUse: the caller's output is taken.
     """
     taken = {
         urls.normalised(other.output, query=False): other.stream_id
@@ -40,7 +40,7 @@ def with_output(spec: StreamSpec, others: Iterable[StreamSpec], base: str | None
 
 
 def means_the_same(asked: StreamSpec, running: StreamSpec, base: str | None) -> bool:
-    """Whether a request describes a running stream; a default output it once got is fine."""
+    """Whether a request describes a running stream, which may have a default output."""
     if asked.output is not None:
         return asked == running
     defaults = [
@@ -51,13 +51,13 @@ def means_the_same(asked: StreamSpec, running: StreamSpec, base: str | None) -> 
 
 
 async def check_addresses(name: str, addresses: Iterable[str | None], timeout_s: float) -> None:
-    """Look names up before any lock is taken: a name server may be slow.
+    """Resolve host names before any lock is taken: a name server may be slow.
 
-    A name that nobody knows is for the source or sink to report.
+    An unknown name is not an error here: the source or sink reports it.
 
     Raises:
-        AddressNotAllowed: when one leads where no stream may go.
-        StartTimeout: when there is no answer.
+        AddressNotAllowed: a host has an address that streams may not use.
+        StartTimeout: the name server does not answer.
     """
     for url in addresses:
         if url is None or urls.scheme_of(url) not in urls.DEFAULT_PORTS:

@@ -1,8 +1,8 @@
-"""Streams whose pictures clients push: who is connected, whose frame is whose, and the end.
+"""Streams whose frames clients push: their sockets, their answers, and their end.
 
-A pushed stream lives as long as a socket, pusher or viewer, is connected to it, and a short
-grace time beyond. Each frame of a pusher is answered exactly once: by its result, as dropped, or
-as bad; a client that waits for answers before it sends more never waits in vain.
+A pushed stream lives as long as a socket, of a pusher or a viewer, is connected to it, and for a
+short grace time after that. Each frame of a pusher is answered exactly once: by its result, as
+dropped, or as bad. So a client that waits for an answer before it sends more never hangs.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ BACKLOG = 256
 
 @dataclass(frozen=True, slots=True)
 class FrameAck:
-    """A frame of this pusher came through.
+    """A frame of this pusher was processed.
 
     Attributes:
         frame: the number that its pusher gave it.
@@ -39,12 +39,12 @@ class FrameAck:
 
     frame: int
     dropped: int
-    report: FrameMetadata
+    metadata: FrameMetadata
 
 
 @dataclass(frozen=True, slots=True)
 class FrameRefusal:
-    """A frame of this pusher did not come through.
+    """A frame of this pusher was not processed.
 
     Attributes:
         error: why; None for one that a newer one replaced.
@@ -59,7 +59,7 @@ Answer = FrameAck | FrameRefusal
 
 @dataclass(slots=True)
 class _PushStream:
-    """One pushed stream: its sockets, and the timer that ends it."""
+    """The sockets of one pushed stream, and the timer that ends it."""
 
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     sockets: int = 0
@@ -70,9 +70,9 @@ class Pusher:
     """One client's frames and their answers. Belongs to the event loop's thread.
 
     Args:
-        push: hands a picture and its number to the stream.
-        numbers: of all frames of the stream, whoever pushes them.
-        results: what becomes of all frames of the stream.
+        push: hands an encoded frame and its number to the stream.
+        numbers: shared by all pushers of the stream.
+        results: the outcome of every frame of the stream.
     """
 
     def __init__(
@@ -87,10 +87,10 @@ class Pusher:
         self._pending: dict[int, int] = {}
 
     def push(self, data: bytes, frame: int) -> None:
-        """Hand in a picture, which the caller numbers; what becomes of it is in ``answers``.
+        """Hand in an encoded frame under the caller's number; ``answers`` has its outcome.
 
         Raises:
-            BadFrame: it is no picture, so it does not replace one that still waits.
+            BadFrame: it is not an image, so it does not replace a frame that still waits.
             NoPicture: the stream has ended.
         """
         codec_of(data)
@@ -99,14 +99,14 @@ class Pusher:
         self._push(data, number)
 
     async def answers(self) -> AsyncGenerator[Answer]:
-        """What becomes of each frame, until the stream ends.
+        """The outcome of each frame, until the stream ends.
 
-        Replaced frames are counted in the answer to the next one that comes through. Where
-        none is on its way that could, they are answered by themselves.
+        Replaced frames are counted in the answer to the next one that is processed. Where no other
+        frame is on its way, they are answered by themselves.
         """
         dropped: list[int] = []
         async for outcome in self._results:
-            if self._results.missed():  # this client is so slow that outcomes were lost on it
+            if self._results.missed():  # this client was too slow to get all outcomes
                 missed = [number for number in self._pending if number < outcome.number]
                 dropped += [self._pending.pop(number) for number in missed]
             mine = self._pending.pop(outcome.number, None)
@@ -125,77 +125,77 @@ class Pusher:
 
 
 class PushStreams:
-    """All pushed streams of this process; belongs to the event loop's thread."""
+    """All pushed streams of this process. Belongs to the event loop's thread."""
 
     def __init__(self, manager: StreamManager, settings: PushSettings) -> None:
         self._manager = manager
         self._settings = settings
-        self._doors: dict[str, _PushStream] = {}
+        self._streams: dict[str, _PushStream] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def open(self, *, name: str | None, analytics: Analytics, blur: BlurStyle) -> str:
-        """Make a stream that waits for its first frame; returns its id.
+        """Start a stream that waits for its first frame; returns its id.
 
         Raises:
             TooManyStreams: the limit is reached.
             InvalidRequest: an unknown rule or setting; NoAnalytics, ShuttingDown.
         """
-        if len(self._doors) >= self._settings.max_streams:
-            raise TooManyStreams(count=len(self._doors))
+        if len(self._streams) >= self._settings.max_streams:
+            raise TooManyStreams(count=len(self._streams))
         stream_id = secrets.token_hex(16)
         spec = StreamSpec(
             stream_id, "push:", max_fps=MAX_FPS, blur=blur, name=name, analytics=analytics
         )
         self._manager.start_ephemeral(spec)
-        door = self._doors[stream_id] = _PushStream()
-        self._end_later(stream_id, door, self._settings.unused_s)
+        stream = self._streams[stream_id] = _PushStream()
+        self._end_later(stream_id, stream, self._settings.unused_s)
         return stream_id
 
     @contextmanager
     def connected(self, stream_id: str) -> Iterator[None]:
-        """Keep a pushed stream alive while a socket is there; other streams need nobody."""
-        door = self._doors.get(stream_id)
-        if door is None:
+        """Keep a pushed stream alive while a socket is connected; other streams need none."""
+        stream = self._streams.get(stream_id)
+        if stream is None:
             yield
             return
-        door.sockets += 1
-        if door.ending is not None:
-            door.ending.cancel()
-            door.ending = None
+        stream.sockets += 1
+        if stream.ending is not None:
+            stream.ending.cancel()
+            stream.ending = None
         try:
             yield
         finally:
-            door.sockets -= 1
-            if door.sockets == 0:
-                self._end_later(stream_id, door, self._settings.grace_s)
+            stream.sockets -= 1
+            if stream.sockets == 0:
+                self._end_later(stream_id, stream, self._settings.grace_s)
 
     @contextmanager
     def pusher(self, stream_id: str) -> Iterator[Pusher]:
         """A new pusher of a stream.
 
         Raises:
-            StreamNotFound: there is none of that id.
-            NotPushable: its pictures come from somewhere else.
+            StreamNotFound: no stream has this id.
+            NotPushable: its source is not a client.
             NoPicture: it has ended.
         """
         with self._manager.stream(stream_id).outcomes(BACKLOG) as results:
-            door = self._doors.get(stream_id)
-            if door is None:
+            stream = self._streams.get(stream_id)
+            if stream is None:
                 raise NotPushable(stream_id=stream_id)
             push = self._manager.stream(stream_id).push
-            yield Pusher(push, door.numbers, results)
+            yield Pusher(push, stream.numbers, results)
 
-    def _end_later(self, stream_id: str, door: _PushStream, delay_s: float) -> None:
+    def _end_later(self, stream_id: str, stream: _PushStream, delay_s: float) -> None:
         loop = asyncio.get_running_loop()
-        door.ending = loop.call_later(delay_s, self._end_soon, stream_id)
+        stream.ending = loop.call_later(delay_s, self._end_soon, stream_id)
 
     def _end_soon(self, stream_id: str) -> None:
-        """Close the door at once, so that nobody enters what is about to end."""
-        del self._doors[stream_id]
+        """Accept no more sockets at once, then end the stream."""
+        del self._streams[stream_id]
         task = asyncio.create_task(self._end(stream_id))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _end(self, stream_id: str) -> None:
         await self._manager.disconnect(stream_id)
-        logger.info("stream %s: ended, nobody is connected", stream_id)
+        logger.info("stream %s: ended, no client is connected", stream_id)

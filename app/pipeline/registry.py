@@ -1,4 +1,4 @@
-"""The streams that are known: their entries, locks and rows."""
+"""All known streams: their entries, locks and rows."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol
-from weakref import WeakValueDictionary
 
 from app.errors import StoreError, StreamNotFound
 from app.pipeline.stream import Stream
+from app.pipeline.stream_locks import StreamLocks
+from app.pipeline.stream_metrics import StreamGauges
 from app.types import StoredStream, StreamSpec, StreamState, StreamStats, StreamStatus
 
 logger = logging.getLogger(__name__)
@@ -32,12 +33,12 @@ class StreamStore(Protocol):
 
 @dataclass(slots=True)
 class StreamEntry:
-    """A stream that is known: the run in progress, or how the last one ended.
+    """A known stream: the run in progress, or how the last one ended.
 
     Attributes:
-        ended: its state without a run; RUNNING for one that is still to be resumed.
-        decryptable: False when its row has lost the credentials of its URLs.
-        established: it has run or was stopped by hand, so a failed start does not remove it.
+        ended: its state without a run; RUNNING if it is still to be resumed.
+        decryptable: False when the key for the credentials in its row is lost.
+        established: it has run or was stopped by a caller, so a failed start does not remove it.
         persistent: it has a row in the database (the demo has none).
         session_id: number of the run in progress, once the database has given one.
     """
@@ -59,29 +60,30 @@ class StreamEntry:
         state = StreamState.STARTING if self.ended is StreamState.RUNNING else self.ended
         return StreamStatus(self.spec, state, StreamStats(last_error=self.last_error))
 
+    def gauges(self) -> StreamGauges | None:
+        """What an operator wants to know of the run in progress; None without one."""
+        return self.stream.gauges() if self.stream is not None else None
+
     @property
     def alive(self) -> bool:
-        """Whether it runs, or tries to."""
+        """Whether it runs or is being started."""
         return self.stream is not None and self.stream.supervisor.state in ALIVE
 
 
-class StreamLock(asyncio.Lock):
-    """The lock of one stream id, and how often a stop or disconnect has cancelled its start."""
-
-    generation = 0
-
-
 class StreamRegistry:
-    """All streams that are known, in memory and in the store.
+    """All known streams, in memory and in the store.
 
     It belongs to the event loop's thread. A store that fails costs the memory of a stream, not
     the stream.
+
+    Attributes:
+        locks: keep changes of one stream in order.
     """
 
     def __init__(self, store: StreamStore) -> None:
         self._store = store
         self._entries: dict[str, StreamEntry] = {}
-        self._locks: WeakValueDictionary[str, StreamLock] = WeakValueDictionary()
+        self.locks = StreamLocks(store.fingerprint)
         self._loading: asyncio.Task[None] | None = None
 
     # ── entries ──────────────────────────────────────────────────────────────────────────
@@ -100,7 +102,7 @@ class StreamRegistry:
         return self._entries.get(stream_id)
 
     def find(self, source: str) -> list[StreamEntry]:
-        """Streams of an input that publish, the live ones first."""
+        """Streams with this input that have an output, those that run first."""
         wanted = self._store.fingerprint(source)
         found = [
             entry
@@ -111,33 +113,17 @@ class StreamRegistry:
         return sorted(found, key=lambda entry: not entry.alive)
 
     def add(self, entry: StreamEntry) -> None:
-        """Make an entry known, in memory only; ``save`` writes its row."""
+        """Add an entry in memory only; ``save`` writes its row."""
         self._entries[entry.spec.stream_id] = entry
 
     def forget(self, stream_id: str) -> None:
         """Remove an entry from memory only."""
         self._entries.pop(stream_id, None)
 
-    # ── locks ────────────────────────────────────────────────────────────────────────────
-
-    def lock(self, stream_id: str) -> StreamLock:
-        """The lock that keeps the changes of one stream in order."""
-        return self._locks.setdefault(stream_id, StreamLock())
-
-    def lock_input(self, source: str) -> StreamLock:
-        """The lock for what finds or replaces the streams of one input."""
-        return self.lock(f"input {self._store.fingerprint(source)}")
-
-    def next_generation(self, stream_id: str) -> StreamLock:
-        """The id's lock, for ending it: a start that does not hold the lock yet is cancelled."""
-        lock = self.lock(stream_id)
-        lock.generation += 1
-        return lock
-
     # ── rows ─────────────────────────────────────────────────────────────────────────────
 
     async def load(self) -> None:
-        """Read all rows, once; every caller waits until that is done."""
+        """Read all rows, once; every caller waits until this is done."""
         if self._loading is None:
             self._loading = asyncio.create_task(self._load_rows())
         await asyncio.shield(self._loading)
@@ -149,14 +135,14 @@ class StreamRegistry:
                 spec,
                 ended=stored.wanted,
                 last_error=stored.last_error,
-                decryptable=stored.readable,
+                decryptable=stored.decryptable,
                 established=True,
             )
-            if not stored.readable:
+            if not stored.decryptable:
                 logger.error("stream %s: %s", spec.stream_id, stored.last_error)
 
     async def save(self, entry: StreamEntry) -> None:
-        """Write an entry's row, where it has one."""
+        """Write the row of an entry, if it has one."""
         if not entry.persistent:
             return
         wanted = StreamState.RUNNING if entry.stream is not None else entry.ended
@@ -177,4 +163,4 @@ class StreamRegistry:
         try:
             await asyncio.to_thread(self._store.delete, stream_id)
         except StoreError as error:
-            logger.error("stream %s: its row stays: %s", stream_id, error)
+            logger.error("stream %s: its row was not deleted: %s", stream_id, error)

@@ -1,4 +1,4 @@
-"""Starts and ends the runs of streams, and gives each run its number."""
+"""Starts and stops the runs of streams, and gives each run its number."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from collections.abc import Callable
 from app.analytics.analyzer import AnalyzerFactory
 from app.config import FaceSettings, StreamSettings
 from app.errors import ShuttingDown, StoreError
+from app.events import RuleEvent
 from app.models.faces import FaceDetector
 from app.pipeline.event_log import EventLog
 from app.pipeline.registry import StreamEntry
 from app.pipeline.sinks import Output, make_output
 from app.pipeline.stream import Stream
 from app.pipeline.subscribers import Subscribers
-from app.types import BlurredFrame, RuleEvent
+from app.types import BlurredFrame
 
 logger = logging.getLogger(__name__)
 
 
 class StreamRunner:
-    """Makes streams from entries, with what all streams share.
+    """Creates streams from entries, with what all streams share.
 
     It belongs to the event loop's thread.
 
@@ -31,7 +32,7 @@ class StreamRunner:
         new_session: gives the number of a run; blocks, raises StoreError.
 
     Attributes:
-        closing: nothing starts any more.
+        closing: the server is about to shut down, so nothing starts any more.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class StreamRunner:
     def run(
         self, entry: StreamEntry, *, keeps_trying: bool, make_sink: Output = make_output
     ) -> Stream:
-        """Begin a run of an entry that has none. Raises ShuttingDown, InvalidRequest."""
+        """Start a run of an entry that has none. Raises ShuttingDown, InvalidRequest."""
         if self.closing:
             raise ShuttingDown
         entry.session_id = None
@@ -76,7 +77,7 @@ class StreamRunner:
         return entry.stream
 
     async def halt(self, entry: StreamEntry, timeout_s: float | None = None) -> None:
-        """End the run in progress. Threads that still hang after that time are abandoned."""
+        """Stop the run in progress. Threads that have not ended after that time are abandoned."""
         stream = entry.stream
         if stream is None:
             return
@@ -86,16 +87,18 @@ class StreamRunner:
             logger.warning("stream %s: a thread still waits for the network", stream.spec.stream_id)
         entry.stream = None
 
-    def close(self) -> None:
-        """Start nothing more, and number no runs."""
+    async def close(self) -> None:
+        """Start no more runs, and wait briefly for the numbers of the last ones."""
         self.closing = True
+        if numbering := set(self._numbering):  # their queries need the database
+            await asyncio.wait(numbering, timeout=self._settings.stop_timeout_s)
         for task in self._numbering:
             task.cancel()
 
     def _publish_event(
         self, entry: StreamEntry, rule_event: RuleEvent, ts: float, frame: BlurredFrame | None
     ) -> None:
-        self._events.tell(entry.spec.stream_id, rule_event, ts, frame, entry.session_id)
+        self._events.report(entry.spec.stream_id, rule_event, ts, frame, entry.session_id)
 
     def _number_soon(self, entry: StreamEntry) -> None:
         if self._new_session is not None:
@@ -104,7 +107,7 @@ class StreamRunner:
             task.add_done_callback(self._numbering.discard)
 
     async def _number(self, entry: StreamEntry, new_session: Callable[[], str]) -> None:
-        """Give a run its number. Without a database it has none: the video matters more."""
+        """Give a run its number. If the database fails it has none: the video matters more."""
         try:
             entry.session_id = await asyncio.to_thread(new_session)
         except StoreError as error:

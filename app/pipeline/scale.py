@@ -1,4 +1,4 @@
-"""One resize each, straight from the decoder's frame: for the network, and for the output."""
+"""Resizes the decoder's frame, once for the networks and once for the output."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ BILINEAR = "FAST_BILINEAR"
 
 
 def to_rgb(image: VideoFrame, longest: int) -> npt.NDArray[np.uint8]:
-    """The picture as (H, W, 3) RGB with its longer side at most ``longest``, never enlarged.
+    """The frame as (H, W, 3) RGB with its longer side at most ``longest``, never enlarged.
 
-    The planes are made small first and turned to RGB then: both at once takes libswscale two to
+    The planes are resized first and converted to RGB then: both at once takes libswscale two to
     three times as long.
     """
     small = to_output(image, min(1.0, longest / max(image.width, image.height)))
@@ -22,7 +22,7 @@ def to_rgb(image: VideoFrame, longest: int) -> npt.NDArray[np.uint8]:
 
 
 def part_to_rgb(image: VideoFrame, part: tuple[int, int, int, int]) -> npt.NDArray[np.uint8]:
-    """A part of the picture (left, top, right, bottom in pixels) as (H, W, 3) RGB, unscaled.
+    """A part of the frame (left, top, right, bottom in pixels) as (H, W, 3) RGB, unscaled.
 
     Its edges move outwards to even pixels where the colour planes need that.
     """
@@ -41,9 +41,9 @@ def part_to_rgb(image: VideoFrame, part: tuple[int, int, int, int]) -> npt.NDArr
 
 
 def to_output(image: VideoFrame, downscale: float) -> VideoFrame:
-    """The picture as 8-bit planar YUV 4:2:0 with even sides, scaled by ``downscale``.
+    """The frame as 8-bit planar YUV 4:2:0 with even sides, scaled by ``downscale``.
 
-    What is in that form already is passed on without a copy.
+    A frame that already has this form is returned without a copy.
     """
     width, height = _even(image.width * downscale), _even(image.height * downscale)
     if image.format.name in PLANAR_420:

@@ -1,16 +1,17 @@
-"""★ What happens to one frame.
+"""★ The path of a frame.
 
     read ──Frame──▶ detect ──Frame, Inference──▶ blur ──ProcessedFrame──▶ RTSP output ──▶ far end
           newest            in order                  └─────newest──────▶ preview ──▶ viewers
 
-Each step has a thread of its own, which ``supervisor.py`` keeps running. ``read`` decodes;
-``detect`` resizes and asks the shared networks for faces and, for streams with analytics, for other
-objects; ``blur`` takes the answers, covers the faces and reports what happened; ``delivery.py``
-hands the result to one thread for each sink, which encodes and sends.
+Each step has a thread of its own, which ``supervisor.py`` keeps running. ``read`` decodes.
+``detect`` resizes and starts inference for faces and, for streams with analytics, for other
+objects, on networks that all streams share. ``blur`` waits for the detections, blurs the faces and
+reports events. ``delivery.py`` hands the result to one thread for each sink, which encodes and
+sends it.
 
 A raw ``Frame`` exists between ``read`` and ``blur`` and nowhere else. What leaves is a
-``ProcessedFrame``, which is blurred when the stream asks for blur. Where the face detector fails or
-is late nothing leaves: the frame is withheld and counted.
+``ProcessedFrame``, which is blurred if the stream asks for blur. When the face detector fails or is
+late, nothing leaves: the frame is withheld and counted.
 
 Each arrow is a bounded ``Channel``: live sources drop the oldest frame, files wait.
 """
@@ -51,7 +52,7 @@ FIRST_FRAME_S = 1.0
 
 
 class Inference(NamedTuple):
-    """What the networks were asked about one frame; None where nothing was asked."""
+    """The inferences started on one frame; None where none was."""
 
     faces: PendingFaces | None
     objects: PendingDetections | None
@@ -63,8 +64,8 @@ class Stream:
     Args:
         faces: detector on the network that all streams share.
         analyzer: the stream's analytics; None when it asks for none.
-        keeps_trying: the stream has run before, so no refusal at the start ends it.
-        make_sink: makes the output; that of a recording has no URL.
+        keeps_trying: the stream has run before, so an error at the start does not end it.
+        make_sink: creates the output; that of a recording has no URL.
     """
 
     def __init__(
@@ -99,7 +100,7 @@ class Stream:
         self.preview = self._delivery.preview
 
     def start(self) -> None:
-        """Begin. The outcome of the start is in ``supervisor.started``."""
+        """Start the threads. The outcome of the start is in ``supervisor.started``."""
         ends: list[Closable] = [self.subscribers.outcomes, self.subscribers.processed]
         self.supervisor.start(
             [
@@ -111,10 +112,10 @@ class Stream:
         )
 
     def _read(self) -> None:
-        """Frames from the source, no more than ``max_fps``, until it ends or breaks.
+        """Queue frames of the source, at most ``max_fps`` a second, until it ends or fails.
 
-        A file waits until the far end has its first frame: networks may have to be compiled for
-        it, and nothing of a file may be lost meanwhile.
+        A file waits until the far end has its first frame: networks may have to be compiled first,
+        and no frame of a file may be lost meanwhile.
         """
         limit = RateLimit(self.spec.max_fps)
         source, supervisor = self.source, self.supervisor
@@ -136,15 +137,15 @@ class Stream:
             source.close()
 
     def _detect(self) -> None:
-        """Have the networks look at frames; at one while the one before is blurred."""
+        """Start inference on each frame, while the frame before is blurred."""
         for frame, objects in self._frames_with_objects():
             with self._fail_closed(DETECT, frame):
                 self._inferences.put((frame, Inference(self._submit_faces(frame), objects)))
 
     def _frames_with_objects(self) -> Iterator[tuple[Frame, PendingDetections | None]]:
-        """Frames, with what the objects network was asked about each.
+        """Frames, each with its inference for objects.
 
-        For a file it is asked some frames ahead, as its answer takes longer than a frame.
+        For a file, inference starts some frames ahead, because it takes longer than a frame.
         """
         ahead = 0 if self.source.live else FILE_QUEUE
         waiting: deque[tuple[Frame, PendingDetections | None]] = deque()
@@ -160,14 +161,14 @@ class Stream:
             raise
 
     def _submit_faces(self, frame: Frame) -> PendingFaces | None:
-        """Ask for the faces of a frame that is to be blurred."""
+        """Start inference for the faces of a frame, if it is to be blurred."""
         if self.spec.blur == "off":
             return None
         small = to_rgb(frame.image, self._face_settings.width)
         return self._face_scanner.submit(small, frame.captured_at)
 
     def _blur_until_end(self) -> None:
-        """Blur and deliver each frame; what is still in progress at the end ends with it."""
+        """Blur and deliver each frame; at the end, report the last events."""
         try:
             while (inferred := self._inferences.get()) is not None:
                 with self._fail_closed(BLUR, inferred[0]):
@@ -177,13 +178,13 @@ class Stream:
                 self.subscribers.report(rule_event, time.monotonic(), None)
 
     def _blur(self, frame: Frame, inference: Inference) -> ProcessedFrame:
-        """From a raw frame and what is known about it to what may leave."""
+        """The processed frame of a raw frame and its inferences."""
         image = to_output(frame.image, self.spec.downscale)
         size = (image.width, image.height)
         raw, at = frame.image, frame.captured_at
         faces = self._faces_in(inference, size, at)
-        covered = None if inference.faces is None else faces
-        objects, rule_events = self._analysis.process(inference.objects, covered, raw, at, size)
+        known = None if inference.faces is None else faces
+        objects, rule_events = self._analysis.process(inference.objects, known, raw, at, size)
         boxes = [track.box for track in faces]
         blurred = conceal(image, boxes, self.spec.blur, self.spec.blur_margin)
         for rule_event in rule_events:
@@ -199,26 +200,26 @@ class Stream:
         )
 
     def _faces_in(self, asked: Inference, size: tuple[int, int], at: float) -> tuple[Track, ...]:
-        """The faces to cover. Raises DetectorError when they are not known."""
+        """The faces to blur. Raises DetectorError when they are not known."""
         if asked.faces is None:
             return ()
         detections = asked.faces.detections(self._face_settings.timeout_s, size)
         return self._face_tracker.update(detections, at)
 
-    def _publish(self, frame: ProcessedFrame) -> None:
-        faces = sum(track.label == "face" for track in frame.tracks)
-        self._metrics.seen(faces, frame.picture.size)
-        self.subscribers.outcomes.publish(frame.report())
-        self.subscribers.processed.publish(frame)
-        self._delivery.put(frame)
+    def _publish(self, result: ProcessedFrame) -> None:
+        faces = sum(track.label == "face" for track in result.tracks)
+        self._metrics.seen(faces, result.frame.size)
+        self.subscribers.outcomes.publish(result.metadata())
+        self.subscribers.processed.publish(result)
+        self._delivery.put(result)
 
     @contextmanager
     def _fail_closed(self, step: str, frame: Frame) -> Iterator[None]:
-        """A frame whose faces are not known goes nowhere, and the next one gets its chance.
+        """Withhold a frame whose faces are not known, and go on with the next one.
 
-        Whatever happens to a frame, those who wait for its outcome learn it.
+        Whatever happens to a frame, its outcome is published.
         """
-        failure: WatchpostError | None = WatchpostError()  # for a crash, which the caller sees too
+        failure: WatchpostError | None = WatchpostError()  # for a crash, which the caller gets too
         try:
             yield
             failure = None
@@ -243,7 +244,7 @@ class Stream:
         return StreamStatus(self.spec, self.supervisor.state, stats)
 
     def gauges(self) -> StreamGauges:
-        """What only the operator of a server wants to know."""
+        """The measurements that only operators need."""
         waiting = {"frames": len(self._frames), "looks": len(self._inferences)}
         latency = HistogramSnapshot.of(self._metrics.latency)
         return StreamGauges(latency, {**waiting, **self._delivery.waiting})

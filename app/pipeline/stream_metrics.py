@@ -1,4 +1,4 @@
-"""What a stream counts, and the rates that follow from it. Safe from all its threads."""
+"""The counters and rates of a stream. Safe to use from all its threads."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class RateCounter:
         self._forget(now)
         if len(self._times) < 2:
             return 0.0
-        # What waited while a connection opened leaves in one burst: that is no rate.
+        # Frames that waited while a connection opened leave in one burst: that is not a rate.
         return round((len(self._times) - 1) / max(now - self._times[0], 1.0), 2)
 
     def _forget(self, now: float) -> None:
@@ -39,11 +39,11 @@ class RateCounter:
 
 
 class StreamGauges(NamedTuple):
-    """What only the operator of a server wants to know about a run.
+    """The measurements of a run that only operators need.
 
     Attributes:
         latency: seconds from the camera to the far end.
-        waiting: frames that wait between its threads, by queue.
+        waiting: how many frames wait between its threads, by queue.
     """
 
     latency: HistogramSnapshot
@@ -114,11 +114,11 @@ class StreamMetrics:
             self._reconnects += 1
 
     def stats(self, *, dropped: int, codec: str | None, followed: Mapping[str, int]) -> StreamStats:
-        """A snapshot.
+        """All counters and rates now.
 
         Args:
-            dropped: what the stream's channels count themselves.
-            followed: what its analytics count themselves.
+            dropped: frames that the stream's channels dropped.
+            followed: objects of each kind that its analytics follow.
         """
         now = time.monotonic()
         with self._lock:

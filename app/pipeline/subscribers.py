@@ -1,4 +1,4 @@
-"""Who follows a stream: viewers, sockets, recordings, and what takes its events."""
+"""The subscribers of a stream: viewers, sockets, recordings, and whatever takes its events."""
 
 from __future__ import annotations
 
@@ -7,29 +7,23 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+from app.events import RuleEvent
 from app.pipeline.channel import Broadcast
 from app.pipeline.hub import EventStream, LatestValue
-from app.types import (
-    BlurredFrame,
-    FrameMetadata,
-    JpegFrame,
-    ProcessedFrame,
-    RuleEvent,
-    WithheldFrame,
-)
+from app.types import BlurredFrame, FrameMetadata, JpegFrame, ProcessedFrame, WithheldFrame
 
 OnRuleEvent = Callable[[RuleEvent, float, BlurredFrame | None], None]
-"""Called with what a rule reports, its Unix time, and the frame that it happened in."""
+"""Called with an event of a rule, its Unix time, and the frame it happened in."""
 
 
 class Subscribers(NamedTuple):
     """The ways to follow one run of a stream; all of them end with it.
 
     Attributes:
-        jpegs: the newest frame as JPEG, while somebody listens.
-        outcomes: what became of every frame, in order.
-        on_event: takes what the rules report.
-        processed: every processed frame, for other threads: recordings.
+        jpegs: the newest frame as JPEG, while there are viewers.
+        outcomes: the outcome of every frame, in order.
+        on_event: takes the events of the rules.
+        processed: every processed frame, for other threads, such as recordings.
     """
 
     jpegs: LatestValue[JpegFrame]
@@ -41,7 +35,7 @@ class Subscribers(NamedTuple):
     def on(
         cls, loop: asyncio.AbstractEventLoop, on_event: OnRuleEvent = lambda *_: None
     ) -> Subscribers:
-        """Nobody yet, on this event loop."""
+        """A set without subscribers, on this event loop."""
         return cls(LatestValue(loop), EventStream(loop), on_event, Broadcast())
 
     def report(self, rule_event: RuleEvent, captured_at: float, frame: BlurredFrame | None) -> None:

@@ -1,11 +1,11 @@
-"""The threads of one stream: started, kept running, and watched.
+"""Starts, supervises and stops the threads of one stream.
 
-Each thread runs its ``Worker`` under ``_supervise``, the only place that catches broadly. What
-fails is tried again after a growing pause, for ever once the stream has run. Before that, a
-definite refusal ends the stream, so that whoever waits for ``started`` learns why at once.
+Each thread runs its ``Worker`` under ``_supervise``, the only place that catches broadly. Failed
+work is tried again after a growing pause, without end once the stream has run. Before that, a
+permanent error ends the stream, so that a caller who waits for ``started`` gets it at once.
 
-Nobody sets the state: ``state`` is derived from the age of the last delivered frame and from
-which ends of the stream are known to be lost.
+The state is never set: ``state`` is derived from the age of the last delivered frame, and from
+which ends of the stream are lost.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ TEMPORARY_REASONS = (FailureReason.TIMEOUT, FailureReason.STALLED)
 
 
 class Closable(Protocol):
-    """What subscribers follow, and what ends for all of them at once."""
+    """A source of values that ends for all its subscribers at once."""
 
     def close(self) -> None: ...
 
@@ -46,7 +46,7 @@ class Worker:
 
     Attributes:
         name: of the thread and, in the log, of what is lost when the work fails.
-        work: runs until there is nothing left to do; raises what went wrong.
+        work: runs until nothing is left to do; raises an error when it fails.
         channels: those it fills; they are closed when the work is over.
         subscriptions: those it publishes to; they are closed when the work is over.
     """
@@ -58,13 +58,13 @@ class Worker:
 
 
 class Supervisor:
-    """Runs the workers of one stream and knows how the stream is.
+    """Runs the workers of one stream and knows its state.
 
     Args:
-        keeps_trying: the stream has run before, so no refusal at the start ends it.
+        keeps_trying: the stream has run before, so an error at the start does not end it.
 
     Attributes:
-        started: done when the far end has the first frame, or with the reason why it never will.
+        started: done when the far end has the first frame; holds the error if it never will.
         stopping: set once the stream is to end.
     """
 
@@ -92,7 +92,7 @@ class Supervisor:
     # ── threads ──────────────────────────────────────────────────────────────────────────
 
     def start(self, workers: Sequence[Worker]) -> None:
-        """Give each worker a thread. Where none serves an output, the preview is the far end."""
+        """Give each worker a thread. Without a worker for an output, the preview is the far end."""
         self._workers = workers
         if all(worker.name != OUTPUT for worker in workers):
             self._far_end = PREVIEW
@@ -103,10 +103,9 @@ class Supervisor:
             thread.start()
 
     def stop(self, timeout_s: float) -> bool:
-        """End all threads; blocks. False when one still hangs in the network after that time.
+        """End all threads; blocks. False when one still waits for the network after that time.
 
-        Such a thread ends by itself when its own time limit passes; nothing that it still holds
-        reaches anybody.
+        Such a thread ends at its own time limit, and none of its frames are delivered any more.
         """
         deadline = time.monotonic() + timeout_s
         self._close_channels()
@@ -116,7 +115,7 @@ class Supervisor:
         return not any(thread.is_alive() for thread in self._threads)
 
     def begin_shutdown(self, why: WatchpostError) -> None:
-        """Answer whoever waits for the start, and end all subscriptions."""
+        """Fail the start with this error if a caller waits for it, and end all subscriptions."""
         _settle(self.started, why)
         for worker in self._workers:
             for subscription in worker.subscriptions:
@@ -134,12 +133,12 @@ class Supervisor:
             channel.close()
         for subscription in worker.subscriptions:
             subscription.close()
-        if worker.name == self._far_end:  # a file without frames: its caller must hear of it
+        if worker.name == self._far_end:  # a file without frames: its caller must get an error
             url = without_credentials(self._spec.source)
             _settle(self.started, SourceError(end=INPUT, reason=FailureReason.ENDED, url=url))
 
     def _supervise(self, worker: Worker) -> None:
-        """Repeat the work until it is done, the stream stops, or trying again is pointless."""
+        """Repeat the work until it is done, the stream stops, or the error is permanent."""
         backoff = Backoff(self._settings.backoff_first_s, self._settings.backoff_max_s)
         while not self.stopping.is_set():
             try:
@@ -157,17 +156,17 @@ class Supervisor:
             if worker.name not in self._lost:  # it worked in between
                 backoff.reset()
             self.mark_lost(worker.name, failure)
-            if not self._has_run and self._is_vital(worker.name) and _is_definite(failure):
+            if not self._has_run and self._is_vital(worker.name) and _is_permanent(failure):
                 self._failure = failure
                 self._close_channels()
                 _settle(self.started, failure)
                 return
             self.stopping.wait(backoff.next())
 
-    # ── what is lost, and what is back ───────────────────────────────────────────────────
+    # ── lost and recovered ends ──────────────────────────────────────────────────────────
 
     def mark_lost(self, end: str, error: WatchpostError) -> None:
-        """Count a failure, and log it once for each time something is lost, not for each attempt.
+        """Count a failure. It is logged when an end is lost, not for each attempt.
 
         Args:
             end: a worker's name, or ``ANALYSIS``.
@@ -183,18 +182,18 @@ class Supervisor:
         self._metrics.error(text)
 
     def mark_recovered(self, end: str) -> None:
-        """Log that something works again, where it was lost."""
+        """Note that an end works; log it if it was lost."""
         if end in self._lost:
             self._lost.discard(end)
             logger.info("stream %s: %s is back", self._spec.stream_id, end)
 
     def on_frame(self, captured_at: float) -> None:
-        """The source gave a frame."""
+        """Note that the source has delivered a frame."""
         self.mark_recovered(INPUT)
         self._stall_limit.seen(captured_at)
 
     def on_delivered(self, end: str, captured_at: float, delivered_at: float) -> None:
-        """A sink's far end took a frame."""
+        """Note that the far end of a sink has taken a frame."""
         self.mark_recovered(end)
         if end != self._far_end:
             return
@@ -203,14 +202,14 @@ class Supervisor:
         _settle(self.started, None)
 
     def _is_vital(self, end: str) -> bool:
-        """Whether the stream is lost with it. Analytics and a preview beside an output may fail."""
+        """Whether the stream needs this end. Analytics, or a preview beside an output, may fail."""
         return end != ANALYSIS and (end != PREVIEW or self._far_end == PREVIEW)
 
     @property
     def _has_lost_vital_end(self) -> bool:
         return any(self._is_vital(end) for end in tuple(self._lost))
 
-    # ── how the stream is ────────────────────────────────────────────────────────────────
+    # ── state ────────────────────────────────────────────────────────────────────────────
 
     @property
     def state(self) -> StreamState:
@@ -230,18 +229,18 @@ class Supervisor:
 
     @property
     def health(self) -> StreamHealth:
-        """The state, and why the stream does not run, where that is known."""
+        """The state, and why the stream does not run, if that is known."""
         known = self._has_lost_vital_end or self._failure is not None
         return StreamHealth(self.state, self._metrics.last_error if known else None)
 
 
-def _is_definite(failure: WatchpostError) -> bool:
-    """Whether trying again within the next seconds is pointless."""
+def _is_permanent(failure: WatchpostError) -> bool:
+    """Whether trying again within the next seconds cannot help."""
     return not (isinstance(failure, FarEndError) and failure.details["reason"] in TEMPORARY_REASONS)
 
 
 def _settle(future: Future[None], failure: WatchpostError | None) -> None:
-    """Answer a future once; the first answer stays."""
+    """Complete a future; only the first call counts."""
     try:
         if failure is None:
             future.set_result(None)

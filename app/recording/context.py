@@ -7,40 +7,15 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from app.config import CollectSettings, StreamSettings
 from app.errors import StoreError
-from app.jobs import Job, JobLine, Recording
 from app.pipeline.manager import StreamManager
 from app.recording.job_metrics import JobMetrics
 from app.recording.retention import DiskSpace
+from app.recording.stores import JobLogStore, JobStore, RecordingStore
 
 logger = logging.getLogger(__name__)
-
-
-class JobStore(Protocol):
-    """Where jobs are stored. Blocking; raises StoreError."""
-
-    def save(self, job: Job) -> None: ...
-
-    def delete(self, job_id: str) -> None: ...
-
-    def unfinished(self) -> list[Job]: ...
-
-    def add_line(self, line: JobLine) -> None: ...
-
-    def lines(self, job_id: str) -> list[JobLine]: ...
-
-    def log(self, job_id: str, level: str, text: str) -> None: ...
-
-    def add_recording(self, recording: Recording) -> None: ...
-
-    def all_recordings(self) -> list[Recording]: ...
-
-    def recordings(self, job_id: str) -> list[Recording]: ...
-
-    def mark_removed(self, file_id: int) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +28,9 @@ class JobContext:
     """
 
     manager: StreamManager
-    store: JobStore
+    jobs: JobStore
+    job_log: JobLogStore
+    recordings: RecordingStore
     space: DiskSpace
     settings: CollectSettings
     streams: StreamSettings
@@ -73,4 +50,4 @@ class JobContext:
     async def log(self, job_id: str, level: str, text: str) -> None:
         """Write what happened in a job to the log and to the database."""
         logger.log(logging.getLevelName(level.upper()), "job %s: %s", job_id, text)
-        await self.store_row(job_id, self.store.log, job_id, level, text)
+        await self.store_row(job_id, self.job_log.add_entry, job_id, level, text)

@@ -1,24 +1,21 @@
-"""One collection job in progress: what it records, how it ends, and the lines it reports.
+"""One collection job in progress: what it records, and how it ends.
 
-Each source has a task (``source_recorder.py``); one loop reports the progress of all. Lines are
-stored, so that a late follower gets all of them.
+Each source has a task (``source_recorder.py``); one loop reports the progress of all.
 """
 
 from __future__ import annotations
 
 import asyncio
-import math
 import time
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
-from app.jobs import Job, JobLine, JobState, LineType
+from app.jobs import Job, JobLine, JobState
 from app.recording.context import JobContext
+from app.recording.job_progress import JobProgress
 from app.recording.source_recorder import POLL_S, RESTARTED, SourceRecorder, StopSignal
 
 SAVE_EVERY_S = 2.0
 STARTED = "Collection started with Job ID: {job_id}"
-PROGRESS = "Progress: Step {step}/{steps}"
 COMPLETED = "Collection completed for Job ID: {job_id}"
 FAILED = "Error with Job ID {job_id}: {error}"
 NOTHING_THERE = (
@@ -48,30 +45,27 @@ class JobRun:
     ) -> None:
         self.job = job
         self._ctx = ctx
-        self._lines = lines
         self._problem = problem
-        self._more = asyncio.Condition()
         self._stop = StopSignal(asyncio.Event())
         self._end: JobState | None = None
-        self._closed = False
         self.ended = asyncio.Event()
         self._parts = [
             SourceRecorder(ctx, job, index, self._stop) for index in range(len(job.parts))
         ]
         self._frames, self._seconds = job.frames, job.seconds  # of files of earlier processes
-        self._begun_at, self._begun_with = time.monotonic(), 0.0
+        self.progress = JobProgress(ctx, job.spec.steps, self.now, lines)
         self._saved_at = 0.0
 
     # ── from the first line to the last ──────────────────────────────────────────────────
 
     async def run(self) -> None:
         """Record, then report how it ended."""
-        if not self._lines:
-            await self._report("started", STARTED.format(job_id=self.job.job_id))
+        if not self.progress.started:
+            await self.progress.report("started", STARTED.format(job_id=self.job.job_id))
             if any(part.kind != "copy" for part in self.job.parts):
-                await self._log("info", NO_SOUND)
+                await self._ctx.log(self.job.job_id, "info", NO_SOUND)
         elif self._end is None:
-            await self._log("info", f"resumed: {RESTARTED}")
+            await self._ctx.log(self.job.job_id, "info", f"resumed: {RESTARTED}")
         if self._problem is None and not self.job.parts:
             self._problem = NOTHING_THERE
         if self._problem is None and not self._stop.asked.is_set():
@@ -96,7 +90,7 @@ class JobRun:
         """Record all parts at once and report the progress."""
         for part in self._parts:
             await part.measure()
-        self._begun_with = self._share()
+        self.progress.resume_at(self._share())
         recording = [
             asyncio.create_task(part.record()) for part in self._parts if not part.part.done
         ]
@@ -105,7 +99,7 @@ class JobRun:
             while pending:
                 _, pending = await asyncio.wait(pending, timeout=POLL_S)
                 await self._watch_disk()
-                await self._report_steps(self._share())
+                await self.progress.report_steps(self._share())
                 if time.monotonic() - self._saved_at > SAVE_EVERY_S:
                     await self._save()
         finally:
@@ -137,18 +131,19 @@ class JobRun:
     async def _finish(self, state: JobState, error: str | None) -> None:
         job = self.job
         if error is None:
-            await self._report_steps(1.0)
+            await self.progress.report_steps(1.0)
         job.state, job.error, job.ended_ts = state, error, time.time()
         self._ctx.metrics.end(job)
         if job.gaps:
-            await self._log("warning", f"{len(job.gaps)} gaps in the recordings: see the job")
+            gaps = f"{len(job.gaps)} gaps in the recordings: see the job"
+            await self._ctx.log(job.job_id, "warning", gaps)
         for part in self._parts:
             await part.write_rows()
         await self._save()  # before the last line: its reader may ask for the job at once
         if error is None:
-            await self._report("completed", COMPLETED.format(job_id=job.job_id))
+            await self.progress.report("completed", COMPLETED.format(job_id=job.job_id))
         else:
-            await self._report("error", FAILED.format(job_id=job.job_id, error=error))
+            await self.progress.report("error", FAILED.format(job_id=job.job_id, error=error))
 
     async def recover(self) -> None:
         """Count the files that a killed process left, and find the positions to resume at."""
@@ -156,7 +151,7 @@ class JobRun:
             await part.recover()
         self._frames, self._seconds = self.job.frames, self.job.seconds
 
-    # ── what it reports ──────────────────────────────────────────────────────────────────
+    # ── its numbers ──────────────────────────────────────────────────────────────────────
 
     def now(self) -> Job:
         """The job with its newest numbers."""
@@ -169,32 +164,6 @@ class JobRun:
             gaps=list(self.job.gaps),
         )
 
-    async def follow(self) -> AsyncIterator[JobLine]:
-        """Every line from the first, as they come; ends with the last one or with the server."""
-        sent = 0
-        while not self._closed:
-            async with self._more:
-                while len(self._lines) == sent and not self._closed:
-                    await self._more.wait()
-            for line in self._lines[sent:]:
-                sent += 1
-                yield line
-                if line.last:
-                    return
-
-    async def close_followers(self) -> None:
-        """End the iterations of all followers."""
-        self._closed = True
-        async with self._more:
-            self._more.notify_all()
-
-    async def _report_steps(self, share: float) -> None:
-        """Report each step of the run that is done and was not reported yet."""
-        steps = self.job.spec.steps
-        reported = sum(line.type == "progress" for line in self._lines)
-        for step in range(reported + 1, math.floor(share * steps + 1e-9) + 1):
-            await self._report("progress", PROGRESS.format(step=step, steps=steps), step)
-
     def _share(self) -> float:
         """How much of the run is done, 0 to 1: that of the part that is farthest behind.
 
@@ -203,41 +172,8 @@ class JobRun:
         going = [part for part in self._parts if part.part.error is None]
         return min(part.share() for part in going or self._parts)
 
-    async def _report(self, kind: LineType, text: str, step: int | None = None) -> None:
-        job = self.now()
-        if step is None:
-            step = max((line.step for line in self._lines), default=0)
-        share = step / job.spec.steps
-        line = JobLine(
-            type=kind,
-            job_id=job.job_id,
-            text=text,
-            state=job.state,
-            step=step,
-            steps=job.spec.steps,
-            percent=round(100 * share, 1),
-            eta_s=None if job.ended_ts is not None else self._eta(share),
-            bytes=job.bytes,
-            frames=job.frames,
-            seconds=job.seconds,
-            ts=round(time.time(), 3),
-        )
-        await self._ctx.store_row(job.job_id, self._ctx.store.add_line, line)
-        self._lines.append(line)
-        async with self._more:
-            self._more.notify_all()
-
-    def _eta(self, share: float) -> float | None:
-        """Seconds until the end at the pace so far; None before there is a pace."""
-        fresh = share - self._begun_with
-        passed = time.monotonic() - self._begun_at
-        return round(passed * (1 - share) / fresh, 1) if fresh > 0 else None
-
-    async def _log(self, level: str, text: str) -> None:
-        await self._ctx.log(self.job.job_id, level, text)
-
     async def _save(self) -> None:
         self._saved_at = time.monotonic()
         parts = [replace(part) for part in self.job.parts]
         job = replace(self.job, parts=parts, gaps=list(self.job.gaps))
-        await self._ctx.store_row(job.job_id, self._ctx.store.save, job)
+        await self._ctx.store_row(job.job_id, self._ctx.jobs.save, job)

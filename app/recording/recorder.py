@@ -107,7 +107,7 @@ class Recorder:
         if self._limit_s is not None and seconds >= self._limit_s:
             self.written.full = True
             return
-        self._place(result).add(result.picture, at)
+        self._place(result).add(result.frame, at)
         ts = time.time() - (time.monotonic() - at)
         self.written.picture(ts, seconds - self._skip_s, self._gap_s)
 
@@ -116,7 +116,7 @@ class Recorder:
         file = self._segments.file
         if (
             file is None
-            or not file.accepts(result.picture)
+            or not file.accepts(result.frame)
             or result.captured_at - file.started_at >= self._segment_s
         ):
             file = self._segments.begin(lambda path: _EncodedFile(path, result, self._fps))
@@ -130,7 +130,7 @@ class _EncodedFile:
         self.path = path
         self.started_at = first.captured_at
         self.started_ts = time.time() - (time.monotonic() - first.captured_at)
-        self._size, self._format = first.picture.size, first.picture.image.format.name
+        self._size, self._format = first.frame.size, first.frame.image.format.name
         self._last_pts = -1
         self._keyframe_at = first.captured_at
         self._container = av.open(str(path), "w", format="mp4", options=FRAGMENTED)

@@ -92,7 +92,7 @@ class Remuxer:
         if not source.streams.video:
             raise self._failure(FailureReason.NO_VIDEO)
         video = source.streams.video[0]
-        # A stream whose codec FFmpeg does not know has no codec_context.
+        # A stream with a codec that FFmpeg does not know has no codec_context.
         if video.codec_context is None or video.codec_context.name not in VIDEO:
             raise self._failure(FailureReason.UNFIT_CODEC)
         audio = next((one for one in source.streams.audio if one.codec_context is not None), None)

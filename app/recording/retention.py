@@ -19,6 +19,7 @@ from typing import NamedTuple, Protocol
 
 from app.config import SpaceSettings
 from app.errors import WatchpostError
+from app.recording.stores import RecordingStore
 
 logger = logging.getLogger(__name__)
 
@@ -86,6 +87,24 @@ class PrunableFolder(Prunable):
 
     def remove(self, item: StoredItem) -> None:
         Path(item.key).unlink(missing_ok=True)
+
+
+class PrunableRecordings(Prunable):
+    """Recordings, removed one file at a time; the row stays and says that the file is removed."""
+
+    def __init__(self, folder: Path, store: RecordingStore) -> None:
+        self._folder = folder
+        self._store = store
+
+    def items(self) -> Iterable[StoredItem]:
+        for recording in self._store.all():
+            key = f"{recording.file_id}:{recording.path}"
+            yield StoredItem(key, recording.facts.bytes, recording.started_ts, recording.flagged)
+
+    def remove(self, item: StoredItem) -> None:
+        file_id, _, path = item.key.partition(":")
+        (self._folder / path).unlink(missing_ok=True)
+        self._store.mark_removed(int(file_id))
 
 
 class EventStore(Protocol):

@@ -29,11 +29,11 @@ LONGEST_SLEEP_S = 30.0  # the system clock may be changed
 class ScheduleStore(Protocol):
     """Where schedules are stored. Blocking; raises StoreError."""
 
-    def save_schedule(self, schedule: Schedule) -> None: ...
+    def save(self, schedule: Schedule) -> None: ...
 
-    def schedules(self) -> list[Schedule]: ...
+    def all(self) -> list[Schedule]: ...
 
-    def delete_schedule(self, schedule_id: str) -> None: ...
+    def delete(self, schedule_id: str) -> None: ...
 
 
 def next_run(cron: str, timezone: str, after_ts: float) -> float:
@@ -61,9 +61,9 @@ class Scheduler:
     """
 
     def __init__(
-        self, collector: JobManager, store: ScheduleStore, now: Callable[[], float] = time.time
+        self, jobs: JobManager, store: ScheduleStore, now: Callable[[], float] = time.time
     ) -> None:
-        self._collector = collector
+        self._jobs = jobs
         self._store = store
         self._now = now
         self._schedules: dict[str, Schedule] = {}
@@ -90,9 +90,9 @@ class Scheduler:
     async def put(self, schedule: Schedule) -> None:
         """Add or replace. Raises InvalidRequest for an unusable expression or source."""
         next_run(schedule.cron, schedule.timezone, self._now())
-        self._collector.plan(schedule.spec)
+        self._jobs.plan(schedule.spec)
         await self._loaded.wait()
-        await asyncio.to_thread(self._store.save_schedule, schedule)
+        await asyncio.to_thread(self._store.save, schedule)
         self._schedules[schedule.schedule_id] = schedule
         self._plan(schedule)
         self._changed.set()
@@ -100,14 +100,14 @@ class Scheduler:
     async def remove(self, schedule_id: str) -> None:
         """Remove a schedule; its running job continues. Raises ScheduleNotFound."""
         await self.get(schedule_id)
-        await asyncio.to_thread(self._store.delete_schedule, schedule_id)
+        await asyncio.to_thread(self._store.delete, schedule_id)
         self._schedules.pop(schedule_id, None)
         self._due.pop(schedule_id, None)
 
     async def run(self) -> None:
         """Start jobs when they are due, until cancelled."""
         try:
-            for schedule in await asyncio.to_thread(self._store.schedules):
+            for schedule in await asyncio.to_thread(self._store.all):
                 self._schedules[schedule.schedule_id] = schedule
                 self._plan(schedule)
         except StoreError as error:
@@ -140,20 +140,20 @@ class Scheduler:
 
     async def _start(self, schedule: Schedule) -> None:
         """Start a job; a run that would overlap the previous one is skipped and counted."""
-        if schedule.last_job_id and self._collector.running(schedule.last_job_id):
+        if schedule.last_job_id and self._jobs.running.job(schedule.last_job_id):
             schedule.skipped += 1
             logger.warning(
                 "schedule %s: run skipped, the last job is still running", schedule.schedule_id
             )
         else:
             try:
-                job = await self._collector.start_scheduled(schedule.spec, schedule.schedule_id)
+                job = await self._jobs.start_scheduled(schedule.spec, schedule.schedule_id)
             except WatchpostError as error:
                 schedule.skipped += 1
                 logger.error("schedule %s: %s", schedule.schedule_id, error)
             else:
                 schedule.last_run_ts, schedule.last_job_id = job.created_ts, job.job_id
         try:
-            await asyncio.to_thread(self._store.save_schedule, schedule)
+            await asyncio.to_thread(self._store.save, schedule)
         except StoreError as error:
             logger.error("schedule %s: %s", schedule.schedule_id, error)

@@ -98,7 +98,7 @@ class RecordingProgress:
     def picture(self, ts: float, seconds: float, gap_s: float | None) -> None:
         """Count a frame; ``gap_s`` without one makes a gap, None for a file, which has none.
 
-        For a camera that is slow, the pace of its frames tells what a gap is.
+        For a slow camera, the limit follows from the pace of its frames.
         """
         if gap_s is not None:
             self._pace = self._pace or StallLimit(gap_s)

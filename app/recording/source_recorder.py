@@ -233,7 +233,7 @@ class SourceRecorder:
     async def recover(self) -> None:
         """Count the files that a killed process left behind, and find the position to resume at."""
         part, ctx = self.part, self._ctx
-        found = await asyncio.to_thread(ctx.store.recordings, self._job.job_id)
+        found = await asyncio.to_thread(ctx.recordings.of_job, self._job.job_id)
         known = {ctx.folder / one.path for one in found}
         for path in sorted(self._folder.glob(f"{self._stem}-*{FINISHED}")):
             if path in known:
@@ -246,7 +246,7 @@ class SourceRecorder:
                 part.position_s += max(0.0, written_ts - part.covered_ts)
             part.covered_ts = max(part.covered_ts or 0.0, written_ts)
         if not part.live:
-            found = await asyncio.to_thread(ctx.store.recordings, self._job.job_id)
+            found = await asyncio.to_thread(ctx.recordings.of_job, self._job.job_id)
             part.position_s = sum(one.facts.seconds for one in found if one.source == part.label)
 
     async def _count(self, segment: Segment) -> None:
@@ -273,7 +273,7 @@ class SourceRecorder:
     async def write_rows(self) -> None:
         """Write the rows of files, including those that failed before: a file without a row
         could neither be found nor removed to free space."""
-        add, job_id = self._ctx.store.add_recording, self._job.job_id
+        add, job_id = self._ctx.recordings.add, self._job.job_id
         while self._unwritten and await self._ctx.store_row(job_id, add, self._unwritten[0]):
             del self._unwritten[0]
 

@@ -1,4 +1,4 @@
-"""From looks to tracks and findings, with a network that sees what a test says."""
+"""From inference to tracks and events, with a network that detects what a test says."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from app.analytics.analyzer import AnalyzerFactory, StreamAnalyzer
 from app.analytics.rules import AnalyzedFrame, FramePixels, read_rule_settings
 from app.config import ObjectSettings
 from app.errors import DetectorError, InvalidRequest, NoAnalytics
-from app.types import Box, Detection, RuleEvent, StreamSpec, Track
+from app.events import RuleEvent
+from app.types import Box, Detection, StreamSpec, Track
 
 SIZE = (1280, 720)
 PERSON = Detection("person", 0.9, Box(400, 100, 600, 700))
@@ -39,7 +40,7 @@ class Sight:
     crops: list[Any] = field(default_factory=list)
     labels: tuple[str, ...] = ("person", "cigarette")
     longest: int = 640
-    close_size: int = 384
+    crop_size: int = 384
 
     def submit(self, image: Any) -> _Look:
         return _Look(self.whole)
@@ -82,7 +83,7 @@ def step(
     return work.process(work.submit(now, picture), faces, seen(now), size)
 
 
-def test_a_few_looks_a_second_and_tracks_on_every_frame() -> None:
+def test_a_few_inferences_a_second_and_tracks_on_every_frame() -> None:
     rule = Recorder()
     work = analysis(Sight(), rule, max_fps=5)
     for number in range(30):
@@ -99,7 +100,7 @@ def test_tracks_and_scenes_are_in_pixels_of_what_comes_out() -> None:
     assert [rule_event.type for rule_event in rule_events] == ["seen"]
 
 
-def test_a_person_is_looked_at_again_and_what_is_seen_there_is_put_in_its_place() -> None:
+def test_detections_in_a_crop_of_a_person_are_placed_in_the_frame() -> None:
     rule = Recorder()
     sight = Sight(close=[CIGARETTE])
     step(analysis(sight, rule), 1.0)
@@ -108,7 +109,7 @@ def test_a_person_is_looked_at_again_and_what_is_seen_there_is_put_in_its_place(
     assert cigarette.box == CIGARETTE.box.moved(part.x1, part.y1)
 
 
-def test_without_a_rule_that_needs_it_nobody_is_looked_at_again() -> None:
+def test_without_a_rule_that_needs_them_there_are_no_crops() -> None:
     sight = Sight()
 
     class Content(Recorder):
@@ -118,7 +119,7 @@ def test_without_a_rule_that_needs_it_nobody_is_looked_at_again() -> None:
     assert sight.crops == []
 
 
-def test_no_more_persons_are_looked_at_again_than_allowed_and_all_get_their_turn() -> None:
+def test_no_more_crops_than_allowed_and_every_person_gets_a_turn() -> None:
     people = [Detection("person", 0.9, Box(x, 100, x + 150, 600)) for x in range(0, 1100, 200)]
     sight = Sight(whole=people)
     work = analysis(sight, max_crops=2)
@@ -144,7 +145,7 @@ def test_covered_faces_are_part_of_the_scene() -> None:
     assert face not in tracks  # the stream has it already
 
 
-def test_a_network_that_fails_is_told_and_tracks_stay() -> None:
+def test_a_network_that_fails_raises_and_tracks_stay() -> None:
     sight = Sight()
     work = analysis(sight)
     step(work, 1.0)
@@ -188,7 +189,7 @@ class _Slow(_Look):
 
 
 @pytest.mark.parametrize(("max_wait", "looks"), [(0.1, 2), (1, 10)])
-def test_where_frames_wait_long_there_are_fewer_looks(max_wait: float, looks: int) -> None:
+def test_where_frames_wait_long_there_are_fewer_inferences(max_wait: float, looks: int) -> None:
     """Each waits 0.15 s: a tenth of the time is waited when the next is 1.5 s later."""
     rule, sight = Recorder(), Sight()
     sight.submit = lambda image: _Slow(sight.whole)  # type: ignore[method-assign]

@@ -15,7 +15,7 @@ from app.analytics.static_objects import StaticObject, StaticObjectDetector
 from app.types import Box, CropDetections, Detection, Track
 
 SIZE = (640, 360)
-LOOK_S = 0.2
+INFERENCE_S = 0.2
 
 
 def person(number: int, x: float, y: float = 300, height: float = 160) -> KnownPerson:
@@ -34,8 +34,8 @@ def test_a_bag_is_counted_while_its_carrier_is_in_view() -> None:
     carried, walker = CarriedBags(), person(1, 100)
     assert carried.update([bag(120)], [walker], 0) == []
     for n in range(1, 20):  # the network does not see it again
-        carried.update([], [walker], n * LOOK_S)
-        assert carried.count(n * LOOK_S) == 1
+        carried.update([], [walker], n * INFERENCE_S)
+        assert carried.count(n * INFERENCE_S) == 1
     carried.update([], [], 10)
     assert carried.count(10) == 0
 
@@ -59,7 +59,7 @@ def test_one_bag_seen_as_two_kinds_is_one_and_two_bags_are_two() -> None:
     assert carried.count(1) == 1
 
 
-def test_a_bag_belongs_to_who_is_nearest_and_none_to_nobody() -> None:
+def test_a_bag_belongs_to_the_nearest_person_in_reach() -> None:
     carried = CarriedBags()
     near, far = person(1, 110), person(2, 150)
     assert carried.update([bag(112)], [far, near], 0) == []
@@ -71,10 +71,10 @@ def test_a_bag_belongs_to_who_is_nearest_and_none_to_nobody() -> None:
 # ── whose it is ──────────────────────────────────────────────────────────────────────────────
 
 
-def test_who_stops_sets_down_and_not_who_passes() -> None:
+def test_the_owner_is_who_stops_and_not_who_passes() -> None:
     presences = PresenceHistory()
     for n in range(20):
-        now = n * LOOK_S
+        now = n * INFERENCE_S
         stands, passes = person(1, 300), person(2, 150 + 16 * n)
         presences.remember([stands, passes], SIZE, now)
     thing = Box(310, 280, 340, 302)
@@ -84,12 +84,12 @@ def test_who_stops_sets_down_and_not_who_passes() -> None:
     assert presences.owner(thing, 2.0, walking=False)[0] == 1
     nobody_stops = PresenceHistory()
     for n in range(20):
-        nobody_stops.remember([person(2, 150 + 40 * n)], SIZE, n * LOOK_S)
+        nobody_stops.remember([person(2, 150 + 40 * n)], SIZE, n * INFERENCE_S)
     assert nobody_stops.owner(thing, 1.0, walking=False) == (None, 0.0)
 
 
 def test_an_owner_whose_track_broke_is_one_person() -> None:
-    """Somebody crossed them and took their id for a frame; frames are rare."""
+    """Another person crossed them and took their id for one frame, at a low frame rate."""
     presences = PresenceHistory()
     for at, seen in (
         (8.0, [person(1, 100), person(2, 260)]),
@@ -140,7 +140,7 @@ def look(checks: CropChecks, now: float, *seen: Detection) -> object:
     return checks.passed(THING, BODY, now)
 
 
-def test_nothing_is_said_before_two_close_looks_saw_nobody() -> None:
+def test_nothing_is_reported_before_two_crops_show_no_person() -> None:
     checks = CropChecks()
     assert look(checks, 0) is None
     (part,) = checks.requests
@@ -151,13 +151,13 @@ def test_nothing_is_said_before_two_close_looks_saw_nobody() -> None:
     assert checks.requests == []
 
 
-def test_tuning_says_how_many_close_ups_must_show_nobody() -> None:
+def test_tuning_sets_how_many_crops_must_show_no_person() -> None:
     checks = CropChecks(BagTuning(clean_crops=1))
     assert look(checks, 0) is None
     assert look(checks, 0.2) == (0.0, "")
 
 
-def test_somebody_who_was_missed_is_no_thing() -> None:
+def test_a_person_who_was_missed_is_not_an_object() -> None:
     checks = CropChecks()
     hidden = Detection("person", 0.5, Box(290, 180, 350, 330))
     look(checks, 0)
@@ -190,14 +190,14 @@ def test_a_shadow_is_cut_off_from_what_throws_it(smooth: bool) -> None:
     floor = np.full((90, 160, 3), 140, np.uint8) if smooth else ground()
     seen = StaticObjectDetector(settle_s=1.0)
     for n in range(20):
-        seen.update(floor, [], n * LOOK_S)
+        seen.update(floor, [], n * INFERENCE_S)
     picture = floor.copy()
     picture[40:70, 60:130] = (picture[40:70, 60:130] * 0.85).astype(np.uint8)
     picture[40:70, 40:60] = (30, 30, 35)
     blobs: list[StaticObject] = []
     for n in range(20, 45):
-        blobs, upset = seen.update(picture, [], n * LOOK_S)
-        assert upset is None
+        blobs, change = seen.update(picture, [], n * INFERENCE_S)
+        assert change is None
     (blob,) = blobs
     thing = Box(40, 40, 60, 70)
     assert same_place(blob.box, thing)
@@ -208,13 +208,13 @@ def test_a_shadow_is_cut_off_from_what_throws_it(smooth: bool) -> None:
 
 def test_a_jump_while_it_still_learns_does_not_blind_it() -> None:
     """Looks come slowly on a busy machine, and each counts for much."""
-    seen, told = StaticObjectDetector(), []
+    seen, reported = StaticObjectDetector(), []
     one, other = ground(1), np.roll(ground(1), (9, 14), axis=(0, 1))
     views = [one] * 8 + [other] * 3 + [one] * 8 + [other] * 8
     for n, view in enumerate(views):
-        _, upset = seen.update(view, [], n * 0.7)
-        told += [n] if upset else []
-    assert told == [9, 12, 20]
+        _, change = seen.update(view, [], n * 0.7)
+        reported += [n] if change else []
+    assert reported == [9, 12, 20]
 
 
 def test_a_square_has_its_middle_where_the_box_has() -> None:

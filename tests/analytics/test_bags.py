@@ -18,8 +18,9 @@ import pytest
 
 from app.analytics.rules.bags import BagRule, BagSettings
 from app.analytics.rules.base import AnalyzedFrame, FramePixels
+from app.events import RuleEvent
 from app.models.crop_refiner import CropWindow
-from app.types import Box, RuleEvent, Track
+from app.types import Box, Track
 
 Picture = npt.NDArray[np.uint8]
 
@@ -74,7 +75,7 @@ class Stage:
     light: float = 1.0
     shift: tuple[int, int] = (0, 0)
     now: float = 10.0
-    told: list[tuple[float, RuleEvent]] = field(default_factory=list)
+    reported: list[tuple[float, RuleEvent]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         rng = np.random.default_rng(7)
@@ -112,7 +113,7 @@ class Stage:
                 self.now,
             )
             scene = AnalyzedFrame(tracks, [], self.now, (WIDTH, HEIGHT), seen)
-            self.told += [(self.now, rule_event) for rule_event in self.rule.update(scene)]
+            self.reported += [(self.now, rule_event) for rule_event in self.rule.update(scene)]
 
     def walk(self, actor: Actor, x: float, seconds: float) -> None:
         steps = max(1, round(seconds / STEP_S))
@@ -121,10 +122,10 @@ class Stage:
             self.look()
 
     def words(self) -> list[str]:
-        return [rule_event.type for _, rule_event in self.told]
+        return [rule_event.type for _, rule_event in self.reported]
 
     def who(self, kind: str) -> list[int]:
-        return [f.details["person_id"] for _, f in self.told if f.type == kind]
+        return [f.details["person_id"] for _, f in self.reported if f.type == kind]
 
 
 BAG = Box(172, 128, 196, 150)
@@ -154,17 +155,17 @@ def leave_a_bag(stage: Stage, box: Box = BAG, number: int = 1, name: str = "bag"
     return actor
 
 
-def test_a_bag_that_is_left_is_told_step_by_step_and_once_each(stage: Stage) -> None:
+def test_each_step_of_a_bag_that_is_left_is_reported_once(stage: Stage) -> None:
     leave_a_bag(stage)
     stage.look(15)
     assert stage.words() == ["bag_placed", "bag_unattended", "bag_abandoned"]
     assert {who for kind in set(stage.words()) for who in stage.who(kind)} == {1}
-    (_, placed), *_ = stage.told
+    (_, placed), *_ = stage.reported
     box = Box(*placed.details["box"])
     assert abs(box.x1 - BAG.x1) < 30
     assert placed.details["owner_confidence"] > 0.9
     assert placed.at is not None
-    assert placed.at < stage.told[0][0]
+    assert placed.at < stage.reported[0][0]
 
 
 def test_an_owner_who_stays_near_leaves_nothing(stage: Stage) -> None:
@@ -178,7 +179,7 @@ def test_an_owner_who_stays_near_leaves_nothing(stage: Stage) -> None:
     assert stage.rule.counts == {"bag": 1, "owned_bag": 1}
 
 
-def test_who_comes_back_for_their_bag_reclaims_it(stage: Stage) -> None:
+def test_an_owner_who_comes_back_reclaims_the_bag(stage: Stage) -> None:
     leave_a_bag(stage)
     stage.look(4)
     back = Actor(9, RED, x=-14)  # a new track, the same clothes
@@ -193,7 +194,7 @@ def test_who_comes_back_for_their_bag_reclaims_it(stage: Stage) -> None:
     assert stage.who("bag_reclaimed") == [1]
 
 
-def test_a_bag_that_somebody_else_takes_is_told_as_taken(stage: Stage) -> None:
+def test_a_bag_that_somebody_else_takes_is_reported_as_taken(stage: Stage) -> None:
     leave_a_bag(stage)
     stage.look(4)
     thief = Actor(2, GREEN, x=WIDTH + 14)
@@ -340,7 +341,7 @@ def test_what_stands_there_from_the_start_is_furniture() -> None:
     assert stage.words() == []
 
 
-def test_a_camera_that_is_bumped_is_told_and_everything_is_learnt_anew(stage: Stage) -> None:
+def test_a_bumped_camera_is_reported_and_the_background_is_learned_again(stage: Stage) -> None:
     leave_a_bag(stage)
     stage.look(12)
     before = stage.words()

@@ -1,4 +1,4 @@
-"""Faces of a stream that is looked at in part: none is lost, and doubt withholds."""
+"""Faces of a stream that is scanned in part: none is lost, and doubt withholds the frame."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def centerface() -> Iterator[BatchingRunner]:
     runner.close()
 
 
-def seen(lookout: FaceScanner, image: Image, at: float = 0) -> list[Detection]:
-    return lookout.submit(image, at).detections(PATIENCE_S, (image.shape[1], image.shape[0]))
+def seen(scanner: FaceScanner, image: Image, at: float = 0) -> list[Detection]:
+    return scanner.submit(image, at).detections(PATIENCE_S, (image.shape[1], image.shape[0]))
 
 
 def boxes(found: list[Detection]) -> list[Box]:
@@ -41,15 +41,13 @@ def boxes(found: list[Detection]) -> list[Box]:
 # ── with a network that a test scripts ───────────────────────────────────────────────────────
 
 
-def test_the_answer_stands_while_the_picture_does(
-    network: FaceNetwork, faces: FaceDetector
-) -> None:
+def test_the_faces_stay_while_the_image_does(network: FaceNetwork, faces: FaceDetector) -> None:
     network.sees = [(400, 200, 40, 60, 0.9)]
-    lookout = FaceScanner(faces, RARELY)
-    first = seen(lookout, scene())
+    scanner = FaceScanner(faces, RARELY)
+    first = seen(scanner, scene())
     assert boxes(first) == [Box(380, 170, 420, 230)]
     network.sees = []
-    assert seen(lookout, scene()) == first
+    assert seen(scanner, scene()) == first
     assert network.asked == 1
 
 
@@ -57,9 +55,9 @@ def test_the_answer_is_given_in_pixels_of_the_size_asked_for(
     network: FaceNetwork, faces: FaceDetector
 ) -> None:
     network.sees = [(400, 200, 40, 60, 0.9)]
-    lookout = FaceScanner(faces, RARELY)
+    scanner = FaceScanner(faces, RARELY)
     for _ in range(2):
-        found = lookout.submit(scene(), 0).detections(PATIENCE_S, (2 * WIDTH, HEIGHT))
+        found = scanner.submit(scene(), 0).detections(PATIENCE_S, (2 * WIDTH, HEIGHT))
         assert boxes(found) == [Box(760, 170, 840, 230)]
 
 
@@ -67,114 +65,114 @@ def test_where_it_changed_the_new_answer_counts_and_elsewhere_the_old_one(
     network: FaceNetwork, faces: FaceDetector
 ) -> None:
     network.sees = [(100, 100, 40, 40, 0.9), (800, 400, 40, 40, 0.8)]
-    lookout = FaceScanner(faces, RARELY)
-    seen(lookout, scene())
+    scanner = FaceScanner(faces, RARELY)
+    seen(scanner, scene())
     network.sees = []
     changed = with_patch(scene(), Box(90, 90, 110, 110), 30)
-    assert boxes(seen(lookout, changed)) == [Box(780, 380, 820, 420)]
+    assert boxes(seen(scanner, changed)) == [Box(780, 380, 820, 420)]
     assert network.batches[-1][1] < HEIGHT
 
 
-def test_a_face_seen_in_a_window_is_where_it_is_in_the_picture(
+def test_a_face_in_a_region_is_placed_in_the_whole_image(
     network: FaceNetwork, faces: FaceDetector
 ) -> None:
-    lookout = FaceScanner(faces, RARELY)
-    seen(lookout, scene())
+    scanner = FaceScanner(faces, RARELY)
+    seen(scanner, scene())
     spot = Box(600, 300, 640, 340)
     image = with_patch(scene(), spot, 30)
-    glance = lookout.submit(image, 0)
-    assert glance.windows is not None
-    (window,) = glance.windows
-    network.sees = [(620 - window.left, 320 - window.top, 40, 40, 0.9)]
-    lookout = FaceScanner(faces, RARELY)
+    pending = scanner.submit(image, 0)
+    assert pending.regions is not None
+    (region,) = pending.regions
+    network.sees = [(620 - region.left, 320 - region.top, 40, 40, 0.9)]
+    scanner = FaceScanner(faces, RARELY)
     network.sees, later = [], network.sees
-    seen(lookout, scene())
+    seen(scanner, scene())
     network.sees = later
-    assert boxes(seen(lookout, image)) == [spot]
+    assert boxes(seen(scanner, image)) == [spot]
 
 
-def test_everything_is_looked_at_again_after_a_while(
+def test_the_whole_image_is_scanned_again_after_a_while(
     network: FaceNetwork, faces: FaceDetector
 ) -> None:
-    lookout = FaceScanner(faces, FaceSettings(recheck_s=1.0))
+    scanner = FaceScanner(faces, FaceSettings(recheck_s=1.0))
     for at in (0.0, 0.5, 0.9, 1.1, 1.5, 2.2):
-        seen(lookout, scene(), at)
+        seen(scanner, scene(), at)
     assert network.asked == 3
 
 
-def test_with_no_time_between_every_frame_is_looked_at_whole(
+def test_with_no_time_between_every_frame_is_scanned_whole(
     network: FaceNetwork, faces: FaceDetector
 ) -> None:
-    lookout = FaceScanner(faces, FaceSettings(recheck_s=0))
+    scanner = FaceScanner(faces, FaceSettings(recheck_s=0))
     for at in range(4):
-        seen(lookout, scene(), at / 15)
+        seen(scanner, scene(), at / 15)
     assert network.asked == 4
 
 
-def test_another_size_is_looked_at_whole(network: FaceNetwork, faces: FaceDetector) -> None:
-    lookout = FaceScanner(faces, RARELY)
-    seen(lookout, scene())
+def test_another_size_is_scanned_whole(network: FaceNetwork, faces: FaceDetector) -> None:
+    scanner = FaceScanner(faces, RARELY)
+    seen(scanner, scene())
     network.sees = [(100, 100, 40, 40, 0.9)]
-    assert len(seen(lookout, scene(size=(640, 360)))) == 1
+    assert len(seen(scanner, scene(size=(640, 360)))) == 1
 
 
 def test_after_a_failure_nothing_is_known_until_all_of_it_was_seen(
     network: FaceNetwork, faces: FaceDetector
 ) -> None:
-    lookout = FaceScanner(faces, RARELY)
-    seen(lookout, scene())
+    scanner = FaceScanner(faces, RARELY)
+    seen(scanner, scene())
     image = with_patch(scene(), Box(90, 90, 110, 110), 30)
     network.fails_with = RuntimeError("broken")
-    failed, resting_on_it = lookout.submit(image, 0), lookout.submit(image, 0)
-    assert resting_on_it.looks == []
-    for glance in (failed, resting_on_it):
+    failed, resting_on_it = scanner.submit(image, 0), scanner.submit(image, 0)
+    assert resting_on_it.inferences == []
+    for pending in (failed, resting_on_it):
         with pytest.raises(DetectorError):
-            glance.detections(PATIENCE_S, (WIDTH, HEIGHT))
+            pending.detections(PATIENCE_S, (WIDTH, HEIGHT))
     network.fails_with, network.sees = None, [(100, 100, 40, 40, 0.9)]
-    assert boxes(seen(lookout, image)) == [Box(80, 80, 120, 120)]
+    assert boxes(seen(scanner, image)) == [Box(80, 80, 120, 120)]
     assert network.batches[-1][1:3] == (544, 960)
 
 
-def test_a_glance_that_nobody_waited_for_makes_the_next_ones_worthless(
+def test_an_inference_that_nobody_waited_for_makes_the_next_ones_worthless(
     network: FaceNetwork, faces: FaceDetector
 ) -> None:
-    lookout = FaceScanner(faces, RARELY)
-    seen(lookout, scene())
+    scanner = FaceScanner(faces, RARELY)
+    seen(scanner, scene())
     image = with_patch(scene(), Box(90, 90, 110, 110), 30)
-    lookout.submit(image, 0)
+    scanner.submit(image, 0)
     with pytest.raises(DetectorError):
-        seen(lookout, image)
-    seen(lookout, image)
+        seen(scanner, image)
+    seen(scanner, image)
 
 
 def test_what_could_not_be_asked_for_is_asked_for_again(
     network: FaceNetwork, faces: FaceDetector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lookout = FaceScanner(faces, RARELY)
-    seen(lookout, scene())
+    scanner = FaceScanner(faces, RARELY)
+    seen(scanner, scene())
     image = with_patch(scene(), Box(90, 90, 110, 110), 30)
     with monkeypatch.context() as overloaded:
         overloaded.setattr(faces, "submit", _refuse)
         with pytest.raises(DetectorError):
-            lookout.submit(image, 0)
+            scanner.submit(image, 0)
     network.sees = [(100, 100, 40, 40, 0.9)]
-    assert len(seen(lookout, image)) == 1
+    assert len(seen(scanner, image)) == 1
 
 
 def _refuse(image: Image) -> None:
     raise DetectorError(network="faces", reason="too many requests")
 
 
-def test_a_face_that_a_window_cuts_is_covered_and_seen_whole_next_time(
+def test_a_face_that_a_region_truncates_is_covered_and_seen_whole_next_time(
     network: FaceNetwork, faces: FaceDetector
 ) -> None:
-    lookout = FaceScanner(faces, RARELY)
-    seen(lookout, scene())
+    scanner = FaceScanner(faces, RARELY)
+    seen(scanner, scene())
     image = with_patch(scene(), Box(490, 290, 510, 310), 30)
     network.sees = [(128, 128, 300, 300, 0.9)]
-    assert len(seen(lookout, image)) == 1
+    assert len(seen(scanner, image)) == 1
     asked = network.asked
-    seen(lookout, image)
+    seen(scanner, image)
     assert network.asked == asked + 1
     assert network.batches[-1][1:3] == (544, 960)
 
@@ -200,7 +198,7 @@ def is_seen(found: list[Detection], side: int, left: int, top: int) -> bool:
 
 @pytest.mark.parametrize("level", [20, 110, 230])
 @pytest.mark.parametrize(("side", "sigma"), [(36, 0), (60, 0), (60, 4), (150, 0), (150, 4)])
-def test_a_face_that_fades_in_is_seen_as_soon_as_by_looking_at_everything(
+def test_a_face_that_fades_in_is_detected_as_soon_as_in_whole_images(
     centerface: BatchingRunner, level: int, side: int, sigma: float
 ) -> None:
     """On a plain wall, dark or light. Below a tenth of its contrast nobody knows a face."""
@@ -225,13 +223,13 @@ def test_a_face_that_walks_through_is_never_lost(centerface: BatchingRunner, spe
     for step in range(40):
         left = 300 + step * speed
         image = noisy(pasted(background, side, left, 200, 1), 2, seed=step)
-        glance = gated.submit(image, step)
+        pending = gated.submit(image, step)
         asked += (
             WIDTH * HEIGHT
-            if glance.windows is None
-            else sum(window.width * window.height for window in glance.windows)
+            if pending.regions is None
+            else sum(region.width * region.height for region in pending.regions)
         )
-        found = glance.detections(PATIENCE_S, (WIDTH, HEIGHT))
+        found = pending.detections(PATIENCE_S, (WIDTH, HEIGHT))
         sure = [face for face in seen(always, image, step) if face.confidence > 0.3]
         if is_seen(sure, side, left, 200) and not is_seen(found, side, left, 200):
             missed.append(step)

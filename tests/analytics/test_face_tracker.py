@@ -152,7 +152,7 @@ def test_a_clock_that_stands_still_harms_nothing(tracker: FaceTracker) -> None:
     assert track.box == Box(2, 0, 42, 40)
 
 
-def test_a_wild_speed_does_not_carry_a_face_out_of_the_picture_at_once(
+def test_a_wild_speed_does_not_carry_a_face_out_of_view_at_once(
     tracker: FaceTracker,
 ) -> None:
     tracker.update([face(100, 100)], 0)

@@ -12,17 +12,18 @@ from app.analytics.rules import AnalyzedFrame, FramePixels
 from app.analytics.rules.plate_track import PlateTuning
 from app.analytics.rules.plates import PlateRule, PlateRuleSettings
 from app.anpr.read_queue import matches
+from app.events import RuleEvent
 from app.models.plates.reader import CropRead
 from app.models.plates.voting import Decision, Votes, decide, pooled
 from app.plates import WatchEntry
-from app.types import Box, RuleEvent, Track
+from app.types import Box, Track
 
 SIZE = (1280, 720)
 WHERE = Box(500, 300, 620, 330)
 
 
 class Attendant:
-    """Reads what it is told to; the networks have tests of their own."""
+    """Reads what the test says; the networks have tests of their own."""
 
     def __init__(self, *reads: Votes) -> None:
         self.reads = list(reads)
@@ -55,7 +56,7 @@ class Attendant:
     def combine(self, votes: list[tuple[Votes, float]]) -> Decision:
         return decide(pooled(votes))
 
-    def waited_for(self, number: str) -> list[WatchEntry]:
+    def watch_entries(self, number: str) -> list[WatchEntry]:
         return [entry for entry in self.watched if matches(entry.number, number)]
 
     def jpeg(self, crop: np.ndarray) -> bytes:
@@ -91,10 +92,10 @@ class Road:
         return AnalyzedFrame(tracks, [], self.now, SIZE, seen)
 
 
-def test_reads_of_one_passage_vote_and_it_is_told_once() -> None:
+def test_reads_of_one_passage_vote_and_it_is_reported_once() -> None:
     road = Road({"PJY5412": 0.9}, *[{"PJY5472": 0.95}] * 20)
-    told = [rule_event for _ in range(20) for rule_event in road.look()]
-    (seen,) = told
+    reported = [rule_event for _ in range(20) for rule_event in road.look()]
+    (seen,) = reported
     assert seen.type == "plate_seen"
     assert seen.details["plate_number"] == "PJY5472"
     assert seen.crop == b"jpeg"
@@ -118,13 +119,13 @@ def test_only_the_plate_is_shown_clear() -> None:
     assert road.read_queue.shown == [(121, 361, 3)], "a quarter of the number on each side"
 
 
-def test_a_clear_number_is_told_while_it_is_in_the_picture() -> None:
+def test_a_clear_number_is_reported_while_it_is_in_view() -> None:
     road = Road(*[{"PJY5472": 0.999}] * 9, min_reads=2)
     assert road.look() == []
     assert [rule_event.type for rule_event in road.look() + road.look()] == ["plate_seen"]
 
 
-def test_a_doubtful_one_is_told_when_it_has_passed() -> None:
+def test_a_doubtful_one_is_reported_when_it_has_passed() -> None:
     road = Road({"PJY5472": 0.5, "PJY5412": 0.3}, {"PJY5472": 0.5, "PJY5412": 0.3})
     assert [rule_event for _ in range(4) for rule_event in road.look()] == []
     (seen,) = road.look(None, step_s=5)
@@ -138,24 +139,24 @@ def test_tuning_says_how_certain_one_must_be_to_be_reported_at_once() -> None:
     assert [rule_event.type for rule_event in road.look() + road.look()] == ["plate_seen"]
 
 
-def test_one_that_drives_away_is_told_where_it_is_then() -> None:
+def test_one_that_drives_away_is_reported_where_it_is_then() -> None:
     road = Road(*[{"PJY5472": 0.5, "PJY5412": 0.3}] * 2, min_width=100)
     assert [rule_event for _ in range(2) for rule_event in road.look()] == []
     far = Box(700, 200, 740, 210)
-    told = [(road.now, rule_event) for _ in range(8) for rule_event in road.look(box=far)]
-    ((_, seen),) = told
+    reported = [(road.now, rule_event) for _ in range(8) for rule_event in road.look(box=far)]
+    ((_, seen),) = reported
     assert seen.tracks[0].box == far
     assert road.now - 100 < 3, "long before the track ends"
 
 
-def test_one_that_left_is_told_where_it_was_read() -> None:
+def test_one_that_left_is_reported_where_it_was_read() -> None:
     road = Road(*[{"PJY5472": 0.5, "PJY5412": 0.3}] * 2)
     assert [rule_event for _ in range(2) for rule_event in road.look()] == []
     (seen,) = road.look(None, step_s=5)
     assert seen.tracks[0].box == WHERE
 
 
-def test_too_few_reads_or_too_unsure_ones_are_not_told() -> None:
+def test_too_few_or_too_uncertain_reads_are_not_reported() -> None:
     once = Road({"PJY5472": 0.99}, min_reads=2)
     once.look()
     assert once.look(None, step_s=10) == []
@@ -185,8 +186,8 @@ def test_parts_of_a_broken_track_are_one_passage() -> None:
     road = Road({"PJY5472": 0.9}, {"PJY5472": 0.9})
     road.look(1)
     road.look(2, box=Box(800, 300, 920, 330))
-    told = [f for _ in range(30) for f in road.look(None)]
-    assert [rule_event.details["plate_number"] for rule_event in told] == ["PJY5472"]
+    reported = [f for _ in range(30) for f in road.look(None)]
+    assert [rule_event.details["plate_number"] for rule_event in reported] == ["PJY5472"]
 
 
 def test_reads_that_come_late_count_when_the_vehicle_has_left() -> None:
@@ -198,11 +199,11 @@ def test_reads_that_come_late_count_when_the_vehicle_has_left() -> None:
     assert road.look(None, step_s=5) == []
     for _ in range(2):
         road.read_queue.answer()
-        told = road.look(None)
-    assert [rule_event.details["plate_number"] for rule_event in told] == ["PJY5472"]
+        reported = road.look(None)
+    assert [rule_event.details["plate_number"] for rule_event in reported] == ["PJY5472"]
 
 
-def test_who_is_never_read_is_not_waited_for_for_ever() -> None:
+def test_a_plate_that_is_never_read_is_not_waited_for_for_ever() -> None:
     road = Road()
     road.read_queue.is_slow = True
     road.look()
@@ -226,31 +227,31 @@ def test_of_many_crops_that_wait_the_widest_are_read() -> None:
     ]
 
 
-def test_one_look_is_enough_where_its_crop_is_surely_read_twice() -> None:
+def test_one_crop_is_enough_where_it_is_read_twice_with_certainty() -> None:
     road = Road({"PJY5472": 0.999})
     road.read_queue.again = [{"PJY5472": 0.999}]
-    told = [*road.look(), *road.look(None, step_s=5), *road.look(None), *road.look(None)]
-    assert [rule_event.details["plate_number"] for rule_event in told] == ["PJY5472"]
+    reported = [*road.look(), *road.look(None, step_s=5), *road.look(None), *road.look(None)]
+    assert [rule_event.details["plate_number"] for rule_event in reported] == ["PJY5472"]
     assert len(road.read_queue.crops) == 2
 
 
 @pytest.mark.parametrize("again", [{}, {"PJY5412": 0.9}, {"PJY5472": 0.3, "PJY5412": 0.6}])
-def test_one_look_is_not_enough_where_its_crop_is_read_otherwise(again: Votes) -> None:
+def test_one_crop_is_not_enough_where_its_second_read_differs(again: Votes) -> None:
     road = Road({"PJY5472": 0.9})
     road.read_queue.again = [again]
-    told = [*road.look(), *road.look(None, step_s=5), *road.look(None), *road.look(None)]
-    assert told == []
+    reported = [*road.look(), *road.look(None, step_s=5), *road.look(None), *road.look(None)]
+    assert reported == []
     assert len(road.read_queue.crops) == 2
 
 
-def test_frames_between_looks_are_read_too() -> None:
+def test_frames_between_inferences_are_read_too() -> None:
     road = Road(*[{"PJY5472": 0.999}] * 9)
     assert road.look() == []
     road.skipped_frame()
     assert [rule_event.type for rule_event in road.look(None) + road.look(None)] == ["plate_seen"]
 
 
-def test_frames_between_looks_do_not_begin_a_passage() -> None:
+def test_frames_between_inferences_do_not_begin_a_passage() -> None:
     road = Road(*[{"PJY5472": 0.999}] * 9)
     road.skipped_frame()
     assert [rule_event for _ in range(9) for rule_event in road.look(None)] == []
@@ -258,8 +259,10 @@ def test_frames_between_looks_do_not_begin_a_passage() -> None:
 
 def test_a_track_that_goes_over_to_another_vehicle_is_two_passages() -> None:
     road = Road(*[{"PJY5472": 0.9}] * 2, *[{"XK77ABC": 0.9}] * 3, min_reads=2)
-    told = [rule_event for _ in range(5) for rule_event in road.look()] + road.look(None, step_s=9)
-    assert [rule_event.details["plate_number"] for rule_event in told] == ["PJY5472", "XK77ABC"]
+    reported = [rule_event for _ in range(5) for rule_event in road.look()] + road.look(
+        None, step_s=9
+    )
+    assert [rule_event.details["plate_number"] for rule_event in reported] == ["PJY5472", "XK77ABC"]
 
 
 def test_a_number_that_is_narrower_than_its_plate_was_is_not_counted() -> None:
@@ -274,7 +277,7 @@ def test_small_plates_are_left_alone() -> None:
     assert road.read_queue.crops == []
 
 
-def test_the_end_of_the_stream_tells_who_is_still_there() -> None:
+def test_the_end_of_the_stream_reports_plates_in_view() -> None:
     road = Road(*[{"PJY5472": 0.5, "PJY5412": 0.3}] * 2)
     for _ in range(2):
         road.look()
@@ -282,16 +285,16 @@ def test_the_end_of_the_stream_tells_who_is_still_there() -> None:
     assert road.rule.end() == []
 
 
-def test_a_number_that_is_waited_for_is_told_twice() -> None:
+def test_a_number_on_the_watch_list_gives_two_events() -> None:
     road = Road(*[{"PJY5472": 0.999}] * 5)
     road.read_queue.watched = [
         WatchEntry(7, "PJY5473", "stolen", "alert"),
         WatchEntry(8, "X*", "", "allow"),
     ]
-    told = [rule_event for _ in range(5) for rule_event in road.look()]
-    assert [rule_event.type for rule_event in told] == ["plate_seen", "plate_match"]
-    assert told[1].details["watch_id"] == 7
-    assert told[1].details["action"] == "alert"
+    reported = [rule_event for _ in range(5) for rule_event in road.look()]
+    assert [rule_event.type for rule_event in reported] == ["plate_seen", "plate_match"]
+    assert reported[1].details["watch_id"] == 7
+    assert reported[1].details["action"] == "alert"
 
 
 @pytest.mark.parametrize(

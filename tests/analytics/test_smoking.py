@@ -13,7 +13,8 @@ from app.analytics.rules import RULES, AnalyzedFrame, FramePixels, make_rules, r
 from app.analytics.rules.plate_track import CropReader
 from app.analytics.rules.smoking import SmokingRule, SmokingSettings
 from app.errors import InvalidRequest
-from app.types import Box, Detection, RuleEvent, Track
+from app.events import RuleEvent
+from app.types import Box, Detection, Track
 
 PERSON = Box(100, 100, 200, 400)
 AT_THE_MOUTH = Box(155, 150, 170, 155)
@@ -57,7 +58,7 @@ class Watcher:
         return [f.type for _ in range(count) for f in self.look(people, detections)]
 
 
-def test_a_smoker_is_told_once_and_the_end_with_its_duration() -> None:
+def test_a_smoker_is_reported_once_and_the_end_with_its_duration() -> None:
     watcher = Watcher(confirm=3, window=8, gap_s=2)
     assert watcher.looks(2, cigarette()) == []
     (started,) = watcher.look([person()], [cigarette(confidence=0.7)])
@@ -73,8 +74,8 @@ def test_a_smoker_is_told_once_and_the_end_with_its_duration() -> None:
 
 def test_a_pause_between_two_puffs_is_one_smoke() -> None:
     watcher = Watcher(gap_s=5)
-    told = watcher.looks(5, cigarette()) + watcher.looks(20) + watcher.looks(5, cigarette())
-    assert told == ["smoking_started"]
+    reported = watcher.looks(5, cigarette()) + watcher.looks(20) + watcher.looks(5, cigarette())
+    assert reported == ["smoking_started"]
 
 
 def test_what_shows_now_and_then_is_no_cigarette() -> None:
@@ -105,12 +106,12 @@ def test_only_what_a_head_or_hand_can_hold_counts(place: Box) -> None:
 def test_a_cigarette_belongs_to_the_nearest_head() -> None:
     left, right = person(), person(Box(180, 100, 280, 400), number=2)
     watcher = Watcher()
-    told = [
+    reported = [
         f
         for _ in range(5)
         for f in watcher.look([left, right], [cigarette(Box(228, 140, 240, 145))])
     ]
-    assert [f.tracks[0].track_id for f in told] == [2]
+    assert [f.tracks[0].track_id for f in reported] == [2]
 
 
 def test_a_face_tells_where_the_head_is() -> None:
@@ -139,7 +140,7 @@ def test_somebody_else_elsewhere_is_an_alarm_of_their_own() -> None:
     assert watcher.looks(5, held, tracks=[other]) == ["smoking_started"]
 
 
-def test_who_is_hidden_for_a_while_is_not_counted_as_looked_at() -> None:
+def test_a_person_who_is_hidden_for_a_while_does_not_fill_the_window() -> None:
     watcher = Watcher(confirm=3, window=4)
     watcher.looks(2, cigarette())
     watcher.looks(10, tracks=[person(age_s=0.5)])
@@ -158,9 +159,9 @@ def test_starts_and_ends_take_turns(seed: int) -> None:
     rng = np.random.default_rng(seed)
     seen = rng.random(300) < rng.random()
     watcher = Watcher(gap_s=1)
-    told = [t for yes in seen for t in watcher.looks(1, *([cigarette()] if yes else []))]
-    told += [f.type for f in watcher.rule.end()]
-    assert told == ["smoking_started", "smoking_ended"] * (len(told) // 2)
+    reported = [t for yes in seen for t in watcher.looks(1, *([cigarette()] if yes else []))]
+    reported += [f.type for f in watcher.rule.end()]
+    assert reported == ["smoking_started", "smoking_ended"] * (len(reported) // 2)
 
 
 def test_nothing_is_kept_of_people_who_left() -> None:
@@ -207,45 +208,47 @@ def test_a_stream_changes_its_own_settings_only() -> None:
     assert other.update(smoking) == []
 
 
-# ── few frames a second ──────────────────────────────────────────────────────────────────────
+# ── low frame rates ──────────────────────────────────────────────────────────────────────────
 
 
 def test_two_boxes_of_one_person_are_one_smoker() -> None:
-    """Somebody near the camera often gets a second box, and the cigarette is nearest to either."""
+    """A person near the camera often has a second box, and the cigarette is nearest to either."""
     one, other = person(Box(0, 0, 443, 335)), person(Box(0, 0, 243, 335), number=2)
     near_one, near_other = cigarette(Box(215, 60, 235, 66)), cigarette(Box(112, 60, 132, 66))
     watcher = Watcher(gap_s=5)
-    told = []
+    reported = []
     for turn in range(40):
         tracks = [[one, other], [one], [other]][turn % 3]
         held = near_one if turn % 2 else near_other
-        told += [event.type for event in watcher.look(tracks, [held])]
-    assert told == ["smoking_started"]
+        reported += [event.type for event in watcher.look(tracks, [held])]
+    assert reported == ["smoking_started"]
 
 
 def test_who_moved_between_two_frames_goes_on_smoking_under_a_new_id() -> None:
-    """The old track is expected somewhere else for a while: it is not seen there."""
+    """The old track is still predicted nearby for a while, without a detection."""
     watcher = Watcher(gap_s=5)
     assert watcher.looks(3, cigarette()) == ["smoking_started"]
     watcher.now += 0.4
     there = Box(260, 100, 360, 400)
     expected = person(Box(110, 100, 210, 400), age_s=STEP_S)
     hand = cigarette(Box(315, 150, 330, 155))
-    told = [e.type for _ in range(6) for e in watcher.look([expected, person(there, 2)], [hand])]
-    assert told == []
+    reported = [
+        e.type for _ in range(6) for e in watcher.look([expected, person(there, 2)], [hand])
+    ]
+    assert reported == []
 
 
 def test_two_smokers_side_by_side_are_two() -> None:
     left, right = person(), person(Box(150, 100, 250, 400), number=2)
     watcher = Watcher()
     both = [cigarette(Box(118, 130, 128, 134)), cigarette(Box(222, 130, 232, 134))]
-    told = [e for _ in range(5) for e in watcher.look([left, right], both)]
-    assert sorted(e.tracks[0].track_id for e in told) == [1, 2]
+    reported = [e for _ in range(5) for e in watcher.look([left, right], both)]
+    assert sorted(e.tracks[0].track_id for e in reported) == [1, 2]
 
 
 def test_somebody_far_behind_a_smoker_may_smoke_too() -> None:
     near, far = person(Box(0, 0, 400, 700)), person(Box(300, 100, 380, 300), number=2)
     watcher = Watcher()
     both = [cigarette(Box(190, 60, 230, 66)), cigarette(Box(335, 120, 345, 123))]
-    told = [e for _ in range(5) for e in watcher.look([near, far], both)]
-    assert sorted(e.tracks[0].track_id for e in told) == [1, 2]
+    reported = [e for _ in range(5) for e in watcher.look([near, far], both)]
+    assert sorted(e.tracks[0].track_id for e in reported) == [1, 2]

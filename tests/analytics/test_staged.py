@@ -1,6 +1,7 @@
-"""Staged clips through the shipped network, the trackers and the rule: real people, a real bag.
+"""Staged clips through the shipped network, the trackers and the bag rule.
 
-They are composited anew each time from recordings that are no part of the project.
+The clips are composed from recordings of real people and a real bag, which are not part of the
+project.
 """
 
 from __future__ import annotations
@@ -10,28 +11,31 @@ from collections.abc import Iterator
 import pytest
 
 from bench import staged
-from bench.clips import Watcher, acted
+from bench.clips import ClipAnalyzer, staged_frames
 from bench.truth import judge
 
 
 @pytest.fixture(scope="module")
-def watcher() -> Iterator[Watcher]:
+def analyzer() -> Iterator[ClipAnalyzer]:
     if reason := staged.missing():
         pytest.skip(reason)
-    watcher = Watcher()
-    yield watcher
-    watcher.close()
+    analyzer = ClipAnalyzer()
+    yield analyzer
+    analyzer.close()
 
 
-@pytest.mark.parametrize("play", staged.PLAYS, ids=lambda play: play.name.replace(" ", "-"))
-def test_what_happens_is_told_in_time_and_of_the_right_person(
-    watcher: Watcher, play: staged.Play
+@pytest.mark.parametrize(
+    "scenario", staged.SCENARIOS, ids=lambda scenario: scenario.name.replace(" ", "-")
+)
+def test_events_are_reported_in_time_and_of_the_right_person(
+    analyzer: ClipAnalyzer, scenario: staged.Scenario
 ) -> None:
-    seeing = watcher.watch(acted(play))
-    verdicts = judge(play.truths, seeing.told, seeing.names)
-    rows = [verdict.row(play.name) for verdict in verdicts]
+    result = analyzer.run(staged_frames(scenario))
+    verdicts = judge(scenario.truths, result.events, result.names)
+    rows = [verdict.row(scenario.name) for verdict in verdicts]
     assert all(verdict.in_time and verdict.right_person for verdict in verdicts), rows
-    placed = [told for told in seeing.told if told.rule_event.type == "bag_placed"]
-    happened = [truth for truth in play.truths if truth.type == "bag_placed"]
-    for told, truth in zip(placed, happened, strict=True):
-        assert told.rule_event.at == pytest.approx(truth.at, abs=1.0)  # when, though told later
+    placed = [event for event in result.events if event.rule_event.type == "bag_placed"]
+    truths = [truth for truth in scenario.truths if truth.type == "bag_placed"]
+    for event, truth in zip(placed, truths, strict=True):
+        # the time at which it happened, although it is reported later
+        assert event.rule_event.at == pytest.approx(truth.at, abs=1.0)

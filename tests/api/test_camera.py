@@ -1,4 +1,4 @@
-"""Cameras over HTTP: added, watched, changed, removed, and back after a restart."""
+"""Cameras over HTTP: added, watched, changed, removed, and resumed after a restart."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ async def shared(
 
 @pytest.fixture
 async def site(shared: Site) -> AsyncIterator[Site]:
-    """One server for all; each test begins without cameras."""
+    """One server for all tests; each starts without cameras."""
     yield shared
     for camera in ("CAM_01", "CAM_02", "far"):
         await shared.http.delete(f"/camera/{camera}")
@@ -147,7 +147,9 @@ async def test_what_is_no_source_is_told_in_words(site: Site, source: object) ->
     reply = await site.add(source=source)
     assert reply.status_code == 400, reply.text
     assert reply.json()["details"]["field"] == "source"
-    assert reply.json()["details"]["reason"].startswith("give a webcam's index, the path of a file")
+    assert reply.json()["details"]["reason"].startswith(
+        "give the index of a webcam, the path of a file"
+    )
 
 
 @pytest.mark.parametrize("content_type", [None, "text/plain", "application/x-www-form-urlencoded"])
@@ -212,7 +214,7 @@ async def test_a_file_that_is_not_there_is_named(site: Site) -> None:
     for source in (str(site.media / "gone.mp4"), "gone.mp4"):
         reply = await site.add(source=source)
         assert reply.status_code == 400
-        assert f"there is no such file: {source}" in reply.json()["details"]["reason"]
+        assert f"the file does not exist: {source}" in reply.json()["details"]["reason"]
     reply = await site.add(source="rtsp:/me:very-hidden@192.0.2.1/x")
     assert reply.status_code == 400
     assert "very-hidden" not in reply.text

@@ -1,4 +1,4 @@
-"""Events over HTTP: followed, resumed, paged, with their pictures."""
+"""Events over HTTP: live, resumed, paged, with their snapshots."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ from fixtures import PATIENCE_S, running
 
 from app.api.websockets import ClientSocket
 from app.config import AuthSettings, Settings
+from app.events import RuleEvent
 from app.main import create_app
 from app.pipeline.blur import conceal
-from app.pipeline.event_log import CLIENTS_BACKLOG, EventLog
-from app.types import BlurredFrame, Box, RuleEvent, Track
+from app.pipeline.event_log import CLIENT_BACKLOG, EventLog
+from app.types import BlurredFrame, Box, Track
 
 pytestmark = pytest.mark.anyio
 TRACKS = (
@@ -33,7 +34,7 @@ TRACKS = (
 
 
 class Site:
-    """A real server, and the log that its streams would tell."""
+    """A real server, and the event log of its streams."""
 
     def __init__(self, port: int, log: EventLog) -> None:
         self.url, self.log = f"http://127.0.0.1:{port}", log
@@ -51,7 +52,7 @@ class Site:
     ) -> None:
         image = av.VideoFrame.from_ndarray(np.full((96, 64), 90, np.uint8), format="yuv420p")
         shown: BlurredFrame | None = conceal(image, [], "off", 0) if picture else None
-        self.log.tell(camera, RuleEvent(kind, TRACKS, 0.8, 1.5, details), ts, shown)
+        self.log.report(camera, RuleEvent(kind, TRACKS, 0.8, 1.5, details), ts, shown)
 
 
 @contextlib.asynccontextmanager
@@ -66,7 +67,7 @@ async def serving(folder: Path) -> AsyncIterator[Site]:
         server = uvicorn.Server(config)
         listener = socket.create_server(("127.0.0.1", 0))
         task = asyncio.create_task(server.serve([listener]))
-        site = Site(listener.getsockname()[1], app.state["events"])
+        site = Site(listener.getsockname()[1], app.state["event_log"])
         try:
             async with site.http:
                 yield site
@@ -151,7 +152,7 @@ async def test_an_event_whose_picture_was_removed_says_so(site: Site, tmp_path: 
     url, english = "/api/events/1/snapshot.jpg", {"Accept-Language": "en"}
     reply = await site.http.get(url, headers=english)
     assert (reply.status_code, reply.json()["code"]) == (404, "SNAPSHOT_REMOVED")
-    assert reply.json()["message"] == "The picture of event 1 was removed."
+    assert reply.json()["message"] == "The snapshot of event 1 was removed."
 
 
 async def test_history_pages_and_filters(site: Site) -> None:
@@ -275,7 +276,7 @@ async def test_clients_that_leave_are_forgotten(site: Site) -> None:
         async with websockets.connect(f"{site.ws}/ws/events"):
             pass
     for _ in range(100):
-        if not site.log._told._subscribers:
+        if not site.log._clients._subscribers:
             return
         await asyncio.sleep(0.05)
     raise AssertionError("somebody is still subscribed")
@@ -322,7 +323,7 @@ async def test_a_slow_socket_is_told_how_many_it_missed(site: Site) -> None:
     """It stops reading; the kernel's buffers fill, then the server's queue for it."""
     async with websockets.connect(f"{site.ws}/ws/events", max_queue=1, compression=None) as client:
         filler = "x" * 50_000
-        count = CLIENTS_BACKLOG + 400
+        count = CLIENT_BACKLOG + 400
         for _ in range(count):
             site.tell(filler=filler)
             await asyncio.sleep(0)
@@ -337,7 +338,7 @@ async def test_a_slow_socket_is_told_how_many_it_missed(site: Site) -> None:
 
 
 class _Closed:
-    """A socket whose connection uvicorn closed itself: its pings had no answer."""
+    """A socket that uvicorn closed itself because its pings were not answered."""
 
     async def receive(self) -> dict[str, str]:
         await asyncio.sleep(60)

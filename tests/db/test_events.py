@@ -1,4 +1,4 @@
-"""Events as rows, and their pictures as files."""
+"""Events as rows, and their snapshots as files."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ import pytest
 from sqlalchemy import Engine, text
 
 from app.db.engine import open_database
-from app.db.events import EventRepository, StreamSessionRepository
+from app.db.event_pruner import EventPruner
+from app.db.events import EventRepository
 from app.db.snapshots import SnapshotFolder
+from app.db.stream_sessions import StreamSessionRepository
 from app.errors import EventNotFound, NoSnapshot, SnapshotRemoved, StoreError
-from app.types import Box, EventFilter, EventRow
+from app.events import EventFilter, EventRow
+from app.types import Box
 
 ALL = EventFilter()
 DAY = 86_400.0
@@ -61,6 +64,11 @@ def events(engine: Engine, snapshots: SnapshotFolder) -> EventRepository:
     return EventRepository(engine, snapshots)
 
 
+@pytest.fixture
+def pruner(engine: Engine, snapshots: SnapshotFolder) -> EventPruner:
+    return EventPruner(engine, snapshots)
+
+
 def add(events: EventRepository, *records: EventRow) -> None:
     assert events.add(records) == 0
 
@@ -85,9 +93,11 @@ def test_numbers_go_on_from_the_largest(events: EventRepository) -> None:
     assert events.next_id() == 42
 
 
-def test_numbers_go_on_after_everything_was_deleted(events: EventRepository) -> None:
+def test_numbers_go_on_after_everything_was_deleted(
+    events: EventRepository, pruner: EventPruner
+) -> None:
     add(events, event(41))
-    events.delete_oldest(10)
+    pruner.delete_oldest(10)
     assert events.next_id() == 42
 
 
@@ -210,42 +220,42 @@ def test_a_picture_that_somebody_deleted_is_said(
 
 
 def test_events_from_before_a_moment_go_with_their_pictures(
-    events: EventRepository, snapshots: SnapshotFolder, tmp_path: Path
+    events: EventRepository, pruner: EventPruner, snapshots: SnapshotFolder, tmp_path: Path
 ) -> None:
     names = [snapshots.save(number, DAY * number, bytes(100)) for number in (1, 2)]
     add(events, pictured(1, names[0]), event(2), event(3), pictured(4, names[1]))
-    assert events.delete_before(1003.0, 1) == (1, 100)
-    assert events.delete_before(1003.0, 10) == (1, 0)
-    assert events.delete_before(1003.0, 10) == (0, 0)
+    assert pruner.delete_before(1003.0, 1) == (1, 100)
+    assert pruner.delete_before(1003.0, 10) == (1, 0)
+    assert pruner.delete_before(1003.0, 10) == (0, 0)
     assert ids(events.after(0, ALL, 10)) == [3, 4]
-    assert events.count() == 2
+    assert pruner.count() == 2
     assert [path.name for path in (tmp_path / "snapshots").rglob("*.jpg")] == [Path(names[1]).name]
 
 
 def test_events_go_with_named_pictures_and_their_numbers_stay_used(
-    events: EventRepository, snapshots: SnapshotFolder
+    events: EventRepository, pruner: EventPruner, snapshots: SnapshotFolder
 ) -> None:
     names = [snapshots.save(number, 0.0, bytes(100)) for number in (7, 8)]
     add(events, event(6), pictured(7, names[0]), pictured(8, names[1]))
-    assert events.delete_with_snapshots([names[1], "1970-01-01/99-nobody.jpg"]) == 1
+    assert pruner.delete_with_snapshots([names[1], "1970-01-01/99-nobody.jpg"]) == 1
     assert ids(events.after(0, ALL, 10)) == [6, 7]
     assert events.next_id() == 9
-    events.delete_oldest(1)
+    pruner.delete_oldest(1)
     assert events.next_id() == 9, "an older number that is deleted later changes nothing"
 
 
 def test_the_oldest_events_go_with_their_pictures(
-    events: EventRepository, snapshots: SnapshotFolder, tmp_path: Path
+    events: EventRepository, pruner: EventPruner, snapshots: SnapshotFolder, tmp_path: Path
 ) -> None:
     names = [snapshots.save(number, DAY * number, bytes(100)) for number in range(1, 4)]
     rows = [pictured(number + 1, name) for number, name in enumerate(names)]
     events.add([*rows, event(4)])
-    assert events.delete_oldest(2) == (2, 200)
+    assert pruner.delete_oldest(2) == (2, 200)
     assert ids(events.after(0, ALL, 10)) == [3, 4]
     left = [path.name for path in (tmp_path / "snapshots").iterdir()]
     assert left == ["1970-01-04"]
-    assert events.delete_oldest(10) == (2, 100)
-    assert events.delete_oldest(10) == (0, 0)
+    assert pruner.delete_oldest(10) == (2, 100)
+    assert pruner.delete_oldest(10) == (0, 0)
 
 
 def test_a_picture_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:

@@ -10,7 +10,10 @@ import pytest
 from sqlalchemy import Engine, text
 
 from app.db.engine import open_database
+from app.db.job_log import JobLogRepository
 from app.db.jobs import JobRepository
+from app.db.recordings import RecordingRepository
+from app.db.schedules import ScheduleRepository
 from app.db.vault import Vault
 from app.errors import FileNotFound, JobNotFound, ScheduleNotFound, StoreError
 from app.jobs import FileFacts, Gap, Job, JobLine, JobSpec, JobState, Part, Recording, Schedule
@@ -30,6 +33,21 @@ def engine(database_url: str) -> Iterator[Engine]:
 @pytest.fixture
 def jobs(engine: Engine) -> JobRepository:
     return JobRepository(engine, Vault(SECRET))
+
+
+@pytest.fixture
+def job_log(engine: Engine) -> JobLogRepository:
+    return JobLogRepository(engine)
+
+
+@pytest.fixture
+def recordings(engine: Engine) -> RecordingRepository:
+    return RecordingRepository(engine)
+
+
+@pytest.fixture
+def schedules(engine: Engine) -> ScheduleRepository:
+    return ScheduleRepository(engine, Vault(SECRET))
 
 
 def job(job_id: str = "a", **values: object) -> Job:
@@ -69,15 +87,17 @@ def test_a_job_comes_back_as_it_was(jobs: JobRepository) -> None:
     assert (jobs.get("a").state, jobs.get("a").error) == (JobState.FAILED, "away")
 
 
-def test_passwords_are_encrypted(jobs: JobRepository, engine: Engine) -> None:
+def test_passwords_are_encrypted(
+    jobs: JobRepository, schedules: ScheduleRepository, engine: Engine
+) -> None:
     jobs.save(job())
-    jobs.save_schedule(Schedule("s", "0 3 * * *", JobSpec(sources=(URL,))))
+    schedules.save(Schedule("s", "0 3 * * *", JobSpec(sources=(URL,))))
     with engine.connect() as connection:
         for table in ("collect_jobs", "collect_schedules"):
             row = connection.execute(text(f"SELECT * FROM {table}")).one()
             assert "hidden" not in str(row)
     assert jobs.get("a").parts[0].source == URL
-    assert jobs.schedules()[0].spec.sources == (URL,)
+    assert schedules.all()[0].spec.sources == (URL,)
 
 
 def test_with_another_key_the_job_is_there_and_its_passwords_are_not(
@@ -89,12 +109,14 @@ def test_with_another_key_the_job_is_there_and_its_passwords_are_not(
 
 
 @pytest.mark.parametrize("job_id", ["none", "", "a'; DROP TABLE collect_jobs; --"])
-def test_unknown_jobs_are_not_found(jobs: JobRepository, job_id: str) -> None:
-    for look in (jobs.get, jobs.lines, jobs.recordings, jobs.delete):
+def test_unknown_jobs_are_not_found(
+    jobs: JobRepository, recordings: RecordingRepository, job_log: JobLogRepository, job_id: str
+) -> None:
+    for read in (jobs.get, job_log.lines, recordings.of_job, jobs.delete):
         with pytest.raises(JobNotFound):
-            look(job_id)
+            read(job_id)
     with pytest.raises(JobNotFound):
-        jobs.logs(job_id, limit=1, offset=0)
+        job_log.entries(job_id, limit=1, offset=0)
 
 
 def test_jobs_are_found_by_what_they_are(jobs: JobRepository) -> None:
@@ -127,45 +149,51 @@ def test_unfinished_jobs_are_those_that_ran(jobs: JobRepository) -> None:
     assert [one.job_id for one in jobs.unfinished()] == ["b", "a"]
 
 
-def test_lines_and_logs_are_in_order(jobs: JobRepository) -> None:
+def test_lines_and_logs_are_in_order(jobs: JobRepository, job_log: JobLogRepository) -> None:
     jobs.save(job())
     said = [line("a", "started"), line("a", "progress", 1)]
-    jobs.add_line(said[0])
-    jobs.log("a", "warning", "between")
-    jobs.add_line(said[1])
-    assert jobs.lines("a") == said
-    entries, total = jobs.logs("a", limit=2, offset=1)
+    job_log.add_line(said[0])
+    job_log.add_entry("a", "warning", "between")
+    job_log.add_line(said[1])
+    assert job_log.lines("a") == said
+    entries, total = job_log.entries("a", limit=2, offset=1)
     assert [entry.text for entry in entries] == ["between", "progress 1"]
     assert (total, entries[0].level) == (3, "warning")
 
 
-def test_files_are_kept_and_marked_when_they_are_removed(jobs: JobRepository) -> None:
+def test_files_are_kept_and_marked_when_they_are_removed(
+    jobs: JobRepository, recordings: RecordingRepository
+) -> None:
     jobs.save(job(flagged=True))
-    jobs.add_recording(recording())
-    jobs.add_recording(recording(path="a/2.mp4"))
-    first, second = jobs.recordings("a")
+    recordings.add(recording())
+    recordings.add(recording(path="a/2.mp4"))
+    first, second = recordings.of_job("a")
     assert first == replace(recording(), file_id=first.file_id, flagged=True)
-    assert jobs.recording("a", second.file_id).path == "a/2.mp4"
-    jobs.mark_removed(first.file_id)
-    assert [one.file_id for one in jobs.all_recordings()] == [second.file_id]
-    assert jobs.recordings("a")[0].removed_ts is not None
+    assert recordings.get("a", second.file_id).path == "a/2.mp4"
+    recordings.mark_removed(first.file_id)
+    assert [one.file_id for one in recordings.all()] == [second.file_id]
+    assert recordings.of_job("a")[0].removed_ts is not None
     with pytest.raises(FileNotFound):
-        jobs.recording("a", first.file_id)
+        recordings.get("a", first.file_id)
 
 
-def test_a_file_belongs_to_its_job_only(jobs: JobRepository) -> None:
+def test_a_file_belongs_to_its_job_only(
+    jobs: JobRepository, recordings: RecordingRepository
+) -> None:
     jobs.save(job("a"))
     jobs.save(job("b"))
-    jobs.add_recording(recording("a"))
+    recordings.add(recording("a"))
     with pytest.raises(FileNotFound):
-        jobs.recording("b", jobs.recordings("a")[0].file_id)
+        recordings.get("b", recordings.of_job("a")[0].file_id)
 
 
-def test_a_job_goes_with_everything_that_belongs_to_it(jobs: JobRepository, engine: Engine) -> None:
+def test_a_job_goes_with_everything_that_belongs_to_it(
+    jobs: JobRepository, recordings: RecordingRepository, job_log: JobLogRepository, engine: Engine
+) -> None:
     for job_id in ("a", "b"):
         jobs.save(job(job_id))
-        jobs.log(job_id, "info", "x")
-        jobs.add_recording(recording(job_id))
+        job_log.add_entry(job_id, "info", "x")
+        recordings.add(recording(job_id))
     jobs.delete("a")
     with engine.connect() as connection:
         for table in ("collect_jobs", "collect_files", "collect_logs"):
@@ -180,25 +208,28 @@ def test_changing_a_label_leaves_the_rest(jobs: JobRepository) -> None:
     assert changed.state is JobState.RUNNING
 
 
-def test_schedules_come_back_and_go(jobs: JobRepository) -> None:
+def test_schedules_come_back_and_go(schedules: ScheduleRepository) -> None:
     schedule = Schedule("s", "0 3 * * *", JobSpec(duration_s=5, tags=("x",)), "Asia/Seoul")
-    jobs.save_schedule(schedule)
+    schedules.save(schedule)
     schedule.skipped, schedule.last_job_id = 4, "a"
-    jobs.save_schedule(schedule)
-    assert jobs.schedules() == [schedule]
-    jobs.delete_schedule("s")
-    assert jobs.schedules() == []
+    schedules.save(schedule)
+    assert schedules.all() == [schedule]
+    schedules.delete("s")
+    assert schedules.all() == []
     with pytest.raises(ScheduleNotFound):
-        jobs.delete_schedule("s")
+        schedules.delete("s")
 
 
 def test_a_database_that_fails_is_a_store_error_without_values(
-    jobs: JobRepository, engine: Engine
+    jobs: JobRepository,
+    schedules: ScheduleRepository,
+    recordings: RecordingRepository,
+    engine: Engine,
 ) -> None:
     with engine.begin() as connection:
         for table in ("collect_files", "collect_logs", "collect_jobs", "collect_schedules"):
             connection.execute(text(f"DROP TABLE {table}"))
-    for call in (lambda: jobs.save(job()), jobs.unfinished, jobs.schedules, jobs.all_recordings):
+    for call in (lambda: jobs.save(job()), jobs.unfinished, schedules.all, recordings.all):
         with pytest.raises(StoreError) as caught:
             call()
         assert "hidden" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Sessions, plates, search and the watch-list as rows."""
+"""Sessions, plates, search and the watch list as rows."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import pytest
 from sqlalchemy import Engine, event, text
 
 from app.db.engine import open_database
+from app.db.plate_counts import PlateCounts
 from app.db.plate_search import PlateSearch
 from app.db.plates import PlateRepository
 from app.db.watchlist import ClaudeCalls, Watchlist
 from app.errors import InvalidRequest, PlateNotFound, SessionNotFound, WatchNotFound
-from app.plates import ClaudeCall, NewPlate, PlateFilter, PlateRead, StoredSession
+from app.plates import ClaudeCall, NewPlate, NewSession, PlateFilter, PlateRead, StoredSession
 from app.types import Box
 
 BEGUN = datetime(2025, 5, 19, 12, 34, 56, 789000, UTC)
@@ -31,6 +32,11 @@ def engine(database_url: str) -> Iterator[Engine]:
 @pytest.fixture
 def rows(engine: Engine) -> PlateRepository:
     return PlateRepository(engine)
+
+
+@pytest.fixture
+def counts(engine: Engine) -> PlateCounts:
+    return PlateCounts(engine)
 
 
 def add(
@@ -49,12 +55,14 @@ def add(
         for number in texts
     ]
     return rows.add(
-        filename="car.jpg",
-        source=source,
-        source_image_path="uploads/car.jpg",
-        processing_time_ms=12.5,
-        plates=plates,
-        at=BEGUN + timedelta(minutes=minutes),
+        NewSession(
+            filename="car.jpg",
+            source=source,
+            source_image_path="uploads/car.jpg",
+            processing_time_ms=12.5,
+            plates=plates,
+            at=BEGUN + timedelta(minutes=minutes),
+        )
     )
 
 
@@ -98,22 +106,26 @@ def test_filters(rows: PlateRepository) -> None:
     assert numbers_of(rows, until=BEGUN + timedelta(minutes=5)) == ["A123BC"]
 
 
-def test_another_number_makes_it_manual_and_the_same_does_not(rows: PlateRepository) -> None:
+def test_another_number_makes_it_manual_and_the_same_does_not(
+    rows: PlateRepository, counts: PlateCounts
+) -> None:
     add(rows, "A123BC")
     same = rows.update(1, {"plate_number": "A123BC", "is_verified": True})
     assert (same.processed_by, same.is_verified) == ("local", True)
     changed = rows.update(1, {"plate_number": "A124BC"})
     assert (changed.processed_by, changed.first_reading) == ("manual", "A123BC")
-    assert rows.activity()["checked"] == {"corrected": 1, "confirmed": 0}
+    assert counts.activity()["checked"] == {"corrected": 1, "confirmed": 0}
 
 
-def test_a_deleted_plate_vanishes_but_its_row_stays(rows: PlateRepository, engine: Engine) -> None:
+def test_a_deleted_plate_vanishes_but_its_row_stays(
+    rows: PlateRepository, counts: PlateCounts, engine: Engine
+) -> None:
     kept = add(rows, "A123BC", "B777BB")
     rows.delete(1)
     assert numbers_of(rows) == ["B777BB"]
     assert [p.plate_number for p in rows.session(kept.session_id).plates] == ["B777BB"]
     assert PlateSearch(engine).find("A123", 10) == []
-    assert rows.statistics().total == 1
+    assert counts.statistics().total == 1
     for call in (lambda: rows.plate(1), lambda: rows.delete(1), lambda: rows.update(1, {})):
         with pytest.raises(PlateNotFound):
             call()
@@ -122,19 +134,21 @@ def test_a_deleted_plate_vanishes_but_its_row_stays(rows: PlateRepository, engin
         rows.session(99)
 
 
-def test_statistics_count_what_could_not_be_read(rows: PlateRepository) -> None:
-    assert rows.statistics().mean_confidence == 0
+def test_statistics_count_what_could_not_be_read(
+    rows: PlateRepository, counts: PlateCounts
+) -> None:
+    assert counts.statistics().mean_confidence == 0
     add(rows, "A123BC", "", "", "B777BB")
-    found = rows.statistics()
+    found = counts.statistics()
     assert (found.total, found.unrecognised, found.sessions) == (4, 2, 1)
     assert found.mean_confidence == pytest.approx(0.45)
     assert [plate.plate_id for plate in found.newest] == [4, 3, 2, 1]
 
 
-def test_activity_by_hour_day_and_source(rows: PlateRepository) -> None:
+def test_activity_by_hour_day_and_source(rows: PlateRepository, counts: PlateCounts) -> None:
     add(rows, "A1")
     add(rows, "A2", minutes=60, source="cam-1")
-    found = rows.activity()
+    found = counts.activity()
     assert found["per_hour"] == {"12": 1, "13": 1}
     assert found["per_day"] == {"2025-05-19": 2}
     assert found["by_source"] == {"cam-1": 1, "upload": 1}
@@ -275,7 +289,7 @@ def test_calls_are_counted_answered_from_the_record_and_named(engine: Engine) ->
     number = calls.begin("hash", "model", 2)
     assert number is not None
     assert calls.answer("hash", "model") is None
-    calls.settle(number, ClaudeCall("hash", "model", "read", "A1", 300, 9))
+    calls.record_outcome(number, ClaudeCall("hash", "model", "read", "A1", 300, 9))
     known = calls.answer("hash", "model")
     assert known is not None
     assert known.answer == "A1"

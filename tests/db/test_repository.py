@@ -1,4 +1,4 @@
-"""Streams as rows: what comes back, and what is never in the file."""
+"""Streams as rows: what is restored, and what is never in the file."""
 
 from __future__ import annotations
 
@@ -116,13 +116,13 @@ def test_a_lost_key_says_so_and_keeps_the_rest(
     other = StreamRepository(engine, open_vault(tmp_path, None))
     kept, lost = other.load()
     assert kept == StoredStream(PLAIN, RUNNING)
-    assert (lost.wanted, lost.readable) == (StreamState.FAILED, False)
+    assert (lost.wanted, lost.decryptable) == (StreamState.FAILED, False)
     assert KEY_FILE in (lost.last_error or "")
     assert "hidden" not in repr(lost)
     assert lost.spec.source == "rtsp://192.0.2.1:554/x?token=***&channel=1"
     assert lost.spec.max_fps == 7.5
 
-    other.save(replace(lost, wanted=StreamState.STOPPED))  # somebody stops it meanwhile
+    other.save(replace(lost, wanted=StreamState.STOPPED))  # another caller stops it in the meantime
     (tmp_path / KEY_FILE).write_text(old_key, encoding="utf-8")
     again = StreamRepository(engine, open_vault(tmp_path, None)).load()
     assert again[1].spec == FULL, "with the old key it is all there again"

@@ -1,4 +1,4 @@
-"""Events kept beside the loop: nothing waits for the database, and what is lost is counted."""
+"""The writer of events: nothing waits for the database, and lost events are counted."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from sqlalchemy import Engine
 
 from app.db import writer as writer_module
 from app.db.engine import open_database
+from app.db.event_pruner import EventPruner
 from app.db.events import EventRepository
 from app.db.snapshots import SnapshotFolder
 from app.db.writer import EventWriter
 from app.errors import NoSnapshot, StoreError
+from app.events import Event, EventFilter, EventRow, RuleEvent
 from app.metric_types import HistogramSnapshot
-from app.types import Event, EventFilter, EventRow, RuleEvent
 
 pytestmark = pytest.mark.anyio
 ALL = EventFilter()
@@ -240,7 +241,7 @@ async def test_a_full_disk_costs_pictures_and_not_events(
     assert kept == [True, True, True, False, False, False]
     assert not list(small_disk.rglob("*.part"))
     assert sum("without its picture" in line for line in caplog.messages) == 1
-    assert repository.delete_oldest(3) == (3, 900_000)
+    assert EventPruner(engine, snapshots).delete_oldest(3) == (3, 900_000)
     assert snapshots.save(9, 0.0, bytes(300_000))
 
 

@@ -1,4 +1,4 @@
-"""A network and its owners: batches, failures, and the end."""
+"""The batching runner: batches, failures and shutdown."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PATIENCE_S = 30.0
 
 
 class Sums:
-    """A network that tells the sum of each picture; it can be held, and it can fail."""
+    """A network that returns the sum of each image; it can be blocked, and it can fail."""
 
     name = "sums"
     path = Path("sums.xml")
@@ -32,7 +32,7 @@ class Sums:
         self.parallel = parallel
         self.batches: list[tuple[int, ...]] = []
         self.threads: set[int] = set()
-        self.asked = threading.Semaphore(0)
+        self.started = threading.Semaphore(0)
         self.free = threading.Event()
         self.free.set()
         self.fails: Callable[[Images], bool] = lambda images: False
@@ -41,7 +41,7 @@ class Sums:
     def infer(self, images: Images) -> Outputs:
         self.batches.append(images.shape)
         self.threads.add(threading.get_ident())
-        self.asked.release()
+        self.started.release()
         assert self.free.wait(PATIENCE_S)
         if self.fails(images):
             raise RuntimeError("out of memory")
@@ -50,14 +50,14 @@ class Sums:
         return [images.reshape(len(images), -1).sum(axis=1).astype(np.float32)]
 
     def hold(self, runner: BatchingRunner) -> None:
-        """Make one request run, and wait there, so that what follows piles up."""
+        """Block every worker with a request, so that the following ones queue up."""
         self.free.clear()
         for _ in range(self.parallel):
-            runner.submit(picture(0))
-            assert self.asked.acquire(timeout=PATIENCE_S)
+            runner.submit(image(0))
+            assert self.started.acquire(timeout=PATIENCE_S)
 
 
-def picture(value: int, height: int = 4, width: int = 4) -> np.ndarray:
+def image(value: int, height: int = 4, width: int = 4) -> np.ndarray:
     return np.full((height, width, 3), value, np.uint8)
 
 
@@ -74,40 +74,40 @@ def runner(network: Sums) -> Iterator[BatchingRunner]:
     runner.close()
 
 
-def test_everybody_gets_his_own_answer(runner: BatchingRunner) -> None:
-    answers = [runner.submit(picture(value)) for value in range(12)]
+def test_each_request_gets_its_own_result(runner: BatchingRunner) -> None:
+    answers = [runner.submit(image(value)) for value in range(12)]
     for value, answer in enumerate(answers):
         (total,) = answer.result(PATIENCE_S)
         assert total == value * 48
 
 
-def test_what_waits_is_asked_as_one_batch(runner: BatchingRunner, network: Sums) -> None:
+def test_waiting_requests_run_as_one_batch(runner: BatchingRunner, network: Sums) -> None:
     network.hold(runner)
-    answers = [runner.submit(picture(value)) for value in range(6)]
+    answers = [runner.submit(image(value)) for value in range(6)]
     network.free.set()
     for answer in answers:
         answer.result(PATIENCE_S)
     assert [shape[0] for shape in network.batches] == [1, 4, 2]
 
 
-def test_pictures_of_different_sizes_are_different_batches(
+def test_images_of_different_sizes_are_different_batches(
     runner: BatchingRunner, network: Sums
 ) -> None:
     network.hold(runner)
-    answers = [runner.submit(picture(1, 4, 4 + 4 * (n % 2))) for n in range(4)]
+    answers = [runner.submit(image(1, 4, 4 + 4 * (n % 2))) for n in range(4)]
     network.free.set()
     totals = [float(answer.result(PATIENCE_S)[0]) for answer in answers]
     assert totals == [48, 96, 48, 96]
     assert sorted(network.batches[1:]) == [(2, 4, 4, 3), (2, 4, 8, 3)]
 
 
-def test_a_failure_goes_to_those_who_asked_and_to_nobody_else(
+def test_a_failure_reaches_only_the_requests_of_its_batch(
     runner: BatchingRunner, network: Sums
 ) -> None:
     network.fails = lambda images: images.shape[2] == 8
     network.hold(runner)
-    bad = [runner.submit(picture(1, 4, 8)) for _ in range(2)]
-    good = [runner.submit(picture(1)) for _ in range(2)]
+    bad = [runner.submit(image(1, 4, 8)) for _ in range(2)]
+    good = [runner.submit(image(1)) for _ in range(2)]
     network.free.set()
     for answer in bad:
         failure = answer.exception(PATIENCE_S)
@@ -115,7 +115,7 @@ def test_a_failure_goes_to_those_who_asked_and_to_nobody_else(
         assert failure.details == {"network": "sums", "reason": "RuntimeError"}
     for answer in good:
         assert answer.result(PATIENCE_S)
-    assert runner.submit(picture(2)).result(PATIENCE_S)[0] == 96
+    assert runner.submit(image(2)).result(PATIENCE_S)[0] == 96
 
 
 @pytest.mark.parametrize(
@@ -127,26 +127,26 @@ def test_a_failure_goes_to_those_who_asked_and_to_nobody_else(
         lambda images: [1.0],
     ],
 )
-def test_an_answer_of_the_wrong_size_is_a_failure_and_not_the_end(
+def test_outputs_of_the_wrong_size_fail_without_stopping_the_runner(
     runner: BatchingRunner, network: Sums, answer: Callable[[Images], Outputs]
 ) -> None:
     network.answer = answer
-    asked = runner.submit(picture(1))
+    pending = runner.submit(image(1))
     try:
-        outputs = asked.result(5)
+        outputs = pending.result(5)
         assert outputs == []
     except DetectorError:
         pass
     network.answer = None
-    assert runner.submit(picture(2)).result(5)[0] == 96
+    assert runner.submit(image(2)).result(5)[0] == 96
 
 
-def test_an_answer_for_fewer_pictures_than_asked_leaves_nobody_waiting(
+def test_outputs_for_too_few_images_leave_no_request_waiting(
     runner: BatchingRunner, network: Sums
 ) -> None:
     network.hold(runner)
     network.answer = lambda images: [np.zeros(1, np.float32)]
-    answers = [runner.submit(picture(value)) for value in range(4)]
+    answers = [runner.submit(image(value)) for value in range(4)]
     network.free.set()
     for answer in answers[1:]:
         assert isinstance(answer.exception(5), DetectorError)
@@ -154,18 +154,18 @@ def test_an_answer_for_fewer_pictures_than_asked_leaves_nobody_waiting(
 
 def test_too_many_waiting_requests_fail_at_once(runner: BatchingRunner, network: Sums) -> None:
     network.hold(runner)
-    answers = [runner.submit(picture(1)) for _ in range(16)]
+    answers = [runner.submit(image(1)) for _ in range(16)]
     with pytest.raises(DetectorError):
-        runner.submit(picture(1))
+        runner.submit(image(1))
     network.free.set()
     for answer in answers:
         assert answer.result(PATIENCE_S)[0] == 48
-    assert runner.submit(picture(1)).result(PATIENCE_S)
+    assert runner.submit(image(1)).result(PATIENCE_S)
 
 
-def test_a_request_that_was_cancelled_is_not_asked(runner: BatchingRunner, network: Sums) -> None:
+def test_a_cancelled_request_is_not_run(runner: BatchingRunner, network: Sums) -> None:
     network.hold(runner)
-    first, second, third = (runner.submit(picture(value)) for value in (1, 2, 3))
+    first, second, third = (runner.submit(image(value)) for value in (1, 2, 3))
     assert second.cancel()
     network.free.set()
     assert first.result(PATIENCE_S)[0] == 48
@@ -175,22 +175,24 @@ def test_a_request_that_was_cancelled_is_not_asked(runner: BatchingRunner, netwo
     assert sum(shape[0] for shape in network.batches) == 3
 
 
-def test_when_all_were_cancelled_the_network_rests(runner: BatchingRunner, network: Sums) -> None:
+def test_the_network_does_not_run_when_all_requests_were_cancelled(
+    runner: BatchingRunner, network: Sums
+) -> None:
     network.hold(runner)
-    for answer in [runner.submit(picture(1)) for _ in range(3)]:
+    for answer in [runner.submit(image(1)) for _ in range(3)]:
         assert answer.cancel()
     network.free.set()
-    assert runner.submit(picture(2)).result(PATIENCE_S)[0] == 96
+    assert runner.submit(image(2)).result(PATIENCE_S)[0] == 96
     assert sum(shape[0] for shape in network.batches) == 2
 
 
 @pytest.mark.parametrize("parallel", [1, 3])
-def test_close_answers_what_waits_and_leaves_no_thread(parallel: int) -> None:
+def test_close_finishes_waiting_requests_and_leaves_no_thread(parallel: int) -> None:
     before = threading.active_count()
     network = Sums(parallel)
     runner = BatchingRunner(network, max_batch=4)
     network.hold(runner)
-    answers = [runner.submit(picture(1)) for _ in range(20)]
+    answers = [runner.submit(image(1)) for _ in range(20)]
     closing = threading.Thread(target=runner.close)
     closing.start()
     network.free.set()
@@ -200,18 +202,18 @@ def test_close_answers_what_waits_and_leaves_no_thread(parallel: int) -> None:
     assert threading.active_count() == before
 
 
-def test_close_twice_is_harmless_and_nothing_gets_in_afterwards(runner: BatchingRunner) -> None:
+def test_close_twice_is_harmless_and_new_requests_fail(runner: BatchingRunner) -> None:
     runner.close()
     runner.close()
     with pytest.raises(DetectorError):
-        runner.submit(picture(1))
+        runner.submit(image(1))
 
 
-def test_close_is_possible_while_as_many_wait_as_may() -> None:
+def test_close_works_while_the_queue_is_full() -> None:
     network = Sums()
     runner = BatchingRunner(network, max_batch=2, max_waiting=4)
     network.hold(runner)
-    answers = [runner.submit(picture(1)) for _ in range(4)]
+    answers = [runner.submit(image(1)) for _ in range(4)]
     closing = threading.Thread(target=runner.close, daemon=True)
     closing.start()
     network.free.set()
@@ -220,7 +222,7 @@ def test_close_is_possible_while_as_many_wait_as_may() -> None:
     assert all(answer.done() for answer in answers)
 
 
-def test_no_request_is_ever_left_without_an_answer_when_close_comes_between() -> None:
+def test_no_request_is_left_pending_when_close_runs_concurrently() -> None:
     for _ in range(20):
         runner = BatchingRunner(Sums(2), max_batch=4)
         answers: list[Future[Outputs]] = []
@@ -234,7 +236,7 @@ def test_no_request_is_ever_left_without_an_answer_when_close_comes_between() ->
             start.wait(PATIENCE_S)
             try:
                 for _ in range(50):
-                    answers.append(runner.submit(picture(1)))
+                    answers.append(runner.submit(image(1)))
             except DetectorError:
                 pass
 
@@ -250,14 +252,14 @@ def test_no_request_is_ever_left_without_an_answer_when_close_comes_between() ->
 
 
 @pytest.mark.parametrize("parallel", [1, 2, 4])
-def test_many_streams_at_once_all_get_the_right_answers(parallel: int) -> None:
+def test_many_concurrent_streams_get_the_right_results(parallel: int) -> None:
     network = Sums(parallel)
     runner = BatchingRunner(network, max_batch=8)
     wrong: list[int] = []
 
     def stream(value: int) -> None:
         for _ in range(100):
-            if runner.submit(picture(value)).result(PATIENCE_S)[0] != value * 48:
+            if runner.submit(image(value)).result(PATIENCE_S)[0] != value * 48:
                 wrong.append(value)
 
     streams = [threading.Thread(target=stream, args=(value,)) for value in range(1, 9)]
@@ -271,12 +273,12 @@ def test_many_streams_at_once_all_get_the_right_answers(parallel: int) -> None:
     assert max(shape[0] for shape in network.batches) <= 8
 
 
-# ── what it counts ───────────────────────────────────────────────────────────────────────────
+# ── metrics ──────────────────────────────────────────────────────────────────────────────────
 
 
-def test_batches_are_measured_and_pictures_counted(runner: BatchingRunner, network: Sums) -> None:
+def test_batches_are_measured_and_images_counted(runner: BatchingRunner, network: Sums) -> None:
     network.hold(runner)
-    waiting = [runner.submit(picture(1)) for _ in range(3)]
+    waiting = [runner.submit(image(1)) for _ in range(3)]
     assert runner.waiting == 3
     network.free.set()
     for answer in waiting:
@@ -288,14 +290,14 @@ def test_batches_are_measured_and_pictures_counted(runner: BatchingRunner, netwo
     assert runner.waiting == 0
 
 
-def test_it_tells_its_trouble_until_that_is_over(runner: BatchingRunner, network: Sums) -> None:
+def test_trouble_is_reported_until_the_next_success(runner: BatchingRunner, network: Sums) -> None:
     assert runner.trouble is None
     network.fails = lambda images: True
-    assert runner.submit(picture(1)).exception(PATIENCE_S)
+    assert runner.submit(image(1)).exception(PATIENCE_S)
     assert runner.trouble == "RuntimeError"
     assert counts(runner.metrics.outcomes) == {"answered": 0, "failed": 1}
     network.fails = lambda images: False
-    runner.submit(picture(1)).result(PATIENCE_S)
+    runner.submit(image(1)).result(PATIENCE_S)
     assert runner.trouble is None
     runner.close()
     assert runner.trouble == "it was shut down"

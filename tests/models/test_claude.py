@@ -1,4 +1,4 @@
-"""Claude as the second reader, against a server that speaks its API."""
+"""Claude as the second reader, against a server that implements its API."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KEY = "sk-ant-a-secret-that-nobody-may-see"
 
 
 class Log:
-    """A record in memory; the database has tests of its own."""
+    """A call log in memory; the database has its own tests."""
 
     def __init__(self) -> None:
         self.calls: list[ClaudeCall] = []
@@ -35,7 +35,7 @@ class Log:
         self.calls.append(ClaudeCall(crop_hash, model, "asked"))
         return len(self.calls) - 1
 
-    def settle(self, number: int, call: ClaudeCall) -> None:
+    def record_outcome(self, number: int, call: ClaudeCall) -> None:
         self.calls[number] = call
 
     def assign(self, crop_hash: str, plate_id: int) -> None:
@@ -84,17 +84,17 @@ def test_only_the_crop_is_sent(claude: ClaudeReader, service: Messages) -> None:
     ((body, headers),) = service.asked
     kinds = [part["type"] for part in body["messages"][0]["content"]]  # type: ignore[index]
     assert kinds == ["image", "text"]
-    assert "A1Z3BC" not in str(body)  # nor what was read here
+    assert "A1Z3BC" not in str(body)  # nor the networks' reading
     assert KEY in " ".join(headers.values())
 
 
-def test_the_same_crop_is_asked_about_once(claude: ClaudeReader, service: Messages) -> None:
+def test_the_same_crop_is_sent_once(claude: ClaudeReader, service: Messages) -> None:
     first, second = claude.review(doubtful(), soon()), claude.review(doubtful(), soon())
     assert first.read == second.read
     assert len(service.asked) == 1
 
 
-def test_what_both_read_is_surer(claude: ClaudeReader, service: Messages) -> None:
+def test_agreement_raises_the_confidence(claude: ClaudeReader, service: Messages) -> None:
     service.says("A123BC")
     assert claude.review(doubtful("A123BC", 0.5), soon()).read.confidence == 0.9
 
@@ -114,7 +114,7 @@ def test_what_both_read_is_surer(claude: ClaudeReader, service: Messages) -> Non
         (200, [], "nonsense"),
     ],
 )  # fmt: skip
-def test_whatever_else_comes_the_first_reading_stands(
+def test_after_any_failure_the_first_reading_stands(
     claude: ClaudeReader, service: Messages, log: Log, status: int, answer: object, outcome: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
@@ -126,9 +126,7 @@ def test_whatever_else_comes_the_first_reading_stands(
     assert KEY not in str(log.calls)
 
 
-def test_a_busy_service_is_asked_once_more(
-    claude: ClaudeReader, service: Messages, log: Log
-) -> None:
+def test_a_busy_service_is_retried_once(claude: ClaudeReader, service: Messages, log: Log) -> None:
     service.answers = [(529, {"type": "error"}), (200, message("A123BC"))]
     assert claude.review(doubtful(), soon()).read.processed_by == "claude"
     assert [call.outcome for call in log.calls] == ["status 529", "read"]
@@ -144,19 +142,19 @@ def test_a_slow_service_is_not_waited_for(
     assert log.calls[-1].outcome == "too late"
 
 
-def test_nobody_is_asked_when_no_time_is_left(claude: ClaudeReader, service: Messages) -> None:
+def test_claude_is_not_called_when_no_time_is_left(claude: ClaudeReader, service: Messages) -> None:
     assert claude.review(doubtful(), soon(0.1)).read == doubtful().read
     assert service.asked == []
 
 
-def test_a_day_has_only_so_many_calls(service: Messages, log: Log) -> None:
+def test_calls_are_limited_per_day(service: Messages, log: Log) -> None:
     reader = ClaudeReader(KEY, "claude-test", log, daily=0)
     assert reader.review(doubtful(), soon()).read == doubtful().read
     assert service.asked == []
     reader.close()
 
 
-def test_no_network_is_no_trouble(monkeypatch: pytest.MonkeyPatch, log: Log) -> None:
+def test_an_unreachable_service_is_handled(monkeypatch: pytest.MonkeyPatch, log: Log) -> None:
     monkeypatch.setenv("ANTHROPIC_BASE_URL", "http://127.0.0.1:9")
     reader = ClaudeReader(KEY, "claude-test", log, daily=5)
     assert reader.review(doubtful(), soon()).read == doubtful().read

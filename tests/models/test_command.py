@@ -1,4 +1,4 @@
-"""``python -m app.models``: what it prints, and what it answers to mistakes."""
+"""``python -m app.models``: its output, and its errors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FACE = 0.5
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder to work in, and an environment without settings."""
+    """An empty working folder, and an environment without settings."""
     import os
 
     for name in list(os.environ):
@@ -37,12 +37,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def weights(folder: Path) -> str:
-    """A network that sees a person and a plate in every picture, and never a face."""
+    """A network that detects a person and a plate in every image, and never a face."""
     answer = places((320, 320, 600, 600, 0, 0.8), (100, 100, 60, 20, 2, 0.35))
     return str(write_ir(folder / "own.xml", answer))
 
 
-def picture(name: str, side: int = 320) -> str:
+def write_portrait(name: str, side: int = 320) -> str:
     Path(name).parent.mkdir(exist_ok=True)
     cv2.imwrite(name, portrait(side))
     return name
@@ -52,13 +52,13 @@ def lines(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def test_each_picture_is_one_line_of_json(weights: str, capsys: pytest.CaptureFixture[str]) -> None:
-    paths = [picture("a.jpg"), picture("b.png", 512)]
+def test_each_image_is_one_line_of_json(weights: str, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = [write_portrait("a.jpg"), write_portrait("b.png", 512)]
     assert main(["detect", "--json", "--weights", weights, *paths]) == 0
-    told = lines(capsys.readouterr().out)
-    assert [line["path"] for line in told] == paths
-    assert [line["frame"] for line in told] == [0, 0]
-    for line, side in zip(told, (320, 512), strict=True):
+    printed_lines = lines(capsys.readouterr().out)
+    assert [line["path"] for line in printed_lines] == paths
+    assert [line["frame"] for line in printed_lines] == [0, 0]
+    for line, side in zip(printed_lines, (320, 512), strict=True):
         assert set(line) == {"path", "frame", "detections"}
         by_label = {seen["label"]: seen for seen in line["detections"]}
         assert set(by_label) == {"person", "plate", "face"}, "CenterFace finds the face"
@@ -73,57 +73,64 @@ def test_each_picture_is_one_line_of_json(weights: str, capsys: pytest.CaptureFi
         assert confidences == sorted(confidences, reverse=True)
 
 
-def test_a_face_that_both_networks_see_is_told_once(
+def test_a_face_found_by_both_networks_is_reported_once(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     answer = places((270, 160, 110, 140, 0, 0.4), (550, 500, 60, 60, 0, 0.5))
     write_ir(folder / "faces.xml", answer, {0: "face", 1: "car", 2: "plate"})
-    assert main(["detect", "--json", "--weights", "faces.xml", picture("a.jpg", 640)]) == 0
-    (told,) = lines(capsys.readouterr().out)
-    confidences = [seen["confidence"] for seen in told["detections"]]
+    assert main(["detect", "--json", "--weights", "faces.xml", write_portrait("a.jpg", 640)]) == 0
+    (result,) = lines(capsys.readouterr().out)
+    confidences = [seen["confidence"] for seen in result["detections"]]
     assert len(confidences) == 2
-    assert confidences[0] > FACE, "CenterFace is surer of it"
-    assert confidences[1] == FACE, "and the other one is nobody else's"
+    assert confidences[0] > FACE, "CenterFace is more confident"
+    assert confidences[1] == FACE, "only the object detector reports the second box"
 
 
-def test_frames_of_a_video_are_told_in_order_with_their_numbers(
+def test_frames_of_a_video_are_reported_in_order_with_their_numbers(
     weights: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     video = make_video(folder / "clip.mp4", (160, 96), seconds=2)
-    assert main(["detect", "--json", "--weights", weights, str(video), picture("a.jpg")]) == 0
-    told = lines(capsys.readouterr().out)
-    assert [line["frame"] for line in told] == [*range(count_frames(video)), 0]
-    assert told[-1]["path"] == "a.jpg"
-    assert all(line["detections"] for line in told)
+    assert (
+        main(["detect", "--json", "--weights", weights, str(video), write_portrait("a.jpg")]) == 0
+    )
+    printed_lines = lines(capsys.readouterr().out)
+    assert [line["frame"] for line in printed_lines] == [*range(count_frames(video)), 0]
+    assert printed_lines[-1]["path"] == "a.jpg"
+    assert all(line["detections"] for line in printed_lines)
 
 
-def test_without_json_a_person_can_read_it(
-    weights: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["detect", "--weights", weights, picture("a.jpg")]) == 0
+def test_output_is_readable_without_json(weights: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["detect", "--weights", weights, write_portrait("a.jpg")]) == 0
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith("a.jpg: ")
     assert {"1 person", "1 plate", "1 face"} == set(line.removeprefix("a.jpg: ").split(", "))
 
 
-def test_the_least_confidence_is_for_all_networks(
+def test_min_confidence_applies_to_all_networks(
     weights: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ["detect", "--json", "--weights", weights, picture("a.jpg"), "--min-confidence"]
+    command = [
+        "detect",
+        "--json",
+        "--weights",
+        weights,
+        write_portrait("a.jpg"),
+        "--min-confidence",
+    ]
     counts = []
     for least in ("0.05", "0.5", "0.999"):
         assert main([*command, least]) == 0
-        (told,) = lines(capsys.readouterr().out)
-        assert all(seen["confidence"] >= float(least) for seen in told["detections"])
-        counts.append(len(told["detections"]))
+        (result,) = lines(capsys.readouterr().out)
+        assert all(seen["confidence"] >= float(least) for seen in result["detections"])
+        counts.append(len(result["detections"]))
     assert counts[0] >= 3
     assert counts[1:] == [2, 0]
 
 
-def test_crops_find_what_the_whole_picture_does_not_show(
+def test_crops_find_what_the_whole_image_does_not_show(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """This network sees a cigarette only on a square canvas, in its middle (mirrored or not)."""
+    """This network detects a cigarette only on a square canvas, in its middle (mirrored or not)."""
     import openvino as ov
     from openvino import opset13 as ops
 
@@ -150,19 +157,19 @@ def test_crops_find_what_the_whole_picture_does_not_show(
     found = []
     for more in ([], ["--crops"]):
         assert main([*command, *more]) == 0
-        (told,) = lines(capsys.readouterr().out)
-        found.append({seen["label"]: seen["box"] for seen in told["detections"]})
+        (result,) = lines(capsys.readouterr().out)
+        found.append({seen["label"]: seen["box"] for seen in result["detections"]})
     assert set(found[0]) == {"person"}
     assert set(found[1]) == {"person", "cigarette"}
     x1, y1, x2, y2 = found[1]["cigarette"]
-    # The person is 580..700 x 240..480; the part around is 156 wide, 562..718 x 227..383.
+    # The person is at 580..700 x 240..480; the crop is 156 wide, 562..718 x 227..383.
     assert (x1 + x2) / 2 == pytest.approx(562 + 256 / 512 * 156, abs=1.5)
     assert (y1 + y2) / 2 == pytest.approx(227 + 190 / 512 * 156, abs=1.5)
 
 
-def test_what_was_seen_is_drawn(weights: str, folder: Path) -> None:
+def test_detections_are_drawn(weights: str, folder: Path) -> None:
     video = make_video(folder / "clip.mp4", (160, 96), seconds=1)
-    paths = [picture("photos/a.jpg"), str(video)]
+    paths = [write_portrait("photos/a.jpg"), str(video)]
     assert main(["detect", "--weights", weights, "--out", "seen", *paths]) == 0
     assert sorted(path.name for path in Path("seen").iterdir()) == ["a.jpg", "clip.mp4"]
     before, after = cv2.imread("photos/a.jpg"), cv2.imread("seen/a.jpg")
@@ -172,9 +179,9 @@ def test_what_was_seen_is_drawn(weights: str, folder: Path) -> None:
     assert count_frames(folder / "seen" / "clip.mp4") == count_frames(video)
 
 
-def test_a_folder_is_looked_through(weights: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_is_searched(weights: str, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("photos/b.jpg", "photos/a.png"):
-        picture(name)
+        write_portrait(name)
     Path("photos/labels.txt").write_text("0 0 0 1 1", encoding="utf-8")
     assert main(["detect", "--json", "--weights", weights, "photos"]) == 0
     assert [line["path"] for line in lines(capsys.readouterr().out)] == [
@@ -183,15 +190,15 @@ def test_a_folder_is_looked_through(weights: str, capsys: pytest.CaptureFixture[
     ]
 
 
-# ── mistakes ─────────────────────────────────────────────────────────────────────────────────
+# ── errors ───────────────────────────────────────────────────────────────────────────────────
 
 
-def test_an_unreadable_file_is_told_and_the_others_follow(
+def test_an_unreadable_file_is_reported_and_skipped(
     weights: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("words.jpg").write_text("hello", encoding="utf-8")
     Path("empty.mp4").touch()
-    paths = ["words.jpg", picture("a.jpg"), "empty.mp4", picture("b.jpg")]
+    paths = ["words.jpg", write_portrait("a.jpg"), "empty.mp4", write_portrait("b.jpg")]
     assert main(["detect", "--json", "--weights", weights, *paths]) == 1
     printed = capsys.readouterr()
     assert [line["path"] for line in lines(printed.out)] == ["a.jpg", "b.jpg"]
@@ -200,10 +207,12 @@ def test_an_unreadable_file_is_told_and_the_others_follow(
         assert name in printed.err
 
 
-def test_a_file_that_is_not_there_is_told_before_anything_is_done(
+def test_a_missing_file_is_reported_before_detection_starts(
     weights: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["detect", "--json", "--weights", weights, picture("a.jpg"), "none.jpg"]) == 2
+    assert (
+        main(["detect", "--json", "--weights", weights, write_portrait("a.jpg"), "none.jpg"]) == 2
+    )
     printed = capsys.readouterr()
     assert printed.out == ""
     assert "none.jpg" in printed.err
@@ -218,12 +227,12 @@ def test_a_file_that_is_not_there_is_told_before_anything_is_done(
         (["nothing-here"], "nothing-here"),
     ],
 )
-def test_a_wrong_call_is_one_sentence(
+def test_a_usage_error_is_one_sentence(
     arguments: list[str], word: str, weights: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("broken.xml").write_text("hello", encoding="utf-8")
     Path("nothing-here").mkdir()
-    assert main(["detect", "--weights", weights, picture("a.jpg"), *arguments]) == 2
+    assert main(["detect", "--weights", weights, write_portrait("a.jpg"), *arguments]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
     assert word in printed.err
@@ -237,10 +246,10 @@ def test_a_confidence_is_between_0_and_1(value: str) -> None:
     assert caught.value.code == 2
 
 
-def test_a_network_that_fails_on_a_picture_does_not_say_nobody(
+def test_a_network_failure_is_not_an_empty_result(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Its answer is a number only for the grey picture that it is tried with."""
+    """Its output is finite only for the grey image of the check at load."""
     import openvino as ov
     from openvino import opset13 as ops
 
@@ -258,15 +267,15 @@ def test_a_network_that_fails_on_a_picture_does_not_say_nobody(
     printed = capsys.readouterr()
     assert printed.out == ""
     assert "a.jpg" in printed.err
-    assert "nonsense" in printed.err
+    assert "invalid output" in printed.err
 
 
-def test_settings_of_the_environment_count(
+def test_settings_of_the_environment_apply(
     weights: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WATCHPOST_OBJECTS__WEIGHTS", weights)
     monkeypatch.setenv("WATCHPOST_OBJECTS__MIN_CONFIDENCE", "0.5")
-    assert main(["detect", picture("a.jpg")]) == 0
+    assert main(["detect", write_portrait("a.jpg")]) == 0
     assert "1 person" in (printed := capsys.readouterr().out)
     assert "plate" not in printed
     monkeypatch.setenv("WATCHPOST_OBJECTS__MIN_CONFIDENCE", "7")
@@ -297,12 +306,12 @@ def test_info_says_what_is_loaded_where_and_how_fast(weights: str, folder: Path)
     faces, objects = done.stdout.split("\n\n")
     assert f"weights     {'fp32' if has_fast_bf16() else 'int8'}\n" in faces
     assert "weights     fp32\n" in objects
-    assert done.stdout.count(" ms alone") == 3
+    assert done.stdout.count(" ms latency") == 3
     assert sorted(path.name for path in folder.iterdir()) == ["own.bin", "own.xml"]
 
 
 def test_only_json_is_on_stdout_and_nothing_is_written(weights: str, folder: Path) -> None:
-    picture("a.jpg")
+    write_portrait("a.jpg")
     done = run(folder, "detect", "--json", "--weights", weights, "--device", "cuda", "a.jpg")
     assert done.returncode == 0, done.stderr
     assert len(lines(done.stdout)) == 1
@@ -311,7 +320,7 @@ def test_only_json_is_on_stdout_and_nothing_is_written(weights: str, folder: Pat
     assert sorted(path.name for path in folder.iterdir()) == ["a.jpg", "own.bin", "own.xml"]
 
 
-def test_a_reader_who_has_seen_enough_is_no_error(weights: str, folder: Path) -> None:
+def test_a_closed_pipe_is_not_an_error(weights: str, folder: Path) -> None:
     make_video(folder / "clip.mp4", (160, 96))
     command = f"'{sys.executable}' -m app.models detect --weights {weights} clip.mp4 | head -1"
     done = subprocess.run(

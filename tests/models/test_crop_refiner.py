@@ -1,4 +1,4 @@
-"""Which parts of a frame are looked at again, and what becomes of what is seen there."""
+"""The crops of the second pass, and how their detections are merged."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def cigarette(*box: float, confidence: float = 0.5) -> Detection:
 
 
 def parts(*people: tuple[float, ...], **options: Any) -> list[CropWindow]:
-    given = {"seen_longest": 640, "close_size": 384, **options}
+    given = {"first_pass_side": 640, "crop_size": 384, **options}
     return crop_windows([Box(*box) for box in people], FRAME, **given)
 
 
@@ -47,39 +47,39 @@ def test_a_window_lies_inside_the_frame_and_is_square_where_it_can_be(seed: int)
     assert 0 <= window.x1 <= window.x2 <= width
     assert 0 <= window.y1 <= window.y2 <= height
     side = max(1.3 * body.width, 0.55 * body.height)
-    for length, most in zip(window.size, (width, height), strict=True):
-        assert abs(length - min(side, most)) <= 1
+    for length, limit in zip(window.size, (width, height), strict=True):
+        assert abs(length - min(side, limit)) <= 1
     if body.width > 4:
         middle = min(max((body.x1 + body.x2) / 2, 0), width)
         assert window.x1 - 1 <= middle <= window.x2 + 1
 
 
-# ── which of them ────────────────────────────────────────────────────────────────────────────
+# ── which people ─────────────────────────────────────────────────────────────────────────────
 
 
-def test_who_is_large_already_is_not_looked_at_again() -> None:
+def test_large_people_get_no_crop() -> None:
     near, far = (100, 100, 900, 1080), (1400, 500, 1450, 620)
     assert parts(near) == []
     assert parts(far, near) == [upper_body(Box(*far), FRAME)]
-    assert parts(near, close_size=1920) == [upper_body(Box(*near), FRAME)]
+    assert parts(near, crop_size=1920) == [upper_body(Box(*near), FRAME)]
 
 
-def test_with_many_people_each_frame_takes_the_next_ones() -> None:
+def test_with_many_people_each_frame_crops_the_next_ones() -> None:
     people = [(100 * n, 100, 100 * n + 40 + n, 220) for n in range(5)]
     everybody = parts(*people)
     assert len(everybody) == 5
-    turns = [parts(*people, most=2, turn=turn) for turn in range(5)]
+    turns = [parts(*people, max_crops=2, turn=turn) for turn in range(5)]
     assert all(len(turn) == 2 for turn in turns)
     counts = [sum(window in turn for turn in turns) for window in everybody]
     assert counts == [2] * 5
-    assert parts(*people, most=0) == []
-    assert parts(*people, most=9) == everybody
+    assert parts(*people, max_crops=0) == []
+    assert parts(*people, max_crops=9) == everybody
 
 
-# ── what was seen ────────────────────────────────────────────────────────────────────────────
+# ── detections ───────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_cigarette_of_both_looks_is_one_and_other_labels_stay() -> None:
+def test_a_cigarette_of_both_passes_is_merged_and_other_labels_stay() -> None:
     first = [person(0, 0, 100, 300), cigarette(40, 40, 60, 50, confidence=0.4)]
     again = [cigarette(42, 41, 58, 49, confidence=0.7), cigarette(200, 200, 210, 205)]
     both = join(first, [*again, person(0, 0, 50, 50)])
@@ -87,10 +87,10 @@ def test_a_cigarette_of_both_looks_is_one_and_other_labels_stay() -> None:
 
 
 class Detector:
-    """Sees one cigarette in the middle of whatever it is shown."""
+    """Detects one cigarette in the middle of every crop."""
 
     labels: tuple[str, ...] = ("person", "cigarette")
-    longest, close_size = 640, 384
+    longest, crop_size = 640, 384
 
     def __init__(self) -> None:
         self.shown: list[np.ndarray] = []
@@ -108,35 +108,35 @@ class Detector:
         return SimpleNamespace(detections=detections)
 
 
-def look_again(detector: Detector, *whole: Detection, most: int | None = None) -> Any:
+def refine(detector: Detector, *whole: Detection) -> Any:
     frame = np.zeros((FRAME[1], FRAME[0], 3), np.uint8)
-    again = CropRefiner(detector, most=most)  # type: ignore[arg-type]
-    return again.submit(whole, FRAME, lambda part: frame[part.y1 : part.y2, part.x1 : part.x2])
+    refiner = CropRefiner(detector, max_crops=None)  # type: ignore[arg-type]
+    return refiner.submit(whole, FRAME, lambda part: frame[part.y1 : part.y2, part.x1 : part.x2])
 
 
-def test_what_is_seen_closely_is_told_in_pixels_of_the_frame() -> None:
+def test_detections_in_crops_are_in_pixels_of_the_frame() -> None:
     detector = Detector()
     body = person(900, 200, 1020, 600)
     unsure = person(0, 0, 90, 200, confidence=0.2)
-    found = look_again(detector, body, unsure).detections(1)
+    found = refine(detector, body, unsure).detections(1)
     assert [crop.shape for crop in detector.shown] == [(220, 220, 3)]
     assert found == [body, unsure, cigarette(960 - 4, 292 - 2, 960 + 4, 292 + 2)]
 
 
-def test_a_network_without_cigarettes_is_not_asked() -> None:
+def test_a_network_without_cigarettes_gets_no_crops() -> None:
     detector = Detector()
     detector.labels = ("person",)
     body = person(900, 200, 1020, 600)
-    assert look_again(detector, body).detections(1) == [body]
+    assert refine(detector, body).detections(1) == [body]
     assert detector.shown == []
 
 
-def test_a_failure_of_the_second_look_is_a_failure() -> None:
+def test_a_failure_of_the_second_pass_is_a_failure() -> None:
     detector = Detector()
-    detector.failure = DetectorError(network="objects", reason="too late")
+    detector.failure = DetectorError(network="objects", reason="timed out")
     with pytest.raises(DetectorError):
-        look_again(detector, person(900, 200, 1020, 600)).detections(1)
+        refine(detector, person(900, 200, 1020, 600)).detections(1)
 
 
-def test_nobody_to_look_at() -> None:
-    assert look_again(Detector()).detections(1) == []
+def test_without_people_there_are_no_crops() -> None:
+    assert refine(Detector()).detections(1) == []

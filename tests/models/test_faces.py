@@ -1,4 +1,4 @@
-"""CenterFace: what it finds, and how its maps are read."""
+"""CenterFace: its detections, and how its maps are decoded."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from app.errors import DetectorError, SetupError
 from app.models.batching import BatchingRunner
 from app.models.faces import (
     COARSE_MULTIPLE,
+    MAX_EXACT_SIZES,
     NMS_IOU,
-    OWN_SIZES,
     STRIDE,
     FaceDetector,
     decode,
@@ -84,30 +84,30 @@ def test_boxes_come_in_pixels_of_the_size_that_is_asked_for(faces: FaceDetector)
 
 
 @pytest.mark.parametrize("value", [0, 128, 255])
-def test_nobody_is_seen_in_an_empty_picture(faces: FaceDetector, value: int) -> None:
+def test_no_face_is_found_in_an_empty_image(faces: FaceDetector, value: int) -> None:
     assert find(faces, np.full((384, 640, 3), value, np.uint8)) == []
 
 
-def test_a_batch_gives_the_same_as_one_after_the_other(faces: FaceDetector) -> None:
+def test_a_batch_gives_the_same_results_as_single_images(faces: FaceDetector) -> None:
     image = photo("skimage", "data", "astronaut.png")
-    pictures = [image, np.ascontiguousarray(image[:, ::-1]), np.zeros_like(image)] * 3
-    alone = [find(faces, picture) for picture in pictures]
-    looks = [faces.submit(picture) for picture in pictures]
-    together = [look.detections(PATIENCE_S, (512, 512)) for look in looks]
+    images = [image, np.ascontiguousarray(image[:, ::-1]), np.zeros_like(image)] * 3
+    alone = [find(faces, each) for each in images]
+    requests = [faces.submit(each) for each in images]
+    together = [pending.detections(PATIENCE_S, (512, 512)) for pending in requests]
     for one, many in zip(alone, together, strict=True):
         assert len(one) == len(many)
         for first, second in zip(one, many, strict=True):
             assert np.allclose(np.array(first.box), np.array(second.box), atol=2)
 
 
-def test_the_picture_that_was_given_is_left_as_it_is(faces: FaceDetector) -> None:
+def test_the_input_image_is_not_modified(faces: FaceDetector) -> None:
     image = photo("skimage", "data", "astronaut.png")
     before = image.copy()
     find(faces, image)
     assert np.array_equal(image, before)
 
 
-def test_a_file_that_is_no_network_is_a_setup_error(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_network_is_a_setup_error(tmp_path: Path) -> None:
     for name, content in {"none.onnx": None, "bad.onnx": b"this is no network"}.items():
         if content:
             (tmp_path / name).write_bytes(content)
@@ -119,7 +119,7 @@ def test_a_file_that_is_no_network_is_a_setup_error(tmp_path: Path) -> None:
 
 
 def by_hand(outputs: Outputs, min_confidence: float) -> list[tuple[float, ...]]:
-    """``decode`` cell by cell, as the paper writes it: x1, y1, x2, y2, confidence, best first."""
+    """``decode`` cell by cell, as in the paper: x1, y1, x2, y2, confidence, best first."""
     heat, size, offset = outputs
     found = []
     for row in range(heat.shape[1]):
@@ -162,7 +162,7 @@ def test_empty_maps_give_nothing_of_the_right_shape() -> None:
 
 
 class Answers:
-    """A runner whose answer is given."""
+    """A runner with a given result."""
 
     def __init__(self, answer: Future[Outputs]) -> None:
         self.answer = answer
@@ -189,8 +189,8 @@ def maps(**faulty: Any) -> Outputs:
 def test_a_face_at_the_edge_is_cut_off_there() -> None:
     heat, size, offset = maps()
     heat[0, 0, 0] = 0.8
-    look = answered([heat, size, offset]).submit(np.zeros((64, 64, 3), np.uint8))
-    boxes = [detection.box for detection in look.detections(1, (64, 64))]
+    pending = answered([heat, size, offset]).submit(np.zeros((64, 64, 3), np.uint8))
+    boxes = [detection.box for detection in pending.detections(1, (64, 64))]
     assert len(boxes) == 2
     assert min(min(box) for box in boxes) == 0
 
@@ -211,24 +211,25 @@ def test_a_face_at_the_edge_is_cut_off_there() -> None:
     ids=["heat", "size", "inf-size", "huge-size", "offset", "two-maps", "none", "flat", "all"],
 )
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_maps_that_cannot_be_right_are_a_failure_and_not_an_empty_scene(outputs: Any) -> None:
-    """Privacy rests on this: nonsense must not read as ``nobody is there``."""
-    look = answered(outputs).submit(np.zeros((64, 64, 3), np.uint8))
+def test_invalid_maps_are_a_failure_and_not_an_empty_scene(outputs: Any) -> None:
+    """Privacy depends on this: invalid output must not be taken for an empty scene."""
+    pending = answered(outputs).submit(np.zeros((64, 64, 3), np.uint8))
     try:
-        found = look.detections(1, (64, 64))
+        found = pending.detections(1, (64, 64))
     except DetectorError:
         return
-    assert found, "a face was lost without a word"
+    assert found, "a face was lost silently"
     box = found[0].box
     assert box.x1 <= 32 <= box.x2
     assert box.y1 <= 32 <= box.y2
 
 
-def test_an_answer_that_is_late_is_a_failure_and_is_not_waited_for() -> None:
+def test_a_timeout_is_a_failure_and_cancels_the_request() -> None:
     future: Future[Outputs] = Future()
-    look = FaceDetector(Answers(future), min_confidence=0.3).submit(np.zeros((64, 64, 3), np.uint8))  # type: ignore[arg-type]
+    detector = FaceDetector(Answers(future), min_confidence=0.3)  # type: ignore[arg-type]
+    pending = detector.submit(np.zeros((64, 64, 3), np.uint8))
     with pytest.raises(DetectorError):
-        look.detections(0.01, (64, 64))
+        pending.detections(0.01, (64, 64))
     assert future.cancelled()
 
 
@@ -266,7 +267,7 @@ def test_a_runner_that_was_shut_down_is_a_detector_error() -> None:
         FaceDetector(runner, min_confidence=0.3).submit(np.zeros((32, 32, 3), np.uint8))
 
 
-def test_pictures_of_hundreds_of_sizes_make_few_networks() -> None:
+def test_images_of_hundreds_of_sizes_compile_few_networks() -> None:
     shapes = set()
 
     class Asked:
@@ -280,5 +281,5 @@ def test_pictures_of_hundreds_of_sizes_make_few_networks() -> None:
         seen = len(shapes)
         faces.submit(np.zeros((height, width, 3), np.uint8))
     assert (544, 960, 3) in shapes
-    assert len(shapes) == seen  # the first camera keeps the size of its own
-    assert len(shapes) <= OWN_SIZES + (960 // COARSE_MULTIPLE) ** 2
+    assert len(shapes) == seen  # the first camera keeps its exact size
+    assert len(shapes) <= MAX_EXACT_SIZES + (960 // COARSE_MULTIPLE) ** 2

@@ -1,4 +1,4 @@
-"""Pictures on canvases."""
+"""Letterboxing of images."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_larger_multiple_gives_few_canvases() -> None:
 
 @pytest.mark.parametrize("multiple", [32, 96, 128])
 @pytest.mark.parametrize("size", SIZES)
-def test_a_picture_fills_one_side_of_its_canvas_and_keeps_its_shape(
+def test_an_image_fills_one_side_of_its_canvas_and_keeps_its_aspect_ratio(
     size: tuple[int, int], multiple: int
 ) -> None:
     canvas = canvas_for(size, 640, multiple)
@@ -56,14 +56,14 @@ def test_a_picture_fills_one_side_of_its_canvas_and_keeps_its_shape(
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("canvas", [(384, 640), (384, 384), (64, 96)])
-def test_any_picture_fits_any_canvas(size: tuple[int, int], canvas: tuple[int, int]) -> None:
+def test_any_image_fits_any_canvas(size: tuple[int, int], canvas: tuple[int, int]) -> None:
     boxed, seen = letterbox(np.full((*size, 3), 200, np.uint8), canvas)
     assert boxed.shape == (*canvas, 3)
     assert seen[0] == canvas[0] or seen[1] == canvas[1]
     assert boxed.flags.c_contiguous
 
 
-def test_a_picture_of_the_right_size_is_neither_resized_nor_changed() -> None:
+def test_an_image_of_the_right_size_is_neither_resized_nor_modified() -> None:
     image = np.random.default_rng(0).integers(0, 256, (360, 640, 3), np.uint8)
     before = image.copy()
     boxed, seen = letterbox(image, (384, 640))

@@ -1,4 +1,4 @@
-"""Pictures and videos from disk, upright and whole."""
+"""Images and videos from disk: upright, complete, and annotated."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from support.rtsp import make_video
 
 from app.errors import InvalidRequest, SetupError
 from app.models.annotate import AnnotatedWriter, draw
-from app.models.media import count_frames, frame_rate, frames, is_still, media_in, read_picture
+from app.models.media import count_frames, frame_rate, frames, is_still, media_in, read_image
 from app.types import Box, Detection
 
 ENDINGS = ("jpg", "png", "webp", "bmp", "avif", "tiff")
 
 
 def corner(height: int = 48, width: int = 64) -> np.ndarray:
-    """A dark BGR picture whose upper left quarter is red."""
+    """A dark BGR image whose upper left quarter is red."""
     image = np.full((height, width, 3), 30, np.uint8)
     image[: height // 2, : width // 2] = 0, 0, 250
     return image
 
 
 def red_quarter(image: np.ndarray) -> tuple[int, int]:
-    """Row and column of the quarter of an RGB picture that is red."""
+    """Row and column of the quarter of an RGB image that is red."""
     rows, columns = image.shape[0] // 2, image.shape[1] // 2
     quarters = {
         (row, column): image[row * rows :, column * columns :][:rows, :columns, 0].mean()
@@ -38,7 +38,7 @@ def red_quarter(image: np.ndarray) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_a_picture_is_one_frame_in_rgb(ending: str, tmp_path: Path) -> None:
+def test_an_image_is_one_frame_in_rgb(ending: str, tmp_path: Path) -> None:
     path = tmp_path / f"a picture ü.{ending}"
     assert cv2.imwrite(str(path), corner())
     (image,) = frames(path)
@@ -63,22 +63,20 @@ def exif(orientation: int) -> bytes:
         *[(5, (0, 0)), (6, (0, 1)), (7, (1, 1)), (8, (1, 0))],
     ],
 )
-def test_a_photograph_is_turned_as_browsers_turn_it(
+def test_exif_orientation_is_applied_as_in_browsers(
     orientation: int, quarter: tuple[int, int], tmp_path: Path
 ) -> None:
     data = cv2.imencode(".jpg", corner())[1].tobytes()
     path = tmp_path / "phone.jpg"
     path.write_bytes(data[:2] + exif(orientation) + data[2:])
-    image = read_picture(path)
+    image = read_image(path)
     assert image.shape[:2] == ((64, 48) if orientation > 4 else (48, 64))
     assert red_quarter(image) == quarter
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
 @pytest.mark.parametrize("share", [0.0, 0.2, 0.6, 0.95])
-def test_a_picture_that_ends_too_early_is_damaged(
-    ending: str, share: float, tmp_path: Path
-) -> None:
+def test_a_truncated_image_is_damaged(ending: str, share: float, tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
     data = cv2.imencode(f".{ending}", noise)[1].tobytes()
     path = tmp_path / f"half.{ending}"
@@ -87,19 +85,19 @@ def test_a_picture_that_ends_too_early_is_damaged(
         list(frames(path))
 
 
-def test_what_follows_a_photograph_does_no_harm(tmp_path: Path) -> None:
+def test_data_after_a_photo_is_ignored(tmp_path: Path) -> None:
     """Phones append a short video."""
     data = cv2.imencode(".jpg", corner())[1].tobytes()
     (tmp_path / "motion.jpg").write_bytes(data + b"\xff\xda" + bytes(1000))
-    assert read_picture(tmp_path / "motion.jpg").shape == (48, 64, 3)
+    assert read_image(tmp_path / "motion.jpg").shape == (48, 64, 3)
 
 
-def test_a_thumbnails_end_is_not_the_pictures(tmp_path: Path) -> None:
+def test_the_end_of_a_thumbnail_is_not_the_end_of_the_image(tmp_path: Path) -> None:
     data = cv2.imencode(".jpg", corner())[1].tobytes()
     thumbnail = b"\xff\xe2" + (len(data) + 2).to_bytes(2, "big") + data
     (tmp_path / "cut.jpg").write_bytes(data[:2] + thumbnail + data[2:-40])
     with pytest.raises(InvalidRequest):
-        read_picture(tmp_path / "cut.jpg")
+        read_image(tmp_path / "cut.jpg")
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +105,7 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_video(tmp_path_factory.mktemp("media") / "pattern.mp4")
 
 
-def test_a_video_is_its_frames(video: Path) -> None:
+def test_a_video_yields_all_its_frames(video: Path) -> None:
     images = list(frames(video))
     with av.open(str(video)) as container:
         stream = container.streams.video[0]
@@ -131,7 +129,7 @@ def test_a_gif_is_a_video(tmp_path: Path) -> None:
     assert [red_quarter(image) for image in frames(path)] == [(0, 0), (1, 1), (0, 0), (1, 1)]
 
 
-def test_what_can_be_read_of_a_damaged_video_is_read(tmp_path: Path) -> None:
+def test_the_readable_part_of_a_damaged_video_is_read(tmp_path: Path) -> None:
     path = tmp_path / "half.ts"
     long = make_video(tmp_path / "whole.mp4")
     with av.open(str(long)) as source, av.open(str(path), "w") as target:
@@ -154,7 +152,7 @@ def test_what_can_be_read_of_a_damaged_video_is_read(tmp_path: Path) -> None:
         ("weights.pt", b"PK\x03\x04" + bytes(400)),
     ],
 )
-def test_what_is_neither_is_said_with_its_name(name: str, content: bytes, tmp_path: Path) -> None:
+def test_other_files_are_rejected_by_name(name: str, content: bytes, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InvalidRequest, match=name):
         list(frames(tmp_path / name))
@@ -162,14 +160,14 @@ def test_what_is_neither_is_said_with_its_name(name: str, content: bytes, tmp_pa
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 @pytest.mark.parametrize("name", ["secret.jpg", "secret.mp4"])
-def test_a_file_that_may_not_be_read_is_said(name: str, tmp_path: Path) -> None:
+def test_an_unreadable_file_is_reported(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(b"x")
     (tmp_path / name).chmod(0)
     with pytest.raises(InvalidRequest, match="ermission denied"):
         list(frames(tmp_path / name))
 
 
-def test_a_playlist_calls_nobody(tmp_path: Path) -> None:
+def test_a_playlist_opens_no_connection(tmp_path: Path) -> None:
     import socket
 
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -186,7 +184,7 @@ def test_a_playlist_calls_nobody(tmp_path: Path) -> None:
             server.accept()
 
 
-def test_a_folder_gives_its_pictures_and_videos_in_order(tmp_path: Path) -> None:
+def test_a_folder_yields_its_images_and_videos_in_order(tmp_path: Path) -> None:
     for name in ("b.JPG", "a.png", "deep/c.mp4", "labels.txt", ".hidden.jpg", "deep/d.weights"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
@@ -194,30 +192,33 @@ def test_a_folder_gives_its_pictures_and_videos_in_order(tmp_path: Path) -> None
     assert names == ["a.png", "b.JPG", "deep/c.mp4"]
 
 
-# ── drawn ────────────────────────────────────────────────────────────────────────────────────
+# ── annotated copies ─────────────────────────────────────────────────────────────────────────
 
-SEEN = [Detection("person", 0.8, Box(10, 10, 40, 60)), Detection("plate", 0.5, Box(0, 0, 5, 3))]
+DETECTIONS = [
+    Detection("person", 0.8, Box(10, 10, 40, 60)),
+    Detection("plate", 0.5, Box(0, 0, 5, 3)),
+]
 
 
 def test_boxes_are_drawn_into_a_copy() -> None:
     image = np.zeros((90, 120, 3), np.uint8)
-    drawn = draw(image, SEEN)
+    drawn = draw(image, DETECTIONS)
     assert not image.any()
     assert drawn[60, 25].any()
     assert drawn[35, 10].any()
     assert not drawn[80:, 80:].any()
 
 
-def test_each_file_has_a_drawn_one_with_a_name_of_its_own(tmp_path: Path, video: Path) -> None:
+def test_each_file_has_an_annotated_copy_with_a_unique_name(tmp_path: Path, video: Path) -> None:
     first, second = tmp_path / "one" / "a.jpg", tmp_path / "two" / "a.jpg"
     for path in (first, second):
         path.parent.mkdir()
         cv2.imwrite(str(path), corner(90, 120))
-    gallery = AnnotatedWriter(tmp_path / "out", [first, second, video])
+    annotated = AnnotatedWriter(tmp_path / "out", [first, second, video])
     for path in (first, video, second):
         for image in frames(path):
-            gallery.add(path, image, SEEN)
-    gallery.close()
+            annotated.add(path, image, DETECTIONS)
+    annotated.close()
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert names == ["a-2.jpg", "a.jpg", "pattern.mp4"]
     drawn = tmp_path / "out" / "pattern.mp4"
@@ -225,14 +226,14 @@ def test_each_file_has_a_drawn_one_with_a_name_of_its_own(tmp_path: Path, video:
     assert frame_rate(drawn) == frame_rate(video)
 
 
-def test_originals_are_never_drawn_over(tmp_path: Path) -> None:
+def test_originals_are_never_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     cv2.imwrite(str(path), corner())
     with pytest.raises(SetupError, match="another folder"):
         AnnotatedWriter(tmp_path, [path])
 
 
-def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SetupError, match="--out"):
         AnnotatedWriter(tmp_path / "file", [])

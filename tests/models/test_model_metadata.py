@@ -1,4 +1,4 @@
-"""What networks say about themselves, and how their classes become ours."""
+"""The metadata of networks, and how their classes map to Watchpost's labels."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from app.errors import SetupError
-from app.models.labels import our_columns, our_label
+from app.models.labels import canonical_columns, canonical_label
 from app.models.model_metadata import read_model_metadata
 from app.types import LABELS
 
@@ -20,8 +20,13 @@ COCO = {
 
 
 @pytest.mark.parametrize("label", LABELS)
-def test_our_own_names_are_ours(label: str) -> None:
-    assert our_label(label) == our_label(label.upper()) == our_label(f" {label} ") == label
+def test_labels_map_to_themselves(label: str) -> None:
+    assert (
+        canonical_label(label)
+        == canonical_label(label.upper())
+        == canonical_label(f" {label} ")
+        == label
+    )
 
 
 @pytest.mark.parametrize(
@@ -42,19 +47,19 @@ def test_our_own_names_are_ours(label: str) -> None:
         ("", None),
     ],
 )
-def test_foreign_names(foreign: str, ours: str | None) -> None:
-    assert our_label(foreign) == ours
+def test_names_of_other_networks(foreign: str, ours: str | None) -> None:
+    assert canonical_label(foreign) == ours
 
 
-def test_what_is_not_ours_in_coco_is_left_out() -> None:
-    columns = our_columns(COCO)
+def test_unknown_coco_classes_are_left_out() -> None:
+    columns = canonical_columns(COCO)
     assert columns == {number: COCO[number] for number in (0, 2, 3, 5, 7, 24, 26, 28)}
 
 
-def test_two_foreign_classes_may_be_one_of_ours() -> None:
-    card = read_model_metadata({"names": {0: "man", 1: "pedestrian", 2: "person"}}, "x.onnx")
-    assert card.labels == ("person", "person")
-    assert card.columns.tolist() == [1, 2]
+def test_two_classes_may_map_to_one_label() -> None:
+    parsed = read_model_metadata({"names": {0: "man", 1: "pedestrian", 2: "person"}}, "x.onnx")
+    assert parsed.labels == ("person", "person")
+    assert parsed.columns.tolist() == [1, 2]
 
 
 @pytest.mark.parametrize(
@@ -67,18 +72,18 @@ def test_two_foreign_classes_may_be_one_of_ours() -> None:
         {"labels": "person dog license_plate"},
     ],
 )
-def test_names_come_in_several_forms(metadata: dict[str, Any]) -> None:
-    card = read_model_metadata(metadata, "x.onnx")
-    assert card.classes == 3
-    assert card.columns.tolist() == [0, 2]
-    assert card.labels == ("person", "plate")
-    assert np.allclose(card.thresholds, 0.3)
-    assert np.allclose(card.nms_iou, [0.6, 0.3])
-    assert (card.size, card.close_size) == (640, 384)
+def test_names_are_read_in_several_forms(metadata: dict[str, Any]) -> None:
+    parsed = read_model_metadata(metadata, "x.onnx")
+    assert parsed.classes == 3
+    assert parsed.columns.tolist() == [0, 2]
+    assert parsed.labels == ("person", "plate")
+    assert np.allclose(parsed.thresholds, 0.3)
+    assert np.allclose(parsed.nms_iou, [0.6, 0.3])
+    assert (parsed.size, parsed.crop_size) == (640, 384)
 
 
-def test_a_file_of_ours_says_how_it_wants_to_be_read() -> None:
-    card = read_model_metadata(
+def test_metadata_of_own_files_is_read() -> None:
+    parsed = read_model_metadata(
         {
             "names": "{0: 'cigarette', 1: 'dog', 2: 'person'}",
             "thresholds": "0.21 0.9 0.35",
@@ -89,9 +94,9 @@ def test_a_file_of_ours_says_how_it_wants_to_be_read() -> None:
         },
         "x.xml",
     )
-    assert np.allclose(card.thresholds, [0.21, 0.35])
-    assert np.allclose(card.nms_iou, [0.25, 0.7])
-    assert (card.size, card.close_size, card.precision) == (576, 320, "int8")
+    assert np.allclose(parsed.thresholds, [0.21, 0.35])
+    assert np.allclose(parsed.nms_iou, [0.25, 0.7])
+    assert (parsed.size, parsed.crop_size, parsed.precision) == (576, 320, "int8")
 
 
 def test_ultralytics_size_is_its_longer_side() -> None:
@@ -101,8 +106,8 @@ def test_ultralytics_size_is_its_longer_side() -> None:
 @pytest.mark.parametrize(
     ("metadata", "word"),
     [
-        ({}, "called"),
-        ({"names": "{}"}, "called"),
+        ({}, "class names"),
+        ({"names": "{}"}, "class names"),
         ({"names": {0: "dog", 1: "cat"}}, "dog, cat"),
         ({"names": {0: "person", 2: "car"}}, "gaps"),
         ({"names": "person, car"}, "metadata"),
@@ -115,7 +120,7 @@ def test_ultralytics_size_is_its_longer_side() -> None:
         ({"names": ["person"], "size": "large"}, "metadata"),
     ],
 )
-def test_what_makes_no_sense_is_said_with_the_files_name(
+def test_invalid_metadata_is_reported_with_the_file_name(
     metadata: dict[str, Any], word: str
 ) -> None:
     with pytest.raises(SetupError) as caught:
@@ -124,7 +129,7 @@ def test_what_makes_no_sense_is_said_with_the_files_name(
     assert word in str(caught.value)
 
 
-def test_only_the_first_of_many_foreign_names_are_told() -> None:
+def test_only_the_first_of_many_names_are_listed() -> None:
     with pytest.raises(SetupError) as caught:
         read_model_metadata({"names": [f"thing {n}" for n in range(500)]}, "x")
     assert len(str(caught.value)) < 500

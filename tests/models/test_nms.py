@@ -1,4 +1,4 @@
-"""Which boxes are one thing."""
+"""Non-maximum suppression: which boxes are the same object."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def by_hand(
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_suppression_is_the_textbooks_with_a_limit_for_each_class(seed: int) -> None:
+def test_suppression_matches_the_textbook_with_a_limit_per_class(seed: int) -> None:
     rng = np.random.default_rng(seed)
     count = [0, 1, 2, 40, 150][seed % 5]
     corner, extent = rng.uniform(0, 100, (count, 2)), rng.uniform(10, 60, (count, 2))
@@ -46,11 +46,11 @@ def seen(confidence: float, *box: float, label: str = "cigarette") -> Detection:
     return Detection(label, confidence, Box(*box))
 
 
-def test_the_surest_of_two_that_share_much_stays() -> None:
+def test_the_most_confident_of_two_overlapping_boxes_stays() -> None:
     assert merged([seen(0.5, 0, 0, 10, 10), seen(0.8, 2, 2, 12, 12)]) == [seen(0.8, 2, 2, 12, 12)]
 
 
-def test_a_box_inside_another_is_the_same_thing() -> None:
+def test_a_box_inside_another_is_the_same_object() -> None:
     large, small = seen(0.6, 0, 0, 40, 40), seen(0.5, 10, 10, 20, 20)
     assert merged([small, large]) == [large]
     assert merged([seen(0.9, *small.box), large]) == [seen(0.9, *small.box)]
@@ -62,6 +62,6 @@ def test_neighbours_stay_two() -> None:
     assert merged([]) == []
 
 
-def test_what_was_dropped_drops_nobody() -> None:
+def test_a_suppressed_box_suppresses_no_other() -> None:
     chain = [seen(0.9, 0, 0, 10, 10), seen(0.8, 4, 0, 14, 10), seen(0.7, 9, 0, 19, 10)]
     assert merged(chain) == [chain[0], chain[2]]

@@ -1,4 +1,4 @@
-"""The network of objects: how its answers are read, and what is refused at load."""
+"""The object detector: how its outputs are decoded, and what is refused at load."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ from app.config import ObjectSettings
 from app.errors import DetectorError, SetupError
 from app.models import weights_file
 from app.models.model_metadata import ModelMetadata, read_model_metadata
-from app.models.objects import MOST_BOXES, ObjectDetector, decode, load_objects
+from app.models.objects import MAX_BOXES, ObjectDetector, decode, load_objects
 from app.models.openvino_runtime import OpenVinoNetwork, Outputs
 
 PATIENCE_S = 60.0
 FOREIGN = {0: "dog", 1: "person", 2: "License_Plate", 3: "car", 4: "man"}
-PICTURE = np.full((540, 960, 3), 90, np.uint8)
+IMAGE = np.full((540, 960, 3), 90, np.uint8)
 
 
 @pytest.fixture
-def card() -> ModelMetadata:
+def metadata() -> ModelMetadata:
     return read_model_metadata({"names": FOREIGN}, "foreign.onnx")
 
 
-# ── reading the answer ───────────────────────────────────────────────────────────────────────
+# ── decoding the output ──────────────────────────────────────────────────────────────────────
 
 
 def by_hand(
-    answer: np.ndarray, card: ModelMetadata, thresholds: np.ndarray
+    answer: np.ndarray, metadata: ModelMetadata, thresholds: np.ndarray
 ) -> list[tuple[Any, ...]]:
-    """Place by place: label, confidence, x1, y1, x2, y2, the surest first, with plain NMS."""
+    """Anchor by anchor: label, confidence, x1, y1, x2, y2, best first, with plain NMS."""
     found = []
     for place in answer.T:
         x, y, width, height = (float(value) for value in place[:4])
-        confidence, column = max((float(place[4 + c]), -i) for i, c in enumerate(card.columns))
+        confidence, column = max((float(place[4 + c]), -i) for i, c in enumerate(metadata.columns))
         if confidence >= thresholds[-column]:
             box = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
-            found.append((card.labels[-column], confidence, *box))
+            found.append((metadata.labels[-column], confidence, *box))
     found.sort(key=lambda seen: -seen[1])
-    limit = dict(zip(card.labels, card.nms_iou, strict=True))
+    limit = dict(zip(metadata.labels, metadata.nms_iou, strict=True))
     kept: list[tuple[Any, ...]] = []
     for seen in found:
         same = [other for other in kept if other[0] == seen[0]]
@@ -60,64 +60,66 @@ def iou(a: tuple[float, ...], b: tuple[float, ...]) -> float:
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_places_are_read_as_their_definition_says(seed: int, card: ModelMetadata) -> None:
+def test_anchors_are_decoded_as_defined(seed: int, metadata: ModelMetadata) -> None:
     rng = np.random.default_rng(seed)
     answer = np.empty((4 + len(FOREIGN), 300), np.float32)
     answer[:2], answer[2:4] = rng.uniform(0, 640, (2, 300)), rng.uniform(20, 120, (2, 300))
     answer[4:] = rng.random((len(FOREIGN), 300)) ** 6
     thresholds = np.array([0.3, 0.5, 0.2], np.float32)
-    boxes, confidences, columns = decode([answer], card, thresholds)
-    expected = by_hand(answer, card, thresholds)
+    boxes, confidences, columns = decode([answer], metadata, thresholds)
+    expected = by_hand(answer, metadata, thresholds)
     assert len(boxes) == len(expected) > 10
-    assert [card.labels[column] for column in columns] == [seen[0] for seen in expected]
+    assert [metadata.labels[column] for column in columns] == [seen[0] for seen in expected]
     assert np.allclose(confidences, [seen[1] for seen in expected], atol=1e-6)
     assert np.allclose(boxes, [seen[2:] for seen in expected], atol=1e-3)
 
 
-def test_what_is_not_ours_is_not_seen_even_where_it_is_surer(card: ModelMetadata) -> None:
+def test_unknown_classes_are_ignored_even_where_they_are_more_confident(
+    metadata: ModelMetadata,
+) -> None:
     answer = places((100, 100, 40, 40, 0, 0.9), (300, 100, 40, 40, 1, 0.4), classes=5)
     answer[5, 0] = 0.35
-    _, confidences, columns = decode([answer], card, card.thresholds)
-    assert [card.labels[column] for column in columns] == ["person", "person"]
+    _, confidences, columns = decode([answer], metadata, metadata.thresholds)
+    assert [metadata.labels[column] for column in columns] == ["person", "person"]
     assert np.allclose(confidences, [0.4, 0.35])
 
 
-def test_plates_are_kept_apart_by_less_overlap_than_persons(card: ModelMetadata) -> None:
+def test_plates_have_a_tighter_nms_than_persons(metadata: ModelMetadata) -> None:
     two = [(100, 100, 40, 40), (115, 100, 40, 40)]  # IoU 0.45
     for number, expected in ((1, 2), (2, 1)):
         answer = places(*[(*box, number, 0.8 - n / 10) for n, box in enumerate(two)], classes=5)
-        assert len(decode([answer], card, card.thresholds)[0]) == expected
+        assert len(decode([answer], metadata, metadata.thresholds)[0]) == expected
 
 
 @pytest.mark.parametrize("count", [1, 300])
-def test_a_list_of_boxes_is_read_too(count: int, card: ModelMetadata) -> None:
+def test_a_list_of_boxes_is_decoded_too(count: int, metadata: ModelMetadata) -> None:
     answer = np.zeros((count, 6), np.float32)
     answer[0] = 10, 20, 110, 220, 0.8, 1
     if count > 1:
         answer[1] = 10, 20, 110, 220, 0.9, 0
         answer[2] = 300, 20, 340, 40, 0.2, 2
         answer[3] = 300, 20, 340, 40, 0.6, 2
-    boxes, confidences, columns = decode([answer], card, card.thresholds)
-    labels = [card.labels[column] for column in columns]
+    boxes, confidences, columns = decode([answer], metadata, metadata.thresholds)
+    labels = [metadata.labels[column] for column in columns]
     assert labels == ["person", "plate"][: len(labels)]
     assert len(labels) == min(count, 2)
     assert boxes[0].tolist() == [10, 20, 110, 220]
     assert confidences[0] == pytest.approx(0.8)
 
 
-def test_an_empty_scene_is_empty(card: ModelMetadata) -> None:
+def test_an_empty_scene_is_empty(metadata: ModelMetadata) -> None:
     for answer in (places(classes=5), np.zeros((300, 6), np.float32)):
-        boxes, confidences, columns = decode([answer], card, card.thresholds)
+        boxes, confidences, columns = decode([answer], metadata, metadata.thresholds)
         assert boxes.shape == (0, 4)
         assert confidences.shape == columns.shape == (0,)
 
 
-def test_a_crowd_is_cut_off_at_the_least_sure(card: ModelMetadata) -> None:
+def test_the_least_confident_of_a_crowd_are_dropped(metadata: ModelMetadata) -> None:
     answer = places(classes=5, count=8400)
     answer[0], answer[1] = np.arange(8400) % 100 * 20, np.arange(8400) // 100 * 20
     answer[5] = np.linspace(0.4, 0.9, 8400)
-    boxes, confidences, _ = decode([answer], card, card.thresholds)
-    assert len(boxes) == MOST_BOXES
+    boxes, confidences, _ = decode([answer], metadata, metadata.thresholds)
+    assert len(boxes) == MAX_BOXES
     assert confidences.min() > 0.85
 
 
@@ -132,7 +134,7 @@ NONSENSE = {
 }
 
 
-def detector(card: ModelMetadata, outputs: Any, **options: Any) -> ObjectDetector:
+def detector(metadata: ModelMetadata, outputs: Any, **options: Any) -> ObjectDetector:
     class Answers:
         def __init__(self) -> None:
             self.shown: list[np.ndarray] = []
@@ -144,17 +146,17 @@ def detector(card: ModelMetadata, outputs: Any, **options: Any) -> ObjectDetecto
                 future.set_result(outputs)
             return future
 
-    return ObjectDetector(Answers(), card, **options)  # type: ignore[arg-type]
+    return ObjectDetector(Answers(), metadata, **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("wrong", NONSENSE)
-def test_an_answer_that_cannot_be_right_is_a_failure_and_not_an_empty_scene(
-    wrong: str, card: ModelMetadata
+def test_invalid_outputs_are_a_failure_and_not_an_empty_scene(
+    wrong: str, metadata: ModelMetadata
 ) -> None:
     answer = places((100, 100, 40, 40, 1, 0.8), classes=5)
     NONSENSE[wrong](answer)
     with pytest.raises(DetectorError):
-        detector(card, [answer]).submit(PICTURE).detections(1, (960, 540))
+        detector(metadata, [answer]).submit(IMAGE).detections(1, (960, 540))
 
 
 @pytest.mark.parametrize(
@@ -169,34 +171,34 @@ def test_an_answer_that_cannot_be_right_is_a_failure_and_not_an_empty_scene(
         [np.array([[0, 0, 9, 9, 40.0, 1]], np.float32)],
     ],
 )
-def test_an_answer_of_another_form_is_a_failure(outputs: Outputs, card: ModelMetadata) -> None:
+def test_outputs_of_another_shape_are_a_failure(outputs: Outputs, metadata: ModelMetadata) -> None:
     with pytest.raises(DetectorError):
-        detector(card, outputs).submit(PICTURE).detections(1, (960, 540))
+        detector(metadata, outputs).submit(IMAGE).detections(1, (960, 540))
 
 
-def test_an_answer_that_is_late_is_a_failure(card: ModelMetadata) -> None:
-    with pytest.raises(DetectorError, match="too late"):
-        detector(card, None).submit(PICTURE).detections(0.01, (960, 540))
+def test_a_timeout_is_a_failure(metadata: ModelMetadata) -> None:
+    with pytest.raises(DetectorError, match="timed out"):
+        detector(metadata, None).submit(IMAGE).detections(0.01, (960, 540))
 
 
-# ── from the picture to the network and back ─────────────────────────────────────────────────
+# ── from the image to the network and back ───────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("size", [(960, 540), (1920, 1080), (96, 54)])
 def test_boxes_come_in_pixels_of_the_size_that_is_asked_for(
-    size: tuple[int, int], card: ModelMetadata
+    size: tuple[int, int], metadata: ModelMetadata
 ) -> None:
     answer = places((320, 180, 64, 36, 1, 0.8), classes=5)  # the middle of 640 x 360
-    (seen,) = detector(card, [answer]).submit(PICTURE).detections(1, size)
+    (seen,) = detector(metadata, [answer]).submit(IMAGE).detections(1, size)
     share = np.array(seen.box) / (*size, *size)
     assert np.allclose(share, [0.45, 0.45, 0.55, 0.55])
     assert seen.label == "person"
     assert seen.confidence == pytest.approx(0.8)
 
 
-def test_boxes_in_the_padding_are_cut_off_at_the_picture(card: ModelMetadata) -> None:
+def test_boxes_in_the_padding_are_clipped_to_the_image(metadata: ModelMetadata) -> None:
     answer = places((320, 355, 64, 30, 1, 0.8), (320, 375, 64, 6, 1, 0.8), classes=5)
-    (seen,) = detector(card, [answer]).submit(PICTURE).detections(1, (640, 360))
+    (seen,) = detector(metadata, [answer]).submit(IMAGE).detections(1, (640, 360))
     assert seen.box == (288, 340, 352, 360)
 
 
@@ -211,27 +213,27 @@ def test_boxes_in_the_padding_are_cut_off_at_the_picture(card: ModelMetadata) ->
         ({"fixed_size": (320, 320), "longest": 960}, (320, 320)),
     ],
 )
-def test_the_network_sees_a_canvas_of_the_right_shape(
-    options: dict[str, Any], shape: tuple[int, int], card: ModelMetadata
+def test_the_network_gets_a_canvas_of_the_right_shape(
+    options: dict[str, Any], shape: tuple[int, int], metadata: ModelMetadata
 ) -> None:
-    asked = detector(card, None, **options)
-    asked.submit(PICTURE)
-    asked.submit_crop(PICTURE[:200, :210])
-    whole, close = asked.runner.shown  # type: ignore[attr-defined]
+    requested = detector(metadata, None, **options)
+    requested.submit(IMAGE)
+    requested.submit_crop(IMAGE[:200, :210])
+    whole, close = requested.runner.shown  # type: ignore[attr-defined]
     assert whole.shape == (*shape, 3)
     assert (whole[0, 0] == 90).all()
     assert close.shape == (*options.get("fixed_size", (384, 384)), 3)
 
 
-def test_one_confidence_for_all_replaces_the_networks_own(card: ModelMetadata) -> None:
+def test_min_confidence_replaces_the_thresholds_of_the_network(metadata: ModelMetadata) -> None:
     answer = places((100, 100, 40, 40, 1, 0.5), (300, 100, 40, 40, 2, 0.2), classes=5)
     for least, count in ((None, 1), (0.1, 2), (0.6, 0)):
-        found = detector(card, [answer], min_confidence=least).submit(PICTURE)
+        found = detector(metadata, [answer], min_confidence=least).submit(IMAGE)
         assert len(found.detections(1, (960, 540))) == count
 
 
-def test_labels_are_those_that_the_network_knows(card: ModelMetadata) -> None:
-    assert detector(card, None).labels == ("person", "plate", "car")
+def test_labels_are_those_that_the_network_knows(metadata: ModelMetadata) -> None:
+    assert detector(metadata, None).labels == ("person", "plate", "car")
 
 
 # ── files ────────────────────────────────────────────────────────────────────────────────────
@@ -260,40 +262,40 @@ def see(detector: ObjectDetector, size: tuple[int, int] = (96, 64)) -> list[str]
 
 
 @pytest.mark.parametrize("shape", [(-1, 3, -1, -1), (1, 3, 64, 96), (2, 3, 64, 96), (1, 3, -1, -1)])
-def test_openvino_files_of_free_and_of_fixed_shapes(
+def test_openvino_files_of_dynamic_and_of_fixed_shapes(
     shape: tuple[int, int, int, int], load: Any, tmp_path: Path
 ) -> None:
     detector = load(write_ir(tmp_path / "own.xml", ANSWER, shape=shape))
     assert detector.labels == ("person", "car", "plate")
     assert see(detector) == ["person", "plate"]
-    looks = [detector.submit(np.zeros((64, 96, 3), np.uint8)) for _ in range(7)]
-    assert [len(look.detections(PATIENCE_S, (96, 64))) for look in looks] == [2] * 7
+    pending = [detector.submit(np.zeros((64, 96, 3), np.uint8)) for _ in range(7)]
+    assert [len(each.detections(PATIENCE_S, (96, 64))) for each in pending] == [2] * 7
     assert detector.fixed_size == (None if shape[2] < 0 else (64, 96))
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 8])
-def test_a_fixed_batch_gives_each_picture_its_own_answer(count: int, tmp_path: Path) -> None:
+def test_a_fixed_batch_gives_each_image_its_own_output(count: int, tmp_path: Path) -> None:
     path = write_ir(tmp_path / "two.xml", np.zeros((1, 4), np.float32), shape=(2, 3, 64, 96))
     network = OpenVinoNetwork(path, keeps_shape=True)
     (answers,) = network.infer(np.zeros((count, 64, 96, 3), np.uint8))
     assert answers.shape == (count, 1, 4)
 
 
-def test_an_onnx_file_says_its_classes_itself(load: Any, tmp_path: Path) -> None:
+def test_an_onnx_file_contains_its_class_names(load: Any, tmp_path: Path) -> None:
     path = write_onnx(tmp_path / "best.onnx", ANSWER, {0: "human", 1: "dog", 2: "number_plate"})
     detector = load(path)
     assert detector.fixed_size == (64, 96)
     assert see(detector) == ["person", "plate"]
 
 
-def test_the_folder_of_an_export_is_as_good_as_the_file(load: Any, tmp_path: Path) -> None:
+def test_the_folder_of_an_export_works_like_the_file(load: Any, tmp_path: Path) -> None:
     folder = tmp_path / "best_openvino_model"
     folder.mkdir()
     write_ir(folder / "best.xml", ANSWER, None, labels="person dog license_plate")
     assert see(load(folder)) == ["person", "plate"]
 
 
-def test_a_bare_name_is_looked_for_in_the_data_folder(load: Any, tmp_path: Path) -> None:
+def test_a_bare_name_is_searched_in_the_data_folder(load: Any, tmp_path: Path) -> None:
     (tmp_path / "weights").mkdir()
     write_ir(tmp_path / "weights" / "mine.xml", ANSWER)
     assert see(load("mine.xml", tmp_path)) == ["person", "plate"]
@@ -303,9 +305,9 @@ def test_values_reach_the_network_between_0_and_1(tmp_path: Path) -> None:
     import openvino as ov
     from openvino import opset13 as ops
 
-    picture = ops.parameter([-1, 3, -1, -1], np.float32)
-    mean = ops.reduce_mean(picture, ops.constant([2, 3]), keep_dims=False)
-    ov.save_model(ov.Model([mean], [picture], "mean"), tmp_path / "mean.xml")
+    parameter = ops.parameter([-1, 3, -1, -1], np.float32)
+    mean = ops.reduce_mean(parameter, ops.constant([2, 3]), keep_dims=False)
+    ov.save_model(ov.Model([mean], [parameter], "mean"), tmp_path / "mean.xml")
     image = np.zeros((1, 32, 64, 3), np.uint8)
     image[..., 0], image[..., 1] = 255, 51
     (means,) = OpenVinoNetwork(tmp_path / "mean.xml", divide_by=255).infer(image)
@@ -365,16 +367,18 @@ FOREIGNERS = {
 
 
 @pytest.mark.parametrize("kind", FOREIGNERS)
-def test_a_network_of_another_kind_is_refused_at_load(kind: str, load: Any, tmp_path: Path) -> None:
+def test_a_network_for_another_task_is_refused_at_load(
+    kind: str, load: Any, tmp_path: Path
+) -> None:
     answer, names = FOREIGNERS[kind]
     with pytest.raises(SetupError, match=r"foreign\.xml"):
         load(write_ir(tmp_path / "foreign.xml", answer, names))
 
 
-def test_centerface_is_no_network_of_objects(load: Any) -> None:
+def test_centerface_is_not_an_object_detector(load: Any) -> None:
     from app.models.faces import QUANTISED
 
-    with pytest.raises(SetupError, match="classes"):
+    with pytest.raises(SetupError, match="class names"):
         load(QUANTISED)
 
 
@@ -387,7 +391,7 @@ def test_centerface_is_no_network_of_objects(load: Any) -> None:
         ("empty", "0 .xml files"),
     ],
 )
-def test_what_is_not_there_is_said_with_what_to_do(
+def test_missing_weights_are_reported_with_a_remedy(
     name: str, words: str, load: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -397,7 +401,7 @@ def test_what_is_not_there_is_said_with_what_to_do(
         load(name)
 
 
-def test_the_shipped_network_missing_is_said(
+def test_a_missing_shipped_network_is_reported(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(weights_file, "SHIPPED", tmp_path / "watchpost.xml")
@@ -407,7 +411,7 @@ def test_the_shipped_network_missing_is_said(
 
 
 @pytest.mark.parametrize("fast", [True, False])
-def test_the_8_bit_network_serves_where_bf16_does_not(
+def test_the_int8_network_is_used_without_fast_bf16(
     fast: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(weights_file, "SHIPPED", write_ir(tmp_path / "w.xml", ANSWER))
@@ -429,7 +433,7 @@ def test_a_gpu_for_openvino_is_one_warning_and_the_cpu(
     assert detector.runner.network.device.startswith("CPU")
 
 
-def test_a_file_that_was_refused_leaves_no_thread(load: Any, tmp_path: Path) -> None:
+def test_a_refused_file_leaves_no_thread(load: Any, tmp_path: Path) -> None:
     import threading
 
     path = write_ir(tmp_path / "foreign-1.xml", np.full((7, 50), np.nan, np.float32))

@@ -1,4 +1,4 @@
-"""Weights stored in eight bits: the answers are those of the numbers that they stand for."""
+"""Weights stored in INT8: the results equal those of the dequantised weights."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ PLAIN, PACKED, IN_PART = "plain", "packed", "in part"
 
 
 def written(path: Path, how: str) -> Path:
-    """A few layers as YOLOv8 has them, their weights as float, or as int8 with a scale a channel;
-    "in part" two of four convolutions get their data in eight bits, too.
+    """Write a few layers as in YOLOv8, with float weights, or int8 with a scale per channel.
 
-    To just this OpenVINO 2026.4 now and then answers nonsense when the weights stay packed: bytes
-    in, and a convolution of half of a convolution's channels.
+    For "in part" the inputs of two of the four convolutions are quantised, too. With uint8 input
+    and a convolution on half of another one's channels, OpenVINO 2026.4 sometimes returns garbage
+    for exactly this network if the weights stay packed.
     """
     rng = np.random.default_rng(0)
 
@@ -59,7 +59,7 @@ def image() -> np.ndarray:
     ("how", "precision", "left", "error"),
     [(PACKED, "int8 weights", 0, 0.01), (IN_PART, "int8", 2, 0.05)],
 )
-def test_packed_weights_answer_as_the_numbers_that_they_stand_for(
+def test_packed_weights_give_the_results_of_their_dequantised_values(
     how: str, precision: str, left: int, error: float, tmp_path: Path, image: np.ndarray
 ) -> None:
     packed = OpenVinoNetwork(written(tmp_path / "packed.xml", how), divide_by=255)
@@ -68,7 +68,7 @@ def test_packed_weights_answer_as_the_numbers_that_they_stand_for(
     (answer,), (wanted,) = packed.infer(image), plain.infer(image)
     assert wanted.std() > 0.01
     assert np.abs(answer - wanted).max() < error * wanted.max()
-    # The nonsense is rare in a network this small: OpenVINO must see packed weights only where
-    # the data are in eight bits, too.
+    # The garbage is rare in a network this small: OpenVINO must get packed weights only where
+    # the inputs are quantised, too.
     types = [out.get_element_type() for node in packed._model.get_ops() for out in node.outputs()]
     assert types.count(ov.Type.i8) == left

@@ -1,4 +1,4 @@
-"""Which way up an encoded image is, whatever else its headers hold."""
+"""The orientation of encoded images, whatever else their headers contain."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def behind_long_xmp() -> bytes:
 
 
 def with_text_for_a_resolution() -> bytes:
-    """The resolution is of the type ASCII (2), where the standard demands RATIONAL (5)."""
+    """A resolution of type ASCII (2), where the standard requires RATIONAL (5)."""
     tiff = b"II*\0" + struct.pack("<IH", 8, 2)
     tiff += struct.pack("<HHIHH", ORIENTATION, 3, 1, 6, 0)
     tiff += struct.pack("<HHI4s", X_RESOLUTION, 2, 4, b"72\0\0") + bytes(4)
@@ -50,7 +50,7 @@ def with_text_for_a_resolution() -> bytes:
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_four_formats_say_which_way_up_they_are(kind: str, orientation: int) -> None:
+def test_the_orientation_of_four_formats_is_read(kind: str, orientation: int) -> None:
     assert orientation_of(encoded(kind, exif=exif(orientation))) == orientation
 
 
@@ -63,7 +63,7 @@ def test_uploads_and_pushed_frames_are_turned_alike(kind: str) -> None:
 
 
 @pytest.mark.parametrize("make", [behind_long_xmp, with_text_for_a_resolution])
-def test_what_else_the_headers_hold_does_not_matter(make: Callable[[], bytes]) -> None:
+def test_other_header_data_does_not_matter(make: Callable[[], bytes]) -> None:
     data = make()
     assert orientation_of(data) == 6
     assert pixels(data, 10_000).shape == (64, 32, 3)
@@ -81,7 +81,7 @@ def test_an_orientation_that_does_not_exist_means_upright(value: int) -> None:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF"])
-def test_damaged_headers_never_do_harm(kind: str) -> None:
+def test_damaged_headers_never_raise(kind: str) -> None:
     rng = np.random.default_rng(5)
     good = encoded(kind, exif=exif(6))
     seen = set()

@@ -1,4 +1,4 @@
-"""From pixels to numbers: votes, formats, and the shipped networks on drawn plates."""
+"""Plate reading: votes, formats, uploads, and the shipped networks on drawn plates."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from app.models.plates.networks import load_plates
 from app.models.plates.photo import pixels, to_jpeg
 from app.models.plates.reader import CropRead, PlateReader
 from app.models.plates.text_lines import decode, ordered
-from app.models.plates.voting import confidence, decide, stacked
+from app.models.plates.voting import confidence, decide, two_line_votes
 
 
 def columns(*steps: dict[str, float]) -> np.ndarray:
-    """Probabilities by character; ``_`` is the blank and gets what is left."""
+    """Probabilities by character; ``_`` is the blank and gets the remainder."""
     table = np.zeros((len(steps), 37), np.float32)
     for row, step in enumerate(steps):
         for character, share in step.items():
@@ -30,17 +30,17 @@ def columns(*steps: dict[str, float]) -> np.ndarray:
     return table
 
 
-# ── texts of columns ─────────────────────────────────────────────────────────────────────────
+# ── CTC decoding ─────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_character_over_several_columns_is_one_and_a_blank_parts_two() -> None:
+def test_repeated_characters_collapse_unless_a_blank_separates_them() -> None:
     table = columns({"A": 1}, {"A": 1}, {"_": 1}, {"A": 1}, {"B": 1})
     text, confidence = max(ctc.beam_search(table).items(), key=lambda item: item[1])
     assert text == "AAB"
     assert confidence == pytest.approx(1)
 
 
-def test_ways_to_one_text_add_up() -> None:
+def test_paths_to_the_same_text_add_up() -> None:
     table = columns({"A": 0.6}, {"A": 0.5})
     texts = ctc.beam_search(table)
     assert texts["A"] == pytest.approx(0.6 * 0.5 + 0.6 * 0.5 + 0.4 * 0.5)
@@ -48,7 +48,7 @@ def test_ways_to_one_text_add_up() -> None:
 
 
 @pytest.mark.parametrize("wrong", [np.full((4, 37), np.nan), np.zeros((4, 5)), np.zeros(37)])
-def test_what_is_no_list_of_probabilities_is_refused(wrong: np.ndarray) -> None:
+def test_invalid_probabilities_are_refused(wrong: np.ndarray) -> None:
     with pytest.raises(ValueError, match="probabilities"):
         ctc.beam_search(wrong.astype(np.float32))
 
@@ -63,14 +63,14 @@ def test_what_is_no_list_of_probabilities_is_refused(wrong: np.ndarray) -> None:
         ("4FCW533", "4FCW533"),
         ("PJY5472", "PJY5472"),
         ("CEMENT", "CEMENT"),  # a vanity plate stays
-        ("1268205", "1268205"),  # so does what fits nothing, if it is clear
+        ("1268205", "1268205"),  # so does a clear reading that fits no format
     ],
 )
-def test_formats_bend_only_what_nobody_can_tell_apart(read: str, meant: str) -> None:
+def test_formats_correct_only_identical_shapes(read: str, meant: str) -> None:
     assert decide({read: 0.98}).text == meant
 
 
-def test_a_format_decides_between_look_alikes_that_are_in_doubt() -> None:
+def test_a_format_decides_between_uncertain_look_alikes() -> None:
     doubt = {"PJYS472": 0.55, "PJY5472": 0.45}
     assert decide(doubt, ("BR",)).text == "PJY5472"
     assert decide({"PJYS472": 0.99}, ("BR",)).text == "PJYS472"  # no doubt, no change
@@ -80,7 +80,7 @@ def test_an_o_among_digits_is_a_nought() -> None:
     assert decide({"RK3OOAG": 0.98}, ("SK",)).text == "RK300AG"
 
 
-def test_clear_readings_are_surer_than_torn_ones() -> None:
+def test_clear_readings_are_more_confident_than_split_votes() -> None:
     clear = decide({"PJY5472": 0.99})
     torn = decide({"PJY5472": 0.5, "PJY5412": 0.4, "PJV5472": 0.1})
     assert confidence(clear) > confidence(torn)
@@ -98,14 +98,14 @@ def test_countries_can_be_chosen() -> None:
     assert all(fit.country == "BR" for fit in formats.fits("PJY5472", ("BR",)))
 
 
-def test_every_format_has_a_length_that_is_read() -> None:
+def test_every_format_has_a_known_length() -> None:
     assert set(formats.FORMATS) <= set(formats.LENGTHS)
     countries = {form.country for forms in formats.FORMATS.values() for form in forms}
     assert countries >= {"RU", "KZ", "BY", "UA", "DE", "FR", "IT", "ES", "GB", "US", "BR", "KR"}
 
 
-def test_two_lines_are_put_together() -> None:
-    assert stacked({"AB": 0.9, "": 0.1}, {"1234": 1.0}) == {"AB1234": 0.9}
+def test_two_lines_are_joined() -> None:
+    assert two_line_votes({"AB": 0.9, "": 0.1}, {"1234": 1.0}) == {"AB1234": 0.9}
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_corners_begin_at_the_top_left() -> None:
     assert ordered(corners).tolist() == [[10, 5], [100, 10], [100, 60], [10, 50]]
 
 
-# ── pictures ─────────────────────────────────────────────────────────────────────────────────
+# ── uploads ──────────────────────────────────────────────────────────────────────────────────
 
 
 def encoded(image: Pillow.Image, kind: str, **options: object) -> bytes:
@@ -159,11 +159,11 @@ def encoded(image: Pillow.Image, kind: str, **options: object) -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP"])
-def test_four_kinds_of_pictures_are_read(kind: str) -> None:
+def test_four_image_formats_are_read(kind: str) -> None:
     assert pixels(encoded(Pillow.new("RGB", (64, 32), "red"), kind), 10_000).shape == (32, 64, 3)
 
 
-def test_a_picture_is_turned_as_its_exif_says() -> None:
+def test_exif_orientation_is_applied() -> None:
     image = Pillow.new("RGB", (64, 32))
     exif = image.getexif()
     exif[0x0112] = 6
@@ -183,7 +183,7 @@ def test_a_picture_is_turned_as_its_exif_says() -> None:
     ],
     ids=["empty", "text", "gif", "tiff", "pixels", "cut off", "tiny"],
 )
-def test_what_cannot_be_used_is_refused(data: bytes, error: type[Exception]) -> None:
+def test_unusable_uploads_are_refused(data: bytes, error: type[Exception]) -> None:
     with pytest.raises(BadUpload) as caught:
         pixels(data, 10_000)
     assert type(caught.value) is error
@@ -223,11 +223,11 @@ def test_a_scene_without_text_has_no_plate(reader: PlateReader) -> None:
     assert reader.read(photo()) == []
 
 
-def test_words_are_no_plates(reader: PlateReader) -> None:
+def test_words_are_not_plates(reader: PlateReader) -> None:
     assert reader.read(photo(plate("TOYOTA"))) == []
 
 
-def test_a_crop_is_read_for_the_vote_of_a_stream(reader: PlateReader) -> None:
+def test_crops_of_a_stream_are_read_and_combined(reader: PlateReader) -> None:
     whole = np.pad(plate("PJY5472"), ((20, 20), (20, 20), (0, 0)), mode="edge")
     for again in (False, True):
         votes, width, where = reader.read_crop(whole, again=again)
@@ -238,7 +238,7 @@ def test_a_crop_is_read_for_the_vote_of_a_stream(reader: PlateReader) -> None:
     assert reader.read_crop(np.full((60, 200, 3), 120, np.uint8)) == CropRead({})
 
 
-def test_a_plate_that_the_edge_of_its_crop_cuts_off_is_not_read(reader: PlateReader) -> None:
+def test_a_plate_cut_off_by_its_crop_is_not_read(reader: PlateReader) -> None:
     whole = np.pad(plate("PJY5472"), ((20, 20), (20, 20), (0, 0)), mode="edge")
     for cut in (whole[:, whole.shape[1] // 3 :], whole[:, : -whole.shape[1] // 3]):
         assert reader.read_crop(cut) == CropRead({})

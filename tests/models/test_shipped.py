@@ -1,4 +1,4 @@
-"""The shipped network on pictures that installed packages carry, and on drawn plates."""
+"""The shipped network on images of installed packages, and on drawn plates."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from app.models.weights_file import SHIPPED
 from app.types import LABELS, Detection
 
 PATIENCE_S = 60.0
-# Looked up by eye, in pixels of the photographs.
+# Marked by eye, in pixels of the photos.
 BUS = (15, 230, 803, 755)
 PEOPLE_BEFORE_THE_BUS = [(48, 398, 245, 903), (222, 405, 345, 861), (670, 385, 810, 880)]
 ZIDANE_FACES = [(970, 95, 1075, 265), (555, 255, 680, 440)]
@@ -39,11 +39,11 @@ def is_found(box: tuple[float, ...], found: list[Detection], least: float = 0.5)
     return any(overlap(detection.box, box) >= least for detection in found)
 
 
-def test_it_knows_all_of_our_labels(objects: ObjectDetector) -> None:
+def test_it_knows_all_labels(objects: ObjectDetector) -> None:
     assert set(objects.labels) == set(LABELS)
 
 
-def test_its_files_are_small_and_have_a_card() -> None:
+def test_its_files_are_small_and_have_a_model_card() -> None:
     for path in SHIPPED.parent.glob("watchpost*"):
         assert path.stat().st_size <= 8e6
         assert path.with_suffix(".md").exists()
@@ -73,14 +73,14 @@ def test_the_astronaut_has_one_face_and_holds_no_cigarette(objects: ObjectDetect
 
 
 @pytest.mark.parametrize("name", ["coffee.png", "brick.png", "grass.png", "page.png"])
-def test_nobody_is_seen_where_nobody_is(name: str, objects: ObjectDetector) -> None:
+def test_nobody_is_detected_where_nobody_is(name: str, objects: ObjectDetector) -> None:
     image = photo("skimage", "data", name)
     for label in ("person", "face", "plate"):
         assert see(objects, image, label) == []
 
 
 @pytest.mark.parametrize("value", [0, 114, 255])
-def test_nothing_is_seen_in_an_empty_picture(value: int, objects: ObjectDetector) -> None:
+def test_nothing_is_detected_in_an_empty_image(value: int, objects: ObjectDetector) -> None:
     image = np.full((360, 640, 3), value, np.uint8)
     assert [label for label in LABELS if see(objects, image, label)] == []
 
@@ -89,7 +89,7 @@ def test_nothing_is_seen_in_an_empty_picture(value: int, objects: ObjectDetector
 
 
 def rear_of_a_car(text: str, width: int, shade: int) -> tuple[np.ndarray, tuple[float, ...]]:
-    """A plate of this width on the boot of a drawn car, (360, 640, 3) RGB; and where it is."""
+    """A plate of this width on the boot of a drawn car, (360, 640, 3) RGB; and its box."""
     image = np.full((360, 640, 3), 120, np.uint8)
     image[220:] = 75  # the road
     body = (shade, shade // 2 + 20, 40)
@@ -122,7 +122,7 @@ def test_drawn_plates_are_found(objects: ObjectDetector) -> None:
         for shade in (60, 200)
     ]
     found = [is_found(box, see(objects, image, "plate"), 0.4) for image, box in drawn]
-    # A network that learnt its plates from a few hundred photographs alone finds none of these.
+    # A network trained on a few hundred photos of plates alone finds none of these.
     assert sum(found) >= 0.8 * len(found)
 
 
@@ -132,16 +132,16 @@ def test_a_car_without_a_plate_has_none(objects: ObjectDetector) -> None:
     assert see(objects, image, "plate") == []
 
 
-# ── together ─────────────────────────────────────────────────────────────────────────────────
+# ── batches and crops ────────────────────────────────────────────────────────────────────────
 
 
-def test_a_batch_gives_the_same_as_one_after_the_other(objects: ObjectDetector) -> None:
+def test_a_batch_gives_the_same_results_as_single_images(objects: ObjectDetector) -> None:
     bus = photo("ultralytics", "assets", "bus.jpg")
     image = np.asarray(cv2.resize(bus, (480, 640)), np.uint8)
-    pictures = [image, np.ascontiguousarray(image[:, ::-1]), np.zeros_like(image)] * 3
-    alone = [objects.submit(picture).detections(PATIENCE_S, (480, 640)) for picture in pictures]
-    looks = [objects.submit(picture) for picture in pictures]
-    together = [look.detections(PATIENCE_S, (480, 640)) for look in looks]
+    images = [image, np.ascontiguousarray(image[:, ::-1]), np.zeros_like(image)] * 3
+    alone = [objects.submit(each).detections(PATIENCE_S, (480, 640)) for each in images]
+    requests = [objects.submit(each) for each in images]
+    together = [pending.detections(PATIENCE_S, (480, 640)) for pending in requests]
     assert [len(found) for found in together] == [len(found) for found in alone]
     for first, second in zip(alone, together, strict=True):
         for one, other in zip(first, second, strict=True):
@@ -149,16 +149,16 @@ def test_a_batch_gives_the_same_as_one_after_the_other(objects: ObjectDetector) 
             assert np.allclose(one.box, other.box, atol=2)
 
 
-def test_the_second_look_keeps_what_the_first_one_saw(objects: ObjectDetector) -> None:
+def test_the_second_pass_keeps_the_detections_of_the_first(objects: ObjectDetector) -> None:
     frame = np.full((1080, 1920, 3), 130, np.uint8)
     frame[400:940, 800:1205] = cv2.resize(photo("ultralytics", "assets", "bus.jpg"), (405, 540))
     whole = objects.submit(frame).detections(PATIENCE_S, (1920, 1080))
     people = [detection for detection in whole if detection.label == "person"]
     assert len(people) >= 2
-    again = CropRefiner(objects, most=None).submit(
+    crops = CropRefiner(objects, max_crops=None).submit(
         whole, (1920, 1080), lambda part: frame[part.y1 : part.y2, part.x1 : part.x2]
     )
-    both = again.detections(PATIENCE_S)
+    both = crops.detections(PATIENCE_S)
     assert [d for d in both if d.label != "cigarette"] == [
         d for d in whole if d.label != "cigarette"
     ]

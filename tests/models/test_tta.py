@@ -1,4 +1,4 @@
-"""A careful look: what several looks at one picture agree on."""
+"""Test-time augmentation: several passes over one image, fused."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def cigarette(*box: float, confidence: float = 0.6) -> Detection:
     return Detection("cigarette", confidence, Box(*box))
 
 
-# ── agreement ────────────────────────────────────────────────────────────────────────────────
+# ── fusion ───────────────────────────────────────────────────────────────────────────────────
 
 
 def one_pass(*found: Detection, part: CropWindow = WHOLE, scale: float = 1.0) -> PartDetections:
     return PartDetections(part, scale, found)
 
 
-def test_looks_that_saw_nothing_there_make_it_less_sure() -> None:
+def test_passes_without_a_detection_lower_the_confidence() -> None:
     seen = cigarette(10, 10, 30, 20, confidence=0.8)
     assert fuse([one_pass(seen)]) == [seen]
     (once,) = fuse([one_pass(seen), one_pass(), one_pass(), one_pass()])
@@ -37,22 +37,24 @@ def test_looks_that_saw_nothing_there_make_it_less_sure() -> None:
     assert always.confidence == pytest.approx(0.8)
 
 
-def test_what_was_out_of_view_says_nothing() -> None:
+def test_a_pass_over_another_part_does_not_vote() -> None:
     seen = cigarette(10, 10, 30, 20, confidence=0.8)
     elsewhere = one_pass(part=CropWindow(300, 0, 640, 340))
     assert fuse([one_pass(seen), elsewhere]) == [seen]
 
 
-def test_a_look_that_showed_it_much_smaller_says_nothing_and_a_little_smaller_counts() -> None:
+def test_a_pass_at_a_much_smaller_scale_does_not_vote() -> None:
     part = CropWindow(0, 0, 100, 100)
     seen = one_pass(cigarette(10, 10, 30, 20, confidence=0.8), part=part, scale=4)
     assert fuse([one_pass(scale=1), seen])[0].confidence == pytest.approx(0.8)
     assert fuse([one_pass(scale=3), seen])[0].confidence == pytest.approx(0.4)
     far = one_pass(cigarette(10, 10, 30, 20, confidence=0.8), scale=1)
-    assert fuse([far, one_pass(part=part, scale=4)])[0].confidence == 0, "closer it was not there"
+    assert fuse([far, one_pass(part=part, scale=4)])[0].confidence == 0, (
+        "the enlarged crop did not show it"
+    )
 
 
-def test_two_things_stay_two_and_a_box_is_the_mean_of_what_was_seen() -> None:
+def test_two_objects_stay_two_and_a_box_is_the_weighted_mean() -> None:
     first = one_pass(cigarette(0, 0, 20, 10, confidence=0.6), cigarette(200, 0, 220, 10))
     second = one_pass(cigarette(2, 0, 22, 10, confidence=0.2), cigarette(200, 0, 220, 10))
     both = fuse([first, second])
@@ -63,26 +65,26 @@ def test_two_things_stay_two_and_a_box_is_the_mean_of_what_was_seen() -> None:
     assert [d.confidence for d in both] == pytest.approx([0.4, 0.6])
 
 
-def test_of_two_boxes_of_one_look_the_surer_one_speaks() -> None:
+def test_the_more_confident_of_two_boxes_of_one_pass_votes() -> None:
     twins = one_pass(
         cigarette(0, 0, 20, 10, confidence=0.6), cigarette(3, 0, 23, 10, confidence=0.5)
     )
     assert [d.confidence for d in fuse([twins, one_pass()])] == pytest.approx([0.3])
 
 
-# ── the looks ────────────────────────────────────────────────────────────────────────────────
+# ── the passes ───────────────────────────────────────────────────────────────────────────────
 
 
 class Network:
-    """Sees a person in the whole picture, and a cigarette where it is white: surely when it looks
-    closely, else faintly."""
+    """Detects a person in the whole image, and a cigarette where it is white: with high confidence
+    in crops, else with low confidence."""
 
     labels = ("person", "cigarette")
     longest = 640
 
     def __init__(self, least: float = 0.3) -> None:
         self.least = least
-        self.asked: list[tuple[int, ...]] = []
+        self.requested: list[tuple[int, ...]] = []
         self.failure: DetectorError | None = None
 
     def threshold(self, label: str) -> float:
@@ -92,18 +94,18 @@ class Network:
     def with_threshold(self, label: str, confidence: float) -> Network:
         assert label == "cigarette"
         other = Network(confidence)
-        other.asked, other.failure = self.asked, self.failure
+        other.requested, other.failure = self.requested, self.failure
         return other
 
     def submit(self, image: np.ndarray) -> Any:
-        return self._look(image, 0.1)
+        return self._infer(image, 0.1)
 
     def submit_crop(self, image: np.ndarray, side: int) -> Any:
         assert side == 512
-        return self._look(image, 0.9)
+        return self._infer(image, 0.9)
 
-    def _look(self, image: np.ndarray, confidence: float) -> Any:
-        self.asked.append(image.shape)
+    def _infer(self, image: np.ndarray, confidence: float) -> Any:
+        self.requested.append(image.shape)
 
         def detections(timeout_s: float, size: tuple[int, int]) -> list[Detection]:
             if self.failure:
@@ -119,15 +121,15 @@ class Network:
         return SimpleNamespace(detections=detections)
 
 
-def picture() -> np.ndarray:
+def drawn_image() -> np.ndarray:
     image = np.full((360, 640, 3), 90, np.uint8)
     image[130:134, 318:330] = 255
     return image
 
 
-def test_what_is_faint_in_the_whole_is_sure_close_by_and_at_its_place() -> None:
+def test_a_weak_detection_is_confident_in_the_crop_and_at_its_place() -> None:
     network = Network()
-    found = detect_with_tta(network, picture(), 1.0)  # type: ignore[arg-type]
+    found = detect_with_tta(network, drawn_image(), 1.0)  # type: ignore[arg-type]
     person, seen = found
     assert person == Detection("person", 0.9, BODY)
     assert seen.label == "cigarette"
@@ -135,39 +137,39 @@ def test_what_is_faint_in_the_whole_is_sure_close_by_and_at_its_place() -> None:
     assert seen.box == pytest.approx((318, 130, 330, 134))
     part = upper_body(BODY, WHOLE.size)
     width, height = part.size
-    assert network.asked == [(360, 640, 3)] * 2 + [(height, width, 3)] * 2
+    assert network.requested == [(360, 640, 3)] * 2 + [(height, width, 3)] * 2
 
 
-def test_what_only_one_of_the_looks_sees_is_not_told() -> None:
-    class Fickle(Network):
+def test_a_detection_of_a_single_pass_is_not_reported() -> None:
+    class Inconsistent(Network):
         def with_threshold(self, label: str, confidence: float) -> Network:
             return self
 
         def submit_crop(self, image: np.ndarray, side: int) -> Any:
-            mirrored = len(self.asked) == 3
-            return self._look(image, 0.5 if mirrored else 0.0)
+            mirrored = len(self.requested) == 3
+            return self._infer(image, 0.5 if mirrored else 0.0)
 
-    found = detect_with_tta(Fickle(), picture(), 1.0)  # type: ignore[arg-type]
+    found = detect_with_tta(Inconsistent(), drawn_image(), 1.0)  # type: ignore[arg-type]
     assert [d.label for d in found] == ["person"]
 
 
-def test_without_people_the_whole_is_looked_at_twice() -> None:
-    network, image = Network(), picture()[:, :600]
+def test_without_people_there_are_two_passes() -> None:
+    network, image = Network(), drawn_image()[:, :600]
     assert detect_with_tta(network, image, 1.0) == []  # type: ignore[arg-type]
-    assert network.asked == [image.shape] * 2
+    assert network.requested == [image.shape] * 2
 
 
-def test_a_network_without_cigarettes_looks_once() -> None:
+def test_a_network_without_cigarettes_runs_once() -> None:
     network = Network()
     network.labels = ("person", "face")
-    assert detect_with_tta(network, picture(), 1.0) == [  # type: ignore[arg-type]
+    assert detect_with_tta(network, drawn_image(), 1.0) == [  # type: ignore[arg-type]
         Detection("person", 0.9, BODY)
     ]
-    assert network.asked == [(360, 640, 3)]
+    assert network.requested == [(360, 640, 3)]
 
 
-def test_a_failure_is_a_failure() -> None:
+def test_a_failure_is_raised() -> None:
     network = Network()
-    network.failure = DetectorError(network="objects", reason="too late")
+    network.failure = DetectorError(network="objects", reason="timed out")
     with pytest.raises(DetectorError):
-        detect_with_tta(network, picture(), 1.0)  # type: ignore[arg-type]
+        detect_with_tta(network, drawn_image(), 1.0)  # type: ignore[arg-type]

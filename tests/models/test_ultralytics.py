@@ -1,4 +1,4 @@
-"""Weights that run through Ultralytics, in a process of its own: this one stays without torch."""
+"""Weights that run on Ultralytics, in a separate process, so that this one never imports torch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from app.config import ObjectSettings
 from app.errors import SetupError
 from app.models.objects import load_objects
 
-told = {}
+results = {}
 
 
 def save(name, names, kind="DetectionModel", cfg="yolov8n.yaml"):
@@ -35,12 +35,12 @@ def attempt(key, name, device="auto"):
     try:
         detector = load_objects(ObjectSettings(weights=str(name)), device, Path("data"))
     except SetupError as error:
-        told[key] = str(error)
+        results[key] = str(error)
         return
     image = np.zeros((90, 160, 3), np.uint8)
-    looks = [detector.submit(image) for _ in range(3)] + [detector.submit_crop(image)]
-    counts = [len(look.detections(120, (160, 90))) for look in looks]
-    told[key] = [detector.labels, detector.runner.network.device, counts]
+    pending = [detector.submit(image) for _ in range(3)] + [detector.submit_crop(image)]
+    counts = [len(each.detections(120, (160, 90))) for each in pending]
+    results[key] = [detector.labels, detector.runner.network.device, counts]
     detector.close()
 
 
@@ -51,7 +51,7 @@ class Program:
 
 assert "torch" not in sys.modules
 Path("words.pt").write_bytes(b"hello")
-attempt("words.pt", "words.pt")  # first of all: it is the product that imports ultralytics
+attempt("words.pt", "words.pt")  # before the test imports ultralytics: the product must do it
 
 import torch
 from ultralytics.nn import tasks
@@ -72,9 +72,10 @@ for name, content in {
     attempt(name, name)
 torch.save({"model": Program()}, "program.pt")
 attempt("program.pt", "program.pt")
-told["was run"] = os.path.exists("was-run")
-told["files"] = sorted(p.name for p in Path.cwd().iterdir() if p.suffix not in (".pt", ".engine"))
-print(json.dumps(told))
+results["was run"] = os.path.exists("was-run")
+left = [p for p in Path.cwd().iterdir() if p.suffix not in (".pt", ".engine")]
+results["files"] = sorted(p.name for p in left)
+print(json.dumps(results))
 """
 
 pytestmark = pytest.mark.skipif(
@@ -83,8 +84,8 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What came of each attempt: labels, device and counts, or the error's words."""
+def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The result of each attempt: labels, device and counts, or the error's text."""
     folder = tmp_path_factory.mktemp("ultralytics")
     (folder / "data").mkdir()
     done = python(folder, CODE, timeout_s=PATIENCE_S)
@@ -96,20 +97,20 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return found
 
 
-def test_a_pt_runs_with_its_names_made_ours(told: dict[str, Any]) -> None:
-    labels, device, counts = told["mine"]
+def test_a_pt_file_runs_with_its_names_mapped_to_labels(results: dict[str, Any]) -> None:
+    labels, device, counts = results["mine"]
     assert labels == ["person", "plate"]
     assert "Ultralytics" in device
     assert len(counts) == 4
 
 
-def test_an_end_to_end_network_runs_too(told: dict[str, Any]) -> None:
-    assert told["end2end"][0] == ["person", "car"]
+def test_an_end_to_end_network_runs_too(results: dict[str, Any]) -> None:
+    assert results["end2end"][0] == ["person", "car"]
 
 
-def test_a_gpu_that_is_missing_is_one_warning_and_the_cpu(told: dict[str, Any]) -> None:
-    device = told["gpu"][1]
-    warnings = [line for line in told["log"].splitlines() if line.startswith("WARNING:app")]
+def test_a_gpu_that_is_missing_is_one_warning_and_the_cpu(results: dict[str, Any]) -> None:
+    device = results["gpu"][1]
+    warnings = [line for line in results["log"].splitlines() if line.startswith("WARNING:app")]
     if device.startswith("CPU"):
         assert len(warnings) == 1
         assert "cuda" in warnings[0]
@@ -117,26 +118,26 @@ def test_a_gpu_that_is_missing_is_one_warning_and_the_cpu(told: dict[str, Any]) 
         assert warnings == []
 
 
-def test_a_faster_way_is_told_on_a_cpu(told: dict[str, Any]) -> None:
-    assert ("format=openvino" in told["log"]) == told["mine"][1].startswith("CPU")
+def test_a_faster_format_is_suggested_on_a_cpu(results: dict[str, Any]) -> None:
+    assert ("format=openvino" in results["log"]) == results["mine"][1].startswith("CPU")
 
 
 @pytest.mark.parametrize(
     "name", ["words.pt", "empty.pt", "half.pt", "words.engine", "classifier", "program.pt"]
 )
-def test_what_cannot_be_used_is_one_sentence_with_its_name(name: str, told: dict[str, Any]) -> None:
-    assert isinstance(told[name], str)
-    assert name.partition(".")[0] in told[name]
-    assert "\n" not in told[name]
+def test_an_unusable_file_is_one_sentence_with_its_name(name: str, results: dict[str, Any]) -> None:
+    assert isinstance(results[name], str)
+    assert name.partition(".")[0] in results[name]
+    assert "\n" not in results[name]
 
 
-def test_a_network_of_animals_is_refused(told: dict[str, Any]) -> None:
-    assert "dog, cat" in told["animals"]
+def test_a_network_of_animals_is_refused(results: dict[str, Any]) -> None:
+    assert "dog, cat" in results["animals"]
 
 
-def test_a_program_inside_weights_is_not_run(told: dict[str, Any]) -> None:
-    assert told["was run"] is False
+def test_code_inside_weights_is_not_run(results: dict[str, Any]) -> None:
+    assert results["was run"] is False
 
 
-def test_nothing_is_written_beside_the_data_folder(told: dict[str, Any]) -> None:
-    assert told["files"] == ["data"]
+def test_nothing_is_written_beside_the_data_folder(results: dict[str, Any]) -> None:
+    assert results["files"] == ["data"]

@@ -114,13 +114,13 @@ def test_boxes_of_every_shape_and_place_are_covered(style: str, box: Box) -> Non
 @pytest.mark.parametrize(
     "box", [Box(-90, -90, -40, -40), Box(400, 10, 500, 80), Box(10, 300, 90, 400)]
 )
-def test_boxes_outside_the_picture_change_nothing(box: Box) -> None:
+def test_boxes_outside_the_frame_change_nothing(box: Box) -> None:
     picture = conceal(noise(), [box], "solid", 0.0)
     assert all(map(np.array_equal, planes(picture.image), planes(noise())))
 
 
 @pytest.mark.parametrize("style", ["gaussian", "pixelate"])
-def test_a_face_half_outside_the_picture_shows_no_more_detail_than_a_whole_one(style: str) -> None:
+def test_a_face_half_outside_the_frame_shows_no_more_detail_than_a_whole_one(style: str) -> None:
     """The detector cuts boxes at the edge: of a large face only a strip is left."""
     strip = Box(0, 10, 16, 182)
     before = inside(luma(stripes_across()), strip)
@@ -157,7 +157,7 @@ def test_other_pixel_formats_are_refused(name: str) -> None:
         conceal(av.VideoFrame(64, 64, name), [FACE], "solid", 0)
 
 
-def test_full_range_pictures_are_taken() -> None:
+def test_full_range_frames_are_taken() -> None:
     image = noise().reformat(format="yuvj420p")
     before = luma(image)
     picture = conceal(image, [FACE], "solid", 0.0)

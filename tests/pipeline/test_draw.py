@@ -1,4 +1,4 @@
-"""Boxes and words in pictures of events."""
+"""Boxes and text in snapshots of events."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ import numpy as np
 import pytest
 from support.doubles import luma, noise, planes
 
+from app.events import Event, RuleEvent
 from app.pipeline.blur import conceal
 from app.pipeline.draw import FIRST_YUV, marked, snapshot
-from app.types import BlurredFrame, Box, Event, RuleEvent, Track
+from app.types import BlurredFrame, Box, Track
 
 
 def picture(width: int = 320, height: int = 192) -> BlurredFrame:
     return conceal(noise(width, height), [], "off", 0)
 
 
-def test_the_given_picture_stays_as_it_is() -> None:
+def test_the_given_frame_stays_as_it_is() -> None:
     given = picture()
     before = planes(given.image)
     marked(given, [Box(20, 60, 120, 140)], "bag placed")
@@ -53,16 +54,16 @@ def test_boxes_may_be_anywhere(box: Box, text: str) -> None:
 
 
 @pytest.mark.parametrize("size", [(2, 2), (16, 16), (1920, 1080)])
-def test_pictures_of_any_size(size: tuple[int, int]) -> None:
+def test_frames_of_any_size(size: tuple[int, int]) -> None:
     assert marked(picture(*size), [Box(0, 0, 2, 2)], "bag placed").size == size
 
 
-def test_a_snapshot_is_a_jpeg_of_the_pictures_size() -> None:
+def test_a_snapshot_is_a_jpeg_of_the_frames_size() -> None:
     tracks = (Track(1, "suitcase", 0.9, Box(20, 60, 120, 140)),)
     event = Event(1, "a", 0.0, RuleEvent("bag_placed", tracks), picture(), True)
     jpeg = snapshot(event)
     decoder = av.CodecContext.create("mjpeg", "r")
     image = decoder.decode(av.Packet(jpeg))[0]
     assert (image.width, image.height) == (320, 192)
-    with pytest.raises(ValueError, match="no picture"):
+    with pytest.raises(ValueError, match="no frame"):
         snapshot(Event(1, "a", 0.0, RuleEvent("bag_placed"), None))

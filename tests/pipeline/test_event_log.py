@@ -1,4 +1,4 @@
-"""Events to everybody: in order, without pictures, with what happened before."""
+"""Events to all subscribers: in order, without frames, with past events."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from support.doubles import noise
 from support.metrics import counts
 
 from app.analytics.rules import bags, event_types, plates, smoking
+from app.events import EventFilter, EventRow, RuleEvent
 from app.pipeline.blur import conceal
-from app.pipeline.event_log import CLIENTS_BACKLOG, MAX_PICTURES, EventLog, MissedEvents, follow
-from app.types import BlurredFrame, Box, EventFilter, EventRow, RuleEvent, Track
+from app.pipeline.event_log import CLIENT_BACKLOG, MAX_FRAMES, EventLog, MissedEvents, follow
+from app.types import BlurredFrame, Box, Track
 
 TYPE = (
     r"(bag|plate)_(placed|unattended|abandoned|reclaimed|taken|seen|match)|camera_moved|smoking_\w+"
@@ -56,9 +57,9 @@ def record(number: int, stream_id: str = "a") -> EventRow:
 def test_a_record_says_who_and_what() -> None:
     loop = asyncio.new_event_loop()
     log = EventLog(loop, 5)
-    with log.subscribed() as told:
-        log.tell("a", PLACED, 12.0, None, "S_2026_02_03_0001")
-        kept = EventRow.of(told.waiting()[0])
+    with log.subscribed() as events:
+        log.report("a", PLACED, 12.0, None, "S_2026_02_03_0001")
+        kept = EventRow.of(events.waiting()[0])
     loop.close()
     assert (kept.event_id, kept.track_id, kept.person_id, kept.bag_id) == (5, 7, 3, 7)
     assert (kept.box, kept.snapshot, kept.session_id) == (
@@ -71,43 +72,43 @@ def test_a_record_says_who_and_what() -> None:
 def test_a_rule_may_name_identities_itself() -> None:
     loop = asyncio.new_event_loop()
     log = EventLog(loop)
-    with log.subscribed() as told:
-        log.tell(
+    with log.subscribed() as events:
+        log.report(
             "a",
             RuleEvent("bag_taken", PLACED.tracks, details={"person_id": None, "bag_id": 2}),
             0,
             None,
         )
-        kept = EventRow.of(told.waiting()[0])
+        kept = EventRow.of(events.waiting()[0])
     loop.close()
     assert (kept.track_id, kept.person_id, kept.bag_id) == (7, None, 2)
 
 
-async def test_only_the_keeper_gets_pictures() -> None:
+async def test_only_the_keeper_gets_frames() -> None:
     log = EventLog(asyncio.get_running_loop())
-    with log.pictured() as keeper, log.subscribed() as client:
-        log.tell("a", PLACED, 0, picture())
-        log.tell("a", PLACED, 0, None)
-        kept, told = keeper.waiting(), client.waiting()
-    assert [event.picture is not None for event in kept] == [True, False]
-    assert [event.picture for event in told] == [None, None]
-    assert [event.pictured for event in told] == [True, False]
+    with log.with_frames() as keeper, log.subscribed() as client:
+        log.report("a", PLACED, 0, picture())
+        log.report("a", PLACED, 0, None)
+        kept, events = keeper.waiting(), client.waiting()
+    assert [event.frame is not None for event in kept] == [True, False]
+    assert [event.frame for event in events] == [None, None]
+    assert [event.has_snapshot for event in events] == [True, False]
 
 
-async def test_no_more_pictures_wait_than_memory_can_hold() -> None:
+async def test_no_more_frames_wait_than_memory_can_hold() -> None:
     log = EventLog(asyncio.get_running_loop())
-    with log.pictured() as keeper:
-        for _ in range(MAX_PICTURES + 5):
-            log.tell("a", PLACED, 0, picture())
+    with log.with_frames() as keeper:
+        for _ in range(MAX_FRAMES + 5):
+            log.report("a", PLACED, 0, picture())
         waiting = keeper.waiting()
-        assert sum(event.pictured for event in waiting) == MAX_PICTURES
-        assert len(waiting) == MAX_PICTURES + 5
+        assert sum(event.has_snapshot for event in waiting) == MAX_FRAMES
+        assert len(waiting) == MAX_FRAMES + 5
         del waiting
-        for _ in range(MAX_PICTURES + 5):
+        for _ in range(MAX_FRAMES + 5):
             await anext(keeper)
         gc.collect()
-        log.tell("a", PLACED, 0, picture())
-        assert keeper.waiting()[0].pictured
+        log.report("a", PLACED, 0, picture())
+        assert keeper.waiting()[0].has_snapshot
 
 
 async def collect(
@@ -130,20 +131,20 @@ async def follower(
 async def test_new_followers_get_what_happens_from_now_on() -> None:
     log, past = EventLog(asyncio.get_running_loop(), 3), Kept([record(1), record(2)])
     task = await follower(log, past, None)
-    log.tell("a", PLACED, 0, None)
+    log.report("a", PLACED, 0, None)
     log.close_clients()
     assert await task == [3]
     assert past.asked == 0
 
 
-async def test_who_comes_back_gets_the_past_then_the_present_each_once() -> None:
+async def test_a_client_that_comes_back_gets_past_then_new_events_each_once() -> None:
     kept = [record(number) for number in range(1, 500)]
     log = EventLog(asyncio.get_running_loop(), 501)
     past = Kept(kept, [record(499), record(500)])
     task = await follower(log, past, 3)
     past.kept += [record(500), record(501)]  # written while the client still reads
-    log.tell("a", PLACED, 0, None)
-    log.tell("a", PLACED, 0, None)
+    log.report("a", PLACED, 0, None)
+    log.report("a", PLACED, 0, None)
     log.close_clients()
     assert await task == [*range(4, 503)]
 
@@ -152,42 +153,42 @@ async def test_filters_hold_for_past_and_present() -> None:
     log = EventLog(asyncio.get_running_loop(), 5)
     past = Kept([record(1, "a"), record(2, "b")], [record(3, "a"), record(4, "b")])
     task = await follower(log, past, 0, EventFilter("b"))
-    log.tell("a", PLACED, 0, None)
-    log.tell("b", PLACED, 0, None)
+    log.report("a", PLACED, 0, None)
+    log.report("b", PLACED, 0, None)
     log.close_clients()
     assert await task == [2, 4, 6]
 
 
-async def test_who_names_an_event_that_is_yet_to_come_is_told_what_happens_now() -> None:
+async def test_a_client_that_names_a_future_event_gets_new_ones() -> None:
     log, past = EventLog(asyncio.get_running_loop(), 3), Kept([record(1), record(2)])
     task = await follower(log, past, 5000)
-    log.tell("a", PLACED, 0, None)
+    log.report("a", PLACED, 0, None)
     log.close_clients()
     assert await task == [3]
 
 
-async def test_a_slow_follower_is_told_how_many_it_missed() -> None:
+async def test_a_slow_follower_learns_how_many_it_missed() -> None:
     log = EventLog(asyncio.get_running_loop())
-    told = follow(log, Kept([]), EventFilter("a"), None)
-    first = asyncio.ensure_future(anext(told))
+    events = follow(log, Kept([]), EventFilter("a"), None)
+    first = asyncio.ensure_future(anext(events))
     await asyncio.sleep(0.01)
-    log.tell("a", PLACED, 0, None)
+    log.report("a", PLACED, 0, None)
     assert isinstance(await first, EventRow)
-    for _ in range(CLIENTS_BACKLOG + 3):
-        log.tell("b", PLACED, 0, None)  # not for this one: nothing is missed by these
-        log.tell("a", PLACED, 0, None)
-    assert await anext(told) == MissedEvents(3)
-    after = await anext(told)
+    for _ in range(CLIENT_BACKLOG + 3):
+        log.report("b", PLACED, 0, None)  # not for this one: nothing is missed by these
+        log.report("a", PLACED, 0, None)
+    assert await anext(events) == MissedEvents(3)
+    after = await anext(events)
     assert isinstance(after, EventRow)
     assert after.stream_id == "a"
-    await told.aclose()  # type: ignore[attr-defined]
+    await events.aclose()  # type: ignore[attr-defined]
 
 
-async def test_the_keeper_hears_the_last_events_after_clients_were_told_to_go() -> None:
+async def test_the_keeper_gets_the_last_events_after_clients_are_closed() -> None:
     log = EventLog(asyncio.get_running_loop())
-    with log.pictured() as keeper:
+    with log.with_frames() as keeper:
         log.close_clients()
-        log.tell("a", PLACED, 0, None)
+        log.report("a", PLACED, 0, None)
         log.close()
         assert [event.event_id async for event in keeper] == [1]
 
@@ -196,8 +197,8 @@ async def test_events_are_counted_by_type_whether_or_not_somebody_listens() -> N
     log = EventLog(asyncio.get_running_loop())
     assert set(counts(log.counts)) == set(event_types())
     assert set(counts(log.counts).values()) == {0}
-    log.tell("a", PLACED, 0, None)
-    log.tell("b", PLACED, 0, None)
+    log.report("a", PLACED, 0, None)
+    log.report("b", PLACED, 0, None)
     assert {kind: count for kind, count in counts(log.counts).items() if count} == {PLACED.type: 2}
 
 

@@ -1,4 +1,4 @@
-"""Every value, in order, to each subscriber: what ``Topic`` does not promise."""
+"""Every value, in order, to each subscriber: what ``LatestValue`` does not promise."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def test_values_from_before_it_came_are_not_for_a_subscriber() -> None:
         assert await _next(values) == 2
 
 
-async def test_a_slow_subscriber_loses_the_oldest_and_is_told_how_many() -> None:
+async def test_a_slow_subscriber_loses_the_oldest_and_learns_how_many() -> None:
     feed: EventStream[int] = EventStream(asyncio.get_running_loop())
     with feed.subscribed(backlog=3) as slow, feed.subscribed() as quick:
         for number in range(10):
@@ -60,7 +60,7 @@ async def test_a_backlog_of_one_is_the_newest_and_only_chooses() -> None:
         assert await _next(even) == 8
 
 
-async def test_who_left_gets_nothing_more_and_is_forgotten() -> None:
+async def test_a_subscriber_that_left_gets_nothing_more() -> None:
     feed: EventStream[int] = EventStream(asyncio.get_running_loop())
     with feed.subscribed() as values:
         feed.publish(1)

@@ -1,4 +1,4 @@
-"""Cameras over HTTP as they are: MJPEG with odd delimiters, single images, redirects, log-ins."""
+"""Cameras over HTTP: MJPEG with odd delimiters, single images, redirects, authentication."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def test_a_slow_camera_is_not_lost_between_two_frames(
     assert len(frames(camera, settings, 3)) == 3
 
 
-def test_a_limit_of_its_own_holds(camera: Camera, settings: StreamSettings) -> None:
+def test_a_limit_set_by_a_user_applies(camera: Camera, settings: StreamSettings) -> None:
     def page(handler: Handler) -> None:
         handler.begin("multipart/x-mixed-replace")
         handler.wfile.write(JPEG)
@@ -186,7 +186,7 @@ def test_a_limit_of_its_own_holds(camera: Camera, settings: StreamSettings) -> N
     assert 1 < time.monotonic() - began < 2.5
 
 
-def test_what_holds_no_image_is_said(camera: Camera, settings: StreamSettings) -> None:
+def test_a_stream_without_images_fails(camera: Camera, settings: StreamSettings) -> None:
     def page(handler: Handler) -> None:
         handler.begin("multipart/x-mixed-replace")
         for _ in range(100):
@@ -255,7 +255,7 @@ def test_a_damaged_image_now_and_then_is_left_out(camera: Camera, settings: Stre
         (b"", None, 500, "rejected"),
     ],
 )
-def test_what_is_wrong_is_said(
+def test_every_failure_has_its_reason(
     camera: Camera,
     settings: StreamSettings,
     body: bytes,
@@ -315,7 +315,7 @@ def test_it_logs_in_the_way_it_is_asked_to(
     assert all("p@ss" not in text for text in given)
 
 
-def test_a_wrong_password_is_said(camera: Camera, settings: StreamSettings) -> None:
+def test_a_wrong_password_is_reported(camera: Camera, settings: StreamSettings) -> None:
     camera.page = lambda handler: handler.reply(
         b"", None, 401, WWW_Authenticate='Digest realm="cam", nonce="n1", qop="auth"'
     )
@@ -346,7 +346,7 @@ def test_a_redirect_on_the_same_host_is_followed(camera: Camera, settings: Strea
         ("http://[x/", "a URL of another kind"),
     ],
 )
-def test_a_redirect_elsewhere_says_where_to(
+def test_the_error_shows_the_target_of_a_redirect(
     camera: Camera, settings: StreamSettings, location: str, shown: str
 ) -> None:
     camera.page = lambda handler: handler.reply(b"", None, 302, Location=location)

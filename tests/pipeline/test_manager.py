@@ -41,6 +41,7 @@ from app.errors import (
 from app.failure_reason import FailureReason
 from app.models.faces import FaceDetector
 from app.pipeline.event_log import EventLog
+from app.pipeline.input_policy import find_or_create, register
 from app.pipeline.manager import StreamManager
 from app.types import BlurredFrame, StoredStream, StreamSpec, StreamState
 
@@ -381,7 +382,7 @@ async def test_a_handle_of_a_removed_stream_finds_nothing(manager: StreamManager
 
 
 @pytest.mark.parametrize("call", ["stop", "disconnect"])
-async def test_stop_does_not_wait_for_a_start_and_the_starter_is_told(
+async def test_stop_does_not_wait_for_a_start_and_the_starter_gets_an_error(
     manager: StreamManager, camera: Camera, settings: StreamSettings, call: str
 ) -> None:
     settings.stop_timeout_s = 0.1
@@ -440,7 +441,7 @@ async def test_many_changes_of_one_stream_at_once_end_in_order(
     calls: list[Awaitable[Any]] = []
     for _ in range(6):
         calls += [manager.start(spec()), manager.stop("a"), manager.restart("a")]
-        calls += [manager.disconnect("a"), manager.register(SOURCE)]
+        calls += [manager.disconnect("a"), register(manager, SOURCE)]
     for ended in await asyncio.gather(*map(failure, calls)):
         assert ended is None or isinstance(
             ended, StartCancelled | StreamNotFound | StreamConflict | OutputInUse
@@ -459,10 +460,10 @@ async def test_many_changes_of_one_stream_at_once_end_in_order(
 async def test_find_or_create_makes_one_stream_and_then_finds_it(
     manager: StreamManager, camera: Camera
 ) -> None:
-    status, created = await manager.find_or_create(SOURCE)
+    status, created = await find_or_create(manager, SOURCE)
     assert created
     assert status.spec.stream_id.startswith("auto-")
-    again, created = await manager.find_or_create("RTSP://u:p@192.0.2.1/cam-cam/")
+    again, created = await find_or_create(manager, "RTSP://u:p@192.0.2.1/cam-cam/")
     assert not created
     assert again.spec == status.spec
     assert camera.opened == 1
@@ -471,7 +472,7 @@ async def test_find_or_create_makes_one_stream_and_then_finds_it(
 async def test_find_or_create_at_once_makes_one_stream(
     manager: StreamManager, camera: Camera
 ) -> None:
-    answers = await asyncio.gather(*(manager.find_or_create(SOURCE) for _ in range(8)))
+    answers = await asyncio.gather(*(find_or_create(manager, SOURCE) for _ in range(8)))
     assert len({status.spec.stream_id for status, _ in answers}) == 1
     assert sum(created for _, created in answers) == 1
     assert camera.opened == 1
@@ -480,7 +481,7 @@ async def test_find_or_create_at_once_makes_one_stream(
 async def test_find_or_create_leaves_a_stopped_stream_alone(manager: StreamManager) -> None:
     await manager.start(spec("mine"))
     await manager.stop("mine")
-    status, created = await manager.find_or_create(SOURCE)
+    status, created = await find_or_create(manager, SOURCE)
     assert (status.spec.stream_id, status.state, created) == ("mine", StreamState.STOPPED, False)
 
 
@@ -490,7 +491,7 @@ async def test_register_replaces_every_stream_of_the_input(
     await manager.start(spec("mine"))
     await manager.start(spec("mine2"))
     await manager.start(spec("other", "rtsp://192.0.2.1/other"))
-    status = await manager.register(SOURCE)
+    status = await register(manager, SOURCE)
     assert status.state is StreamState.RUNNING
     assert status.spec.output == OUTPUT
     ids = {s.spec.stream_id for s in manager.all()}
@@ -499,14 +500,14 @@ async def test_register_replaces_every_stream_of_the_input(
 
 
 async def test_register_always_makes_a_new_stream(manager: StreamManager) -> None:
-    first = await manager.register(SOURCE)
-    second = await manager.register(SOURCE)
+    first = await register(manager, SOURCE)
+    second = await register(manager, SOURCE)
     assert first.spec.stream_id != second.spec.stream_id
     assert first.spec.output == second.spec.output
 
 
 async def test_register_at_once_leaves_one_stream(manager: StreamManager, far_end: FarEnd) -> None:
-    ended = await asyncio.gather(*(failure(manager.register(SOURCE)) for _ in range(6)))
+    ended = await asyncio.gather(*(failure(register(manager, SOURCE)) for _ in range(6)))
     assert all(error is None or isinstance(error, StartCancelled) for error in ended)
     assert len(manager.all()) == 1
     assert far_end.most_users == 1
@@ -548,7 +549,7 @@ async def test_a_row_that_cannot_be_read_says_so_and_the_rest_runs(
     manager: StreamManager, store: MemoryStore
 ) -> None:
     lost = spec("lost", "rtsp://192.0.2.1/lost", output="rtsp://192.0.2.1/lost-blur")
-    store.save(StoredStream(lost, StreamState.FAILED, "the key is lost", readable=False))
+    store.save(StoredStream(lost, StreamState.FAILED, "the key is lost", decryptable=False))
     store.save(StoredStream(spec("a", output=OUTPUT), StreamState.RUNNING))
     await manager.resume()
     await until(lambda: manager.stream("a").status.state is StreamState.RUNNING)
@@ -558,7 +559,7 @@ async def test_a_row_that_cannot_be_read_says_so_and_the_rest_runs(
         await manager.restart("lost")
     status = await manager.start(spec("lost", "rtsp://u:p@192.0.2.1/lost"))
     assert status.state is StreamState.RUNNING
-    assert store.rows["lost"].readable
+    assert store.rows["lost"].decryptable
 
 
 async def test_a_row_with_an_unknown_scheme_does_not_keep_the_others_away(
@@ -583,7 +584,7 @@ async def test_a_call_before_the_rows_are_back_does_not_make_a_second_stream_of_
 ) -> None:
     """The port answers before streams resume; a client that asks by input then is common."""
     store.save(StoredStream(spec("mine", output=OUTPUT), StreamState.RUNNING))
-    asked = asyncio.create_task(manager.find_or_create(SOURCE))
+    asked = asyncio.create_task(find_or_create(manager, SOURCE))
     await manager.resume()
     await asked
     await until(lambda: far_end.results.qsize() > 10)
@@ -602,7 +603,7 @@ async def test_close_stops_everything_and_leaves_the_rows_as_they_were(
         await manager.start(spec("c"))
 
 
-async def test_close_tells_who_waits_for_a_start(
+async def test_close_gives_an_error_to_callers_of_start(
     manager: StreamManager, camera: Camera, settings: StreamSettings
 ) -> None:
     settings.stop_timeout_s = 0.1
@@ -667,7 +668,7 @@ async def test_the_demo_does_not_take_the_place_of_a_stream_of_that_name(
 # ── pictures ─────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_pictures_come_until_the_stream_ends(manager: StreamManager) -> None:
+async def test_jpegs_come_until_the_stream_ends(manager: StreamManager) -> None:
     await manager.start(spec())
     pictures = manager.stream("a").jpegs()
     assert (await asyncio.wait_for(anext(pictures), PATIENCE_S)).jpeg.startswith(b"\xff\xd8")
@@ -680,7 +681,7 @@ async def test_pictures_come_until_the_stream_ends(manager: StreamManager) -> No
     await asyncio.wait_for(watching, PATIENCE_S)
 
 
-async def test_pictures_end_when_everybody_is_told(manager: StreamManager) -> None:
+async def test_jpegs_end_when_shutdown_begins(manager: StreamManager) -> None:
     await manager.start(spec())
     pictures = manager.stream("a").jpegs()
     await asyncio.wait_for(anext(pictures), PATIENCE_S)
@@ -693,7 +694,7 @@ async def test_pictures_end_when_everybody_is_told(manager: StreamManager) -> No
     await asyncio.wait_for(rest(), PATIENCE_S)
 
 
-async def test_a_stream_that_does_not_run_has_no_picture(manager: StreamManager) -> None:
+async def test_a_stream_that_does_not_run_has_no_snapshot(manager: StreamManager) -> None:
     await manager.start(spec())
     await manager.stop("a")
     with pytest.raises(NoPicture):
@@ -702,7 +703,7 @@ async def test_a_stream_that_does_not_run_has_no_picture(manager: StreamManager)
         manager.stream("a").jpegs()
 
 
-async def test_jpegs_are_made_only_while_somebody_looks(
+async def test_jpegs_are_encoded_only_while_there_are_viewers(
     manager: StreamManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from app.pipeline.sinks import preview

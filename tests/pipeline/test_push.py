@@ -200,7 +200,7 @@ async def test_each_frame_that_came_through_is_answered_under_its_own_number(
     first, second = await stage.next(), await stage.next()
     assert isinstance(first, FrameAck)
     assert isinstance(second, FrameAck)
-    assert [(a.frame, a.dropped, a.report.number) for a in (first, second)] == [
+    assert [(a.frame, a.dropped, a.metadata.number) for a in (first, second)] == [
         (7, 0, 1),
         (8, 0, 3),
     ]
@@ -305,12 +305,12 @@ async def test_a_pushed_frame_comes_back_as_its_answer(
             pusher.push(picture(width=128), frame)
             answer = await asyncio.wait_for(anext(answers), PATIENCE_S)
             assert isinstance(answer, FrameAck)
-            assert (answer.frame, answer.report.size) == (frame, (128, 48))
-            times = answer.report
+            assert (answer.frame, answer.metadata.size) == (frame, (128, 48))
+            times = answer.metadata
             assert times.captured_at <= times.taken_at <= times.finished_at
 
 
-async def test_when_the_faces_are_not_known_the_pusher_is_told(
+async def test_when_the_faces_are_not_known_the_pusher_gets_a_refusal(
     streams: tuple[PushStreams, StreamManager], network: FaceNetwork
 ) -> None:
     pushes, _ = streams

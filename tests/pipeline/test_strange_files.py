@@ -1,4 +1,4 @@
-"""Files that no camera should be made of: each says what it is, in words for its owner."""
+"""Files that are not usable as cameras: the error of each says what it is."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def still(kind: str) -> bytes:
 
 @pytest.mark.parametrize("paced", [True, False])
 @pytest.mark.parametrize("codec", [b"ZZZZ", b"\xff\xfe\xfd\xfc"])
-def test_an_unknown_codec_is_said(tmp_path: Path, codec: bytes, paced: bool) -> None:
+def test_an_unknown_codec_is_reported(tmp_path: Path, codec: bytes, paced: bool) -> None:
     path = tmp_path / "unknown.avi"
     path.write_bytes(mjpeg_avi(path).replace(b"MJPG", codec))
     with pytest.raises(UnusableSource, match="codec is not supported; use H"):
@@ -62,20 +62,20 @@ def test_an_unknown_codec_is_said(tmp_path: Path, codec: bytes, paced: bool) -> 
 
 @pytest.mark.parametrize("paced", [True, False])
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF"])
-def test_a_single_picture_is_said(tmp_path: Path, kind: str, paced: bool) -> None:
+def test_a_single_image_is_reported(tmp_path: Path, kind: str, paced: bool) -> None:
     path = tmp_path / f"still.{kind.lower()}"
     path.write_bytes(still(kind))
-    with pytest.raises(UnusableSource, match="single picture"):
+    with pytest.raises(UnusableSource, match="single image"):
         frames_of(path, paced=paced)
 
 
-def test_files_of_many_pictures_are_none(tmp_path: Path) -> None:
+def test_a_file_of_many_images_plays(tmp_path: Path) -> None:
     path = tmp_path / "many.mjpeg"
     path.write_bytes(still("JPEG") * 40)
     assert frames_of(path) == 40
 
 
-def test_texts_in_another_encoding_are_no_reason(tmp_path: Path) -> None:
+def test_metadata_in_another_encoding_does_not_matter(tmp_path: Path) -> None:
     path = tmp_path / "latin.mkv"
     with av.open(str(path), "w") as container:
         container.metadata["title"] = "Cafe au lait"
@@ -106,8 +106,8 @@ def test_huge_sizes_are_refused_by_the_header(tmp_path: Path, video: Make) -> No
         frames_of(video("small.mp4"), max_pixels=100)
 
 
-def test_damaged_files_raise_nothing_else(tmp_path: Path, video: Make) -> None:
-    """Cut off anywhere, with any bytes changed, also those that hold sizes and counts."""
+def test_damaged_files_raise_only_expected_errors(tmp_path: Path, video: Make) -> None:
+    """Truncated anywhere, with any bytes changed, including sizes and counts."""
     dice = random.Random(7)
     wholes = {"a.avi": mjpeg_avi(tmp_path / "a.avi"), "b.mp4": video("b.mp4").read_bytes()}
     wholes |= {f"still.{kind.lower()}": still(kind) for kind in ("JPEG", "PNG", "GIF")}

@@ -26,13 +26,14 @@ from support.doubles import (
 from app.analytics.rules import FramePixels
 from app.config import FaceSettings, StreamSettings
 from app.errors import SourceError, StartCancelled, WatchpostError
+from app.events import RuleEvent
 from app.failure_reason import FailureReason
 from app.models.faces import FaceDetector
 from app.pipeline.channel import FILE_QUEUE
 from app.pipeline.sinks import preview
 from app.pipeline.stream import Stream
 from app.pipeline.subscribers import Subscribers
-from app.types import RuleEvent, StreamSpec, StreamState
+from app.types import StreamSpec, StreamState
 
 SOURCE = "rtsp://user:hidden@192.0.2.1/cam"
 OUTPUT = "rtsp://192.0.2.1/cam-blur"
@@ -90,7 +91,7 @@ def test_a_face_leaves_without_detail_and_the_rest_as_it_was(
     network.sees = [(160, 96, 64, 64, 0.9)]
     start(blur_margin=0.0)
     result = far_end.next()
-    before, after = luma(noise()).astype(int), luma(result.picture.image).astype(int)
+    before, after = luma(noise()).astype(int), luma(result.frame.image).astype(int)
     assert before[66:126, 130:190].std() > 50
     assert after[66:126, 130:190].std() < 20
     assert np.array_equal(before[:, :120], after[:, :120])
@@ -105,7 +106,7 @@ def test_boxes_are_in_pixels_of_what_comes_out(
     network.sees = [(160, 96, 64, 64, 0.9)]  # of the 640 pixels that the network gets
     start(downscale=0.5, blur_margin=0.0)
     result = far_end.next()
-    assert result.picture.size == (640, 352)
+    assert result.frame.size == (640, 352)
     box = result.tracks[0].box
     assert np.allclose(box, (128, 64, 192, 128), atol=2)
 
@@ -178,17 +179,17 @@ def test_a_face_without_a_usable_size_never_leaves_uncovered(
         lambda: stream.status().stats.error_count >= 2 or not far_end.results.empty(), timeout_s=10
     )
     while not far_end.results.empty():
-        picture = luma(far_end.next().picture.image).astype(int)
+        picture = luma(far_end.next().frame.image).astype(int)
         assert picture[66:126, 130:190].std() < 30
 
 
-def test_with_blur_off_the_detector_is_not_asked_and_the_picture_is_as_it_was(
+def test_with_blur_off_no_inference_runs_and_the_frame_is_as_it_was(
     start: Start, far_end: FarEnd, network: FaceNetwork
 ) -> None:
     network.fails_with = RuntimeError()
     start(blur="off")
     result = far_end.next()
-    for before, after in zip(planes(noise()), planes(result.picture.image), strict=True):
+    for before, after in zip(planes(noise()), planes(result.frame.image), strict=True):
         assert np.array_equal(before, after)
     assert network.asked == 0
 
@@ -206,7 +207,7 @@ def test_a_missed_face_stays_covered(
     result = far_end.next()
     if not result.tracks:
         pytest.skip("the machine was too slow: more than hold_s passed")
-    assert luma(result.picture.image).astype(int)[70:120, 135:185].std() < 20
+    assert luma(result.frame.image).astype(int)[70:120, 135:185].std() < 20
     eventually(lambda: stream.status().stats.faces == 0)
 
 
@@ -251,7 +252,7 @@ class Asked:
         return []
 
 
-def test_of_a_file_things_are_looked_for_some_frames_early(
+def test_for_a_file_object_inference_starts_some_frames_early(
     start: Start, far_end: FarEnd, camera: Camera
 ) -> None:
     camera.live, camera.interval_s, camera.count = False, 0.02, 40
@@ -289,7 +290,7 @@ def test_of_a_live_input_a_slow_output_gets_the_newest_and_the_rest_is_counted(
     assert max(numbers) >= before - 5
 
 
-def test_a_picture_that_is_shared_is_the_same_for_preview_and_output(
+def test_preview_and_output_get_the_same_frame(
     start: Start, far_end: FarEnd, network: FaceNetwork
 ) -> None:
     network.sees = [(160, 96, 64, 64, 0.9)]

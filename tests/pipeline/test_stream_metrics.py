@@ -32,7 +32,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.mark.parametrize("fps", [1, 12.5, 15, 60])
 @pytest.mark.parametrize("seconds", [2, 5, 60])
-def test_a_steady_rate_is_told_from_the_first_seconds_on(fps: float, seconds: float) -> None:
+def test_a_steady_rate_is_measured_from_the_first_seconds_on(fps: float, seconds: float) -> None:
     rate = RateCounter()
     for number in range(int(fps * seconds) + 1):
         rate.add(100 + number / fps)

@@ -25,10 +25,10 @@ from app.jobs import Job, JobLine, JobSpec, JobState, Recording
 from app.models.faces import FaceDetector
 from app.pipeline.event_log import EventLog
 from app.pipeline.manager import StreamManager
-from app.recording.context import JobContext, JobStore
-from app.recording.job_manager import JobManager, PrunableRecordings
+from app.recording.context import JobContext
+from app.recording.job_manager import JobManager
 from app.recording.probe import examine
-from app.recording.retention import DiskSpace
+from app.recording.retention import DiskSpace, PrunableRecordings
 from app.types import StreamSpec, StreamState
 
 pytestmark = pytest.mark.anyio
@@ -38,7 +38,7 @@ SPEC = JobSpec(sources=(URL,), duration_s=1.0, retries=3, backoff_s=0.1)
 
 
 class MemoryJobs:
-    """A ``JobStore`` without a database."""
+    """A ``JobStore``, ``JobLogStore`` and ``RecordingStore`` without a database."""
 
     def __init__(self) -> None:
         self.jobs: dict[str, Job] = {}
@@ -73,18 +73,18 @@ class MemoryJobs:
     def lines(self, job_id: str) -> list[JobLine]:
         return [line for line in self.said if line.job_id == job_id]
 
-    def log(self, job_id: str, level: str, text: str) -> None:
+    def add_entry(self, job_id: str, level: str, text: str) -> None:
         self._check()
         self.logs.append(text)
 
-    def add_recording(self, recording: Recording) -> None:
+    def add(self, recording: Recording) -> None:
         self._check()
         self.files.append(replace(recording, file_id=len(self.files) + 1))
 
-    def recordings(self, job_id: str) -> list[Recording]:
+    def of_job(self, job_id: str) -> list[Recording]:
         return [file for file in self.files if file.job_id == job_id]
 
-    def all_recordings(self) -> list[Recording]:
+    def all(self) -> list[Recording]:
         return [file for file in self.files if file.file_id not in self.removed]
 
     def mark_removed(self, file_id: int) -> None:
@@ -123,9 +123,15 @@ async def make(
 
     def make(**values: object) -> JobManager:
         quick = {"gap_s": 0.6, "start_timeout_s": 20, **values}
-        jobs: JobStore = store
         shop = JobContext(
-            manager, jobs, space, CollectSettings(**quick), settings, tmp_path / "recordings"
+            manager,
+            store,
+            store,
+            store,
+            space,
+            CollectSettings(**quick),
+            settings,
+            tmp_path / "recordings",
         )
         made.append(JobManager(shop, lambda: [tmp_path]))
         return made[-1]
@@ -175,7 +181,7 @@ async def test_a_job_says_what_the_contract_says(collector: JobManager, store: M
         *(f"Progress: Step {step}/5" for step in range(1, 6)),
         f"Collection completed for Job ID: {job_id}",
     ]
-    await until(lambda: collector.running(job_id) is None, "it is over")
+    await until(lambda: collector.running.job(job_id) is None, "it is over")
     done = saved(store, job)
     assert (done.state, done.gaps, done.error) == (JobState.COMPLETED, [], None)
     (file,) = store.files
@@ -186,7 +192,7 @@ async def test_a_camera_that_breaks_is_taken_again(
     collector: JobManager, camera: Camera, store: MemoryJobs
 ) -> None:
     job = await collector.start(replace(SPEC, duration_s=5.0, retries=50))
-    await until(lambda: collector.running(job.job_id).frames > 5, "frames")  # type: ignore[union-attr]
+    await until(lambda: collector.running.job(job.job_id).frames > 5, "frames")  # type: ignore[union-attr]
     camera.refuses_with = camera.breaks_with = source_error(FailureReason.REFUSED)
     camera.count = 1
     await asyncio.sleep(2)
@@ -206,7 +212,7 @@ async def test_a_camera_that_is_silent_for_a_while_leaves_a_gap(
     collector: JobManager, camera: Camera, store: MemoryJobs
 ) -> None:
     job = await collector.start(replace(SPEC, duration_s=4.0))
-    await until(lambda: collector.running(job.job_id).frames > 5, "frames")  # type: ignore[union-attr]
+    await until(lambda: collector.running.job(job.job_id).frames > 5, "frames")  # type: ignore[union-attr]
     camera.stall()
     await asyncio.sleep(1.5)
     camera.showing.set()
@@ -254,7 +260,7 @@ async def test_interrupted_jobs_say_so(
     make: Make, collector: JobManager, store: MemoryJobs
 ) -> None:
     job = await collector.start(replace(SPEC, duration_s=60.0))
-    await until(lambda: collector.running(job.job_id).frames > 5, "frames")  # type: ignore[union-attr]
+    await until(lambda: collector.running.job(job.job_id).frames > 5, "frames")  # type: ignore[union-attr]
     await collector.close()
     next_process = make(on_restart="interrupt")
     await next_process.resume()
@@ -268,7 +274,7 @@ async def test_a_job_whose_last_row_could_not_be_written_is_not_done_again(
 ) -> None:
     job = await collector.start(SPEC)
     await heard(collector, job)
-    await until(lambda: collector.running(job.job_id) is None, "over")
+    await until(lambda: collector.running.job(job.job_id) is None, "over")
     store.jobs[job.job_id].state = JobState.RUNNING
     opened, said = camera.opened, len(store.said)
     await make().resume()
@@ -322,7 +328,7 @@ async def test_files_whose_rows_were_never_written_count_after_a_restart(
     make: Make, collector: JobManager, store: MemoryJobs
 ) -> None:
     job = await collector.start(replace(SPEC, duration_s=30.0))
-    await until(lambda: collector.running(job.job_id).frames > 5, "frames")  # type: ignore[union-attr]
+    await until(lambda: collector.running.job(job.job_id).frames > 5, "frames")  # type: ignore[union-attr]
     store.fails = StoreError
     await collector.close()
     assert store.files == []
@@ -339,25 +345,25 @@ async def test_a_job_that_cannot_be_stored_is_not_begun(
     store.fails = StoreError
     with pytest.raises(StoreError):
         await collector.start(SPEC)
-    assert collector.count() == 0
+    assert len(collector.running) == 0
 
 
 async def test_a_mistake_in_the_program_ends_the_job_with_an_error(
     collector: JobManager, store: MemoryJobs
 ) -> None:
     job = await collector.start(replace(SPEC, duration_s=30.0))
-    await until(lambda: collector.running(job.job_id).frames > 5, "frames")  # type: ignore[union-attr]
+    await until(lambda: collector.running.job(job.job_id).frames > 5, "frames")  # type: ignore[union-attr]
     store.fails = RuntimeError  # at the next save
 
     def once() -> bool:
-        if collector._runs[job.job_id]._stop.asked.is_set():
+        if collector.running._runs[job.job_id]._stop.asked.is_set():
             store.fails = None
         return store.fails is None
 
     await until(once, "the mistake")
     said = await heard(collector, job)
     assert said[-1] == f"Error with Job ID {job.job_id}: internal error: RuntimeError"
-    await until(lambda: collector.running(job.job_id) is None, "over")
+    await until(lambda: collector.running.job(job.job_id) is None, "over")
     assert saved(store, job).state is JobState.FAILED
     assert len(store.files) == 1
 
@@ -367,7 +373,7 @@ async def test_a_full_disk_ends_the_job_and_room_is_made_first(
 ) -> None:
     first = await collector.start(SPEC)
     await heard(collector, first)
-    await until(lambda: collector.running(first.job_id) is None, "over")
+    await until(lambda: collector.running.job(first.job_id) is None, "over")
     free = [0]
     space.free = lambda: free[0] if store.removed else 0  # type: ignore[method-assign]
     second = await collector.start(replace(SPEC, duration_s=30.0))
@@ -409,7 +415,7 @@ async def test_a_stream_that_ends_ends_the_job_and_nothing_hangs(
     manager = collector._ctx.manager
     manager.start_ephemeral(StreamSpec("cam", URL))
     job = await collector.start(replace(SPEC, sources=("cam",), duration_s=60.0, retries=0))
-    await until(lambda: collector.running(job.job_id).frames > 3, "frames")  # type: ignore[union-attr]
+    await until(lambda: collector.running.job(job.job_id).frames > 3, "frames")  # type: ignore[union-attr]
     await manager.disconnect("cam")
     assert "Error with Job ID" in (await heard(collector, job))[-1]
     assert len(store.files) == 1
@@ -420,7 +426,7 @@ async def test_the_streams_of_jobs_are_no_sources_of_other_jobs(
     make: Make, collector: JobManager
 ) -> None:
     job = await collector.start(replace(SPEC, duration_s=60.0))
-    await until(lambda: collector.running(job.job_id).frames > 2, "frames")  # type: ignore[union-attr]
+    await until(lambda: collector.running.job(job.job_id).frames > 2, "frames")  # type: ignore[union-attr]
     assert collector.plan(JobSpec()) == []
     manager = collector._ctx.manager
     manager.start_ephemeral(StreamSpec("cam", URL))

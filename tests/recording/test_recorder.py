@@ -64,7 +64,7 @@ def test_every_result_is_in_the_file_at_its_time(tmp_path: Path) -> None:
 
 def test_a_picture_is_recorded_as_it_is_and_left_as_it_was(tmp_path: Path) -> None:
     result = results(1)[0]
-    image = result.picture.image
+    image = result.frame.image
     image.pts = 77
     before = [plane.tobytes() for plane in planes(image)]
     recorder = make(tmp_path)

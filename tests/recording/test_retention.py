@@ -12,9 +12,11 @@ import pytest
 
 from app.config import SpaceSettings
 from app.db.engine import open_database
+from app.db.event_pruner import EventPruner
 from app.db.events import EventRepository
 from app.db.snapshots import SnapshotFolder
 from app.errors import StoreError
+from app.events import EventFilter, EventRow
 from app.recording import retention
 from app.recording.retention import (
     DAY_S,
@@ -24,7 +26,6 @@ from app.recording.retention import (
     PrunableFolder,
     StoredItem,
 )
-from app.types import EventFilter, EventRow
 
 MB = 2**20
 
@@ -149,7 +150,8 @@ class Events:
         self.snapshots = SnapshotFolder(self.folder)
         self.rows = EventRepository(self.engine, self.snapshots)
         self.space = space(folder, **limits)
-        self.space.register(PrunableEvents(self.folder, self.rows, self.space.settings))
+        self.pruner = EventPruner(self.engine, self.snapshots)
+        self.space.register(PrunableEvents(self.folder, self.pruner, self.space.settings))
 
     def add(self, number: int, age_days: float, *, picture: bool = True) -> None:
         ts = time.time() - age_days * DAY_S
@@ -238,7 +240,7 @@ def test_a_locked_database_keeps_no_picture_and_its_row_goes_later(
         raise StoreError(reason="database is locked")
 
     with monkeypatch.context() as patch:
-        patch.setattr(events.rows, "delete_with_snapshots", locked)
+        patch.setattr(events.pruner, "delete_with_snapshots", locked)
         assert events.space.sweep() == 1
     assert events.pictures() == [2]
     assert [row.snapshot for row in events.rows.after(0, EventFilter(), 10)] == [False, True]

@@ -18,9 +18,10 @@ pytestmark = pytest.mark.anyio
 
 
 class Jobs:
-    """What a scheduler asks of a collector."""
+    """What a scheduler asks of a job manager, and of its running jobs."""
 
     def __init__(self) -> None:
+        self.running = self
         self.started: list[str] = []
         self.busy: set[str] = set()
         self.full = False
@@ -30,7 +31,7 @@ class Jobs:
             raise InvalidRequest(field="sources.0", reason="no such file")
         return []
 
-    def running(self, job_id: str) -> Job | None:
+    def job(self, job_id: str) -> Job | None:
         return Job(job_id, JobSpec()) if job_id in self.busy else None
 
     async def start_scheduled(self, spec: JobSpec, schedule_id: str) -> Job:
@@ -45,15 +46,15 @@ class Rows:
         self.saved: dict[str, Schedule] = {}
         self.fails = False
 
-    def save_schedule(self, schedule: Schedule) -> None:
+    def save(self, schedule: Schedule) -> None:
         if self.fails:
             raise StoreError(reason="disk full")
         self.saved[schedule.schedule_id] = replace(schedule)
 
-    def schedules(self) -> list[Schedule]:
+    def all(self) -> list[Schedule]:
         return [replace(schedule) for schedule in self.saved.values()]
 
-    def delete_schedule(self, schedule_id: str) -> None:
+    def delete(self, schedule_id: str) -> None:
         self.saved.pop(schedule_id)
 
 

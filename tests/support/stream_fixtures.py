@@ -1,4 +1,7 @@
-"""Streams without a network: cameras, detectors and far ends that the tests hold in their hands."""
+"""Fixtures for streams without a network: cameras, detectors and outputs that tests control.
+
+A folder of tests gets them all with ``from support.stream_fixtures import *`` in its conftest.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,18 @@ from app.pipeline.sinks import SINKS
 from app.pipeline.sources import SOURCES
 from support.doubles import Camera, FaceNetwork, FarEnd, write_video
 
+__all__ = [
+    "anyio_backend",
+    "camera",
+    "face_settings",
+    "faces",
+    "far_end",
+    "network",
+    "runner",
+    "settings",
+    "video",
+]
+
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
@@ -22,7 +37,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 def settings() -> StreamSettings:
-    """Short limits, so that what is lost is noticed and tried again at once."""
+    """Short limits, so that lost ends are noticed and retried quickly."""
     return StreamSettings(
         start_timeout_s=20,
         stop_timeout_s=10,
@@ -57,7 +72,7 @@ def faces(runner: BatchingRunner) -> FaceDetector:
 
 @pytest.fixture
 def camera(monkeypatch: pytest.MonkeyPatch) -> Iterator[Camera]:
-    """What every ``rtsp:`` input reads in this test."""
+    """The source of every ``rtsp:`` input in a test."""
     camera = Camera()
     monkeypatch.setitem(SOURCES, "rtsp", camera.source)
     yield camera
@@ -66,7 +81,7 @@ def camera(monkeypatch: pytest.MonkeyPatch) -> Iterator[Camera]:
 
 @pytest.fixture
 def far_end(monkeypatch: pytest.MonkeyPatch) -> Iterator[FarEnd]:
-    """Where every ``rtsp:`` output goes in this test."""
+    """The sink of every ``rtsp:`` output in a test."""
     far_end = FarEnd()
     monkeypatch.setitem(SINKS, "rtsp", far_end.sink)
     yield far_end

@@ -1,4 +1,4 @@
-"""What the bag rule is made of: places, items, where people were, who carries what.
+"""The parts of the bag rule: candidates, items, where people were, and who carries a bag.
 
 The rule itself, which reports events, is ``app/analytics/rules/bags.py``.
 """

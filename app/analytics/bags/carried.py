@@ -1,4 +1,4 @@
-"""Who carries a bag: remembered, because a network sees a carried bag only occasionally."""
+"""Remembers who carries a bag, because the network detects a carried bag only occasionally."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class _Carrier:
     seen_at: float = 0.0
 
     def is_sure(self, confidence: float) -> bool:
-        """Whether they do carry a bag: seen once with this confidence, or twice."""
+        """Whether they really carry a bag: detected once with this confidence, or twice."""
         return self.best >= confidence or self.sightings >= 2
 
 
@@ -38,11 +38,11 @@ class CarriedBags:
         """Give each bag to the person who holds it.
 
         Args:
-            bags: those that do not rest somewhere.
-            people: those who are in view now.
+            bags: those that are not at rest.
+            people: everybody in view now.
 
         Returns:
-            Bags that nobody holds.
+            The bags that nobody holds.
         """
         self._forget(now)
         held: dict[int, list[Track]] = {}
@@ -65,11 +65,11 @@ class CarriedBags:
         return loose
 
     def carriers(self) -> set[int]:
-        """Ids of the people who were recently seen with a bag."""
+        """Ids of the people who were recently detected with a bag."""
         return {carrier.person_id for carrier in self._sure()}
 
     def put_down(self, person_id: int) -> None:
-        """Note that one of a person's bags was set down."""
+        """Note that a person set one of their bags down."""
         carrier = self._carriers.get(person_id)
         if carrier is not None:
             carrier.bags -= 1
@@ -77,7 +77,7 @@ class CarriedBags:
                 del self._carriers[person_id]
 
     def count(self, now: float) -> int:
-        """Bags that people who are in view carry."""
+        """How many bags the people in view carry."""
         gone_s = self._tuning.carrier_gone_s
         return sum(carrier.bags for carrier in self._sure() if now - carrier.seen_at <= gone_s)
 
@@ -93,7 +93,7 @@ class CarriedBags:
         }
 
     def _holder(self, bag: Track, people: Sequence[KnownPerson]) -> KnownPerson | None:
-        """The person with most of a bag within their arms; of several, the nearest."""
+        """The person whose arms enclose most of a bag; of several, the nearest."""
         best: tuple[float, float, KnownPerson] | None = None
         for person in people:
             share = share_of(bag.box, within_arms(person.box, self._tuning.arm_share))
@@ -106,7 +106,7 @@ class CarriedBags:
 
 
 def _once(bags: Sequence[Track]) -> list[Track]:
-    """Each bag once: one object may be seen as a handbag and as a backpack."""
+    """Each bag once: the network may detect it as a handbag and as a backpack."""
     kept: list[Track] = []
     for bag in sorted(bags, key=lambda bag: -bag.confidence):
         if not any(same_place(bag.box, other.box) for other in kept):

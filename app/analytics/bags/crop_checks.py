@@ -1,7 +1,7 @@
-"""A closer look before an alarm: is it an object, or somebody the network missed at first?
+"""A check before an alarm: is it an object, or a person whom the network missed?
 
-Somebody who stands still is as static as a bag, and in a group or a crowd the network misses
-people. So the surroundings of what seems to rest somewhere are looked at again, enlarged.
+A person who stands still is as static as a bag, and in a group or a crowd the network misses some
+people. So inference runs again on an enlarged crop around each object that seems to be at rest.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ class _PendingCheck:
 
 
 class CropChecks:
-    """Checks in close-ups that nobody is where an object seems to be.
+    """Checks in enlarged crops that an object is not a person.
 
     Attributes:
-        requests: the parts of the next frame that shall be enlarged, in pixels of the image.
+        requests: the parts of the next frame to enlarge, in pixels of the image.
     """
 
     def __init__(self, tuning: BagTuning = DEFAULT) -> None:
@@ -38,18 +38,18 @@ class CropChecks:
         self._checks: list[_PendingCheck] = []
 
     def begin(self, crops: Iterable[CropDetections], now: float) -> None:
-        """Take the answers to the requests."""
+        """Take the detections in the crops that were requested."""
         self.requests = []
         forget_s = self._tuning.crop_forget_s
         self._checks = [check for check in self._checks if now - check.wanted_at <= forget_s]
         for crop in crops:
             for check in self._checks:
                 if share_of(check.box, crop.part) > 0.9:
-                    self._answer(check, crop, now)
+                    self._update(check, crop, now)
 
     def passed(self, box: Box, body_height: float, now: float) -> tuple[float, str] | None:
-        """Confidence and label of the bag that was seen there in close-up (0 for none), or None
-        while it is unknown whether somebody is there; then a close-up is requested.
+        """Confidence and label of the bag that the crops showed (0 for none); None while it is not
+        known whether a person is there, and then a crop is requested.
 
         Args:
             body_height: of people there, in pixels of the image.
@@ -65,8 +65,8 @@ class CropChecks:
             self.requests.append(square_around(box, self._tuning.crop_heights * body_height))
         return None
 
-    def _answer(self, check: _PendingCheck, crop: CropDetections, now: float) -> None:
-        if self._shows_somebody(check, crop):
+    def _update(self, check: _PendingCheck, crop: CropDetections, now: float) -> None:
+        if self._shows_person(check, crop):
             check.clean, check.request_at = 0, now + self._tuning.crop_again_s
             return
         check.clean += 1
@@ -78,7 +78,7 @@ class CropChecks:
             ):
                 check.bag, check.label = seen.confidence, seen.label
 
-    def _shows_somebody(self, check: _PendingCheck, crop: CropDetections) -> bool:
+    def _shows_person(self, check: _PendingCheck, crop: CropDetections) -> bool:
         people = [
             seen.box
             for seen in crop.detections

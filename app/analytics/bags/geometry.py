@@ -1,4 +1,4 @@
-"""How boxes lie to each other. All in pixels of one image."""
+"""How boxes are placed relative to each other. All are in pixels of one image."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from app.types import Box
 
 
 def share_of(box: Box, cover: Box) -> float:
-    """How much of ``box`` is inside ``cover``."""
+    """Share of ``box`` that is inside ``cover``."""
     return box.intersection(cover) / max(box.area, 1e-6)
 
 
 def same_place(one: Box, other: Box) -> bool:
-    """Two views of one object: they cover each other, or the smaller one lies in the larger."""
+    """Whether two boxes are of one object: most of the smaller one is inside the other."""
     smaller = min(one.area, other.area)
     return one.intersection(other) > 0.5 * max(smaller, 1e-6)
 
@@ -32,24 +32,24 @@ def centre_distance(one: Box, other: Box) -> float:
 
 
 def square_around(box: Box, side: float) -> Box:
-    """The square of that side around a box's centre."""
+    """The square around a box's centre with sides of this length."""
     x, y = box.centre
     return Box(x - side / 2, y - side / 2, x + side / 2, y + side / 2)
 
 
 def within_arms(person: Box, share: float = DEFAULT.arm_share) -> Box:
-    """A person's box and as far as the arms go, both sides together a share of the height."""
+    """A person's box and the reach of the arms: this share of the height, both sides together."""
     aside = share * person.height / 2
     return Box(person.x1 - aside, person.y1, person.x2 + aside, person.y2 + 0.1 * person.height)
 
 
 def is_in_hand(box: Box, person: Box, heights: float = DEFAULT.in_hand) -> bool:
-    """Whether somebody may hold what they stand beside: it ends above their feet."""
+    """Whether a person may hold an object beside them: it ends above their feet."""
     spare = heights * person.height
     return gap(person, box) < spare and box.y2 < person.y2 - spare
 
 
 def at_the_edge(box: Box, size: tuple[int, int], share: float = DEFAULT.edge_share) -> bool:
-    """Whether only a part of it may be in the image: then it may be anything."""
+    """Whether a box reaches the edge of the image, so that the object may be cut off."""
     spare = share * max(size)
     return box.x1 < spare or box.y1 < spare or box.x2 > size[0] - spare or box.y2 > size[1] - spare

@@ -1,4 +1,4 @@
-"""Objects that rest somewhere: before anything is reported about them, and after."""
+"""Objects at rest: candidates, and items that were reported."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 
 from app.analytics.bags.geometry import gap
 from app.analytics.bags.patches import Patch
-from app.types import Box, RuleEvent, Track
+from app.events import RuleEvent
+from app.types import Box, Track
 
-OBJECT = "object"  # set down by somebody, and none of the bags that the network knows
+OBJECT = "object"  # was set down, but the network does not know it as a bag
 
 
 class Candidate(NamedTuple):
-    """Something that rests somewhere, seen by the network, as a static object, or both.
+    """An object at rest, detected by the network, as a static object, or both.
 
     Attributes:
         box: in pixels of the image.
@@ -30,6 +31,8 @@ class Candidate(NamedTuple):
 
 
 class ItemState(StrEnum):
+    """Whether the owner of an item is near."""
+
     ATTENDED = "attended"
     UNATTENDED = "unattended"
     ABANDONED = "abandoned"
@@ -37,16 +40,16 @@ class ItemState(StrEnum):
 
 @dataclass(slots=True)
 class Item:
-    """Something that was set down by somebody.
+    """An object that somebody set down.
 
     Attributes:
         box: in pixels of the image.
         rest_at: when it came to rest.
         body_height: of the people around, in pixels of the image.
-        patch: how its place looks with it, to know that it is still there.
+        patch: the appearance of its place, to know that it is still there.
         apart_since: when its owner went away; None while they are near.
         seen_at: when there was last any evidence of it.
-        absorbed: it has become a part of the background, as after a change of light.
+        absorbed: it has become a part of the background, for instance after a change of light.
         reported: the types of events that were reported about it.
     """
 
@@ -68,15 +71,15 @@ class Item:
 
     @property
     def confidence(self) -> float:
-        """That it is an object at all: two independent witnesses."""
+        """That it is an object at all, from two independent kinds of evidence."""
         return round(1 - (1 - self.detected) * (1 - self.static), 3)
 
     def is_near(self, box: Box, heights: float) -> bool:
-        """Whether a box lies within a distance in body heights: parts of one object do."""
+        """Whether a box is within this distance, in body heights, as parts of one object are."""
         return gap(self.box, box) < heights * self.body_height
 
     def event(self, kind: str, person_id: int, at: float | None = None) -> RuleEvent:
-        """The report of what happened to it, and through whom."""
+        """The event of what a person did with it."""
         self.reported.add(kind)
         shown = Track(self.bag_id, self.label, self.confidence, self.box)
         details: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""How a place looks: enough of it to know later whether it still looks the same."""
+"""The appearance of a place, to know later whether it is still the same."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Patch = npt.NDArray[np.float32]
 
 
 class PatchView:
-    """The small image in grey, addressed in pixels of the large one.
+    """A small grey image, addressed in pixels of the large one.
 
     Args:
         small: (H, W, 3) RGB.
@@ -26,11 +26,10 @@ class PatchView:
         self._shrink = shrink
 
     def patch(self, box: Box) -> Patch:
-        """A box and its surroundings, (24, 24), as edges."""
+        """The edges in a box and its surroundings, (24, 24)."""
         grown = box.grown(0.25).scaled(self._shrink, self._shrink)
         height, width = self._grey.shape
-        left, top = max(0, int(grown.x1)), max(0, int(grown.y1))
-        right, bottom = min(width, int(grown.x2) + 1), min(height, int(grown.y2) + 1)
+        left, top, right, bottom = grown.pixels((width, height))
         if right - left < 3 or bottom - top < 3:
             return np.zeros(PATCH, np.float32)
         part = cv2.resize(
@@ -40,7 +39,7 @@ class PatchView:
 
 
 def patch_similarity(one: Patch, other: Patch) -> float:
-    """Correlation of two patches, -1 to 1; 0 where one of them shows nothing."""
+    """Correlation of two patches, -1 to 1; 0 where one of them has no edges."""
     a, b = one - one.mean(), other - other.mean()
     norm = float(np.sqrt((a * a).sum() * (b * b).sum()))
     return float((a * b).sum()) / norm if norm > 1e-6 else 0.0

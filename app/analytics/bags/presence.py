@@ -1,4 +1,4 @@
-"""Where people were recently: whose an object is, who took it, how tall people are there."""
+"""Where people were recently: gives owners, who took an item, and how tall people are."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from app.types import Box
 
 @dataclass(slots=True)
 class _Presence:
-    """Somebody at a place.
+    """A person at a place.
 
     Attributes:
-        speed: body heights a second; None where they were seen there for the first time.
+        speed: in body heights per second; None if it is not known yet.
     """
 
     at: float
@@ -43,8 +43,8 @@ class PresenceHistory:
         return len(self._history)
 
     def remember(self, people: Sequence[KnownPerson], size: tuple[int, int], now: float) -> None:
-        """Note where people are. Whoever reaches the upper edge is left out: without the head a box
-        says nothing about heights, and may be only an arm."""
+        """Note where people are, except those cut off by the upper edge: without the head, a box
+        does not show the height, and may be only an arm."""
         for person in people:
             if person.box.y1 < self._tuning.edge_share * max(size):
                 continue
@@ -55,16 +55,19 @@ class PresenceHistory:
             self._history.popleft()
 
     def _measure_speed(self, person: KnownPerson, now: float) -> None:
-        """Of the newest presence, and of the one before where that was the first: whoever is seen
-        in one frame only, as passers-by are where frames are rare, did not stand there."""
+        """Measure the speed of the newest presence, and of the one before if that has none.
+
+        A person in a single frame has no speed: at low frame rates that is a passer-by, not a
+        person who stood there.
+        """
         newest = self._history[-1]
         for before in itertools.islice(reversed(self._history), 1, None):
             if now - before.at > self._tuning.speed_s:
                 return
             if before.person_id == person.person_id and now > before.at:
                 height = max(person.box.height, 1.0)
-                way = math.dist(before.box.foot, person.box.foot) / height
-                newest.speed = way / (now - before.at)
+                distance = math.dist(before.box.foot, person.box.foot) / height
+                newest.speed = distance / (now - before.at)
                 before.speed = newest.speed if before.speed is None else before.speed
                 return
 
@@ -76,11 +79,11 @@ class PresenceHistory:
         *,
         walking: bool = True,
     ) -> tuple[int | None, float]:
-        """Who was at the place when something came to rest there, and how sure that is.
+        """Who was at a place when an object came to rest there, and how certain that is.
 
         Args:
-            carriers: the people who were seen with a bag before.
-            walking: whether somebody may have let go of it without slowing down.
+            carriers: the people who were detected with a bag before.
+            walking: whether a person may have let go of it without slowing down.
         """
         tuning = self._tuning
         weights: defaultdict[int, float] = defaultdict(float)
@@ -106,11 +109,12 @@ class PresenceHistory:
         return owner, round(touched[owner] / sum(touched.values()), 3)
 
     def _known_as(self) -> dict[int, int]:
-        """The newest id of everybody, by all their ids.
+        """Map each id to the newest id of the same person.
 
-        Who crosses somebody may take over their track, the more so where frames are rare: then one
-        person has two ids, and half an owner is not sure enough to be one. An id is of the same
-        person as another where it began in the place of that, which was not seen meanwhile.
+        A person who crosses another may take over their track, above all at low frame rates. One
+        person then has two ids, each with half of the weight, which is too little for an owner. Two
+        ids are of the same person if one began at the place of the other, and the other was not
+        detected in the meantime.
         """
         times: defaultdict[int, list[float]] = defaultdict(list)
         begun: dict[int, _Presence] = {}
@@ -133,7 +137,7 @@ class PresenceHistory:
         return {person_id: newest[first] for person_id, first in first_id.items()}
 
     def _was_at(self, person_id: int, other: _Presence) -> bool:
-        """Whether somebody stood where another was seen, just before."""
+        """Whether a person was at the place of a presence shortly before it."""
         return any(
             0 < other.at - presence.at <= self._tuning.broken_s
             and presence.person_id == person_id
@@ -152,7 +156,7 @@ class PresenceHistory:
         return touched.most_common(1)[0][0] if touched else None
 
     def body_height(self, box: Box) -> float:
-        """Height of a person at that place: of the people who were near it, else of anybody."""
+        """Height of a person at this place: of the people who were near it, else of all."""
         near = [
             presence.box.height
             for presence in self._history

@@ -10,48 +10,48 @@ class BagTuning:
     """How evidence about bags is weighed. Lengths are in body heights, shares are of a box.
 
     Attributes:
-        small_width: width in pixels of the image in which static objects are looked for.
+        small_width: width in pixels of the image in which static objects are detected.
 
         standing_s: a detected bag that stood still for this long was set down.
         standing_drift: how far its box may move meanwhile.
-        largest, smallest: size of a bag; other static objects are none.
-        smallest_unknown: size of an object that the network does not see as a bag: papers and
-            cups are no luggage.
+        largest, smallest: size of a bag; other static objects do not count.
+        smallest_unknown: size of an object that the network does not detect as a bag: papers and
+            cups are not luggage.
         min_owner_confidence: for such an object; in a crowd, anybody may have set it down.
         gone_s: without any evidence for this long, an item is gone.
-        uncovered_s: without close-ups, an object counts once nobody covered it for this long.
-        clear_gap: somebody nearer than this may hide a part of an item with their legs.
-        touched_s: how long ago somebody must have touched an item to have taken it.
-        same_patch: similarity from which a place still looks as it did.
-        hidden_share: an item with more of it behind somebody may still be there.
+        uncovered_s: without crops, an object counts once nobody hid it for this long.
+        clear_gap: a person nearer than this may hide a part of an item with their legs.
+        touched_s: who took an item must have touched it within this time.
+        same_patch: similarity from which the appearance of a place is unchanged.
+        hidden_share: an item with more of it behind a person may still be there.
         changed_share: an item of which less differs from the background is part of it, or gone.
-        parts_apart: distance of the static regions of one object.
-        edge_share: width of the margin in which objects may be cut off, of the image's longer side.
+        parts_apart: distance between the static regions of one object.
+        edge_share: margin in which objects may be cut off, as a share of the image's longer side.
 
-        arm_share: how far the arms go on both sides together, of a person's height.
-        in_hand: an object nearer than this that ends this far above the feet may be held.
+        arm_share: reach of the arms on both sides together, as a share of a person's height.
+        in_hand: an object nearer than this, ending this far above the feet, may be held.
 
-        held_share: how much of a bag is within its carrier's arms.
-        sure_confidence: a bag seen once with this confidence is carried; else it takes two.
-        carried_forget_s: carried and not seen again for this long: set down, or none.
-        carrier_gone_s: a carrier who was not seen for this long is out of view.
+        held_share: share of a bag that must be within the arms of who carries it.
+        sure_confidence: one detection with this confidence means a carried bag; else it takes two.
+        carried_forget_s: a carried bag that is not detected for this long is no longer carried.
+        carrier_gone_s: a carrier who is not detected for this long is out of view.
 
-        crop_heights: side of the close-up of an object.
-        clean_crops: close-ups in a row that must show nobody.
-        crop_again_s: pause before the next close-up, after one that showed somebody.
-        crop_forget_s: an object that nobody asked about for this long is forgotten.
-        person_confidence: from which a person in a close-up counts.
-        person_height: a person smaller than this is none.
+        crop_heights: side of the crop around an object.
+        clean_crops: crops in a row that must show no person.
+        crop_again_s: pause before the next crop, after one that showed a person.
+        crop_forget_s: the check of an object that is not requested for this long is dropped.
+        person_confidence: from which a person in a crop counts.
+        person_height: a detection smaller than this is not a person.
         covered_share: an object with more of it inside a person is that person.
 
-        history_s: how long it is known where people were.
-        before_s, after_s: around the moment of rest, when an owner must have been there.
-        carrier_weight: how much more likely somebody seen with a bag sets one down.
-        broken_s, broken_iou: a track that begins where another was, this soon after, is of the same
-            person.
-        speed_s: the longest time between two frames that tell the speed of a person.
+        history_s: how long positions of people are remembered.
+        before_s, after_s: an owner must be there this long before or after an object comes to rest.
+        carrier_weight: how much more likely a person detected with a bag sets one down.
+        broken_s, broken_iou: a track that begins where another was, this soon after it, is of the
+            same person.
+        speed_s: longest time between two frames from which the speed of a person is measured.
         stop_speed, walk_speed: in body heights a second; slower is standing, faster is walking.
-        near: people within this distance tell the height of people at a place.
+        near: people within this distance give the height of people at a place.
         heights: how many heights of people are remembered.
     """
 

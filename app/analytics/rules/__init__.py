@@ -29,17 +29,17 @@ RULES: dict[str, RuleEntry] = {
 
 
 def event_types() -> tuple[str, ...]:
-    """Every type of event that there is."""
+    """All types of events."""
     return tuple(event for entry in RULES.values() for event in entry.events)
 
 
 def counted_kinds() -> tuple[str, ...]:
-    """Every kind of object that is counted: people, and what the rules count."""
+    """All kinds of objects that are counted: people, and those that rules count."""
     return ("person", *(kind for entry in RULES.values() for kind in entry.counts))
 
 
 def match_margin(kind: str) -> float:
-    """How much larger boxes of a kind of object are compared, in lengths."""
+    """How much boxes of a kind of object are enlarged to compare them, in lengths."""
     return max((entry.match_margins.get(kind, 0.0) for entry in RULES.values()), default=0.0)
 
 
@@ -47,7 +47,7 @@ def read_rule_settings(env_file: str | None = ".env") -> dict[str, BaseModel]:
     """The server's settings of each rule, from the environment and ``.env``.
 
     Raises:
-        ValidationError: a value that a rule does not take.
+        ValidationError: a value that a rule does not accept.
     """
     sections = {name: entry.section or name for name, entry in RULES.items()}
     read = read_sections(
@@ -66,11 +66,11 @@ def make_rules(
 
     Args:
         defaults: the server's settings of each rule; a stream's own override them.
-        helpers: what rules share with those of other streams, by name.
+        helpers: what the rules of all streams share, by name.
         zones: the stream's ``watch`` and ``ignore`` polygons, for the rules that want them.
 
     Raises:
-        InvalidRequest: an unknown rule, or a setting that the rule does not take.
+        InvalidRequest: an unknown rule, or a setting that the rule does not accept.
         NoAnalytics: a rule whose helper is missing.
     """
     rules: list[Rule] = []

@@ -1,9 +1,9 @@
-"""Bags: who carries one, who set one down, and which was left behind.
+"""Bags: who carries one, who sets one down, and which one is left behind.
 
-Two kinds of evidence are joined. The network sees bags, best while they are carried; the static
-object detector sees that something stays where nothing was, whatever it is. Either may fail: the
-network misses a dark bag before a dark wall, and a bag that stood there from the start is part of
-the background.
+Two kinds of evidence are combined. The network detects bags, best while they are carried; the
+static object detector detects anything that stays where nothing was. Either may fail: the network
+misses a dark bag in front of a dark wall, and a bag that stood there from the start is part of the
+background.
 
 The life of an item::
 
@@ -11,25 +11,24 @@ The life of an item::
                           └───────────┴────────────┴──→ reclaimed (by its owner) or taken
 
 Distances are in body heights of the people around, so no camera needs calibration. The owner is
-the person who touched the place while the item came to rest there, not the one nearest now. Before
-anything counts as placed, its surroundings are looked at enlarged: it may be somebody who stands
-still.
+the person who was at the place while the item came to rest there, not the one nearest now. Before
+anything counts as placed, inference runs on an enlarged crop around it: it may be a person who
+stands still.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.analytics.bags.candidates import CandidateFinder
 from app.analytics.bags.carried import CarriedBags
 from app.analytics.bags.crop_checks import CropChecks
 from app.analytics.bags.geometry import (
     at_the_edge,
-    centre_distance,
     gap,
     is_in_hand,
     same_place,
@@ -41,13 +40,12 @@ from app.analytics.bags.presence import PresenceHistory
 from app.analytics.bags.tuning import DEFAULT, BagTuning
 from app.analytics.reidentification import KnownPerson, PersonReidentifier
 from app.analytics.rules.base import AnalyzedFrame, RuleEntry
-from app.analytics.static_objects import SceneChange, StaticObject, StaticObjectDetector
+from app.analytics.static_objects import SceneChange
 from app.analytics.zones import Zones
-from app.types import Box, RuleEvent, Track
+from app.events import RuleEvent
+from app.types import Box, Track
 
 BAGS = ("backpack", "handbag", "suitcase")
-VEHICLES = ("car", "motorcycle", "bus", "truck")
-
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Polygon = Annotated[list[tuple[Share, Share]], Field(min_length=3, max_length=64)]
@@ -76,14 +74,6 @@ class BagSettings(BaseModel):
     ignore: list[Polygon] = Field([], max_length=32, description="These parts never count.")
 
 
-@dataclass(slots=True)
-class _Standing:
-    """A bag that the network follows: where it came to rest."""
-
-    box: Box
-    since: float
-
-
 class BagRule:
     """Reports bags that are set down, left behind, and taken.
 
@@ -92,7 +82,7 @@ class BagRule:
         tuning: thresholds that only benchmarks vary.
 
     Attributes:
-        counts: each ``bag`` in view now, and each ``owned_bag``: one that somebody carries or
+        counts: every ``bag`` in view now, and every ``owned_bag``: one that a person carries or
             stays near.
     """
 
@@ -102,20 +92,18 @@ class BagRule:
         self._settings = settings
         self._tuning = tuning
         self._zones = Zones(settings.watch, settings.ignore)
-        self._static_objects = StaticObjectDetector(settle_s=settings.settle_s)
         self._people = PersonReidentifier()
         self._presences = PresenceHistory(tuning)
+        self._finder = CandidateFinder(settings.settle_s, self._presences, tuning)
         self._carried = CarriedBags(tuning)
         self._checks = CropChecks(tuning)
-        self._standing: dict[int, _Standing] = {}
         self._items: list[Item] = []
-        self._uncovered: list[tuple[Box, float]] = []
         self._ids = itertools.count(1)
         self.counts = {"bag": 0, "owned_bag": 0}
 
     @property
     def crop_requests(self) -> Sequence[Box]:
-        """The parts of the next frame that shall be enlarged."""
+        """The parts of the next frame to enlarge."""
         return self._checks.requests
 
     def update(self, frame: AnalyzedFrame) -> list[RuleEvent]:
@@ -126,79 +114,55 @@ class BagRule:
         people = self._people.update(tracks, frame.pixels.crop, frame.pixels.size, scale, frame.now)
         self._presences.remember(people, frame.size, frame.now)
         self._checks.begin(frame.crops or (), frame.now)
-        busy = [track.box.scaled(shrink, shrink) for track in tracks]
-        found, change = self._static_objects.update(small, busy, frame.now)
-        static = [
-            StaticObject(one.box.scaled(1 / shrink, 1 / shrink), one.since, one.confidence)
-            for one in found
-        ]
+        rule_events: list[RuleEvent] = []
         wait_s = self._tuning.uncovered_s if frame.crops is None else 0.0
-        static = self._uncovered_for(static, tracks, wait_s, frame.now)
+        change = self._finder.update(small, shrink, tracks, frame.now, wait_s=wait_s)
+        if change is SceneChange.CAMERA:
+            rule_events.append(RuleEvent("camera_moved"))
+            self._items.clear()  # nothing is where it was
         bags = [track for track in frame.tracks if track.label in BAGS and track.age_s == 0]
-        rule_events = [RuleEvent("camera_moved")] if change is SceneChange.CAMERA else []
-        if change is SceneChange.CAMERA:  # nothing is where it was
-            self._items.clear()
-            self._standing.clear()
         view = PatchView(small, shrink)
-        self._confirm(static, bags, people, view, shrink, frame.now)
+        self._confirm(bags, people, view, frame.now)
         rule_events += self._lost(frame.now)
-        rule_events += self._placed(static, bags, frame, view)
+        rule_events += self._placed(bags, frame, view)
         rule_events += self._unattended(people, frame.now)
         self._count(bags, people, frame.now)
         return rule_events
 
     def end(self) -> list[RuleEvent]:
-        """What was left stays left."""
+        """No events: a bag that was left stays left."""
         return []
 
     # ── evidence ─────────────────────────────────────────────────────────────────────────
 
-    def _uncovered_for(
-        self, static: Sequence[StaticObject], people: Sequence[Track], wait_s: float, now: float
-    ) -> list[StaticObject]:
-        """Static objects that nobody has stood in front of for a time: somebody who stands still
-        is static too, and the network may miss them in a frame or two."""
-        hidden = self._tuning.hidden_share
-        free = [one for one in static if all(share_of(one.box, p.box) < hidden for p in people)]
-        before, self._uncovered = self._uncovered, []
-        seen: list[StaticObject] = []
-        for one in free:
-            since = min((at for box, at in before if same_place(box, one.box)), default=now)
-            self._uncovered.append((one.box, since))
-            if now - since >= wait_s:
-                seen.append(one)
-        return seen
-
     def _confirm(
         self,
-        static: Sequence[StaticObject],
         bags: Sequence[Track],
         people: Sequence[KnownPerson],
         view: PatchView,
-        shrink: float,
         now: float,
     ) -> None:
-        """Note which items are still there; one behind somebody is taken to be.
+        """Note which items are still there; one that a person hides counts as being there.
 
-        What nobody touched cannot be gone: where it no longer differs from the background, it has
-        become a part of it, and only its appearance tells."""
+        An item that nobody touched cannot be gone. If it no longer differs from the background, it
+        has become a part of it, and is recognised by its appearance alone.
+        """
         tuning = self._tuning
         for item in self._items:
             hidden = any(share_of(item.box, p.box) > tuning.hidden_share for p in people)
-            same = next((s for s in static if same_place(item.box, s.box)), None)
+            same = next((s for s in self._finder.static if same_place(item.box, s.box)), None)
             bag = next((t for t in bags if same_place(item.box, t.box)), None)
             if same is not None:
                 item.static = max(item.static, same.confidence)
                 nearest = tuning.clear_gap * item.body_height
                 if not any(gap(person.box, same.box) < nearest for person in people):
-                    item.box = same.box  # before, somebody's legs hid a part of it
+                    item.box = same.box  # until now, somebody's legs hid a part of it
                     item.patch = view.patch(item.box)
             if bag is not None:
                 item.detected = max(item.detected, bag.confidence)
                 if item.label == OBJECT:
                     item.label = bag.label
-            changed = self._static_objects.changed_share(item.box.scaled(shrink, shrink))
-            differs = changed >= tuning.changed_share
+            differs = self._finder.changed_share(item.box) >= tuning.changed_share
             touched_since = now - tuning.touched_s
             if not differs and self._presences.last_touch(item.box, touched_since) is None:
                 item.absorbed = True
@@ -211,15 +175,11 @@ class BagRule:
     # ── the life of an item ──────────────────────────────────────────────────────────────
 
     def _placed(
-        self,
-        static: Sequence[StaticObject],
-        bags: Sequence[Track],
-        frame: AnalyzedFrame,
-        view: PatchView,
+        self, bags: Sequence[Track], frame: AnalyzedFrame, view: PatchView
     ) -> list[RuleEvent]:
-        """New items: static objects that somebody brought, and bags that stand by themselves."""
+        """The events of new items."""
         rule_events: list[RuleEvent] = []
-        for candidate in (*_from_static(static, bags, frame), *self._from_bags(bags, frame)):
+        for candidate in self._finder.candidates(bags, frame.tracks, frame.now):
             item = self._item(candidate, frame, view)
             if item is not None:
                 self._items.append(item)
@@ -227,65 +187,58 @@ class BagRule:
                 rule_events.append(item.event("bag_placed", item.owner, candidate.since))
         return rule_events
 
-    def _from_bags(self, bags: Sequence[Track], frame: AnalyzedFrame) -> Iterator[Candidate]:
-        for bag in bags:
-            standing = self._standing_since(bag, frame)
-            if standing is not None and not self._static_objects.learning:
-                yield Candidate(bag.box, standing, bag.label, bag.confidence, 0.0)
-        alive = {track.track_id for track in frame.tracks}
-        self._standing = {n: s for n, s in self._standing.items() if n in alive}
-
-    def _standing_since(self, bag: Track, frame: AnalyzedFrame) -> float | None:
-        """When a detected bag came to rest, once it stands free of everybody."""
-        standing = self._standing.get(bag.track_id)
-        drift = self._tuning.standing_drift * self._presences.body_height(bag.box)
-        if standing is None or centre_distance(standing.box, bag.box) > drift:
-            self._standing[bag.track_id] = _Standing(bag.box, frame.now)
-            return None
-        held = any(share_of(bag.box, person.box) > 0.5 for person in frame.labelled("person"))
-        if held:
-            return None
-        stood_s = frame.now - standing.since
-        return standing.since if stood_s >= self._tuning.standing_s else None
-
     def _item(self, candidate: Candidate, frame: AnalyzedFrame, view: PatchView) -> Item | None:
-        """What rests somewhere, if it may be a bag and somebody set it down there."""
+        """The item that a candidate is, if it may be a bag and somebody set it down."""
         box, since, label, detected, static = candidate
-        tuning = self._tuning
-        if not self._zones.watched(box, frame.size):
+        body_height = self._presences.body_height(box)
+        if not self._may_be_item(candidate, body_height, frame):
             return None
+        carriers = self._carried.carriers()
+        owner, certainty = self._presences.owner(box, since, carriers, walking=detected > 0)
+        if owner is None or (not detected and certainty < self._tuning.min_owner_confidence):
+            return None
+        if frame.crops is not None:
+            checked = self._checks.passed(box, body_height, frame.now)
+            if checked is None:
+                return None
+            if checked[0] > detected:
+                detected, label = checked
+        patch, bag_id = view.patch(box), next(self._ids)
+        return Item(
+            bag_id,
+            label,
+            box,
+            since,
+            body_height,
+            owner,
+            certainty,
+            detected,
+            static,
+            patch,
+            frame.now,
+        )
+
+    def _may_be_item(self, candidate: Candidate, body_height: float, frame: AnalyzedFrame) -> bool:
+        """Whether a candidate is new, in a zone, as large as a bag, and in nobody's hand."""
+        box, detected, tuning = candidate.box, candidate.detected > 0, self._tuning
+        if not self._zones.watched(box, frame.size):
+            return False
         if any(
             same_place(item.box, box) or item.is_near(box, tuning.parts_apart)
             for item in self._items
         ):
-            return None
-        body_height = self._presences.body_height(box)
+            return False
         smallest = tuning.smallest if detected else tuning.smallest_unknown
         size = max(box.width, box.height)
         if not smallest * body_height <= size <= tuning.largest * body_height:
-            return None
+            return False
         if not detected and at_the_edge(box, frame.size, tuning.edge_share):
-            return None
+            return False
         people = [person.box for person in _each_once(frame.labelled("person"))]
-        if any(is_in_hand(box, person, tuning.in_hand) for person in people):
-            return None
-        carriers = self._carried.carriers()
-        owner, sure = self._presences.owner(box, since, carriers, walking=detected > 0)
-        if owner is None or (not detected and sure < tuning.min_owner_confidence):
-            return None
-        if frame.crops is not None:
-            close_up = self._checks.passed(box, body_height, frame.now)
-            if close_up is None:
-                return None
-            if close_up[0] > detected:
-                detected, label = close_up
-        patch, bag_id = view.patch(box), next(self._ids)
-        return Item(
-            bag_id, label, box, since, body_height, owner, sure, detected, static, patch, frame.now
-        )
+        return not any(is_in_hand(box, person, tuning.in_hand) for person in people)
 
     def _unattended(self, people: Sequence[KnownPerson], now: float) -> list[RuleEvent]:
-        """Items whose owners are away, and for how long."""
+        """The events of items whose owners are away."""
         rule_events: list[RuleEvent] = []
         visible = {person.person_id: person for person in people}
         for item in self._items:
@@ -301,7 +254,7 @@ class BagRule:
         return rule_events
 
     def _left(self, item: Item, apart_s: float) -> Iterator[RuleEvent]:
-        """The events of an item whose owner has been away for a time, each of them once."""
+        """The events of one item whose owner has been away for this long, each of them once."""
         unattended_s = self._settings.unattended_s
         if apart_s >= unattended_s and item.state is ItemState.ATTENDED:
             item.state = ItemState.UNATTENDED
@@ -314,7 +267,7 @@ class BagRule:
                 yield item.event("bag_abandoned", item.owner)
 
     def _lost(self, now: float) -> list[RuleEvent]:
-        """Items that are no longer there: the person who touched them last has them."""
+        """The events of items that are gone; the person who was most at their place took them."""
         rule_events: list[RuleEvent] = []
         for item in list(self._items):
             if now - item.seen_at < self._tuning.gone_s:
@@ -328,6 +281,7 @@ class BagRule:
         return rule_events
 
     def _count(self, bags: Sequence[Track], people: Sequence[KnownPerson], now: float) -> None:
+        """Update ``counts``."""
         moving = [bag for bag in bags if not any(same_place(i.box, bag.box) for i in self._items)]
         loose = self._carried.update(moving, people, now)
         carried = self._carried.count(now)
@@ -336,20 +290,8 @@ class BagRule:
         self.counts = {"bag": visible, "owned_bag": carried + attended}
 
 
-def _from_static(
-    static: Sequence[StaticObject], bags: Sequence[Track], frame: AnalyzedFrame
-) -> Iterator[Candidate]:
-    vehicles = [track.box for track in frame.tracks if track.label in VEHICLES]
-    for one in static:
-        if any(share_of(one.box, vehicle) > 0.5 for vehicle in vehicles):
-            continue
-        bag = next((t for t in bags if same_place(one.box, t.box)), None)
-        label, detected = (bag.label, bag.confidence) if bag else (OBJECT, 0.0)
-        yield Candidate(one.box, one.since, label, detected, one.confidence)
-
-
 def _each_once(people: Sequence[Track]) -> list[Track]:
-    """Without lost tracks that lie on somebody in view: two boxes of one person."""
+    """Without lost tracks that overlap a person in view: those are the same person."""
     seen = [track for track in people if track.age_s == 0]
     return [
         track

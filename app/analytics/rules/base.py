@@ -1,4 +1,4 @@
-"""What a rule is, and what it says about itself."""
+"""The interface of rules, and the entry by which each describes itself."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
+from app.events import RuleEvent
 from app.models.batching import Image
 from app.models.crop_refiner import Cut
-from app.types import Box, CropDetections, Detection, RuleEvent, Track
+from app.types import Box, CropDetections, Detection, Track
 
 
 class FramePixels(NamedTuple):
-    """The pixels of one frame, as analyzers and rules may see them: without the frame.
+    """Access to the pixels of one frame, for analyzers and rules, which never get the frame.
 
     Attributes:
         size: width and height.
-        crop: gives a part of it at full resolution, (H, W, 3) RGB.
-        resized: gives the whole of it, RGB, with its longer side at most as long as asked.
+        crop: gives a part of the frame at full resolution, (H, W, 3) RGB.
+        resized: gives the whole frame as (H, W, 3) RGB, its longer side at most this long.
     """
 
     size: tuple[int, int]
@@ -33,12 +34,12 @@ class AnalyzedFrame:
     """One analyzed frame, as rules see it.
 
     Attributes:
-        tracks: everything that is followed now, faces included.
-        detections: what was seen in this very frame, before any track was made of it.
+        tracks: of all objects that are followed now, faces included.
+        detections: in this frame itself, before they become tracks.
         now: when the frame was captured.
         size: width and height of the image that the boxes belong to.
-        pixels: of the frame, whose size may be another; they are gone after ``update``.
-        crops: the crops that rules requested; None where nothing can be enlarged.
+        pixels: of the frame, which may have another size; not available after ``update``.
+        crops: the detections in the crops that rules requested; None where nothing is enlarged.
     """
 
     tracks: Sequence[Track]
@@ -49,6 +50,7 @@ class AnalyzedFrame:
     crops: Sequence[CropDetections] | None = None
 
     def labelled(self, label: str) -> list[Track]:
+        """The tracks with this label."""
         return [track for track in self.tracks if track.label == label]
 
 
@@ -56,24 +58,24 @@ class Rule(Protocol):
     """Turns the analyzed frames of one stream into events; used by one thread.
 
     Attributes:
-        crop_labels: labels that are too small to be seen in the whole frame: for their sake,
-            people are looked at again, enlarged.
+        crop_labels: labels of objects that are too small in the whole frame, and for which
+            inference runs again on enlarged crops of people.
     """
 
     crop_labels: ClassVar[frozenset[str]]
 
     def update(self, frame: AnalyzedFrame) -> list[RuleEvent]:
-        """What happened by this frame."""
+        """The events of this frame."""
         ...
 
     def end(self) -> list[RuleEvent]:
-        """What ends because the stream does."""
+        """The last events, when the stream ends."""
         ...
 
 
 @runtime_checkable
 class RequestsCrops(Protocol):
-    """A rule that wants to see parts of the next frame enlarged before it reports something.
+    """A rule that needs parts of the next frame enlarged before it reports an event.
 
     Attributes:
         crop_requests: the parts, in pixels of its last frame's boxes.
@@ -84,19 +86,19 @@ class RequestsCrops(Protocol):
 
 @runtime_checkable
 class SeesSkippedFrames(Protocol):
-    """A rule that also uses the frames between two inferences."""
+    """A rule that also uses the frames without inference."""
 
     def skipped_frame(self, frame: AnalyzedFrame) -> None:
-        """Take note of a frame without inference: its tracks are where they are expected."""
+        """Take a frame without inference; its tracks are where they are expected."""
         ...
 
 
 @runtime_checkable
 class CountsObjects(Protocol):
-    """A rule that follows some kinds of objects for longer than their tracks live.
+    """A rule that follows some kinds of objects beyond the life of their tracks.
 
     Attributes:
-        counts: how many there are now, by the kinds that its entry names in ``counts``.
+        counts: how many there are now, by the kinds in its entry's ``counts``.
     """
 
     counts: Mapping[str, int]
@@ -104,19 +106,19 @@ class CountsObjects(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RuleEntry:
-    """One line of ``RULES``: how a rule is made, and all that others need to know about it.
+    """An entry of ``RULES``: how to create a rule, and what others need to know about it.
 
     Attributes:
         summary: one sentence about what it reports.
         make: takes the settings, then the helper if it ``needs`` one.
-        settings: what the server sets for all streams, and a stream may change for itself.
+        settings: set by the server for all streams; a stream may change them for itself.
         events: every type of event that it reports, each with a sentence.
-        section: the settings' name in the environment; by default that of the rule.
-        needs: name of the helper that it shares with all streams.
+        section: the name of its settings in the environment; by default that of the rule.
+        needs: name of the helper that all streams share.
         wants_zones: its settings have ``watch`` and ``ignore``, which a stream's zones fill.
         counts: kinds of objects that it counts.
-        match_margins: for labels that move farther between two inferences than they are long, how
-            much larger boxes are compared, in lengths.
+        match_margins: by label, for objects that move farther between two inferences than they are
+            long: how much boxes are enlarged to compare them, in lengths.
     """
 
     summary: str

@@ -1,7 +1,7 @@
 """One plate on its way through the view: its crops, and what was read in them.
 
-Crops are read in the background, by one thread that all streams share. Where that is slower than
-crops come, the widest wait, even after the vehicle has left.
+Crops are read in the background, by one thread that all streams share. Where reading is slower
+than crops arrive, the widest ones wait, even after the vehicle has left.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ from app.types import Box, Track
 
 @dataclass(frozen=True, slots=True)
 class PlateTuning:
-    """What the plate rule decides by, and nobody sets for a stream; benchmarks may vary it.
+    """The thresholds of the plate rule that benchmarks may vary, but streams cannot set.
 
     Attributes:
         crop_margin: how much of its surroundings a crop shows, in sides of the plate.
         skipped_margin: the same on a frame without inference, in widths: the plate is only
             expected there.
-        skipped_s: how long after its last detection such a frame is still used.
-        few_crops: such frames are only used while fewer crops wait.
+        skipped_s: such a frame is used for this long after the last detection of a plate.
+        few_crops: such frames are used only while fewer crops wait.
         max_crops: crops of one plate that wait to be read.
-        shown_margin: what is shown of a plate around its number, in widths of that.
-        number_width: how wide a number is at least, as a share of its plate.
+        shown_margin: margin around the number in the crop that is kept, in widths of the number.
+        number_width: smallest width of a number, as a share of its plate.
         certain: confidence that decides at once.
-        lone: confidence that a plate with too few reads needs, its best crop read twice.
-        clear: two readings this strong...
-        alike: ...and less similar than this are of two plates.
+        lone: confidence that a plate with too few reads needs after its second read.
+        clear: two reads this strong...
+        different: ...and less similar than this are of two plates.
         edge: pixels from the edge of the image within which a plate may be cut off.
-        late_s: a plate that left this long ago is decided although some crops were never read.
+        late_s: a plate that left this long ago is decided, although some crops were not read.
         last_reads_s: how long the end of a stream waits for reads.
         merge_s: tracks with too few reads that ended this recently may be parts of one plate...
         max_parts: ...of which this many are remembered.
         idle_s: a plate without a new read for this long is decided: it drives away.
-        remembered: numbers that are not reported again for a while.
+        remembered: how many numbers are remembered, so that they are not reported again.
     """
 
     crop_margin: float = 0.5
@@ -55,7 +55,7 @@ class PlateTuning:
     certain: float = 0.95
     lone: float = 0.9
     clear: float = 4.0
-    alike: float = 0.5
+    different: float = 0.5
     edge: float = 2.0
     late_s: float = 10.0
     last_reads_s: float = 3.0
@@ -72,18 +72,18 @@ class CropReader(Protocol):
     """Reads crops, and knows the numbers on the watch-list."""
 
     def prepare(self) -> None:
-        """Make ready for the first crop; returns at once."""
+        """Get ready for the first crop, in the background."""
         ...
 
     def read(self, crop: Image, *, again: bool = False) -> Future[CropRead] | None:
-        """Start to read a crop, or to read it again by other means; None while too many wait."""
+        """Start to read a crop, or to read it again in another way; None while too many wait."""
         ...
 
     def combine(self, votes: list[tuple[Votes, float]]) -> Decision:
-        """What several votes come to, each with its weight."""
+        """The decision that several votes lead to, each with its weight."""
         ...
 
-    def waited_for(self, number: str) -> list[WatchEntry]:
+    def watch_entries(self, number: str) -> list[WatchEntry]:
         """Entries of the watch-list that match a number."""
         ...
 
@@ -101,6 +101,8 @@ class PlateCrop(NamedTuple):
 
 
 class _Reading(NamedTuple):
+    """A read in progress, and its crop."""
+
     read: Future[CropRead]
     crop: PlateCrop
 
@@ -111,12 +113,12 @@ class PlateTrack:
 
     Attributes:
         waiting: crops that have not been read yet, the widest last.
-        votes: of each read, with its weight: its number of pixels makes letters clear.
+        votes: of each read, with its weight, which grows with the size of the number.
         reads: how many were started.
         best: the crop with the widest number.
-        shown: of that crop the plate and little more: it is kept clear, unlike the image around it.
+        shown: that crop, cut to the plate and a margin: it is kept without blur.
         read_at: when the last read started.
-        read_twice: the best crop was read a second time, for want of another.
+        read_twice: the best crop was read a second time, because there was no other.
         decided: it was reported, or never will be.
     """
 
@@ -135,13 +137,13 @@ class PlateTrack:
     tuning: PlateTuning = DEFAULT
 
     def keep(self, crop: PlateCrop) -> None:
-        """Keep a crop to be read, in the place of a narrower one if there are many."""
+        """Keep a crop to be read; the narrowest one is dropped if there are too many."""
         crops = sorted([*self.waiting, crop], key=lambda one: one.width)
         self.waiting = crops[-self.tuning.max_crops :]
 
-    def collect(self, least_width: float, wait_s: float) -> tuple[Votes, float] | None:
-        """The votes of the read in progress and their weight, if it is done and the number is at
-        least ``least_width`` wide."""
+    def collect(self, min_width: float, wait_s: float) -> tuple[Votes, float] | None:
+        """The votes of a finished read and their weight, if the number is at least ``min_width``
+        pixels wide; None without one."""
         if self.reading is None or not (wait_s or self.reading.read.done()):
             return None
         (answer, crop), self.reading = self.reading, None
@@ -149,7 +151,7 @@ class PlateTrack:
             read = answer.result(wait_s)
         except (DetectorError, FutureTimeout):
             return None
-        if read.width < least_width:
+        if read.width < min_width:
             return None
         if self.best is None or read.width > self.best_width:
             self.best, self.best_width = crop, read.width
@@ -165,13 +167,13 @@ class PlateTrack:
         return self.reading is not None or bool(self.waiting)
 
     def read_again(self, read_queue: CropReader, now: float) -> bool:
-        """Start to read the best crop again, by other means. Returns whether there is one."""
+        """Start to read the best crop again, in another way. Returns whether there is one."""
         if self.best is not None:
             self.read_twice = self._start(read_queue, self.best, now, again=True)
         return self.best is not None
 
     def successor(self) -> PlateTrack:
-        """A new one for the next plate, where a track went over from one vehicle to another."""
+        """A new one for the next plate, where a track went over to another vehicle."""
         return PlateTrack(self.track, self.seen_at, waiting=self.waiting, tuning=self.tuning)
 
     def _start(

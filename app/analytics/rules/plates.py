@@ -1,8 +1,8 @@
-"""Plates that pass a camera: the reads of one vehicle's plate vote, and it is reported once.
+"""Plates that pass a camera: the reads of each plate vote, and it is reported once.
 
-A plate is decided as soon as its reads leave no doubt, so that the vehicle is still in the image
-that is kept with it; else when there were enough of them, when it has become too small to be
-read, or when it is gone and its last crops are read.
+A plate is decided as soon as its reads leave no doubt, so that the vehicle is still in the
+snapshot of the event. Otherwise it is decided when there were enough reads, when it has become too
+small to read, or when it has left and its last crops are read.
 """
 
 from __future__ import annotations
@@ -22,16 +22,17 @@ from app.analytics.rules.plate_track import (
     PlateTrack,
     PlateTuning,
 )
+from app.events import RuleEvent
 from app.models.crop_refiner import CropWindow
 from app.models.plates.voting import Decision, Votes, confidence
 from app.plates import WatchEntry
-from app.types import Box, RuleEvent, Track
+from app.types import Box, Track
 
 LABEL = "plate"
 
 
 class PlateRuleSettings(BaseModel):
-    """Plates in front of a camera. A stream may change each value for itself."""
+    """When a plate is read and reported. A stream may change each value for itself."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -54,7 +55,7 @@ class PlateRuleSettings(BaseModel):
 
 
 class PlateRule:
-    """Reports the plates that pass, and those on the watch-list.
+    """Reports plates that pass, and whether they are on the watch-list.
 
     Args:
         settings: thresholds.
@@ -89,8 +90,8 @@ class PlateRule:
         return rule_events
 
     def skipped_frame(self, frame: AnalyzedFrame) -> None:
-        """Keep crops of frames without inference, from where the plates are expected, if there is
-        little else to read: where inferences are rare, a vehicle may be in only one or two."""
+        """Keep crops of where plates are expected, if few others wait to be read: where inferences
+        are rare, a vehicle may be in only one or two of them."""
         for track in frame.labelled(LABEL):
             plate = self._plates.get(track.track_id)
             recent = track.age_s <= self._tuning.skipped_s
@@ -111,7 +112,7 @@ class PlateRule:
         return rule_events
 
     def _observe(self, track: Track, frame: AnalyzedFrame) -> None:
-        """Keep a crop of the plate to be read, unless it is small or has been read enough."""
+        """Take the plate of a track that was detected in this frame."""
         plate = self._plates.setdefault(
             track.track_id, PlateTrack(track, frame.now, tuning=self._tuning)
         )
@@ -119,22 +120,23 @@ class PlateRule:
         self._keep(plate, track.box, track.box.grown(self._tuning.crop_margin), frame)
 
     def _keep(self, plate: PlateTrack, box: Box, around: Box, frame: AnalyzedFrame) -> None:
-        """Keep a crop to be read, unless it is small, cut off, or has been read enough."""
+        """Keep a crop to be read, unless the plate is small, cut off, or was read often enough."""
         scale = frame.pixels.size[0] / frame.size[0]
         width = box.width * scale
         enough = plate.reads >= self._settings.max_reads
         small = width < self._settings.min_width
         if plate.decided or enough or small or _is_cut_off(box, frame.size, self._tuning.edge):
             return
-        image = frame.pixels.crop(_window(around.scaled(scale, scale), frame.pixels.size))
+        window = CropWindow(*around.scaled(scale, scale).pixels(frame.pixels.size))
+        image = frame.pixels.crop(window)
         if min(image.shape[:2]) >= 8:
             plate.keep(PlateCrop(image, width, box))
 
     def _advance(
         self, track_id: int, now: float, *, left: bool, wait_s: float = 0.0
     ) -> list[RuleEvent]:
-        """Take what was read, start to read what waits, decide; a plate that left and has nothing
-        more to be read has passed."""
+        """Take finished reads, start the next one, and decide. A plate that has left and has no
+        more crops to read is dropped."""
         rule_events: list[RuleEvent] = []
         plate = self._plates[track_id]
         votes = plate.collect(self._tuning.number_width * self._settings.min_width, wait_s)
@@ -145,15 +147,15 @@ class PlateRule:
             plate.votes.append(votes)
         busy = plate.read_next(self._read_queue, now)
         if left and not busy:
-            busy = self._reads_again(plate, now)
+            busy = self._starts_second_read(plate, now)
         if not plate.decided:
             rule_events += self._decide(plate, now, last=left and not busy)
         if left and not busy:
             del self._plates[track_id]
         return rule_events
 
-    def _reads_again(self, plate: PlateTrack, now: float) -> bool:
-        """Whether a plate with too few reads is read once more, now that no more crops come."""
+    def _starts_second_read(self, plate: PlateTrack, now: float) -> bool:
+        """Whether the best crop is read again, for a plate that has left with too few reads."""
         few = 0 < len(plate.votes) < self._settings.min_reads
         if plate.decided or plate.read_twice or not few:
             return False
@@ -162,15 +164,15 @@ class PlateRule:
         return short and plate.read_again(self._read_queue, now)
 
     def _is_another(self, plate: PlateTrack, votes: tuple[Votes, float]) -> bool:
-        """Whether a read is of another plate than those before: where inferences are rare, one
-        vehicle may be where the one before it was."""
+        """Whether a read is of another plate than the reads before: where inferences are rare, a
+        vehicle may take the place of the one before it, and its track."""
         new, old = (self._read_queue.combine(each) for each in ([votes], plate.votes))
         clear = min(new.strength, old.strength) >= self._tuning.clear
-        alike = difflib.SequenceMatcher(None, new.text, old.text).ratio()
-        return clear and alike < self._tuning.alike
+        similarity = difflib.SequenceMatcher(None, new.text, old.text).ratio()
+        return clear and similarity < self._tuning.different
 
     def _decide(self, plate: PlateTrack, now: float, *, last: bool) -> list[RuleEvent]:
-        """Report a number once it is certain, or in the end as well as it is known."""
+        """Report a number once it is certain, or at the end if it is certain enough."""
         reads = len(plate.votes)
         if reads < self._settings.min_reads or plate.best is None:
             return []
@@ -188,8 +190,8 @@ class PlateRule:
         return self._events(plate, decision, sure, reads)
 
     def _merge_parts(self, plate: PlateTrack, now: float) -> None:
-        """Add the reads of earlier tracks of the same number: a fast plate's track breaks between
-        two inferences, and each part has too few."""
+        """Add the reads of earlier tracks of the same number: the track of a fast plate breaks
+        between two inferences, and each part has too few reads."""
         text = plate_text.shape(self._read_queue.combine(plate.votes).text)
         for earlier in self._undecided:
             before = plate_text.shape(self._read_queue.combine(earlier.votes).text)
@@ -210,14 +212,14 @@ class PlateRule:
         }
         own, best = plate.track, plate.best
         assert best is not None and plate.shown is not None
-        if own.age_s > 0:  # no longer in the image that is kept with it
+        if own.age_s > 0:  # the vehicle is no longer in the snapshot
             own = Track(own.track_id, own.label, own.confidence, best.box)
         tracks = (own,)
         crop = self._read_queue.jpeg(plate.shown)
         seen = RuleEvent("plate_seen", tracks, round(sure, 4), details=details, crop=crop)
         matches = [
             RuleEvent("plate_match", tracks, round(sure, 4), details=_match(decision.text, entry))
-            for entry in self._read_queue.waited_for(decision.text)
+            for entry in self._read_queue.watch_entries(decision.text)
         ]
         return [seen, *matches]
 
@@ -245,19 +247,9 @@ def _match(text: str, entry: WatchEntry) -> dict[str, Any]:
 
 
 def _is_cut_off(box: Box, size: tuple[int, int], edge: float) -> bool:
-    """Whether a plate reaches an edge of the image, so that some of it may be outside."""
+    """Whether a plate reaches an edge of the image, so that a part may be outside."""
     width, height = size
     return box.x1 < edge or box.y1 < edge or box.x2 > width - edge or box.y2 > height - edge
-
-
-def _window(around: Box, size: tuple[int, int]) -> CropWindow:
-    width, height = size
-    return CropWindow(
-        max(0, int(around.x1)),
-        max(0, int(around.y1)),
-        min(width, int(around.x2) + 1),
-        min(height, int(around.y2) + 1),
-    )
 
 
 ENTRY = RuleEntry(

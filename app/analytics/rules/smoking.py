@@ -1,9 +1,9 @@
-"""Who smokes: cigarettes near a person's head or hand, confirmed over several inferences.
+"""Smoking: cigarettes near a person's head or hand, confirmed over several inferences.
 
-A single sighting proves nothing: pens, straws and fingers look like cigarettes. A person counts
-as smoking once a cigarette was seen with them in ``confirm`` of the last ``window`` inferences,
-and still does while the hand is down or turned away: only ``gap_s`` without any cigarette ends
-it. So each cigarette smoked gives one pair of events.
+A single detection proves nothing: pens, straws and fingers look like cigarettes. A person counts
+as smoking once a cigarette was detected with them in ``confirm`` of the last ``window``
+inferences, and still does while the hand is down or turned away: only ``gap_s`` without any
+cigarette ends it. So each cigarette smoked gives one pair of events.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.analytics.rules.base import AnalyzedFrame, RuleEntry
-from app.types import Box, Detection, RuleEvent, Track
+from app.events import RuleEvent
+from app.types import Box, Detection, Track
 
 HAND_ASIDE, HAND_ABOVE = 0.25, 0.1  # how far a hand may leave the person's box, in its sides
-HEAD_TO_BODY = 0.22  # of a person's height, where no face is seen
+HEAD_TO_BODY = 0.22  # of a person's height, where no face is detected
 SAME_PERSON_IOU = 0.3
 SAME_PERSON_SHARE, SAME_PERSON_HEIGHT = 0.8, 0.75
-NEAR_HEIGHTS, HEIGHTS_PER_S = 0.2, 0.8  # how far somebody is found again: at a walk
-LONGEST_WAY_S = 1.5
+NEAR_HEIGHTS, HEIGHTS_PER_S = 0.2, 0.8  # how far a person may have walked, in body heights
+MAX_WALK_S = 1.5
 
 
 class SmokingSettings(BaseModel):
@@ -46,7 +47,10 @@ class SmokingSettings(BaseModel):
         30.0, gt=0, le=3600, description="Seconds without a cigarette that end it."
     )
     max_length: float = Field(
-        1.2, gt=0, le=5, description="Longest cigarette, in head sizes; larger objects are none."
+        1.2,
+        gt=0,
+        le=5,
+        description="Longest cigarette, in head sizes; larger objects do not count.",
     )
     reach_down: float = Field(
         0.75, gt=0, le=1.5, description="Lowest place of a hand, as a share of the person's height."
@@ -61,11 +65,11 @@ class SmokingSettings(BaseModel):
 
 @dataclass(slots=True)
 class _Watch:
-    """One person's last inferences, and what they are smoking now.
+    """The last inferences of one person, and the cigarette they are smoking.
 
     Attributes:
-        recent: confidence of the cigarette in each of the last inferences, 0 where there was none.
-        sightings: the confidences that make up the current cigarette; empty while there is none.
+        recent: confidence of the cigarette in each of the last inferences, 0 for none.
+        detected: the confidences of the current cigarette; empty while there is none.
     """
 
     person: Track
@@ -74,12 +78,12 @@ class _Watch:
     first_at: float = 0.0
     last_at: float = -math.inf
     smoking: bool = False
-    sightings: list[float] = field(default_factory=list)
+    detected: list[float] = field(default_factory=list)
 
     @property
     def confidence(self) -> float:
-        """Mean of the better half of the sightings."""
-        best = sorted(self.sightings, reverse=True)[: max(1, (len(self.sightings) + 1) // 2)]
+        """Mean of the better half of ``detected``."""
+        best = sorted(self.detected, reverse=True)[: max(1, (len(self.detected) + 1) // 2)]
         return round(sum(best) / len(best), 3)
 
 
@@ -104,7 +108,7 @@ class SmokingRule:
         held = self._held(people, faces, frame.detections)
         rule_events: list[RuleEvent] = []
         for person in people:
-            if person.age_s > 0:  # not seen in this very frame: that says nothing either way
+            if person.age_s > 0:  # not detected in this frame: it shows nothing either way
                 continue
             watch = self._watches.get(person.track_id)
             if watch is None:
@@ -122,9 +126,9 @@ class SmokingRule:
         watch.recent.append(cigarette.confidence if cigarette else 0.0)
         if cigarette is None:
             return []
-        if not watch.sightings or now - watch.last_at > self._settings.gap_s:
-            watch.sightings, watch.first_at = [], now
-        watch.sightings.append(cigarette.confidence)
+        if not watch.detected or now - watch.last_at > self._settings.gap_s:
+            watch.detected, watch.first_at = [], now
+        watch.detected.append(cigarette.confidence)
         watch.last_at = now
         sure = sum(confidence >= self._settings.min_confidence for confidence in watch.recent)
         if watch.smoking or sure < self._settings.confirm:
@@ -170,7 +174,7 @@ class SmokingRule:
         return math.dist((x, y), head.centre) / max(size, 1.0)
 
     def _each_once(self, people: list[Track]) -> list[Track]:
-        """Without second boxes of one person, which would make two smokers of them: the box that
+        """Leave out second boxes of one person, which would count as a second smoker; the box that
         was watched before stays."""
         kept: list[Track] = []
         for person in sorted(people, key=self._rank, reverse=True):
@@ -180,15 +184,15 @@ class SmokingRule:
 
     def _rank(self, person: Track) -> tuple[bool, bool, int, int]:
         watch = self._watches.get(person.track_id)
-        sightings = len(watch.sightings) if watch else 0
+        detected = len(watch.detected) if watch else 0
         smoking = watch is not None and watch.smoking
-        return person.age_s == 0, smoking, sightings, -person.track_id
+        return person.age_s == 0, smoking, detected, -person.track_id
 
     def _hand_over(self, people: list[Track], now: float) -> None:
-        """Keep watching a person whose track broke under the new id: one cigarette, one event.
+        """Go on under the new id of a person whose track broke: one cigarette, one event.
 
-        Where frames are rare, whoever moves has a new id while their old track is still expected
-        to be somewhere near: a track that was not seen in this frame may be the one that broke.
+        At low frame rates, a person who moves has a new id while their old track is still
+        predicted nearby: a track without a detection in this frame may be the one that broke.
         """
         seen = {person.track_id for person in people if person.age_s == 0}
         for person in people:
@@ -196,10 +200,10 @@ class SmokingRule:
             if person.age_s > 0 or (mine is not None and mine.smoking):
                 continue
             lost = [
-                (watch.smoking, -way, track_id)
+                (watch.smoking, -distance, track_id)
                 for track_id, watch in self._watches.items()
                 if track_id not in seen
-                and (way := _way(watch, person.box, now)) is not None
+                and (distance := _distance_walked(watch, person.box, now)) is not None
                 and (mine is None or (watch.smoking and _is_same(watch.person.box, person.box)))
             ]
             if lost:
@@ -208,13 +212,13 @@ class SmokingRule:
                 self._watches[person.track_id] = watch
 
     def _forget(self, now: float) -> list[RuleEvent]:
-        """End what was not seen for ``gap_s``, and drop the people who left."""
+        """End cigarettes that were not detected for ``gap_s``, and drop people who left."""
         rule_events: list[RuleEvent] = []
         for track_id, watch in list(self._watches.items()):
             if watch.smoking and now - watch.last_at > self._settings.gap_s:
                 rule_events.append(_ended(watch))
                 watch.smoking = False
-                watch.sightings.clear()
+                watch.detected.clear()
                 watch.recent.clear()
             if not watch.smoking and now - watch.seen_at > self._settings.gap_s:
                 del self._watches[track_id]
@@ -227,7 +231,7 @@ def _ended(watch: _Watch) -> RuleEvent:
 
 
 def _is_same(one: Box, other: Box) -> bool:
-    """Whether two boxes are of one person: as high, and one of them in the other."""
+    """Whether two boxes are of one person: of similar height, and one inside the other."""
     smaller = max(1.0, min(one.area, other.area))
     heights = sorted((one.height, other.height))
     return (
@@ -236,17 +240,17 @@ def _is_same(one: Box, other: Box) -> bool:
     )
 
 
-def _way(watch: _Watch, box: Box, now: float) -> float | None:
-    """How far somebody went since they were seen, in body heights; None where nobody could."""
+def _distance_walked(watch: _Watch, box: Box, now: float) -> float | None:
+    """From a person's last box to this one, in body heights; None if that is too far to walk."""
     height = max(watch.person.box.height, box.height, 1.0)
-    way = math.dist(watch.person.box.centre, box.centre) / height
-    reach = NEAR_HEIGHTS + HEIGHTS_PER_S * min(now - watch.seen_at, LONGEST_WAY_S)
-    is_there = way <= reach or watch.person.box.iou(box) >= SAME_PERSON_IOU
-    return way if is_there else None
+    distance = math.dist(watch.person.box.centre, box.centre) / height
+    reach = NEAR_HEIGHTS + HEIGHTS_PER_S * min(now - watch.seen_at, MAX_WALK_S)
+    is_there = distance <= reach or watch.person.box.iou(box) >= SAME_PERSON_IOU
+    return distance if is_there else None
 
 
 def _head(person: Track, faces: list[Track]) -> Box:
-    """The face inside the upper half of a person's box, or where a head should be."""
+    """The largest face in the upper part of a person's box, or where a head should be."""
     body = person.box
     inside = [
         face.box

@@ -1,1 +1,1 @@
-"""Number plates of an image: found, straightened, read."""
+"""Number plate recognition: detecting, straightening and reading plates in images."""

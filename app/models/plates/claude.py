@@ -1,8 +1,8 @@
-"""Claude as the second reader: it gets the crop of a plate that the networks are unsure of.
+"""Claude as a second reader for plates that the networks are unsure of.
 
-Only the crop leaves the machine, and only with a key. Whatever goes wrong (no network, a
-refusal, an invalid answer), the first reading stands. The package ``anthropic`` is imported only
-when there is a key; its ``ANTHROPIC_BASE_URL`` is respected.
+Only the crop of the plate leaves the machine, and only if a key is configured. On any failure (no
+connection, a refusal, an invalid answer) the first reading stands. The package ``anthropic`` is
+imported only if there is a key; its ``ANTHROPIC_BASE_URL`` is respected.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from app.plates import ClaudeCall
 logger = logging.getLogger(__name__)
 
 CONFIDENCE_AGREED, CONFIDENCE_CLAUDE_ONLY = 0.9, 0.75
-"""Confidence if both readings agree, and of Claude's alone. Set, not measured."""
-WORTH_A_RETRY = ("unreachable", "status 429", "status 500", "status 503", "status 529")
-LEAST_TIME_S = 1.0
+"""Confidence if both readings agree, and of Claude's reading alone. Chosen, not measured."""
+RETRIED_OUTCOMES = ("unreachable", "status 429", "status 500", "status 503", "status 529")
+MIN_TIME_S = 1.0
 RETRY_PAUSE_S = 0.5
-AT_ONCE = 4
+MAX_CONCURRENT_CALLS = 4
 MAX_TOKENS = 200
-QUESTION = (
+PROMPT = (
     "This is the crop of a vehicle's number plate from a camera. Read the registration number "
     "and report it with the tool. Only the registration: no country code, no state name, no "
     "slogan, no sticker. Latin capitals and digits. If it cannot be read, say so."
@@ -57,28 +57,28 @@ class CallLog(Protocol):
     """The record of calls and their outcomes. Blocking; raises StoreError."""
 
     def answer(self, crop_hash: str, model: str) -> ClaudeCall | None:
-        """The earlier answer of this model about the same crop."""
+        """Return this model's earlier answer about the same crop, if any."""
         ...
 
     def begin(self, crop_hash: str, model: str, daily: int) -> int | None:
-        """Count one more call; its number, or None when the day's calls are used up."""
+        """Count one more call; return its number, or None when the day's calls are used up."""
         ...
 
-    def settle(self, number: int, call: ClaudeCall) -> None:
+    def record_outcome(self, number: int, call: ClaudeCall) -> None:
         """Record the outcome of a call."""
         ...
 
     def assign(self, crop_hash: str, plate_id: int) -> None:
-        """Say which plate the calls about a crop were for."""
+        """Record which plate the calls about a crop were for."""
         ...
 
 
 class ClaudeReader:
-    """Reviews doubtful plates with Claude, within a daily limit.
+    """Reviews uncertain plates with Claude, within a daily limit.
 
     Args:
-        key: for the service; it appears in no log and no row.
-        daily: most calls a day (UTC).
+        key: API key; it is never logged or stored.
+        daily: maximum number of calls per day (UTC).
     """
 
     def __init__(
@@ -90,15 +90,15 @@ class ClaudeReader:
         self._daily = daily
         self._countries = countries
         self._client: Any = None
-        self._opening = threading.Lock()
-        self._asking = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="claude")
-        self._asking.submit(self._open_client)  # importing takes a second, too long for an upload
+        self._client_lock = threading.Lock()
+        self._executor = ThreadPoolExecutor(MAX_CONCURRENT_CALLS, thread_name_prefix="claude")
+        self._executor.submit(self._open_client)  # importing takes a second: not during an upload
 
     def review(self, plate: ReadPlate, deadline: float) -> ReadPlate:
-        """The plate as Claude reads it, or as it was when that is no better.
+        """Return the plate with Claude's reading, or unchanged if there is none.
 
         Args:
-            deadline: ``time.monotonic()`` by which this returns.
+            deadline: value of ``time.monotonic()`` by which this returns.
         """
         jpeg = to_jpeg(plate.crop)
         crop_hash = hashlib.sha256(jpeg).hexdigest()
@@ -107,48 +107,48 @@ class ClaudeReader:
             if call is None:
                 call = self._call(jpeg, crop_hash, deadline)
         except StoreError as error:  # no record, no call
-            logger.warning("Claude is not asked: %s", error)
+            logger.warning("Claude is not called: %s", error)
             return plate
         return self._with_answer(plate, call.answer) if call and call.answer else plate
 
-    def was_about(self, plate: ReadPlate, plate_id: int) -> None:
-        """Complete the record of the calls about a crop, once its plate has a number."""
+    def assign_plate(self, plate: ReadPlate, plate_id: int) -> None:
+        """Add the plate's id to the record of the calls about its crop."""
         try:
             self._log.assign(hashlib.sha256(to_jpeg(plate.crop)).hexdigest(), plate_id)
         except StoreError as error:
             logger.warning("the record of a call to Claude is incomplete: %s", error)
 
     def close(self) -> None:
-        """Return at once; calls in progress end by their own time limit."""
-        self._asking.shutdown(wait=False, cancel_futures=True)
+        """Stop taking calls, without waiting; calls in progress end at their own timeout."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
 
     def _call(self, jpeg: bytes, crop_hash: str, deadline: float) -> ClaudeCall | None:
-        """Ask, and once more if the service was busy or unreachable."""
+        """Call Claude, and retry once if the service was busy or unreachable."""
         for pause in (0.0, RETRY_PAUSE_S):
-            if deadline - time.monotonic() < LEAST_TIME_S + pause:
-                logger.warning("Claude is not asked: no time is left for this upload")
+            if deadline - time.monotonic() < MIN_TIME_S + pause:
+                logger.warning("Claude is not called: no time is left for this upload")
                 return None
             time.sleep(pause)
             number = self._log.begin(crop_hash, self._model, self._daily)
             if number is None:
-                logger.warning("Claude is not asked: it was asked %d times today", self._daily)
+                logger.warning("Claude is not called: the daily limit is %d calls", self._daily)
                 return None
-            call = replace(self._ask_in_time(jpeg, deadline), crop_hash=crop_hash)
-            self._log.settle(number, call)
-            if call.outcome not in WORTH_A_RETRY:
+            call = replace(self._request_in_time(jpeg, deadline), crop_hash=crop_hash)
+            self._log.record_outcome(number, call)
+            if call.outcome not in RETRIED_OUTCOMES:
                 return call
         return None
 
-    def _ask_in_time(self, jpeg: bytes, deadline: float) -> ClaudeCall:
-        """The SDK's own limit applies between bytes; this one covers the whole call."""
-        answer: Future[ClaudeCall] = self._asking.submit(self._ask, jpeg, deadline)
+    def _request_in_time(self, jpeg: bytes, deadline: float) -> ClaudeCall:
+        """Limit the whole call; the SDK's own timeout only applies between bytes."""
+        answer: Future[ClaudeCall] = self._executor.submit(self._request, jpeg, deadline)
         try:
             return answer.result(max(0.0, deadline - time.monotonic()))
         except FutureTimeout:
             answer.cancel()
             return ClaudeCall("", self._model, "too late")
 
-    def _ask(self, jpeg: bytes, deadline: float) -> ClaudeCall:
+    def _request(self, jpeg: bytes, deadline: float) -> ClaudeCall:
         import anthropic
 
         try:
@@ -157,8 +157,8 @@ class ClaudeReader:
                 max_tokens=MAX_TOKENS,
                 tools=[TOOL],
                 tool_choice={"type": "tool", "name": TOOL["name"]},
-                messages=[{"role": "user", "content": [_picture(jpeg), _text(QUESTION)]}],
-                timeout=max(LEAST_TIME_S, deadline - time.monotonic()),
+                messages=[{"role": "user", "content": [_image(jpeg), _text(PROMPT)]}],
+                timeout=max(MIN_TIME_S, deadline - time.monotonic()),
             )
             return _parsed(message, self._model)
         except anthropic.AnthropicError as error:
@@ -172,13 +172,13 @@ class ClaudeReader:
     def _open_client(self) -> Any:
         import anthropic
 
-        with self._opening:
+        with self._client_lock:
             if self._client is None:
                 self._client = anthropic.Anthropic(api_key=self._key, max_retries=0)
             return self._client
 
     def _with_answer(self, plate: ReadPlate, answer: str) -> ReadPlate:
-        """The plate with Claude's text, corrected by the same formats as ours."""
+        """Return the plate with Claude's text, corrected by formats as the networks' is."""
         fits = formats.fits(answer, self._countries)
         best = max(fits, key=lambda fit: fit.likeness * fit.evidence, default=None)
         text = best.text if best and best.likeness * best.evidence > 1 else answer
@@ -196,7 +196,7 @@ class ClaudeReader:
         return plate._replace(read=better)
 
 
-def _picture(jpeg: bytes) -> dict[str, Any]:
+def _image(jpeg: bytes) -> dict[str, Any]:
     data = base64.b64encode(jpeg).decode()
     source = {"type": "base64", "media_type": "image/jpeg", "data": data}
     return {"type": "image", "source": source}
@@ -207,7 +207,7 @@ def _text(text: str) -> dict[str, Any]:
 
 
 def _parsed(message: Any, model: str) -> ClaudeCall:
-    """The meaning of an answer, accepted only in exactly the requested form."""
+    """Parse an answer, which is accepted only in exactly the requested form."""
     call = ClaudeCall("", model, "nonsense", None, *_tokens(message.usage))
     if message.stop_reason == "refusal":
         return replace(call, outcome="refused")
@@ -228,7 +228,7 @@ def _tokens(usage: Any) -> tuple[int, int]:
 
 
 def _outcome(error: Exception) -> str:
-    """A word for the record; an error's own text may repeat what was sent."""
+    """Return a word for the record; the error's own text may repeat what was sent."""
     import anthropic
 
     if isinstance(error, anthropic.APITimeoutError):

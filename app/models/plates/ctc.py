@@ -1,4 +1,4 @@
-"""From the recogniser's columns of probabilities to the texts they may mean.
+"""CTC decoding: from the recogniser's columns of probabilities to likely texts.
 
 Prefix beam search for connectionist temporal classification: Graves et al. (2006); Hannun,
 Maas, Jurafsky, Ng: First-Pass Large Vocabulary Continuous Speech Recognition using
@@ -14,37 +14,38 @@ import numpy.typing as npt
 
 ALPHABET = string.digits + string.ascii_uppercase
 BLANK = 0
-WIDTH = 8
-LEAST = 2e-3
+BEAM_WIDTH = 8
+MIN_PROBABILITY = 2e-3
 
 
-def beam_search(columns: npt.NDArray[np.float32], width: int = WIDTH) -> dict[str, float]:
-    """Texts and their probabilities, the likeliest ``width`` of them.
+def beam_search(columns: npt.NDArray[np.float32], width: int = BEAM_WIDTH) -> dict[str, float]:
+    """Return the ``width`` most likely texts with their probabilities.
 
     Args:
         columns: (T, 37): blank, then ``ALPHABET``.
 
     Raises:
-        ValueError: for what cannot be probabilities.
+        ValueError: if these are not probabilities.
     """
     if columns.ndim != 2 or columns.shape[1] != 1 + len(ALPHABET) or not _finite(columns):
-        raise ValueError("the recogniser's answer is not a list of probabilities")
+        raise ValueError("the recogniser's output is not a list of probabilities")
     beam: dict[str, tuple[float, float]] = {"": (1.0, 0.0)}  # ends in blank, in a character
     for column in columns:
-        kept = [int(i) for i in np.flatnonzero(column >= LEAST)] or [int(column.argmax())]
+        kept = [int(i) for i in np.flatnonzero(column >= MIN_PROBABILITY)]
+        kept = kept or [int(column.argmax())]
         grown: dict[str, tuple[float, float]] = {}
         for text, (in_blank, in_character) in beam.items():
             for index in kept:
-                share = float(column[index])
+                p = float(column[index])
                 if index == BLANK:
-                    _add(grown, text, (in_blank + in_character) * share, 0.0)
+                    _add(grown, text, (in_blank + in_character) * p, 0.0)
                     continue
                 character = ALPHABET[index - 1]
                 if text.endswith(character):
-                    _add(grown, text, 0.0, in_character * share)
-                    _add(grown, text + character, 0.0, in_blank * share)
+                    _add(grown, text, 0.0, in_character * p)
+                    _add(grown, text + character, 0.0, in_blank * p)
                 else:
-                    _add(grown, text + character, 0.0, (in_blank + in_character) * share)
+                    _add(grown, text + character, 0.0, (in_blank + in_character) * p)
         best = sorted(grown.items(), key=lambda item: -sum(item[1]))
         beam = dict(best[:width])
     return {text: sum(ends) for text, ends in beam.items()}

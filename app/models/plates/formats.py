@@ -1,12 +1,12 @@
-"""What number plates look like in which country: evidence for a reading, never a filter.
+"""Number plate formats by country: evidence for a reading, never a filter.
 
-A format says which places hold letters and which digits. Where a reading fits one but for
-look-alikes, the fitting twin is the better reading; how much better follows from how much a
-format narrows things down, so a vanity plate that fits none stays what it is.
+A format says which positions hold letters and which digits. If a reading fits a format except
+for look-alike characters, the corrected reading is more likely; how much more depends on how
+specific the format is, so a vanity plate that fits none stays unchanged.
 
-Patterns: ``A`` a letter, ``9`` a digit, other characters name a set in ``SETS`` or stand for
-themselves. Formats are from the countries' registration rules as public encyclopaedias give them;
-series for diplomats, the military and dealers are mostly left to the generic ones.
+Patterns: ``A`` is a letter, ``9`` a digit; other characters name a set in ``SETS`` or stand for
+themselves. Formats follow the countries' registration rules as given in public encyclopaedias;
+series for diplomats, the military and dealers are mostly covered by the generic ones.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ PATTERNS: dict[str, tuple[str, ...]] = {
     "BY": ("9999bb9", "bb99999", "E999bb9"),
     "UA": ("uu9999uu",),
     "DE": tuple(
-        "A" * places + "A" * letters + "9" * digits + tail
-        for places in (1, 2, 3)
+        "A" * district + "A" * letters + "9" * digits + suffix
+        for district in (1, 2, 3)
         for letters in (1, 2)
         for digits in (2, 3, 4)
-        for tail in ("", "e")
-        if 5 <= places + letters + digits + len(tail) <= 8
+        for suffix in ("", "e")
+        if 5 <= district + letters + digits + len(suffix) <= 8
     ),
     "FR": ("ff999ff",),
     "IT": ("ii999ii",),
@@ -80,7 +80,7 @@ PATTERNS: dict[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 
-TWINS: dict[frozenset[str], float] = {
+LOOK_ALIKES: dict[frozenset[str], float] = {
     frozenset("O0"): 0.3,
     frozenset("I1"): 0.3,
     frozenset("Q0"): 0.03,
@@ -95,13 +95,13 @@ TWINS: dict[frozenset[str], float] = {
     frozenset("Z7"): 0.003,
     frozenset("T7"): 0.003,
 }
-"""How readily a recogniser takes one for the other, where it saw no reason to doubt.
+"""How likely the recogniser is to confuse two characters when it reports no doubt.
 
-But for O and 0, I and 1, which are one shape on many plates, these are small enough that no
-format (``MOST_EVIDENCE``) turns a clear reading into another: only one that was in doubt anyway.
+Except for O and 0, I and 1, which have the same shape on many plates, these are so small that no
+format (``MAX_EVIDENCE``) changes a clear reading, only one that was in doubt anyway.
 """
 
-MOST_EVIDENCE = 12.0
+MAX_EVIDENCE = 12.0
 LENGTHS = {3: 0.02, 4: 0.15, 5: 0.4, 6: 1.0, 7: 1.0, 8: 0.7, 9: 0.3, 10: 0.05}
 ONLY_LETTERS, ONLY_DIGITS = 0.15, 0.5
 MIN_LENGTH, MAX_LENGTH = 3, 10
@@ -111,17 +111,22 @@ class Format(NamedTuple):
     """One pattern of one country.
 
     Attributes:
+        positions: the characters allowed at each position.
         evidence: how much likelier a text that fits is to be the plate than one of the same
-            length that fits nothing: by how much the format narrows things down, bounded.
+            length that fits no format: by how specific the format is, bounded.
     """
 
     country: str
-    places: tuple[frozenset[str], ...]
+    positions: tuple[frozenset[str], ...]
     evidence: float
 
 
 class Fit(NamedTuple):
-    """A text that fits a format, and by how much its look-alikes were bent for that (0 to 1)."""
+    """A text that fits a format.
+
+    Attributes:
+        likeness: how likely the replaced look-alikes are to be confused, 0 to 1; 1 if none was.
+    """
 
     text: str
     country: str
@@ -133,11 +138,11 @@ def _formats() -> dict[int, tuple[Format, ...]]:
     by_length: dict[int, list[Format]] = {}
     for country, patterns in PATTERNS.items():
         for pattern in patterns:
-            places = tuple(SETS.get(c, frozenset(c)) for c in pattern)
-            narrowed = 1.0
-            for allowed in places:
-                narrowed *= 36 / len(allowed)
-            found = Format(country, places, min(MOST_EVIDENCE, narrowed))
+            positions = tuple(SETS.get(c, frozenset(c)) for c in pattern)
+            specificity = 1.0
+            for allowed in positions:
+                specificity *= 36 / len(allowed)
+            found = Format(country, positions, min(MAX_EVIDENCE, specificity))
             by_length.setdefault(len(pattern), []).append(found)
     return {length: tuple(found) for length, found in by_length.items()}
 
@@ -146,7 +151,7 @@ FORMATS = _formats()
 
 
 def plausibility(text: str) -> float:
-    """Of a text that fits no format: by its length and what it is made of, 0 to 1."""
+    """Return how plausible a text is that fits no format, by length and characters, 0 to 1."""
     length = LENGTHS.get(len(text), 0.0)
     if text.isdigit():
         return length * ONLY_DIGITS
@@ -155,55 +160,56 @@ def plausibility(text: str) -> float:
 
 @lru_cache(maxsize=4096)
 def fits(text: str, countries: tuple[str, ...] = ()) -> tuple[Fit, ...]:
-    """Every text that fits a format and looks like this one; the text itself among them.
+    """Return every text that fits a format and looks like this one, itself included.
 
     Args:
-        countries: these only; all when empty.
+        countries: only these; all if empty.
     """
     best: dict[str, Fit] = {}
     for form in FORMATS.get(len(text), ()):
         if countries and form.country not in countries:
             continue
-        fit = _bend(text, form)
+        fit = _corrected(text, form)
         if fit is not None and (fit.text not in best or best[fit.text].evidence < fit.evidence):
             best[fit.text] = fit
     return tuple(best.values())
 
 
 def countries_of(text: str, among: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """Countries with a format that the text fits as it is, in the order of the table.
+    """Return the countries with a format that the text fits unchanged, in table order.
 
     Args:
-        among: these only; all when empty.
+        among: only these; all if empty.
     """
     found = [f.country for f in FORMATS.get(len(text), ()) if _fits(text, f)]
     return tuple(dict.fromkeys(c for c in found if not among or c in among))
 
 
 def _fits(text: str, form: Format) -> bool:
-    return all(c in allowed for c, allowed in zip(text, form.places, strict=True))
+    return all(c in allowed for c, allowed in zip(text, form.positions, strict=True))
 
 
-def _bend(text: str, form: Format) -> Fit | None:
-    likeness, bent = 1.0, []
-    for character, allowed in zip(text, form.places, strict=True):
+def _corrected(text: str, form: Format) -> Fit | None:
+    """Replace look-alikes until the text fits; None if that is not enough."""
+    likeness, corrected = 1.0, []
+    for character, allowed in zip(text, form.positions, strict=True):
         if character in allowed:
-            bent.append(character)
+            corrected.append(character)
             continue
-        twins = [(share, twin) for twin, share in twins_of(character) if twin in allowed]
-        if not twins:
+        options = [(p, other) for other, p in look_alikes_of(character) if other in allowed]
+        if not options:
             return None
-        share, twin = max(twins)
-        likeness *= share
-        bent.append(twin)
-    return Fit("".join(bent), form.country, form.evidence, likeness)
+        p, other = max(options)
+        likeness *= p
+        corrected.append(other)
+    return Fit("".join(corrected), form.country, form.evidence, likeness)
 
 
-def twins_of(character: str) -> Iterator[tuple[str, float]]:
-    """What a character is taken for, and how readily."""
-    for pair, share in TWINS.items():
+def look_alikes_of(character: str) -> Iterator[tuple[str, float]]:
+    """Yield the characters that this one is confused with, and how likely."""
+    for pair, p in LOOK_ALIKES.items():
         if character in pair:
-            yield next(iter(pair - {character})), share
+            yield next(iter(pair - {character})), p
 
 
 __all__ = [
@@ -214,6 +220,6 @@ __all__ = [
     "Format",
     "countries_of",
     "fits",
+    "look_alikes_of",
     "plausibility",
-    "twins_of",
 ]

@@ -1,4 +1,4 @@
-"""Lines of text, and pairs of lines, as candidates for the number of a plate."""
+"""Lines of text, and pairs of lines, as candidates for a plate's number."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from app.models.batching import Image
 from app.models.plates.candidates import same_plate, two_line_pairs
 from app.models.plates.text_lines import TextLine
 from app.models.plates.tuning import PlateReaderTuning
-from app.models.plates.voting import Decision, PlateLineReader, Votes, pooled, stacked
+from app.models.plates.voting import Decision, PlateLineReader, Votes, pooled, two_line_votes
 
 
 class LineCandidate(NamedTuple):
-    """One line, or an upper and a lower one, and what the votes on it come to."""
+    """One line, or an upper and a lower one, with its votes and the decision."""
 
     lines: tuple[TextLine, ...]
     votes: Votes
@@ -21,12 +21,12 @@ class LineCandidate(NamedTuple):
 
     @property
     def height(self) -> float:
-        """The height of the higher line."""
+        """The height of the taller line in pixels."""
         return max(line.height for line in self.lines)
 
 
 class LineCandidates:
-    """Finds the number of a plate among its lines of text.
+    """Finds a plate's number among its lines of text.
 
     Args:
         reader: reads and weighs single lines.
@@ -37,21 +37,21 @@ class LineCandidates:
         self._tuning = tuning
 
     def of_lines(self, lines: Sequence[TextLine], votes: Sequence[Votes]) -> list[LineCandidate]:
-        """A candidate for each line, from the votes on it."""
+        """Return a candidate for each line, from its votes."""
         return [self._candidate((line,), own) for line, own in zip(lines, votes, strict=True)]
 
     def best_of_plate(self, image: Image, single: list[LineCandidate]) -> LineCandidate | None:
-        """The number among the lines of one plate and their pairs, read again if in doubt."""
+        """Pick the number among a plate's lines and pairs of lines; read it again if in doubt."""
         best = self.number_among(single)
         return self._reread_if_unclear(image, best) if best else None
 
     def number_among(self, single: list[LineCandidate]) -> LineCandidate | None:
-        """Of the lines of one plate and their pairs the one that is its number."""
+        """Pick the number among a plate's lines and pairs of lines."""
         candidates = [*single, *self._pairs(single)]
-        highest = max((candidate.height for candidate in candidates), default=0.0)
+        tallest = max((candidate.height for candidate in candidates), default=0.0)
 
         def weight(candidate: LineCandidate) -> float:
-            small = candidate.height < self._tuning.small_print_height * highest
+            small = candidate.height < self._tuning.small_print_height * tallest
             factor = self._tuning.small_print_weight if small else 1.0
             return candidate.decision.strength * factor
 
@@ -60,7 +60,7 @@ class LineCandidates:
     def best_per_plate(
         self, image: Image, single: list[LineCandidate], min_strength: float
     ) -> list[LineCandidate]:
-        """The plates among lines that the detector saw no plate around, one for each plate."""
+        """Return one candidate per plate among the lines outside the detector's boxes."""
         ranked = sorted(
             (*single, *self._pairs(single)), key=lambda candidate: -candidate.decision.strength
         )
@@ -76,16 +76,16 @@ class LineCandidates:
         return LineCandidate(lines, votes, self._reader.decide([(votes, 1.0)]))
 
     def _reread_if_unclear(self, image: Image, candidate: LineCandidate) -> LineCandidate:
-        """The same with more variants in the vote, unless it was clear already."""
+        """Add the votes of more augmentations, unless the candidate is already clear."""
         decision, tuning = candidate.decision, self._tuning
         if decision.share >= tuning.clear_share and decision.strength >= tuning.clear_strength:
             return candidate
         more = self._reader.more_votes(image, candidate.lines)
-        other = more[0] if len(more) == 1 else stacked(more[0], more[1])
+        other = more[0] if len(more) == 1 else two_line_votes(more[0], more[1])
         return self._candidate(candidate.lines, pooled([(candidate.votes, 2.0), (other, 1.0)]))
 
     def _pairs(self, single: list[LineCandidate]) -> list[LineCandidate]:
-        """Candidates of two lines, where neither line is a plate's number by itself."""
+        """Return two-line candidates in which neither line is a clear number by itself."""
         unclear = {
             id(candidate.lines[0]): candidate
             for candidate in single
@@ -94,7 +94,7 @@ class LineCandidates:
         pairs = two_line_pairs([candidate.lines[0] for candidate in unclear.values()])
         return [
             self._candidate(
-                (upper, lower), stacked(unclear[id(upper)].votes, unclear[id(lower)].votes)
+                (upper, lower), two_line_votes(unclear[id(upper)].votes, unclear[id(lower)].votes)
             )
             for upper, lower in pairs
         ]

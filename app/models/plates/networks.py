@@ -18,13 +18,13 @@ WEIGHTS = Path(__file__).parent.parent / "weights"
 
 
 class PlateNetworks(NamedTuple):
-    """The two text networks: one finds lines, the other reads them."""
+    """The two text networks: one detects lines, the other reads them."""
 
     lines: BatchingRunner
     text: BatchingRunner
 
     def close(self) -> None:
-        """Finish what waits, then end the networks' threads."""
+        """Finish the waiting requests, then end the networks' threads."""
         self.lines.close()
         self.text.close()
 
@@ -34,13 +34,13 @@ class PlateNetworks(NamedTuple):
         countries: tuple[str, ...] = (),
         tuning: PlateReaderTuning = DEFAULT_TUNING,
     ) -> PlateReader:
-        """A reader on these networks; see ``PlateReader``."""
+        """Create a reader on these networks; see ``PlateReader``."""
         reader = PlateLineReader(Recogniser(self.text), countries)
         return PlateReader(TextLineDetector(self.lines), reader, objects, countries, tuning)
 
 
 def load_plates(cache_dir: Path | None = None) -> PlateNetworks:
-    """The networks for plates. Raises SetupError when their files are missing."""
+    """Load the networks for plates. Raises SetupError when their files are missing."""
     files = WEIGHTS / "text_lines.xml", WEIGHTS / "plate_text.xml"
     lines, text = (OpenVinoNetwork(file, cache_dir=cache_dir) for file in files)
     return PlateNetworks(BatchingRunner(lines), BatchingRunner(text, max_batch=4))

@@ -1,4 +1,4 @@
-"""Number plates of an image: found, straightened, read."""
+"""The plate reader: detects, straightens and reads the number plates in an image."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import numpy as np
 from app.models.batching import Image
 from app.models.objects import ObjectDetector
 from app.models.plates.candidates import (
-    CLOSE_CANVAS,
-    QUICK,
+    CROP_CANVAS,
+    QUICK_SIDE,
     CandidateRegion,
     box_of,
     candidate_regions,
     canvas_of,
-    close_lines,
+    crop_lines,
     scale_of,
 )
 from app.models.plates.line_candidates import LineCandidates
 from app.models.plates.text_lines import TextLine, TextLineDetector
 from app.models.plates.tuning import DEFAULT_TUNING, PlateReaderTuning
 from app.models.plates.voting import (
-    NOTHING,
+    NO_DECISION,
     Decision,
     PlateLineReader,
     ReadPlate,
@@ -41,13 +41,17 @@ DETECTION_TIMEOUT_S = 20.0
 class SecondReader(Protocol):
     """A second opinion on plates that the networks are unsure of."""
 
-    def review(self, plate: ReadPlate, deadline: float) -> ReadPlate: ...
+    def review(self, plate: ReadPlate, deadline: float) -> ReadPlate:
+        """Return the plate with a better reading, or unchanged."""
+        ...
 
-    def was_about(self, plate: ReadPlate, plate_id: int) -> None: ...
+    def assign_plate(self, plate: ReadPlate, plate_id: int) -> None:
+        """Record the id under which a reviewed plate was stored."""
+        ...
 
 
 class CropRead(NamedTuple):
-    """What a crop says: votes, the width of the number in pixels, and where in it that is."""
+    """The reading of a crop: votes, and the width in pixels and the box of the number."""
 
     votes: Votes
     width: float = 0.0
@@ -55,18 +59,18 @@ class CropRead(NamedTuple):
 
 
 class _Plates(NamedTuple):
-    """Plates, best first, and whether one was seen and read beyond doubt."""
+    """Plates, best first, and whether one was detected and read beyond doubt."""
 
     all: list[ReadPlate]
     is_clear: bool
 
 
 class PlateReader:
-    """Finds and reads the number plates of an image.
+    """Finds and reads the number plates in an image.
 
     Args:
-        objects: the detector that knows plates; without it only text shows where they are.
-        countries: formats of these only; all when empty.
+        objects: the object detector; without it, plates are found by their text alone.
+        countries: use the formats of these only; all if empty.
     """
 
     def __init__(
@@ -85,33 +89,32 @@ class PlateReader:
         self._candidates = LineCandidates(reader, tuning)
 
     def read(self, image: Image) -> list[ReadPlate]:
-        """The plates of a (H, W, 3) RGB image. Blocking.
+        """Return the plates in an (H, W, 3) RGB image. Blocking.
 
-        Plates that the detector saw come first, then those that only text shows, then those that
-        could not be read; near and sure ones first. Where the detector sees a plate and text on a
-        smaller canvas reads like one, no larger canvas is searched.
+        Plates in the detector's boxes come first, then those found by text alone, then those that
+        could not be read; within each group large and confident ones come first. If a box of the
+        detector is read with confidence on the small canvas, the large one is not searched.
 
         Raises:
             DetectorError: when a network fails.
         """
         if self._objects is None:
             return self._plates(image, [], self._lines.lines(image, canvas_of(image))).all
-        pending = self._lines.submit(image, canvas_of(image, QUICK))  # while the detector runs
+        pending = self._lines.submit(image, canvas_of(image, QUICK_SIDE))  # while the detector runs
         boxes = self._detected(image, self._objects)
-        found = self._plates(image, boxes, pending(), scale_of(image, QUICK))
-        if found.is_clear or canvas_of(image, QUICK) == canvas_of(image):
+        found = self._plates(image, boxes, pending(), scale_of(image, QUICK_SIDE))
+        if found.is_clear or canvas_of(image, QUICK_SIDE) == canvas_of(image):
             return found.all
         return self._plates(image, boxes, self._lines.lines(image, canvas_of(image))).all
 
     def read_crop(self, crop: Image, *, again: bool = False) -> CropRead:
-        """The vote on a crop of one plate with little around it; empty without text, or where
-        the crop's edge cuts it off.
+        """Return the votes on a tight crop of one plate; none if it has no text, or is cut off.
 
         Args:
-            again: by other variants than the first time.
+            again: use other augmentations than the first time.
         """
         whole = Box(0, 0, crop.shape[1], crop.shape[0])
-        lines = close_lines(crop, whole, self._lines)
+        lines = crop_lines(crop, whole, self._lines)
         vote = self._reader.more_votes if again else self._reader.first_votes
         single = self._candidates.of_lines(lines, vote(crop, lines) if lines else [])
         best = self._candidates.number_among(single)
@@ -125,14 +128,17 @@ class PlateReader:
         return CropRead(best.votes, width, _around(best.lines))
 
     def combine(self, votes: Sequence[tuple[Votes, float]]) -> Decision:
-        """What several votes on one plate come to, each with its weight."""
+        """Combine several votes on one plate, each with its weight."""
         return self._reader.decide([(pooled(votes), 1.0)])
 
     def warm_ups(self) -> list[Callable[[], object]]:
-        """Calls that compile what crops need. That takes seconds at the first start, in which a
-        car may pass; between two of the calls the caller may stop."""
-        grey = np.full((*CLOSE_CANVAS[::-1], 3), 127, np.uint8)
-        return [lambda: self._lines.lines(grey, CLOSE_CANVAS), *self._reader.warm_ups()]
+        """Return calls that compile the networks for crops.
+
+        Compiling takes seconds at the first start, in which a car may pass. The caller may stop
+        between two calls.
+        """
+        grey = np.full((*CROP_CANVAS[::-1], 3), 127, np.uint8)
+        return [lambda: self._lines.lines(grey, CROP_CANVAS), *self._reader.warm_ups()]
 
     def _plates(
         self,
@@ -141,15 +147,15 @@ class PlateReader:
         lines: Sequence[TextLine],
         scale: float = math.inf,
     ) -> _Plates:
-        """What is read in the boxes that the detector saw and in lines of text beside them.
+        """Read the detector's boxes and the lines of text outside of them.
 
         Args:
-            scale: at which the lines were searched for; boxes whose lines were low at that scale
-                are searched again in a close crop.
+            scale: scale at which the lines were searched; boxes whose lines were small at that
+                scale are searched again in an enlarged crop.
         """
         confidences = dict(boxes)
         regions, beside = candidate_regions(list(confidences), lines)
-        regions = [self._with_close_lines(image, region, scale) for region in regions]
+        regions = [self._with_crop_lines(image, region, scale) for region in regions]
         read, unread, is_clear = self._in_regions(image, regions, confidences)
         vote = self._reader.quick_votes if is_clear else self._reader.first_votes
         single = self._candidates.of_lines(beside, vote(image, beside) if beside else [])
@@ -166,7 +172,7 @@ class PlateReader:
     def _in_regions(
         self, image: Image, regions: Sequence[CandidateRegion], confidences: dict[Box, float]
     ) -> tuple[list[ReadPlate], list[ReadPlate], bool]:
-        """Plates that were read, surely plates that were not, and whether one is beyond doubt."""
+        """Return read plates, confident detections without text, and whether one is certain."""
         tuning = self._tuning
         lines = [line for region in regions for line in region.lines]
         votes = iter(self._reader.first_votes(image, lines) if lines else [])
@@ -182,21 +188,21 @@ class PlateReader:
                 read.append(self._with_crop(image, best.decision, box))
                 is_clear |= sure and best.decision.strength >= tuning.min_strength_to_stop
             elif sure:
-                unread.append(self._with_crop(image, NOTHING, box))
+                unread.append(self._with_crop(image, NO_DECISION, box))
         return read, unread, is_clear
 
-    def _with_close_lines(
+    def _with_crop_lines(
         self, image: Image, region: CandidateRegion, scale: float
     ) -> CandidateRegion:
-        """The region with the lines of a close crop, if its own are low and that has any."""
-        highest = max((line.height for line in region.lines), default=0.0)
-        if highest * scale >= self._tuning.min_line_pixels:
+        """Replace a region's lines by those of an enlarged crop if they are small."""
+        tallest = max((line.height for line in region.lines), default=0.0)
+        if tallest * scale >= self._tuning.min_line_pixels:
             return region
-        close = tuple(close_lines(image, region.box, self._lines))
+        close = tuple(crop_lines(image, region.box, self._lines))
         return region._replace(lines=close or region.lines)
 
     def _detected(self, image: Image, objects: ObjectDetector) -> list[tuple[Box, float]]:
-        """What the detector takes for plates, and how sure it is."""
+        """Return the boxes and confidences of the plates that the detector finds."""
         size = image.shape[1], image.shape[0]
         found = objects.submit(image).detections(DETECTION_TIMEOUT_S, size)
         return [(each.box, each.confidence) for each in found if each.label == LABEL]
@@ -209,12 +215,12 @@ class PlateReader:
 
 
 def _rank(plate: ReadPlate) -> float:
-    """Sorts near and sure plates first."""
+    """Sort key: large and confident plates first."""
     return -plate.read.confidence * plate.read.box.width
 
 
 def _is_cut(lines: Sequence[TextLine], whole: Box, edge: float) -> bool:
-    """Whether a line reaches an end of the crop, so that some of it may be outside."""
+    """Whether a line reaches the left or right edge of the crop and may be cut off."""
     points = np.concatenate([line.quad for line in lines])
     return bool(points[:, 0].min() < edge or points[:, 0].max() > whole.x2 - edge)
 

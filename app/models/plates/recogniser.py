@@ -1,4 +1,4 @@
-"""One line of text to probabilities of characters: PP-OCRv6's recogniser, cut to plates."""
+"""Text recognition: from an image of a line to character probabilities, with PP-OCRv6."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from app.models.plates.text_lines import Quad
 HEIGHT = 48
 STEP = 64
 MIN_WIDTH, MAX_WIDTH = 64, 448
-PATIENCE_S = 20.0
+TIMEOUT_S = 20.0
 GREY = 127
-SMOOTH_PIXELS = 1.2
+BLUR_SIGMA = 1.2
 Columns = npt.NDArray[np.float32]
 
 
@@ -27,33 +27,33 @@ class Recogniser:
     """Reads straightened lines of text.
 
     Args:
-        runner: the shared owner of the network.
+        runner: the shared runner of the network.
     """
 
     def __init__(self, runner: BatchingRunner) -> None:
         self._runner = runner
 
     def warm_ups(self) -> list[Callable[[], object]]:
-        """Calls that run once for each width that a strip may have. They raise DetectorError."""
+        """Return calls that run the network once per input width. They raise DetectorError."""
         widths = range(2 * MIN_WIDTH, MAX_WIDTH + 1, STEP)
         strips = [np.full((HEIGHT, width, 3), GREY, np.uint8) for width in widths]
         return [functools.partial(self.read, [strip]) for strip in strips]
 
     def read(self, strips: Sequence[Image]) -> list[Columns]:
-        """Probabilities (T, 37) for each (48, W, 3) strip; strips of one width run together.
+        """Return probabilities (T, 37) for each (48, W, 3) strip; equal widths form batches.
 
         Raises:
             DetectorError: when the network fails.
         """
-        answers = [self._runner.submit(_padded(strip)) for strip in strips]
+        answers = [self._runner.submit(padded_strip(strip)) for strip in strips]
         try:
-            return [answer.result(PATIENCE_S)[0] for answer in answers]
+            return [answer.result(TIMEOUT_S)[0] for answer in answers]
         except TimeoutError:
-            raise DetectorError(network="plate_text", reason="too late") from None
+            raise DetectorError(network="plate_text", reason="timed out") from None
 
 
-def _padded(strip: Image) -> Image:
-    """Padded with grey to one of a few widths, since each has to be compiled."""
+def padded_strip(strip: Image) -> Image:
+    """Pad with grey to one of a few widths, since the network is compiled for each."""
     width = min(max(-(-strip.shape[1] // STEP) * STEP, MIN_WIDTH), MAX_WIDTH)
     padded = np.full((HEIGHT, width, 3), GREY, np.uint8)
     padded[:, : strip.shape[1]] = strip[:, :width]
@@ -61,33 +61,34 @@ def _padded(strip: Image) -> Image:
 
 
 class Augmentation(NamedTuple):
-    """How a line is cut out for the recogniser.
+    """How a line is cropped for the recogniser.
 
     Attributes:
-        above: margin above and below, as a share of the line's height; below 0 it cuts in.
-        aside: margin at both ends, in the same unit.
-        stretch: horizontal factor: plates are set narrower than the training data.
-        smooth: blurred a little, against the visible steps of enlarged pixels.
-        even: in grey, with local contrast equalised.
+        vertical_margin: margin above and below, as a share of the line's height; negative
+            values crop tighter.
+        horizontal_margin: margin at both ends, in the same unit.
+        stretch: horizontal factor: letters on plates are narrower than in the training data.
+        blur: blur slightly, against the stair-steps of enlarged pixels.
+        equalise: convert to grey and equalise the local contrast.
     """
 
-    above: float = 0.0
-    aside: float = 0.0
+    vertical_margin: float = 0.0
+    horizontal_margin: float = 0.0
     stretch: float = 1.0
-    smooth: bool = False
-    even: bool = False
+    blur: bool = False
+    equalise: bool = False
 
 
 def strip_of(image: Image, quad: Quad, augmentation: Augmentation) -> Image:
-    """The contents of a quadrangle, straightened to a height of 48 pixels."""
+    """Rectify the contents of a quadrilateral to a strip of 48 pixels height."""
     down = (quad[3] - quad[0] + quad[2] - quad[1]) / 2
     along = (quad[1] - quad[0] + quad[2] - quad[3]) / 2
     height, width = float(np.linalg.norm(down)), float(np.linalg.norm(along))
-    out = along / max(width, 1e-3) * height * augmentation.aside
-    up = down * augmentation.above
+    out = along / max(width, 1e-3) * height * augmentation.horizontal_margin
+    up = down * augmentation.vertical_margin
     grown = quad + np.stack([-out - up, out - up, out + up, -out + up])
-    ratio = (width + 2 * augmentation.aside * height) / max(
-        height * (1 + 2 * augmentation.above), 1e-3
+    ratio = (width + 2 * augmentation.horizontal_margin * height) / max(
+        height * (1 + 2 * augmentation.vertical_margin), 1e-3
     )
     across = int(min(max(round(HEIGHT * ratio * augmentation.stretch), 16), MAX_WIDTH))
     target = np.array([[0, 0], [across, 0], [across, HEIGHT], [0, HEIGHT]], np.float32)
@@ -95,9 +96,9 @@ def strip_of(image: Image, quad: Quad, augmentation: Augmentation) -> Image:
     strip = cv2.warpPerspective(
         image, turn, (across, HEIGHT), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
     )
-    if augmentation.smooth:
-        strip = cv2.GaussianBlur(strip, (0, 0), SMOOTH_PIXELS)
-    if augmentation.even:
+    if augmentation.blur:
+        strip = cv2.GaussianBlur(strip, (0, 0), BLUR_SIGMA)
+    if augmentation.equalise:
         grey = cv2.cvtColor(strip, cv2.COLOR_RGB2GRAY)
         strip = cv2.cvtColor(cv2.createCLAHE(2.0, (2, 4)).apply(grey), cv2.COLOR_GRAY2RGB)
     return np.asarray(strip, np.uint8)

@@ -1,7 +1,7 @@
-"""Where lines of text are: PP-OCRv6's detector, a network of differentiable binarisation.
+"""Text detection with PP-OCRv6's detector, which uses differentiable binarisation.
 
 Liao et al.: Real-time Scene Text Detection with Differentiable Binarization (2020). The network
-gives each pixel a confidence to lie in the core of a line; cores are grown to whole lines.
+outputs, per pixel, the confidence of lying in the core of a line; cores are grown to whole lines.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ Quad = npt.NDArray[np.float32]
 MULTIPLE = 32
 MIN_CORE = 3.0
 UNCLIP = 1.6
-MOST_ENLARGED = 2.0
-"""Letters enlarged more are not found better, and their lines fit less closely."""
-PATIENCE_S = 20.0
+MAX_ENLARGEMENT = 2.0
+"""Enlarging letters further does not improve detection, and the lines fit less tightly."""
+TIMEOUT_S = 20.0
 
 
 class TextLine(NamedTuple):
-    """A line of text as a rectangle that may be rotated."""
+    """A line of text as a rotated rectangle."""
 
     quad: Quad
     confidence: float
@@ -48,12 +48,12 @@ class TextLine(NamedTuple):
 
 
 class TextLineDetector:
-    """Finds lines of text in an image.
+    """Detects lines of text in an image.
 
     Args:
-        runner: the shared owner of the network.
-        core: confidence from which a pixel belongs to the core of a line.
-        min_confidence: mean over the pixels of a core, from which it counts.
+        runner: the shared runner of the network.
+        core: minimum confidence of a pixel to belong to the core of a line.
+        min_confidence: minimum mean confidence over the pixels of a core.
     """
 
     def __init__(
@@ -64,11 +64,11 @@ class TextLineDetector:
         self._min_confidence = min_confidence
 
     def lines(self, image: Image, canvas: tuple[int, int]) -> list[TextLine]:
-        """Lines of a (H, W, 3) RGB image, in its pixels.
+        """Return the lines in an (H, W, 3) RGB image, in its pixels.
 
         Args:
             canvas: width and height of the network's input, multiples of 32; the image is
-                fitted into its top left corner, smaller or larger than it is.
+                resized to fit and placed in the top left corner.
 
         Raises:
             DetectorError: when the network fails.
@@ -76,15 +76,16 @@ class TextLineDetector:
         return self.submit(image, canvas)()
 
     def submit(self, image: Image, canvas: tuple[int, int]) -> Callable[[], list[TextLine]]:
-        """Like ``lines``, in two steps: other networks can run meanwhile. Raises DetectorError."""
+        """Start ``lines`` and return a call that waits for it, so that other networks can run
+        meanwhile. Raises DetectorError."""
         boxed, scale = fitted(image, canvas)
         answer = self._runner.submit(boxed)
 
         def lines() -> list[TextLine]:
             try:
-                heat = answer.result(PATIENCE_S)[0][0]
+                heat = answer.result(TIMEOUT_S)[0][0]
             except TimeoutError:
-                raise DetectorError(network="text_lines", reason="too late") from None
+                raise DetectorError(network="text_lines", reason="timed out") from None
             found = decode(heat, self._core, self._min_confidence)
             return [
                 TextLine((line.quad / scale).astype(np.float32), line.confidence) for line in found
@@ -94,9 +95,9 @@ class TextLineDetector:
 
 
 def fitted(image: Image, canvas: tuple[int, int]) -> tuple[Image, float]:
-    """The image in the corner of a grey canvas, and the scale."""
+    """Resize an image into the corner of a grey canvas; return the canvas and the scale."""
     width, height = canvas
-    scale = min(MOST_ENLARGED, width / image.shape[1], height / image.shape[0])
+    scale = min(MAX_ENLARGEMENT, width / image.shape[1], height / image.shape[0])
     size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     boxed = np.full((height, width, 3), 127, np.uint8)
@@ -107,7 +108,7 @@ def fitted(image: Image, canvas: tuple[int, int]) -> tuple[Image, float]:
 def decode(
     heat: npt.NDArray[np.float32], core: float, min_confidence: float, unclip: float = UNCLIP
 ) -> list[TextLine]:
-    """Lines of a (H, W) map of confidences, in its pixels."""
+    """Find the lines in an (H, W) confidence map, in its pixels."""
     mask = cv2.dilate((heat > core).astype(np.uint8), np.ones((2, 2), np.uint8))
     contours, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
     lines = []
@@ -135,7 +136,7 @@ def _mean_inside(heat: npt.NDArray[np.float32], quad: Quad) -> float:
 
 
 def ordered(corners: npt.ArrayLike) -> Quad:
-    """Corners of a rectangle, turned by less than 45 degrees either way, from the top left."""
+    """Order the corners of a rectangle, rotated by less than 45 degrees, from the top left."""
     points = np.asarray(corners, np.float32)
     x_first = points[np.argsort(points[:, 0], kind="stable")]
     left = x_first[:2][np.argsort(x_first[:2, 1], kind="stable")]

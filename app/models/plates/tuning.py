@@ -1,4 +1,4 @@
-"""The thresholds by which writing in an image counts as a number plate."""
+"""Thresholds that decide which text in an image counts as a number plate."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ class PlateReaderTuning:
     """Thresholds of a ``PlateReader``, chosen on the dev photos of ``bench/plates.py``.
 
     Strengths are those of ``voting.Decision``: above 1 for a clear text that fits a format, far
-    below it for other writing.
+    below 1 for other text.
 
     Attributes:
-        clear_strength: a text this strong and with ``clear_share`` is not read again; lines this
+        clear_strength: with ``clear_share``, a text this strong is not read again; lines this
             strong are not paired with others.
-        clear_share: see there.
-        min_strength_text_only: for writing in an image where the detector saw no plate.
-        min_strength_beside_plate: for writing outside the plates that the detector saw: date
-            stamps, shop signs and slogans.
-        min_strength_in_plate: for writing in a plate that the detector saw.
-        min_strength_to_stop: where a plate reads this well, no larger canvas is searched.
-        min_plate_confidence: of the detector. What it saw with less counts only if it reads like
-            a plate. Lamps and tow bars stay below; plates of other cars, too small to be read,
-            do not.
-        reread_share: a line outside the plates is read again from this share of the strength that
-            it needs.
-        min_line_pixels: lower lines, as measured on the canvas, are searched for again in a close
-            crop.
-        small_print_height: lines lower than this share of a plate's highest line are hardly its
-            number.
-        small_print_weight: how much the strength of such lines counts.
-        crop_margin: the kept crop of a plate is this much larger than its box.
+        clear_share: share of the votes; see ``clear_strength``.
+        min_strength_text_only: for text in an image in which the detector found no plate.
+        min_strength_beside_plate: for text outside the detected plates: date stamps, shop signs
+            and slogans.
+        min_strength_in_plate: for text in a detected plate.
+        min_strength_to_stop: if a plate is read this well, no larger canvas is searched.
+        min_plate_confidence: confidence of the detector. Less certain plates count only if they
+            read like one. Lamps and tow bars stay below it; plates of other cars that are too
+            small to read do not.
+        reread_share: a line outside the plates is read again from this share of the strength
+            that it needs.
+        min_line_pixels: smaller lines, as measured on the canvas, are searched again in an
+            enlarged crop.
+        small_print_height: lines smaller than this share of a plate's tallest line are unlikely
+            to be its number.
+        small_print_weight: factor for the strength of such lines.
+        crop_margin: how much larger the stored crop of a plate is than its box.
         crop_edge_pixels: a line that ends this close to the edge of a crop may be cut off.
     """
 

@@ -1,4 +1,4 @@
-"""Where results go. A new sink is one file here and one line in ``SINKS``."""
+"""Where processed frames go. A new sink is one file here and one line in ``SINKS``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a sink is."""
+"""The interface of sinks."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Protocol
 from app.types import ProcessedFrame
 
 Delivered = Callable[[float, float], None]
-"""Called once for each result that the far end accepted: captured_at, delivered_at."""
+"""Called for each frame that the far end accepted, with captured_at and delivered_at."""
 
 
 class Sink(Protocol):
-    """One place where results go, used by one thread.
+    """One place where processed frames go, used by one thread.
 
-    It connects by itself at the first result. It accepts a ``ProcessedFrame`` and nothing else: see
+    It connects by itself at the first frame. It accepts a ``ProcessedFrame`` and nothing else: see
     ``app.types.BlurredFrame``.
     """
 

@@ -1,4 +1,4 @@
-"""Frames to H.264 packets."""
+"""Encodes frames to H.264 packets."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Packet:
 
 
 class H264Encoder:
-    """H.264 with low delay: each frame gives its packet at once; a keyframe every two seconds.
+    """Encodes H.264 with low delay: a packet for each frame, a keyframe every two seconds.
 
     Args:
         encoder: FFmpeg name, or ``auto`` for hardware that works here, else libx264.
@@ -82,7 +82,7 @@ class H264Encoder:
     def encode(self, picture: BlurredFrame, pts: int) -> list[Packet]:
         image = picture.image
         image.pts, image.time_base = pts, TIME_BASE
-        image.pict_type = 0  # the decoder's choice of keyframes is not ours
+        image.pict_type = 0  # keyframes of the input need not be keyframes of the output
         return [
             Packet(bytes(packet), packet.pts or 0, packet.is_keyframe)
             for packet in self._context.encode(image)
@@ -112,7 +112,7 @@ def _open(
 
 @functools.cache
 def best_encoder() -> str:
-    """The first hardware encoder that really encodes a frame here, else libx264."""
+    """The first hardware encoder that can encode a frame on this machine, else libx264."""
     for name in HARDWARE_ENCODERS:
         if name in av.codecs_available and _works(name):
             logger.info("encoding with %s", name)

@@ -1,4 +1,4 @@
-"""The latest frame as JPEG, encoded once for all viewers, and only while there are any."""
+"""The newest frame as JPEG, encoded once for all viewers, and only while there are any."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ JPEG_QSCALE = 4  # libav's scale, 1 (best) to 31; 4 is close to quality 90 of ot
 
 
 class Preview:
-    """Keeps the newest result as JPEG for viewers (through a topic) and for snapshots.
+    """Gives the newest frame as JPEG to viewers, through ``topic``, and to snapshots.
 
     Args:
-        topic: gets each result with its JPEG while it has subscribers.
+        topic: gets each frame as JPEG while it has subscribers.
     """
 
     def __init__(self, topic: LatestValue[JpegFrame], delivered: Delivered) -> None:
@@ -34,10 +34,10 @@ class Preview:
         self._newest = result
         self._delivered(result.captured_at, time.monotonic())
         if self._topic.wanted:
-            self._topic.publish(JpegFrame(result.report(), self._jpeg(result)))
+            self._topic.publish(JpegFrame(result.metadata(), self._jpeg(result)))
 
     def idle(self, seconds: float) -> None:
-        """A preview has no far end that could go away."""
+        """Nothing to do: a preview has no far end that could disconnect."""
 
     def close(self) -> None:
         """Forget the frame: a stopped stream shows nothing."""
@@ -51,12 +51,12 @@ class Preview:
     def _jpeg(self, result: ProcessedFrame) -> bytes:
         with self._encoding:
             if self._encoded is None or self._encoded[0] != result.number:
-                self._encoded = (result.number, encode_jpeg(result.picture))
+                self._encoded = (result.number, encode_jpeg(result.frame))
             return self._encoded[1]
 
 
 def encode_jpeg(picture: BlurredFrame) -> bytes:
-    """A baseline JPEG, straight from the planes; JPEG wants full-range values."""
+    """A baseline JPEG, straight from the planes, converted to the full range that JPEG needs."""
     image = picture.image
     if image.format.name != "yuvj420p":
         image = image.reformat(format="yuvj420p", threads=1)

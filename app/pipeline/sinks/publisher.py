@@ -1,8 +1,8 @@
 """The child process that publishes packets over RTSP. Started by ``rtsp.py``, never imported.
 
 Opening an RTSP output inside the server would hold its GIL for as long as the other side is
-silent; a child can be killed. It gets everything over its standard input, so that no password
-is in the process list:
+silent; a child process can be killed. It gets everything over its standard input, so that no
+password is in the process list:
 
     a line of JSON  {"urls", "width", "height", "fps", "transport"}
     then, for each packet, a header HEADER (length, pts, is keyframe) and the data
@@ -12,8 +12,8 @@ and answers on its standard output with lines:
     sent PTS TIME       the far end took the packet, at TIME (``time.monotonic()``)
     error CLASS ERRNO   what went wrong, before it exits with 1
 
-The end of standard input ends the session in order. This file imports nothing of ``app``, to
-start fast.
+At the end of standard input it closes the session properly. This file imports nothing from
+``app``, to start fast.
 """
 
 from __future__ import annotations

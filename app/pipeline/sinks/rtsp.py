@@ -1,4 +1,4 @@
-"""Encode here, publish in a child process: see ``publisher.py`` for why."""
+"""Encodes in this process and publishes in a child process; ``publisher.py`` says why."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _Failure = Callable[[str], SinkError]
 
 
 class RtspSink:
-    """Publishes the results of one stream to one RTSP URL.
+    """Publishes the frames of one stream to one RTSP URL.
 
     Args:
         delivered: called when the server has accepted a packet.
@@ -48,7 +48,7 @@ class RtspSink:
         self._started_at = 0.0
 
     def write(self, result: ProcessedFrame) -> None:
-        picture = result.picture
+        picture = result.frame
         encoder, publisher = self._encoder, self._publisher
         if encoder is not None and not encoder.takes(picture):
             raise self._failure(FailureReason.SIZE_CHANGED)
@@ -103,7 +103,7 @@ class RtspSink:
 
 
 class Publisher:
-    """The parent's side of the child process. ``send`` never waits longer than the stall limit.
+    """Controls the child process. ``send`` never waits longer than the stall limit.
 
     Args:
         addresses: the URLs to try, with credentials.
@@ -152,7 +152,7 @@ class Publisher:
         self._write(json.dumps(config).encode() + b"\n")
 
     def send(self, packet: Packet, captured_at: float) -> None:
-        """Hand a packet over. Raises SinkError when the child gave up or the far end stalls."""
+        """Send a packet. Raises SinkError when the child has ended or the far end stalls."""
         self.check()
         self._unsent.append((packet.pts, captured_at, time.monotonic()))
         header = HEADER.pack(len(packet.data), packet.pts, packet.is_keyframe)
@@ -173,7 +173,7 @@ class Publisher:
             raise self._failure(FailureReason.STALLED)
 
     def close(self) -> None:
-        """Let the child end the session with the server if it can do so at once, else kill it."""
+        """Let the child close its session with the server if that is quick, else kill it."""
         self._pipe.close()
         try:
             self._child.wait(TEARDOWN_S if self._first.is_set() else 0)

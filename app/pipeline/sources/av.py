@@ -25,14 +25,14 @@ from app.types import Frame, StreamSpec
 MAX_BAD_PACKETS = 200
 KEYFRAME_PATIENCE = 8  # times the stall limit: some cameras send a keyframe only every 15 s
 ANALYSE_US = 1_000_000
-# Containers that hold their video themselves; not those that lead to other files or hosts.
+# Containers that hold their video themselves; not those that refer to other files or hosts.
 FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,live_flv,ogg,asf,gif,apng,"
     "webp_pipe,jpeg_pipe,h264,hevc,av1,ivf,obu,m4v,mjpeg,mpjpeg,mxf,nut,wtv,rm,dv,vob,svcd,vcd,y4m,yuv4mpegpipe"
 )
 
-PICTURES = (b"\xff\xd8\xff", b"\x89PNG", b"BM", b"GIF8", b"II*\0", b"MM\0*")
-PICTURE_BRANDS = (b"WEBP", b"ftypavif", b"ftypheic", b"ftypheix", b"ftypmif1")  # after 4 or 8 bytes
+IMAGE_MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"BM", b"GIF8", b"II*\0", b"MM\0*")
+IMAGE_BRANDS = (b"WEBP", b"ftypavif", b"ftypheic", b"ftypheix", b"ftypmif1")  # after 4 or 8 bytes
 
 
 class AvSource:
@@ -49,7 +49,7 @@ class AvSource:
         self._url = spec.source
         self._transport = spec.transport
         self._settings = settings
-        # FFmpeg holds a frame back until the next one begins: twice the time of its own.
+        # FFmpeg holds a frame back until the next one begins, so a user's limit counts twice.
         own_s = spec.stall_timeout_s and spec.stall_timeout_s * 2
         self._limit = StallLimit(settings.stall_timeout_s, own_s)
         self._patience_s = KEYFRAME_PATIENCE * (spec.stall_timeout_s or settings.stall_timeout_s)
@@ -61,7 +61,7 @@ class AvSource:
         self._limit.begin()
         try:
             self._container = self._connect()
-            is_still = self._is_file and is_picture(self._url) and _packets_of(self._url) < 2
+            is_still = self._is_file and is_image(self._url) and _packets_of(self._url) < 2
         except (FFmpegError, *PARSER_ERRORS) as error:
             raise self._not_opened(error) from None
         if is_still:
@@ -72,8 +72,8 @@ class AvSource:
         self.codec = self._stream.codec_context.name
 
     def _not_opened(self, error: BaseException) -> WatchpostError:
-        """What is wrong with an input that could not be opened."""
-        if self._is_file and is_picture(self._url):
+        """The error for an input that could not be opened."""
+        if self._is_file and is_image(self._url):
             return self._unusable(FailureReason.SINGLE_PICTURE)
         if self._is_file:
             return self._failure(FailureReason.of_file(error))
@@ -81,7 +81,7 @@ class AvSource:
         return self._failure(reason.while_connecting() if self._remote else reason)
 
     def _video_of(self, container: InputContainer) -> VideoStream:
-        """The first video that can be decoded; the cover of a piece of music is none."""
+        """The first video that can be decoded; the cover image of an audio file does not count."""
         videos = [
             stream
             for stream in container.streams.video
@@ -97,7 +97,9 @@ class AvSource:
     def frames(self) -> Iterator[Frame | None]:
         assert self._stream is not None
         context, number = self._stream.codec_context, 0
-        if context.width * context.height > self._settings.max_pixels:  # before they take memory
+        if (
+            context.width * context.height > self._settings.max_pixels
+        ):  # before memory is allocated for them
             raise self._failure(FailureReason.TOO_LARGE)
         clock = MediaClock()
         last_at = started_at = time.monotonic()
@@ -122,7 +124,7 @@ class AvSource:
             container.close()
 
     def connect(self) -> InputContainer:
-        """The input itself, for callers that need its packets. Raises FFmpegError, OSError."""
+        """The open input, for callers that need its packets. Raises FFmpegError, OSError."""
         return self._connect()
 
     def _connect(self) -> InputContainer:
@@ -139,24 +141,24 @@ class AvSource:
                 return av.open(
                     url,
                     options=self._options(share),
-                    timeout=(share, cast(float, self._limit)),  # read anew by each demuxing
+                    timeout=(share, cast(float, self._limit)),  # each demux call reads it again
                     metadata_errors="replace",
                 )
             except FFmpegError as error:
                 failure = error
         if failure is None or time.monotonic() >= deadline:
-            raise TimeoutError  # whatever libav makes of an interrupted handshake
+            raise TimeoutError  # whatever error libav reports for an interrupted handshake
         raise failure
 
     def _options(self, open_timeout_s: float) -> dict[str, str]:
-        del open_timeout_s  # the container's own limits hold; a socket's only ends what they miss
+        del open_timeout_s  # the container's limits apply; the socket's is a last resort
         return {
             "rtsp_transport": self._transport,
             "timeout": str(int(max(StallLimit.LONGEST_S, self._patience_s) * 1e6)),
             "allowed_media_types": self.media,
             "flags": "low_delay",
             "analyzeduration": str(ANALYSE_US),
-            "fpsprobesize": "0",  # else it waits for a slow camera's next frame, for its rate
+            "fpsprobesize": "0",  # else it waits for the next frame, to estimate the rate
             "max_delay": "200000",
         }
 
@@ -193,7 +195,7 @@ class AvSource:
     def _packets(
         self, container: InputContainer, stream: VideoStream
     ) -> Iterator[Packet[VideoStream]]:
-        """Packets as they come, each within the limit that those before it have set."""
+        """Packets as they arrive, each within the limit that the ones before it have set."""
         while True:
             limit_s = self._limit.seconds
             for packet in container.demux(stream):
@@ -212,18 +214,18 @@ class AvSource:
         return UnusableSource(reason=reason, url=urls.without_credentials(self._url))
 
 
-def is_picture(url: str) -> bool:
-    """Whether ``file:/path`` begins as image files do; a file of MJPEG does so, too."""
+def is_image(url: str) -> bool:
+    """Whether ``file:/path`` begins like an image file; an MJPEG file does so, too."""
     try:
         with Path(url.removeprefix("file:")).open("rb") as file:
             head = file.read(12)
     except (OSError, ValueError):
         return False
-    return head.startswith(PICTURES) or head[4:].endswith(PICTURE_BRANDS)
+    return head.startswith(IMAGE_MAGIC) or head[4:].endswith(IMAGE_BRANDS)
 
 
 def _packets_of(url: str) -> int:
-    """How many packets of video a file has, as far as two."""
+    """Number of video packets in a file, counted up to two."""
     with open_file(url) as container:
         packets = (packet for packet in container.demux(video=0) if packet.size)
         return len(list(islice(packets, 2)))

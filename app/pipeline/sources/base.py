@@ -1,4 +1,4 @@
-"""What a source is."""
+"""The interface of sources."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ class Source(Protocol):
     """One input, used by one thread; after ``close`` it may be opened again.
 
     Attributes:
-        live: frames come by themselves and too many must be dropped; a file waits instead.
-        codec: name of the input's codec once open, for people.
-        dropped: frames that the source itself let go, because newer ones were there.
+        live: frames arrive at their own pace, so some may have to be dropped; a file waits.
+        codec: name of the input's codec once it is open, to display.
+        dropped: frames that the source itself dropped for newer ones.
     """
 
     live: bool
@@ -26,10 +26,10 @@ class Source(Protocol):
         ...
 
     def frames(self) -> Iterator[Frame | None]:
-        """Yield decoded frames. Ends where a file ends; raises SourceError where a line breaks.
+        """Yield decoded frames. Ends where a file ends; raises SourceError when the input fails.
 
-        It blocks for at most ``StreamSettings.stall_timeout_s``. Where a silent input is no
-        fault it yields None now and then, so that its reader can stop.
+        It blocks for at most ``StreamSettings.stall_timeout_s``. Where a silent input is not an
+        error it yields None now and then, so that its reader can stop.
         """
         ...
 

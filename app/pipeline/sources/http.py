@@ -1,7 +1,7 @@
 """Cameras that send JPEG images over HTTP: as MJPEG, or one image for each request.
 
-``HttpClient`` makes every request, also of a poll and after a redirect, to an address that was
-checked. HLS and video files are read by FFmpeg: see ``played.py``.
+``HttpClient`` sends every request to an address that was checked, also when it polls or follows a
+redirect. FFmpeg reads HLS and video files: see ``played.py``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MAX_IMAGE = 32 * 2**20
 MAX_JUNK = 4 * 2**20  # bytes of MJPEG without an image in them
 MAX_BAD_IMAGES = 20  # in a row
 SNIFFED = 512
-PAGES = ("text/html", "application/xhtml+xml")  # for people: a log-in, or an error in words
+PAGES = ("text/html", "application/xhtml+xml")  # for people: a login page or an error
 STATUS_REASONS = {
     401: FailureReason.UNAUTHORIZED,
     403: FailureReason.FORBIDDEN,
@@ -42,16 +42,16 @@ STATUS_REASONS = {
     410: FailureReason.NOT_FOUND,
     504: FailureReason.TIMEOUT,
 }
-for _name in ("httpx2", "httpcore2"):  # they log whole URLs and headers, which hold secrets
+for _name in ("httpx2", "httpcore2"):  # they log complete URLs and headers, with secrets
     logging.getLogger(_name).setLevel(logging.WARNING)
 
 
 class LeftToFfmpeg(Exception):
-    """This client does not understand the server; FFmpeg's, which takes liberties, may."""
+    """This client does not understand the reply; FFmpeg's more tolerant client may."""
 
 
 class CameraAuth(httpx2.Auth):
-    """Basic or Digest, whichever the camera asks for, once it does."""
+    """Basic or Digest authentication, whichever the camera requires; sent only once it does."""
 
     def __init__(self, user: str, password: str) -> None:
         self._user, self._password = user, password
@@ -71,9 +71,9 @@ class CameraAuth(httpx2.Auth):
 
 
 class HttpClient:
-    """GET requests to one camera, with kept connections; used by one thread.
+    """GET requests to one camera over persistent connections; used by one thread.
 
-    Certificates are not verified, as in FFmpeg: those of cameras are their own.
+    Certificates are not verified, as in FFmpeg: cameras sign their own.
     """
 
     def __init__(self, url: str, open_s: float) -> None:
@@ -85,11 +85,12 @@ class HttpClient:
         self._client: httpx2.Client | None = None
 
     def get(self) -> httpx2.Response:
-        """The headers of the reply, with its body still to come; after redirects on the same host.
+        """The reply, before its body is read; redirects on the same host are followed.
 
         Raises:
-            SourceError, AddressNotAllowed: the host or what it answers; within the time to open.
-            LeftToFfmpeg: the reply is no HTTP by the book.
+            SourceError: the camera failed, or refused the request, within the time to open.
+            AddressNotAllowed: the host resolves to an address that streams may not use.
+            LeftToFfmpeg: the reply is not standard HTTP.
         """
         deadline = time.monotonic() + self._open_s
         for _ in range(MAX_REDIRECTS):
@@ -110,19 +111,19 @@ class HttpClient:
             client.close()
 
     def failure(self, reason: str, **details: object) -> SourceError:
-        """What went wrong, in words that name the URL without its credentials."""
+        """An error with the URL, without its credentials."""
         url = urls.without_credentials(self.url)
         return SourceError(end="input", reason=reason, url=url, **details)
 
     def failed(self, error: httpx2.HTTPError) -> SourceError:
-        """The failure behind an error of the client's library."""
+        """The error for an exception of the HTTP library."""
         if isinstance(error, httpx2.TimeoutException):
             return self.failure(FailureReason.TIMEOUT)
         cause = _system_error(error)
         return self.failure(FailureReason.of(cause) if cause else FailureReason.CLOSED)
 
     def _send(self, deadline: float) -> httpx2.Response:
-        """Ask the checked addresses in turn."""
+        """Try the checked addresses in turn."""
         try:
             addresses = urls.resolve(self.url)
         except OSError as error:
@@ -158,9 +159,11 @@ class HttpClient:
         return self._client.send(request, auth=self._auth, stream=True)
 
     def _redirected(self, location: str) -> str:
-        """Where a redirect leads: to the same host, else its user should say so.
+        """The target of a redirect on the same host, with the credentials.
 
-        Raises SourceError, AddressNotAllowed.
+        Raises:
+            SourceError: the target is on another host; its user has to enter that URL.
+            AddressNotAllowed: streams may not use the target's address.
         """
         old = urlsplit(self.url)
         try:
@@ -178,18 +181,18 @@ class HttpClient:
 
 
 def body_of(response: httpx2.Response, limit_s: float) -> Iterator[bytes]:
-    """The body as it comes; silence for longer than the limit is a TimeoutException."""
+    """The body as it arrives. Raises TimeoutException if nothing arrives for ``limit_s``."""
     response.request.extensions["timeout"]["read"] = limit_s
     return response.iter_raw()
 
 
 class JpegSource:
-    """The images of one reply or, where a reply has but one image, of one reply after another.
+    """The images of an MJPEG reply, or of one reply after another with a single image each.
 
     Args:
         response: the first reply.
-        body: what is to come of it.
-        limit: of silence in an MJPEG stream; it learns from the images.
+        body: the rest of that reply.
+        limit: how long an MJPEG stream may send nothing; it learns from the images.
     """
 
     def __init__(
@@ -209,11 +212,11 @@ class JpegSource:
         self._bad, self._why_bad = 0, ""
         self._patience_s = spec.stall_timeout_s or settings.stall_timeout_s
         self._limit = limit
-        # Nobody wants one image more often than frames.
+        # More requests than frames would be a waste.
         self._interval_s = spec.interval or max(POLL_S, 1 / spec.max_fps)
 
     def frames(self) -> Iterator[Frame | None]:
-        """Frames until the camera ends an MJPEG stream or fails. Raises SourceError."""
+        """Frames until the camera ends or fails. Raises SourceError."""
         number = self._bad = 0
         while True:
             asked_at, before = time.monotonic(), number
@@ -232,7 +235,7 @@ class JpegSource:
             self._ask_again()
 
     def _decoded(self, data: bytes) -> av.VideoFrame | None:
-        """The image, or None where it is damaged, as every camera's is now and then."""
+        """The image; None if it is damaged, which happens now and then with any camera."""
         try:
             image = decode(data, self._max_pixels, strict=False)
         except BadFrame as error:
@@ -283,7 +286,7 @@ class JpegSource:
             yield from images
 
     def _whole(self) -> Iterator[bytes]:
-        """The one image that a reply is, of another kind than JPEG."""
+        """The single image of a reply in another format than JPEG."""
         image, deadline = bytearray(), time.monotonic() + self._limit.seconds
         for chunk in self._body:
             image += chunk
@@ -297,7 +300,7 @@ class JpegSource:
 def jpeg_source(
     client: HttpClient, spec: StreamSpec, settings: StreamSettings, limit: StallLimit
 ) -> JpegSource | None:
-    """The images at a URL; None where it has something else, such as HLS or a video file.
+    """The images at a URL; None if it has something else, such as HLS or a video file.
 
     Raises SourceError, AddressNotAllowed.
     """
@@ -336,7 +339,7 @@ def _has_jpegs(response: httpx2.Response) -> bool:
 
 
 def _system_error(error: BaseException) -> OSError | None:
-    """The error of a socket that the library has wrapped."""
+    """The socket's error that the library has wrapped."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, OSError):
         cause = cause.__cause__ or cause.__context__

@@ -1,7 +1,7 @@
-"""Video that is played at its own speed: files watched as cameras, and video over HTTP.
+"""Video that is played at its own speed: files used as cameras, and video over HTTP.
 
-What comes faster than it should be shown (a file, a segment of HLS) waits; what is late is
-dropped by whoever takes the frames, as with any live source.
+Frames that arrive too early (from a file, or a segment of HLS) wait; frames that are late are
+dropped by the stream, as with any live source.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ UNTIMED = ("mpjpeg", "mjpeg")  # a series of images without timestamps
 
 
 class PlayedSource(AvSource):
-    """Live, but with an end: a file that does not loop ends after it was played once."""
+    """A live source that may end: a file that does not loop ends after it was played once."""
 
     def __init__(self, spec: StreamSpec, settings: StreamSettings) -> None:
         super().__init__(spec, settings)
@@ -48,7 +48,7 @@ class PlayedSource(AvSource):
             self.open()
 
     def _played(self, number: int) -> Iterator[Frame | None]:
-        """The frames of one round, each when it is due; None now and then while one waits."""
+        """The frames of one round, each when it is due; None now and then during a long wait."""
         assert self._container is not None
         clock = None if self._container.format.name in UNTIMED else PlayClock()
         for frame in super().frames():
@@ -66,7 +66,7 @@ class PlayedSource(AvSource):
 
 
 class PlayedFile(PlayedSource):
-    """A video file that is watched as a camera."""
+    """A video file that is used as a camera."""
 
     def __init__(self, spec: StreamSpec, settings: StreamSettings) -> None:
         super().__init__(spec, settings)
@@ -79,14 +79,14 @@ class PlayedFile(PlayedSource):
 class HttpVideo(PlayedSource):
     """HLS, and video files on a web server, through FFmpeg.
 
-    It connects to the addresses that were checked and follows no redirect. Other hosts
-    that an HLS playlist names are resolved by FFmpeg itself.
+    It connects only to addresses that were checked, and follows no redirects. Other hosts in an
+    HLS playlist are resolved by FFmpeg itself.
     """
 
     def __init__(self, spec: StreamSpec, settings: StreamSettings) -> None:
         super().__init__(spec, settings)
         self._limit = StallLimit(self._patience_s, self._patience_s)
-        # An HLS server answers once a segment is there.
+        # An HLS server replies once a segment is complete.
 
     def open(self) -> None:
         super().open()
@@ -107,7 +107,7 @@ class HttpVideo(PlayedSource):
 
 
 class HttpSource:
-    """Whatever a camera or server sends over HTTP: its reply tells which of the two reads it."""
+    """Images or video over HTTP: the reply determines which of the two readers it needs."""
 
     live = True
     dropped = 0

@@ -28,8 +28,8 @@ class Pushed:
 
     Attributes:
         number: counts up over all pushers of a stream; results carry it.
-        lost: called if the frame cannot be used, or, with None, if a newer one replaced it;
-            in the thread that notices.
+        lost: called if the frame cannot be used, or, with None, if a newer one replaced it; may be
+            called from any thread.
     """
 
     data: bytes = field(repr=False)
@@ -39,7 +39,7 @@ class Pushed:
 
 
 class PushSource:
-    """A live source: a newer frame replaces one that still waits. It never ends by itself."""
+    """A live source of pushed frames: a newer one replaces one that waits. It never ends."""
 
     live = True
 
@@ -80,7 +80,7 @@ class PushSource:
 
 
 def codec_of(data: bytes) -> str:
-    """FFmpeg's name of the image format. Raises BadFrame for any but these three."""
+    """FFmpeg's name of an image format: JPEG, PNG or WebP. Raises BadFrame for any other."""
     for magic, codec in MAGIC.items():
         if data.startswith(magic):
             return codec
@@ -95,7 +95,7 @@ def decode(data: bytes, max_pixels: int, *, strict: bool = True) -> av.VideoFram
     """The frame in its own pixel format. Raises BadFrame before it allocates too many pixels.
 
     Args:
-        strict: refuse what is damaged; else what can be decoded of it is good enough.
+        strict: refuse damaged images; else the part that can be decoded is enough.
     """
     codec = codec_of(data)
     decoder = cast(VideoCodecContext, av.CodecContext.create(codec, "r"))

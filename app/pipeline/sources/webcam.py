@@ -1,4 +1,4 @@
-"""Cameras that are plugged in: ``webcam:0`` is the first one."""
+"""Webcams: ``webcam:0`` is the first one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.failure_reason import FailureReason
 from app.pipeline.sources.av import AvSource
 from app.types import StreamSpec
 
-# FFmpeg's input format of each system, and what it calls the camera of an index.
+# FFmpeg's input format on each system, and its name for the camera with an index.
 SYSTEMS = {
     "linux": ("v4l2", "/dev/video{}"),
     "darwin": ("avfoundation", "{}"),
@@ -21,7 +21,7 @@ SYSTEMS = {
 
 
 class WebcamSource(AvSource):
-    """Video4Linux on Linux, AVFoundation on macOS. Live."""
+    """A webcam, through Video4Linux on Linux and AVFoundation on macOS. Live."""
 
     def __init__(self, spec: StreamSpec, settings: StreamSettings) -> None:
         super().__init__(spec, settings)

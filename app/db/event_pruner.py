@@ -1,0 +1,54 @@
+"""Deletes events: their rows and their pictures together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Engine, delete, func, select
+
+from app.db.engine import opened
+from app.db.events import LAST_DELETED, last_deleted
+from app.db.snapshots import SnapshotFolder
+from app.db.tables import CounterTable, EventTable
+
+
+class EventPruner:
+    """Counts and deletes events. Blocking; raises StoreError when the database fails."""
+
+    def __init__(self, engine: Engine, snapshots: SnapshotFolder) -> None:
+        self._engine = engine
+        self._snapshots = snapshots
+
+    def count(self) -> int:
+        """Number of all events."""
+        with opened(self._engine) as session:
+            return session.scalar(select(func.count()).select_from(EventTable)) or 0
+
+    def delete_oldest(self, count: int) -> tuple[int, int]:
+        """Delete the oldest events; returns how many, and the bytes that their pictures had."""
+        return self._delete(_snapshots().order_by(EventTable.event_id).limit(count))
+
+    def delete_before(self, ts: float, limit: int) -> tuple[int, int]:
+        """Delete events from before a moment, the oldest first; returns as ``delete_oldest``."""
+        older = _snapshots().where(EventTable.ts < ts)
+        return self._delete(older.order_by(EventTable.ts).limit(limit))
+
+    def delete_with_snapshots(self, names: Sequence[str]) -> int:
+        """Delete the events that have these snapshots; returns how many that were."""
+        return self._delete(_snapshots().where(EventTable.snapshot.in_(names)), names)[0]
+
+    def _delete(self, query: Any, names: Sequence[str] = ()) -> tuple[int, int]:
+        with opened(self._engine) as session:
+            rows = session.execute(query).all()
+            ids = [row.event_id for row in rows]
+            session.execute(delete(EventTable).where(EventTable.event_id.in_(ids)))
+            if ids:  # a number is never used twice
+                newest = max(*ids, last_deleted(session))
+                session.merge(CounterTable(name=LAST_DELETED, value=newest))
+        freed = self._snapshots.delete({*names, *(row.snapshot for row in rows if row.snapshot)})
+        return len(ids), freed
+
+
+def _snapshots() -> Any:
+    return select(EventTable.event_id, EventTable.snapshot)

@@ -1,0 +1,64 @@
+"""Which sources a job records, and how each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from app import urls
+from app.errors import InvalidRequest, RequestError
+from app.jobs import JobSpec, Part
+from app.pipeline.manager import StreamManager
+from app.pipeline.registry import ALIVE
+from app.pipeline.sources.named import source_url
+from app.recording.captures import OWN_IDS
+
+BY_HAND = "a running stream is recorded as it shows itself; blur: false is for URLs and files"
+NOT_COPIED = "only RTSP URLs and files can be copied as they are"
+NO_STREAM = "no stream or camera has this id (GET /cameras lists them)"
+COPIED = (*urls.RTSP, "file")
+
+
+def plan_parts(spec: JobSpec, streams: StreamManager, folders: Sequence[Path]) -> list[Part]:
+    """The sources of a spec, or all running streams.
+
+    Args:
+        folders: where files may be read.
+
+    Raises:
+        InvalidRequest: names every source that cannot be used.
+    """
+    if not spec.sources:
+        running = [status for status in streams.all() if status.state in ALIVE]
+        ids = [status.spec.stream_id for status in running]
+        return [Part("stream", one, one) for one in ids if not one.startswith(OWN_IDS)]
+    parts: list[Part] = []
+    problems: list[dict[str, str]] = []
+    for number, source in enumerate(spec.sources):
+        try:
+            part = _part(source, streams, folders, blur=spec.blur)
+            parts += [] if part in parts else [part]
+        except RequestError as error:
+            reason = str(error.details.get("reason", error))
+            problems.append({"field": f"sources.{number}", "reason": reason})
+    if problems:
+        raise InvalidRequest(**problems[0], errors=problems)
+    return parts
+
+
+def _part(source: str, streams: StreamManager, folders: Sequence[Path], *, blur: bool) -> Part:
+    known = any(status.spec.stream_id == source for status in streams.all())
+    if known:
+        if not blur:
+            raise InvalidRequest(field="blur", reason=BY_HAND)
+        return Part("stream", source, source)
+    try:
+        url = source_url(source, folders)
+    except InvalidRequest as error:
+        if "://" in source:
+            raise
+        reason = f"{NO_STREAM}, and as a file: {error.details['reason']}"
+        raise InvalidRequest(field="source", reason=reason) from None
+    if not blur and urls.scheme_of(url) not in COPIED:
+        raise InvalidRequest(field="blur", reason=NOT_COPIED)
+    return Part("open" if blur else "copy", url, urls.without_credentials(url))
