@@ -399,12 +399,12 @@ class DataFolderLocked(SetupError):
 
 
 class SecretUnreadable(SetupError):
-    """The stored credentials were encrypted with another key."""
+    """The stored URLs were encrypted with another key."""
 
     code = "SECRET_UNREADABLE"
     template = (
-        "The stored credentials cannot be read with this key. Put the old key file back "
-        "({key_file}), or start the stream again with its full URL."
+        "The stored URLs cannot be decrypted with this key. Put the old key file back "
+        "({key_file}), or enter the full URLs again."
     )
 
 

@@ -197,6 +197,7 @@ class Schedule:
     Attributes:
         cron: five fields, read in ``timezone``.
         skipped: runs left out because the previous one was still running.
+        error: why its sources cannot be used: the key that encrypted them is lost.
     """
 
     schedule_id: str
@@ -208,3 +209,4 @@ class Schedule:
     last_run_ts: float | None = None
     last_job_id: str | None = None
     skipped: int = 0
+    error: str | None = None

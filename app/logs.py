@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 
-from app.urls import scrub
+from app.urls import masked_path, scrub
 
 FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 _QUERY = re.compile(r"\?\S*(?= HTTP/|\" |$)")
@@ -24,10 +24,12 @@ class ScrubbingFormatter(logging.Formatter):
 
 
 def _without_query(record: logging.LogRecord) -> bool:
-    """A filter that cuts queries from the access log: they contain tokens and camera URLs."""
+    """A filter that cuts what may carry tokens and camera URLs: queries, and parts of paths."""
     if isinstance(record.args, tuple):
         record.args = tuple(
-            _QUERY.sub("", arg) if isinstance(arg, str) and arg.startswith("/") else arg
+            masked_path(_QUERY.sub("", arg))
+            if isinstance(arg, str) and arg.startswith("/")
+            else arg
             for arg in record.args
         )
     return True

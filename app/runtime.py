@@ -160,10 +160,12 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
     async with AsyncExitStack() as stack:
         threads = stack.enter_context(worker_threads())
         stack.enter_context(locked(settings.data_dir))
-        engine = await stack.enter_async_context(open_engine(settings.resolved_database_url()))
-        stack.push_async_callback(threads.finish_calls)  # queries of tasks that were cancelled
         secret = settings.secret_key.get_secret_value() if settings.secret_key else None
         vault = open_vault(settings.data_dir, secret)
+        engine = await stack.enter_async_context(
+            open_engine(settings.resolved_database_url(), vault, settings.recordings_dir())
+        )
+        stack.push_async_callback(threads.finish_calls)  # queries of tasks that were cancelled
         networks = await stack.enter_async_context(
             open_networks(settings, settings.device, settings.data_dir)
         )
@@ -206,9 +208,16 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
 
 
 @asynccontextmanager
-async def open_engine(url: str) -> AsyncIterator[Engine]:
-    """Open the database and migrate it to the newest schema. Raises SetupError."""
-    engine = await asyncio.to_thread(open_database, url)
+async def open_engine(
+    url: str, vault: Vault | None = None, recordings: Path | None = None
+) -> AsyncIterator[Engine]:
+    """Open the database and migrate it to the newest schema. Raises SetupError.
+
+    Args:
+        vault: encrypts URLs that older versions stored in plain text.
+        recordings: the folder of the files of jobs, some of which are renamed.
+    """
+    engine = await asyncio.to_thread(open_database, url, vault, recordings)
     try:
         yield engine
     finally:
@@ -353,8 +362,8 @@ async def _open_jobs(
     """Open collection jobs, schedules and retention; on leaving, the jobs' files are closed."""
     folder = settings.recordings_dir()
     make_folder(folder)
-    jobs, job_log = JobRepository(engine, vault), JobLogRepository(engine)
-    recordings = RecordingRepository(engine)
+    jobs, job_log = JobRepository(engine, vault), JobLogRepository(engine, vault)
+    recordings = RecordingRepository(engine, vault)
     space = DiskSpace(folder, settings.space)
     space.register(PrunableRecordings(folder, recordings))
     space.register(PrunableEvents(settings.data_dir / SNAPSHOTS, events, settings.space))

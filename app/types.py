@@ -361,7 +361,7 @@ class StoredStream:
 
     Attributes:
         wanted: the state to restore after a restart: running, stopped or failed.
-        decryptable: False if the key for its credentials is lost; its URLs then lack them.
+        decryptable: False if the key for its URLs is lost; only their hosts are known then.
     """
 
     spec: StreamSpec

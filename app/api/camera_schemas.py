@@ -141,7 +141,7 @@ class CameraRequest(CameraChanges):
 
 
 class CameraDetail(BaseModel):
-    """A camera with its settings, without user and password."""
+    """A camera with its settings; what may be a password in a URL is masked."""
 
     camera_id: str
     name: str
@@ -182,6 +182,6 @@ class CameraDetail(BaseModel):
 
 
 def _public(source: str) -> str:
-    """The source as the caller wrote it, without user and password."""
+    """The source as the caller wrote it; what may be a password in a URL is masked."""
     scheme, _, rest = source.partition(":")
     return rest if scheme in ("file", "webcam") else urls.without_credentials(source)

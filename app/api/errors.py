@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -69,9 +70,18 @@ def reply(error: WatchpostError, accept_language: str | None) -> JSONResponse:
     body = ErrorReply(
         code=error.code,
         message=scrub(describe(error, language_of(accept_language))),
-        details=error.details,
+        details={name: _scrubbed(value) for name, value in error.details.items()},
     )
     return JSONResponse(body.model_dump(mode="json"), status_of(error), _headers(error))
+
+
+def _scrubbed(value: object) -> object:
+    """A detail without credentials: its texts may repeat a URL that the caller sent."""
+    if isinstance(value, str):
+        return scrub(value)
+    if isinstance(value, Mapping):
+        return {key: _scrubbed(one) for key, one in value.items()}
+    return [_scrubbed(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _headers(error: WatchpostError) -> dict[str, str]:

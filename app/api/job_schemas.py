@@ -277,6 +277,9 @@ class ScheduleReply(BaseModel):
     last_run_ts: float | None
     last_job_id: str | None
     skipped: int = Field(description="Runs left out because the previous one was still running.")
+    error: str | None = Field(
+        description="Why its jobs fail: the key that encrypted their sources is lost."
+    )
     created_ts: float
 
     @classmethod

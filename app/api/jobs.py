@@ -47,6 +47,7 @@ from app.errors import BadRange, FileNotFound, JobNotFound
 from app.jobs import Job, JobLine, JobState
 from app.recording.job_manager import JobManager
 from app.recording.running_jobs import RunningJobs
+from app.urls import scrub
 
 router = APIRouter(
     tags=["collection"],
@@ -260,7 +261,7 @@ async def follow(
     try:
         lines = await _lines(job_id, job_log, job_manager)
     except JobNotFound as error:
-        await client.close(NOT_FOUND, str(error))
+        await client.close(NOT_FOUND, scrub(str(error)))
         return
     as_json = websocket.query_params.get("format") == "json"
     await client.run(_send(client, lines, as_json=as_json))

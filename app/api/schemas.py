@@ -94,7 +94,7 @@ class RegisterRequest(BaseModel):
 
 
 class StreamConfig(BaseModel):
-    """The effective settings, under the request's own names, without user and password."""
+    """The effective settings, under the request's own names; passwords in URLs are masked."""
 
     rtsp_url: str
     max_fps: float

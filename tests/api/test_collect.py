@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -288,6 +289,30 @@ async def test_a_schedule_starts_jobs_that_know_it(
     assert [job["job_id"] for job in listed["jobs"]] == [shown["last_job_id"]]
     await ended(local_client, shown["last_job_id"])
     await local_client.delete(f"/collect/schedules/{schedule_id}")
+
+
+async def test_with_a_lost_key_a_schedule_says_so_and_does_not_try_its_host(
+    anyio_backend: str, tmp_path: Path
+) -> None:
+    settings = Settings(_env_file=None, data_dir=tmp_path, auth=AuthSettings(token="x"))
+    with socket.create_server(("127.0.0.1", 0)) as camera:
+        url = f"rtsp://admin:hidden@127.0.0.1:{camera.getsockname()[1]}/live"
+        body = {"cron": "0 3 1 1 *", "sources": [url], "retries": 0}
+        async with running(create_app(settings)) as app, app.client() as client:
+            made = (await client.post("/collect/schedules", json=body)).json()
+            assert made["error"] is None
+        (tmp_path / "secret.key").unlink()
+        async with running(create_app(settings)) as app, app.client() as client:
+            path = f"/collect/schedules/{made['schedule_id']}"
+            assert "secret.key" in (await client.get(path)).json()["error"]
+            app.state["scheduler"]._due[made["schedule_id"]] = 0.0  # now
+            await app.state["scheduler"].tick()
+            schedule = (await client.get(path)).json()
+            job = await ended(client, schedule["last_job_id"])
+            assert (job["state"], job["error"]) == ("failed", schedule["error"])
+        camera.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            camera.accept()
 
 
 def test_the_sockets_of_streams_and_events_come_before_that_of_jobs(tmp_path: Path) -> None:

@@ -208,7 +208,8 @@ def test_delivered_results_are_told(tmp_path: Path) -> None:
     ("label", "stem"),
     [
         ("cam-1", "01-cam-1"),
-        ("rtsp://192.0.2.1/live/yard?token=x", "01-rtsp-192.0.2.1-live-yard"),
+        ("rtsp://192.0.2.1:554/live/yard?token=x", "01-192.0.2.1-554"),
+        ("https://cam.example/a.mp4", "01-cam.example"),
         ("file:/srv/Видео.mp4", "01-file-srv-.mp4"),
         ("../../etc/passwd", "01-etc-passwd"),
         ("카메라", "01-source"),
