@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
+from app.types import Rotation
+
 PartKind = Literal["stream", "open", "copy"]
 LineType = Literal["started", "progress", "completed", "error"]
 
@@ -37,6 +39,7 @@ class JobSpec:
         blur: False copies sources as they are.
         retries: attempts in a row for a lost source before it is given up.
         flagged: removed last when space is needed.
+        rotate: degrees to turn URLs and files clockwise.
     """
 
     sources: tuple[str, ...] = field(default=(), repr=False)
@@ -49,6 +52,7 @@ class JobSpec:
     name: str | None = None
     tags: tuple[str, ...] = ()
     flagged: bool = False
+    rotate: Rotation = 0
 
 
 @dataclass(slots=True)

@@ -237,7 +237,11 @@ async def open_networks(
     async with AsyncExitStack() as stack:
         face_runner = await asyncio.to_thread(load_faces, device, cache)
         stack.push_async_callback(asyncio.to_thread, face_runner.close)
-        faces = FaceDetector(face_runner, min_confidence=settings.faces.keep_confidence)
+        faces = FaceDetector(
+            face_runner,
+            min_confidence=settings.faces.keep_confidence,
+            longest=settings.faces.width,
+        )
         objects = None
         if settings.objects.weights is not None or weights_file.SHIPPED.exists():
             objects = await asyncio.to_thread(load_objects, settings.objects, device, data_dir)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from app.types import BlurStyle, StreamSpec, Transport, Zone
+from app.types import BlurStyle, Rotation, StreamSpec, Transport, Zone
 
 DEFAULTS = StreamSpec("", "")
 MAX_NAME = 100
@@ -20,6 +20,10 @@ HARDWARE_ENCODERS = ("h264_nvenc", "h264_qsv", "h264_videotoolbox", "h264_amf", 
 ANALYTICS = (
     "The rules to run: a list of names (`smoking`), or an object that maps names to settings of "
     'this stream, such as `{"smoking": {"confirm": 5}}`.'
+)
+ROTATE = (
+    "Degrees to turn the frames clockwise, for a camera that is mounted sideways. This is applied "
+    "after the orientation that a video or photo states itself."
 )
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -76,6 +80,7 @@ class BasicOptions(BaseModel):
     )
     analytics: RuleSettings = Field({}, description=ANALYTICS)
     blur: BlurStyle = Field(DEFAULTS.blur, description="How faces are covered.")
+    rotate: Rotation = Field(DEFAULTS.rotate, description=ROTATE)
 
 
 class StreamOptions(BasicOptions):

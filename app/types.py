@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from app.errors import WatchpostError
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
 
 BlurStyle = Literal["gaussian", "pixelate", "solid", "off"]
 Transport = Literal["tcp", "udp"]
+Rotation = Literal[0, 90, 180, 270]
 Analytics = Mapping[str, Mapping[str, Any]]
 
+SQUARE = Fraction(1)
 LABELS = (
     "person",
     "backpack",
@@ -155,12 +158,16 @@ class Frame:
         captured_at: when the camera captured it, as well as that is known.
         number: counts all frames of the source from 1, including those dropped later.
         taken_at: when processing began (for a pushed frame, when decoding began).
+        orientation: how the image is stored, as EXIF numbers it; 1 is upright.
+        pixel_aspect: width of a stored pixel divided by its height.
     """
 
     image: VideoFrame
     captured_at: float
     number: int
     taken_at: float = 0.0
+    orientation: int = 1
+    pixel_aspect: Fraction = SQUARE
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -282,6 +289,7 @@ class StreamSpec:
         start_timeout_s: seconds to wait for the first frame; None for the server's limit.
         interval: seconds between two requests to a URL of a single image; None for 1, or more if
             ``max_fps`` is below 1.
+        rotate: degrees to turn the frames clockwise, for a camera that is mounted sideways.
     """
 
     stream_id: str
@@ -302,6 +310,7 @@ class StreamSpec:
     stall_timeout_s: float | None = None
     start_timeout_s: float | None = None
     interval: float | None = None
+    rotate: Rotation = 0
 
 
 @dataclass(frozen=True, slots=True)

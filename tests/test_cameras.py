@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 from fixtures import eventually, python
 from support.doubles import threads_of, write_video
@@ -112,6 +114,17 @@ def test_a_camera_from_start_to_stop(service: MultiCameraService, video: str, db
     assert threads_of("CAM_01") == []
 
 
+def test_a_camera_that_is_mounted_sideways(
+    service: MultiCameraService, video: str, db: str
+) -> None:
+    service.start_camera(config("CAM_01", video, db, rotate=90))
+    jpeg = service.get_latest_jpeg("CAM_01")
+    assert jpeg is not None
+    image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    assert image is not None
+    assert image.shape == (320, 192, 3)
+
+
 def test_sessions_count_up(service: MultiCameraService, video: str, db: str) -> None:
     found = []
     for _ in range(3):
@@ -200,6 +213,8 @@ def test_a_camera_that_cannot_be_reached_is_tried_and_said(
         {"blur": "none"},
         {"blur_margin": -1},  # what is grown by less than nothing is not covered
         {"blur_margin": float("nan")},
+        {"rotate": 45},
+        {"rotate": "90"},
         {"max_fps": 0},
         {"max_fps": float("nan")},
         {"max_fps": "fast"},

@@ -49,6 +49,8 @@ PIXELS = (
     "app.pipeline.sinks",
     "app.pipeline.blur",
     "app.pipeline.draw",
+    "app.pipeline.normalise",
+    "app.pipeline.planes",
     "app.pipeline.scale",
     "app.recording",
     "app.analytics",

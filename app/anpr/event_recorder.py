@@ -11,7 +11,7 @@ from app.errors import WatchpostError
 from app.events import Event
 from app.models.plates import formats
 from app.pipeline.event_log import EventLog
-from app.pipeline.sinks.preview import encode_jpeg
+from app.pipeline.sinks.jpeg import encode_jpeg
 from app.plates import PlateRead
 from app.types import Box
 

@@ -12,7 +12,7 @@ from app import urls
 from app.api.schemas import StreamStatsReply
 from app.pipeline.sources.named import MAX_INDEX, MAX_PATH, source_url
 from app.stream_options import CameraOptions, ZoneShape
-from app.types import BlurStyle, StreamSpec, StreamStatus, Transport
+from app.types import BlurStyle, Rotation, StreamSpec, StreamStatus, Transport
 
 Kind = Literal["demo", "rtsp", "push", "camera"]
 KINDS: dict[str, Kind] = {"demo": "demo", "push": "push"}
@@ -153,6 +153,7 @@ class CameraDetail(BaseModel):
     downscale: float
     blur: BlurStyle
     blur_margin: float
+    rotate: Rotation
     transport: Transport
     analytics: dict[str, dict[str, Any]]
     zones: list[ZoneShape]
@@ -165,7 +166,7 @@ class CameraDetail(BaseModel):
     @classmethod
     def of(cls, status: StreamStatus) -> CameraDetail:
         spec = status.spec
-        same = ("loop", "max_fps", "downscale", "blur", "blur_margin", "transport")
+        same = ("loop", "max_fps", "downscale", "blur", "blur_margin", "rotate", "transport")
         limits = ("stall_timeout_s", "start_timeout_s", "interval")
         return cls(
             **{name: getattr(spec, name) for name in (*same, *limits)},

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from app import urls
 from app.jobs import Job, JobSpec, JobState, LogEntry, Recording, Schedule
+from app.types import Rotation
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Name = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=200)]
@@ -45,6 +46,11 @@ class CollectRequest(BaseModel):
         True,
         strict=True,
         description="`false` copies URLs and files as they are, faces and sound included.",
+    )
+    rotate: Rotation = Field(
+        0,
+        description="Degrees to turn the frames clockwise, for a camera that is mounted sideways. "
+        "For URLs and files; a running stream is recorded with its own rotation.",
     )
     retries: int = Field(
         5, strict=True, ge=0, le=100_000, description="Attempts in a row for a lost source."

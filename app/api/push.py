@@ -93,7 +93,9 @@ async def request_stream(
     analytics = request.analytics
     if analytics is None:
         analytics = {"smoking": {}} if manager.has_analytics else {}
-    stream_id = push_streams.open(name=request.name, analytics=analytics, blur=request.blur)
+    stream_id = push_streams.open(
+        name=request.name, analytics=analytics, blur=request.blur, rotate=request.rotate
+    )
     return PushReply.of(stream_id)
 
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app import urls
 from app.stream_options import ANALYTICS, BasicOptions, PublishedOptions, RuleSettings
-from app.types import BlurStyle, StreamSpec, StreamStats, StreamStatus, Transport
+from app.types import BlurStyle, Rotation, StreamSpec, StreamStats, StreamStatus, Transport
 
 T = TypeVar("T")
 EXAMPLE_INPUT = "rtsp://192.0.2.10:554/live/cam1"
@@ -102,6 +102,7 @@ class StreamConfig(BaseModel):
     output_url: str | None
     blur: BlurStyle
     blur_margin: float
+    rotate: Rotation
     encoder: str
     bitrate: int | None
     transport: Transport

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 
 from app.errors import CameraFailed, in_words
 from app.stream_options import DEFAULTS, CameraOptions, RuleSettings
-from app.types import Analytics, BlurStyle, StreamSpec, Transport, Zone
+from app.types import Analytics, BlurStyle, Rotation, StreamSpec, Transport, Zone
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class CameraConfig:
         preview_port: port on 127.0.0.1 that serves the frames as MJPEG.
         render_enabled: show the frames in a window, if there is a display.
         loop: restart a file when it ends.
+        rotate: degrees to turn the frames clockwise: 0, 90, 180 or 270.
         analytics: rules to run, as names or with settings; default: ``bags``, if the network for
             it is installed.
         zones: parts of the frame to watch or to ignore.
@@ -48,6 +49,7 @@ class CameraConfig:
     downscale: float = DEFAULTS.downscale
     blur: BlurStyle = DEFAULTS.blur
     blur_margin: float = DEFAULTS.blur_margin
+    rotate: Rotation = DEFAULTS.rotate
     transport: Transport = DEFAULTS.transport
     analytics: Analytics | Sequence[str] | None = None
     zones: Sequence[Zone] = ()
@@ -71,15 +73,18 @@ class CameraConfig:
         if rules is None:
             rules = ["bags"] if has_objects else []
         analytics = rules if isinstance(rules, Mapping) else {name: {} for name in rules}
-        same = ("name", "loop", "max_fps", "downscale", "blur", "blur_margin", "transport")
-        limits = ("stall_timeout_s", "start_timeout_s", "interval")
+        same = (
+            *("name", "loop", "max_fps", "downscale"),
+            *("blur", "blur_margin", "rotate", "transport"),
+            *("stall_timeout_s", "start_timeout_s", "interval"),
+        )
         return StreamSpec(
             self.camera_id,
             url,
             paced=True,
             analytics=analytics,
             zones=tuple(self.zones),
-            **{name: getattr(self, name) for name in (*same, *limits)},
+            **{name: getattr(self, name) for name in same},
         )
 
 

@@ -34,6 +34,7 @@ _OPTIONS = (
     "stall_timeout_s",
     "start_timeout_s",
     "interval",
+    "rotate",
 )
 
 

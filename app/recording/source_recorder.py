@@ -221,6 +221,7 @@ class SourceRecorder:
             gap_s=self._gap_s,
             start_timeout_s=ctx.settings.start_timeout_s,
             duration_s=spec.duration_s,
+            rotate=spec.rotate,
         )
         if self.part.kind == "stream":
             return StreamCapture(request, ctx.manager)

@@ -71,6 +71,7 @@ WRONG = [
     ("downscale", "0.5"), ("downscale", 0), ("downscale", 0.09), ("downscale", 1.01),
     ("downscale", False), ("downscale", None), ("downscale", -1),
     ("blur", "heavy"), ("blur", ""), ("blur", None), ("blur", 1), ("blur", True), ("blur", "OFF"),
+    ("rotate", 45), ("rotate", "90"), ("rotate", 360), ("rotate", None), ("rotate", True),
     ("blur_margin", -0.1), ("blur_margin", 2.1), ("blur_margin", "0.25"), ("blur_margin", True),
     ("encoder", "mpeg2video"), ("encoder", "x"), ("encoder", 1), ("encoder", None),
     ("bitrate", 1.5), ("bitrate", "1M"), ("bitrate", 0), ("bitrate", -1), ("bitrate", 10**12),

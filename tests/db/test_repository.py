@@ -23,6 +23,7 @@ FULL = StreamSpec(
     "rtsps://admin:hidden-3@192.0.2.2/out?key=hidden-4",
     max_fps=7.5,
     downscale=0.3,
+    rotate=270,
     blur="pixelate",
     blur_margin=1.5,
     encoder="libx264",

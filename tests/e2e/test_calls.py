@@ -13,7 +13,7 @@ from support.watchpost import Server, data_of, error_of
 
 CONFIG_KEYS = {
     *("rtsp_url", "max_fps", "downscale", "output_url"),
-    *("blur", "blur_margin", "encoder", "bitrate", "transport"),
+    *("blur", "blur_margin", "rotate", "encoder", "bitrate", "transport"),
     *("name", "analytics"),
 }
 STATS_KEYS = {

@@ -227,6 +227,14 @@ def test_images_of_other_kinds(camera: Camera, settings: StreamSettings, kind: s
     assert len(frames(camera, settings, 2)) == 2
 
 
+def test_the_orientation_of_each_image_is_read(camera: Camera, settings: StreamSettings) -> None:
+    file, exif = io.BytesIO(), Image.Exif()
+    exif[0x112] = 6
+    Image.new("RGB", (64, 48)).save(file, "JPEG", exif=exif)
+    camera.page = lambda handler: handler.reply(file.getvalue(), "image/jpeg")
+    assert frames(camera, settings, 1)[0].orientation == 6
+
+
 def test_one_image_a_second_is_the_usual(camera: Camera, settings: StreamSettings) -> None:
     began = time.monotonic()
     frames(camera, settings, 2, interval=None)

@@ -5,6 +5,7 @@ A folder of tests gets them all with ``from support.stream_fixtures import *`` i
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,7 +16,13 @@ from app.models.batching import BatchingRunner
 from app.models.faces import FaceDetector
 from app.pipeline.sinks import SINKS
 from app.pipeline.sources import SOURCES
-from support.doubles import Camera, FaceNetwork, FarEnd, write_video
+from app.pipeline.stream import Stream
+from app.pipeline.subscribers import Subscribers
+from app.types import StreamSpec
+from support.doubles import PATIENCE_S, Camera, FaceNetwork, FarEnd, write_video
+
+SOURCE = "rtsp://user:hidden@192.0.2.1/cam"
+OUTPUT = "rtsp://192.0.2.1/cam-blur"
 
 __all__ = [
     "anyio_backend",
@@ -26,6 +33,7 @@ __all__ = [
     "network",
     "runner",
     "settings",
+    "start",
     "video",
 ]
 
@@ -98,3 +106,39 @@ def video(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return make
+
+
+@pytest.fixture
+def start(
+    settings: StreamSettings,
+    face_settings: FaceSettings,
+    faces: FaceDetector,
+    camera: Camera,
+    far_end: FarEnd,
+) -> Iterator[Callable[..., Stream]]:
+    """Starts streams and stops them at the end of the test."""
+    loop = asyncio.new_event_loop()
+    streams: list[Stream] = []
+
+    def start(*, keeps_trying: bool = False, analyzer: object = None, **options: object) -> Stream:
+        values = {"stream_id": "cam", "source": SOURCE, "output": OUTPUT, "max_fps": 60}
+        spec = StreamSpec(**{**values, **options})  # type: ignore[arg-type]
+        stream = Stream(
+            spec,
+            settings,
+            face_settings,
+            faces,
+            Subscribers.on(loop),
+            analyzer=analyzer,  # type: ignore[arg-type]
+            keeps_trying=keeps_trying,
+        )
+        streams.append(stream)
+        stream.start()
+        return stream
+
+    yield start
+    camera.release()
+    far_end.release()
+    for stream in streams:
+        stream.supervisor.stop(PATIENCE_S)
+    loop.close()

@@ -55,7 +55,9 @@ class DemoSource:
             due = started_at + number * self._interval
             time.sleep(max(0.0, due - time.monotonic()))
             view = camera_view(self._photos, due - started_at)
-            image = av.VideoFrame.from_ndarray(view, format="bgr24").reformat(format="yuv420p")
+            image = av.VideoFrame.from_ndarray(view, format="bgr24").reformat(
+                format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG"
+            )
             yield Frame(image, time.monotonic(), number)
 
     def close(self) -> None:

@@ -22,6 +22,7 @@ from app.config import StreamSettings
 from app.errors import BadFrame, InvalidUrl, SourceError
 from app.failure_reason import FailureReason
 from app.mjpeg import START_OF_IMAGE, JpegSplitter
+from app.models.orientation import orientation_of
 from app.pace import StallLimit
 from app.pipeline.sources.push import codec_of, decode
 from app.types import Frame, StreamSpec
@@ -226,7 +227,7 @@ class JpegSource:
                 self._limit.seen(arrived_at)
                 if (image := self._decoded(data)) is not None:
                     number += 1
-                    yield Frame(image, arrived_at, number)
+                    yield Frame(image, arrived_at, number, orientation=orientation_of(data))
             if _is_multipart(self._response):
                 raise self._client.failure(FailureReason.ENDED)
             if number == before:

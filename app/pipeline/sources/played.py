@@ -60,7 +60,7 @@ class PlayedSource(AvSource):
                     yield None
             number += 1
             shown_at = time.monotonic()
-            yield Frame(frame.image, shown_at, number)
+            yield replace(frame, captured_at=shown_at, number=number)
             if clock and time.monotonic() - shown_at > HELD_S:
                 clock = PlayClock()  # the reader paused: resume here, without skipping frames
 
