@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 
 
 class Backoff:
@@ -178,3 +179,52 @@ class ContinuousClock:
             return change_s > max(self.JUMP_S, self.STEPS * self.step_s)
         early_s = self.at_s + change_s - (arrived_at - self._first_arrival) - self._lead_s
         return change_s > self.AHEAD_S and early_s > self.AHEAD_S
+
+
+class StallLimit:
+    """How long a source may send nothing before it counts as lost, from the pace of its frames.
+
+    A camera with one frame every ten seconds is not lost after nine. Until two frames have shown
+    how slow a camera is, the limit is six times the usual one.
+
+    Args:
+        usual_s: limit of a camera that is not slow.
+        own_s: limit that a user has set for this camera; it is then fixed.
+
+    Attributes:
+        seconds: the current limit.
+    """
+
+    INTERVALS = 3.0
+    UNKNOWN = 6.0  # times the usual limit, before the pace is known
+    LONGEST_S = 60.0
+
+    def __init__(self, usual_s: float, own_s: float | None = None) -> None:
+        self._usual_s, self._own_s = usual_s, own_s
+        self._intervals: deque[float] = deque(maxlen=8)
+        self._last: tuple[float, float | None] | None = None
+        self.seconds = float(usual_s * self.UNKNOWN if own_s is None else own_s)
+
+    def __float__(self) -> float:
+        return self.seconds
+
+    def begin(self) -> None:
+        """Forget the last frame but not the pace: the connection is a new one."""
+        self._last = None
+
+    def seen(self, arrived_at: float, media_s: float | None = None) -> None:
+        """Note a frame.
+
+        Its time on the sender's clock shows the pace even if frames that waited for the connection
+        arrive all at once.
+        """
+        last, self._last = self._last, (arrived_at, media_s)
+        if last is None or self._own_s is not None:
+            return
+        interval = arrived_at - last[0]
+        if media_s is not None and last[1] is not None:
+            interval = max(interval, min(media_s - last[1], self.LONGEST_S / self.INTERVALS))
+        self._intervals.append(interval)
+        slowest_s = max(self._intervals) * self.INTERVALS
+        longest_s = max(self._usual_s, self.LONGEST_S)
+        self.seconds = float(min(max(self._usual_s, slowest_s), longest_s))

@@ -289,6 +289,11 @@ class StreamSpec:
         zones: parts of the frame that the analytics watch or ignore.
         encoder: FFmpeg's name of an H.264 encoder, or ``auto``.
         bitrate: bits per second, or None to derive it from size and frame rate.
+        stall_timeout_s: seconds without a frame after which the source counts as lost; None for the
+            server's limit, or more for a slow camera.
+        start_timeout_s: seconds to wait for the first frame; None for the server's limit.
+        interval: seconds between two requests to a URL of a single image; None for 1, or more if
+            ``max_fps`` is below 1.
         rotate: degrees to turn the frames clockwise, for a camera that is mounted sideways.
     """
 
@@ -308,6 +313,9 @@ class StreamSpec:
     paced: bool = False
     begin_s: float = 0.0
     zones: Sequence[Zone] = ()
+    stall_timeout_s: float | None = None
+    start_timeout_s: float | None = None
+    interval: float | None = None
     rotate: Rotation = 0
 
     @property

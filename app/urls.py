@@ -181,7 +181,10 @@ def resolve(url: str) -> list[str]:
     """
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme]
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError:  # an impossible name, such as one with a label of 100 letters
+        raise socket.gaierror(socket.EAI_NONAME, "no such name") from None
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     for address in addresses:
         _check_address(host, address)

@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 
 from app import pace
-from app.pace import Backoff, ContinuousClock, RateLimit
+from app.pace import Backoff, ContinuousClock, RateLimit, StallLimit
 
 
 def test_waits_double_from_the_first_to_the_last_with_jitter() -> None:
@@ -179,3 +179,55 @@ def test_a_live_clock_that_goes_back_after_a_pause_goes_on_with_the_pause() -> N
 def test_what_a_server_kept_and_sends_at_once_is_no_jump() -> None:
     times = [n * 0.1 for n in range(20)] + [3.5]
     assert placed(times, [9.0] * 20 + [10.5])[-1] == 3.5
+
+
+# ── how long a silence may last ──────────────────────────────────────────────────────────────
+
+
+def test_a_usual_camera_has_the_usual_limit() -> None:
+    limit = StallLimit(4)
+    assert limit.seconds == 24  # nothing is known yet
+    for number in range(20):
+        limit.seen(100 + number / 15)
+    assert limit.seconds == float(limit) == 4
+
+
+@pytest.mark.parametrize("interval", [2.0, 5.0, 10.0])
+def test_a_slow_camera_gets_three_of_its_intervals(interval: float) -> None:
+    limit = StallLimit(4)
+    for number in range(3):
+        limit.seen(100 + number * interval)
+    assert limit.seconds == 3 * interval
+
+
+def test_frames_that_come_at_once_show_their_pace_by_the_senders_clock() -> None:
+    limit = StallLimit(4)
+    for number in range(3):
+        limit.seen(100.0, 7.0 + 5 * number)
+    assert limit.seconds == 15
+
+
+def test_a_clock_that_jumps_and_an_outage_have_a_bound() -> None:
+    limit = StallLimit(4)
+    for at, media in ((0.0, 0.0), (0.1, 5000.0), (900.0, 5000.1)):
+        limit.seen(at, media)
+        assert limit.seconds <= 60
+    for number in range(10):
+        limit.seen(901 + number / 15)
+    assert limit.seconds == 4
+
+
+def test_an_outage_is_no_interval() -> None:
+    limit = StallLimit(4)
+    limit.seen(100.0)
+    limit.begin()
+    limit.seen(500.0)
+    limit.seen(500.1)
+    assert limit.seconds == 4
+
+
+def test_a_limit_of_ones_own_holds_as_it_is() -> None:
+    limit = StallLimit(4, 7.5)
+    for number in range(5):
+        limit.seen(100.0 + 10 * number)
+    assert limit.seconds == 7.5

@@ -131,7 +131,7 @@ class Stream:
                 if frame is None:
                     continue
                 self._metrics.frame_in()
-                supervisor.mark_recovered(INPUT)
+                supervisor.on_frame(frame.captured_at)
                 if limit.take(frame.captured_at) and (oldest := self._frames.put(frame)):
                     self.subscribers.outcomes.publish(WithheldFrame(oldest.number))
                 if isinstance(source, PlayedFile) and time.monotonic() < hold_until:

@@ -17,7 +17,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from app.errors import SinkError
-from app.failure_reason import FailureReason
+from app.failure_reason import PARSER_ERRORS, FailureReason
 from app.jobs import FileFacts
 from app.pipeline.sources.av import open_file
 from app.pipeline.sources.skipping import clock_of, decoded_at
@@ -95,7 +95,7 @@ def length_of(url: str, most_s: float = math.inf) -> float | None:
             if container.duration and not UNSTATED & _formats(container):
                 return container.duration / av.time_base
             return _passed(container, most_s)
-    except (FFmpegError, OSError):
+    except (FFmpegError, *PARSER_ERRORS):
         return None
 
 

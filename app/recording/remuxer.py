@@ -143,7 +143,8 @@ class Remuxer:
         try:
             yield
         except (FFmpegError, OSError) as error:
-            reason = FailureReason.of(error)
+            is_file = urls.scheme_of(self._url) == "file"
+            reason = FailureReason.of_file(error) if is_file else FailureReason.of(error)
             raise self._failure(
                 FailureReason.STALLED
                 if reason == FailureReason.TIMEOUT and self.written.frames

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import re
 import threading
 import time
@@ -18,6 +17,7 @@ from av.error import FFmpegError
 from app import urls
 from app.errors import SinkError, WatchpostError
 from app.failure_reason import FailureReason
+from app.pace import StallLimit
 
 GROWING = ".part.mp4"
 FINISHED = ".mp4"
@@ -151,11 +151,18 @@ class RecordingProgress:
     full: bool = False
     failure: WatchpostError | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
+    _pace: StallLimit | None = None
 
     def picture(self, ts: float, seconds: float, gap_s: float | None) -> None:
-        """Count a frame; ``gap_s`` without one makes a gap, None for a file, which has none."""
-        if gap_s is not None and self.last_ts is not None and ts - self.last_ts > gap_s:
-            self.gaps.append((self.last_ts, ts))
+        """Count a frame; ``gap_s`` without one makes a gap, None for a file, which has none.
+
+        For a slow camera, the limit follows from the pace of its frames.
+        """
+        if gap_s is not None:
+            self._pace = self._pace or StallLimit(gap_s)
+            if self.last_ts is not None and ts - self.last_ts > self._pace.seconds:
+                self.gaps.append((self.last_ts, ts))
+            self._pace.seen(ts)
         self.first_ts = ts if self.first_ts is None else self.first_ts
         self.last_ts, self.written_at = ts, time.monotonic()
         self.seconds = seconds
@@ -240,6 +247,5 @@ class SegmentWriter(Generic[F]):
 
 def write_failure(error: FFmpegError | OSError, path: Path | None) -> SinkError:
     """The error that a failed write is reported as."""
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    reason = FailureReason.DISK_FULL if full else FailureReason.of(error)
+    reason = FailureReason.of_writing(error)
     return SinkError(end="recording", reason=reason, url=path.name if path else "recording")
