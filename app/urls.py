@@ -117,11 +117,16 @@ def _reserved_in_login(rest: str) -> str | None:
         return None
     if not _HOST.fullmatch(host):
         return mark
-    if mark == "/" or _is_address(host):  # what follows belongs to this host
+    if _is_address(host):  # what follows belongs to this host
         return None
+    end = _divided(after.rpartition("@")[2])[0]
+    is_end_a_host = bool(_HOST.fullmatch(end))
+    if mark == "/":  # of ``p@ss/word@192.0.2.1``, ``ss`` is hardly a host
+        is_plain_word = not set(host) & set(".:")
+        is_end_complete = is_end_a_host and bool(set(end) & set(".:"))
+        return mark if at and is_plain_word and is_end_complete else None
     if not at:  # no camera's URL is ``name?query``
         return mark
-    is_end_a_host = _HOST.fullmatch(_divided(after.rpartition("@")[2])[0])
     return mark if is_end_a_host and ":" not in host else None
 
 
