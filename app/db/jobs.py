@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -117,10 +118,19 @@ class JobRepository:
         return {state: found.get(state.value, 0) for state in JobState}
 
     def unfinished(self) -> list[Job]:
-        """Jobs that ran when the last process ended, oldest first."""
+        """Jobs that ran when the last process ended, oldest first.
+
+        Those whose sources cannot be decrypted are given as failed: nothing is known of them but
+        the hosts.
+        """
         wanted = select(JobTable).where(JobTable.state == JobState.RUNNING.value)
         with opened(self._engine) as session:
-            return [self._job(row) for row in session.scalars(wanted.order_by(JobTable.created_ts))]
+            rows = session.scalars(wanted.order_by(JobTable.created_ts)).all()
+            jobs = [self._job(row) for row in rows]
+            for row, job in zip(rows, jobs, strict=True):
+                if error := decryption_error(self._vault, row.secret):
+                    job.state, job.error, job.ended_ts = JobState.FAILED, str(error), time.time()
+        return jobs
 
     def delete(self, job_id: str) -> None:
         """Delete a job and everything that belongs to it. Raises JobNotFound."""

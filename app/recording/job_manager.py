@@ -103,6 +103,10 @@ class JobManager:
         for job in await asyncio.to_thread(self._ctx.jobs.unfinished):
             if self._closing or self.running.get(job.job_id) is not None:
                 continue
+            if job.state is not JobState.RUNNING:
+                logger.error("job %s cannot be resumed: %s", job.job_id, job.error)
+                await asyncio.to_thread(self._ctx.jobs.save, job)
+                continue
             lines = await asyncio.to_thread(self._ctx.job_log.lines, job.job_id)
             if lines and lines[-1].last:  # it ended, but its row could not be written
                 job.state, job.ended_ts = lines[-1].state, lines[-1].ts

@@ -110,6 +110,19 @@ def test_with_another_key_the_job_is_there_and_its_passwords_are_not(
     assert KEY_FILE in lost.label
 
 
+def test_with_another_key_a_running_job_fails_instead_of_being_resumed(
+    jobs: JobRepository, engine: Engine
+) -> None:
+    jobs.save(job(state=JobState.RUNNING))
+    other = JobRepository(engine, Vault(b"another-key-here"))
+    (lost,) = other.unfinished()
+    assert lost.state is JobState.FAILED
+    assert KEY_FILE in (lost.error or "")
+    other.save(lost)
+    assert other.unfinished() == []
+    assert jobs.get("a").spec == job().spec, "the old key still decrypts it"
+
+
 def test_what_another_key_encrypted_is_kept_for_it(
     jobs: JobRepository, schedules: ScheduleRepository, engine: Engine
 ) -> None:
