@@ -74,7 +74,7 @@ def _detector() -> FaceDetector:
 
 
 def count_faces(picture: Picture) -> int:
-    """How many faces CenterFace is sure of in a BGR picture, looked at in full size."""
+    """How many faces the shipped network is sure of in a BGR picture, looked at in full size."""
     rgb = np.ascontiguousarray(picture[..., ::-1])
     height, width = rgb.shape[:2]
     return len(_detector().submit(rgb).detections(60, (width, height)))
