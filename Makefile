@@ -1,5 +1,5 @@
-# Everything a newcomer needs: make run, make test. Nothing has to be installed by hand but
-# Python 3.11 or newer.
+# make run and make test install everything that they need; only Python 3.11 or newer must be
+# installed beforehand.
 
 PYTHON ?= python3
 VENV := .venv
@@ -24,8 +24,8 @@ $(VENV)/.%.installed: % | $(BIN)/python
 	$(BIN)/python -m compileall -q app run.py main.py
 	@touch $@
 
-# Files are shared out to processes: much of the time is waiting. A few need the processor alone.
-# Exit status 5: ARGS chose no test of that half.
+# Test files run in parallel processes, since tests mostly wait. A few need the CPU for themselves.
+# Exit status 5: ARGS selected no test of that half.
 WORKERS ?= 2
 PYTEST = $(BIN)/python -m pytest
 BESIDE = $(PYTEST) -n $(WORKERS) --dist loadfile
@@ -35,10 +35,10 @@ test: setup $(VENV)/.requirements-dev.txt.installed  ## all tests; ARGS="-k auth
 	$(BESIDE) -m "not alone" $(ARGS) || [ $$? -eq 5 ]
 	$(PYTEST) -m alone $(ARGS) || [ $$? -eq 5 ]
 
-test-fast: setup $(VENV)/.requirements-dev.txt.installed  ## without what takes long: for every commit
+test-fast: setup $(VENV)/.requirements-dev.txt.installed  ## without the slow tests: for every commit
 	$(BESIDE) -m "not long" $(ARGS)
 
-test-long: setup $(VENV)/.requirements-dev.txt.installed  ## what takes long: servers, browsers, networks
+test-long: setup $(VENV)/.requirements-dev.txt.installed  ## only the slow tests: servers, browsers, networks
 	@sh tests/install_tools.sh
 	$(BESIDE) -m "long and not alone" $(ARGS) || [ $$? -eq 5 ]
 	$(PYTEST) -m alone $(ARGS) || [ $$? -eq 5 ]
@@ -49,7 +49,7 @@ check: setup $(VENV)/.requirements-dev.txt.installed  ## style, types, layers
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_layers.py
 
-bench: setup $(VENV)/.requirements-dev.txt.installed  ## what things cost, side by side
+bench: setup $(VENV)/.requirements-dev.txt.installed  ## benchmarks
 	$(BIN)/python -m bench $(ARGS)
 
 docs: setup $(VENV)/.requirements-docs.txt.installed  ## the documentation as a site, in site/
@@ -59,7 +59,7 @@ docs: setup $(VENV)/.requirements-docs.txt.installed  ## the documentation as a 
 docs-serve: setup $(VENV)/.requirements-docs.txt.installed  ## the same on http://localhost:8001
 	$(BIN)/mkdocs serve --dev-addr localhost:8001
 
-lock: $(VENV)/.requirements-dev.txt.installed  ## write the requirements files anew
+lock: $(VENV)/.requirements-dev.txt.installed  ## update the requirements files
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile -q --universal --no-header --no-annotate --python-version 3.11 pyproject.toml -o requirements-lean.txt
 	$(BIN)/uv pip compile -q --universal --no-header --no-annotate --python-version 3.11 --extra full -c requirements-lean.txt pyproject.toml -o requirements.txt

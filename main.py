@@ -1,4 +1,4 @@
-"""``uvicorn main:app``: the same app as ``app:app``, built when it is asked for."""
+"""``uvicorn main:app``: the same app as ``app:app``, built on first access."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""``from anti_terror.service import MultiCameraService, CameraConfig`` works as it always did."""
+"""``from anti_terror.service import MultiCameraService, CameraConfig`` still works."""
 
 from app.cameras import CameraConfig, MultiCameraService
 

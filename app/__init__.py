@@ -6,7 +6,7 @@ __version__ = "0.2.0"
 
 
 def __getattr__(name: str) -> Any:
-    """Build the ASGI app when somebody asks for ``app.app``, and not before."""
+    """Build the ASGI app on the first access to ``app.app``."""
     if name != "app":
         raise AttributeError(name)
     from app.main import build_app

@@ -18,20 +18,20 @@ from pydantic import ValidationError
 from app import __version__
 from app.analytics.rules import read_rule_settings
 from app.config import Settings
+from app.data_folder import locked
 from app.errors import SetupError
 from app.models import __main__ as models
-from app.runtime import locked
 
 ONE_PROCESS = (
-    "--workers above 1 is not possible: streams live in one process, and every worker would "
-    "publish each of them again. One process uses all cores."
+    "--workers must be 1: streams run in one process, and every worker would publish each of them "
+    "again. One process uses all cores."
 )
 GRACE_S = 4
 TCP_USER_TIMEOUT_MS = 20_000
 M_ARENA_MAX = -8  # from glibc's malloc.h
 MAX_ARENAS = 2
 DESCRIPTION = "Watchpost: video analytics on your own machine."
-ENVIRONMENT = "Each setting can also come from the environment (WATCHPOST_...) or a .env file."
+ENVIRONMENT = "All settings can also be set in the environment (WATCHPOST_...) or in a .env file."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -64,7 +64,7 @@ def _commands() -> argparse.ArgumentParser:
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the flags of the server alone: what ``run.py`` takes."""
+    """Parse the flags of the server alone, as ``run.py`` takes them."""
     parser = argparse.ArgumentParser(
         description=DESCRIPTION, epilog=ENVIRONMENT, argument_default=argparse.SUPPRESS
     )
@@ -77,13 +77,13 @@ def _add_server_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", help="address to bind to (default: 0.0.0.0)")
     parser.add_argument("--port", type=int, help="port to bind to (default: 8000)")
     parser.add_argument("--reload", action="store_true", help="restart when a file changes")
-    parser.add_argument("--workers", type=int, help="only 1: streams live in one process")
+    parser.add_argument("--workers", type=int, help="must be 1: streams run in one process")
     parser.add_argument("--log-level", choices=levels, help="(default: info)")
     parser.add_argument("--database-url", help="(default: SQLite in the data folder)")
-    parser.add_argument("--claude-api-key", help="key for the fallback of plate reading")
-    parser.add_argument("--claude-model", help="model for the fallback of plate reading")
+    parser.add_argument("--claude-api-key", help="key for Claude as second plate reader")
+    parser.add_argument("--claude-model", help="Claude model for the second reading of plates")
     parser.add_argument("--debug", action="store_true", help="log more")
-    parser.add_argument("--data-dir", help="everything is written here (default: ./data)")
+    parser.add_argument("--data-dir", help="folder for all data (default: ./data)")
     parser.add_argument(
         "--media-dir",
         action="append",
@@ -107,7 +107,7 @@ def _add_server_flags(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="require the token from this machine too (behind a proxy)",
     )
-    parser.add_argument("--no-auth", action="store_true", help="anybody may do anything")
+    parser.add_argument("--no-auth", action="store_true", help="turn authentication off")
 
 
 NESTED = {
@@ -122,7 +122,7 @@ NOT_SETTINGS = ("program", "reload", "workers")
 
 
 def to_environment(flags: argparse.Namespace) -> None:
-    """Pass the flags on as environment variables, so that a reloaded process has them too."""
+    """Set the flags as environment variables, so that a reloaded process has them, too."""
     for name, value in vars(flags).items():
         if name not in NOT_SETTINGS:
             key = f"WATCHPOST_{NESTED.get(name, name)}".upper()
@@ -131,13 +131,13 @@ def to_environment(flags: argparse.Namespace) -> None:
 
 
 def serve(flags: argparse.Namespace) -> None:
-    """Run the server until it is told to stop; a start that fails exits with one line."""
+    """Run the server until it is stopped; a failed start exits with one line."""
     if getattr(flags, "workers", 1) > 1:
         sys.exit(ONE_PROCESS)
     try:
         settings = Settings()
-        read_rule_settings()  # wrong ones are reported now; the server reads them for itself
-        with locked(settings.data_dir):  # a clear message now; the server locks it for itself
+        read_rule_settings()  # to report invalid ones now; the server reads them again
+        with locked(settings.data_dir):  # for a clear message now; the server locks it again
             pass
     except ValidationError as error:
         sys.exit("\n".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()))
@@ -154,19 +154,19 @@ def _server_config(settings: Settings, *, reload: bool) -> uvicorn.Config:
         log_level="debug" if settings.debug else settings.log_level,
         reload=reload,
         timeout_graceful_shutdown=GRACE_S,
-        # Authentication must see who really called; it refuses forwarded requests by itself.
+        # Authentication must see the real client; it treats forwarded requests on its own.
         proxy_headers=False,
         server_header=False,
-        # The app itself refuses messages that are too large, with a reason: uvicorn would
-        # only close the connection.
+        # The app refuses messages that are too large, with a reason; uvicorn would just close the
+        # connection.
         ws_max_size=2 * settings.push.max_message,
-        # Images are compressed already; trying it again costs the event loop milliseconds.
+        # Images are already compressed; another attempt costs the event loop milliseconds.
         ws_per_message_deflate=False,
     )
 
 
 def _run(config: uvicorn.Config, settings: Settings) -> None:
-    # uvicorn raises the signal again after its shutdown: an orderly end is a success.
+    # uvicorn raises the signal again after its shutdown; the exit code must be 0.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     signal.signal(signal.SIGINT, lambda *_: sys.exit(0))
     _limit_malloc_arenas()
@@ -183,17 +183,17 @@ def _run(config: uvicorn.Config, settings: Settings) -> None:
 
 
 def _set_tcp_user_timeout(listener: socket.socket) -> None:
-    """Have the system close connections whose peer acknowledges nothing: dead or malicious.
+    """Let the system close connections whose peer acknowledges nothing: dead or malicious.
 
-    Without this, data sent to such a peer stays in memory for as long as the peer likes
-    (RFC 5482; accepted connections inherit the option).
+    Otherwise data for such a peer would stay in memory for as long as the peer wants (RFC 5482;
+    accepted connections inherit the option).
     """
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TCP_USER_TIMEOUT_MS)
 
 
 def _limit_malloc_arenas() -> None:
-    """Keep glibc to a few heaps: many threads handling images leave about 90 MB half empty."""
+    """Limit glibc to a few heaps: with one for each thread, about 90 MB would be half empty."""
     with contextlib.suppress(OSError, AttributeError):  # another C library
         ctypes.CDLL("libc.so.6").mallopt(M_ARENA_MAX, MAX_ARENAS)
 

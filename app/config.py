@@ -1,8 +1,8 @@
-"""The settings of the server: built once by whoever starts it, then passed down.
+"""The settings of the server: read once at the start, then passed down.
 
-Each field can be set by a flag of ``watchpost serve``, by an environment variable with the prefix
-``WATCHPOST_`` (nested fields with two underscores: ``WATCHPOST_STREAMS__OUTPUT_BASE``) or in
-a ``.env`` file; the first of these that names a field wins.
+Each field can be set by an environment variable with the prefix ``WATCHPOST_`` (nested fields with
+two underscores: ``WATCHPOST_STREAMS__OUTPUT_BASE``) or in a ``.env`` file, and some by a flag of
+``watchpost serve``. A flag overrides the environment, and the environment overrides the file.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def _rtsp_url(url: str) -> str:
 
 
 def _folders(value: object) -> object:
-    """``/a:/b`` as a list; what is one already stays."""
+    """``/a:/b`` as a list; other values stay as they are."""
     return [Path(part) for part in value.split(os.pathsep)] if isinstance(value, str) else value
 
 
@@ -43,157 +43,200 @@ RtspUrl = Annotated[str, AfterValidator(_rtsp_url)]
 
 
 class AuthSettings(BaseModel):
-    """Who may call."""
+    """Authentication."""
 
-    token: SecretStr | None = Field(None, description="Made at the first start if not given.")
-    require_token: bool = Field(False, description="No free pass for loopback clients.")
-    disabled: bool = Field(False, description="Everybody may do everything.")
+    token: SecretStr | None = Field(
+        None, description="Token that callers must send. Default: generated at the first start."
+    )
+    require_token: bool = Field(
+        False, description="Require the token from this machine, too, as behind a proxy."
+    )
+    disabled: bool = Field(False, description="Turn authentication off: anyone may do anything.")
 
 
 class StreamSettings(BaseModel):
-    """Life of a stream."""
+    """Start, stop and reconnection of streams."""
 
     output_base: RtspUrl | None = Field(
-        None, description="RTSP server that takes all default outputs, rtsp://host:port/prefix."
+        None, description="RTSP server for all default outputs, rtsp://host:port/prefix."
     )
     start_timeout_s: float = Field(
-        10.0, description="How long a start waits for the stream to run."
+        10.0, description="How long a start waits until the stream runs."
     )
     stop_timeout_s: float = Field(4.5, description="How long stop waits for a stream's threads.")
     open_timeout_s: float = Field(
         4.0,
-        description="Opening an input; below stop_timeout_s, since opening cannot be cut short.",
+        description="Time limit for opening an input. Keep it below stop_timeout_s, since opening "
+        "cannot be interrupted.",
     )
     stall_timeout_s: float = Field(
-        4.0, description="Seconds without a frame after which the stream counts as lost."
+        4.0, description="Seconds without a frame after which a source counts as lost."
     )
     idle_output_s: float = Field(
-        10.0, description="An output is closed after this long without frames."
+        10.0, description="Seconds without a frame after which an output is closed."
     )
-    backoff_first_s: float = Field(0.5, description="First pause before a lost end is tried again.")
-    backoff_max_s: float = Field(30.0, description="Longest pause before it is tried again.")
-    max_pixels: int = Field(50_000_000, description="Larger frames are refused.")
+    backoff_first_s: float = Field(
+        0.5, description="Pause before the first attempt to reconnect; it doubles each time."
+    )
+    backoff_max_s: float = Field(30.0, description="Longest pause between two attempts.")
+    max_pixels: int = Field(50_000_000, description="Largest frame, in pixels.")
 
 
 class FaceSettings(BaseModel):
-    """How faces are found, and how long one stays covered after it was last seen."""
+    """Face detection, and how long a lost face stays covered."""
 
     width: int = Field(
         960,
         ge=160,
         le=3840,
-        description="Longer side of what the network sees. It finds faces from about 16 pixels "
-        "of that on: with 960 from 32 pixels of a 1080p picture. 640 halves the cost, 1280 "
+        description="Longer side of the network's input, in pixels. It finds faces from about 16 "
+        "pixels of it: with 960, from about 32 pixels of a 1080p frame. 640 halves the cost, 1280 "
         "doubles it.",
     )
-    min_confidence: float = Field(0.15, gt=0, lt=1, description="Starts a new track.")
-    keep_confidence: float = Field(0.1, gt=0, lt=1, description="Continues a known track.")
-    hold_s: float = Field(1.0, ge=0, description="A lost face stays covered for this long.")
-    timeout_s: float = Field(2.0, gt=0, description="A later answer withholds the frame.")
+    min_confidence: float = Field(
+        0.15, gt=0, lt=1, description="Lowest confidence that starts a track."
+    )
+    keep_confidence: float = Field(
+        0.1, gt=0, lt=1, description="Lowest confidence that continues a track."
+    )
+    hold_s: float = Field(1.0, ge=0, description="Seconds for which a lost face stays covered.")
+    timeout_s: float = Field(
+        2.0, gt=0, description="A frame whose faces are not known by then is withheld."
+    )
     recheck_s: float = Field(
         1.0,
         ge=0,
-        description="Where nothing changed, faces are looked for this often; 0: in every frame.",
+        description="Seconds after which unchanged parts of the frame are searched again; 0 "
+        "searches every frame completely.",
     )
 
 
 class ObjectSettings(BaseModel):
-    """How people, bags, vehicles, plates and cigarettes are found and followed."""
+    """Detection and tracking of people, bags, vehicles, plates and cigarettes."""
 
     weights: str | None = Field(
         None,
-        description="Default: the shipped network. Else a file: .xml or .onnx runs on OpenVINO, "
-        ".pt or .engine through Ultralytics. A bare name is also looked for in the data folder's "
-        "weights.",
+        description="File of another network: .xml and .onnx run on OpenVINO, .pt and .engine "
+        "through Ultralytics. A bare name may also be a file in the data folder's `weights`. "
+        "Default: the shipped network.",
     )
     width: int | None = Field(
         None,
         ge=160,
         le=1920,
-        description="Longer side of what the network sees. Default: its own, 640 as shipped.",
+        description="Longer side of the network's input, in pixels. Default: the network's own, "
+        "640 for the shipped one.",
     )
     min_confidence: float | None = Field(
-        None, gt=0, lt=1, description="For all classes. Default: the network's own for each."
+        None,
+        gt=0,
+        lt=1,
+        description="Lowest confidence of a detection, for all classes. Default: the network's "
+        "own for each.",
     )
     max_crops: int = Field(
-        2, ge=0, le=32, description="People looked at again, enlarged, in one frame; 0: none."
+        2,
+        ge=0,
+        le=32,
+        description="How many people are examined again, enlarged, in each analysed frame; 0: "
+        "none.",
     )
-    timeout_s: float = Field(2.0, gt=0, description="A later answer counts as none.")
+    timeout_s: float = Field(2.0, gt=0, description="Time limit of an inference.")
     max_fps: float = Field(
-        5.0, gt=0, le=60, description="Looks a second and stream; tracks fill what is between."
+        5.0,
+        gt=0,
+        le=60,
+        description="Frames analysed per second and stream; between them objects are tracked.",
     )
     max_wait: float = Field(
         0.75,
         gt=0,
         le=1,
-        description="Where frames wait for looks during more than this share of the time, as on a "
-        "machine with too many streams, there are fewer looks; 1: always as many.",
+        description="Fewer frames are analysed if frames wait for inference during more than this "
+        "share of the time, as on a machine with too many streams. 1: never fewer.",
     )
-    start_confidence: float = Field(0.4, gt=0, lt=1, description="Starts a new track.")
-    hold_s: float = Field(1.5, ge=0, description="A track that was lost lives on for this long.")
+    start_confidence: float = Field(
+        0.4, gt=0, lt=1, description="Lowest confidence that starts a track."
+    )
+    hold_s: float = Field(1.5, ge=0, description="Seconds for which a lost track is kept.")
 
 
 class PlateSettings(BaseModel):
     """Number plates: uploads, reading, and Claude as the second reader."""
 
-    max_bytes: int = Field(20 * 2**20, ge=1, description="Larger uploads are refused.")
-    max_pixels: int = Field(50_000_000, ge=1, description="Larger pictures are refused.")
-    max_files: int = Field(32, ge=1, le=1000, description="Pictures in one batch.")
+    max_bytes: int = Field(20 * 2**20, ge=1, description="Largest upload, in bytes.")
+    max_pixels: int = Field(50_000_000, ge=1, description="Largest image, in pixels.")
+    max_files: int = Field(32, ge=1, le=1000, description="Most images in one batch.")
     countries: tuple[str, ...] = Field(
-        (), description='Formats of these only, such as ["RU", "KZ"]. Default: all known ones.'
+        (),
+        description='Countries whose formats are expected, such as ["RU", "KZ"]. Default: all '
+        "known ones.",
     )
     claude_below: float = Field(
-        0.7, ge=0, le=1, description="Readings less sure than this go to Claude, if there is a key."
+        0.7,
+        ge=0,
+        le=1,
+        description="Readings with a lower confidence are sent to Claude, if there is a key.",
     )
-    claude_timeout_s: float = Field(10.0, gt=0, le=60, description="For all plates of an upload.")
-    claude_daily: int = Field(200, ge=0, description="Most calls a day (UTC).")
+    claude_timeout_s: float = Field(
+        10.0, gt=0, le=60, description="Time limit of Claude for all plates of an upload."
+    )
+    claude_daily: int = Field(200, ge=0, description="Most calls to Claude per day (UTC).")
 
 
 class PushSettings(BaseModel):
     """Streams whose frames clients push over a WebSocket."""
 
-    max_streams: int = Field(64, ge=1, description="More at once are refused.")
-    max_message: int = Field(16 * 2**20, ge=1, description="Bytes of one message.")
+    max_streams: int = Field(64, ge=1, description="Most push streams at the same time.")
+    max_message: int = Field(16 * 2**20, ge=1, description="Largest message, in bytes.")
     send_timeout_s: float = Field(
-        10.0, gt=0, description="A client that takes nothing for this long is disconnected."
+        10.0, gt=0, description="A client that reads nothing for this long is disconnected."
     )
-    max_bad_frames: int = Field(20, ge=1, description="In a row; then the socket is closed.")
-    grace_s: float = Field(2.0, ge=0, description="For reconnects, after the last socket left.")
-    unused_s: float = Field(60.0, gt=0, description="A stream nobody ever connected to ends.")
+    max_bad_frames: int = Field(
+        20, ge=1, description="Bad frames in a row after which the socket is closed."
+    )
+    grace_s: float = Field(
+        2.0, ge=0, description="Seconds in which a client may reconnect before the stream ends."
+    )
+    unused_s: float = Field(
+        60.0, gt=0, description="Seconds after which a stream ends if no client ever connected."
+    )
 
 
 class CollectSettings(BaseModel):
     """Collection jobs."""
 
-    max_jobs: int = Field(16, ge=1, description="More at once are refused.")
+    max_jobs: int = Field(16, ge=1, description="Most jobs at the same time.")
     on_restart: Literal["resume", "interrupt"] = Field(
-        "resume", description="What becomes of jobs that ran when the server ended."
+        "resume", description="What happens to jobs that were running when the server stopped."
     )
-    gap_s: float = Field(3.0, gt=0, description="Seconds without a frame that make a gap.")
+    gap_s: float = Field(3.0, gt=0, description="Seconds without a frame that count as a gap.")
     start_timeout_s: float = Field(
-        10.0, gt=0, description="How long a source may take for its first frame."
+        10.0, gt=0, description="Time limit for the first frame of a source."
     )
-    backoff_max_s: float = Field(60.0, gt=0, description="Longest pause between attempts.")
+    backoff_max_s: float = Field(60.0, gt=0, description="Longest pause between two attempts.")
 
 
 class SpaceSettings(BaseModel):
-    """How much may be kept: recordings, snapshots and plate images together."""
+    """Retention: limits for recordings, snapshots and plate images together."""
 
-    min_free: int = Field(2 * 2**30, ge=0, description="Bytes of the disk that stay free.")
-    max_bytes: int | None = Field(None, ge=0, description="Of all that is kept; default: no limit.")
+    min_free: int = Field(2 * 2**30, ge=0, description="Bytes of the disk that must stay free.")
+    max_bytes: int | None = Field(
+        None, ge=0, description="Most bytes that are stored. Default: no limit."
+    )
     max_days: float | None = Field(
-        None, gt=0, description="What is older is removed; default: no limit."
+        None, gt=0, description="Age in days after which files are removed. Default: no limit."
     )
     max_events: int = Field(
         1_000_000,
         ge=1,
-        description="Number of events; beyond it the oldest are removed with their snapshots.",
+        description="Most events that are stored; the oldest are removed with their snapshots.",
     )
-    every_s: float = Field(60.0, gt=0, description="Pause between two sweeps.")
+    every_s: float = Field(60.0, gt=0, description="Seconds between two checks of the limits.")
 
 
 class _Sources(BaseSettings):
-    """Where settings come from: the environment, then ``.env``."""
+    """Reads settings from the environment, then from ``.env``."""
 
     model_config = SettingsConfigDict(
         env_prefix="WATCHPOST_",
@@ -208,13 +251,15 @@ class _Sources(BaseSettings):
 def read_sections(
     sections: Mapping[str, type[BaseModel]], env_file: str | None = ".env"
 ) -> dict[str, BaseModel]:
-    """Settings of parts that declare their own, such as rules, from where ``Settings`` has its.
+    """Read settings that are declared elsewhere, such as those of rules.
+
+    They come from the same places as ``Settings``.
 
     Args:
-        sections: by name: what is called ``bags`` reads ``WATCHPOST_BAGS__DISTANCE``.
+        sections: classes by name; ``bags`` reads ``WATCHPOST_BAGS__DISTANCE``.
 
     Raises:
-        ValidationError: a value that a section does not take.
+        ValidationError: a value is not valid.
     """
     fields: dict[str, Any] = {name: (model, model()) for name, model in sections.items()}
     read = create_model("Sections", __base__=_Sources, **fields)(_env_file=env_file)
@@ -222,33 +267,37 @@ def read_sections(
 
 
 class Settings(_Sources):
-    """What the server is run with; rules have settings of their own."""
+    """The settings of the server; rules declare their own."""
 
     host: str = Field("0.0.0.0", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0: any free one.")
     log_level: Literal["debug", "info", "warning", "error", "critical"] = Field(
-        "info", description="The least severe lines that are logged."
+        "info", description="Lowest level of messages that are logged."
     )
-    debug: bool = Field(False, description="Logs as much as the log level debug.")
-    data_dir: Path = Field(Path("data"), description="Everything that is written lives here.")
-    database_url: SecretStr | None = Field(None, description="Default: SQLite in the data folder.")
+    debug: bool = Field(False, description="The same as the log level debug.")
+    data_dir: Path = Field(Path("data"), description="Folder for everything that is written.")
+    database_url: SecretStr | None = Field(
+        None, description="URL of the database. Default: SQLite in the data folder."
+    )
     secret_key: SecretStr | None = Field(
-        None, description="Key that stored credentials are encrypted with; default: a key file."
+        None,
+        description="Key that encrypts stored credentials. Default: the file secret.key in the "
+        "data folder.",
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
-        "auto", description="What networks run on, where it is there."
+        "auto", description="Device that networks run on, if it is available."
     )
     media_dirs: Folders = Field(
         [],
-        description="Folders whose video files callers may watch as cameras, with colons between "
-        "them. Default: the data folder and the working directory.",
+        description="Folders with video files that callers may open, separated by colons. "
+        "Default: the data folder and the working directory.",
     )
-    demo: bool = Field(False, description="Run a stream over bundled photographs.")
+    demo: bool = Field(False, description="Run a stream of bundled photographs.")
     claude_api_key: SecretStr | None = Field(
         None,
         description="Key for Claude as the second reader of plates; without it nothing is sent.",
     )
-    claude_model: str = Field("claude-opus-4-5", description="Model for the second reading.")
+    claude_model: str = Field("claude-opus-4-5", description="Claude model for the second reading.")
 
     auth: AuthSettings = AuthSettings()
     streams: StreamSettings = StreamSettings()
@@ -260,24 +309,25 @@ class Settings(_Sources):
     space: SpaceSettings = SpaceSettings()
 
     def allowed_folders(self) -> list[Path]:
-        """Folders that files may come from when a caller names them."""
+        """Folders with files that callers may open."""
         return self.media_dirs or [self.data_dir, Path.cwd()]
 
     def recordings_dir(self) -> Path:
-        """Where collection jobs keep their files, a folder a job."""
+        """The folder of recordings, with one folder for each job."""
         return self.data_dir / "recordings"
 
     def resolved_database_url(self) -> str:
+        """The URL of the database, with the default filled in."""
         if self.database_url is not None:
             return self.database_url.get_secret_value()
         return f"sqlite:///{self.data_dir.absolute() / 'watchpost.db'}"
 
 
 def usable_cpus() -> int:
-    """CPUs that this process may really use: affinity, and the quota of its control group.
+    """The number of CPUs that this process may use, by its affinity and its cgroup's quota.
 
-    A container with ``--cpus 2`` on a large host sees all cores; threads for each of them
-    would only fight. Source: Linux cgroup v2 ``cpu.max``, cgroup v1 ``cpu.cfs_*``.
+    A container with ``--cpus 2`` on a large host sees all cores; a thread for each of them would
+    only compete for two. Source: Linux cgroup v2 ``cpu.max``, cgroup v1 ``cpu.cfs_*``.
     """
     if hasattr(os, "sched_getaffinity"):
         count = len(os.sched_getaffinity(0))

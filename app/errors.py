@@ -1,58 +1,9 @@
-"""What can go wrong, as one tree.
+"""All expected errors, as one tree of classes with ``WatchpostError`` at its root.
 
-    WatchpostError                    something unexpected happened inside the server
-    ├── RequestError                  the caller asked for something that cannot be done as asked
-    │   ├── InvalidRequest            a field is missing, unknown or has the wrong value
-    │   ├── InvalidUrl                not a URL that this API accepts
-    │   ├── AddressNotAllowed         the URL leads to an address that nobody may stream from
-    │   ├── BadFrame                  a pushed frame that cannot be used
-    │   ├── BadUpload                 an uploaded image that is damaged, empty or missing
-    │   │   ├── UploadTooLarge        more bytes or pixels than are taken
-    │   │   └── NotAnImage            a file of another kind
-    │   ├── BadRange                  a part of a file that is not in it
-    │   ├── OutputIsInput             a stream would read what it writes
-    │   └── UpgradeRequired           plain HTTP where a WebSocket is spoken
-    ├── Unauthorized                  no token, or a call that a foreign web page made
-    ├── NotFound                      nothing has this address
-    │   ├── StreamNotFound            no stream has this id
-    │   ├── EventNotFound             no event has this number
-    │   ├── NoSnapshot                an event without a snapshot
-    │   │   └── SnapshotRemoved       the snapshot of this event was removed
-    │   ├── JobNotFound               no collection job has this id
-    │   ├── FileNotFound              not a file of this job, or it was removed to make room
-    │   ├── ScheduleNotFound          no schedule has this id
-    │   ├── PlateNotFound             no plate has this id, or it was deleted
-    │   ├── SessionNotFound           no upload and no passage has this id
-    │   ├── WatchNotFound             no entry of the watch-list has this id
-    │   └── ImageGone                 erased, or cleared away by age
-    ├── Conflict                      the request does not fit what is there already
-    │   ├── NotPushable               frames for a stream that has a source of its own
-    │   ├── CameraExists              the id is taken
-    │   ├── NotACamera                the stream was started through another API
-    │   ├── StreamConflict            the id runs already, with another configuration
-    │   └── OutputInUse               another stream publishes there
-    ├── FarEndError                   a camera or server at the other end of the network
-    │   ├── SourceError               the input was refused or lost, or cannot be decoded
-    │   └── SinkError                 the output was refused or was lost
-    ├── Unavailable                   nobody's fault, and not now
-    │   ├── StartTimeout              no frame came out in time
-    │   ├── StartCancelled            stopped while a caller still waited for the start
-    │   ├── TooManyStreams            the limit on pushed streams is reached
-    │   ├── TooManyJobs               the limit on collection jobs is reached
-    │   ├── NoAnalytics               the network for persons and objects is not there
-    │   ├── NoPicture                 there is no (fresh, blurred) frame to show
-    │   ├── StoreError                the database did not take or give a row
-    │   ├── NotReady                  something that the server needs is not there
-    │   └── ShuttingDown              the server is about to end
-    ├── CameraFailed                  a camera of the Python API cannot run as asked
-    ├── DetectorError                 a network failed or was too late; the frame is withheld
-    └── SetupError                    the server itself cannot start like this
-        ├── DataFolderLocked          another server works in the same data folder
-        └── SecretUnreadable          stored credentials and the key file do not belong together
-
-Every class has a stable ``code``; the words for it in other languages live in
-``app/api/locales/``. Nothing here knows HTTP, and no message holds a password:
-who raises passes URLs through ``app.urls.without_credentials`` first.
+Every class has a stable ``code``; its texts in other languages are in ``app/api/locales/``. Nothing
+here depends on HTTP: ``app.api.errors`` maps classes to status codes. No message contains a
+password: code that raises passes URLs through ``app.urls.without_credentials`` first. The first
+sentence of each class is its meaning in the reference of errors.
 """
 
 from collections.abc import Mapping
@@ -62,181 +13,241 @@ from app.failure_reason import WORDS
 
 
 class WatchpostError(Exception):
-    """Base of all expected errors.
+    """Something inside the server failed unexpectedly.
+
+    It is also the base class of all expected errors.
 
     Args:
-        details: what a caller needs to act, as JSON-ready values; the message template
-            is filled from the same names.
+        details: what a caller needs to act, as JSON-ready values; they also fill the placeholders
+            of the message template.
     """
 
     code: ClassVar[str] = "INTERNAL_ERROR"
-    template: ClassVar[str] = "Something failed inside the server."
+    template: ClassVar[str] = "Internal server error."
 
     words: ClassVar[Mapping[str, str]] = {}
-    """Texts for people, by the ``reason`` that programs compare."""
+    """Texts by ``reason``."""
 
     def __init__(self, **details: object) -> None:
         self.details = details
-        meant = self.words.get(str(details.get("reason")))
-        filled = details if meant is None else {**details, "reason": self.fill(meant, details)}
+        text = self.words.get(str(details.get("reason")))
+        filled = details if text is None else {**details, "reason": self.fill(text, details)}
         super().__init__(self.fill(self.template, filled))
 
     @staticmethod
     def fill(template: str, details: dict[str, object]) -> str:
-        """Put details into a template; a placeholder without its detail stays visible."""
-        return template.format_map(_Visible(details))
+        """Fill a template with details; a placeholder without a detail stays as it is."""
+        return template.format_map(_KeepMissing(details))
 
 
-class _Visible(dict[str, object]):
+class _KeepMissing(dict[str, object]):
     def __missing__(self, key: str) -> str:
         return f"{{{key}}}"
 
 
 class RequestError(WatchpostError):
+    """The request cannot be carried out as it is."""
+
     code = "BAD_REQUEST"
-    template = "The request cannot be understood."
+    template = "The request is not valid."
 
 
 class InvalidRequest(RequestError):
+    """A field is missing, unknown or has an invalid value."""
+
     code = "INVALID_REQUEST"
     template = "{field}: {reason}"
 
 
 class InvalidUrl(RequestError):
+    """The URL is not one that this API accepts."""
+
     code = "INVALID_RTSP_URL"
     template = "Not a usable RTSP URL ({reason}). Expected rtsp://host:port/path."
 
 
 class AddressNotAllowed(RequestError):
+    """The URL leads to an address that streams may not use."""
+
     code = "ADDRESS_NOT_ALLOWED"
     template = "{host} resolves to {address}, an address that streams may not use."
 
 
 class BadFrame(RequestError):
+    """A pushed frame cannot be used."""
+
     words = WORDS
     code = "BAD_FRAME"
     template = "The frame cannot be used: {reason}."
 
 
 class BadUpload(RequestError):
+    """An uploaded image is damaged, empty or missing."""
+
     code = "BAD_UPLOAD"
     template = "The upload cannot be used: {reason}."
 
 
 class UploadTooLarge(BadUpload):
+    """An upload has more bytes or pixels than the limit."""
+
     code = "UPLOAD_TOO_LARGE"
     template = "The upload is too large; the limit is {limit}."
 
 
 class NotAnImage(BadUpload):
+    """An uploaded file has an unsupported format."""
+
     code = "NOT_AN_IMAGE"
     template = "Unsupported image type. Use JPEG, PNG, WebP or BMP."
 
 
 class BadRange(RequestError):
+    """The requested range is not in the file."""
+
     code = "BAD_RANGE"
     template = "The file has {bytes} bytes; request a part of it, such as Range: bytes=0-99."
 
 
 class OutputIsInput(RequestError):
+    """A stream would read its own output."""
+
     code = "OUTPUT_IS_INPUT"
-    template = "The stream would publish to the URL that it reads: {output_url}"
+    template = "The output URL is the input URL: {output_url}"
 
 
 class UpgradeRequired(RequestError):
+    """A plain HTTP request came to the address of a WebSocket."""
+
     code = "UPGRADE_REQUIRED"
-    template = "This address is a WebSocket: connect to it with ws:// or wss://; /docs shows how."
+    template = "This address is a WebSocket. Connect with ws:// or wss://; see /docs."
 
 
 class Unauthorized(WatchpostError):
+    """The token is missing or wrong, or a foreign web page made the request."""
+
     code = "UNAUTHORIZED"
     template = "{reason}"
 
 
 class NotFound(WatchpostError):
+    """Nothing exists at this address."""
+
     code = "NOT_FOUND"
     template = "Not found: {path}"
 
 
 class StreamNotFound(NotFound):
+    """No stream has this id."""
+
     code = "STREAM_NOT_FOUND"
     template = "Stream not found: {stream_id}"
 
 
 class EventNotFound(NotFound):
+    """No event has this id."""
+
     code = "EVENT_NOT_FOUND"
     template = "Event not found: {event_id}"
 
 
 class NoSnapshot(NotFound):
+    """The event has no snapshot."""
+
     code = "NO_SNAPSHOT"
-    template = "Event {event_id} has no picture."
+    template = "Event {event_id} has no snapshot."
 
 
 class SnapshotRemoved(NoSnapshot):
+    """The snapshot of the event was removed."""
+
     code = "SNAPSHOT_REMOVED"
-    template = "The picture of event {event_id} was removed."
+    template = "The snapshot of event {event_id} was removed."
 
 
 class JobNotFound(NotFound):
+    """No collection job has this id."""
+
     code = "JOB_NOT_FOUND"
     template = "There is no collection job {job_id}."
 
 
 class FileNotFound(NotFound):
+    """The job has no such file, or it was removed to free space."""
+
     code = "FILE_NOT_FOUND"
-    template = "Job {job_id} has no file {file_id}, or it was removed to make room."
+    template = "Job {job_id} has no file {file_id}, or it was removed to free space."
 
 
 class ScheduleNotFound(NotFound):
+    """No schedule has this id."""
+
     code = "SCHEDULE_NOT_FOUND"
     template = "There is no schedule {schedule_id}."
 
 
 class PlateNotFound(NotFound):
+    """No plate has this id, or it was deleted."""
+
     code = "PLATE_NOT_FOUND"
     template = "Plate not found: {plate_id}"
 
 
 class SessionNotFound(NotFound):
+    """No session has this id."""
+
     code = "SESSION_NOT_FOUND"
     template = "Session not found: {session_id}"
 
 
 class WatchNotFound(NotFound):
+    """No entry of the watch list has this id."""
+
     code = "WATCH_NOT_FOUND"
     template = "Watchlist entry not found: {watch_id}"
 
 
 class ImageGone(NotFound):
+    """The image was erased, or removed to free space."""
+
     code = "IMAGE_NOT_FOUND"
-    template = "This image is no longer kept."
+    template = "This image is no longer stored."
 
 
 class Conflict(WatchpostError):
+    """The request conflicts with the current state."""
+
     code = "CONFLICT"
     template = "This conflicts with the current state."
 
 
 class StreamConflict(Conflict):
+    """The stream is running with another configuration."""
+
     code = "STREAM_ALREADY_RUNNING"
     template = (
-        "Stream {stream_id} runs with another configuration. "
+        "Stream {stream_id} is running with another configuration. "
         "Stop it first, then start it with the new one."
     )
 
 
 class CameraExists(Conflict):
+    """The id of the camera is in use."""
+
     code = "CAMERA_EXISTS"
     template = "There is already a camera {camera_id}. Change it with PATCH, or use another id."
 
 
 class NotACamera(Conflict):
+    """The stream was started through another API."""
+
     code = "NOT_A_CAMERA"
     template = "{camera_id} is not a camera. It was started through another API; stop it there."
 
 
 class NotPushable(Conflict):
+    """Frames were pushed to a stream that has a source of its own."""
+
     code = "NOT_PUSHABLE"
     template = (
         "Stream {stream_id} does not accept pushed frames. "
@@ -245,12 +256,17 @@ class NotPushable(Conflict):
 
 
 class OutputInUse(Conflict):
+    """Another stream publishes to the same URL."""
+
     code = "OUTPUT_IN_USE"
     template = "Stream {used_by} already publishes to {output_url}."
 
 
 class FarEndError(WatchpostError):
-    """Something at the other end. ``reason`` is one of the words in ``app.failure_reason``."""
+    """A camera or server at the other end of a connection failed.
+
+    ``reason`` in the details is a ``FailureReason``.
+    """
 
     words = WORDS
     code = "FAR_END_FAILED"
@@ -258,36 +274,50 @@ class FarEndError(WatchpostError):
 
 
 class SourceError(FarEndError):
+    """The input was refused or lost, or cannot be decoded."""
+
     code = "INPUT_FAILED"
     template = "The input failed: {reason} ({url})"
 
 
 class SinkError(FarEndError):
+    """The output was refused or lost."""
+
     code = "OUTPUT_FAILED"
     template = "The output failed: {reason} ({url})"
 
 
 class Unavailable(WatchpostError):
+    """The request cannot be carried out now."""
+
     code = "UNAVAILABLE"
-    template = "Not available now."
+    template = "Not available at the moment."
 
 
 class StartTimeout(Unavailable):
+    """A stream delivered no frame in time."""
+
     code = "START_TIMEOUT"
     template = "Stream {stream_id} did not reach RUNNING within {timeout_s} s."
 
 
 class StartCancelled(Unavailable):
+    """The stream was stopped while a caller waited for its start."""
+
     code = "START_CANCELLED"
-    template = "Stream {stream_id} was stopped before it ran."
+    template = "Stream {stream_id} was stopped before it started."
 
 
 class TooManyStreams(Unavailable):
+    """The limit on push streams is reached."""
+
     code = "TOO_MANY_STREAMS"
-    template = "{count} pushed streams are already open. End one, or raise the limit."
+    template = "{count} push streams are already open. End one, or raise the limit."
 
 
 class TooManyJobs(Unavailable):
+    """The limit on collection jobs is reached."""
+
     code = "TOO_MANY_JOBS"
     template = (
         "{count} collection jobs are already running. Wait for one, cancel one, or raise the limit."
@@ -295,46 +325,64 @@ class TooManyJobs(Unavailable):
 
 
 class NoAnalytics(Unavailable):
+    """The network for persons and objects is not installed."""
+
     code = "NO_ANALYTICS"
-    template = "Analytics are not available: this server has no model for them."
+    template = "Analytics are not available: this server has no network for them."
 
 
 class NoPicture(Unavailable):
+    """There is no recent blurred frame to show."""
+
     code = "NO_PICTURE"
     template = "Stream {stream_id} has no frame to show; its state is {status}."
 
 
 class StoreError(Unavailable):
+    """The database could not read or write."""
+
     code = "STORE_FAILED"
     template = "The database failed: {reason}"
 
 
 class NotReady(Unavailable):
+    """Something that the server needs is missing."""
+
     code = "NOT_READY"
-    template = "The server cannot do all of its work now. {reason}"
+    template = "The server is not ready. {reason}"
 
 
 class ShuttingDown(Unavailable):
+    """The server is shutting down."""
+
     code = "SHUTTING_DOWN"
     template = "The server is shutting down."
 
 
 class CameraFailed(WatchpostError):
+    """A camera of the Python API cannot run with its configuration."""
+
     code = "CAMERA_FAILED"
     template = "Camera {camera_id}: {reason}"
 
 
 class DetectorError(WatchpostError):
+    """A network failed or took too long; the frame is withheld."""
+
     code = "DETECTOR_FAILED"
     template = "{network} failed: {reason}"
 
 
 class SetupError(WatchpostError):
+    """The server cannot start with its configuration."""
+
     code = "SETUP_FAILED"
     template = "{reason}"
 
 
 class DataFolderLocked(SetupError):
+    """Another process uses the same data folder."""
+
     code = "DATA_FOLDER_LOCKED"
     template = (
         "The data folder {folder} is in use by another Watchpost (process {pid}). "
@@ -343,13 +391,15 @@ class DataFolderLocked(SetupError):
 
 
 class SecretUnreadable(SetupError):
+    """The stored URLs were encrypted with another key."""
+
     code = "SECRET_UNREADABLE"
     template = (
-        "The stored credentials cannot be read with this key. Put the old key file back "
-        "({key_file}), or start the stream again with its full URL."
+        "The stored URLs cannot be decrypted with this key. Put the old key file back "
+        "({key_file}), or enter the full URLs again."
     )
 
 
 def in_words(problem: str) -> str:
-    """What pydantic says of a value, without what it calls that: ``Value error, give a list``."""
+    """A message of pydantic without its prefix, as in ``Value error, give a list``."""
     return problem.removeprefix("Value error, ")

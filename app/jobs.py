@@ -1,4 +1,4 @@
-"""The values of collection: jobs, what they record and report, and when they repeat.
+"""The values of collection jobs: their sources, recordings, reports and schedules.
 
 Times named ``*_ts`` are Unix seconds. A job's *parts* are its sources; a part is recorded in one
 or more *captures* (one connection each) of one or more *segments* (one file each).
@@ -11,11 +11,15 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
+from app.types import Rotation
+
 PartKind = Literal["stream", "open", "copy"]
 LineType = Literal["started", "progress", "completed", "error"]
 
 
 class JobState(StrEnum):
+    """The state of a job."""
+
     RUNNING = "running"
     COMPLETED = "completed"
     COMPLETED_WITH_GAPS = "completed_with_gaps"
@@ -31,10 +35,11 @@ class JobSpec:
     Attributes:
         sources: URLs, files or stream ids, with credentials; empty for all running streams.
         segment_s: seconds after which a new file begins.
-        steps: number of parts of the run whose ends are reported.
-        blur: False copies raw sources as they are.
-        retries: attempts in a row for a lost source, before it is given up.
+        steps: number of progress reports.
+        blur: False copies sources as they are.
+        retries: attempts in a row for a lost source before it is given up.
         flagged: removed last when space is needed.
+        rotate: degrees to turn URLs and files clockwise.
     """
 
     sources: tuple[str, ...] = field(default=(), repr=False)
@@ -47,6 +52,7 @@ class JobSpec:
     name: str | None = None
     tags: tuple[str, ...] = ()
     flagged: bool = False
+    rotate: Rotation = 0
 
 
 @dataclass(slots=True)
@@ -54,13 +60,13 @@ class Part:
     """One source of a job.
 
     Attributes:
-        kind: ``stream`` records the frames of a stream that is running, ``open`` runs the
-            source through the pipeline, ``copy`` copies it as it is.
+        kind: ``stream`` records the frames of a running stream, ``open`` runs the source through
+            the pipeline, ``copy`` copies it as it is.
         source: a stream id, or a URL with credentials.
         label: the source without credentials.
         position_s: seconds of the run that are done.
         covered_ts: when the newest recorded frame was captured.
-        done: nothing more will be recorded; with an ``error`` it was given up.
+        done: nothing more will be recorded; if there is an ``error``, it was given up.
     """
 
     kind: PartKind
@@ -73,13 +79,13 @@ class Part:
 
     @property
     def live(self) -> bool:
-        """Whether it runs on while nothing records it; a file waits."""
+        """Whether the source continues while nothing records it; a file waits."""
         return self.kind == "stream" or not self.source.startswith("file:")
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A period of a live source that is in no file."""
+    """A period of a live source that was not recorded."""
 
     source: str
     from_ts: float
@@ -89,7 +95,7 @@ class Gap:
 
 @dataclass(slots=True)
 class Job:
-    """One recording job, as it is now and as its row stores it."""
+    """One recording job, as it is now and as the database stores it."""
 
     job_id: str
     spec: JobSpec
@@ -110,7 +116,7 @@ class Job:
 
     @property
     def share(self) -> float:
-        """How much of it is done, 0 to 1: that of the part that is farthest behind."""
+        """Progress of the slowest part, 0 to 1."""
         duration_s = self.spec.duration_s
         shares = [1.0 if p.done else min(1.0, p.position_s / duration_s) for p in self.parts]
         return min(shares, default=0.0)
@@ -118,7 +124,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class JobLine:
-    """A line that a job reports to its followers: the contract's text, and the same as numbers."""
+    """A line that a job reports to its followers: the contract's text, with numbers beside it."""
 
     type: LineType
     job_id: str
@@ -135,6 +141,7 @@ class JobLine:
 
     @property
     def last(self) -> bool:
+        """Whether the job ends with this line."""
         return self.type in ("completed", "error")
 
     def as_json(self) -> dict[str, Any]:
@@ -143,10 +150,10 @@ class JobLine:
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """What the check of a finished file found.
+    """The properties of a finished file, as its check found them.
 
     Attributes:
-        audio: codec of its sound, None without.
+        audio: audio codec; None without sound.
     """
 
     seconds: float
@@ -164,8 +171,8 @@ class Recording:
     """A finished, checked file of a job.
 
     Attributes:
-        path: below the recordings' folder.
-        removed_ts: when it was removed to free space; its row stays.
+        path: relative to the recordings' folder.
+        removed_ts: when it was removed to free space; its row is kept.
     """
 
     job_id: str
@@ -180,6 +187,8 @@ class Recording:
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
+    """A line of a job's log."""
+
     ts: float
     level: str
     text: str
@@ -192,6 +201,7 @@ class Schedule:
     Attributes:
         cron: five fields, read in ``timezone``.
         skipped: runs left out because the previous one was still running.
+        error: why its sources cannot be used: the key that encrypted them is lost.
     """
 
     schedule_id: str
@@ -203,3 +213,4 @@ class Schedule:
     last_run_ts: float | None = None
     last_job_id: str | None = None
     skipped: int = 0
+    error: str | None = None

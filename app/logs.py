@@ -1,19 +1,19 @@
-"""Logging that cannot give a secret away: every line is scrubbed after it was formatted."""
+"""Logging without secrets: credentials are removed from every formatted line."""
 
 from __future__ import annotations
 
 import logging
 import re
 
-from app.urls import scrub
+from app.urls import masked_path, scrub
 
 FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 _QUERY = re.compile(r"\?\S*(?= HTTP/|\" |$)")
 LOGGERS = ("", "uvicorn", "uvicorn.error", "uvicorn.access")
 
 
-class Scrubbed(logging.Formatter):
-    """Wraps a handler's own formatter: tracebacks are scrubbed with the rest."""
+class ScrubbingFormatter(logging.Formatter):
+    """Formats with the handler's own formatter, then removes secrets, also from tracebacks."""
 
     def __init__(self, inner: logging.Formatter) -> None:
         super().__init__()
@@ -24,17 +24,19 @@ class Scrubbed(logging.Formatter):
 
 
 def _without_query(record: logging.LogRecord) -> bool:
-    """Queries of the access log carry tokens and camera URLs: they are left out."""
+    """A filter that cuts what may carry tokens and camera URLs: queries, and parts of paths."""
     if isinstance(record.args, tuple):
         record.args = tuple(
-            _QUERY.sub("", arg) if isinstance(arg, str) and arg.startswith("/") else arg
+            masked_path(_QUERY.sub("", arg))
+            if isinstance(arg, str) and arg.startswith("/")
+            else arg
             for arg in record.args
         )
     return True
 
 
 def install(level: str) -> None:
-    """Set up logging, or take over what somebody (uvicorn) has set up already."""
+    """Set up logging; loggers that are set up already, such as uvicorn's, are scrubbed, too."""
     if not logging.getLogger().handlers:
         logging.basicConfig(format=FORMAT)
     logging.getLogger("app").setLevel(level.upper())
@@ -45,5 +47,5 @@ def install(level: str) -> None:
     for name in LOGGERS:
         for handler in logging.getLogger(name).handlers:
             inner = handler.formatter or logging.Formatter(FORMAT)
-            if not isinstance(inner, Scrubbed):
-                handler.setFormatter(Scrubbed(inner))
+            if not isinstance(inner, ScrubbingFormatter):
+                handler.setFormatter(ScrubbingFormatter(inner))

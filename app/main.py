@@ -30,8 +30,9 @@ from app.api.health import DatabaseProbe, HealthService
 from app.api.rules_schema import document_rules
 from app.api.state import State
 from app.config import Settings, usable_cpus
+from app.data_folder import api_token
 from app.errors import DataFolderLocked, SetupError
-from app.runtime import Runtime, api_token, open_runtime
+from app.runtime import Runtime, open_runtime
 
 logger = logging.getLogger(__name__)
 
@@ -53,11 +54,11 @@ TAGS = [
         "name": "cameras",
         "description": "Files, webcams, RTSP and HTTP video: watched, and kept over restarts.",
     },
-    {"name": "events", "description": "What happened: live, resumed, and as history."},
+    {"name": "events", "description": "Events: live, resumed, and as history."},
     {
         "name": "plates",
         "description": "Number plates: upload a photo; view, correct, search, count and delete "
-        "what was read; the watch-list.",
+        "readings; the watch list.",
     },
     {"name": "collection", "description": "Jobs that record video as files."},
     {"name": "system", "description": "Health, version, metrics."},
@@ -65,7 +66,7 @@ TAGS = [
 
 
 def build_app() -> FastAPI:
-    """The app with settings from the environment: what ``uvicorn main:app`` serves."""
+    """Build the app with settings from the environment, as ``uvicorn main:app`` serves it."""
     return create_app(Settings())
 
 
@@ -77,7 +78,7 @@ def create_app(settings: Settings) -> FastAPI:
     """
     logs.install("debug" if settings.debug else settings.log_level)
     if settings.auth.disabled:
-        logger.warning("no authentication: everybody may watch and control every stream")
+        logger.warning("authentication is off: anyone may watch and control every stream")
     authentication = Middleware(
         auth.TokenAuthMiddleware,
         token=None if settings.auth.disabled else api_token(settings),
@@ -110,7 +111,7 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 class ConciseStartupErrors:
-    """Middleware that reports a start that fails for a known reason by that reason alone.
+    """Middleware that reports a failed start with one line where the reason is known.
 
     Starlette would report the traceback.
     """
@@ -131,7 +132,7 @@ class ConciseStartupErrors:
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[State]:
-    """Run the server's parts for as long as the app is served."""
+    """Start the server's parts before the first request, and stop them after the last."""
     async with open_runtime(app.state.settings) as runtime:
         yield _state(runtime)
 
@@ -140,20 +141,20 @@ def _state(runtime: Runtime) -> State:
     events, jobs, plates = runtime.events, runtime.jobs, runtime.plates
     return {
         "manager": runtime.manager,
-        "pushes": runtime.push_streams,
-        "events": events.log,
-        "happened": events.repository,
-        "writer": events.writer,
-        "jobs": jobs.repository,
+        "push_streams": runtime.push_streams,
+        "event_log": events.log,
+        "event_repository": events.repository,
+        "event_writer": events.writer,
+        "job_repository": jobs.repository,
         "job_log_repository": jobs.log,
         "recording_repository": jobs.recordings,
-        "collector": jobs.manager,
+        "job_manager": jobs.manager,
         "running_jobs": jobs.manager.running,
-        "schedules": jobs.scheduler,
+        "scheduler": jobs.scheduler,
         "plates": PlateServices(
             plates.service, plates.repository, plates.search, plates.counts, plates.watchlist
         ),
-        "instruments": HealthService(
+        "health": HealthService(
             runtime.manager,
             jobs.metrics,
             jobs.manager.running,
@@ -165,6 +166,6 @@ def _state(runtime: Runtime) -> State:
             runtime.networks,
             DatabaseProbe(jobs.repository),
         ),
-        # An image of 50 megapixels takes 150 MB while it is read.
-        "reading": asyncio.Semaphore(usable_cpus()),
+        # Decoding an image of 50 megapixels takes 150 MB.
+        "upload_slots": asyncio.Semaphore(usable_cpus()),
     }

@@ -1,9 +1,9 @@
-"""What the server counts with: the types of prometheus-client, never on its global registry.
+"""Metric types of prometheus-client, used without its global registry.
 
-Metrics are created without a registry by the code that counts. The ones of a server are registered
-on a registry of its own (``app.api.health``), so that servers in one process do not mix. Counting
-takes about a microsecond and is safe from any thread; where it happens often, the labelled child
-is looked up once.
+The code that counts creates its metrics without a registry. Each server then registers its own on
+a registry of its own (``app.api.health``), so that servers in one process do not mix. Counting
+takes about a microsecond and is safe from any thread; code that counts often looks up the labelled
+child once.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ disable_created_metrics()  # they would double the number of series
 
 def counter(name: str, about: str, **labels: Iterable[str]) -> Counter:
     """A counter; every combination of the given label values exists from the start, at 0."""
-    made = Counter(PREFIX + name, about, list(labels), registry=None)
+    created = Counter(PREFIX + name, about, list(labels), registry=None)
     if labels:
         for values in itertools.product(*labels.values()):
-            made.labels(*values)
-    return made
+            created.labels(*values)
+    return created
 
 
 def histogram(name: str, about: str, bounds: Sequence[float]) -> Histogram:
@@ -45,11 +45,11 @@ def histogram(name: str, about: str, bounds: Sequence[float]) -> Histogram:
 
 @dataclass(frozen=True, slots=True)
 class HistogramSnapshot:
-    """A histogram at one moment.
+    """The values of a histogram at one moment.
 
     Attributes:
-        buckets: upper bounds, and for each the number of values that were not above it; the last
-            bound is infinite, so its count is the number of all values.
+        buckets: upper bounds, each with the number of values up to it; the last bound is infinite,
+            so its count is that of all values.
         total: sum of all values.
     """
 

@@ -1,4 +1,4 @@
-"""MJPEG framing: JPEGs as the parts of one HTTP body that does not end while its source lives."""
+"""MJPEG framing: JPEGs as the parts of one HTTP body, which lasts as long as its source."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _PART_HEADERS = b"Content-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n"
 
 
 def part(jpeg: bytes) -> bytes:
-    """One JPEG with its headers, and the delimiter that follows it.
+    """One JPEG with its headers, and the delimiter after it.
 
-    The delimiter follows at once because a browser shows a part when it has seen the part's end,
-    and would otherwise show each frame one frame late. So at the end of the stream the body just
-    ends; another empty part, only to close the last delimiter, would blank the image.
+    A browser shows a part once it has seen the part's end: without the delimiter it would show each
+    frame one frame late. At the end of the stream the body just ends, since an empty last part
+    would blank the image.
     """
     return _PART_HEADERS % len(jpeg) + jpeg + b"\r\n" + DELIMITER
 

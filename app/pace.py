@@ -1,4 +1,4 @@
-"""Time: when to try again, which frames to take, and when a frame really was."""
+"""Timing: pauses between attempts, frame rates, and capture times."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import random
 
 
 class Backoff:
-    """Waits that double from ``first_s`` to ``max_s``, each with jitter, so that many streams of
-    one dead server do not come back in one moment."""
+    """Pauses that double from ``first_s`` to ``max_s``, with jitter.
+
+    The jitter keeps the streams of a server that was away from reconnecting all at once.
+    """
 
     def __init__(self, first_s: float, max_s: float) -> None:
         self._first_s, self._max_s = first_s, max_s
@@ -23,17 +25,17 @@ class Backoff:
 
 
 class RateLimit:
-    """Chooses frames so that at most ``max_fps`` a second are taken, evenly spread."""
+    """Selects at most ``max_fps`` frames per second, evenly spread."""
 
-    TOLERANCE = 0.25  # of an interval: jitter must not cost a frame
-    GAP = 4.0  # intervals after which the schedule starts anew
+    TOLERANCE = 0.25  # of an interval, so that jitter costs no frame
+    GAP = 4.0  # intervals after which the schedule starts again
 
     def __init__(self, max_fps: float) -> None:
         self._interval = 1 / max_fps
         self._due: float | None = None
 
     def take(self, time_s: float) -> bool:
-        """Whether the frame of this media time belongs to the output."""
+        """Whether the frame with this media time is selected."""
         if self._due is None or not -self.GAP < (time_s - self._due) / self._interval < self.GAP:
             self._due = time_s
         if time_s < self._due - self.TOLERANCE * self._interval:
@@ -43,13 +45,13 @@ class RateLimit:
 
 
 class MediaClock:
-    """Turns jittery arrival times into capture times, with the sender's own spacing.
+    """Estimates capture times from media times, free of the network's jitter.
 
-    The packet that came fastest tells how the two clocks are related; slower ones were held up
-    by the network. The relation may drift slowly, and starts anew when the sender's clock jumps.
+    The packet with the shortest delay gives the offset between the two clocks; others were delayed
+    by the network. The offset may drift slowly, and starts again when the sender's clock jumps.
     """
 
-    DRIFT = 0.001  # seconds a second
+    DRIFT = 0.001  # seconds per second
     JUMP_S = 1.0
 
     def __init__(self) -> None:
@@ -57,6 +59,7 @@ class MediaClock:
         self._last_arrival = 0.0
 
     def captured_at(self, media_s: float | None, arrived_at: float) -> float:
+        """When the frame was captured (monotonic); its arrival if it has no media time."""
         if media_s is None:
             return arrived_at
         offset = arrived_at - media_s
@@ -70,9 +73,10 @@ class MediaClock:
 
 
 class PlayClock:
-    """When each picture of a recording is to be shown, from the moment of the first one on.
+    """Plays a recording at its own speed.
 
-    A reader that fell behind, or times that jump, start the schedule anew: nothing is hurried.
+    The schedule starts again if the reader falls behind or the times jump; frames are never shown
+    faster to catch up.
     """
 
     JUMP_S = 10.0
@@ -82,7 +86,7 @@ class PlayClock:
         self._offset: float | None = None
 
     def wait_s(self, media_s: float | None, now: float) -> float:
-        """How long to wait before the picture of this media time; 0 or less shows it now."""
+        """Seconds to wait before the frame with this media time; 0 or less shows it now."""
         if media_s is None:
             return 0.0
         wait = 0.0 if self._offset is None else media_s + self._offset - now

@@ -1,4 +1,4 @@
-"""Plate numbers as text: how they are stored, and which of them look alike."""
+"""Plate numbers as text: their stored spelling, and comparison of look-alikes."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ def normalised(text: str) -> str:
 
 
 def shape(text: str) -> str:
-    """Equal for numbers that look alike on a plate: O, Q and 0, I and 1, with or without gaps.
+    """A key that is equal for look-alikes: O, Q and 0, I and 1, with or without spaces.
 
-    The database does the same in its column ``shape``: see the migration ``0020_plates``.
+    The database computes the same for its column ``shape``: see the migration ``0020_plates``.
     """
     return text.translate(_LATIN).upper().translate(_TWINS)
 
 
 def one_edit_apart(a: str, b: str) -> bool:
-    """Whether one character more, less or different makes one text the other."""
+    """Whether the texts differ by one character: inserted, deleted or replaced."""
     if abs(len(a) - len(b)) > 1 or a == b:
         return False
     start = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), None)

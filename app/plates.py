@@ -1,4 +1,4 @@
-"""The values of plate reading: what was read, what is stored, and the watch list."""
+"""The values of plate reading: readings, stored plates and the watch list."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class PlateRead:
 
     Attributes:
         text: Latin capitals and digits; empty if it could not be read.
-        confidence: measured probability that ``text`` is right; 0 if it is empty.
+        confidence: calibrated probability that ``text`` is right; 0 if it is empty.
         box: where it is, in pixels of the image.
         alternatives: other possible numbers, likeliest first.
         country: codes of the countries whose formats match, joined by ``/``; None if none does.
@@ -59,7 +59,7 @@ class NewSession:
 
 @dataclass(frozen=True, slots=True)
 class StoredPlate:
-    """A plate as the database stores it; ``session_id`` is None in rows of other programs."""
+    """A plate in the database; ``session_id`` is None in rows of other programs."""
 
     plate_id: int
     plate_number: str
@@ -107,6 +107,8 @@ class PlateFilter:
 
 @dataclass(frozen=True, slots=True)
 class PlateStatistics:
+    """Counts of all plates that were not deleted."""
+
     total: int
     verified: int
     unrecognised: int
@@ -117,7 +119,7 @@ class PlateStatistics:
 
 @dataclass(frozen=True, slots=True)
 class WatchEntry:
-    """A number, or a pattern with ``*`` and ``?``, to report or to let pass."""
+    """A number, or a pattern with ``*`` and ``?``, that is reported when it passes."""
 
     watch_id: int
     number: str
@@ -127,11 +129,11 @@ class WatchEntry:
 
 @dataclass(frozen=True, slots=True)
 class ClaudeCall:
-    """One call to Claude, for the record.
+    """The record of one call to Claude.
 
     Attributes:
         outcome: ``read``, ``unreadable``, ``refused``, ``nonsense``, or what failed.
-        answer: the number it read.
+        answer: the number that Claude read.
     """
 
     crop_hash: str

@@ -1,24 +1,20 @@
-"""The one composition root: builds the parts of Watchpost and takes them apart again.
+"""The composition root: starts the parts of Watchpost and stops them again.
 
-``open_runtime`` is everything that a server runs. The smaller context managers are its building
-blocks; the Python API (``app.cameras``) puts its cameras together from the same ones. Each part
-is entered on an ``AsyncExitStack`` as soon as it exists, so a start that fails half way undoes
-what was begun, in reverse order, exactly as an orderly end does.
+``open_runtime`` starts everything that a server runs. It consists of smaller context managers, and
+the Python API (``app.cameras``) uses some of them. Each part is entered on an ``AsyncExitStack`` as
+soon as it exists: a start that fails undoes the earlier steps in reverse order, exactly as an
+orderly end does.
 """
 
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
-import os
-import signal
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from app.analytics.analyzer import AnalyzerFactory
 from app.analytics.rules import read_rule_settings
@@ -27,6 +23,7 @@ from app.anpr.files import CROPS, UPLOADS, PlateFiles
 from app.anpr.read_queue import PlateReadQueue
 from app.anpr.service import PlateService
 from app.config import Settings
+from app.data_folder import locked, make_folder
 from app.db.engine import open_database
 from app.db.event_pruner import EventPruner
 from app.db.events import EventRepository
@@ -40,10 +37,10 @@ from app.db.schedules import ScheduleRepository
 from app.db.snapshots import SnapshotFolder
 from app.db.stream_sessions import StreamSessionRepository
 from app.db.streams import StreamRepository
-from app.db.vault import Vault, open_vault, read_or_make_secret
+from app.db.vault import Vault, open_vault
 from app.db.watchlist import ClaudeCalls, Watchlist
 from app.db.writer import EventWriter
-from app.errors import DataFolderLocked, SetupError
+from app.events import EventRow
 from app.models import weights_file
 from app.models.batching import BatchingRunner
 from app.models.faces import FaceDetector, load_faces
@@ -55,6 +52,7 @@ from app.pipeline.event_log import EventLog
 from app.pipeline.manager import StreamManager
 from app.pipeline.push import PushStreams
 from app.pipeline.registry import StreamStore
+from app.process import background, on_exit_signal, worker_threads
 from app.recording.context import JobContext
 from app.recording.job_manager import JobManager
 from app.recording.job_metrics import JobMetrics
@@ -65,21 +63,18 @@ from app.recording.retention import (
     PrunableRecordings,
 )
 from app.recording.schedules import Scheduler
-from app.types import Analytics, EventRow, StreamSpec
+from app.types import Analytics, StreamSpec
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 logger = logging.getLogger(__name__)
 
-LOCK_FILE = "watchpost.lock"
-TOKEN_FILE = "token"
 SNAPSHOTS = "snapshots"
 CACHE = "cache"
-WORKER_THREADS = 64
 RESUME_AFTER_S = 0.5
-END_S = 3.0
-"""How long a task that writes what is left is waited for at the end."""
+FLUSH_TIMEOUT_S = 3.0
+"""How long the end waits for tasks that store the last events."""
 DEMO = StreamSpec("demo", "demo:", max_fps=15)
 
 OnEvent = Callable[[EventRow, Path | None], None]
@@ -90,7 +85,7 @@ class Networks:
     """The networks that all streams on one device share.
 
     Attributes:
-        objects: None where no network for analytics is installed.
+        objects: None if no network for analytics is installed.
     """
 
     face_runner: BatchingRunner
@@ -100,10 +95,10 @@ class Networks:
 
 @dataclass(frozen=True, slots=True)
 class Plates:
-    """Everything that reads and stores number plates.
+    """The parts that read and store number plates.
 
     Attributes:
-        read_queue: reads plates of streams; uploads are read by ``service``.
+        read_queue: reads the plates of streams; ``service`` reads those of uploads.
     """
 
     service: PlateService
@@ -117,7 +112,7 @@ class Plates:
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """The events of the streams of one database: live, on their way to it, and stored."""
+    """The events of one database: the live log, the writer, and the stored events."""
 
     log: EventLog
     repository: EventRepository
@@ -127,7 +122,7 @@ class Events:
 
 @dataclass(frozen=True, slots=True)
 class Jobs:
-    """Collection jobs, their schedules, and the disk space that recordings share."""
+    """Collection jobs, their schedules, and the disk space for recordings."""
 
     repository: JobRepository
     log: JobLogRepository
@@ -156,18 +151,21 @@ class Runtime:
 
 @asynccontextmanager
 async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
-    """Start everything that a server runs; on leaving, or if any step fails, undo all of it.
+    """Start everything that a server runs; on leaving, or if a step fails, stop it again.
 
     Raises:
         SetupError: the data folder or the database cannot be used.
         DataFolderLocked: another process uses the data folder.
     """
     async with AsyncExitStack() as stack:
-        stack.enter_context(_worker_threads())
+        threads = stack.enter_context(worker_threads())
         stack.enter_context(locked(settings.data_dir))
-        engine = await stack.enter_async_context(open_engine(settings.resolved_database_url()))
         secret = settings.secret_key.get_secret_value() if settings.secret_key else None
         vault = open_vault(settings.data_dir, secret)
+        engine = await stack.enter_async_context(
+            open_engine(settings.resolved_database_url(), vault, settings.recordings_dir())
+        )
+        stack.push_async_callback(threads.finish_calls)  # queries of tasks that were cancelled
         networks = await stack.enter_async_context(
             open_networks(settings, settings.device, settings.data_dir)
         )
@@ -188,9 +186,9 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
             _open_jobs(settings, manager, engine, vault, events.pruner, plates.repository)
         )
         await stack.enter_async_context(
-            _background(_resume(manager, jobs.manager, demo=settings.demo), "resume")
+            background(_resume(manager, jobs.manager, demo=settings.demo), "resume")
         )
-        stack.enter_context(_on_exit_signal(lambda: _begin_shutdown(manager, events.log)))
+        stack.enter_context(on_exit_signal(lambda: _begin_shutdown(manager, events.log)))
         yield Runtime(
             manager,
             PushStreams(manager, settings.push),
@@ -210,9 +208,16 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
 
 
 @asynccontextmanager
-async def open_engine(url: str) -> AsyncIterator[Engine]:
-    """The database, at the newest schema. Raises SetupError."""
-    engine = await asyncio.to_thread(open_database, url)
+async def open_engine(
+    url: str, vault: Vault | None = None, recordings: Path | None = None
+) -> AsyncIterator[Engine]:
+    """Open the database and migrate it to the newest schema. Raises SetupError.
+
+    Args:
+        vault: encrypts URLs that older versions stored in plain text.
+        recordings: the folder of the files of jobs, some of which are renamed.
+    """
+    engine = await asyncio.to_thread(open_database, url, vault, recordings)
     try:
         yield engine
     finally:
@@ -223,16 +228,20 @@ async def open_engine(url: str) -> AsyncIterator[Engine]:
 async def open_networks(
     settings: Settings, device: str, data_dir: Path | None = None
 ) -> AsyncIterator[Networks]:
-    """The networks for faces and for analytics.
+    """Load the networks for faces and for analytics.
 
     Args:
-        data_dir: holds compiled networks and weights of the operator's own; None for neither.
+        data_dir: folder with compiled networks and the operator's own weights, if there is one.
     """
     cache = data_dir / CACHE if data_dir is not None else None
     async with AsyncExitStack() as stack:
         face_runner = await asyncio.to_thread(load_faces, device, cache)
         stack.push_async_callback(asyncio.to_thread, face_runner.close)
-        faces = FaceDetector(face_runner, min_confidence=settings.faces.keep_confidence)
+        faces = FaceDetector(
+            face_runner,
+            min_confidence=settings.faces.keep_confidence,
+            longest=settings.faces.width,
+        )
         objects = None
         if settings.objects.weights is not None or weights_file.SHIPPED.exists():
             objects = await asyncio.to_thread(load_objects, settings.objects, device, data_dir)
@@ -246,11 +255,11 @@ async def open_networks(
 async def open_events(
     engine: Engine, snapshot_folder: Path, on_event: OnEvent | None = None
 ) -> AsyncIterator[Events]:
-    """The log of events and the writer that stores them; on leaving, what waits is written.
+    """Open the log of events and the writer that stores them; on leaving, the last are written.
 
     Args:
-        on_event: called with each event once its snapshot is saved, and the snapshot's path if
-            it has one. It must return quickly.
+        on_event: called with each event once its snapshot is saved, and with the snapshot's path
+            if it has one. It must return quickly.
     """
     snapshots = SnapshotFolder(snapshot_folder)
     repository = EventRepository(engine, snapshots)
@@ -268,7 +277,7 @@ async def open_events(
             yield Events(log, repository, EventPruner(engine, snapshots), writer)
         finally:
             log.close()
-            await writer.close(END_S)
+            await writer.close(FLUSH_TIMEOUT_S)
 
 
 @asynccontextmanager
@@ -280,10 +289,10 @@ async def open_manager(
     engine: Engine,
     read_queue: PlateReadQueue | None = None,
 ) -> AsyncIterator[StreamManager]:
-    """The manager of all streams; on leaving, they are stopped.
+    """Open the manager of all streams; on leaving, they are stopped.
 
     Args:
-        read_queue: reads number plates; None where streams cannot ask for that.
+        read_queue: reads number plates; None if streams cannot use that rule.
     """
     services = {"plates": read_queue} if read_queue is not None else {}
     analyzers = AnalyzerFactory(settings.objects, read_rule_settings(), networks.objects, services)
@@ -309,7 +318,7 @@ async def open_manager(
 async def _open_plates(
     settings: Settings, engine: Engine, objects: ObjectDetector | None
 ) -> AsyncIterator[Plates]:
-    """Everything that reads and stores number plates; Claude only where there is a key."""
+    """Open the parts that read and store number plates; Claude only if there is a key."""
     options, repository = settings.plates, PlateRepository(engine)
     async with AsyncExitStack() as stack:
         networks = await asyncio.to_thread(load_plates, settings.data_dir / CACHE)
@@ -336,13 +345,13 @@ async def _open_plates(
 
 @asynccontextmanager
 async def _record_plates(log: EventLog, service: PlateService) -> AsyncIterator[None]:
-    """Store the plates that streams see; on leaving, those that wait are stored first."""
+    """Store the plates that streams see; on leaving, the last ones are stored first."""
     recorder = PlateEventRecorder(log, service)
-    async with _background(recorder.run(), "plate events", END_S):
+    async with background(recorder.run(), "plate events", FLUSH_TIMEOUT_S):
         try:
             yield
         finally:
-            log.close()  # ends the task once it has taken what waits
+            log.close()  # ends the task once it has taken the waiting events
 
 
 @asynccontextmanager
@@ -354,11 +363,11 @@ async def _open_jobs(
     events: EventPruner,
     plates: PlateRepository,
 ) -> AsyncIterator[Jobs]:
-    """Collection jobs with schedules and retention; on leaving, their files are closed."""
+    """Open collection jobs, schedules and retention; on leaving, the jobs' files are closed."""
     folder = settings.recordings_dir()
-    _make_folder(folder)
-    jobs, job_log = JobRepository(engine, vault), JobLogRepository(engine)
-    recordings = RecordingRepository(engine)
+    make_folder(folder)
+    jobs, job_log = JobRepository(engine, vault), JobLogRepository(engine, vault)
+    recordings = RecordingRepository(engine, vault)
     space = DiskSpace(folder, settings.space)
     space.register(PrunableRecordings(folder, recordings))
     space.register(PrunableEvents(settings.data_dir / SNAPSHOTS, events, settings.space))
@@ -370,8 +379,8 @@ async def _open_jobs(
         job_manager = JobManager(ctx, settings.allowed_folders)
         stack.push_async_callback(job_manager.close)
         scheduler = Scheduler(job_manager, ScheduleRepository(engine, vault))
-        await stack.enter_async_context(_background(space.run(), "retention"))
-        await stack.enter_async_context(_background(scheduler.run(), "schedules"))
+        await stack.enter_async_context(background(space.run(), "retention"))
+        await stack.enter_async_context(background(scheduler.run(), "schedules"))
         yield Jobs(jobs, job_log, recordings, ctx.metrics, job_manager, scheduler, space)
 
 
@@ -384,9 +393,9 @@ def _register_plate_files(space: DiskSpace, data_dir: Path, plates: PlateReposit
 
 
 async def _resume(manager: StreamManager, jobs: JobManager, *, demo: bool) -> None:
-    """Bring streams and jobs back once the server answers.
+    """Resume streams and jobs once the server answers.
 
-    The pause lets a server whose port is taken exit before anything is started.
+    The pause lets a server whose port is taken exit before a stream is started.
     """
     await asyncio.sleep(RESUME_AFTER_S)
     await manager.resume()
@@ -399,125 +408,3 @@ async def _resume(manager: StreamManager, jobs: JobManager, *, demo: bool) -> No
 def _begin_shutdown(manager: StreamManager, log: EventLog) -> None:
     manager.begin_shutdown()
     log.close_clients()
-
-
-# ── the process ──────────────────────────────────────────────────────────────────────────────
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the data folder, so that no second server publishes the streams of this one.
-
-    The system releases the lock with the process, however that ends.
-
-    Raises:
-        DataFolderLocked: another process holds it.
-        SetupError: the folder cannot be written.
-    """
-    with _folder_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / LOCK_FILE).open("a+", encoding="utf-8")
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            file.seek(0)
-            raise DataFolderLocked(folder=str(folder), pid=file.read() or "unknown") from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
-
-
-def api_token(settings: Settings) -> str:
-    """The configured token, or the one in the data folder, which is printed when it is made.
-
-    Raises:
-        SetupError: the folder cannot be written.
-    """
-    if settings.auth.token is not None:
-        return settings.auth.token.get_secret_value()
-    _make_folder(settings.data_dir)
-    with _folder_errors(settings.data_dir):
-        token, made = read_or_make_secret(settings.data_dir / TOKEN_FILE)
-    if made:
-        print(f"Token for calls from other machines (kept in {TOKEN_FILE}): {token}", flush=True)
-    return token
-
-
-def _make_folder(folder: Path) -> None:
-    with _folder_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-
-
-@contextmanager
-def _folder_errors(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise SetupError(reason=f"Data folder {folder}: {error.strerror}") from None
-
-
-@contextmanager
-def _worker_threads() -> Iterator[None]:
-    """Give the event loop more threads for blocking calls than its default executor has."""
-    loop = asyncio.get_running_loop()
-    executor = ThreadPoolExecutor(WORKER_THREADS, thread_name_prefix="worker")
-    loop.set_default_executor(executor)
-    try:
-        yield
-    finally:
-        # A loop cannot be without an executor; this one starts no thread before it is used.
-        loop.set_default_executor(ThreadPoolExecutor(thread_name_prefix="worker"))
-        executor.shutdown(wait=False)
-
-
-@asynccontextmanager
-async def _background(
-    work: Coroutine[Any, Any, None], name: str, patience_s: float = 0.0
-) -> AsyncIterator[None]:
-    """Run a coroutine as a task; on leaving, it may end by itself for a while, then must."""
-    task = asyncio.create_task(work, name=name)
-    task.add_done_callback(_log_failure)
-    try:
-        yield
-    finally:
-        await asyncio.wait([task], timeout=patience_s)
-        task.cancel()
-        await asyncio.wait([task], timeout=END_S)
-
-
-def _log_failure(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        logger.error("the background task %r failed", task.get_name(), exc_info=error)
-
-
-@contextmanager
-def _on_exit_signal(callback: Callable[[], None]) -> Iterator[None]:
-    """Also run ``callback`` on the event loop when the process is asked to end.
-
-    uvicorn waits for open responses before it ends the lifespan, and an MJPEG response ends only
-    when its stream does: so streams must know at the signal.
-    """
-    loop = asyncio.get_running_loop()
-    previous: dict[int, Any] = {}
-
-    def chained(number: int, frame: object) -> None:
-        loop.call_soon_threadsafe(callback)
-        before = previous.get(number)
-        if callable(before):
-            before(number, frame)
-
-    with ExitStack() as stack:
-        with suppress(ValueError):  # not the main thread: a test's server, which no signal ends
-            for number in (signal.SIGTERM, signal.SIGINT):
-                previous[number] = signal.getsignal(number)
-                signal.signal(number, chained)
-                stack.callback(_restore_signal, number, chained, previous[number])
-        yield
-
-
-def _restore_signal(number: int, ours: Callable[..., None], before: Any) -> None:
-    """Put the earlier handler back, unless somebody has set another one meanwhile."""
-    if signal.getsignal(number) is ours:
-        signal.signal(number, before)

@@ -1,7 +1,7 @@
-"""The options of a stream: their limits, defaults and descriptions, said once for every API.
+"""The options of a stream: limits, defaults and descriptions, defined once for every API.
 
-Requests inherit from the class that has the options which their API offers; a ``StreamSpec``
-holds the values once they are checked.
+Requests inherit from the class with the options of their API; a ``StreamSpec`` holds the checked
+values.
 """
 
 from __future__ import annotations
@@ -11,22 +11,26 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from app.types import BlurStyle, StreamSpec, Transport, Zone
+from app.types import BlurStyle, Rotation, StreamSpec, Transport, Zone
 
 DEFAULTS = StreamSpec("", "")
 MAX_NAME = 100
 SOFTWARE_ENCODER = "libx264"
 HARDWARE_ENCODERS = ("h264_nvenc", "h264_qsv", "h264_videotoolbox", "h264_amf", "h264_v4l2m2m")
 ANALYTICS = (
-    "What to look for: a list of names (`smoking`), or an object of names and the settings to "
-    'change for this stream, such as `{"smoking": {"confirm": 5}}`.'
+    "The rules to run: a list of names (`smoking`), or an object that maps names to settings of "
+    'this stream, such as `{"smoking": {"confirm": 5}}`.'
+)
+ROTATE = (
+    "Degrees to turn the frames clockwise, for a camera that is mounted sideways. This is applied "
+    "after the orientation that a video or photo states itself."
 )
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
 def analytics_by_name(given: object) -> object:
-    """A list of names as the mapping that a spec has. Raises ValueError."""
+    """A list of names, or a mapping, as the mapping of a spec. Raises ValueError."""
     if isinstance(given, list | tuple) and all(isinstance(name, str) for name in given):
         return {name: {} for name in given}
     if isinstance(given, Mapping):
@@ -52,7 +56,7 @@ RuleSettings = Annotated[
 
 
 class ZoneShape(BaseModel):
-    """A polygon, in shares of the frame's width and height."""
+    """A polygon; coordinates are shares of the frame's width and height, 0 to 1."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -69,17 +73,18 @@ class ZoneShape(BaseModel):
 
 
 class BasicOptions(BaseModel):
-    """The options that every stream has, including pushed ones."""
+    """The options of every stream, including push streams."""
 
     name: Annotated[str, Field(strict=True, min_length=1, max_length=MAX_NAME)] | None = Field(
-        DEFAULTS.name, description="Name to show. Default: its id."
+        DEFAULTS.name, description="Display name. Default: the id."
     )
     analytics: RuleSettings = Field({}, description=ANALYTICS)
     blur: BlurStyle = Field(DEFAULTS.blur, description="How faces are covered.")
+    rotate: Rotation = Field(DEFAULTS.rotate, description=ROTATE)
 
 
 class StreamOptions(BasicOptions):
-    """The options of a stream that reads a source of its own."""
+    """The options of a stream that reads a source."""
 
     max_fps: Number = Field(
         DEFAULTS.max_fps, ge=0.1, le=60, description="Upper limit of the output's frame rate."
@@ -91,9 +96,9 @@ class StreamOptions(BasicOptions):
         DEFAULTS.blur_margin,
         ge=0,
         le=2,
-        description="Covered beyond a face's box, as a share of its size.",
+        description="Margin that is covered around a face, as a share of its size.",
     )
-    transport: Transport = Field(DEFAULTS.transport, description="How RTSP carries the media.")
+    transport: Transport = Field(DEFAULTS.transport, description="Transport of RTSP media.")
 
 
 class PublishedOptions(StreamOptions):
@@ -101,7 +106,7 @@ class PublishedOptions(StreamOptions):
 
     encoder: Literal["auto", SOFTWARE_ENCODER, *HARDWARE_ENCODERS] = Field(  # type: ignore[valid-type]
         DEFAULTS.encoder,
-        description="H.264 encoder; `auto` takes hardware that works, else libx264.",
+        description="H.264 encoder; `auto` uses working hardware, else libx264.",
     )
     bitrate: int | None = Field(
         DEFAULTS.bitrate, strict=True, ge=50_000, le=100_000_000, description="Bits per second."
@@ -114,9 +119,7 @@ class CameraOptions(StreamOptions):
     name: str | None = Field(
         DEFAULTS.name,
         max_length=MAX_NAME,
-        description="Name to show. Default, also where it is empty: its id.",
+        description="Display name. Default, also if it is empty: the id.",
     )
-    loop: bool = Field(
-        DEFAULTS.loop, strict=True, description="A file starts again when it reaches its end."
-    )
+    loop: bool = Field(DEFAULTS.loop, strict=True, description="Restart a file when it ends.")
     zones: list[ZoneShape] = Field(default_factory=list, max_length=32)

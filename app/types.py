@@ -1,4 +1,4 @@
-"""The words of the project, as values. No behaviour beyond what a value knows about itself.
+"""The values that all parts share: boxes, detections, tracks, frames, and streams.
 
 Boxes are in pixels of the frame they belong to. Times named ``*_at`` are ``time.monotonic()``
 seconds; times named ``*_ts`` are Unix seconds and only for people.
@@ -6,10 +6,10 @@ seconds; times named ``*_ts`` are Unix seconds and only for people.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from app.errors import WatchpostError
@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 BlurStyle = Literal["gaussian", "pixelate", "solid", "off"]
 Transport = Literal["tcp", "udp"]
+Rotation = Literal[0, 90, 180, 270]
 Analytics = Mapping[str, Mapping[str, Any]]
 
+SQUARE = Fraction(1)
 LABELS = (
     "person",
     "backpack",
@@ -34,17 +36,19 @@ LABELS = (
     "plate",
     "cigarette",
 )
-BAG_LABELS = ("backpack", "handbag", "suitcase", "bag")  # "bag" is one of unknown kind
+BAG_LABELS = ("backpack", "handbag", "suitcase", "bag")  # "bag": a bag of unknown kind
 GROUPED_LABELS = {"bag": BAG_LABELS}
-"""Kinds of objects that networks know under several labels, which they mix up."""
+"""Kinds of objects with several labels that networks confuse with each other."""
 
 
 def kind_of(label: str) -> str:
-    """The kind of object that a label names: ``bag`` for a suitcase, else the label itself."""
+    """The kind of object for a label: ``bag`` for a suitcase, else the label itself."""
     return next((kind for kind, labels in GROUPED_LABELS.items() if label in labels), label)
 
 
 class StreamState(StrEnum):
+    """The state of a stream."""
+
     STARTING = "starting"
     RUNNING = "running"
     RECONNECTING = "reconnecting"
@@ -53,7 +57,7 @@ class StreamState(StrEnum):
 
 
 class Box(NamedTuple):
-    """A rectangle, right and bottom edge exclusive."""
+    """A rectangle; its right and bottom edges are exclusive."""
 
     x1: float
     y1: float
@@ -78,7 +82,7 @@ class Box(NamedTuple):
 
     @property
     def foot(self) -> tuple[float, float]:
-        """Where it stands: the middle of its lower edge."""
+        """The middle of the lower edge: where a person stands."""
         return (self.x1 + self.x2) / 2, self.y2
 
     def intersection(self, other: Box) -> float:
@@ -116,7 +120,7 @@ class Box(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """What a network saw in one frame."""
+    """An object that a network found in one frame."""
 
     label: str
     confidence: float
@@ -125,7 +129,7 @@ class Detection:
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """A detection followed through time. ``age_s`` is the time since it was last really seen."""
+    """A detection followed through time; ``age_s`` is the time since it was last detected."""
 
     track_id: int
     label: str
@@ -136,10 +140,10 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class CropDetections:
-    """What a network saw in a part of a frame that was enlarged for it.
+    """The detections in an enlarged part of a frame.
 
     Attributes:
-        part: which part, in the same pixels as the boxes of the detections.
+        part: the part, in the same pixels as the boxes of the detections.
     """
 
     part: Box
@@ -148,25 +152,29 @@ class CropDetections:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A raw decoded picture. It never leaves ``pipeline/stream.py``: see ``BlurredFrame``.
+    """A raw decoded frame. It never leaves ``pipeline/stream.py``: see ``BlurredFrame``.
 
     Attributes:
-        captured_at: when the camera saw it, as well as that is known.
-        number: counts up from 1 for each frame that the source gave, also those dropped later.
-        taken_at: when the source began with it (decoding, for a pushed one).
+        captured_at: when the camera captured it, as well as that is known.
+        number: counts all frames of the source from 1, including those dropped later.
+        taken_at: when processing began (for a pushed frame, when decoding began).
+        orientation: how the image is stored, as EXIF numbers it; 1 is upright.
+        pixel_aspect: width of a stored pixel divided by its height.
     """
 
     image: VideoFrame
     captured_at: float
     number: int
     taken_at: float = 0.0
+    orientation: int = 1
+    pixel_aspect: Fraction = SQUARE
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class BlurredFrame:
-    """A planar YUV 4:2:0 picture that may be shown. Only ``pipeline/blur.py`` makes one.
+    """A planar YUV 4:2:0 image that may be shown. Only ``pipeline/blur.py`` creates one.
 
-    The image is shared by all sinks and must not be written to.
+    All sinks share the image, so it must not be modified.
     """
 
     image: VideoFrame
@@ -179,13 +187,14 @@ class BlurredFrame:
 
 @dataclass(frozen=True, slots=True)
 class ProcessedFrame:
-    """All that sinks, previews and viewers ever get of a frame.
+    """A frame as sinks, previews and viewers get it.
 
     Attributes:
-        frame: its pixels, in the size that leaves.
-        tracks: the faces that are covered and what the stream's analytics follow, in its pixels.
-        finished_at: when everything about the frame was known.
-        fps: frames a second that came out recently.
+        frame: the blurred image, in the size of the output.
+        tracks: the covered faces and the objects that the stream's analytics track, in pixels of
+            the image.
+        finished_at: when the frame was processed.
+        fps: current frame rate of the output.
     """
 
     frame: BlurredFrame
@@ -197,7 +206,7 @@ class ProcessedFrame:
     fps: float = 0.0
 
     def metadata(self) -> FrameMetadata:
-        """All but the pixels."""
+        """Everything but the image."""
         return FrameMetadata(
             self.number,
             self.frame.size,
@@ -211,10 +220,10 @@ class ProcessedFrame:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameMetadata:
-    """What is known about a frame that became a result, for who needs no picture.
+    """A processed frame without its image, for clients that need none.
 
-    It is small, so it may wait in queues, where pictures must not. Attributes are as in
-    ``ProcessedFrame``; ``size`` is its width and height. Two are equal when they are one object.
+    It is small, so it may wait in queues; images must not. The attributes are those of
+    ``ProcessedFrame``; ``size`` is width and height. Instances are equal only if identical.
     """
 
     number: int
@@ -228,11 +237,10 @@ class FrameMetadata:
 
 @dataclass(frozen=True, slots=True)
 class WithheldFrame:
-    """A frame that did not become a result.
+    """A frame that was not shown.
 
     Attributes:
-        error: it cannot be used, or its faces are not known; None for one that a newer one
-            replaced.
+        error: why it cannot be used or its faces are not known; None if a newer frame replaced it.
     """
 
     number: int
@@ -241,139 +249,16 @@ class WithheldFrame:
 
 @dataclass(frozen=True, slots=True)
 class JpegFrame:
-    """A result as viewers get it: with its picture as JPEG."""
+    """A processed frame as viewers get it, with its image as JPEG."""
 
     metadata: FrameMetadata
     jpeg: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class RuleEvent:
-    """What a rule saw happen: an event before it has a stream, a number and a picture.
-
-    Attributes:
-        type: such as ``smoking_started``.
-        tracks: who and what it is about, the most important first.
-        at: when it happened (monotonic), where that was before it could be known.
-        details: what else a person would want to know, as JSON-ready values.
-        crop: JPEG of a number plate, clear, for whoever keeps it; clients get none.
-    """
-
-    type: str
-    tracks: tuple[Track, ...] = ()
-    confidence: float | None = None
-    duration_s: float | None = None
-    details: Mapping[str, Any] = field(default_factory=dict)
-    at: float | None = None
-    crop: bytes | None = field(default=None, repr=False, compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something a person would want to be told.
-
-    Attributes:
-        event_id: counts up over all streams, also over restarts.
-        ts: when it happened, Unix seconds.
-        frame: the blurred frame it happened in, for whoever keeps events. Nobody else gets it:
-            what waits for a slow client must be small.
-        has_snapshot: a snapshot of it will be kept.
-        session_id: the run of the stream in which it happened.
-    """
-
-    event_id: int
-    stream_id: str
-    ts: float
-    rule_event: RuleEvent
-    frame: BlurredFrame | None = field(default=None, repr=False)
-    has_snapshot: bool = False
-    session_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class EventRow:
-    """An event as it is kept and told, one field a column.
-
-    Attributes:
-        track_id: who or what it is about most.
-        person_id, bag_id: track ids, where persons and bags take part.
-        box: of what it is about most, in pixels of the snapshot.
-        snapshot: whether there is a picture of it.
-        snapshot_file: name of the picture's file, once it is written.
-    """
-
-    event_id: int
-    stream_id: str
-    type: str
-    ts: float
-    track_id: int | None = None
-    person_id: int | None = None
-    bag_id: int | None = None
-    box: Box | None = None
-    confidence: float | None = None
-    duration_s: float | None = None
-    details: Mapping[str, Any] = field(default_factory=dict)
-    snapshot: bool = False
-    session_id: str | None = None
-    snapshot_file: str | None = None
-
-    @classmethod
-    def of(cls, event: Event) -> EventRow:
-        rule_event = event.rule_event
-        first = rule_event.tracks[0] if rule_event.tracks else None
-        return cls(
-            event.event_id,
-            event.stream_id,
-            rule_event.type,
-            event.ts,
-            track_id=first.track_id if first else None,
-            person_id=_subject(rule_event, "person"),
-            bag_id=_subject(rule_event, "bag"),
-            box=first.box if first else None,
-            confidence=rule_event.confidence,
-            duration_s=rule_event.duration_s,
-            details=rule_event.details,
-            snapshot=event.has_snapshot,
-            session_id=event.session_id,
-        )
-
-
-def _subject(rule_event: RuleEvent, kind: str) -> int | None:
-    """The identity that a rule names, or else the first track of that kind."""
-    if (name := f"{kind}_id") in rule_event.details:
-        named: int | None = rule_event.details[name]
-        return named
-    tracks = rule_event.tracks
-    return next((track.track_id for track in tracks if kind_of(track.label) == kind), None)
-
-
-@dataclass(frozen=True, slots=True)
-class EventFilter:
-    """Which events somebody wants; None wants all. ``since`` and ``until`` are Unix seconds."""
-
-    stream_id: str | None = None
-    type: str | None = None
-    since: float = -math.inf
-    until: float = math.inf
-
-    def takes(self, event: Event) -> bool:
-        return self._takes(event.stream_id, event.rule_event.type, event.ts)
-
-    def takes_record(self, record: EventRow) -> bool:
-        return self._takes(record.stream_id, record.type, record.ts)
-
-    def _takes(self, stream_id: str, kind: str, ts: float) -> bool:
-        return (
-            self.stream_id in (None, stream_id)
-            and self.type in (None, kind)
-            and self.since <= ts < self.until
-        )
-
-
 class Zone(NamedTuple):
-    """A part of the picture that is watched or ignored.
+    """A polygon of the frame that is watched or ignored.
 
-    ``points`` are its corners, x and y as shares of the picture's width and height.
+    ``points`` are its corners; x and y are shares of the frame's width and height.
     """
 
     kind: Literal["watch", "ignore"]
@@ -383,23 +268,23 @@ class Zone(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StreamSpec:
-    """What a caller asked for. URLs are complete, with credentials: never show one as it is.
+    """The configuration of a stream. Its URLs contain credentials: never show them as they are.
 
     Attributes:
-        source: URL of the input; its scheme picks the entry of ``SOURCES``.
+        source: URL of the input; its scheme selects the entry of ``SOURCES``.
         output: RTSP URL to publish to, or None for a stream that is only previewed.
-        max_fps: ceiling of the output rate, frames a second.
-        downscale: factor on width and height of what comes out, 0.1 to 1.
-        blur_margin: share of a face's size that is covered beyond its box on each side.
-        name: what people call it; the id where it has none.
-        analytics: the rules to run (entries of ``RULES``), each with what it changes in its
-            settings.
-        loop: a file begins anew at its end.
-        paced: a file is played at its own speed, as a camera would show it, not as fast as it
-            can be read.
-        zones: where the analytics look and where they do not.
-        encoder: FFmpeg name of an H.264 encoder, or ``auto``.
-        bitrate: bits a second, or None to derive it from size and rate.
+        max_fps: upper limit of the output's frame rate.
+        downscale: factor for width and height of the output, 0.1 to 1.
+        blur_margin: margin that is covered around a face, as a share of its size.
+        name: display name; None for the id.
+        analytics: the rules to run (entries of ``RULES``), each with the settings that differ from
+            the server's.
+        loop: restart a file when it ends.
+        paced: play a file at its own speed, as a camera would show it, not as fast as possible.
+        zones: parts of the frame that the analytics watch or ignore.
+        encoder: FFmpeg's name of an H.264 encoder, or ``auto``.
+        bitrate: bits per second, or None to derive it from size and frame rate.
+        rotate: degrees to turn the frames clockwise, for a camera that is mounted sideways.
     """
 
     stream_id: str
@@ -417,6 +302,7 @@ class StreamSpec:
     loop: bool = False
     paced: bool = False
     zones: Sequence[Zone] = ()
+    rotate: Rotation = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -424,9 +310,9 @@ class StreamStats:
     """Counters and rates of a stream since it was last started.
 
     Attributes:
-        followed: how many objects of each kind are followed now, as the analytics count them:
-            persons, and what the rules add. Empty for a stream without analytics.
-        session_id: which run of the stream this is, such as ``S_2026_02_03_0001``.
+        followed: number of tracked objects by kind: persons, and the kinds that the rules add.
+            Empty for a stream without analytics.
+        session_id: the current run of the stream, such as ``S_2026_02_03_0001``.
     """
 
     input_fps: float = 0.0
@@ -452,29 +338,31 @@ class StreamStats:
 
 @dataclass(frozen=True, slots=True)
 class StreamStatus:
+    """A stream's configuration, state and statistics."""
+
     spec: StreamSpec
     state: StreamState
     stats: StreamStats
 
 
 class StreamHealth(NamedTuple):
-    """How a stream is right now: the little that is cheap to ask for, again and again.
+    """A stream's state and why it is not running; cheap enough to be polled.
 
     Attributes:
-        trouble: why it is not running, where that is known.
+        error: why it is not running, if that is known.
     """
 
     state: StreamState
-    trouble: str | None = None
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class StoredStream:
-    """A stream as the database keeps it over a restart.
+    """A stream as the database stores it.
 
     Attributes:
-        wanted: running, stopped or failed: what it should be again.
-        decryptable: False when the key for its credentials is lost; its URLs lack them then.
+        wanted: the state to restore after a restart: running, stopped or failed.
+        decryptable: False if the key for its URLs is lost; only their hosts are known then.
     """
 
     spec: StreamSpec

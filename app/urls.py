@@ -10,23 +10,55 @@ import ipaddress
 import re
 import socket
 from collections.abc import Iterable
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit, urlunsplit
 
 from app.errors import AddressNotAllowed, InvalidUrl
 
 RTSP = ("rtsp", "rtsps")
 DEFAULT_PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 MAX_LENGTH = 2048
+MASK = "***"
+HARMLESS_PARAMETERS = frozenset(
+    (
+        "audio", "camera", "ch", "chan", "channel", "codec", "compression", "fps", "framerate",
+        "height", "media", "profile", "proto", "quality", "resolution", "rotation", "stream",
+        "streamtype", "subtype", "track", "trackid", "transportmode", "unicast", "video",
+        "videocodec", "width",
+    )
+)  # fmt: skip
+"""Parameters that select a camera's video: the only ones whose values are shown."""
+
 _BLUR_SUFFIX = "-blur"
-# Every repetition is bounded or cannot start twice: hostile text must not cost quadratic time.
-_PARAM = re.compile(r"([\w.-]{1,64})(=|%3d)((?:(?!%26)[^&\s])*)", re.IGNORECASE)
-_SECRET_NAME = re.compile(
-    r"(?:password|passwd|passphrase|passcode|pwd|token|secret|signature|credentials?|api[_-]?key"
-    r"|(?:^|[_.-]|^[0-9a-f]{2})(?:pass|psw|sig|auth|key))$",
+_END_OF_AUTHORITY = re.compile(r"[/?#]")
+# ``port``, as in the hints of our own error messages, is not a password.
+_HOST = re.compile(
+    r"(?:\[[0-9a-f:.]{2,45}(?:%[\w.~-]{1,32})?\]|(?:[\w-]{1,63}\.)*[\w-]{1,63}\.?)"
+    r"(?::(?:\d{0,5}|port))?",
     re.IGNORECASE,
 )
-_AUTHORITY = re.compile(r"(?:://|%3a(?:%2f%2f|//))", re.IGNORECASE)
-_TOKEN_WORD = re.compile(r"\b(bearer\s{1,8})\S+", re.IGNORECASE)
+_PARAMETER_NAME = re.compile(r"[A-Za-z][\w.-]{0,31}", re.ASCII)
+_PLAIN_VALUE = re.compile(r"[\w.-]{1,24}", re.ASCII)
+_SEPARATORS = re.compile(r"([;&?])")
+_MASKED_PIECE = re.compile(r"[;&?]?[^;&?]*" + re.escape(MASK))
+# Every repetition is bounded or cannot start twice: hostile text must not cost quadratic time.
+_LONG_NAMES = (
+    r"password|passwd|passphrase|passcode|loginpass?|authbasic|pwd|token|secret|signature"
+    r"|credentials?|api[_-]?key"
+)
+_SHORT_NAMES = r"pass|pas|psw|pw|sig|auth|key"
+_SECRET_NAME = re.compile(
+    rf"(?:.*(?:{_LONG_NAMES})|(?:.*[_.-])?(?:{_SHORT_NAMES})|user|login)", re.I
+)
+_SECRET_PARAMETER = re.compile(
+    rf"((?:{_LONG_NAMES}|(?:(?<![a-z])|(?<=%[0-9a-f][0-9a-f]))(?:{_SHORT_NAMES}))(?:=|%3d))"
+    r"(?!\*\*\*(?!\w))(?:(?!%26)[^&\s])+",
+    re.IGNORECASE,
+)
+_SCHEME_END = re.compile(r"(?::|%(?:25)*3a)(?:\\?/|%(?:25)*2f){2}", re.IGNORECASE)
+_AROUND_URLS = ")}>'\",;:.!?"
+_AUTHORIZATION = re.compile(
+    r"\b(bearer\s{1,8}|authorization:\s{0,8}\w{1,16}\s{1,8})\S+", re.IGNORECASE
+)
 _API_KEY = re.compile(r"\bsk-[\w-]{6,}")
 
 
@@ -39,6 +71,7 @@ def check(url: str, schemes: Iterable[str] = tuple(DEFAULT_PORTS)) -> str:
     """Return the URL if it has one of the schemes and a host, else raise InvalidUrl.
 
     Raises:
+        InvalidUrl: also for a password that must be percent-encoded; no name is resolved before.
         AddressNotAllowed: the host is an address that no stream may use.
     """
     schemes = tuple(schemes)
@@ -46,6 +79,10 @@ def check(url: str, schemes: Iterable[str] = tuple(DEFAULT_PORTS)) -> str:
         raise InvalidUrl(reason=f"longer than {MAX_LENGTH} characters")
     if any(char.isspace() or not char.isprintable() for char in url):
         raise InvalidUrl(reason="it holds white space or control characters")
+    if mark := _reserved_in_login(url.partition("://")[2]):
+        raise InvalidUrl(
+            reason=f"a user name or password has a raw {mark}; write it as {quote(mark, safe='')}"
+        )
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -55,18 +92,60 @@ def check(url: str, schemes: Iterable[str] = tuple(DEFAULT_PORTS)) -> str:
         raise InvalidUrl(reason=f"the scheme must be {' or '.join(schemes)}")
     if not parts.hostname:
         raise InvalidUrl(reason="there is no host")
+    if not _HOST.fullmatch(parts.netloc.rpartition("@")[2]):
+        raise InvalidUrl(reason="the host or port cannot be read")
     if port == 0:
         raise InvalidUrl(reason="the port must be 1 to 65535")
     _check_literal_address(parts.hostname)
     return url
 
 
-def _check_literal_address(host: str) -> None:
+def _reserved_in_login(rest: str) -> str | None:
+    """An unencoded reserved character that probably ends a user name or password too early.
+
+    In such a URL the text before the first ``/ ? #`` would be parsed as the host, while the real
+    host comes after the last ``@``.
+
+    Args:
+        rest: a URL without its scheme and ``://``.
+    """
+    authority, mark, after = _divided(rest)
+    login, at, host = authority.rpartition("@")
+    if set(login) & set("[]"):  # reserved for addresses of IPv6
+        return next(char for char in login if char in "[]")
+    if "@" not in after:
+        return None
+    if not _HOST.fullmatch(host):
+        return mark
+    if mark == "/" or _is_address(host):  # what follows belongs to this host
+        return None
+    if not at:  # no camera's URL is ``name?query``
+        return mark
+    is_end_a_host = _HOST.fullmatch(_divided(after.rpartition("@")[2])[0])
+    return mark if is_end_a_host and ":" not in host else None
+
+
+def _divided(rest: str) -> tuple[str, str, str]:
+    """The authority, the mark that ends it, and what follows."""
+    end = _END_OF_AUTHORITY.search(rest)
+    return (rest[: end.start()], end[0], rest[end.end() :]) if end else (rest, "", "")
+
+
+def _is_address(host: str) -> bool:
+    """Whether a host, perhaps with its port, is an IP address."""
+    return host.startswith("[") or _address(host.partition(":")[0]) is not None
+
+
+def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        address = ipaddress.ip_address(host.split("%", 1)[0])
+        return ipaddress.ip_address(name.partition("%")[0])
     except ValueError:
-        return
-    _check_address(host, str(address))
+        return None
+
+
+def _check_literal_address(host: str) -> None:
+    if address := _address(host):
+        _check_address(host, str(address))
 
 
 def _check_address(host: str, address: str) -> None:
@@ -117,12 +196,91 @@ def _with_host(parts: SplitResult, host: str, port: int | None) -> str:
     return urlunsplit((parts.scheme, netloc, parts.path, parts.query, ""))
 
 
+# ── what may be shown ────────────────────────────────────────────────────────────────────────
+
+
 def without_credentials(url: str) -> str:
-    """The URL as replies show it: no user, no password, secrets in the query masked."""
-    parts = urlsplit(url)
-    netloc = parts.netloc.rpartition("@")[2]
-    shown = urlunsplit((parts.scheme, netloc, parts.path, parts.query, parts.fragment))
-    return _PARAM.sub(_mask_param, shown)
+    """The URL as replies show it: scheme, host, port and path; whatever may be secret is masked.
+
+    Cameras expect passwords in many places. So in a path, everything that looks like ``name:word``
+    or ``key=word`` or that ends with an ``@`` is masked, and so is the value of every parameter
+    except ``HARMLESS_PARAMETERS``. Anything but a network URL is returned unchanged.
+    """
+    scheme, mark, rest = url.partition("://")
+    if not mark or scheme.lower() not in DEFAULT_PORTS:
+        return url
+    return f"{scheme.lower()}://{_masked(rest)}"
+
+
+def origin(url: str) -> str:
+    """``scheme://host:port`` of a network's URL: all of it that may be stored in plain text."""
+    shown = without_credentials(url)
+    scheme, mark, rest = shown.partition("://")
+    return f"{scheme}{mark}{_divided(rest)[0]}" if is_network(url) else url
+
+
+def _masked(rest: str) -> str:
+    """The part after ``://`` without user and password; whatever may be secret is masked."""
+    authority = _divided(rest)[0]
+    host = authority.rpartition("@")[2]
+    local = not authority and rest.startswith("/")
+    if _reserved_in_login(rest) or not (local or _HOST.fullmatch(host)):
+        return MASK
+    tail, fragment_mark, _ = rest[len(authority) :].partition("#")
+    path, query_mark, query = tail.partition("?")
+    shown = f"{host}{masked_path(path)}{query_mark}{_masked_parameters(query)}"
+    return f"{shown}#{MASK}" if fragment_mark else shown
+
+
+def masked_path(path: str) -> str:
+    """A path with suspicious parts masked: everything up to an ``@`` may be a user and password."""
+    parts = path.split("/")
+    last = max((number for number, part in enumerate(parts) if "@" in _decoded(part)), default=0)
+    kept = ["", MASK, *parts[last + 1 :]] if last else parts
+    pairs = zip(["", *kept], kept, strict=False)
+    return "/".join(
+        MASK if part and _SECRET_NAME.fullmatch(before) else _masked_part(part)
+        for before, part in pairs
+    )
+
+
+def _masked_part(part: str) -> str:
+    """One part of a path; after ``;`` or ``&`` it has parameters."""
+    if "%" in part and _decoded(part) != part and re.search("[:=;&?#/]", _decoded(part)):
+        return MASK
+    first, separator, parameters = _split_first(part)
+    if ":" in first or "=" in first:
+        first = _masked_parameters(first)
+    return f"{first}{separator}{_masked_parameters(parameters)}"
+
+
+def _split_first(part: str) -> tuple[str, str, str]:
+    first, *others = _SEPARATORS.split(part, maxsplit=1)
+    return (first, others[0], others[1]) if others else (first, "", "")
+
+
+def _decoded(text: str) -> str:
+    """Without its percent-encoding, however often it was applied."""
+    for _ in range(4):
+        text = unquote(text)
+    return text
+
+
+def _masked_parameters(text: str) -> str:
+    """``name=value`` pieces between separators, all but harmless values masked."""
+    return "".join(
+        piece if number % 2 else _masked_parameter(piece)
+        for number, piece in enumerate(_SEPARATORS.split(text))
+    )
+
+
+def _masked_parameter(piece: str) -> str:
+    name, _, value = piece.partition("=")
+    if not piece or not _PARAMETER_NAME.fullmatch(name) or not value.strip("="):
+        return MASK if piece else ""  # also Base64, whose end looks like an empty value
+    if name.lower() in HARMLESS_PARAMETERS and _PLAIN_VALUE.fullmatch(value):
+        return piece
+    return f"{name}={MASK}"
 
 
 def is_network(url: str) -> bool:
@@ -130,31 +288,28 @@ def is_network(url: str) -> bool:
     return scheme_of(url) in DEFAULT_PORTS
 
 
-def has_secret(url: str) -> bool:
-    return without_credentials(url) != url
-
-
 def scrub(text: str) -> str:
     """Mask whatever looks like a credential in free text: for logs and error messages."""
-    text = re.sub(r"\S+", _mask_userinfo, text)
-    text = _PARAM.sub(_mask_param, text)
-    text = _TOKEN_WORD.sub(r"\1***", text)
-    return _API_KEY.sub("sk-***", text)
+    text = re.sub(r"\S+", _scrubbed_word, text)
+    text = _SECRET_PARAMETER.sub(rf"\1{MASK}", text)
+    text = _AUTHORIZATION.sub(rf"\1{MASK}", text)
+    return _API_KEY.sub(f"sk-{MASK}", text)
 
 
-def _mask_userinfo(word: re.Match[str]) -> str:
-    """From the first ``://`` to the last ``@``, also where they are percent-encoded."""
+def _scrubbed_word(word: re.Match[str]) -> str:
+    """A word of a text, with a URL in it masked; a percent-encoded URL is masked completely."""
     text = word[0]
-    authority = _AUTHORITY.search(text)
-    end = max(text.rfind("@"), text.rfind("%40"))
-    if authority is None or end < authority.end():
+    scheme_end = _SCHEME_END.search(text)
+    if scheme_end is None:
         return text
-    return f"{text[: authority.end()]}***{text[end:]}"
+    before, rest = text[: scheme_end.end()], text[scheme_end.end() :]
+    if scheme_end[0] != "://":
+        return before + MASK
+    url = rest.rstrip(_AROUND_URLS)
+    return before + _masked(url) + rest[len(url) :] if url else text
 
 
-def _mask_param(param: re.Match[str]) -> str:
-    name, equals, value = param.groups()
-    return f"{name}{equals}***" if value and _SECRET_NAME.search(name) else param[0]
+# ── comparing, and publishing ────────────────────────────────────────────────────────────────
 
 
 def normalised(url: str, *, query: bool = True) -> str:
@@ -171,15 +326,16 @@ def normalised(url: str, *, query: bool = True) -> str:
 def default_output(source: str, *, base: str | None = None, unique: str | None = None) -> str:
     """The URL to publish to when the caller names none: the last path segment gets ``-blur``.
 
-    A doubled segment ``X-X`` becomes ``X-blur``. Query and credentials of the source survive,
-    unless ``base`` redirects to another server: what opens a camera is not for strangers.
+    A doubled segment ``X-X`` becomes ``X-blur``. What replies mask in the source's path and query
+    is left out: a URL that others read must contain nothing that opens a camera. The server's
+    own user and password stay, unless ``base`` redirects to another one.
 
     Args:
         base: ``rtsp://host:port/prefix`` of a server that takes all default outputs.
         unique: appended where the plain default is taken by another stream.
     """
     parts = urlsplit(source)
-    folder, _, segment = parts.path.rstrip("/").rpartition("/")
+    folder, _, segment = _unmasked_path(parts.path).rstrip("/").rpartition("/")
     half, rest = segment[: len(segment) // 2], segment[len(segment) // 2 :]
     if half and rest == f"-{half}":
         segment = half
@@ -188,8 +344,19 @@ def default_output(source: str, *, base: str | None = None, unique: str | None =
         segment = f"{segment}-{unique}"
     path = f"{folder}/{segment}"
     if base is None:
-        return urlunsplit((parts.scheme, parts.netloc, path, parts.query, ""))
+        query = _without_masked(_masked_parameters(parts.query))
+        return urlunsplit((parts.scheme, parts.netloc, path, query, ""))
     target = urlsplit(base)
     return urlunsplit(
         (target.scheme, target.netloc, target.path.rstrip("/") + path, target.query, "")
     )
+
+
+def _unmasked_path(path: str) -> str:
+    parts = [(part, _without_masked(part)) for part in masked_path(path).split("/")]
+    return "/".join(public for part, public in parts if public or not part)
+
+
+def _without_masked(text: str) -> str:
+    """Parameters without those that are masked."""
+    return _MASKED_PIECE.sub("", text).lstrip(";&?")

@@ -18,6 +18,7 @@ from bench import (
     search,
     stills,
     tracking,
+    turned,
 )
 
 ALL = {
@@ -31,6 +32,7 @@ ALL = {
     "stills": stills.run,
     "staged": clips.run_staged,
     "motion": motion.run,
+    "turned": turned.run,
     "cameras": cameras.run,
     "tracking": tracking.run,
     "passages": passages.run,

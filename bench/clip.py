@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from app.pipeline.sources.demo import demo_photos, look
+from app.pipeline.sources.demo import camera_view, demo_photos
 
 WIDTH, HEIGHT, FPS = 1920, 1080, 25
 BIT_RATE = 6_000_000
@@ -95,7 +95,9 @@ def _wandering(fps: int) -> Iterator[View]:
     photos = [np.asarray(cv2.imread(str(photo)), np.uint8) for photo in demo_photos()]
     number = 0
     while True:
-        yield np.asarray(cv2.resize(look(photos, number / fps * 2), (WIDTH, HEIGHT)), np.uint8)
+        yield np.asarray(
+            cv2.resize(camera_view(photos, number / fps * 2), (WIDTH, HEIGHT)), np.uint8
+        )
         number += 1
 
 

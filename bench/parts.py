@@ -16,7 +16,7 @@ from app.models.faces import FaceDetector, load_faces
 from app.pipeline.blur import conceal
 from app.pipeline.scale import to_output, to_rgb
 from app.pipeline.sinks.encode import H264Encoder
-from app.pipeline.sinks.preview import encode_jpeg
+from app.pipeline.sinks.jpeg import encode_jpeg
 from app.types import Box
 from bench import clip
 from bench.table import show

@@ -21,13 +21,14 @@ from app.analytics.analyzer import AnalyzerFactory
 from app.analytics.rules import FramePixels, read_rule_settings
 from app.anpr.read_queue import PlateReadQueue
 from app.config import ObjectSettings
+from app.events import RuleEvent
 from app.models.batching import Image
 from app.models.objects import load_objects
 from app.models.plates.networks import load_plates
 from app.models.plates.reader import CropRead
 from app.pipeline.scale import part_to_rgb, to_rgb
 from app.plates import WatchEntry
-from app.types import RuleEvent, StreamSpec
+from app.types import StreamSpec
 from bench.table import show
 
 TIMEOUT_S = 60.0

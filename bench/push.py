@@ -25,7 +25,7 @@ import httpx
 import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
 
-from app.pipeline.sources.demo import demo_photos, look
+from app.pipeline.sources.demo import camera_view, demo_photos
 from bench.live import ROOT, _cpu_seconds, _free_port, _wait
 from bench.table import show
 
@@ -69,7 +69,7 @@ def run() -> None:
 def _jpegs() -> list[bytes]:
     """Return JPEGs of quality 80, 1280 x 720, of the demo's wandering camera."""
     photos = [np.asarray(cv2.imread(str(photo)), np.uint8) for photo in demo_photos()]
-    views = [look(photos, second * 0.5) for second in range(48)]
+    views = [camera_view(photos, second * 0.5) for second in range(48)]
     return [bytes(cv2.imencode(".jpg", v, [cv2.IMWRITE_JPEG_QUALITY, 80])[1]) for v in views]
 
 

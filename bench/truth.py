@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from app.types import RuleEvent
+from app.events import RuleEvent
 
 
 class Truth(NamedTuple):

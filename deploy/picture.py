@@ -1,4 +1,4 @@
-"""The dashboard as a picture: every panel of ``dashboard.json``, drawn from what Prometheus has.
+"""Draws the dashboard as an image: every panel of ``dashboard.json``, with data of Prometheus.
 
     python deploy/picture.py docs/images/dashboard.webp --minutes 10
 
@@ -39,7 +39,7 @@ NAMED |= {"red": "#e02f44"}
 
 
 class Series(NamedTuple):
-    """One line: its name, Unix seconds and values, both (N,)."""
+    """A time series: its name, Unix seconds and values, both (N,)."""
 
     name: str
     times: np.ndarray
@@ -47,9 +47,11 @@ class Series(NamedTuple):
 
 
 class Prometheus:
-    """Args:
-    url: of the server.
-    minutes: how far back the picture goes.
+    """Reads the time series of panels from Prometheus.
+
+    Args:
+        url: of the Prometheus server.
+        minutes: the time span of the image.
     """
 
     def __init__(self, url: str, minutes: float) -> None:
@@ -59,7 +61,7 @@ class Prometheus:
         self._step = max(1.0, (self.end - self.start) / POINTS)
 
     def series(self, panel: dict[str, Any]) -> list[Series]:
-        """What a panel shows."""
+        """The time series of a panel."""
         return [one for target in panel.get("targets", []) for one in self._target(target)]
 
     def _target(self, target: dict[str, Any]) -> Iterator[Series]:
@@ -83,11 +85,11 @@ class Prometheus:
             yield Series(name, times, values)
 
 
-# ── numbers as people read them ──────────────────────────────────────────────────────────────
+# ── formatting ───────────────────────────────────────────────────────────────────────────────
 
 
 def readable(value: float, unit: str | None, decimals: int | None = None) -> str:
-    """A number with its unit: 2.4 GB, 35 ms, 40 %."""
+    """A number with its unit, such as 2.4 GB, 35 ms or 40 %."""
     if not np.isfinite(value):
         return "–"
     if unit is None and decimals is not None:
@@ -167,7 +169,7 @@ def draw_number(axes: Axes, series: Sequence[Series], panel: dict[str, Any], _: 
 def draw_bars(
     axes: Axes, series: Sequence[Series], panel: dict[str, Any], data: Prometheus
 ) -> None:
-    """The newest values; series that ended before are gone."""
+    """Draw the newest values; series that ended earlier are left out."""
     defaults = panel["fieldConfig"]["defaults"]
     now = [one for one in series if one.times[-1] > data.end - 30]
     shown = sorted(now, key=lambda one: one.name)[:6]
@@ -188,7 +190,7 @@ def draw_bars(
 def draw_states(
     axes: Axes, series: Sequence[Series], panel: dict[str, Any], data: Prometheus
 ) -> None:
-    """One bar a stream; its colour is its state."""
+    """Draw one bar for each stream; its colour is the state."""
     known = panel["fieldConfig"]["defaults"]["mappings"][0]["options"]
     ordered = sorted(series, key=lambda one: one.name)
     for place, one in enumerate(ordered):
@@ -224,7 +226,7 @@ DRAW = {
 }
 
 
-# ── the whole ────────────────────────────────────────────────────────────────────────────────
+# ── the whole dashboard ──────────────────────────────────────────────────────────────────────
 
 
 def draw(dashboard: dict[str, Any], data: Prometheus, out: Path) -> None:
@@ -264,7 +266,9 @@ def draw(dashboard: dict[str, Any], data: Prometheus, out: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Draw the dashboard from what Prometheus has.")
+    parser = argparse.ArgumentParser(
+        description="Draw the dashboard as an image, with data of Prometheus."
+    )
     parser.add_argument("out", type=Path, help="file to write: .png, .svg, .webp")
     parser.add_argument("--prometheus", default="http://localhost:9090")
     parser.add_argument("--minutes", type=float, default=10)

@@ -42,7 +42,7 @@ Row = Sequence[str]
 
 
 def table(head: Row, rows: Iterable[Row]) -> str:
-    """A table of Markdown; bars in cells are escaped."""
+    """A Markdown table; vertical bars in cells are escaped."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(
         "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in line) + " |"
@@ -85,25 +85,26 @@ def settings_page() -> str:
         [
             "# Settings",
             HEAD,
-            "Each setting can be given by a flag of `run.py`, where it has one, by an environment "
-            "variable, or in a `.env` file in the working directory; the first of these that "
-            "names a setting wins. `.env.example` has the ones most often needed. Lists in the "
-            'environment are JSON, such as `["RU", "KZ"]`, unless another form is described.',
-            "A stream may override the settings under `smoking`, `bags` and `plate_rule` for "
-            "itself: see [Smoking and bags](../guides/analytics.md).",
+            "Each setting can be set by a flag of `run.py`, if it has one, by an environment "
+            "variable, or in a `.env` file in the working directory. A flag overrides the "
+            "environment, and the environment overrides the file. `.env.example` has the most "
+            'common settings. Lists in the environment are JSON, such as `["RU", "KZ"]`, unless '
+            "another form is described.",
+            "A stream can override the settings under `smoking`, `bags` and `plate_rule`: see "
+            "[Smoking and abandoned bags](../guides/analytics.md).",
             *parts,
         ]
     )
 
 
 def nested_settings(field: FieldInfo) -> type[BaseModel] | None:
-    """The group of settings that a field holds, if it holds one."""
+    """The class of a field that is a group of settings; None for other fields."""
     kind = field.annotation
     return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
 
 
 def flags_by_setting() -> dict[str, str]:
-    """The flags of ``run.py``, by the setting that they give."""
+    """The flags of ``run.py`` by the setting that they set."""
     shown = io.StringIO()
     with contextlib.redirect_stdout(shown), contextlib.suppress(SystemExit):
         cli.parse(["--help"])
@@ -122,7 +123,7 @@ def _settings_section(
     ]
     about = "" if model is Settings else f"{first_sentence(model)}\n\n"
     name = title if model is Settings else f"`{title}`"
-    return f"## {name}\n\n{about}" + table(["setting", "what it does", "default", "type"], rows)
+    return f"## {name}\n\n{about}" + table(["setting", "meaning", "default", "type"], rows)
 
 
 def _setting(name: str, field: FieldInfo, flags: dict[str, str]) -> Row:
@@ -133,7 +134,7 @@ def _setting(name: str, field: FieldInfo, flags: dict[str, str]) -> Row:
 
 
 def default_of(field: FieldInfo) -> str:
-    """The default as one would write it; a dash where there is none."""
+    """The default as text; a dash if there is none."""
     value = field.default
     if value is PydanticUndefined or value is None or value in ([], (), ""):
         return "–"
@@ -143,7 +144,7 @@ def default_of(field: FieldInfo) -> str:
 
 
 def type_of(field: FieldInfo) -> str:
-    """Type and limits, in words."""
+    """The type and its limits as text."""
     limits = [
         words.format(getattr(rule, name))
         for rule in field.metadata
@@ -168,7 +169,7 @@ def _type(kind: Any) -> str:
 
 
 def first_sentence(kind: type) -> str:
-    """What a docstring says first."""
+    """The first sentence of a class's docstring."""
     return (kind.__doc__ or "").strip().partition("\n\n")[0].partition("Attributes:")[0].strip()
 
 
@@ -184,7 +185,7 @@ DETAILS = {
     "plate_seen": "`plate_number`, `alternatives`, `votes`, `reads`",
     "plate_match": "`plate_number`, `watch_id`, `watched`, `note`, `action`",
 }
-"""What is in the ``details`` of each event that has any."""
+"""The ``details`` of each event that has any."""
 
 
 def events_page() -> str:
@@ -202,14 +203,14 @@ def events_page() -> str:
         [
             "# Events",
             HEAD,
-            "[Events](../guides/events.md) says how to follow them. A client should skip types and "
-            "fields that it does not know: they may be added.",
+            "[Events](../guides/events.md) describes how to follow them. Clients must ignore types "
+            "and fields that they do not know: new ones may be added.",
             "## Types",
-            "The value of `event`.",
+            "The values of `event`.",
             table(["event", "when", "`details`"], known),
             "## Fields",
-            "The same over server-sent events, WebSockets and `GET /api/events`.",
-            table(["field", "type", "what it is"], fields),
+            "The same in server-sent events, WebSockets and `GET /api/events`.",
+            table(["field", "type", "meaning"], fields),
         ]
     )
 
@@ -233,15 +234,15 @@ def errors_page() -> str:
         [
             "# Errors",
             HEAD,
-            "Every error of every API is JSON of one form. `message` is for people, in the "
-            "language that `Accept-Language` asks for (`en`, `ko`, `ru`; Korean without one); "
-            "`code` and `details` are for programs.",
+            "All errors of all APIs are JSON in the same form. `message` is for people, in the "
+            "language of `Accept-Language` (`en`, `ko`, `ru`; default: Korean); `code` and "
+            "`details` are for programs.",
             '```json\n{"code": "STREAM_NOT_FOUND", "message": "Stream not found: cam-1",\n'
             ' "details": {"stream_id": "cam-1"}}\n```',
             "## Codes",
-            "Names in braces are filled from `details`. A dash stands for errors that no HTTP "
-            "reply has: they end the start of the server, or the Python API raises them. What "
-            "HTTP itself refuses has the status's name as its code, such as "
+            "Names in braces are filled from `details`. A dash marks errors that never appear in "
+            "an HTTP reply: they end the start of the server, or the Python API raises them. "
+            "Other HTTP errors have the name of their status as code, such as "
             "`METHOD_NOT_ALLOWED` (405).",
             table(["code", "status", "when", "message"], rows),
             "## Reasons",
@@ -258,7 +259,7 @@ def _status(kind: type[WatchpostError]) -> str:
 
 
 def error_classes() -> Iterator[type[WatchpostError]]:
-    """Every class of ``app.errors`` that has a code of its own, once."""
+    """All classes in ``app.errors`` with a code of their own."""
     seen: set[str] = set()
     for kind in vars(errors).values():
         if isinstance(kind, type) and issubclass(kind, WatchpostError) and kind.code not in seen:
@@ -267,9 +268,8 @@ def error_classes() -> Iterator[type[WatchpostError]]:
 
 
 def meaning(kind: type[WatchpostError]) -> str:
-    """What the tree in the module's docstring says about a class."""
-    found = re.search(rf"\b{kind.__name__}  +(.+)", errors.__doc__ or "")
-    return found[1] if found else ""
+    """When an error occurs: the first sentence of its class."""
+    return first_sentence(kind).removesuffix(".")
 
 
 # ── metrics ──────────────────────────────────────────────────────────────────────────────────
@@ -284,16 +284,16 @@ def metrics_page() -> str:
         [
             "# Metrics",
             HEAD,
-            "What `GET /metrics` gives; [Monitoring](../monitoring.md) has alert rules and a "
-            "dashboard that use it. Beside these stand the `process_…` metrics of Prometheus' "
-            "client library: memory, CPU time, open files.",
-            table(["metric", "type", "labels", "what it is"], rows),
+            "The metrics of `GET /metrics`; [Monitoring](../monitoring.md) has alert rules and a "
+            "dashboard for them. There are also the `process_…` metrics of Prometheus' client "
+            "library: memory, CPU time, open files.",
+            table(["metric", "type", "labels", "meaning"], rows),
         ]
     )
 
 
 def families() -> list[Metric]:
-    """Every family that a scrape of a server without streams and jobs has."""
+    """All families in a scrape of a server without streams and jobs."""
     runner = cast("BatchingRunner", SimpleNamespace(metrics=RunnerMetrics(), waiting=0))
     collectors: list[Collector] = [
         *JobMetrics().all(),

@@ -1,12 +1,12 @@
-"""Push a webcam, a video file or a folder of pictures to Watchpost, and print what it sees.
+"""Push a webcam, a video file or a folder of images to Watchpost, and print its detections.
 
     python examples/push_webcam.py                     # the first webcam
     python examples/push_webcam.py clip.mp4 --fps 10   # a file
-    python examples/push_webcam.py pictures/ --loop    # a folder, again and again
+    python examples/push_webcam.py images/ --loop      # a folder, again and again
 
-It needs ``websockets`` and ``opencv-python``, and nothing of Watchpost's own code: take it as
-a start for a client of your own. The next picture is sent when the last one was answered, so the
-delay stays as low as the server allows, whatever ``--fps`` says.
+It needs ``websockets`` and ``opencv-python``, and none of Watchpost's own code: use it as a start
+for your own client. The next frame is sent after the answer to the last one, so the delay stays as
+low as the server allows, whatever ``--fps`` says.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def main() -> None:
     options = parse()
     frames = Frames(options)
     try:
-        push_for_ever(options, frames)
+        push_forever(options, frames)
     except KeyboardInterrupt:
         print("\nstopped")
 
@@ -47,12 +47,14 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("source", nargs="?", default="0", help="webcam number, file or folder")
     parser.add_argument("--server", default="http://localhost:8000", help="(default: %(default)s)")
-    parser.add_argument("--token", help="what the server wants from other machines")
-    parser.add_argument("--name", help="what the stream is called")
+    parser.add_argument("--token", help="the server's token, needed from other machines")
+    parser.add_argument("--name", help="display name of the stream")
     parser.add_argument("--blur", choices=["gaussian", "pixelate", "solid", "off"])
-    parser.add_argument("--fps", type=float, help="most pictures a second (default: the source's)")
-    parser.add_argument("--quality", type=int, default=80, help="of the JPEGs, 1 to 100")
-    parser.add_argument("--loop", action="store_true", help="begin again at the end")
+    parser.add_argument(
+        "--fps", type=float, help="upper limit of the frame rate (default: the source's)"
+    )
+    parser.add_argument("--quality", type=int, default=80, help="JPEG quality, 1 to 100")
+    parser.add_argument("--loop", action="store_true", help="start again at the end")
     options = parser.parse_args()
     if options.fps is not None and options.fps <= 0:
         parser.error("--fps must be above 0")
@@ -61,14 +63,14 @@ def parse() -> argparse.Namespace:
     return options
 
 
-# ── pictures ─────────────────────────────────────────────────────────────────────────────────
+# ── frames ───────────────────────────────────────────────────────────────────────────────────
 
 
 class Frames:
-    """JPEGs of a webcam, a file or a folder, at their pace.
+    """JPEGs of a webcam, a file or a folder, at the source's frame rate.
 
     Attributes:
-        total: how many there are; None where nobody knows.
+        total: number of frames; None if it is unknown.
     """
 
     def __init__(self, options: argparse.Namespace) -> None:
@@ -85,7 +87,7 @@ class Frames:
             self._paths = sorted(p for p in path.iterdir() if p.suffix.lower() in PICTURES)
             self.total = len(self._paths)
             if not self._paths:
-                leave(f"There are no pictures in {path} ({', '.join(PICTURES)}).")
+                leave(f"There are no images in {path} ({', '.join(PICTURES)}).")
         elif path.is_file():
             self._capture = cv2.VideoCapture(str(path))
             fps = self._capture.get(cv2.CAP_PROP_FPS) or 25.0
@@ -112,14 +114,14 @@ class Frames:
                 for path in self._paths:
                     picture = cv2.imread(str(path))
                     if picture is None:
-                        print(f"\n{path} is no picture: skipped", file=sys.stderr)
+                        print(f"\n{path} is not an image: skipped", file=sys.stderr)
                     else:
                         yield picture
             else:
                 while (read := self._capture.read())[0]:
                     yield read[1]
                 if self._source.isdigit():
-                    leave("\nThe webcam gives no pictures any more.")
+                    leave("\nThe webcam delivers no more frames.")
                 self._capture.set(cv2.CAP_PROP_POS_FRAMES, 0)
             if not self._loop:
                 return
@@ -128,8 +130,8 @@ class Frames:
 # ── the server ───────────────────────────────────────────────────────────────────────────────
 
 
-def push_for_ever(options: argparse.Namespace, frames: Frames) -> None:
-    """Push until the pictures end; connect again when the line breaks."""
+def push_forever(options: argparse.Namespace, frames: Frames) -> None:
+    """Push until the frames end; reconnect when the connection is lost."""
     pictures = iter(frames)
     progress = Progress(frames.total)
     stream_id: str | None = None
@@ -142,16 +144,16 @@ def push_for_ever(options: argparse.Namespace, frames: Frames) -> None:
             with connect_to(options, stream_id) as socket:
                 pause_s = FIRST_PAUSE_S
                 if push(socket, pictures, progress):
-                    print("\nthat was the last picture")
+                    print("\nthe last frame was sent")
                     return
                 stream_id = None  # the stream has ended: ask for another
         except ConnectionClosed as closed:
-            why = closed.rcvd.reason or closed.rcvd.code if closed.rcvd else "the line broke"
+            why = closed.rcvd.reason or closed.rcvd.code if closed.rcvd else "connection lost"
             if closed.rcvd is not None and closed.rcvd.code == UNKNOWN_STREAM:
                 stream_id = None
         except InvalidStatus as refused:
             if refused.response.status_code == 401:
-                leave("The server wants its token: --token … (it is in its data/token).")
+                leave("The server requires its token: --token … (it is in data/token).")
             why = f"HTTP {refused.response.status_code}"
         except (OSError, TimeoutError, WebSocketException) as error:
             why = str(error) or type(error).__name__
@@ -163,7 +165,7 @@ def push_for_ever(options: argparse.Namespace, frames: Frames) -> None:
 
 
 def request_stream(options: argparse.Namespace) -> str:
-    """Ask for a stream; return its id."""
+    """Request a stream; return its id."""
     wanted = {"name": options.name, "blur": options.blur}
     body = json.dumps({name: value for name, value in wanted.items() if value is not None})
     request = urllib.request.Request(
@@ -176,7 +178,7 @@ def request_stream(options: argparse.Namespace) -> str:
             return str(json.load(reply)["stream_id"])
     except urllib.error.HTTPError as error:
         if error.code == 401:
-            leave("The server wants its token: --token … (it is in its data/token).")
+            leave("The server requires its token: --token … (it is in data/token).")
         try:
             said = json.load(error)["message"]
         except (ValueError, KeyError, TypeError):
@@ -201,7 +203,7 @@ def connect_to(options: argparse.Namespace, stream_id: str) -> ClientConnection:
 
 
 def push(socket: ClientConnection, pictures: Iterator[bytes], progress: Progress) -> bool:
-    """Send one picture after another; False when the stream ended before they did."""
+    """Send the frames one by one; False if the stream ended before they did."""
     for jpeg in pictures:
         socket.send(jpeg)
         while True:
@@ -223,12 +225,12 @@ def show_addresses(options: argparse.Namespace, stream_id: str) -> None:
     base = options.server.rstrip("/")
     token = f"?token={quote(options.token)}" if options.token else ""
     print(f"stream:  {stream_id}")
-    print(f"picture: {base}/stream/video/{stream_id}{token}   (browser, VLC, ffplay)")
+    print(f"video:   {base}/stream/video/{stream_id}{token}   (browser, VLC, ffplay)")
     print(f"page:    {base}/viewer{token}")
 
 
 class Progress:
-    """One line that tells how far it is, how fast, and what is seen; events stay above it."""
+    """A status line with progress, frame rate and detections; events stay above it."""
 
     def __init__(self, total: int | None) -> None:
         self._total = total
@@ -241,7 +243,7 @@ class Progress:
             who = f" person {message['track_id']}" if message["track_id"] is not None else ""
             self._above(f"{time.strftime('%H:%M:%S')} {message['event']}{who}")
         elif message["type"] == "error":
-            self._above(f"picture {message['frame']}: {message['message']}")
+            self._above(f"frame {message['frame']}: {message['message']}")
             self._done += 1
         elif message["type"] == "ack":
             self._done += 1
@@ -267,7 +269,7 @@ class Progress:
 
     def _bar(self) -> str:
         if not self._total:
-            return f"{self._done} pictures, {self._bytes / 2**20:.1f} MiB"
+            return f"{self._done} frames, {self._bytes / 2**20:.1f} MiB"
         share = (self._done - 1) % self._total + 1
         full = round(BAR * share / self._total)
         return f"[{'█' * full}{'·' * (BAR - full)}] {share}/{self._total}"

@@ -1,4 +1,4 @@
-"""Shared by all tests: what takes long, and a real RTSP server with a camera on it."""
+"""Shared by all tests: the list of slow tests, and a real RTSP server with a camera."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LONG = (
     "test_run.py",
     "test_wheel.py",
 )
-"""Files and folders whose tests start servers or programs, or let networks work for seconds."""
+"""Files and folders whose tests start servers or programs, or run networks for seconds."""
 
 ALONE = (
     "e2e/test_collect.py",
@@ -34,11 +34,11 @@ ALONE = (
     "e2e/test_push.py",
     "test_run.py",
 )
-"""Those of them that need the processor to themselves, to be in time or to count what is left."""
+"""Those that need the CPU for themselves, to meet time limits or to count what is left behind."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what ``make test-fast`` leaves out, and what runs beside nothing else."""
+    """Mark the slow tests, and those that must not run beside others."""
     here = Path(__file__).parent
     for item in items:
         path = item.path.relative_to(here)
@@ -50,7 +50,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def relay() -> Iterator[RtspServer]:
-    """An RTSP server that takes and gives streams; tests that need one are skipped without."""
+    """An RTSP server for publishers and readers; without it, tests that need it are skipped."""
     if reason := available():
         pytest.skip(reason)
     with RtspServer() as server:
@@ -65,6 +65,6 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def camera(relay: RtspServer, video: Path) -> str:
-    """The URL of a camera that shows the pattern, for tests that leave it alone."""
+    """The URL of a camera with the pattern, for tests that do not change it."""
     relay.publish_file("cam", video)
     return relay.url("cam")

@@ -1,4 +1,4 @@
-"""What tests of several folders share: waiting, servers in processes of their own, ASGI calls."""
+"""Shared by tests of several folders: waiting, servers in their own processes, ASGI calls."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ import httpx
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE_S = 30.0
 LOOPBACK = ("127.0.0.1", 50_000)
-STRANGER = ("192.0.2.77", 50_000)
+REMOTE = ("192.0.2.77", 50_000)
 
 
 def eventually(
     condition: Callable[[], Any], what: str = "", *, timeout_s: float = PATIENCE_S
 ) -> Any:
-    """Return the condition's value as soon as it is true; fail when it never is."""
+    """Return the condition's value once it is true; fail if it never is."""
     deadline = time.monotonic() + timeout_s
     while not (value := condition()):
         if time.monotonic() > deadline:
@@ -43,9 +43,9 @@ def free_port() -> int:
 
 
 def clean_environment(home: Path, **more: str) -> dict[str, str]:
-    """An environment without the settings and the opt-outs of whoever runs the tests.
+    """An environment without the settings and the opt-outs of the person who runs the tests.
 
-    The proxy leads nowhere: whatever a library tries to tell the world, it does not get out.
+    The proxy leads nowhere, so that no library can contact other hosts.
     """
     drop = re.compile(r"(?i)WATCHPOST_|PYTEST_|(CI|TF_BUILD|JENKINS_URL|PYTHONPATH|\w+_proxy)$")
     kept = {name: value for name, value in os.environ.items() if not drop.match(name)}
@@ -56,7 +56,7 @@ def clean_environment(home: Path, **more: str) -> dict[str, str]:
 
 @dataclass
 class Server:
-    """A server process: its output as it comes, and calls to it."""
+    """A server process, with its output so far and calls to it."""
 
     process: subprocess.Popen[str]
     port: int
@@ -102,7 +102,7 @@ class Server:
         return reply.status_code == 200 and reply.json()["data"]["status"] == "running"
 
     def end(self, number: int = signal.SIGTERM) -> int:
-        """Ask the process to end and return its exit code."""
+        """End the process and return its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(number)
         return self.wait()
@@ -122,7 +122,7 @@ def server(
     port: int | None = None,
     env: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
-    """Start a server in a folder of its own; it is gone at the end, whatever happens."""
+    """Start a server in its own folder; it is always ended with the block."""
     port = port or free_port()
     process = subprocess.Popen(
         [program, *command, "--port", str(port), *arguments],
@@ -165,7 +165,7 @@ def python(
 
 @dataclass(frozen=True)
 class Running:
-    """An app whose lifespan has begun."""
+    """An app within its lifespan."""
 
     app: Any
     state: Mapping[str, Any]
@@ -191,7 +191,7 @@ async def running(app: Any) -> AsyncIterator[Running]:
 
 @dataclass
 class Reply:
-    """What an ASGI app sent back; ``status`` is None when a WebSocket was accepted."""
+    """The reply of an ASGI app; ``status`` is None if a WebSocket was accepted."""
 
     messages: list[dict[str, Any]]
 
@@ -234,7 +234,7 @@ async def asgi(
     kind: str = "http",
     extensions: Mapping[str, Any] | None = None,
 ) -> Reply:
-    """Make one raw ASGI call; ``Host`` is localhost unless the headers name another."""
+    """Make one raw ASGI call; ``Host`` is localhost unless the headers give another."""
     named = {"host": "localhost:8000", **{k.lower(): v for k, v in (headers or {}).items()}}
     scope: dict[str, Any] = {
         "type": kind,

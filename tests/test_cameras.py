@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 from fixtures import eventually, python
 from support.doubles import threads_of, write_video
@@ -26,7 +28,8 @@ from anti_terror import service as old_name
 from app.cameras import CameraConfig, MultiCameraService, devices
 from app.config import Settings, StreamSettings
 from app.errors import CameraFailed
-from app.types import Box, RuleEvent, Track
+from app.events import RuleEvent
+from app.types import Box, Track
 
 KEYS = {"camera_id", "faces", "ids", "bags", "owned", "session_id"}
 SETTINGS = Settings(_env_file=None, streams=StreamSettings(start_timeout_s=60))
@@ -55,12 +58,12 @@ def service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[MultiCa
 
 
 def config(camera_id: str, source: str | int, db: str, **more: Any) -> CameraConfig:
-    """A camera without rules: the video jumps when it repeats, and they would tell that."""
+    """A camera without rules, since they would report the jump when the video repeats."""
     return CameraConfig(camera_id, source, db, "cpu", **{"loop": True, "analytics": (), **more})
 
 
 def tell(service: MultiCameraService, camera_id: str, rule_event: RuleEvent = PLACED) -> None:
-    """What a rule of this camera would find."""
+    """An event as a rule of this camera would report it."""
     assert service._runtime is not None
     manager = service._runtime._cameras[camera_id].manager
     session_id = manager.stream(camera_id).status.stats.session_id
@@ -111,6 +114,17 @@ def test_a_camera_from_start_to_stop(service: MultiCameraService, video: str, db
     assert threads_of("CAM_01") == []
 
 
+def test_a_camera_that_is_mounted_sideways(
+    service: MultiCameraService, video: str, db: str
+) -> None:
+    service.start_camera(config("CAM_01", video, db, rotate=90))
+    jpeg = service.get_latest_jpeg("CAM_01")
+    assert jpeg is not None
+    image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    assert image is not None
+    assert image.shape == (320, 192, 3)
+
+
 def test_sessions_count_up(service: MultiCameraService, video: str, db: str) -> None:
     found = []
     for _ in range(3):
@@ -150,7 +164,7 @@ def test_a_file_ends_by_itself(service: MultiCameraService, video: str, db: str)
     ("source", "says"),
     [
         (63, "no such camera|no_device"),
-        ("nothing.mp4", "no such file"),
+        ("nothing.mp4", "the file does not exist"),
         ("ftp://192.0.2.1/x", "scheme"),
         ("http://169.254.169.254/x", "address"),
         (-1, "index"),
@@ -167,7 +181,7 @@ def test_a_bad_source_is_said_with_the_cameras_name(
 
 def test_an_id_runs_once(service: MultiCameraService, video: str, db: str) -> None:
     service.start_camera(config("CAM_01", video, db))
-    with pytest.raises(CameraFailed, match="Camera CAM_01: it runs already"):
+    with pytest.raises(CameraFailed, match="Camera CAM_01: it is already running"):
         service.start_camera(config("CAM_01", video, db))
     assert service.get_latest_jpeg("CAM_01")
 
@@ -199,6 +213,8 @@ def test_a_camera_that_cannot_be_reached_is_tried_and_said(
         {"blur": "none"},
         {"blur_margin": -1},  # what is grown by less than nothing is not covered
         {"blur_margin": float("nan")},
+        {"rotate": 45},
+        {"rotate": "90"},
         {"max_fps": 0},
         {"max_fps": float("nan")},
         {"max_fps": "fast"},
@@ -436,17 +452,17 @@ def test_a_display_that_is_gone_costs_only_the_window(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The window's process ends, as desktops make programs end; the camera does not notice."""
+    """The window's process ends, as if the desktop ended it; the camera keeps running."""
     caplog.set_level(logging.INFO)
     monkeypatch.setenv("DISPLAY", ":87")
     service.start_camera(config("CAM_01", video, db, render_enabled=True))
-    eventually(lambda: "its window is gone" in caplog.text, "the window is gone")
+    eventually(lambda: "the window is closed" in caplog.text, "the window is closed")
     assert service.get_latest_jpeg("CAM_01")
 
 
 @pytest.fixture
 def display(tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    """A display without a screen: its name, and the file that holds its pixels."""
+    """A virtual display: its name, and the file with its pixels."""
     if shutil.which("Xvfb") is None:
         pytest.skip("Xvfb is not installed (Debian: xvfb)")
     read, write = os.pipe()
@@ -474,7 +490,7 @@ def test_a_window_really_shows_the_pictures(
     name, pixels = display
 
     def shades() -> int:
-        """How many different bytes the screen shows, behind the head of the file."""
+        """The number of different bytes on the screen, after the file's header."""
         return len(set(pixels.read_bytes()[4096:]))
 
     assert shades() < 10
@@ -482,7 +498,7 @@ def test_a_window_really_shows_the_pictures(
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     service.start_camera(config("CAM_01", video, db, render_enabled=True))
     eventually(lambda: shades() > 100, "the window shows the gradient of the video")
-    assert "window is gone" not in caplog.text
+    assert "window is closed" not in caplog.text
 
 
 def test_a_camera_that_hangs_costs_the_others_nothing(

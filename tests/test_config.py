@@ -11,7 +11,7 @@ from app import cli, config
 from app.analytics.rules import read_rule_settings
 from app.config import Settings, usable_cpus
 
-# flag, its value, where it lands, what is there then, environment name, environment value
+# flag, its value, setting, value of the setting, environment name, environment value
 WAYS = [
     ("--host", "127.0.0.9", "host", "127.0.0.9", "HOST"),
     ("--port", "9123", "port", 9123, "PORT"),
@@ -196,7 +196,7 @@ def test_two_nested_settings_from_two_places_do_not_undo_each_other(
 def test_an_empty_value_is_as_if_it_were_not_there(
     flag: str, given: str | None, path: str, expected: object, name: str, nowhere: Path
 ) -> None:
-    """A .env copied from .env.example has lines that nobody filled in."""
+    """A .env copied from .env.example has empty lines."""
     (nowhere / ".env").write_text(f"WATCHPOST_{name}=\n", encoding="utf-8")
     assert value_of(Settings(), path) == value_of(Settings(_env_file=None), path)
 

@@ -1,4 +1,4 @@
-"""What stands in deploy/ and the Dockerfile, as far as it can be checked without containers."""
+"""The files in deploy/ and the Dockerfile, as far as they can be checked without containers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ COMPOSE = DEPLOY / "compose"
 
 
 def tool(name: str, *arguments: str) -> str:
-    """What a program says that must find nothing wrong."""
+    """The output of a program that must succeed."""
     if shutil.which(name) is None:
         pytest.skip(f"{name} is not installed")
     done = subprocess.run([name, *arguments], capture_output=True, encoding="utf-8", check=False)

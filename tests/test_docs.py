@@ -1,4 +1,4 @@
-"""The documentation: it builds, asks no other host for anything, and says what the code says."""
+"""The documentation: it builds, loads nothing from other hosts, and matches the code."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Assets(HTMLParser):
-    """The addresses that a browser fetches by itself to show a page."""
+    """The URLs that a browser loads to show a page."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ def style_urls(text: str) -> list[str]:
 
 
 def elsewhere(addresses: list[str]) -> list[str]:
-    """Those that lead to another host."""
+    """The URLs on other hosts."""
     return [address for address in addresses if urlsplit(address).netloc]
 
 
@@ -163,7 +163,7 @@ def test_every_event_has_a_meaning_and_no_meaning_is_left_over() -> None:
 
 def test_every_flag_is_beside_its_setting() -> None:
     text = (generate.FOLDER / "settings.md").read_text(encoding="utf-8")
-    elsewhere = {"reload", "workers"}  # they say how the process runs, and are no settings
+    elsewhere = {"reload", "workers"}  # they are about the process, not settings
     for setting, flag in generate.flags_by_setting().items():
         assert setting in elsewhere or f"`{flag}` |" in text, flag
 

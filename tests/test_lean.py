@@ -1,4 +1,4 @@
-"""Serving needs no torch, and the lists of packages agree."""
+"""The server works without torch, and the lock files agree."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def main():
 asyncio.run(main())
 """
 
-LATER = ("trackers", "supervision", "scipy.optimize")  # with the first stream that wants them
+LATER = ("trackers", "supervision", "scipy.optimize")  # with the first stream that uses them
 BARE = f"""
 import sys
 import app.main, app.cameras
@@ -72,7 +72,7 @@ def lock(name: str) -> dict[str, set[str]]:
 
 
 def versions(pins: set[str]) -> set[str]:
-    """Without the systems that they are for: one list may need a package on more of them."""
+    """Without platform markers: a lock file may need a package on more platforms."""
     return {pin.partition(" ;")[0] for pin in pins}
 
 

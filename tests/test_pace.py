@@ -1,4 +1,4 @@
-"""When to try again, and which frames to take."""
+"""Back-off, frame rates and clocks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_waits_double_from_the_first_to_the_last_with_jitter() -> None:
 
 
 def test_the_longest_wait_has_jitter_too() -> None:
-    """Many streams of one server that was away for hours do not come back in one moment."""
+    """Many streams of a server that was away for hours do not reconnect at the same moment."""
     waits = []
     for _ in range(200):
         backoff = Backoff(0.5, 30)

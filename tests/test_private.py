@@ -1,4 +1,4 @@
-"""The server talks to nobody it was not told to."""
+"""The server contacts only hosts that it is configured to contact."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from fixtures import ROOT, Server, clean_environment, eventually, server
 
-# Runs in every Python process of the server, children and forks included. A try to reach another
-# machine is written down, and fails: a test must not send what it looks for.
+# Runs in every Python process of the server, including children and forks. An attempt to reach
+# another machine is recorded and fails: a test must not send what it looks for.
 WATCH = """
 import os, sys
 
@@ -45,7 +45,7 @@ NO_PROXY = {"https_proxy": "", "http_proxy": ""}  # the watch itself lets nothin
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Path]]:
-    """A server with the demo running, and the list of whom it tried to reach."""
+    """A server that runs the demo, and the list of hosts that it tried to reach."""
     folder = tmp_path_factory.mktemp("private")
     (folder / "hook").mkdir()
     (folder / "hook" / "sitecustomize.py").write_text(WATCH, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""A rule is one file and one line in ``RULES``: nobody else has to know it."""
+"""A rule is one file and one line in ``RULES``; no other code depends on it."""
 
 from __future__ import annotations
 
@@ -21,18 +21,10 @@ from app.analytics.analyzer import AnalyzerFactory
 from app.analytics.rules import RULES, FramePixels, read_rule_settings
 from app.config import AuthSettings, ObjectSettings, Settings
 from app.errors import InvalidRequest
+from app.events import RuleEvent
 from app.main import create_app
 from app.models.batching import Image
-from app.types import (
-    Analytics,
-    Box,
-    Detection,
-    RuleEvent,
-    StreamSpec,
-    StreamState,
-    StreamStats,
-    StreamStatus,
-)
+from app.types import Analytics, Box, Detection, StreamSpec, StreamState, StreamStats, StreamStatus
 
 SOURCE = """
 from collections.abc import Sequence
@@ -41,7 +33,7 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.analytics.rules.base import AnalyzedFrame, RuleEntry
-from app.types import RuleEvent
+from app.events import RuleEvent
 
 
 class CrowdSettings(BaseModel):
@@ -117,7 +109,7 @@ async def served(rule: ModuleType, tmp_path: Path) -> AsyncIterator[Running]:
 
 
 class Network:
-    """Sees the same people in every frame."""
+    """A detector that finds the same people in every frame."""
 
     longest = 640
     labels = ("person",)
@@ -134,7 +126,7 @@ def black_frame(longest: int) -> Image:
 
 
 def events_of(spec: StreamSpec) -> tuple[list[RuleEvent], dict[str, int]]:
-    """What a stream reports about one frame, and what it counts then."""
+    """The events of a stream for one frame, and its counts."""
     analyzers = AnalyzerFactory(ObjectSettings(), read_rule_settings(), Network())  # type: ignore[arg-type]
     work = analyzers.create(spec)
     assert work is not None
@@ -176,7 +168,7 @@ async def test_it_is_in_docs_and_metrics_from_the_start(served: Running) -> None
         assert {"StartRequest", "PushRequest"} <= set(taking)
 
         assert await counted(client) == 0
-        served.state["events"].report("a", RuleEvent("crowd_formed"), 0.0, None)
+        served.state["event_log"].report("a", RuleEvent("crowd_formed"), 0.0, None)
         assert await counted(client) == 1
 
 
@@ -207,7 +199,7 @@ def test_what_it_counts_is_a_kind_in_metrics(rule: ModuleType) -> None:
 
 @pytest.mark.parametrize("module", [analyzer, config, types], ids=lambda module: module.__name__)
 def test_no_rule_is_named_elsewhere(module: ModuleType) -> None:
-    """Neither as a word nor as a part of a name; ``plates`` is also a section of the settings."""
+    """Neither as a word nor in a name; ``plates`` is also a section of the settings."""
     tree = ast.parse(inspect.getsource(module))
     words = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant)}
     fields = {

@@ -1,4 +1,4 @@
-"""The server as people start it: processes, ports, folders and signals."""
+"""The server as a process: ports, folders and signals."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def mode_of(path: Path) -> int:
 
 
 def folder_with_a_running_stream(folder: Path) -> None:
-    """A data folder whose database says: run this again."""
+    """A data folder whose database has a stream to resume."""
     engine = open_database(f"sqlite:///{folder / 'data' / 'watchpost.db'}")
     spec = StreamSpec("kept", "rtsp://127.0.0.1:9/x", "rtsp://127.0.0.1:9/x-blur")
     store = StreamRepository(engine, open_vault(folder / "data", None))

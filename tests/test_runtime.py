@@ -6,6 +6,7 @@ import ast
 import asyncio
 import signal
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,26 +20,28 @@ from support.doubles import FaceNetwork
 
 from app import runtime
 from app.config import AuthSettings, Settings
+from app.data_folder import api_token, locked
+from app.db.schedules import ScheduleRepository
 from app.errors import DataFolderLocked, SetupError
+from app.jobs import Schedule
 from app.models.batching import BatchingRunner
 from app.models.plates.networks import PlateNetworks
-from app.runtime import api_token, locked, open_runtime
+from app.runtime import open_runtime
 
 SOURCE = (ROOT / "app" / "runtime.py").read_text(encoding="utf-8")
 NO_STEP = {
-    "SetupError", "DataFolderLocked",  # raised, not begun
-    "read_or_make_secret",  # of the token, before anything is begun
-    "SnapshotFolder", "contextmanager", "asynccontextmanager", "dataclass", "replace", "suppress",
-    "AsyncExitStack", "ExitStack", "Path", "StreamSpec",
+    "background",  # its coroutine would never be awaited
+    "SnapshotFolder", "asynccontextmanager", "dataclass", "replace", "AsyncExitStack", "Path",
+    "StreamSpec",
 }  # fmt: skip
 
 
 class Broken(Exception):
-    """What a step of these tests raises."""
+    """The error of a failing step."""
 
 
 def steps() -> list[str]:
-    """Everything that ``app.runtime`` imports and calls, read off its source."""
+    """Everything that ``app.runtime`` imports and calls, found in its source."""
     tree = ast.parse(SOURCE)
     imported = {
         alias.asname or alias.name
@@ -84,7 +87,7 @@ def breaks(*_: object, **__: object) -> Any:
 
 
 class Traces:
-    """What a process has that a start could leave behind."""
+    """Resources of the process that a start could leave behind."""
 
     def __init__(self) -> None:
         self.threads = set(threading.enumerate())
@@ -176,6 +179,28 @@ def test_an_orderly_end_leaves_nothing_and_it_can_start_again(tmp_path: Path) ->
             await traces.assert_nothing_is_left(tmp_path)
 
     run(twice)
+
+
+def test_a_query_in_progress_ends_before_the_database_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The task that waits for it is cancelled, its thread continues."""
+    began, read = threading.Event(), ScheduleRepository.all
+
+    def slow(schedules: ScheduleRepository) -> list[Schedule]:
+        began.set()
+        time.sleep(0.3)
+        return read(schedules)
+
+    monkeypatch.setattr(ScheduleRepository, "all", slow)
+
+    async def work() -> None:
+        traces = Traces()
+        async with started(tmp_path):
+            assert await asyncio.to_thread(began.wait, 10)
+        await traces.assert_nothing_is_left(tmp_path)
+
+    run(work)
 
 
 def test_an_error_while_it_runs_leaves_nothing(tmp_path: Path) -> None:

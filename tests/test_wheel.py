@@ -1,7 +1,7 @@
-"""The wheel: what is in it, and that it serves where there is no checkout.
+"""The wheel: its content, and a server that runs from it without a checkout.
 
-Nothing is downloaded: it is built with the setuptools that is here, and installed into an
-environment that borrows the packages of this one.
+Nothing is downloaded: it is built with the installed setuptools, and installed into an environment
+that uses the packages of this one.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def programs(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of programs of an environment that the wheel is installed into."""
+    """The folder of programs of an environment with the wheel."""
     folder = tmp_path_factory.mktemp("environment")
     venv.create(folder, symlinks=True)
     (packages,) = folder.glob("lib/python*/site-packages")
@@ -133,7 +133,7 @@ def test_it_serves_where_there_is_no_checkout(
     command = ("serve", "--host", "127.0.0.1", "--log-level", "warning", *more)
     program, env = str(programs / "watchpost"), clean_environment(tmp_path, PYTHONPATH="")
     with server(tmp_path, program=program, command=command, env=env) as started:
-        # To reload, a second process imports everything after the first.
+        # With --reload, a second process imports everything after the first.
         eventually(started.answers, "the server answers", timeout_s=2 * PATIENCE_S)
         ready = eventually(lambda: (r := started.get("/readyz")).status_code == 200 and r.json())
         assert ready["status"] == "ready"

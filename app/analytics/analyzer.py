@@ -33,6 +33,7 @@ from app.analytics.rules import (
 from app.analytics.zones import Polygon, Zones
 from app.config import ObjectSettings
 from app.errors import NoAnalytics
+from app.events import RuleEvent
 from app.models.batching import Image
 from app.models.crop_refiner import CropRefiner, CropWindow, around
 from app.models.detections import PendingDetections
@@ -44,7 +45,6 @@ from app.types import (
     Box,
     CropDetections,
     Detection,
-    RuleEvent,
     StreamSpec,
     Track,
     Zone,

@@ -1,1 +1,1 @@
-"""Number plates as a service: photos and plates that pass cameras, to rows and files."""
+"""Number plates as a service: reads photos and passing vehicles, and stores rows and files."""

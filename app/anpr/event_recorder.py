@@ -1,4 +1,4 @@
-"""Stores the plates that pass cameras, as uploads are stored, in the background."""
+"""Stores the plates that pass cameras, in the background and in the same form as uploads."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 
 from app.anpr.service import PlateService
 from app.errors import WatchpostError
+from app.events import Event
 from app.models.plates import formats
 from app.pipeline.event_log import EventLog
-from app.pipeline.sinks.preview import encode_jpeg
+from app.pipeline.sinks.jpeg import encode_jpeg
 from app.plates import PlateRead
-from app.types import Box, Event
+from app.types import Box
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +21,7 @@ SEEN = "plate_seen"
 
 
 class PlateEventRecorder:
-    """Follows the events until they end; a plate that cannot be stored is logged and dropped."""
+    """Stores the plates of ``plate_seen`` events; failures are logged, and the plate is dropped."""
 
     def __init__(self, events: EventLog, service: PlateService) -> None:
         self._events = events
@@ -36,7 +37,7 @@ class PlateEventRecorder:
                         logger.error("a plate of %s is not stored: %s", event.stream_id, error)
 
     def _store(self, event: Event) -> None:
-        """One row, with the clear crop and the frame as viewers saw it."""
+        """Store the plate of an event, with its clear crop and the blurred frame."""
         rule_event = event.rule_event
         frame = encode_jpeg(event.frame) if event.frame is not None else b""
         at = datetime.fromtimestamp(event.ts, UTC)

@@ -1,4 +1,4 @@
-"""The image files of plates: safe names, nothing overwritten, all or nothing."""
+"""The image files of plates: safe names, no file overwritten, all of a session or none."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class PlateFiles:
 
     @contextmanager
     def batch(self) -> Iterator[SessionFiles]:
-        """Files that are all kept, or all removed if the block fails."""
+        """Write the files of a session; if the block fails, all of them are removed."""
         batch = SessionFiles(self._root)
         complete = False
         try:
@@ -40,7 +40,7 @@ class PlateFiles:
                 self.erase(batch.paths)
 
     def path(self, relative: str) -> Path:
-        """The file of a row's image. Raises ImageGone if there is none (any more)."""
+        """The file of a row's image. Raises ImageGone if it does not exist."""
         found = (self._root / relative).resolve()
         inside = any(found.is_relative_to(self._root / folder) for folder in (CROPS, UPLOADS))
         if not relative or not inside or not found.is_file():
@@ -56,12 +56,12 @@ class PlateFiles:
                 continue
             except OSError as error:
                 raise StoreError(
-                    reason=f"a picture could not be erased: {error.strerror}"
+                    reason=f"an image could not be deleted: {error.strerror}"
                 ) from None
 
 
 class SessionFiles:
-    """The files of one session; their names share its time."""
+    """The files of one session; its time is in their names."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -69,11 +69,11 @@ class SessionFiles:
         self.paths: list[str] = []
 
     def source(self, name: str, data: bytes) -> str:
-        """Store the whole image; returns its path, such as ``uploads/1621234567_car.jpg``."""
+        """Write the whole image and return its path, such as ``uploads/1621234567_car.jpg``."""
         return self._write(UPLOADS, f"{self._moment}_{safe_name(name)}", data)
 
     def crop(self, number: int, jpeg: bytes) -> str:
-        """Store one plate; returns its path, such as ``detected_plates/plate_1621234567_0.jpg``."""
+        """Write a crop and return its path, such as ``detected_plates/plate_1621234567_0.jpg``."""
         return self._write(CROPS, f"plate_{self._moment}_{number}.jpg", jpeg)
 
     def _write(self, folder: str, name: str, data: bytes) -> str:
@@ -88,13 +88,13 @@ class SessionFiles:
             except FileExistsError:
                 continue
             except OSError as error:
-                raise StoreError(reason=f"a picture could not be kept: {error.strerror}") from None
+                raise StoreError(reason=f"an image could not be saved: {error.strerror}") from None
             return f"{folder}/{free}"
-        raise StoreError(reason="too many pictures of one name")
+        raise StoreError(reason="too many images with the same name")
 
 
 def safe_name(name: str) -> str:
-    """A safe ASCII file name without folders."""
+    """A safe ASCII file name, without folders."""
     last = re.split(r"[/\\]", name)[-1]
     plain = unicodedata.normalize("NFKD", last).encode("ascii", "ignore").decode()
     stem, _, suffix = _UNSAFE.sub("_", plain).rpartition(".")

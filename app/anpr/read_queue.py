@@ -1,4 +1,4 @@
-"""Reads the plates of all streams, one after the other, and knows the watch list."""
+"""Reads the plates of all streams one after the other, and matches them with the watch list."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from app.plates import WatchEntry
 
 logger = logging.getLogger(__name__)
 
-MOST_WAITING = 8
+MAX_WAITING = 8
 LIST_AGE_S = 2.0
 
 
 class WatchlistStore(Protocol):
-    """Blocking; raises StoreError."""
+    """Where the watch list is stored. Blocking; raises StoreError."""
 
     def entries(self) -> list[WatchEntry]: ...
 
@@ -35,16 +35,16 @@ class PlateReadQueue:
 
     Args:
         reader: reads crops; used by one thread here.
-        watches: the watch list; read again after two seconds.
+        watchlist: read again after two seconds.
 
     Attributes:
-        waiting: crops that wait or are being read.
-        skipped: crops that were not read because too many waited.
+        waiting: number of crops that wait or are being read.
+        skipped: number of crops that were not read because too many waited.
     """
 
-    def __init__(self, reader: PlateReader, watches: WatchlistStore) -> None:
+    def __init__(self, reader: PlateReader, watchlist: WatchlistStore) -> None:
         self._reader = reader
-        self._watches = watches
+        self._watchlist = watchlist
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="plates")
         self._lock = threading.Lock()
         self.waiting = 0
@@ -54,7 +54,7 @@ class PlateReadQueue:
         self._ready = False
 
     def prepare(self) -> None:
-        """Start to warm up the networks for the first plate; returns at once."""
+        """Start to warm up the networks before the first plate; returns at once."""
         if not self._ready:
             self._ready = True
             for warm_up in self._reader.warm_ups():
@@ -67,9 +67,9 @@ class PlateReadQueue:
             logger.warning("the networks for plates are not ready: %s", error)
 
     def read(self, crop: Image, *, again: bool = False) -> Future[CropRead] | None:
-        """Start to read a crop, or to read it again by other means; None while too many wait."""
+        """Start to read a crop, or to read it again by other means; None if too many wait."""
         with self._lock:
-            if self.waiting >= MOST_WAITING:
+            if self.waiting >= MAX_WAITING:
                 self.skipped += 1
                 return None
             self.waiting += 1
@@ -89,7 +89,7 @@ class PlateReadQueue:
         return to_jpeg(crop)
 
     def close(self) -> None:
-        """Drop what waits; the crop being read is finished."""
+        """Drop the waiting crops, and finish the one being read."""
         self._thread.shutdown(wait=True, cancel_futures=True)
 
     def _done(self, _: Future[CropRead]) -> None:
@@ -99,7 +99,7 @@ class PlateReadQueue:
     def _listed(self) -> list[WatchEntry]:
         if time.monotonic() - self._listed_at > LIST_AGE_S:
             try:
-                self._entries = self._watches.entries()
+                self._entries = self._watchlist.entries()
                 self._listed_at = time.monotonic()
             except StoreError as error:  # the previous list is better than none
                 logger.warning("the watch list cannot be read: %s", error)
@@ -107,9 +107,10 @@ class PlateReadQueue:
 
 
 def matches(wanted: str, number: str) -> bool:
-    """Whether a number that was read may be one on the list.
+    """Whether a reading matches an entry of the watch list.
 
-    Numbers match with one edit; patterns (``*`` any characters, ``?`` one) only by look-alikes.
+    Numbers may differ by look-alikes and one edit; patterns (``*`` any characters, ``?`` one) only
+    by look-alikes.
     """
     read, shape = plate_text.shape(number), plate_text.shape(wanted)
     if "*" in shape or "?" in shape:

@@ -1,4 +1,4 @@
-"""Number plates of uploads and cameras: read, reviewed, stored."""
+"""Reads, reviews and stores the number plates of uploads and cameras."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ class SessionStore(Protocol):
 
 def plate_counter() -> Counter:
     """Stored plates, by source and outcome."""
-    about = "Plates that were kept."
+    about = "Stored plates."
     return counter("plates", about, source=(UPLOAD, CAMERA), outcome=OUTCOMES)
 
 
 class PlateService:
-    """Reads the plates of uploads, and stores them and the plates that pass cameras.
+    """Reads the plates of uploads, and stores them and those that cameras see.
 
     Args:
-        second: Claude, or None without a key.
+        second: Claude as second reader; None without a key.
 
     Attributes:
         outcomes: stored plates, by their source and one of ``OUTCOMES``.
@@ -58,7 +58,7 @@ class PlateService:
         self.outcomes = plate_counter()
 
     def upload(self, name: str, data: bytes) -> StoredSession:
-        """Read the plates of an image and store everything. Blocking; from any thread.
+        """Read and store the plates of an image. Blocking; safe from any thread.
 
         Raises:
             BadUpload, NotAnImage, UploadTooLarge: not an image within the limits.
@@ -84,7 +84,7 @@ class PlateService:
     def store_from_camera(
         self, stream_id: str, read: PlateRead, crop_jpeg: bytes, frame_jpeg: bytes, at: datetime
     ) -> StoredSession:
-        """Store a plate that passed a camera: the clear crop, and the frame as viewers saw it."""
+        """Store a plate that passed a camera, with its clear crop and the blurred frame."""
         with self.files.batch() as batch:
             source = batch.source(f"{stream_id}.jpg", frame_jpeg) if frame_jpeg else ""
             kept = NewPlate(read, batch.crop(0, crop_jpeg))
@@ -97,7 +97,7 @@ class PlateService:
         return session
 
     def _reviewed(self, plates: list[ReadPlate], begun: float) -> list[ReadPlate]:
-        """The plates, with unsure ones reviewed by Claude, the least sure first."""
+        """The plates; Claude reviews uncertain ones, those with the lowest confidence first."""
         if self._second is None:
             return plates
         deadline = begun + self.settings.claude_timeout_s

@@ -1,15 +1,15 @@
-"""Who may call: deny by default, for every router and socket there is or will be.
+"""Authentication: every route and socket needs the token unless it is listed here.
 
-This is ASGI middleware around the whole application, so that a new route is closed unless it is
-named in ``OPEN``. The rules, in order:
+This is ASGI middleware around the whole application, so a new route is protected unless it is
+listed in ``OPEN``. The rules, in order:
 
-1. ``OPEN`` paths hold no data and answer everybody.
-2. A browser must not be driven by a foreign page: ``Sec-Fetch-Site: cross-site`` is refused,
-   and so is an ``Origin`` other than the request's own host on sockets and unsafe methods.
-3. The token opens everything: ``Authorization: Bearer``, the page's cookie, or ``?token=`` for
-   players and sockets that cannot send headers.
-4. A client on loopback needs none, if the request was not forwarded by a proxy and names a
-   loopback host (a foreign name that resolves to 127.0.0.1 is the DNS rebinding attack).
+1. ``OPEN`` paths hold no data and need no token.
+2. A foreign web page must not act through the user's browser: ``Sec-Fetch-Site: cross-site`` is
+   refused, and so is an ``Origin`` other than the request's own host on sockets and unsafe methods.
+3. The token gives access to everything: ``Authorization: Bearer``, the page's cookie, or
+   ``?token=`` for players and sockets that cannot send headers.
+4. A client on loopback needs no token if no proxy forwarded the request and its ``Host`` is a
+   loopback host (a foreign name that resolves to 127.0.0.1 is a DNS rebinding attack).
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ COOKIE = "watchpost_token"
 OPEN = ("/", "/viewer", "/healthz")
 OPEN_BELOW = ("/static/",)
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-HOW = "send it in the header Authorization, after the word Bearer, or as the parameter token"
+HOW = "send it in the Authorization header (Bearer) or in the query parameter token"
 _HOST = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?")
 FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
 
 
 class TokenAuthMiddleware:
-    """Refuses every request and socket that is not open to all and does not bring the token.
+    """Refuses requests and sockets without the token, except on open paths.
 
     Args:
         token: what callers must send; None when ``disabled``.
-        require_token: also required from loopback.
-        disabled: anybody may do anything.
+        require_token: require the token from loopback, too.
+        disabled: accept every request.
     """
 
     def __init__(
@@ -75,18 +75,18 @@ class TokenAuthMiddleware:
             await response(scope, receive, send)
 
     def _refusal(self, scope: Scope, headers: Headers) -> str | None:
-        """Why this request is refused, or None when it may pass."""
+        """Why this request is refused, or None if it is allowed."""
         if headers.get("sec-fetch-site") == "cross-site":
-            return "a page of another site made this request"
+            return "the request comes from a page of another site"
         unsafe = scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS
         if unsafe and not same_origin(headers):
-            return "the Origin is not this server"
+            return "the Origin header is not this server"
         if self._has_token(scope, headers):
             return None
         if self._require_token:
-            return f"a token is needed: {HOW}"
+            return f"a token is required: {HOW}"
         if not is_loopback(scope, headers):
-            return f"a token is needed from anywhere but this machine: {HOW}"
+            return f"a token is required from other machines: {HOW}"
         return None
 
     def _has_token(self, scope: Scope, headers: Headers) -> bool:
@@ -98,7 +98,7 @@ class TokenAuthMiddleware:
         )
 
     def _with_cookie(self, scope: Scope, headers: Headers, send: Send) -> Send:
-        """Who opens a page with ``?token=`` gets it as a cookie, for what the page loads."""
+        """Set the token as a cookie for a page opened with ``?token=``, for what the page loads."""
         given = _query_token(scope)
         if scope["type"] != "http" or not self._matches(given):
             return send
@@ -115,11 +115,12 @@ class TokenAuthMiddleware:
 
 
 def is_open(path: str) -> bool:
+    """Whether a path needs no token."""
     return path in OPEN or (path.startswith(OPEN_BELOW) and ".." not in path)
 
 
 def is_loopback(scope: Scope, headers: Headers) -> bool:
-    """Whether the request was made on this machine, whatever its headers claim."""
+    """Whether the request was made on this machine, and not through a proxy."""
     client = scope.get("client")
     if client is None or any(name in headers for name in FORWARDED):
         return False
@@ -127,7 +128,7 @@ def is_loopback(scope: Scope, headers: Headers) -> bool:
 
 
 def same_origin(headers: Headers) -> bool:
-    """True without an Origin (no browser), or when it is the host that was asked."""
+    """Whether the Origin is the requested host; True without one, as from programs."""
     origin = headers.get("origin")
     return origin is None or urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
 

@@ -1,4 +1,4 @@
-"""Wire shapes of cameras (contract ``docs/contracts/cameras.md``)."""
+"""Schemas of cameras (contract ``docs/contracts/cameras.md``)."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from app import urls
 from app.api.schemas import StreamStatsReply
 from app.pipeline.sources.named import MAX_INDEX, MAX_PATH, source_url
 from app.stream_options import CameraOptions, ZoneShape
-from app.types import BlurStyle, StreamSpec, StreamStatus, Transport
+from app.types import BlurStyle, Rotation, StreamSpec, StreamStatus, Transport
 
 Kind = Literal["demo", "rtsp", "push", "camera"]
 KINDS: dict[str, Kind] = {"demo": "demo", "push": "push"}
 ID = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$"
-SOURCE = "a webcam's index, the path of a file, or an rtsp(s):// or http(s):// URL"
+SOURCE = "the index of a webcam, the path of a file, or an rtsp(s):// or http(s):// URL"
 
 
 def _source(value: object) -> object:
@@ -44,14 +44,14 @@ Source = Annotated[
 
 
 class CameraStats(BaseModel):
-    """Numbers of the newest frame."""
+    """Counts of the newest frame."""
 
     camera_id: str
     faces: int
     ids: int = Field(description="Persons being tracked.")
     bags: int
     owned: int = Field(description="Bags whose owner is known.")
-    session_id: str | None = Field(description="Id of the current run; runs are numbered by day.")
+    session_id: str | None = Field(description="The current run; runs are numbered by day.")
 
     @classmethod
     def of(cls, status: StreamStatus) -> CameraStats:
@@ -67,7 +67,7 @@ class CameraStats(BaseModel):
 
 
 class Camera(BaseModel):
-    """One stream, whichever API started it."""
+    """A stream in the list, whichever API started it."""
 
     camera_id: str
     name: str
@@ -98,12 +98,12 @@ class Camera(BaseModel):
 
 
 def kind_of(spec: StreamSpec) -> Kind:
-    """The API that started a stream; one that is published belongs to stream control."""
+    """The API that started a stream; published streams belong to stream control."""
     return KINDS.get(urls.scheme_of(spec.source), "camera" if spec.output is None else "rtsp")
 
 
 class CameraChanges(CameraOptions):
-    """What ``PATCH`` takes: only the fields to change."""
+    """The body of ``PATCH``: only the fields to change."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"name": "Gate", "max_fps": 5}]}
@@ -112,7 +112,7 @@ class CameraChanges(CameraOptions):
     source: Source = Field(0, description=f"{SOURCE[0].upper()}{SOURCE[1:]}.")
 
     def changes(self, folders: Iterable[Path]) -> dict[str, Any]:
-        """The given fields, as fields of a spec. Raises InvalidRequest, AddressNotAllowed."""
+        """The given fields as fields of a spec. Raises InvalidRequest, AddressNotAllowed."""
         given: dict[str, Any] = {name: getattr(self, name) for name in self.model_fields_set}
         if "source" in given:
             given["source"] = source_url(self.source, folders)
@@ -122,7 +122,7 @@ class CameraChanges(CameraOptions):
 
 
 class CameraRequest(CameraChanges):
-    """What ``POST`` takes."""
+    """The body of ``POST``."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -135,13 +135,13 @@ class CameraRequest(CameraChanges):
     source: Source = Field(description=f"{SOURCE[0].upper()}{SOURCE[1:]}.")
 
     def to_spec(self, folders: Iterable[Path]) -> StreamSpec:
-        """Raises InvalidRequest, AddressNotAllowed."""
+        """The camera that is requested. Raises InvalidRequest, AddressNotAllowed."""
         given = self.changes(folders)
         return StreamSpec(given.pop("camera_id"), given.pop("source"), paced=True, **given)
 
 
 class CameraDetail(BaseModel):
-    """A camera with its settings, without user and password."""
+    """A camera with its settings; what may be a password in a URL is masked."""
 
     camera_id: str
     name: str
@@ -153,6 +153,7 @@ class CameraDetail(BaseModel):
     downscale: float
     blur: BlurStyle
     blur_margin: float
+    rotate: Rotation
     transport: Transport
     analytics: dict[str, dict[str, Any]]
     zones: list[ZoneShape]
@@ -162,7 +163,7 @@ class CameraDetail(BaseModel):
     @classmethod
     def of(cls, status: StreamStatus) -> CameraDetail:
         spec = status.spec
-        same = ("loop", "max_fps", "downscale", "blur", "blur_margin", "transport")
+        same = ("loop", "max_fps", "downscale", "blur", "blur_margin", "rotate", "transport")
         return cls(
             **{name: getattr(spec, name) for name in same},
             camera_id=spec.stream_id,
@@ -178,6 +179,6 @@ class CameraDetail(BaseModel):
 
 
 def _public(source: str) -> str:
-    """The source as the caller wrote it, without user and password."""
+    """The source as the caller wrote it; what may be a password in a URL is masked."""
     scheme, _, rest = source.partition(":")
     return rest if scheme in ("file", "webcam") else urls.without_credentials(source)

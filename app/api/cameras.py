@@ -1,4 +1,4 @@
-"""Cameras: streams that are watched here and published nowhere; and all streams as cameras.
+"""Cameras: streams that are watched here and not published; and all streams as cameras.
 
 Contract: ``docs/contracts/cameras.md``.
 """
@@ -61,8 +61,8 @@ async def list_cameras(manager: ManagerDep) -> list[Camera]:
 
 @router.post("/cameras", status_code=201, summary="Add a camera", responses=ERRORS)
 async def add(body: CameraRequest, manager: ManagerDep, settings: SettingsDep) -> CameraDetail:
-    """Store a camera and run it. A network camera is stored even while it cannot be reached:
-    the server keeps trying. A file or webcam must work right away."""
+    """Store a camera and run it. A network camera is stored even if it cannot be reached now; the
+    server keeps trying. A file or webcam must work at once."""
     spec = await asyncio.to_thread(body.to_spec, settings.allowed_folders())
     return CameraDetail.of(await put_camera(manager, spec, replace=False))
 
@@ -76,7 +76,8 @@ async def show(camera_id: CameraId, manager: ManagerDep) -> CameraDetail:
 async def change(
     camera_id: CameraId, body: CameraChanges, manager: ManagerDep, settings: SettingsDep
 ) -> CameraDetail:
-    """Change the given fields and run it again. If it cannot run like that, nothing changes."""
+    """Change the given fields and restart the camera. If it cannot run with them, nothing
+    changes."""
     spec = _camera(manager, camera_id)
     changes = await asyncio.to_thread(body.changes, settings.allowed_folders())
     return CameraDetail.of(await put_camera(manager, replace(spec, **changes), replace=True))
@@ -84,13 +85,13 @@ async def change(
 
 @router.delete("/camera/{camera_id}", status_code=204, summary="Remove a camera", responses=ERRORS)
 async def remove(camera_id: CameraId, manager: ManagerDep) -> None:
-    """Stop and forget it. Its events stay."""
+    """Stop and remove it. Its events are kept."""
     _camera(manager, camera_id)
     await manager.disconnect(camera_id)
 
 
 def _camera(manager: StreamManager, camera_id: str) -> StreamSpec:
-    """Raises StreamNotFound, NotACamera."""
+    """The settings of a camera. Raises StreamNotFound, NotACamera."""
     spec = manager.stream(camera_id).status.spec
     if kind_of(spec) != "camera":
         raise NotACamera(camera_id=camera_id)
@@ -120,7 +121,7 @@ async def jpeg(camera_id: CameraId, manager: ManagerDep) -> Response:
     responses={200: {"content": {MEDIA_TYPE: {}}}, **ERRORS},
 )
 async def mjpeg(camera_id: CameraId, manager: ManagerDep) -> StreamingResponse:
-    """Blurred frames as they come, until the camera is stopped or changed."""
+    """Blurred frames as MJPEG, until the camera is stopped or changed."""
     return mjpeg_response(manager.stream(camera_id).jpegs())
 
 
@@ -131,7 +132,7 @@ async def socket(
     manager: ManagerDep,
     pictures: Annotated[str, Query()] = "1",
 ) -> None:
-    """Its statistics as JSON and its frames as binary JPEG messages, the newest of each:
+    """A camera's statistics as JSON and its frames as binary JPEG messages, the newest of each:
     statistics before every frame, and every second without one. `?pictures=0` sends statistics
     only."""
     await client.accept()
@@ -146,7 +147,7 @@ async def socket(
 async def _send(
     client: ClientSocket, manager: StreamManager, camera_id: str, frames: AsyncIterator[JpegFrame]
 ) -> None:
-    with suppress(WatchpostError):  # it was removed
+    with suppress(WatchpostError):  # the camera was removed
         async for frame in with_pauses(frames, STATS_EVERY_S):
             statistics = CameraStats.of(manager.stream(camera_id).status).model_dump_json()
             await client.send(statistics, *(() if frame is None else (frame.jpeg,)))
@@ -154,7 +155,7 @@ async def _send(
 
 
 async def _none() -> AsyncIterator[JpegFrame]:
-    """No frame, forever."""
+    """An iterator that never yields a frame."""
     await asyncio.Event().wait()
     nothing: tuple[JpegFrame, ...] = ()
     for frame in nothing:

@@ -1,8 +1,8 @@
-"""Pictures in text messages: ``data:image/jpeg;base64,…`` (RFC 2397), as browsers write them.
+"""Images in text messages: ``data:image/jpeg;base64,…`` (RFC 2397), as browsers write them.
 
-Lenient where clients differ without meaning anything by it: case of the media type, parameters,
-white space, missing padding (the "forgiving" decoding of the WHATWG's Infra standard). The
-picture's own first bytes say what it is; the media type only has to be one of the three.
+Differences between clients that change nothing are accepted: case of the media type, parameters,
+white space, missing padding (the "forgiving" decoding of the WHATWG's Infra standard). The format
+is read from the image's first bytes; the media type only has to be one of the three.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SPACE = str.maketrans("", "", "\t\n\f\r ")
 
 
 def decode(text: str) -> bytes:
-    """The picture's bytes. Raises BadFrame."""
+    """The image's bytes. Raises BadFrame."""
     if not text:
         raise BadFrame(reason=FailureReason.EMPTY)
     head = _HEAD.match(text)
@@ -29,7 +29,7 @@ def decode(text: str) -> bytes:
     body = text[head.end() :].translate(_SPACE)
     try:
         return binascii.a2b_base64(_padded(body), strict_mode=True)
-    except ValueError:  # binascii.Error is one; so is what is not ASCII
+    except ValueError:  # binascii.Error, or text that is not ASCII
         raise BadFrame(reason=FailureReason.NO_BASE64) from None
 
 

@@ -1,4 +1,4 @@
-"""The dependencies of routes, as annotated types: a signature says where each argument is from."""
+"""The dependencies of routes, as annotated types: a signature shows where each argument is from."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ from app.recording.schedules import Scheduler
 
 
 class PlateServices(NamedTuple):
-    """All that routes about number plates need."""
+    """Everything that the routes for number plates need."""
 
-    desk: PlateService
-    rows: PlateRepository
+    service: PlateService
+    repository: PlateRepository
     search: PlateSearch
     counts: PlateCounts
-    watches: Watchlist
+    watchlist: Watchlist
 
 
 def _state(name: str) -> Any:
-    """The part of the lifespan's state with that name; the annotation beside it says its type."""
+    """A dependency on the lifespan's state of that name; its type is in the annotation."""
 
     def get(connection: HTTPConnection) -> Any:
         return getattr(connection.state, name)
@@ -80,11 +80,11 @@ PlateServicesDep = Annotated[PlateServices, Depends(_plates)]
 
 
 def _plate_service(plates: PlateServicesDep) -> PlateService:
-    return plates.desk
+    return plates.service
 
 
 def _plate_repository(plates: PlateServicesDep) -> PlateRepository:
-    return plates.rows
+    return plates.repository
 
 
 def _plate_search(plates: PlateServicesDep) -> PlateSearch:
@@ -96,20 +96,20 @@ def _plate_counts(plates: PlateServicesDep) -> PlateCounts:
 
 
 def _watchlist(plates: PlateServicesDep) -> Watchlist:
-    return plates.watches
+    return plates.watchlist
 
 
 ManagerDep = Annotated[StreamManager, _state("manager")]
-PushStreamsDep = Annotated[PushStreams, _state("pushes")]
-EventLogDep = Annotated[EventLog, _state("events")]
-EventRepositoryDep = Annotated[EventRepository, _state("happened")]
-EventWriterDep = Annotated[EventWriter, _state("writer")]
-JobManagerDep = Annotated[JobManager, _state("collector")]
-JobRepositoryDep = Annotated[JobRepository, _state("jobs")]
+PushStreamsDep = Annotated[PushStreams, _state("push_streams")]
+EventLogDep = Annotated[EventLog, _state("event_log")]
+EventRepositoryDep = Annotated[EventRepository, _state("event_repository")]
+EventWriterDep = Annotated[EventWriter, _state("event_writer")]
+JobManagerDep = Annotated[JobManager, _state("job_manager")]
+JobRepositoryDep = Annotated[JobRepository, _state("job_repository")]
 JobLogRepositoryDep = Annotated[JobLogRepository, _state("job_log_repository")]
 RecordingRepositoryDep = Annotated[RecordingRepository, _state("recording_repository")]
 RunningJobsDep = Annotated[RunningJobs, _state("running_jobs")]
-SchedulerDep = Annotated[Scheduler, _state("schedules")]
+SchedulerDep = Annotated[Scheduler, _state("scheduler")]
 RecordingsFolderDep = Annotated[Path, Depends(_recordings_folder)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
 LanguageDep = Annotated[Language, Depends(_language)]

@@ -1,9 +1,10 @@
-"""Errors to replies: the one place that knows which failure is which HTTP status."""
+"""Errors as HTTP replies: the one place that maps error classes to status codes."""
 
 from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -21,7 +22,7 @@ from app.urls import scrub
 logger = logging.getLogger(__name__)
 
 MAX_FIELD = 200
-NOT_CALLED_JSON = "send JSON, with the header Content-Type: application/json"
+NOT_JSON = "send JSON, with the header Content-Type: application/json"
 
 STATUS: dict[type[WatchpostError], HTTPStatus] = {
     errors.RequestError: HTTPStatus.BAD_REQUEST,
@@ -39,7 +40,7 @@ STATUS: dict[type[WatchpostError], HTTPStatus] = {
 
 
 class ErrorReply(BaseModel):
-    """The form of every error of every door."""
+    """The body of every error reply, in every API."""
 
     code: str
     message: str
@@ -57,7 +58,7 @@ class ErrorReply(BaseModel):
 
 
 def status_of(error: WatchpostError) -> HTTPStatus:
-    """The status of the nearest class in the tree that has one."""
+    """The status of the error's class, or of its nearest base class that has one."""
     for kind in type(error).__mro__:
         if kind in STATUS:
             return STATUS[kind]
@@ -65,16 +66,26 @@ def status_of(error: WatchpostError) -> HTTPStatus:
 
 
 def reply(error: WatchpostError, accept_language: str | None) -> JSONResponse:
+    """The reply for an error, in the caller's language."""
     body = ErrorReply(
         code=error.code,
         message=scrub(describe(error, language_of(accept_language))),
-        details=error.details,
+        details={name: _scrubbed(value) for name, value in error.details.items()},
     )
     return JSONResponse(body.model_dump(mode="json"), status_of(error), _headers(error))
 
 
+def _scrubbed(value: object) -> object:
+    """A detail without credentials: its texts may repeat a URL that the caller sent."""
+    if isinstance(value, str):
+        return scrub(value)
+    if isinstance(value, Mapping):
+        return {key: _scrubbed(one) for key, one in value.items()}
+    return [_scrubbed(one) for one in value] if isinstance(value, list | tuple) else value
+
+
 def _headers(error: WatchpostError) -> dict[str, str]:
-    """What HTTP wants to be said beside the body (RFC 9110, 11.6.1 and 14.4)."""
+    """Headers that HTTP requires with the status (RFC 9110, 11.6.1 and 14.4)."""
     if isinstance(error, errors.Unauthorized):
         return {"WWW-Authenticate": "Bearer"}
     if isinstance(error, errors.BadRange):
@@ -83,7 +94,7 @@ def _headers(error: WatchpostError) -> dict[str, str]:
 
 
 def install(app: FastAPI) -> None:
-    """Give every error of the app the one form; FastAPI's own 422 becomes a 400."""
+    """Give every error of the app the same form; FastAPI's own 422 becomes a 400."""
 
     app.openapi = lambda: _without_422(FastAPI.openapi(app))  # type: ignore[method-assign]
 
@@ -112,7 +123,7 @@ def install(app: FastAPI) -> None:
 
 
 def _without_422(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema with what FastAPI would answer to wrong input replaced by what we do."""
+    """The schema without FastAPI's reply to invalid input, which ours replaces."""
     for calls in schema["paths"].values():
         for call in calls.values():
             call["responses"].pop("422", None)
@@ -122,9 +133,9 @@ def _without_422(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _first_problem(error: RequestValidationError) -> errors.InvalidRequest:
-    """All problems in the details, the first one in the message. Values are never repeated."""
-    if isinstance(error.body, bytes):  # FastAPI reads a body as JSON only if it says so
-        return errors.InvalidRequest(field="body", reason=NOT_CALLED_JSON)
+    """All problems in the details, the first in the message; rejected values in neither."""
+    if isinstance(error.body, bytes):  # FastAPI parses a body as JSON only if its type says so
+        return errors.InvalidRequest(field="body", reason=NOT_JSON)
     problems = [
         {"field": _field(problem["loc"]), "reason": in_words(problem["msg"])}
         for problem in error.errors()
@@ -139,5 +150,5 @@ def _field(location: tuple[int | str, ...]) -> str:
 
 
 def as_bytes(error: WatchpostError, accept_language: str | None) -> bytes:
-    """The reply's body, for places below FastAPI."""
+    """The reply's body, for code below FastAPI."""
     return json.dumps(json.loads(bytes(reply(error, accept_language).body))).encode()

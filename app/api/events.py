@@ -1,4 +1,4 @@
-"""What happened: as it happens (server-sent events, WebSocket), and what is kept of it."""
+"""Events: live (server-sent events, WebSocket), and the stored history."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from app.api.deps import ClientSocketDep, EventLogDep, EventRepositoryDep, Event
 from app.api.errors import ErrorReply
 from app.api.websockets import BAD_REQUEST, ClientSocket
 from app.errors import InvalidRequest
+from app.events import EventFilter, EventRow
 from app.pipeline.event_log import MissedEvents, follow
-from app.types import EventFilter, EventRow
 
 T = TypeVar("T")
 HEARTBEAT_S = 15.0
@@ -34,27 +34,27 @@ router = APIRouter(
 
 
 class EventMessage(BaseModel):
-    """An event on the wire, the same in every API."""
+    """An event as every API sends it."""
 
-    type: Literal["event"] = Field("event", description="Tells it from other messages.")
-    version: Literal[1] = Field(1, description="Of this form.")
-    stream_id: str = Field(description="The stream that it happened in.")
-    camera_id: str = Field(description="The same: every stream is listed as a camera.")
-    id: int = Field(description="Counts up over all streams, also over restarts.")
-    event: str = Field(description="What happened, such as `smoking_started`.")
+    type: Literal["event"] = Field("event", description="The type of message.")
+    version: Literal[1] = Field(1, description="Version of this format.")
+    stream_id: str = Field(description="The stream in which it happened.")
+    camera_id: str = Field(description="The same id: every stream is listed as a camera.")
+    id: int = Field(description="Counts up over all streams and restarts.")
+    event: str = Field(description="The type of event, such as `smoking_started`.")
     ts: float = Field(description="When it happened, Unix seconds; it may be reported later.")
-    time: str = Field(description="The same as ISO 8601, UTC.")
-    track_id: int | None = Field(description="Who or what it is about most.")
-    person_id: int | None = Field(description="The person in it, where there is one.")
-    bag_id: int | None = Field(description="The bag in it, where there is one.")
+    time: str = Field(description="The same time as ISO 8601, UTC.")
+    track_id: int | None = Field(description="The main subject.")
+    person_id: int | None = Field(description="The person involved, if any.")
+    bag_id: int | None = Field(description="The bag involved, if any.")
     box: tuple[float, float, float, float] | None = Field(
-        description="Of what it is about most: x1, y1, x2, y2 in pixels of the snapshot."
+        description="Box of the main subject: x1, y1, x2, y2 in pixels of the snapshot."
     )
-    confidence: float | None = Field(description="How sure it is, 0 to 1.")
-    duration_s: float | None = Field(description="How long it lasted, of what has ended.")
-    session_id: str | None = Field(description="The run of the stream that it happened in.")
-    snapshot: str | None = Field(description="Path of the blurred frame, where one is kept.")
-    details: dict[str, Any] = Field(description="What else is known; depends on the type.")
+    confidence: float | None = Field(description="0 to 1.")
+    duration_s: float | None = Field(description="How long it lasted, for events that mark an end.")
+    session_id: str | None = Field(description="The run of the stream in which it happened.")
+    snapshot: str | None = Field(description="Path of the blurred frame, if one is stored.")
+    details: dict[str, Any] = Field(description="Further values; they depend on the type.")
 
     @classmethod
     def of(cls, record: EventRow) -> EventMessage:
@@ -73,7 +73,7 @@ class EventMessage(BaseModel):
 
 
 class MissedMessage(BaseModel):
-    """This client was too slow and lost events; ``GET /api/events`` still has them."""
+    """This client was too slow and missed events; ``GET /api/events`` still has them."""
 
     type: Literal["missed"] = "missed"
     version: Literal[1] = 1
@@ -83,8 +83,8 @@ class MissedMessage(BaseModel):
 class EventPage(BaseModel):
     """Events, newest first."""
 
-    total: int = Field(description="With these filters, on all pages.")
-    cursor: int | None = Field(description="Give it to get the next page; null on the last.")
+    total: int = Field(description="Number of matching events, on all pages.")
+    cursor: int | None = Field(description="The `cursor` of the next page; null on the last.")
     events: list[EventMessage]
 
 
@@ -98,13 +98,13 @@ def _time(text: str | None) -> str | None:
 
 
 def moment(text: str) -> float:
-    """Unix seconds of either form; a time without zone is UTC. Raises ValueError."""
+    """Unix seconds of a time in either format; without a time zone it is UTC. Raises ValueError."""
     try:
         seconds = float(text)
     except ValueError:
         parsed = datetime.fromisoformat(text)
         return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
-    if abs(seconds) > MAX_ID:  # also infinite, and not a number
+    if abs(seconds) > MAX_ID:  # also infinity
         raise ValueError("out of range")
     if seconds != seconds:
         raise ValueError("not a number")
@@ -114,10 +114,10 @@ def moment(text: str) -> float:
 Camera = Annotated[str | None, Query(description="Only of this camera or stream.", max_length=64)]
 Kind = Annotated[str | None, Query(alias="type", description="Only of this type.", max_length=64)]
 Time = Annotated[str | None, AfterValidator(_time)]
-Since = Annotated[Time, Query(description="From then on: Unix seconds or ISO 8601.")]
-Until = Annotated[Time, Query(description="Before then.")]
+Since = Annotated[Time, Query(description="From this time on: Unix seconds or ISO 8601.")]
+Until = Annotated[Time, Query(description="Before this time.")]
 EventId = Annotated[int, Path(ge=0, le=MAX_ID)]
-AfterId = Annotated[int | None, Query(ge=0, le=MAX_ID, description="What came after this event.")]
+AfterId = Annotated[int | None, Query(ge=0, le=MAX_ID, description="Events after this one.")]
 LastId = Annotated[str | None, Header(alias="last-event-id", description="As browsers send it.")]
 
 
@@ -128,7 +128,7 @@ def _wanted(camera: Camera = None, kind: Kind = None) -> EventFilter:
 Wanted = Annotated[EventFilter, Depends(_wanted)]
 
 
-# ── as it happens ────────────────────────────────────────────────────────────────────────────
+# ── live ─────────────────────────────────────────────────────────────────────────────────────
 
 
 @router.get(
@@ -144,8 +144,8 @@ async def server_sent(
     last_event_id: AfterId = None,
     resume_after: LastId = None,
 ) -> StreamingResponse:
-    """Events as they happen; with `Last-Event-ID` (or `?last_event_id=`) first what was missed
-    since. `EventSource` in a browser does that by itself."""
+    """Live events. With `Last-Event-ID` (or `?last_event_id=`) those that were missed since then
+    come first; `EventSource` in a browser sends the header by itself."""
     after_id = _last_id(resume_after) if resume_after else last_event_id
     items = follow(events, writer, wanted, after_id)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -167,7 +167,7 @@ async def _lines(items: AsyncIterator[EventRow | MissedEvents]) -> AsyncIterator
 async def socket(
     websocket: WebSocket, client: ClientSocketDep, events: EventLogDep, writer: EventWriterDep
 ) -> None:
-    """The same as JSON messages; `?camera=&type=&last_event_id=`."""
+    """Live events as JSON messages; takes `?camera=&type=&last_event_id=`."""
     await client.accept()
     query = websocket.query_params
     try:
@@ -189,7 +189,7 @@ async def _send(client: ClientSocket, items: AsyncIterator[EventRow | MissedEven
 
 
 async def with_pauses(items: AsyncIterator[T], seconds: float) -> AsyncIterator[T | None]:
-    """The items, and None whenever none came for that long."""
+    """The items, and None each time that none came for ``seconds``."""
     coming = asyncio.ensure_future(anext(items))
     try:
         while True:
@@ -212,16 +212,16 @@ def _missed(item: MissedEvents) -> str:
 
 
 def _last_id(text: str) -> int:
-    """Raises InvalidRequest."""
+    """The id as a number. Raises InvalidRequest."""
     if not (text.isascii() and text.isdigit() and int(text) <= MAX_ID):
         raise InvalidRequest(field="last_event_id", reason="the id of an event, a whole number")
     return int(text)
 
 
-# ── what is kept ─────────────────────────────────────────────────────────────────────────────
+# ── stored ───────────────────────────────────────────────────────────────────────────────────
 
 
-@router.get("/api/events", summary="What happened")
+@router.get("/api/events", summary="List events")
 async def history(
     event_repository: EventRepositoryDep,
     camera: Camera = None,
@@ -231,7 +231,7 @@ async def history(
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
     cursor: Annotated[int | None, Query(ge=0, le=MAX_ID)] = None,
 ) -> EventPage:
-    """Kept events, newest first."""
+    """Stored events, newest first."""
     span = {
         name: moment(text)
         for name, text in (("since", since), ("until", until))
@@ -248,7 +248,7 @@ async def history(
 
 @router.get(
     "/api/events/{event_id}",
-    summary="One event",
+    summary="Show an event",
     responses={404: {"model": ErrorReply, "description": "No such event"}},
 )
 async def one(
@@ -260,17 +260,17 @@ async def one(
 
 @router.get(
     "/api/events/{event_id}/snapshot.jpg",
-    summary="Its picture",
+    summary="An event's snapshot",
     response_class=Response,
     responses={
         200: {"content": {"image/jpeg": {}}},
-        404: {"model": ErrorReply, "description": "No such event, or none with a picture"},
+        404: {"model": ErrorReply, "description": "No such event, or it has no snapshot"},
     },
 )
 async def snapshot(
     event_id: EventId, event_repository: EventRepositoryDep, writer: EventWriterDep
 ) -> Response:
-    """The blurred picture in which it happened, with boxes around what it is about."""
+    """The blurred frame of the event, with boxes around its subjects."""
     await writer.settled(event_id)
     jpeg = await asyncio.to_thread(event_repository.snapshot, event_id)
     return Response(

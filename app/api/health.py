@@ -1,4 +1,4 @@
-"""What the operator of a server looks at: its metrics, and whether it is ready."""
+"""Health and metrics of a server, for its operator."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ LONGEST_LAG_S = 30.0
 
 
 class HealthIssue(NamedTuple):
-    """Something that the server needs and that is missing now."""
+    """Something that the server needs and does not have now."""
 
     what: str
     reason: str
 
 
 class DatabaseProbe:
-    """Checks that the database answers, with one query at a time however many callers wait.
+    """Checks that the database answers, with one query at a time for all callers.
 
-    A database that does not answer must not accumulate threads that wait for it.
+    Threads that wait for a database which does not answer must not pile up.
     """
 
     def __init__(self, jobs: JobRepository) -> None:
@@ -63,10 +63,10 @@ class DatabaseProbe:
 
 @dataclass(frozen=True)
 class HealthService:
-    """Reads the server's metrics and finds what is missing; belongs to the event loop's thread.
+    """Reads the server's metrics and finds what it lacks; belongs to the event loop's thread.
 
     Attributes:
-        networks: by purpose; None for one that this server does not have.
+        networks: by purpose; None for one that is not installed.
     """
 
     manager: StreamManager
@@ -75,31 +75,31 @@ class HealthService:
     events: EventLog
     writer: EventWriter
     space: DiskSpace
-    desk: PlateService
+    plate_service: PlateService
     read_queue: PlateReadQueue
     networks: Mapping[str, BatchingRunner | None]
-    pulse: DatabaseProbe
+    database: DatabaseProbe
 
     @cached_property
     def registry(self) -> CollectorRegistry:
-        """The counters and histograms of this server, and what the system knows of its process."""
+        """The counters and histograms of this server, and the metrics of its process."""
         metrics: list[Collector] = [PROCESS, self.events.counts, self.writer.written]
-        metrics += [self.desk.outcomes, *self.job_metrics.all()]
+        metrics += [self.plate_service.outcomes, *self.job_metrics.all()]
         registry = CollectorRegistry()
         for metric in (*metrics, NetworkCollector(self.networks)):
             registry.register(metric)
         return registry
 
     async def read(self) -> MetricsSnapshot:
-        """Everything else that a scrape shows, as it is now."""
+        """The current values that a scrape shows beside the registry."""
         try:
-            jobs_by_state = await self.pulse.jobs_by_state()
+            jobs_by_state = await self.database.jobs_by_state()
         except StoreError:
             jobs_by_state = None
         disk = await self._disk()
         space = self.space
         return MetricsSnapshot(
-            # Streams that a job starts have a new id each time; they are counted with the job.
+            # Streams that a job starts have a new id each time; the job's metrics cover them.
             streams=[
                 (entry.status(), entry.gauges())
                 for entry in self.manager.registry
@@ -119,35 +119,33 @@ class HealthService:
             removed=space.removed,
         )
 
-    async def troubles(self) -> list[HealthIssue]:
-        """What is missing for all of the server to work; empty when nothing is."""
-        return [*await self._database_troubles(), *self._network_troubles(), *await self._full()]
+    async def issues(self) -> list[HealthIssue]:
+        """Everything that keeps the server from working fully; empty if all is well."""
+        return [*await self._database_issues(), *self._network_issues(), *await self._disk_issues()]
 
-    async def _database_troubles(self) -> list[HealthIssue]:
+    async def _database_issues(self) -> list[HealthIssue]:
         try:
-            await self.pulse.jobs_by_state()
+            await self.database.jobs_by_state()
         except StoreError as error:
             return [HealthIssue("database", str(error.details["reason"]))]
         if self.writer.lag_s > LONGEST_LAG_S:
             waiting = len(self.writer.unwritten())
-            return [HealthIssue("database", f"it takes no events: {waiting} wait to be written")]
+            return [HealthIssue("database", f"it accepts no events: {waiting} wait to be written")]
         return []
 
-    def _network_troubles(self) -> list[HealthIssue]:
+    def _network_issues(self) -> list[HealthIssue]:
         return [
-            HealthIssue(f"network for {name}", "it is not there" if network is None else why)
+            HealthIssue(f"network for {name}", "it is not installed" if network is None else why)
             for name, network in self.networks.items()
             if (why := network.trouble if network is not None else "") is not None
         ]
 
-    async def _full(self) -> list[HealthIssue]:
+    async def _disk_issues(self) -> list[HealthIssue]:
         disk, floor = await self._disk(), self.space.settings.min_free
         if disk is None:
-            return [HealthIssue("disk", "the data folder cannot be looked at")]
+            return [HealthIssue("disk", "the data folder cannot be read")]
         if disk.free < floor:
-            return [
-                HealthIssue("disk", f"{disk.free} bytes are free, and {floor} are to stay free")
-            ]
+            return [HealthIssue("disk", f"{disk.free} bytes are free, and {floor} must stay free")]
         return []
 
     async def _disk(self) -> DiskUsage | None:
@@ -157,9 +155,9 @@ class HealthService:
             return None
 
 
-def _instruments(connection: HTTPConnection) -> HealthService:
-    instruments: HealthService = connection.state.instruments
-    return instruments
+def _health(connection: HTTPConnection) -> HealthService:
+    health: HealthService = connection.state.health
+    return health
 
 
-HealthDep = Annotated[HealthService, Depends(_instruments)]
+HealthDep = Annotated[HealthService, Depends(_health)]

@@ -1,8 +1,8 @@
-"""Texts of errors and replies, keyed by code, in the languages that the contracts are written in.
+"""Texts of errors and replies, keyed by code, in English, Korean and Russian.
 
-``locales/`` has a file for each language. English texts of errors stand at their classes in
-``app/errors.py`` and those of reasons in ``app/failure_reason.py``, because logs and the Python
-API need them too; ``en.json`` has the rest. Placeholders are the names in an error's ``details``.
+``locales/`` has a file for each language. The English texts of errors are in ``app/errors.py`` and
+those of reasons in ``app/failure_reason.py``, because logs and the Python API need them, too;
+``en.json`` has the rest. Placeholders are the names in an error's ``details``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Locale(NamedTuple):
 
     Attributes:
         errors: templates by code.
-        reasons: by the word that programs compare (``FailureReason``).
+        reasons: texts by ``FailureReason``.
         replies: texts of successful calls and of sockets that end.
     """
 
@@ -58,7 +58,8 @@ def reply(code: str, language: Language) -> str:
 
 
 def language_of(accept_language: str | None) -> Language:
-    """The caller's favourite of our languages (RFC 9110, 12.5.4), else the contract's Korean."""
+    """The caller's preferred language of ours (RFC 9110, 12.5.4); Korean, as in the contract, if
+    there is none."""
     choices: list[tuple[float, Language]] = []
     for part in (accept_language or "").split(","):
         tag, _, weight = part.replace(" ", "").lower().partition(";q=")
@@ -74,7 +75,7 @@ def language_of(accept_language: str | None) -> Language:
 
 
 def describe(error: WatchpostError, language: Language) -> str:
-    """The error in words, with the reason of a far end spelled out."""
+    """The text of an error, with its reason as text, too."""
     locale = LOCALES[language]
     template = locale.errors.get(error.code, error.template)
     details = dict(error.details)

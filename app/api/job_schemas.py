@@ -1,4 +1,4 @@
-"""Wire shapes of collection jobs."""
+"""Schemas of collection jobs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from app import urls
 from app.jobs import Job, JobSpec, JobState, LogEntry, Recording, Schedule
+from app.types import Rotation
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Name = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=200)]
@@ -34,7 +35,7 @@ class CollectRequest(BaseModel):
         [],
         max_length=64,
         description="Ids of streams and cameras, RTSP URLs, video files below the allowed "
-        "folders (`--media-dir`). Default: every stream and camera that runs.",
+        "folders (`--media-dir`). Default: all running streams and cameras.",
     )
     duration: Number = Field(60, gt=0, le=7 * DAY_S, description="Seconds.")
     segment_s: Number = Field(
@@ -46,13 +47,20 @@ class CollectRequest(BaseModel):
         strict=True,
         description="`false` copies URLs and files as they are, faces and sound included.",
     )
-    retries: int = Field(
-        5, strict=True, ge=0, le=100_000, description="In a row, for a source that is lost."
+    rotate: Rotation = Field(
+        0,
+        description="Degrees to turn the frames clockwise, for a camera that is mounted sideways. "
+        "For URLs and files; a running stream is recorded with its own rotation.",
     )
-    backoff_s: Number = Field(2, ge=0.1, le=3600, description="First pause; each next doubles.")
+    retries: int = Field(
+        5, strict=True, ge=0, le=100_000, description="Attempts in a row for a lost source."
+    )
+    backoff_s: Number = Field(
+        2, ge=0.1, le=3600, description="Pause before the first retry; it doubles each time."
+    )
     name: Name | None = None
     tags: list[Tag] = Field([], max_length=32)
-    flagged: bool = Field(False, strict=True, description="Removed last when room is needed.")
+    flagged: bool = Field(False, strict=True, description="Removed last when space is needed.")
 
     def to_spec(self) -> JobSpec:
         values = self.model_dump(include=set(CollectRequest.model_fields) - {"duration"})
@@ -61,18 +69,24 @@ class CollectRequest(BaseModel):
 
 
 class JobStarted(BaseModel):
+    """A job that was started."""
+
     job_id: str
     message: str
 
 
 class PartReply(BaseModel):
+    """One source of a job."""
+
     source: str
     done: bool
     error: str | None
-    position_s: float = Field(description="How much of the run lies behind.")
+    position_s: float = Field(description="Seconds of the run that are done.")
 
 
 class GapReply(BaseModel):
+    """A period of a live source that was not recorded."""
+
     source: str
     from_ts: float
     to_ts: float
@@ -99,7 +113,7 @@ class JobReply(BaseModel):
     gaps: list[GapReply]
     bytes: int
     frames: int
-    seconds: float = Field(description="Of recorded video, all sources together.")
+    seconds: float = Field(description="Recorded video of all sources together.")
     retries: int
     created_ts: float
     ended_ts: float | None
@@ -143,6 +157,8 @@ class JobReply(BaseModel):
 
 
 class JobList(BaseModel):
+    """A page of jobs."""
+
     total: int
     limit: int
     offset: int
@@ -150,6 +166,8 @@ class JobList(BaseModel):
 
 
 class JobChange(BaseModel):
+    """Fields of a job to change."""
+
     model_config = ConfigDict(extra="forbid")
 
     name: Name | None = None
@@ -158,11 +176,15 @@ class JobChange(BaseModel):
 
 
 class JobEnded(BaseModel):
+    """A job that was cancelled, or removed with its files."""
+
     job_id: str
     result: Literal["cancelled", "removed"]
 
 
 class LogReply(BaseModel):
+    """A line of a job's log."""
+
     ts: float
     level: str
     text: str
@@ -173,6 +195,8 @@ class LogReply(BaseModel):
 
 
 class JobLogs(BaseModel):
+    """A page of a job's log."""
+
     total: int
     limit: int
     offset: int
@@ -180,6 +204,8 @@ class JobLogs(BaseModel):
 
 
 class JobFile(BaseModel):
+    """A recorded file of a job."""
+
     file_id: int
     name: str
     source: str
@@ -188,12 +214,12 @@ class JobFile(BaseModel):
     seconds: float
     frames: int
     codec: str
-    audio: str | None = Field(description="Codec of its sound; blurred recordings have none.")
+    audio: str | None = Field(description="Audio codec; blurred recordings have no sound.")
     width: int
     height: int
     bytes: int
     sha256: str
-    removed_ts: float | None = Field(description="When it was removed to make room.")
+    removed_ts: float | None = Field(description="When it was removed to free space.")
 
     @classmethod
     def of(cls, recording: Recording) -> JobFile:
@@ -210,11 +236,13 @@ class JobFile(BaseModel):
 
 
 class JobFiles(BaseModel):
+    """The recorded files of a job."""
+
     files: list[JobFile]
 
 
 class ScheduleRequest(CollectRequest):
-    """A job, and when it repeats."""
+    """A job and the times at which it repeats."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -232,6 +260,8 @@ class ScheduleRequest(CollectRequest):
 
 
 class ScheduleChange(BaseModel):
+    """Fields of a schedule to change."""
+
     model_config = ConfigDict(extra="forbid")
 
     cron: Annotated[str, StringConstraints(strict=True, min_length=1, max_length=200)] = ""
@@ -240,6 +270,8 @@ class ScheduleChange(BaseModel):
 
 
 class ScheduleReply(BaseModel):
+    """A schedule as it is now. Times named ``_ts`` are Unix seconds."""
+
     schedule_id: str
     cron: str
     timezone: str
@@ -250,7 +282,10 @@ class ScheduleReply(BaseModel):
     next_run_ts: float | None
     last_run_ts: float | None
     last_job_id: str | None
-    skipped: int = Field(description="Runs left out because the one before still ran.")
+    skipped: int = Field(description="Runs left out because the previous one was still running.")
+    error: str | None = Field(
+        description="Why its jobs fail: the key that encrypted their sources is lost."
+    )
     created_ts: float
 
     @classmethod

@@ -47,6 +47,7 @@ from app.errors import BadRange, FileNotFound, JobNotFound
 from app.jobs import Job, JobLine, JobState
 from app.recording.job_manager import JobManager
 from app.recording.running_jobs import RunningJobs
+from app.urls import scrub
 
 router = APIRouter(
     tags=["collection"],
@@ -68,7 +69,7 @@ Offset = Annotated[int, Query(ge=0, le=MAX_ID)]
 
 
 class Download(FileResponse):
-    """A file, or parts of it; wrong ranges are refused as everything is, not in plain text."""
+    """A file, or parts of it; invalid ranges get our error reply instead of plain text."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         refused = False
@@ -90,7 +91,7 @@ class Download(FileResponse):
 
 @router.post("/collect", summary="Start a collection job")
 async def collect(job_manager: JobManagerDep, body: CollectRequest | None = None) -> JobStarted:
-    """Record video files. Without a body: everything that runs, for a minute.
+    """Record video files. Without a body: all running streams, for a minute.
 
     Follow the job at `/ws/{job_id}`.
     """
@@ -104,7 +105,7 @@ async def list_jobs(
     jobs: JobRepositoryDep,
     running: RunningJobsDep,
     state: JobState | None = None,
-    name: Annotated[str | None, Query(description="A part of it.")] = None,
+    name: Annotated[str | None, Query(description="The name or a part of it.")] = None,
     tag: str | None = None,
     schedule_id: str | None = None,
     since: Since = None,
@@ -112,7 +113,7 @@ async def list_jobs(
     limit: Limit = 50,
     offset: Offset = 0,
 ) -> JobList:
-    """Newest first; ``since`` and ``until`` are about when a job was made."""
+    """Newest first; ``since`` and ``until`` select by the time of creation."""
     found, total = await asyncio.to_thread(
         jobs.find,
         state=state,
@@ -130,7 +131,7 @@ async def list_jobs(
 
 @router.get("/collect/jobs/{job_id}", summary="Show a job")
 async def show_job(job_id: JobId, jobs: JobRepositoryDep, running: RunningJobsDep) -> JobReply:
-    """State, sources, gaps, and numbers that are current while it runs."""
+    """State, sources, gaps and counters, which are current while it runs."""
     return JobReply.of(await _find(job_id, jobs, running))
 
 
@@ -138,7 +139,7 @@ async def show_job(job_id: JobId, jobs: JobRepositoryDep, running: RunningJobsDe
 async def change_job(
     job_id: JobId, body: JobChange, jobs: JobRepositoryDep, running: RunningJobsDep
 ) -> JobReply:
-    """A flagged job's files are the last that are removed when room is needed."""
+    """Files of flagged jobs are the last to be removed when space is needed."""
     job = await asyncio.to_thread(jobs.get, job_id)
     for field in body.model_fields_set:
         value = getattr(body, field)
@@ -150,7 +151,7 @@ async def change_job(
 
 @router.delete("/collect/jobs/{job_id}", summary="Cancel a job, or remove a finished one")
 async def end_job(job_id: JobId, jobs: JobRepositoryDep, job_manager: JobManagerDep) -> JobEnded:
-    """A running job is cancelled and keeps its files; a finished one goes with them."""
+    """A running job is cancelled and keeps its files; a finished one is removed with them."""
     if await job_manager.cancel(job_id):
         return JobEnded(job_id=job_id, result="cancelled")
     await asyncio.to_thread(jobs.get, job_id)
@@ -158,11 +159,11 @@ async def end_job(job_id: JobId, jobs: JobRepositoryDep, job_manager: JobManager
     return JobEnded(job_id=job_id, result="removed")
 
 
-@router.get("/collect/jobs/{job_id}/logs", summary="What happened in a job")
+@router.get("/collect/jobs/{job_id}/logs", summary="The log of a job")
 async def job_logs(
     job_id: JobId, job_log: JobLogRepositoryDep, limit: Limit = 100, offset: Offset = 0
 ) -> JobLogs:
-    """In order, with the lines that followers hear."""
+    """Oldest first; includes the lines that followers get."""
     entries, total = await asyncio.to_thread(job_log.entries, job_id, limit=limit, offset=offset)
     return JobLogs(
         total=total, limit=limit, offset=offset, logs=[LogReply.of(entry) for entry in entries]
@@ -171,7 +172,7 @@ async def job_logs(
 
 @router.get("/collect/jobs/{job_id}/files", summary="The files of a job")
 async def job_files(job_id: JobId, recordings: RecordingRepositoryDep) -> JobFiles:
-    """Files that were looked into and can be played; removed ones stay in the list."""
+    """Files that were checked and can be played; removed ones stay in the list."""
     found = await asyncio.to_thread(recordings.of_job, job_id)
     return JobFiles(files=[JobFile.of(recording) for recording in found])
 
@@ -184,13 +185,13 @@ async def job_files(job_id: JobId, recordings: RecordingRepositoryDep) -> JobFil
     responses={
         200: {"content": {"video/mp4": {}}},
         206: {"description": "A part of it"},
-        416: {"model": ErrorReply, "description": "No part of it"},
+        416: {"model": ErrorReply, "description": "The range is not in the file"},
     },
 )
 async def download(
     job_id: JobId, file_id: str, recordings: RecordingRepositoryDep, folder: RecordingsFolderDep
 ) -> FileResponse:
-    """The MP4 file; takes `Range`, so that players can jump in it."""
+    """The MP4 file; supports `Range`, so that players can seek in it."""
     if not file_id.isdecimal() or len(file_id) > 18:
         raise FileNotFound(job_id=job_id, file_id=file_id)
     recording = await asyncio.to_thread(recordings.get, job_id, int(file_id))
@@ -205,8 +206,8 @@ async def download(
 
 @router.post("/collect/schedules", summary="Repeat a job")
 async def add_schedule(body: ScheduleRequest, schedules: SchedulerDep) -> ScheduleReply:
-    """Five cron fields, read in a time zone. A run that would overlap the one before is left
-    out, and counted."""
+    """Five cron fields, read in a time zone. A run that would overlap the previous one is skipped
+    and counted."""
     schedule = body.to_schedule(str(uuid.uuid4()))
     await schedules.put(schedule)
     return ScheduleReply.of(schedule, schedules.due(schedule.schedule_id))
@@ -237,7 +238,7 @@ async def change_schedule(
 
 @router.delete("/collect/schedules/{schedule_id}", summary="Remove a schedule", status_code=204)
 async def remove_schedule(schedule_id: ScheduleId, schedules: SchedulerDep) -> None:
-    """A job of it that runs goes on."""
+    """A running job of the schedule continues."""
     await schedules.remove(schedule_id)
 
 
@@ -252,15 +253,15 @@ async def follow(
     job_log: JobLogRepositoryDep,
     job_manager: JobManagerDep,
 ) -> None:
-    """Every line of a job from the first on, then close. ``?format=json``: with numbers.
+    """Send every line of a job from the first on, then close. ``?format=json``: with numbers.
 
-    This path takes every one-part name below /ws, so its router is the last.
+    This path matches every one-part name below /ws, so its router is the last.
     """
     await client.accept()
     try:
         lines = await _lines(job_id, job_log, job_manager)
     except JobNotFound as error:
-        await client.close(NOT_FOUND, str(error))
+        await client.close(NOT_FOUND, scrub(str(error)))
         return
     as_json = websocket.query_params.get("format") == "json"
     await client.run(_send(client, lines, as_json=as_json))
@@ -280,14 +281,14 @@ async def _send(client: ClientSocket, lines: AsyncIterator[JobLine], *, as_json:
 async def _lines(
     job_id: str, job_log: JobLogRepository, job_manager: JobManager
 ) -> AsyncIterator[JobLine]:
-    """From the job in progress, or from the rows of one that is over. Raises JobNotFound."""
+    """The lines of a running job, or of a finished one from the database. Raises JobNotFound."""
     running = await job_manager.lines(job_id)
     if running is not None:
         return running
-    said = await asyncio.to_thread(job_log.lines, job_id)
+    stored = await asyncio.to_thread(job_log.lines, job_id)
 
     async def replay() -> AsyncIterator[JobLine]:
-        for line in said:
+        for line in stored:
             yield line
 
     return replay()

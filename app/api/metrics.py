@@ -1,11 +1,10 @@
-"""What Prometheus reads: names, units and labels of all series that are not counters.
+"""The metrics that are read for each scrape: from streams, queues, jobs, the database and the disk.
 
-Counters and histograms belong to the code that counts, and to the server's registry. The values
-here are read for each scrape, from streams, queues, jobs, the database and the disk.
+Counters and histograms are defined by the code that counts, and are in the server's registry.
 
-Labels are bounded: states, types and outcomes are words of the program; networks are the few that
-are loaded; streams and jobs are the ones that exist now, ``MAX_STREAMS`` at most. No label holds a
-URL, a path, a name that people entered, or anything secret.
+The values of labels are bounded: states, types and outcomes are fixed words; networks are the few
+that are loaded; streams and jobs are those that exist now, streams ``MAX_STREAMS`` at most. No
+label holds a URL, a path, a name that people entered, or a secret.
 """
 
 from __future__ import annotations
@@ -35,29 +34,32 @@ from app.types import StreamState, StreamStats, StreamStatus
 MAX_STREAMS = 100
 PROCESS = ProcessCollector(registry=None)
 STREAM_COUNTERS = {
-    "frames_in": ("frames_in", "Frames that came from the source."),
-    "frames_published": ("frames_published", "Frames that reached the far end."),
-    "frames_dropped": ("frames_dropped", "Frames left out because newer ones were there."),
-    "frames_withheld": ("frames_withheld", "Frames shown to nobody: their faces were not known."),
-    "reconnects": ("reconnects", "Times an end was lost after the stream had run."),
-    "errors": ("error_count", "Attempts and frames that failed."),
+    "frames_in": ("frames_in", "Frames read from the source."),
+    "frames_published": ("frames_published", "Frames delivered to the output."),
+    "frames_dropped": ("frames_dropped", "Frames skipped because a newer one had arrived."),
+    "frames_withheld": (
+        "frames_withheld",
+        "Frames not shown because their faces were not detected in time.",
+    ),
+    "reconnects": ("reconnects", "Times that input or output was lost after the stream had run."),
+    "errors": ("error_count", "Failed attempts and failed frames."),
 }
 STREAM_GAUGES = {
-    "input_fps": ("input_fps", "Frames a second from the source, over five seconds."),
-    "output_fps": ("output_fps", "Frames a second at the far end, over five seconds."),
+    "input_fps": ("input_fps", "Frames per second from the source, over five seconds."),
+    "output_fps": ("output_fps", "Frames per second at the output, over five seconds."),
     "uptime_seconds": ("uptime_s", "Time since the stream was last started."),
 }
 
 
 class NetworkCollector(Collector):
-    """The metrics of all loaded networks, each with the name of its network as a label."""
+    """The metrics of all loaded networks, labelled with the network's name."""
 
     def __init__(self, networks: Mapping[str, BatchingRunner | None]) -> None:
         self._networks = networks
 
     def collect(self) -> Iterator[Metric]:
         families: dict[str, Metric] = {}
-        about = "Pictures that wait."
+        about = "Images waiting for inference."
         waiting = GaugeMetricFamily("watchpost_network_queue_length", about, labels=["network"])
         for name, runner in self._networks.items():
             if runner is None:
@@ -76,12 +78,12 @@ class NetworkCollector(Collector):
 
 @dataclass(frozen=True, slots=True)
 class MetricsSnapshot:
-    """Values that are read for one scrape.
+    """The values of one scrape.
 
     Attributes:
-        jobs_by_state: rows of the database; None if it does not answer.
+        jobs_by_state: stored jobs; None if the database does not answer.
         running: the jobs in progress.
-        write_lag_s: how long the oldest event has waited for the database.
+        write_lag_s: how long the oldest unwritten event has waited for the database.
         disk: None if it cannot be read.
     """
 
@@ -101,7 +103,7 @@ class MetricsSnapshot:
 
     def collect(self) -> Iterator[Metric]:
         """All metric families; ``prometheus_client`` calls this."""
-        yield _gauge("build_info", "Which version runs; always 1.", 1, {"version": __version__})
+        yield _gauge("build_info", "The running version; always 1.", 1, {"version": __version__})
         yield from self._jobs()
         yield from _all_streams(self.streams)
         yield from _streams(_shown(self.streams))
@@ -111,10 +113,10 @@ class MetricsSnapshot:
     def _jobs(self) -> Iterator[Metric]:
         if self.jobs_by_state is not None:
             states = {state.value: count for state, count in self.jobs_by_state.items()}
-            yield _gauges("jobs", "Kept jobs.", "state", states)
-        about = "Share of a running job that is over."
+            yield _gauges("jobs", "Stored jobs.", "state", states)
+        about = "Share of a running job that is done."
         yield _gauges("job_progress_ratio", about, "job_id", self._running(lambda job: job.share))
-        about = "What a running job has recorded."
+        about = "Bytes that a running job has recorded."
         yield _gauges("job_written_bytes", about, "job_id", self._running(lambda job: job.bytes))
         about = "Gaps of a running job."
         yield _gauges("job_gaps", about, "job_id", self._running(lambda job: len(job.gaps)))
@@ -123,29 +125,30 @@ class MetricsSnapshot:
         return {job.job_id: value(job) for job in self.running}
 
     def _queues(self) -> Iterator[Metric]:
-        about = "Crops of passing plates that are read or wait for it."
+        about = "Crops of passing plates that wait or are being read."
         yield _gauge("plate_queue_length", about, self.crops_waiting)
-        about = "Crops that were not read because too many waited."
+        about = "Crops not read because too many were waiting."
         yield _counter("plate_crops_skipped", about, self.crops_skipped)
-        about = "Events that will never be in the database."
+        about = "Events that could not be stored in the database."
         yield _counter("events_lost", about, self.events_lost)
         answers = self.jobs_by_state is not None
         yield _gauge("database_up", "Whether the database answers.", answers)
-        about = "For how long the oldest event has waited to be written."
+        about = "How long the oldest unwritten event has waited."
         yield _gauge("database_write_lag_seconds", about, self.write_lag_s)
-        yield _gauge("database_queue_length", "Events to be written.", self.events_waiting)
+        yield _gauge("database_queue_length", "Events waiting to be written.", self.events_waiting)
 
     def _disk(self) -> Iterator[Metric]:
         if self.disk is not None:
-            yield _gauge("disk_size_bytes", "The disk of the recordings.", self.disk.size)
-            yield _gauge("disk_free_bytes", "What is free on it.", self.disk.free)
-        about = "What is to stay free: below it, recording stops."
+            yield _gauge("disk_size_bytes", "Size of the recordings' disk.", self.disk.size)
+            yield _gauge("disk_free_bytes", "Free space on the recordings' disk.", self.disk.free)
+        about = "Space that must stay free; below it, recording stops."
         yield _gauge("disk_floor_bytes", about, self.disk_floor)
-        about = "Recordings, snapshots and plate images, as of the last sweep."
+        about = "Size of recordings, snapshots and plate images at the last sweep."
         yield _gauge("kept_bytes", about, self.stored_bytes)
         if self.stored_limit is not None:
-            yield _gauge("kept_limit_bytes", "How much may be kept.", self.stored_limit)
-        yield _counter("kept_removed", "Files that were removed to make room.", self.removed)
+            about = "Upper limit of kept_bytes."
+            yield _gauge("kept_limit_bytes", about, self.stored_limit)
+        yield _counter("kept_removed", "Files removed to free space.", self.removed)
 
 
 # ── streams ──────────────────────────────────────────────────────────────────────────────────
@@ -154,7 +157,7 @@ class MetricsSnapshot:
 def _shown(
     streams: Sequence[tuple[StreamStatus, StreamGauges | None]],
 ) -> list[tuple[StreamStatus, StreamGauges | None]]:
-    """The streams that get series of their own, as many as are allowed: live ones first."""
+    """The streams with series of their own, ``MAX_STREAMS`` at most; active ones first."""
     ranked = sorted(streams, key=lambda one: (one[0].state not in ALIVE, one[0].spec.stream_id))
     return ranked[:MAX_STREAMS]
 
@@ -165,7 +168,7 @@ def _all_streams(streams: Sequence[tuple[StreamStatus, StreamGauges | None]]) ->
     }
     yield _gauges("streams", "Streams, whichever API started them.", "state", states)
     hidden = max(0, len(streams) - MAX_STREAMS)
-    about = f"Streams without series of their own: there are more than {MAX_STREAMS}."
+    about = f"Streams without series of their own, above the limit of {MAX_STREAMS}."
     yield _gauge("streams_hidden", about, hidden)
 
 
@@ -179,17 +182,17 @@ def _streams(streams: Iterable[tuple[StreamStatus, StreamGauges | None]]) -> Ite
         for name, (attribute, about) in STREAM_GAUGES.items()
     }
     states = GaugeMetricFamily(
-        "watchpost_stream_state", "1 for the state that it is in.", labels=["stream", "state"]
+        "watchpost_stream_state", "1 for the stream's current state.", labels=["stream", "state"]
     )
     tracked = GaugeMetricFamily(
-        "watchpost_stream_followed", "What is in view now.", labels=["stream", "kind"]
+        "watchpost_stream_followed", "Objects tracked now.", labels=["stream", "kind"]
     )
     latency = HistogramMetricFamily(
-        "watchpost_stream_latency_seconds", "From the camera to the far end.", labels=["stream"]
+        "watchpost_stream_latency_seconds", "From capture to the output.", labels=["stream"]
     )
     queues = GaugeMetricFamily(
         "watchpost_stream_queue_length",
-        "Frames that wait between two threads of a stream.",
+        "Frames waiting between two threads of a stream.",
         labels=["stream", "queue"],
     )
     for status, gauges_of_run in streams:
@@ -215,12 +218,12 @@ def _add_histogram(family: HistogramMetricFamily, stream: str, snapshot: Histogr
 
 
 def _followed(stats: StreamStats) -> dict[str, int]:
-    """Objects by kind; a kind that a stream does not count is 0."""
+    """Tracked objects by kind; 0 for kinds that the stream does not count."""
     kinds = dict.fromkeys(counted_kinds(), 0)
     return {"face": stats.faces, **kinds, **stats.followed}
 
 
-# ── families of one series, or of one label ──────────────────────────────────────────────────
+# ── families with one series, or with one label ──────────────────────────────────────────────
 
 
 def _gauge(

@@ -13,17 +13,17 @@ HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 def mjpeg_response(frames: AsyncGenerator[JpegFrame]) -> StreamingResponse:
-    """A response that sends each frame as it comes, until the stream ends."""
+    """A response that sends each new frame until the stream ends."""
     return StreamingResponse(multipart(frames), media_type=MEDIA_TYPE, headers=HEADERS)
 
 
 def jpeg_response(jpeg: bytes) -> Response:
-    """The newest frame of a stream, which no cache may keep."""
+    """The newest frame of a stream; caches must not store it."""
     return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
 
 
 def mjpeg_head() -> Response:
-    """The reply to HEAD; without a length, since the body of GET has none."""
+    """The response to HEAD; without a length, since that of GET has none."""
     response = Response(media_type=MEDIA_TYPE, headers=HEADERS)
     del response.headers["Content-Length"]
     return response

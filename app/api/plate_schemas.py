@@ -1,4 +1,4 @@
-"""Wire shapes of plate reading, exactly as ``docs/contracts/anpr.md`` has them."""
+"""Schemas of plate reading, exactly as in ``docs/contracts/anpr.md``."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from app.plates import PlateStatistics, StoredPlate, StoredSession, WatchEntry
 
 
 def utc_text(moment: datetime) -> str:
-    """``2025-05-19T12:34:56.789Z``."""
+    """A time as in ``2025-05-19T12:34:56.789Z``."""
     utc = moment.astimezone(UTC).replace(tzinfo=None)
     return utc.isoformat(timespec="milliseconds") + "Z"
 
 
 def _number(text: str) -> str:
-    """Any spelling of a number as it is stored; empty means that it cannot be read."""
+    """A number in its stored spelling; empty for a plate that cannot be read."""
     found = plate_text.normalised(text)
     if text.strip() and not found:
-        raise ValueError("no letter or digit of a plate is in it")
+        raise ValueError("it contains no letter or digit of a plate")
     if len(found) > plate_text.MAX_LENGTH:
         raise ValueError(f"a plate has at most {plate_text.MAX_LENGTH} characters")
     return found
@@ -41,7 +41,7 @@ def _pattern(text: str) -> str:
     found = "".join(parts)
     if not found.strip("*?") or len(found) > plate_text.MAX_LENGTH:
         raise ValueError(
-            f"1 to {plate_text.MAX_LENGTH} letters or digits; * and ? stand for others"
+            f"give 1 to {plate_text.MAX_LENGTH} letters or digits; * and ? are wildcards"
         )
     return found
 
@@ -52,7 +52,7 @@ Readings = Annotated[str, StringConstraints(strict=True, max_length=500, pattern
 
 
 class Position(BaseModel):
-    """In pixels of the picture, turned upright."""
+    """A box, in pixels of the upright image."""
 
     x_min: int
     y_min: int
@@ -61,8 +61,10 @@ class Position(BaseModel):
 
 
 class Plate(BaseModel):
+    """A plate that was read."""
+
     id: int = Field(examples=[1])
-    plate_number: str = Field(examples=["A123BC"], description="Empty where it cannot be read.")
+    plate_number: str = Field(examples=["A123BC"], description="Empty if it cannot be read.")
     confidence: float = Field(examples=[0.87])
     timestamp: Moment
     image_path: str = Field(examples=["detected_plates/plate_1621234567_0.jpg"])
@@ -80,12 +82,12 @@ class Plate(BaseModel):
 
 
 class PlateDetails(Plate):
-    """A plate with what else is known about it."""
+    """A plate with country, votes, source and its first reading."""
 
-    country: str | None = Field(description="Countries whose formats it fits, with `/`.")
+    country: str | None = Field(description="Countries whose formats match, separated by `/`.")
     votes: dict[str, float] | None = Field(description="Candidates and their share of the vote.")
-    source: str = Field(description="`upload`, or the stream's id.")
-    first_reading: str | None = Field(description="What was read before a person changed it.")
+    source: str = Field(description="`upload`, or the id of a stream.")
+    first_reading: str | None = Field(description="The reading before a person corrected it.")
 
     @classmethod
     def of(cls, plate: StoredPlate) -> PlateDetails:
@@ -111,7 +113,7 @@ def _columns(plate: StoredPlate) -> dict[str, Any]:
 
 
 class Uploaded(BaseModel):
-    """What was read in an uploaded picture."""
+    """The plates of an uploaded image."""
 
     session_id: int
     filename: str
@@ -131,13 +133,15 @@ class Uploaded(BaseModel):
 
 
 class Refused(BaseModel):
-    """A file of a batch that could not be used."""
+    """A file of a batch that was rejected."""
 
     filename: str
     error: ErrorReply
 
 
 class SessionReply(BaseModel):
+    """An upload, or a vehicle that passed a camera, with its plates."""
+
     id: int
     filename: str
     timestamp: Moment
@@ -158,7 +162,7 @@ class SessionReply(BaseModel):
 
 
 class PlateChange(BaseModel):
-    """All fields are optional. Another number than was read makes it ``manual``."""
+    """Fields of a plate to change. A number other than the reading makes it ``manual``."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -173,16 +177,20 @@ class PlateChange(BaseModel):
     def _real(self) -> PlateChange:
         for name in ("plate_number", "is_verified"):
             if name in self.model_fields_set and getattr(self, name) is None:
-                raise ValueError(f"{name} cannot be null; leave it out to keep it as it is")
+                raise ValueError(f"{name} cannot be null; leave it out to keep its value")
         return self
 
 
 class PlateDeleted(BaseModel):
+    """A plate that was deleted, or whose images were erased."""
+
     message: str = Field(examples=["Номер успешно удален"])
     id: int
 
 
 class Statistics(BaseModel):
+    """Counts of all plates that were not deleted."""
+
     total_plates: int
     verified_plates: int
     unrecognized_plates: int
@@ -206,15 +214,17 @@ class Statistics(BaseModel):
 
 
 class Activity(BaseModel):
-    """Counts of plates that were not deleted; hours and days are UTC."""
+    """Plates that were not deleted, counted by hour, day, source and reader, in UTC."""
 
     per_hour: dict[str, int] = Field(examples=[{"07": 12, "08": 31}])
     per_day: dict[str, int] = Field(examples=[{"2025-05-19": 43}])
     by_source: dict[str, int] = Field(examples=[{"cam-1": 30, "upload": 13}])
     by_reader: dict[str, int] = Field(examples=[{"local": 40, "manual": 3}])
-    corrected: int = Field(description="Readings that a person changed.")
-    confirmed: int = Field(description="Readings that a person verified unchanged.")
-    correction_rate: float | None = Field(description="Corrected of those a person checked.")
+    corrected: int = Field(description="Readings that a person corrected.")
+    confirmed: int = Field(description="Readings that a person verified without a change.")
+    correction_rate: float | None = Field(
+        description="Share of corrected readings among those that a person checked."
+    )
 
     @classmethod
     def of(cls, counts: dict[str, dict[str, int]]) -> Activity:
@@ -226,7 +236,7 @@ class Activity(BaseModel):
 
 
 class WatchChange(BaseModel):
-    """A number to wait for; ``*`` stands for any characters, ``?`` for one."""
+    """A number for the watch list; ``*`` stands for any characters, ``?`` for one."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -241,6 +251,8 @@ class WatchChange(BaseModel):
 
 
 class WatchReply(BaseModel):
+    """An entry of the watch list."""
+
     id: int
     number: str
     note: str
@@ -252,4 +264,6 @@ class WatchReply(BaseModel):
 
 
 class WatchDeleted(BaseModel):
+    """An entry that was removed from the watch list."""
+
     id: int

@@ -1,4 +1,4 @@
-"""Number plates: upload, look up, correct, search (contract ``docs/contracts/anpr.md``)."""
+"""Number plates: upload, list, correct, search (contract ``docs/contracts/anpr.md``)."""
 
 from __future__ import annotations
 
@@ -42,19 +42,23 @@ from app.api.uploads import BODY, MANY, read_uploads
 from app.errors import BadUpload
 from app.plates import PlateFilter, StoredPlate
 
-MOST = 1000
+MAX_LIMIT = 1000
 PLAIN = r"^[^\x00]*$"
-"""Databases keep no zero bytes in texts."""
-PICTURES: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"image/jpeg": {}}, "description": "The picture"}
+"""PostgreSQL stores no zero bytes in texts."""
+IMAGES: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"image/jpeg": {}}, "description": "The image"}
 }
 TOTAL: dict[int | str, dict[str, Any]] = {
-    200: {"headers": {"X-Total-Count": {"schema": {"type": "integer"}, "description": "All."}}}
+    200: {
+        "headers": {
+            "X-Total-Count": {"schema": {"type": "integer"}, "description": "On all pages."}
+        }
+    }
 }
 
 
 def _errors(**descriptions: str) -> dict[int | str, dict[str, Any]]:
-    """Replies of the error form, by status: ``_errors(e404="No such plate")``."""
+    """Descriptions of error replies by status: ``_errors(e404="No such plate")``."""
     return {
         int(name[1:]): {"model": ErrorReply, "description": description}
         for name, description in descriptions.items()
@@ -62,11 +66,11 @@ def _errors(**descriptions: str) -> dict[int | str, dict[str, Any]]:
 
 
 UNUSABLE = _errors(
-    e400="No file, or a picture that is empty or damaged",
-    e413="More bytes or pixels than are taken",
-    e415="Not a JPEG, PNG, WebP or BMP picture",
+    e400="No file, or an image that is empty or damaged",
+    e413="More bytes or pixels than the limit",
+    e415="Not a JPEG, PNG, WebP or BMP image",
 )
-MISSING = _errors(e404="No such plate, session, picture or entry")
+MISSING = _errors(e404="No such plate, session, image or entry")
 
 router = APIRouter(
     prefix="/api",
@@ -75,13 +79,13 @@ router = APIRouter(
 )
 
 Id = Annotated[int, Path(ge=1, le=2**31 - 1, examples=[1])]
-Skip = Annotated[int, Query(ge=0, le=2**31 - 1, description="How many to leave out.")]
+Skip = Annotated[int, Query(ge=0, le=2**31 - 1, description="How many to skip.")]
 
 
 def _limit(
     limit: Annotated[int, Query(description="1 to 1000; more is taken as 1000.")] = 100,
 ) -> int:
-    return max(1, min(limit, MOST))
+    return max(1, min(limit, MAX_LIMIT))
 
 
 Limit = Annotated[int, Depends(_limit)]
@@ -107,23 +111,21 @@ def _filter(
 Wanted = Annotated[PlateFilter, Depends(_filter)]
 
 
-@router.post("/upload", summary="Read a picture", openapi_extra=BODY, responses=UNUSABLE)
+@router.post("/upload", summary="Read an image", openapi_extra=BODY, responses=UNUSABLE)
 async def upload(request: Request, plate_service: PlateServiceDep) -> Uploaded:
-    """Find and read the number plates of a JPEG, PNG, WebP or BMP picture (not HEIC), up to 20 MB
-    and 50 megapixels, turned as its EXIF data say."""
+    """Find and read the number plates in a JPEG, PNG, WebP or BMP image (not HEIC) of up to 20 MB
+    and 50 megapixels, turned upright by its EXIF data."""
     [file] = await read_uploads(request, max_bytes=plate_service.settings.max_bytes)
-    async with request.state.reading:
+    async with request.state.upload_slots:
         return Uploaded.of(await asyncio.to_thread(plate_service.upload, file.name, file.data))
 
 
-@router.post(
-    "/upload/batch", summary="Read several pictures", openapi_extra=MANY, responses=UNUSABLE
-)
+@router.post("/upload/batch", summary="Read several images", openapi_extra=MANY, responses=UNUSABLE)
 async def upload_batch(
     request: Request, plate_service: PlateServiceDep, language: LanguageDep
 ) -> list[Uploaded | Refused]:
-    """Several `file` parts at once, each its own session, answered in their order; a file that
-    cannot be used has its error there and costs the others nothing."""
+    """Read several `file` parts, each as its own session; results are in the same order. A file
+    that cannot be used has an error in its place and does not affect the others."""
     files = await read_uploads(
         request,
         max_bytes=plate_service.settings.max_bytes,
@@ -132,14 +134,14 @@ async def upload_batch(
     replies: list[Uploaded | Refused] = []
     for file in files:
         try:
-            async with request.state.reading:
+            async with request.state.upload_slots:
                 session = await asyncio.to_thread(plate_service.upload, file.name, file.data)
             replies.append(Uploaded.of(session))
         except BadUpload as error:
-            said = ErrorReply(
+            error_reply = ErrorReply(
                 code=error.code, message=describe(error, language), details=error.details
             )
-            replies.append(Refused(filename=file.name, error=said))
+            replies.append(Refused(filename=file.name, error=error_reply))
     return replies
 
 
@@ -147,7 +149,7 @@ async def upload_batch(
 async def list_sessions(
     response: Response, rows: PlateRepositoryDep, limit: Limit, skip: Skip = 0
 ) -> list[SessionReply]:
-    """Uploads, and passages in front of cameras, newest first."""
+    """Uploads and vehicles that passed cameras, newest first."""
     found, total = await asyncio.to_thread(rows.sessions, skip, limit)
     response.headers["X-Total-Count"] = str(total)
     return [SessionReply.of(session) for session in found]
@@ -158,22 +160,20 @@ async def show_session(session_id: Id, rows: PlateRepositoryDep) -> SessionReply
     return SessionReply.of(await asyncio.to_thread(rows.session, session_id))
 
 
-@router.get(
-    "/sessions/{session_id}/image", summary="A session's picture", responses=PICTURES | MISSING
-)
+@router.get("/sessions/{session_id}/image", summary="A session's image", responses=IMAGES | MISSING)
 async def session_image(
     session_id: Id, rows: PlateRepositoryDep, plate_service: PlateServiceDep
 ) -> FileResponse:
-    """The whole picture; of a camera's, the blurred one."""
+    """The whole image; for a camera, the blurred frame."""
     session = await asyncio.to_thread(rows.session, session_id)
-    return _picture(plate_service, session.source_image_path)
+    return _image(plate_service, session.source_image_path)
 
 
 @router.get("/plates", summary="List plates", responses=TOTAL)
 async def list_plates(
     response: Response, wanted: Wanted, rows: PlateRepositoryDep, limit: Limit, skip: Skip = 0
 ) -> list[Plate]:
-    """Newest first; how many match is in `X-Total-Count`."""
+    """Newest first; `X-Total-Count` has the number of matches."""
     found, total = await asyncio.to_thread(rows.plates, wanted, skip, limit)
     response.headers["X-Total-Count"] = str(total)
     return [Plate.of(plate) for plate in found]
@@ -186,7 +186,7 @@ async def list_plates(
     responses={200: {"content": {"text/csv": {}}}},
 )
 async def export(wanted: Wanted, rows: PlateRepositoryDep) -> StreamingResponse:
-    """All plates that match, newest first, with country and votes."""
+    """All matching plates, newest first, with country and votes."""
     return StreamingResponse(
         _csv(rows.export(wanted)),
         media_type="text/csv; charset=utf-8",
@@ -199,22 +199,22 @@ async def show_plate(plate_id: Id, rows: PlateRepositoryDep) -> Plate:
     return Plate.of(await asyncio.to_thread(rows.plate, plate_id))
 
 
-@router.get("/plates/{plate_id}/details", summary="All about a plate", responses=MISSING)
+@router.get("/plates/{plate_id}/details", summary="Show a plate's details", responses=MISSING)
 async def details(plate_id: Id, rows: PlateRepositoryDep) -> PlateDetails:
     return PlateDetails.of(await asyncio.to_thread(rows.plate, plate_id))
 
 
-@router.get("/plates/{plate_id}/image", summary="A plate's picture", responses=PICTURES | MISSING)
+@router.get("/plates/{plate_id}/image", summary="A plate's image", responses=IMAGES | MISSING)
 async def plate_image(
     plate_id: Id, rows: PlateRepositoryDep, plate_service: PlateServiceDep
 ) -> FileResponse:
     plate = await asyncio.to_thread(rows.plate, plate_id)
-    return _picture(plate_service, plate.image_path)
+    return _image(plate_service, plate.image_path)
 
 
 @router.put("/plates/{plate_id}", summary="Correct or verify", responses=MISSING)
 async def change(plate_id: Id, body: PlateChange, rows: PlateRepositoryDep) -> Plate:
-    """A corrected number is `manual` from then on; the statistics count it."""
+    """A corrected plate becomes `manual`, and the statistics count it as corrected."""
     changes = body.model_dump(exclude_unset=True)
     return Plate.of(await asyncio.to_thread(rows.update, plate_id, changes))
 
@@ -226,13 +226,13 @@ async def delete(
     language: LanguageDep,
     accept_language: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> PlateDeleted:
-    """It vanishes from lists, search and statistics; its row and its pictures stay."""
+    """Hide a plate from lists, search and statistics; its row and its images stay."""
     await asyncio.to_thread(rows.delete, plate_id)
-    spoken = language if accept_language else "ru"
-    return PlateDeleted(message=reply("PLATE_DELETED", spoken), id=plate_id)
+    chosen = language if accept_language else "ru"
+    return PlateDeleted(message=reply("PLATE_DELETED", chosen), id=plate_id)
 
 
-@router.delete("/plates/{plate_id}/data", summary="Erase pictures for good", responses=MISSING)
+@router.delete("/plates/{plate_id}/data", summary="Erase images", responses=MISSING)
 async def erase(
     plate_id: Id,
     rows: PlateRepositoryDep,
@@ -240,12 +240,12 @@ async def erase(
     language: LanguageDep,
     accept_language: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> PlateDeleted:
-    """The picture of the plate, the whole picture it was in and all others cut from that are
-    removed from the disk; also of a deleted plate."""
+    """Remove from the disk: the plate's image, the whole image it is from, and all other crops of
+    that image. Works for deleted plates, too."""
     paths = await asyncio.to_thread(rows.forget_pictures, plate_id)
     await asyncio.to_thread(plate_service.files.erase, paths)
-    spoken = language if accept_language else "ru"
-    return PlateDeleted(message=reply("PICTURES_ERASED", spoken), id=plate_id)
+    chosen = language if accept_language else "ru"
+    return PlateDeleted(message=reply("PICTURES_ERASED", chosen), id=plate_id)
 
 
 @router.get("/search", summary="Search")
@@ -254,8 +254,8 @@ async def search(
     limit: Limit,
     searcher: PlateSearchDep,
 ) -> list[Plate]:
-    """A number or a part of it, look-alikes included (O and 0, I and 1); best first. Only where
-    nothing has it, numbers one edit away."""
+    """Find a number or a part of it, including look-alikes (O and 0, I and 1); best match first.
+    If nothing matches, numbers that are one edit away."""
     found = await asyncio.to_thread(searcher.find, query, limit)
     return [Plate.of(plate) for plate in found]
 
@@ -267,30 +267,32 @@ async def statistics(counts: PlateCountsDep) -> Statistics:
 
 @router.get("/statistics/activity", summary="Counts by hour, day and source")
 async def activity(counts: PlateCountsDep) -> Activity:
-    """And how often people had to correct what was read."""
+    """Also how often people had to correct a reading."""
     return Activity.of(await asyncio.to_thread(counts.activity))
 
 
-@router.get("/watchlist", summary="Show the watch-list")
+@router.get("/watchlist", summary="Show the watch list")
 async def watchlist(watchlist_rows: WatchlistDep) -> list[WatchReply]:
     return [WatchReply.of(entry) for entry in await asyncio.to_thread(watchlist_rows.entries)]
 
 
-@router.post("/watchlist", summary="Wait for a number", status_code=201)
+@router.post("/watchlist", summary="Add a number to the watch list", status_code=201)
 async def watch(body: WatchChange, watchlist_rows: WatchlistDep) -> WatchReply:
-    """Streams with `analytics.plates` tell `plate_match` when it passes."""
+    """Streams with `analytics.plates` report `plate_match` when it passes."""
     return WatchReply.of(
         await asyncio.to_thread(watchlist_rows.add, body.number, body.note, body.action)
     )
 
 
-@router.delete("/watchlist/{watch_id}", summary="Wait no more", responses=MISSING)
+@router.delete(
+    "/watchlist/{watch_id}", summary="Remove a number from the watch list", responses=MISSING
+)
 async def unwatch(watch_id: Id, watchlist_rows: WatchlistDep) -> WatchDeleted:
     await asyncio.to_thread(watchlist_rows.remove, watch_id)
     return WatchDeleted(id=watch_id)
 
 
-def _picture(plate_service: PlateServiceDep, relative: str) -> FileResponse:
+def _image(plate_service: PlateServiceDep, relative: str) -> FileResponse:
     path = plate_service.files.path(relative)
     kind = {".png": "image/png", ".webp": "image/webp", ".bmp": "image/bmp"}.get(path.suffix)
     headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
@@ -324,5 +326,5 @@ def _line(values: list[Any]) -> str:
 
 
 def _harmless(value: Any) -> Any:
-    """A spreadsheet takes a text with these at its front for a formula."""
+    """A value that no spreadsheet takes for a formula, as it would with these first characters."""
     return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" and value else value

@@ -1,8 +1,8 @@
-"""Push streams: clients push frames, anybody may watch.
+"""Push streams: clients push frames, and anyone may watch.
 
 Contract: ``docs/contracts/push-streams.md``.
 
-``GET /stream/video/…`` and the WebSocket show every stream of the server, whatever its door.
+``GET /stream/video/…`` and the WebSocket show every stream of the server, whichever API started it.
 """
 
 from __future__ import annotations
@@ -30,37 +30,37 @@ from app.errors import UpgradeRequired
 from app.mjpeg import MEDIA_TYPE
 
 SOCKET_DESCRIPTION = f"""
-Connect with `ws://` (or `wss://`); plain HTTP is answered with 426. Works for **every** stream of
-the server: push streams, RTSP streams, the demo.
+Connect with `ws://` or `wss://`; plain HTTP gets status 426. This works for **every** stream of the
+server: push streams, RTSP streams, the demo.
 
-**Watching.** Whoever connects is a viewer: `hello`, then a `result` for each frame (the newest
-wins), `event` when something happens, `state` when the stream's state changes, `end` before the
-server closes the socket. With `?pictures=1` each `result` is directly followed by a binary
-message: the JPEG of that same frame, faces blurred.
+**Watching.** Every client starts as a viewer. It gets `hello`, then a `result` for each frame (a
+slow client gets the newest only), `event` for each event, `state` when the stream's state changes,
+and `end` before the server closes the socket. With `?pictures=1` a binary message follows each
+`result`: the JPEG of the same frame, faces blurred.
 
-**Pushing** (streams of `POST /stream/request` only). Send a picture, and you are a pusher: a text
-message `data:image/jpeg;base64,…` (also `image/png`, `image/webp`), or, a quarter less traffic, a
-binary message with the bytes of the JPEG, PNG or WebP file. A message may have 16 MiB. Each of
-them is answered: by an `ack` with what was seen in it, or by an `error`; one that a newer one
-replaced before its turn is counted in the next ack's
-`dropped` (or reported by a `dropped` message). A client
-that sends the next picture when the last was answered gets all of them through and the lowest
-delay. Several clients may push to one stream, their frames interleave. Events come to pushers too.
+**Pushing** (only to streams of `POST /stream/request`). A client that sends a frame becomes a
+pusher. A frame is a text message `data:image/jpeg;base64,…` (also `image/png`, `image/webp`), or a
+binary message with the bytes of a JPEG, PNG or WebP file, which takes a quarter less traffic. The
+limit is 16 MiB a message. Each frame is answered by an `ack` with its detections or by an `error`.
+A frame that a newer one replaced before its turn is counted in `dropped` of the next ack, or
+reported by a `dropped` message. For the lowest delay, and to lose no frame, send the next frame
+after the answer to the last one. Several clients may push to one stream; their frames interleave.
+Pushers get events, too.
 
-**Ending.** A push stream ends 2 s after its last WebSocket left, and 60 s after its making if
-nobody ever connected. Close codes: 1000 after `end`; 1001 or 1012, the server shuts down; 1008,
-too many bad frames in a row; 1009, a message far too large; 4404, no such stream (after an
-`error`).
+**Ending.** A push stream ends 2 s after its last WebSocket has closed, or 60 s after it was created
+if no client ever connected. Close codes: 1000 after `end`; 1001 or 1012, the server is shutting
+down; 1008, too many bad frames in a row; 1009, a message far too large; 4404, no such stream (after
+an `error`).
 
 All messages are JSON texts with `type` and `version` (now {VERSION}); their schema is
-`LiveMessage` below. Skip types and fields that you do not know: they may be added.
+`LiveMessage` below. Ignore types and fields that you do not know: new ones may be added.
 
-Python (`pip install websockets`), a picture file to push again and again:
+Python (`pip install websockets`), which pushes an image file again and again:
 
 ```python
 {push_examples.PYTHON}```
 
-JavaScript, this computer's camera; paste it into the console of this very page:
+JavaScript for this computer's camera; paste it into the console of this page:
 
 ```js
 {push_examples.JAVASCRIPT}```
@@ -78,7 +78,7 @@ StreamId = Annotated[str, Path(description="Of any stream of the server.", examp
 
 @router.post(
     "/stream/request",
-    summary="Make a push stream",
+    summary="Create a push stream",
     status_code=201,
     responses={
         400: {"model": ErrorReply, "description": "Unknown field or wrong value"},
@@ -86,14 +86,16 @@ StreamId = Annotated[str, Path(description="Of any stream of the server.", examp
     },
 )
 async def request_stream(
-    manager: ManagerDep, pushes: PushStreamsDep, body: PushRequest | None = None
+    manager: ManagerDep, push_streams: PushStreamsDep, body: PushRequest | None = None
 ) -> PushReply:
-    """A stream that waits for pictures on its WebSocket; the body may be left out."""
-    asked = body or PushRequest()
-    analytics = asked.analytics
+    """Create a stream that waits for frames on its WebSocket. The body is optional."""
+    request = body or PushRequest()
+    analytics = request.analytics
     if analytics is None:
         analytics = {"smoking": {}} if manager.has_analytics else {}
-    stream_id = pushes.open(name=asked.name, analytics=analytics, blur=asked.blur)
+    stream_id = push_streams.open(
+        name=request.name, analytics=analytics, blur=request.blur, rotate=request.rotate
+    )
     return PushReply.of(stream_id)
 
 
@@ -104,8 +106,8 @@ async def request_stream(
     responses={200: {"content": {MEDIA_TYPE: {}}}, 404: UNKNOWN, 503: NO_PICTURE},
 )
 async def video(stream_id: StreamId, manager: ManagerDep) -> StreamingResponse:
-    """Blurred pictures as they come, for VLC, ffplay and ``<img>``. Waits for the first one and
-    ends with the stream; watching does not keep a push stream alive."""
+    """Blurred frames as MJPEG, for VLC, ffplay and ``<img>``. Waits for the first frame and ends
+    with the stream; watching does not keep a push stream alive."""
     return mjpeg_response(manager.stream(stream_id).jpegs())
 
 
@@ -120,7 +122,7 @@ async def socket(
     client: ClientSocketDep,
     stream_id: str,
     manager: ManagerDep,
-    pushes: PushStreamsDep,
+    push_streams: PushStreamsDep,
     events: EventLogDep,
     settings: SettingsDep,
     language: LanguageDep,
@@ -130,7 +132,7 @@ async def socket(
         client,
         stream_id,
         manager=manager,
-        push_streams=pushes,
+        push_streams=push_streams,
         events=events,
         settings=settings.push,
         language=language,
@@ -140,20 +142,20 @@ async def socket(
 
 @router.get(
     "/ws/stream/{stream_id}",
-    summary="WebSocket: push pictures, watch results",
+    summary="WebSocket: push frames, watch results",
     description=SOCKET_DESCRIPTION,
     status_code=426,
     responses={
-        200: {"model": LiveMessage, "description": "On the socket: each message of the server"},
+        200: {"model": LiveMessage, "description": "On the socket: any message of the server"},
         404: UNKNOWN,
-        426: {"model": ErrorReply, "description": "Plain HTTP: this is a WebSocket"},
+        426: {"model": ErrorReply, "description": "Plain HTTP: connect with a WebSocket"},
     },
 )
 async def explain_socket(
     stream_id: StreamId,
     manager: ManagerDep,
-    pictures: Annotated[bool, Query(description="Each result with its JPEG.")] = False,
+    pictures: Annotated[bool, Query(description="Send the JPEG after each result.")] = False,
 ) -> None:
-    del pictures  # it is the socket's
+    del pictures  # only the socket uses it
     manager.stream(stream_id)
     raise UpgradeRequired

@@ -1,4 +1,4 @@
-"""The clients that ``/docs`` shows. The tests run exactly these texts."""
+"""The example clients in ``/docs``. The tests run exactly these texts."""
 
 PYTHON = """\
 import json, sys, urllib.request
@@ -18,7 +18,7 @@ with connect(f"ws://{server}{stream['websocket_url']}") as socket:
         if message["type"] == "ack":
             labels = [seen["label"] for seen in message["detections"]]
             print(f"frame {message['frame']}: {message['timing']['total_ms']} ms, {labels}")
-            socket.send(jpeg)  # the next one: a client that waits for its ack is never too fast
+            socket.send(jpeg)  # the next one: a client that waits for the ack is never too fast
         elif message["type"] in ("event", "error"):
             print(message)
 """

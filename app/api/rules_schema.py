@@ -1,4 +1,4 @@
-"""What ``/docs`` says about the rules: their settings and events, from their entries."""
+"""Documents the rules in ``/docs``: their settings and events, from the table of rules."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from app.analytics.rules import RULES, RuleEntry
 
 
 def document_rules(app: FastAPI) -> None:
-    """Have the app's OpenAPI document describe each rule wherever a request takes ``analytics``."""
+    """Describe each rule in the OpenAPI document, wherever a request has ``analytics``."""
     generate = app.openapi
 
     def with_rules() -> dict[str, Any]:
@@ -27,13 +27,13 @@ def document_rules(app: FastAPI) -> None:
 
 
 def _settings_by_rule(analytics: dict[str, Any]) -> list[dict[str, Any]]:
-    """The shapes of a request's ``analytics`` that map names of rules to settings."""
+    """The schemas of a request's ``analytics`` that map names of rules to settings."""
     shapes = [shape for outer in analytics.get("anyOf", ()) for shape in _alternatives(outer)]
     return [shape for shape in shapes if shape.get("type") == "object"]
 
 
 def _alternatives(shape: dict[str, Any]) -> list[dict[str, Any]]:
-    """The alternatives of one that is itself a choice, as where a field may be null."""
+    """The alternatives of a schema, such as of a field that may be null; else the schema itself."""
     return list(shape.get("anyOf", [shape]))
 
 

@@ -1,4 +1,4 @@
-"""Wire shapes: what requests and replies look like, and how they become types and back."""
+"""Schemas of stream control and push streams, and their conversion from and to types."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app import urls
 from app.stream_options import ANALYTICS, BasicOptions, PublishedOptions, RuleSettings
-from app.types import BlurStyle, StreamSpec, StreamStats, StreamStatus, Transport
+from app.types import BlurStyle, Rotation, StreamSpec, StreamStats, StreamStatus, Transport
 
 T = TypeVar("T")
 EXAMPLE_INPUT = "rtsp://192.0.2.10:554/live/cam1"
@@ -16,14 +16,14 @@ EXAMPLE_OUTPUT = "rtsp://192.0.2.10:554/live/cam1-blur"
 
 
 class Envelope(BaseModel, Generic[T]):
-    """Every successful reply of the stream control API."""
+    """The body of every successful reply of the stream control API."""
 
     success: Literal[True] = True
     data: T
 
 
 class StartRequest(PublishedOptions):
-    """What ``start`` takes. Everything but ``rtsp_url`` is optional."""
+    """The body of ``start``. Everything but ``rtsp_url`` is optional."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -34,11 +34,11 @@ class StartRequest(PublishedOptions):
 
     rtsp_url: str = Field(strict=True, description="Input: rtsp:// or rtsps://.")
     output_url: str | None = Field(
-        None, strict=True, description="Default: the input's last path segment with `-blur`."
+        None, strict=True, description="Default: the input URL with `-blur` added to its path."
     )
 
     def to_spec(self, stream_id: str) -> StreamSpec:
-        """Raises InvalidUrl or AddressNotAllowed."""
+        """The stream that is requested. Raises InvalidUrl or AddressNotAllowed."""
         return StreamSpec(
             stream_id,
             urls.check_rtsp(self.rtsp_url),
@@ -48,7 +48,7 @@ class StartRequest(PublishedOptions):
 
 
 class PushRequest(BasicOptions):
-    """What ``/stream/request`` takes; nothing of it is needed."""
+    """The body of ``/stream/request``. Everything is optional."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -84,6 +84,8 @@ class PushReply(BaseModel):
 
 
 class RegisterRequest(BaseModel):
+    """The body of ``register``."""
+
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"rtsp_url": EXAMPLE_INPUT}]}
     )
@@ -92,7 +94,7 @@ class RegisterRequest(BaseModel):
 
 
 class StreamConfig(BaseModel):
-    """The effective settings, under the request's own names, without user and password."""
+    """The effective settings, under the request's own names; passwords in URLs are masked."""
 
     rtsp_url: str
     max_fps: float
@@ -100,6 +102,7 @@ class StreamConfig(BaseModel):
     output_url: str | None
     blur: BlurStyle
     blur_margin: float
+    rotate: Rotation
     encoder: str
     bitrate: int | None
     transport: Transport
@@ -127,13 +130,15 @@ class Latency(BaseModel):
 
 
 class StreamStatsReply(BaseModel):
+    """Counters and rates of a stream since it was last started."""
+
     input_fps: float
     output_fps: float
     frames_in: int
-    frames_dropped: int = Field(description="Not processed because newer ones were there.")
+    frames_dropped: int = Field(description="Not processed because a newer frame had arrived.")
     frames_published: int
     frames_withheld: int = Field(
-        description="Held back because faces could not be looked for in time."
+        description="Not shown, because their faces could not be detected in time."
     )
     faces: int = Field(description="Faces covered in the newest frame.")
     last_frame_ts: float | None
@@ -176,23 +181,33 @@ class StreamRow(BaseModel):
 
 
 class StreamBrief(BaseModel):
+    """A stream and its state."""
+
     stream_id: str
     status: str
 
 
 class StreamStarted(StreamBrief):
+    """A started stream with its settings."""
+
     config: StreamConfig
 
 
 class StreamDetail(StreamStarted):
+    """A stream with its settings and statistics."""
+
     stats: StreamStatsReply
 
 
 class StreamDisconnected(StreamBrief):
+    """A stream that was removed."""
+
     message: str
 
 
 class StreamByInput(BaseModel):
+    """The stream that reads an input."""
+
     stream_id: str
     input_url: str
     output_url: str
@@ -202,4 +217,6 @@ class StreamByInput(BaseModel):
 
 
 class StreamRegistered(BaseModel):
+    """The output of the new stream."""
+
     output_url: str

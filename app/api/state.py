@@ -24,16 +24,16 @@ class State(TypedDict):
     """The parts of the running server that routes use."""
 
     manager: StreamManager
-    pushes: PushStreams
-    events: EventLog
-    happened: EventRepository
-    writer: EventWriter
-    jobs: JobRepository
+    push_streams: PushStreams
+    event_log: EventLog
+    event_repository: EventRepository
+    event_writer: EventWriter
+    job_repository: JobRepository
     job_log_repository: JobLogRepository
     recording_repository: RecordingRepository
-    collector: JobManager
+    job_manager: JobManager
     running_jobs: RunningJobs
-    schedules: Scheduler
+    scheduler: Scheduler
     plates: PlateServices
-    instruments: HealthService
-    reading: asyncio.Semaphore
+    health: HealthService
+    upload_slots: asyncio.Semaphore

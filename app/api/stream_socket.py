@@ -21,11 +21,12 @@ from app.api.stream_client import CloseSocket, StreamClient
 from app.api.websockets import NOT_FOUND, ClientSocket
 from app.config import PushSettings
 from app.errors import NoPicture, StreamNotFound
+from app.events import Event
 from app.pipeline.event_log import EventLog
 from app.pipeline.hub import Subscription
 from app.pipeline.manager import StreamManager
 from app.pipeline.push import PushStreams
-from app.types import Event, FrameMetadata, StreamState
+from app.types import FrameMetadata, StreamState
 from app.urls import scrub
 
 STATE_CHECK_S = 0.5
@@ -106,7 +107,7 @@ class StreamSocket:
         async for event in events:
             if missed := events.missed():
                 await self.client.send(MissedMessage(events=missed).model_dump_json())
-            await self.client.send(ws_messages.event(event).model_dump_json())
+            await self.client.send(ws_messages.event_message(event).model_dump_json())
 
     async def _send_state(self, sent: StreamState) -> None:
         while True:

@@ -76,8 +76,8 @@ async def by_input(
     manager: ManagerDep,
     language: LanguageDep,
 ) -> Envelope[StreamByInput]:
-    """Return the output of the stream that reads this input, whatever its state; without one,
-    create it and wait until it runs. Safe to call again and again."""
+    """Return the output of the stream that reads this input, in any state. If there is none,
+    create it and wait until it runs. The call is idempotent."""
     source = urls.check_rtsp(pasted_url(request.url.query) or input_url)
     status, created = await input_policy.find_or_create(manager, source)
     spec = status.spec
@@ -95,7 +95,7 @@ async def by_input(
 
 @router.post("/register", summary="Replace all streams of an input")
 async def register(body: RegisterRequest, manager: ManagerDep) -> Envelope[StreamRegistered]:
-    """Disconnect whatever reads this input, start a new stream, wait until it runs."""
+    """Disconnect all streams that read this input, start a new one and wait until it runs."""
     status = await input_policy.register(manager, urls.check_rtsp(body.rtsp_url))
     return Envelope(
         data=StreamRegistered(output_url=urls.without_credentials(status.spec.output or ""))
@@ -133,7 +133,7 @@ async def start(
 
 @router.post("/{stream_id}/stop", summary="Stop")
 async def stop(stream_id: StreamId, manager: ManagerDep) -> Envelope[StreamBrief]:
-    """Stop and keep; ``restart`` brings it back."""
+    """Stop the stream and keep it; ``restart`` starts it again."""
     await manager.stop(stream_id)
     return Envelope(data=StreamBrief(stream_id=stream_id, status="STOPPED"))
 
@@ -149,7 +149,7 @@ async def restart(stream_id: StreamId, manager: ManagerDep) -> Envelope[StreamBr
 async def disconnect(
     stream_id: StreamId, manager: ManagerDep, language: LanguageDep
 ) -> Envelope[StreamDisconnected]:
-    """Stop, free everything, forget. A stream that is gone already is a success too."""
+    """Stop the stream, release its resources and remove it. Succeeds also if it is gone already."""
     await manager.disconnect(stream_id)
     return Envelope(
         data=StreamDisconnected(
@@ -162,12 +162,12 @@ async def disconnect(
 
 @router.get(
     "/{stream_id}/jpeg",
-    summary="Latest picture",
+    summary="Latest frame",
     response_class=Response,
     responses={200: {"content": {"image/jpeg": {}}}},
 )
 async def jpeg(stream_id: StreamId, manager: ManagerDep) -> Response:
-    """The newest blurred picture; 503 while there is none."""
+    """The newest blurred frame; 503 while there is none."""
     return jpeg_response(await manager.stream(stream_id).snapshot())
 
 
@@ -178,15 +178,15 @@ async def jpeg(stream_id: StreamId, manager: ManagerDep) -> Response:
     responses={200: {"content": {MEDIA_TYPE: {}}}},
 )
 async def mjpeg(stream_id: StreamId, manager: ManagerDep) -> StreamingResponse:
-    """Blurred pictures as they come, for VLC, ffplay and ``<img>``, until the stream ends."""
+    """Blurred frames as MJPEG, for VLC, ffplay and ``<img>``, until the stream ends."""
     return mjpeg_response(manager.stream(stream_id).jpegs())
 
 
 def pasted_url(query: str) -> str | None:
-    """The input URL of a query that was typed without percent-encoding, as the contract shows it.
+    """The input URL of a query without percent-encoding, as the contract shows it.
 
     ``input_url=rtsp://host/path?channel=1&subtype=0`` means one URL with two parameters, which
-    ordinary query parsing would tear apart. None when the query was encoded as it should be.
+    ordinary query parsing would split. None if the query is properly encoded.
     """
     own = [part for part in query.split("&") if not part.startswith("token=")]
     name, _, url = "&".join(own).partition("=")

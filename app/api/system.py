@@ -1,4 +1,4 @@
-"""The server itself: is it there, can it work, how is it, and which one is it."""
+"""The server itself: liveness, readiness, metrics and version."""
 
 from __future__ import annotations
 
@@ -25,15 +25,19 @@ router = APIRouter(tags=["system"])
 
 
 class Health(BaseModel):
+    """The process answers."""
+
     status: str = "ok"
 
 
 class Readiness(BaseModel):
+    """The server can do all of its work."""
+
     status: str = "ready"
 
 
 class Version(BaseModel):
-    """The AGPL asks that users of a server can get its source."""
+    """Version, licence and source; the AGPL requires that users of a server can get its source."""
 
     name: str = "watchpost"
     version: str = __version__
@@ -41,34 +45,34 @@ class Version(BaseModel):
     source: str = SOURCE_URL
 
 
-@router.get("/healthz", summary="Is the process alive")
+@router.get("/healthz", summary="Liveness: does the process answer?")
 async def healthz() -> Health:
     return Health()
 
 
 @router.get(
     "/readyz",
-    summary="Can the server work",
+    summary="Readiness: can the server work?",
     responses={503: {"model": ErrorReply, "description": "What is missing"}},
 )
-async def readyz(panel: HealthDep) -> Readiness:
-    """Database, networks and disk. `details.missing` of the error lists what is not there."""
-    if missing := await panel.troubles():
-        listed = [trouble._asdict() for trouble in missing]
-        reason = "; ".join(f"{trouble.what}: {trouble.reason}" for trouble in missing)
+async def readyz(health: HealthDep) -> Readiness:
+    """Checks database, networks and disk. `details.missing` of the error lists what fails."""
+    if missing := await health.issues():
+        listed = [issue._asdict() for issue in missing]
+        reason = "; ".join(f"{issue.what}: {issue.reason}" for issue in missing)
         raise NotReady(reason=reason, missing=listed)
     return Readiness()
 
 
-@router.get("/metrics", summary="Numbers for Prometheus", response_class=Response)
-async def metrics(request: Request, panel: HealthDep) -> Response:
-    """In Prometheus' text format, or OpenMetrics where that is asked for.
+@router.get("/metrics", summary="Metrics for Prometheus", response_class=Response)
+async def metrics(request: Request, health: HealthDep) -> Response:
+    """In Prometheus' text format, or OpenMetrics if the request accepts it.
 
     From another machine Prometheus needs the token: `authorization: {credentials_file: …}` in its
     scrape configuration; see `deploy/`.
     """
     encode, content_type = _format(request.headers.get("accept", ""))
-    scrape = _Scrape(panel.registry, await panel.read())
+    scrape = _Scrape(health.registry, await health.read())
     body = await asyncio.to_thread(encode, scrape)
     return Response(body, media_type=content_type)
 
@@ -79,14 +83,14 @@ async def version() -> Version:
 
 
 def _format(accept: str) -> tuple[Callable[[Collector], bytes], str]:
-    """How numbers are written down, and what that is called."""
+    """The encoder for an ``Accept`` header, and its content type."""
     if "application/openmetrics-text" in accept:
         return openmetrics.generate_latest, openmetrics.CONTENT_TYPE_LATEST
     return generate_latest, CONTENT_TYPE_PLAIN_0_0_4
 
 
 class _Scrape(Collector):
-    """All metrics of this server: its registry, and what was read for this scrape."""
+    """All metrics of this server: its registry, and the values read for this scrape."""
 
     def __init__(self, registry: CollectorRegistry, snapshot: MetricsSnapshot) -> None:
         self._registry = registry

@@ -1,4 +1,4 @@
-"""Multipart bodies with a limit that acts while they arrive."""
+"""Multipart uploads, with a size limit that applies while they arrive."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from app.errors import BadUpload, UploadTooLarge
 
 FIELD = "file"
 WRAPPING = 64 * 1024
-"""What a part's headers and boundaries may add to the bytes of its file."""
+"""Bytes that a part's headers and boundaries may add to its file."""
 FILE = {"type": "string", "format": "binary"}
 
 
 def _form(field: dict[str, Any]) -> dict[str, Any]:
-    """What /docs shows of a form with that one field; the route reads the request itself."""
+    """The OpenAPI description of a form with one field; the route parses the request itself."""
     schema = {"type": "object", "required": [FIELD], "properties": {FIELD: field}}
     return {
         "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
@@ -30,6 +30,8 @@ MANY = _form({"type": "array", "items": FILE})
 
 
 class Upload(NamedTuple):
+    """An uploaded file."""
+
     name: str
     data: bytes
 
@@ -38,13 +40,14 @@ async def read_uploads(request: Request, *, max_bytes: int, max_files: int = 1) 
     """The files of the field ``file``, each at most ``max_bytes``.
 
     Raises:
-        BadUpload: no multipart form, or no file in it; UploadTooLarge.
+        BadUpload: no multipart form, or no file in it.
+        UploadTooLarge: a file is larger than ``max_bytes``.
     """
     kind = request.headers.get("content-type", "")
     if not kind.lower().startswith("multipart/form-data") or "boundary=" not in kind.lower():
         raise BadUpload(reason="send it as multipart/form-data, in the field `file`")
     body = _limited(request, (max_bytes + WRAPPING) * max_files, max_bytes)
-    # One part more than is allowed, so that too many parts differ from a broken form.
+    # A few parts above the limit, so that too many files are told from a broken form.
     parser = MultiPartParser(request.headers, body, max_files=max_files + 8, max_fields=64)
     try:
         form = await parser.parse()
@@ -53,9 +56,9 @@ async def read_uploads(request: Request, *, max_bytes: int, max_files: int = 1) 
     try:
         files = [part for part in form.getlist(FIELD) if isinstance(part, UploadFile)]
         if not files:
-            raise BadUpload(reason="no file came in the field `file`")
+            raise BadUpload(reason="the field `file` contains no file")
         if len(files) > max_files:
-            raise BadUpload(reason=f"more than {max_files} files came in the field `file`")
+            raise BadUpload(reason=f"the field `file` contains more than {max_files} files")
         return [await _checked(file, max_bytes) for file in files]
     finally:
         await form.close()

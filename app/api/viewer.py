@@ -1,4 +1,4 @@
-"""The page people watch with: ``static/viewer.html``, and the rules browsers keep for it."""
+"""The viewer page, ``static/viewer.html``, and the security headers that browsers get with it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ CHECKOUT = Path(__file__).resolve().parents[2] / "static"
 STATIC = INSTALLED if INSTALLED.is_dir() else CHECKOUT
 
 HEADERS = {
-    # Everything from this server, nothing inline, no HTML made from strings: what strangers name
-    # their streams can never run. 'self' covers this server's WebSockets too.
+    # Only files of this server, nothing inline, no HTML made from strings: so the name of a
+    # stream can never run as a script. 'self' covers this server's WebSockets, too.
     "Content-Security-Policy": (
         "default-src 'self'; img-src 'self' blob:; object-src 'none'; base-uri 'none'; "
         "form-action 'self'; frame-ancestors 'none'; "
@@ -32,7 +32,7 @@ router = APIRouter(include_in_schema=False)
 
 
 class ViewerFiles(StaticFiles):
-    """The folder ``static/``, under the same rules as the page."""
+    """The folder ``static/``, with the same headers as the page."""
 
     def __init__(self) -> None:
         super().__init__(directory=STATIC)
@@ -45,7 +45,7 @@ class ViewerFiles(StaticFiles):
 
 @router.api_route("/", methods=["GET", "HEAD"])
 async def root(request: Request) -> Response:
-    """Redirects a browser to the page; tells a program that the server runs."""
+    """Redirect a browser to the page; tell a program that the server runs."""
     if "text/html" in request.headers.get("accept", ""):
         return RedirectResponse("viewer")  # without a ?token=, which is a cookie by now
     return JSONResponse({"message": "Camera Collector API is running!"})

@@ -1,4 +1,4 @@
-"""WebSockets, one way for every API: sends have a time-out, and each close has its reason."""
+"""WebSockets of every API: each send has a time-out, and each close a reason."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NORMAL, GOING_AWAY, POLICY_VIOLATION = 1000, 1001, 1008
 BAD_REQUEST, NOT_FOUND = 4400, 4404
 MAX_REASON = 123  # bytes (RFC 6455, 5.5)
 
-# uvicorn raises the second for a socket that it closed itself because its pings had no answer.
+# uvicorn raises RuntimeError for a socket that it closed itself because pings were not answered.
 CLOSED = (WebSocketDisconnect, RuntimeError)
 
 
@@ -32,7 +32,7 @@ def json_text(value: object) -> str:
 
 
 class ClientGone(Exception):
-    """The client left, or has read nothing for too long: nobody is listening any more."""
+    """The client has left, or has read nothing for too long."""
 
 
 class ClientSocket:
@@ -66,37 +66,37 @@ class ClientSocket:
             await self._in_time(self._send_all(messages))
 
     async def close(self, code: int = NORMAL, reason: str = "") -> None:
-        """Say goodbye, unless nobody is there to hear it."""
+        """Send the close frame, unless the client is gone."""
         short = reason.encode()[:MAX_REASON].decode(errors="ignore")
         with suppress(ClientGone):
             async with self._sending:
                 await self._in_time(self._websocket.close(code, short))
 
     async def refuse(self, error: WatchpostError, code: int) -> None:
-        """Say what is wrong with the request and close."""
+        """Send an error message and close."""
         refusal = {"type": "error", "version": VERSION, "code": error.code, "message": str(error)}
         with suppress(ClientGone):
             await self.send(json_text(refusal))
         await self.close(code, str(error))
 
-    async def run(self, talk: Coroutine[Any, Any, None]) -> None:
-        """Run a coroutine that sends until it ends or the client is gone.
+    async def run(self, sender: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine that sends, until it ends or the client is gone.
 
-        What the client sends is ignored.
+        Messages of the client are ignored.
         """
-        talking = asyncio.create_task(talk)
-        leaving = asyncio.create_task(self._left())
+        sending = asyncio.create_task(sender)
+        disconnected = asyncio.create_task(self._wait_for_disconnect())
         try:
-            await asyncio.wait((talking, leaving), return_when=asyncio.FIRST_COMPLETED)
-            if talking.done():
+            await asyncio.wait((sending, disconnected), return_when=asyncio.FIRST_COMPLETED)
+            if sending.done():
                 with suppress(ClientGone):
-                    talking.result()
+                    sending.result()
         finally:
-            for task in (talking, leaving):
+            for task in (sending, disconnected):
                 task.cancel()
-            await asyncio.gather(talking, leaving, return_exceptions=True)
+            await asyncio.gather(sending, disconnected, return_exceptions=True)
 
-    async def _left(self) -> None:
+    async def _wait_for_disconnect(self) -> None:
         with suppress(ClientGone):
             while True:
                 await self.receive()

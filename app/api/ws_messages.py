@@ -1,7 +1,7 @@
-"""What is said on a stream's WebSocket: every message, as a schema, and how each is made.
+"""The messages on a stream's WebSocket: their schemas, and the functions that make them.
 
-``VERSION`` counts up when a message changes so that a client could misunderstand it; new fields
-and new types of messages do not count, so clients skip what they do not know.
+``VERSION`` is raised when a message changes in a way that could break a client. New fields and
+new types of messages do not raise it, so clients must ignore those that they do not know.
 """
 
 from __future__ import annotations
@@ -13,24 +13,16 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, RootModel
 
 from app.api.events import EventMessage, MissedMessage
+from app.events import Event, EventRow
 from app.pipeline.push import FrameAck
-from app.types import (
-    LABELS,
-    BlurStyle,
-    Event,
-    EventRow,
-    FrameMetadata,
-    StreamSpec,
-    StreamState,
-    Track,
-)
+from app.types import LABELS, BlurStyle, FrameMetadata, StreamSpec, StreamState, Track
 
 VERSION: Literal[1] = 1
 State = Literal["starting", "running", "reconnecting", "stopped", "failed"]
 
 
 class Message(BaseModel):
-    """What all messages have."""
+    """Base of all messages."""
 
     version: Literal[1] = VERSION
 
@@ -40,37 +32,37 @@ class Message(BaseModel):
 
 
 class Detected(BaseModel):
-    """Somebody or something in the picture."""
+    """A person or thing in the frame."""
 
     track_id: int = Field(description="Stays the same from frame to frame.")
     label: str = Field(examples=list(LABELS))
     confidence: float = Field(description="0 to 1.")
     box: tuple[float, float, float, float] = Field(
-        description="x1, y1, x2, y2 in pixels of the shown picture (width x height)."
+        description="x1, y1, x2, y2 in pixels of the frame (width x height)."
     )
 
 
 class Timing(BaseModel):
-    """What became of the time between a frame's arrival and its ack, in milliseconds."""
+    """Where the time between a frame's arrival and its ack went, in milliseconds."""
 
-    waited_ms: float = Field(description="Until the server began to decode it.")
+    waited_ms: float = Field(description="From arrival until decoding began.")
     processed_ms: float = Field(description="Decoding, networks, tracking, blurring.")
     total_ms: float
 
 
 class HelloMessage(Message):
-    """First on every socket."""
+    """The first message on every socket."""
 
     type: Literal["hello"] = "hello"
     stream_id: str
     name: str
     state: State
     blur: BlurStyle
-    analytics: list[str] = Field(description="What runs on this stream; may be none.")
+    analytics: list[str] = Field(description="Rules that run on this stream; may be empty.")
 
 
 class ResultMessage(Message):
-    """To viewers: what is in a frame. The newest wins: a slow viewer misses some."""
+    """To viewers: the detections of a frame. A slow viewer gets the newest frames only."""
 
     type: Literal["result"] = "result"
     stream_id: str
@@ -79,7 +71,7 @@ class ResultMessage(Message):
     width: int
     height: int
     fps: float
-    latency_ms: float = Field(description="From capture until everything about it was known.")
+    latency_ms: float = Field(description="From capture until the frame was processed.")
     detections: list[Detected]
 
 
@@ -93,11 +85,11 @@ class StateMessage(Message):
 
 
 class AckMessage(Message):
-    """To a pusher: a frame of its own came through."""
+    """To a pusher: one of its frames was processed."""
 
     type: Literal["ack"] = "ack"
     stream_id: str
-    frame: int = Field(description="The pusher's messages are counted from 1, on each socket.")
+    frame: int = Field(description="Number of the pusher's message on this socket, from 1.")
     dropped: int = Field(description="Its frames since the last ack that newer ones replaced.")
     timing: Timing
     width: int
@@ -106,7 +98,7 @@ class AckMessage(Message):
 
 
 class DroppedMessage(Message):
-    """To a pusher: a frame of its own was replaced by a newer one, and no ack says so."""
+    """To a pusher: one of its frames was replaced by a newer one, and no ack reports that."""
 
     type: Literal["dropped"] = "dropped"
     stream_id: str
@@ -114,7 +106,7 @@ class DroppedMessage(Message):
 
 
 class ErrorMessage(Message):
-    """Something is wrong with one message, or with the address. Pushing may go on."""
+    """A message or the address is wrong. A pusher may continue."""
 
     type: Literal["error"] = "error"
     stream_id: str
@@ -124,7 +116,7 @@ class ErrorMessage(Message):
 
 
 class EndMessage(Message):
-    """The stream is over; the server closes the socket."""
+    """The stream has ended; the server closes the socket."""
 
     type: Literal["end"] = "end"
     stream_id: str
@@ -151,6 +143,7 @@ class LiveMessage(
 
 
 def hello(spec: StreamSpec, state: StreamState) -> HelloMessage:
+    """The first message of a socket."""
     return HelloMessage(
         stream_id=spec.stream_id,
         name=spec.name or spec.stream_id,
@@ -161,42 +154,44 @@ def hello(spec: StreamSpec, state: StreamState) -> HelloMessage:
 
 
 @functools.lru_cache(maxsize=256)
-def result_text(stream_id: str, report: FrameMetadata) -> str:
-    """A result as it is sent: made once, however many viewers there are."""
-    age_s = time.monotonic() - report.captured_at
-    width, height = report.size
+def result_text(stream_id: str, metadata: FrameMetadata) -> str:
+    """A result as it is sent; made once for all viewers."""
+    age_s = time.monotonic() - metadata.captured_at
+    width, height = metadata.size
     return ResultMessage(
         stream_id=stream_id,
-        frame=report.number,
+        frame=metadata.number,
         ts=round(time.time() - age_s, 3),
         width=width,
         height=height,
-        fps=report.fps,
-        latency_ms=_ms(report.finished_at - report.captured_at),
-        detections=_detections(report.tracks),
+        fps=metadata.fps,
+        latency_ms=_ms(metadata.finished_at - metadata.captured_at),
+        detections=_detections(metadata.tracks),
     ).text()
 
 
 def ack(stream_id: str, answer: FrameAck) -> AckMessage:
-    report = answer.metadata
-    width, height = report.size
+    """The answer to a pushed frame that was processed."""
+    metadata = answer.metadata
+    width, height = metadata.size
     return AckMessage(
         stream_id=stream_id,
         frame=answer.frame,
         dropped=answer.dropped,
         timing=Timing(
-            waited_ms=_ms(report.taken_at - report.captured_at),
-            processed_ms=_ms(report.finished_at - report.taken_at),
-            total_ms=_ms(report.finished_at - report.captured_at),
+            waited_ms=_ms(metadata.taken_at - metadata.captured_at),
+            processed_ms=_ms(metadata.finished_at - metadata.taken_at),
+            total_ms=_ms(metadata.finished_at - metadata.captured_at),
         ),
         width=width,
         height=height,
-        detections=_detections(report.tracks),
+        detections=_detections(metadata.tracks),
     )
 
 
-def event(happened: Event) -> EventMessage:
-    return EventMessage.of(EventRow.of(happened))
+def event_message(event: Event) -> EventMessage:
+    """An event as it is sent."""
+    return EventMessage.of(EventRow.of(event))
 
 
 def _detections(tracks: tuple[Track, ...]) -> list[Detected]:

@@ -6,8 +6,8 @@
     svc.get_latest_jpeg("CAM_01"), svc.get_latest_stats("CAM_01")
     svc.stop_all()
 
-The streams, rules and events are those of the server; they run on an event loop in a thread of
-their own. Every method may be called from every thread.
+The streams, rules and events are those of the server. They run on an event loop in a background
+thread; every method may be called from any thread.
 """
 
 from app.cameras.config import CameraConfig

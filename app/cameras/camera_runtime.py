@@ -1,4 +1,4 @@
-"""The cameras of one service, on the event loop's thread."""
+"""The running cameras of a service, on the event loop's thread."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class _Camera:
 
 
 class CameraRuntime:
-    """The running cameras of one service; belongs to its event loop.
+    """The running cameras of a service; belongs to its event loop.
 
     Args:
-        events: takes each event, as a callback gets it, with the id of its camera.
-        callback_thread: the thread that hands events to the callback.
+        events: receives each event, as a callback gets it, with the id of its camera.
+        callback_thread: the thread that passes events to the callback.
     """
 
     def __init__(
@@ -57,7 +57,9 @@ class CameraRuntime:
         device = usable_device(cfg.device)
         async with self._changing:
             if cfg.camera_id in self._cameras and self._is_alive(cfg.camera_id):
-                raise CameraFailed(camera_id=cfg.camera_id, reason="it runs already; stop it first")
+                raise CameraFailed(
+                    camera_id=cfg.camera_id, reason="it is already running; stop it first"
+                )
             await self._end(cfg.camera_id)
             manager = await self._shared.get(Path(cfg.db_path), device)
             camera = self._cameras[cfg.camera_id] = _Camera(manager)
@@ -101,7 +103,7 @@ class CameraRuntime:
             return None
         try:
             stats = camera.manager.stream(camera_id).status.stats
-        except StreamNotFound:  # it is just starting
+        except StreamNotFound:  # the camera is still starting
             return None
         return {
             "camera_id": camera_id,
@@ -130,7 +132,7 @@ class CameraRuntime:
         await camera.manager.disconnect(camera_id)
 
     async def _wait_for_session(self, camera_id: str) -> None:
-        """Wait briefly for the session's number, so that the first statistics have it."""
+        """Wait briefly for the session's id, so that the first statistics have it."""
         for _ in range(int(SESSION_S / 0.02)):
             stats = await self.stats(camera_id)
             if stats is None or stats["session_id"] is not None:

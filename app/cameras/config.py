@@ -1,4 +1,4 @@
-"""What a camera of a script is, checked before anything of it runs."""
+"""The configuration of a camera in a script, checked before the camera starts."""
 
 from __future__ import annotations
 
@@ -11,25 +11,26 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 
 from app.errors import CameraFailed, in_words
 from app.stream_options import DEFAULTS, CameraOptions, RuleSettings
-from app.types import Analytics, BlurStyle, StreamSpec, Transport, Zone
+from app.types import Analytics, BlurStyle, Rotation, StreamSpec, Transport, Zone
 
 
 @dataclass(frozen=True)
 class CameraConfig:
-    """What to watch, and how.
+    """The source and the options of a camera.
 
     Attributes:
         camera_id: unique among the cameras of a service.
         source: index of a webcam, path of a file, or RTSP or HTTP URL.
-        db_path: SQLite file for events and session numbers; cameras may share one. Pictures of
-            events lie in the folder ``snapshots`` beside it.
-        device: ``cuda``, ``mps`` or ``cpu``; the CPU where the device is not there.
-        preview_port: port of 127.0.0.1 with the pictures as MJPEG.
-        render_enabled: show a window, where there is a display.
-        loop: a file begins anew at its end.
-        analytics: rules to run, as names or with settings; default: ``bags``, where this
-            installation has the network for it.
-        zones: parts of the picture to watch or to ignore.
+        db_path: SQLite file for events and sessions; cameras may share one. Snapshots of events
+            are in the folder ``snapshots`` beside it.
+        device: ``cuda``, ``mps`` or ``cpu``; the CPU if the device is not available.
+        preview_port: port on 127.0.0.1 that serves the frames as MJPEG.
+        render_enabled: show the frames in a window, if there is a display.
+        loop: restart a file when it ends.
+        rotate: degrees to turn the frames clockwise: 0, 90, 180 or 270.
+        analytics: rules to run, as names or with settings; default: ``bags``, if the network for
+            it is installed.
+        zones: parts of the frame to watch or to ignore.
     """
 
     camera_id: str
@@ -45,12 +46,13 @@ class CameraConfig:
     downscale: float = DEFAULTS.downscale
     blur: BlurStyle = DEFAULTS.blur
     blur_margin: float = DEFAULTS.blur_margin
+    rotate: Rotation = DEFAULTS.rotate
     transport: Transport = DEFAULTS.transport
     analytics: Analytics | Sequence[str] | None = None
     zones: Sequence[Zone] = ()
 
     def check(self) -> None:
-        """Raises CameraFailed that names the camera and what is wrong, all of it."""
+        """Check all fields. Raises CameraFailed with the camera and everything that is wrong."""
         try:
             _Limits.model_validate(vars(self))
         except ValidationError as error:
@@ -60,12 +62,15 @@ class CameraConfig:
             raise CameraFailed(camera_id=str(self.camera_id)[:MAX_ID], reason=wrong) from None
 
     def to_spec(self, url: str, *, has_objects: bool) -> StreamSpec:
-        """The stream that it asks for; ``url`` is what its source means."""
-        asked = self.analytics
-        if asked is None:
-            asked = ["bags"] if has_objects else []
-        analytics = asked if isinstance(asked, Mapping) else {name: {} for name in asked}
-        same = ("name", "loop", "max_fps", "downscale", "blur", "blur_margin", "transport")
+        """The stream for this camera; ``url`` is that of its source."""
+        rules = self.analytics
+        if rules is None:
+            rules = ["bags"] if has_objects else []
+        analytics = rules if isinstance(rules, Mapping) else {name: {} for name in rules}
+        same = (
+            *("name", "loop", "max_fps", "downscale"),
+            *("blur", "blur_margin", "rotate", "transport"),
+        )
         return StreamSpec(
             self.camera_id,
             url,
@@ -86,7 +91,7 @@ def _readable(camera_id: str) -> str:
 
 
 class _Limits(CameraOptions):
-    """The limits of a ``CameraConfig``: of its options, the same as over HTTP."""
+    """The limits of a ``CameraConfig``; those of its options are the same as over HTTP."""
 
     model_config = ConfigDict(extra="ignore", hide_input_in_errors=True, strict=True)
 

@@ -1,4 +1,4 @@
-"""What networks can run on here."""
+"""The devices that networks can run on."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ _warned: set[str] = set()
 
 
 def usable_device(device: str) -> str:
-    """The device, or ``cpu`` where it is not there; that is said once.
+    """The device, or ``cpu`` if it is not available, with a warning the first time.
 
     Raises:
-        InvalidRequest: there is no such kind of device.
+        InvalidRequest: the name of the device is unknown.
     """
     kind = device.partition(":")[0].lower()
     if kind not in DEVICES:
-        raise InvalidRequest(field="device", reason=f"one of {', '.join(DEVICES)}")
+        raise InvalidRequest(field="device", reason=f"must be one of {', '.join(DEVICES)}")
     if kind not in ("cuda", "mps") or (has_cuda() if kind == "cuda" else has_mps()):
         return kind
     if kind not in _warned:
         _warned.add(kind)
-        logger.warning("there is no %s on this machine: the CPU is used", kind)
+        logger.warning("this machine has no %s; using the CPU", kind)
     return "cpu"
 
 
 @functools.cache
 def has_cuda() -> bool:
-    """Whether NVIDIA's driver is here and knows a device; asked without loading torch."""
+    """Whether NVIDIA's driver finds a device; checked without importing torch."""
     try:
         driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
     except OSError:
@@ -47,4 +47,5 @@ def has_cuda() -> bool:
 
 
 def has_mps() -> bool:
+    """Whether this is a Mac with Apple silicon."""
     return sys.platform == "darwin" and platform.machine() == "arm64"

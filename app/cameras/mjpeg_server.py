@@ -1,4 +1,4 @@
-"""One camera's frames as MJPEG on a port of this machine, for a quick look without the server."""
+"""One camera's frames as MJPEG on a local port, for scripts without the web server."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 class _Server(uvicorn.Server):
-    """A uvicorn server that leaves the signals of the script's process alone."""
+    """A uvicorn server that does not handle the signals of the script's process."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -43,8 +43,7 @@ class MjpegServer:
     """Serves the frames of one camera over HTTP; belongs to the event loop's thread.
 
     Args:
-        frames: opens a new subscription to the camera's frames; raises WatchpostError where the
-            camera has ended.
+        frames: subscribes to the camera's frames; raises WatchpostError if the camera has ended.
     """
 
     def __init__(self, frames: Callable[[], AsyncGenerator[JpegFrame]]) -> None:
@@ -58,7 +57,7 @@ class MjpegServer:
             log_config=None,
             proxy_headers=False,
             server_header=False,
-            limit_concurrency=MAX_CLIENTS + 1,  # uvicorn refuses the connection that reaches it
+            limit_concurrency=MAX_CLIENTS + 1,  # uvicorn refuses the connection that reaches this
         )
         self._server = _Server(config)
         self._serving: asyncio.Task[None] | None = None
@@ -79,14 +78,14 @@ class MjpegServer:
         await self._serving
 
     def _drop_clients(self, address: tuple[str, int] | None = None) -> None:
-        """Cut connections whose client does not read: all of them, or that of one address."""
+        """Abort connections: all of them, or that of one address."""
         for connection in list(self._server.server_state.connections):
             transport: asyncio.WriteTransport = connection.transport
             if address in (None, transport.get_extra_info("peername")):
                 transport.abort()
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI app: the same MJPEG at every path, for callers on this machine."""
+        """The ASGI app: the same MJPEG at every path, for clients on this machine."""
         if scope["method"] != "GET":
             await _refuse(send, 405)
         elif not _is_local(scope):
@@ -124,7 +123,7 @@ class MjpegServer:
 
 
 async def _send_parts(frames: AsyncGenerator[JpegFrame], send: Send) -> None:
-    """Raises TimeoutError when the client reads nothing for too long."""
+    """Send the MJPEG body. Raises TimeoutError if the client reads nothing for too long."""
     async with contextlib.aclosing(mjpeg.multipart(frames)) as parts:
         async for part in parts:
             message = {"type": "http.response.body", "body": part, "more_body": True}
@@ -143,11 +142,11 @@ async def _refuse(send: Send, status: int) -> None:
 
 
 def _is_local(scope: Scope) -> bool:
-    """Whether the caller named this machine, and no foreign page called through a browser."""
+    """Whether the Host is this machine, and no foreign web page made the request."""
     headers = {
         name.decode("latin-1"): value.decode("latin-1").strip().lower()
         for name, value in scope["headers"]
     }
-    named = headers.get("host", "")
-    host = named.rpartition(":")[0] or named
+    host_and_port = headers.get("host", "")
+    host = host_and_port.rpartition(":")[0] or host_and_port
     return host in LOCAL_HOSTS and headers.get("sec-fetch-site") != "cross-site"

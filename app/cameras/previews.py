@@ -1,4 +1,4 @@
-"""Where somebody watches a camera: a port of this machine, and a window."""
+"""Previews of a camera: on a port of this machine, and in a window."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 async def open_preview(camera_id: str, port: int, manager: StreamManager) -> MjpegServer:
     """Serve the frames of a camera at a port. Raises CameraFailed if that cannot be used."""
-    from app.cameras.mjpeg_server import MjpegServer  # uvicorn, which few scripts need
+    from app.cameras.mjpeg_server import MjpegServer  # imports uvicorn, which few scripts need
 
     server = MjpegServer(lambda: manager.stream(camera_id).jpegs())
     try:
@@ -46,5 +46,5 @@ async def _show(camera_id: str, manager: StreamManager) -> None:
                 if not await asyncio.to_thread(window.show, frame.jpeg):
                     break
     finally:
-        reason = window.close() or "closed"
-        logger.warning("camera %s: its window is gone: %s", camera_id, reason)
+        reason = window.close() or "no error"
+        logger.warning("camera %s: the window is closed: %s", camera_id, reason)

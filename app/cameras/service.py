@@ -1,9 +1,9 @@
-"""The class that scripts use: calls from any thread, events in a thread of their own."""
+"""The class that scripts use, from any thread; its callbacks run in a background thread."""
 
 from __future__ import annotations
 
 import atexit
-import concurrent.futures.thread  # noqa: F401 - its hook must be there before ours, see _at_exit
+import concurrent.futures.thread  # noqa: F401 - registers its hook before ours, see _at_exit
 import logging
 import threading
 import weakref
@@ -27,10 +27,10 @@ CALLBACK_END_S = 1.0
 
 
 class MultiCameraService:
-    """Runs cameras in the background; every method may be called from every thread.
+    """Runs cameras in the background; every method may be called from any thread.
 
     Args:
-        settings: limits and thresholds; default: the environment's, as for the server.
+        settings: limits and thresholds; default: from the environment, as for the server.
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
@@ -42,13 +42,13 @@ class MultiCameraService:
         self._thread: LoopThread | None = None
 
     def start_camera(self, cfg: CameraConfig) -> None:
-        """Run a camera in the background; returns once it runs.
+        """Start a camera in the background; returns once it runs.
 
         A network camera that cannot be reached is retried, and the failure is logged.
 
         Raises:
-            CameraFailed: it cannot run with this configuration, or its id is in use; the message
-                names the camera.
+            CameraFailed: it cannot run with this configuration, or its id is in use. The message
+                contains the id.
         """
         cfg.check()
         runtime, thread = self._running()
@@ -60,12 +60,12 @@ class MultiCameraService:
             raise CameraFailed(camera_id=cfg.camera_id, reason=scrub(str(error))) from None
 
     def stop_camera(self, camera_id: str) -> None:
-        """Stop one camera. It is no error if it does not run."""
+        """Stop one camera; does nothing if it is not running."""
         runtime, thread = self._running()
         thread.call(runtime.stop(camera_id))
 
     def stop_all(self) -> None:
-        """Stop all cameras, write their last events, and free everything.
+        """Stop all cameras, store their last events, and release all resources.
 
         The service may be used again afterwards.
         """
@@ -80,22 +80,25 @@ class MultiCameraService:
                 thread.close()
                 events.close()
             if runtime.callback_thread is not threading.current_thread():
-                runtime.callback_thread.join(CALLBACK_END_S)  # a callback that hangs is left behind
+                runtime.callback_thread.join(CALLBACK_END_S)  # do not wait for a hanging callback
 
     def get_latest_jpeg(self, camera_id: str) -> bytes | None:
-        """The newest frame, faces blurred; None before the first and after the end."""
+        """The newest blurred frame as JPEG; None before the first and after the end."""
         runtime, thread = self._running()
         return thread.call(runtime.jpeg(camera_id))
 
     def get_latest_stats(self, camera_id: str) -> dict[str, Any] | None:
-        """``camera_id faces ids bags owned session_id``; None for a camera that does not run."""
+        """A camera's statistics; None if it is not running.
+
+        The keys are ``camera_id``, ``faces``, ``ids``, ``bags``, ``owned`` and ``session_id``.
+        """
         runtime, thread = self._running()
         return thread.call(runtime.stats(camera_id))
 
     def set_event_callback(self, callback: EventCallback | None) -> None:
         """Call ``callback(camera_id, events)`` for each event from now on, in order.
 
-        It runs in a thread of its own. Each event is a dictionary with at least ``type``.
+        It runs in a background thread. Each event is a dictionary with at least ``type``.
         """
         self._callback = callback
 
@@ -126,35 +129,36 @@ class MultiCameraService:
             return self._runtime, self._thread
 
     def _run_callbacks(self, events: Channel[tuple[str, dict[str, Any]]]) -> None:
-        """Pass events to the callback until there are no more; its errors are logged."""
+        """Pass events to the callback until the channel is closed; its errors are logged."""
         dropped = 0
         while True:
             try:
-                taken = events.get()
+                item = events.get()
             except Closed:
                 return
             if events.dropped > dropped:
                 logger.warning("callback too slow: %d events lost", events.dropped - dropped)
                 dropped = events.dropped
-            if taken is None or self._callback is None:
+            if item is None or self._callback is None:
                 continue
+            camera_id, event = item
             try:
-                self._callback(taken[0], [taken[1]])
+                self._callback(camera_id, [event])
             except Exception:
                 logger.exception("the event callback failed")
 
 
 def _at_exit(service: MultiCameraService) -> None:
-    """Stop the cameras of a script that exits without doing so.
+    """Stop the cameras of a script that exits without stopping them.
 
     Native threads that still run while the interpreter shuts down crash the process. ``atexit``
-    is too late: no helper thread can be started by then. The thread pools of the standard library
-    end by the same hook; the hook that was registered last runs first.
+    is too late, since no thread can be started by then. The standard library's thread pools use the
+    same hook; the hook that was registered last runs first.
     """
-    alive = weakref.ref(service)
+    reference = weakref.ref(service)
 
     def stop() -> None:
-        if (still := alive()) is not None:
-            still.stop_all()
+        if (alive := reference()) is not None:
+            alive.stop_all()
 
     getattr(threading, "_register_atexit", atexit.register)(stop)

@@ -1,4 +1,4 @@
-"""What the cameras of one service share: databases, networks, and managers on them."""
+"""The parts that the cameras of a service share: databases, networks and stream managers."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from app.config import Settings
+from app.events import EventRow
 from app.pipeline.channel import Channel
 from app.pipeline.manager import StreamManager
 from app.runtime import SNAPSHOTS, Networks, open_engine, open_events, open_manager, open_networks
-from app.types import EventRow, StoredStream
+from app.types import StoredStream
 from app.urls import normalised
 
 
 class NullStreamStore:
-    """A ``StreamStore`` that stores nothing: a script decides itself what runs next time."""
+    """A ``StreamStore`` that stores nothing: the script decides what to run next time."""
 
     def fingerprint(self, source: str) -> str:
         return normalised(source)
@@ -36,7 +37,7 @@ class SharedManagers:
     """A manager of streams for each database and device; the networks of a device are shared.
 
     Args:
-        events: takes each event, as a callback gets it, with the id of its camera.
+        events: receives each event, as a callback gets it, with the id of its camera.
     """
 
     def __init__(self, settings: Settings, events: Channel[tuple[str, dict[str, Any]]]) -> None:
@@ -65,7 +66,7 @@ class SharedManagers:
         return self._networks[device]
 
     async def _open(self, db_path: Path, networks: Networks) -> StreamManager:
-        """Open a database with its manager; a step that fails undoes those before it."""
+        """Open a database with its manager; a failed step undoes the earlier ones."""
         async with AsyncExitStack() as stack:
             engine = await stack.enter_async_context(open_engine(f"sqlite:///{db_path}"))
             opening = open_events(engine, db_path.parent / SNAPSHOTS, self._on_event)
@@ -85,7 +86,7 @@ def as_dict(event: EventRow, snapshot: str | None) -> dict[str, Any]:
     """An event as callbacks get it, with the rule's details beside the common fields.
 
     Args:
-        snapshot: path of its image, faces blurred, if there is one.
+        snapshot: path of its blurred snapshot, if there is one.
     """
     return {
         **event.details,

@@ -1,7 +1,7 @@
-"""A window with a camera's pictures, in a process of its own: what a desktop does to its
-programs, such as ending them when the display goes, must not touch the streams.
+"""A window with a camera's frames, in a process of its own.
 
-The process reads JPEGs from its standard input, each after its length (4 bytes, big-endian).
+A desktop may end its programs, as when the display goes away; that must not affect the streams. The
+process reads JPEGs from its standard input, each after its length (4 bytes, big-endian).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LENGTH = struct.Struct(">I")
 
 
 def no_display() -> str | None:
-    """Why no window can be opened here; None where one can be tried."""
+    """Why no window can be opened; None if it can be tried."""
     if sys.platform.startswith("linux") and not (
         os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     ):
@@ -29,7 +29,7 @@ def no_display() -> str | None:
 
 
 class CameraWindow:
-    """Raises OSError when the process cannot be started."""
+    """A window in a child process. Raises OSError if the process cannot be started."""
 
     def __init__(self, title: str) -> None:
         self._process = subprocess.Popen(
@@ -38,18 +38,18 @@ class CameraWindow:
             stdin=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
-        self._said: deque[bytes] = deque(maxlen=1)
-        self._listener = threading.Thread(target=self._listen, name=f"window-{title}", daemon=True)
-        self._listener.start()
+        self._last_line: deque[bytes] = deque(maxlen=1)
+        self._reader = threading.Thread(target=self._read, name=f"window-{title}", daemon=True)
+        self._reader.start()
 
-    def _listen(self) -> None:
-        """Take what the process says: nobody else does, and it would wait for somebody."""
+    def _read(self) -> None:
+        """Read what the process prints, since it would block once the pipe is full."""
         assert self._process.stderr is not None
-        with self._process.stderr as said:
-            self._said.extend(line for line in said if line.strip())
+        with self._process.stderr as lines:
+            self._last_line.extend(line for line in lines if line.strip())
 
     def show(self, jpeg: bytes) -> bool:
-        """Hand over a picture; blocks until it is taken. False when the window is gone."""
+        """Show a frame; blocks until the process has taken it. False if the window is closed."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(LENGTH.pack(len(jpeg)) + jpeg)
@@ -59,11 +59,11 @@ class CameraWindow:
         return True
 
     def close(self) -> str:
-        """End the process; returns what it said last, empty when it was closed in order."""
+        """End the process; returns the last line that it printed, empty if there was none."""
         self._process.kill()
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
         self._process.wait()
-        self._listener.join()
-        return b"".join(self._said).decode(errors="replace").strip()
+        self._reader.join()
+        return b"".join(self._last_line).decode(errors="replace").strip()

@@ -1,7 +1,7 @@
-"""The process of a camera's window; see ``window.py``. A script: it must import nothing of ours.
+"""The process of a camera's window; see ``window.py``. It must import nothing from ``app``.
 
-PyAV and the Qt in OpenCV's wheel bring different builds of the same libraries: where PyAV was
-imported first, Qt waits for its display for ever.
+PyAV and the Qt in OpenCV's wheel contain different builds of the same libraries: if PyAV is
+imported first, Qt waits for its display forever.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ LENGTH = struct.Struct(">I")
 ESCAPE = 27
 
 
-def main(title: str, pictures: BinaryIO) -> None:
-    """Show pictures until they end, or the window is closed, or Escape is pressed."""
+def main(title: str, frames: BinaryIO) -> None:
+    """Show frames until they end, the window is closed, or Escape is pressed."""
     cv2.namedWindow(title, cv2.WINDOW_NORMAL)
-    while head := pictures.read(LENGTH.size):
-        jpeg = pictures.read(LENGTH.unpack(head)[0])
-        picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
-        if picture is not None:
-            cv2.imshow(title, picture)
+    while head := frames.read(LENGTH.size):
+        jpeg = frames.read(LENGTH.unpack(head)[0])
+        image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+        if image is not None:
+            cv2.imshow(title, image)
         if cv2.waitKey(1) == ESCAPE or cv2.getWindowProperty(title, cv2.WND_PROP_VISIBLE) < 1:
             return
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +13,37 @@ from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from app.db.vault import Vault
 from app.errors import SetupError, StoreError
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 BUSY_TIMEOUT_MS = 5000
+ERASED = 1
+"""``user_version`` of an SQLite file without pages from before URLs were encrypted."""
 
 logger = logging.getLogger(__name__)
 
 
-def open_database(url: str) -> Engine:
-    """Connect and migrate. Raises SetupError, without the URL's password, when that fails."""
+def open_database(url: str, vault: Vault | None = None, recordings: Path | None = None) -> Engine:
+    """Connect and migrate. Raises SetupError, without the URL's password, when that fails.
+
+    Args:
+        vault: encrypts URLs that older versions stored in plain text.
+        recordings: the folder of the files of jobs, some of which are renamed.
+    """
     try:
         parsed = make_url(url)
         if parsed.get_backend_name() == "sqlite" and parsed.database not in (None, "", ":memory:"):
             Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
         engine = create_engine(parsed, pool_pre_ping=True)
-        if parsed.get_backend_name() == "sqlite":
-            event.listen(engine, "connect", _tune_sqlite)
-        _migrate(engine)
+        with ExitStack() as undo:
+            undo.callback(engine.dispose)
+            if parsed.get_backend_name() == "sqlite":
+                event.listen(engine, "connect", _tune_sqlite)
+            _migrate(engine, {"vault": vault, "recordings": recordings})
+            if parsed.get_backend_name() == "sqlite":
+                _erase_old_pages(engine)
+            undo.pop_all()
     except (SQLAlchemyError, OSError, ImportError) as error:
         raise SetupError(reason=f"The database cannot be opened: {_cause(error)}") from None
     return engine
@@ -63,9 +76,28 @@ def _tune_sqlite(connection: Any, _record: object) -> None:
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
     connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA secure_delete=ON")  # overwrites deleted content
 
 
-def _migrate(engine: Engine) -> None:
+def _erase_old_pages(engine: Engine) -> None:
+    """Rewrite an SQLite file, once: free pages and its log may contain what is encrypted now.
+
+    The process may be killed after any step; the next start repeats them.
+    """
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        if connection.execute(text("PRAGMA user_version")).scalar_one() >= ERASED:
+            return
+        try:
+            for step in ("VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"):
+                connection.execute(text(step)).close()
+            connection.execute(text(f"PRAGMA user_version={ERASED}"))
+        except SQLAlchemyError as error:  # a full disk, or another process is reading
+            logger.warning(
+                "old pages of the database will be erased at the next start: %s", _cause(error)
+            )
+
+
+def _migrate(engine: Engine, attributes: dict[str, Any]) -> None:
     with engine.begin() as connection:
         if _revision(connection) == _newest():
             return
@@ -75,7 +107,7 @@ def _migrate(engine: Engine) -> None:
 
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS))
-        config.attributes["connection"] = connection
+        config.attributes.update(attributes, connection=connection)
         command.upgrade(config, "head")
 
 

@@ -21,7 +21,8 @@ from app.db.engine import opened, store_errors
 from app.db.snapshots import SnapshotFolder
 from app.db.tables import CounterTable, EventTable
 from app.errors import EventNotFound, NoSnapshot, SnapshotRemoved
-from app.types import Box, EventFilter, EventRow
+from app.events import EventFilter, EventRow
+from app.types import Box
 
 logger = logging.getLogger(__name__)
 

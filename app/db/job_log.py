@@ -10,6 +10,7 @@ from sqlalchemy import Engine, func, select
 from app.db.engine import opened
 from app.db.jobs import job_row
 from app.db.tables import JobLogTable
+from app.db.vault import Vault
 from app.jobs import JobLine, JobState, LogEntry
 
 
@@ -19,17 +20,17 @@ class JobLogRepository:
     Raises StoreError when the database fails.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, vault: Vault) -> None:
         self._engine = engine
+        self._vault = vault
 
     def add_line(self, line: JobLine) -> None:
         level = "error" if line.type == "error" else "info"
-        values = line.as_json() | {"state": line.state.value}
+        text = self._vault.seal(line.text)
+        values = line.as_json() | {"state": line.state.value, "text": text}
         with opened(self._engine) as session:
             session.add(
-                JobLogTable(
-                    job_id=line.job_id, ts=line.ts, level=level, text=line.text, line=values
-                )
+                JobLogTable(job_id=line.job_id, ts=line.ts, level=level, text=text, line=values)
             )
 
     def lines(self, job_id: str) -> list[JobLine]:
@@ -37,14 +38,12 @@ class JobLogRepository:
         with opened(self._engine) as session:
             job_row(session, job_id)
             rows = session.scalars(_entries_of(job_id)).all()
-            reported = [row.line for row in rows if row.line]
-            return [
-                JobLine(**(values | {"state": JobState(values["state"])})) for values in reported
-            ]
+            return [self._line(row.line) for row in rows if row.line]
 
     def add_entry(self, job_id: str, level: str, text: str) -> None:
         with opened(self._engine) as session:
-            session.add(JobLogTable(job_id=job_id, ts=time.time(), level=level, text=text))
+            sealed = self._vault.seal(text)
+            session.add(JobLogTable(job_id=job_id, ts=time.time(), level=level, text=sealed))
 
     def entries(self, job_id: str, *, limit: int, offset: int) -> tuple[list[LogEntry], int]:
         """What happened, in order, and how many entries there are. Raises JobNotFound."""
@@ -52,7 +51,12 @@ class JobLogRepository:
             job_row(session, job_id)
             total = session.scalar(select(func.count()).select_from(_entries_of(job_id).subquery()))
             rows = session.scalars(_entries_of(job_id).limit(limit).offset(offset)).all()
-            return [LogEntry(row.ts, row.level, row.text) for row in rows], total or 0
+            entries = [LogEntry(row.ts, row.level, self._vault.unseal(row.text)) for row in rows]
+            return entries, total or 0
+
+    def _line(self, values: dict[str, Any]) -> JobLine:
+        text = self._vault.unseal(values["text"])
+        return JobLine(**(values | {"state": JobState(values["state"]), "text": text}))
 
 
 def _entries_of(job_id: str) -> Any:

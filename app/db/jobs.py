@@ -9,8 +9,15 @@ from typing import Any
 from sqlalchemy import Engine, Text, cast, delete, func, select
 from sqlalchemy.orm import Session
 
+from app import urls
 from app.db.engine import opened
-from app.db.job_specs import decrypted_sources, encrypted_sources, spec_from, spec_options
+from app.db.job_specs import (
+    decrypted_sources,
+    decryption_error,
+    encrypted_sources,
+    spec_from,
+    spec_options,
+)
 from app.db.tables import JobFileTable, JobLogTable, JobTable
 from app.db.vault import Vault
 from app.errors import JobNotFound
@@ -43,15 +50,20 @@ class JobRepository:
             row = session.get(JobTable, job.job_id) or JobTable(job_id=job.job_id)
             for name in _PLAIN:
                 setattr(row, name, getattr(job, name))
+            row.error = self._sealed(job.error)
             row.state, row.tags = job.state.value, list(job.tags)
             row.total_bytes = job.bytes
-            row.options = spec_options(job.spec)
-            row.parts = [asdict(part) | {"source": part.label} for part in job.parts]
-            row.gaps = [asdict(gap) for gap in job.gaps]
-            complete = [list(job.spec.sources), [part.source for part in job.parts]]
-            shown = [row.options["sources"], [part.label for part in job.parts]]
-            row.secret = encrypted_sources(self._vault, complete, shown)
+            if decryption_error(self._vault, row.secret) is None:
+                self._fill(row, job)
             session.add(row)
+
+    def _fill(self, row: JobTable, job: Job) -> None:
+        row.options = spec_options(job.spec)
+        row.parts = [self._part_row(part) for part in job.parts]
+        row.gaps = [self._gap_row(gap) for gap in job.gaps]
+        complete = [list(job.spec.sources), [part.source for part in job.parts]]
+        stored = [row.options["sources"], [part["source"] for part in row.parts]]
+        row.secret = encrypted_sources(self._vault, complete, stored)
 
     def get(self, job_id: str) -> Job:
         """Raises JobNotFound."""
@@ -120,22 +132,45 @@ class JobRepository:
 
     def _job(self, row: JobTable) -> Job:
         spec = spec_from(row.options)
-        parts = [Part(**values) for values in row.parts]
+        parts = [self._part(values) for values in row.parts]
         if row.secret is not None:
-            shown = [list(spec.sources), [part.source for part in parts]]
-            sources, complete = decrypted_sources(self._vault, row.secret, shown)
+            stored = [list(spec.sources), [part.source for part in parts]]
+            sources, complete = decrypted_sources(self._vault, row.secret, stored)
             spec = replace(spec, sources=tuple(sources))
             parts = [replace(p, source=source) for p, source in zip(parts, complete, strict=True)]
         plain: dict[str, Any] = {name: getattr(row, name) for name in _PLAIN}
+        plain["error"] = self._unsealed(row.error)
         return Job(
             spec=spec,
             state=JobState(row.state),
             parts=parts,
-            gaps=[Gap(**values) for values in row.gaps],
+            gaps=[self._gap(values) for values in row.gaps],
             tags=tuple(row.tags),
             bytes=row.total_bytes,
             **plain,
         )
+
+    def _part_row(self, part: Part) -> dict[str, Any]:
+        label, error = self._vault.seal(part.label), self._sealed(part.error)
+        return asdict(part) | {"source": urls.origin(part.source), "label": label, "error": error}
+
+    def _part(self, values: dict[str, Any]) -> Part:
+        label, error = self._vault.unseal(values["label"]), self._unsealed(values.get("error"))
+        return Part(**(values | {"label": label, "error": error}))
+
+    def _gap_row(self, gap: Gap) -> dict[str, Any]:
+        seal = self._vault.seal
+        return asdict(gap) | {"source": seal(gap.source), "reason": seal(gap.reason)}
+
+    def _gap(self, values: dict[str, Any]) -> Gap:
+        unsealed = {name: self._vault.unseal(values[name]) for name in ("source", "reason")}
+        return Gap(**(values | unsealed))
+
+    def _sealed(self, text: str | None) -> str | None:
+        return text and self._vault.seal(text)
+
+    def _unsealed(self, text: str | None) -> str | None:
+        return text and self._vault.unseal(text)
 
 
 def job_row(session: Session, job_id: str) -> JobTable:

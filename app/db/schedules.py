@@ -8,7 +8,13 @@ from typing import Any
 from sqlalchemy import Engine, select
 
 from app.db.engine import opened
-from app.db.job_specs import decrypted_sources, encrypted_sources, spec_from, spec_options
+from app.db.job_specs import (
+    decrypted_sources,
+    decryption_error,
+    encrypted_sources,
+    spec_from,
+    spec_options,
+)
 from app.db.tables import ScheduleTable
 from app.db.vault import Vault
 from app.errors import ScheduleNotFound
@@ -39,9 +45,10 @@ class ScheduleRepository:
             row = session.get(ScheduleTable, schedule.schedule_id) or ScheduleTable()
             for name in _COLUMNS:
                 setattr(row, name, getattr(schedule, name))
-            row.options = spec_options(schedule.spec)
-            complete = [list(schedule.spec.sources), []]
-            row.secret = encrypted_sources(self._vault, complete, [row.options["sources"], []])
+            if decryption_error(self._vault, row.secret) is None:
+                row.options = spec_options(schedule.spec)
+                complete = [list(schedule.spec.sources), []]
+                row.secret = encrypted_sources(self._vault, complete, [row.options["sources"], []])
             session.add(row)
 
     def all(self) -> list[Schedule]:
@@ -63,5 +70,6 @@ class ScheduleRepository:
         if row.secret is not None:
             complete = decrypted_sources(self._vault, row.secret, [list(spec.sources), []])
             spec = replace(spec, sources=tuple(complete[0]))
+        error = decryption_error(self._vault, row.secret)
         plain: dict[str, Any] = {name: getattr(row, name) for name in _COLUMNS}
-        return Schedule(spec=spec, **plain)
+        return Schedule(spec=spec, error=str(error) if error else None, **plain)

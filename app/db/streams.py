@@ -31,11 +31,16 @@ _OPTIONS = (
     "loop",
     "paced",
     "zones",
+    "rotate",
 )
 
 
 class StreamRepository:
-    """Streams as rows. Raises StoreError when the database fails."""
+    """Streams as rows. Raises StoreError when the database fails.
+
+    No URL is searched for credentials: of every network URL, a row has scheme, host and port in
+    plain text, and all of it encrypted in ``secret``.
+    """
 
     def __init__(self, engine: Engine, vault: Vault) -> None:
         self._engine = engine
@@ -46,20 +51,21 @@ class StreamRepository:
         return self._vault.fingerprint(urls.normalised(source))
 
     def save(self, stored: StoredStream) -> None:
-        """Insert or replace. A row whose credentials cannot be read keeps them as they are."""
+        """Insert or replace. A row whose URLs cannot be decrypted keeps them as they are."""
         spec = stored.spec
         with opened(self._engine) as session:
             row = session.get(StreamTable, spec.stream_id)
             if row is None:
                 row = StreamTable(stream_id=spec.stream_id)
                 session.add(row)
-            row.wanted, row.last_error = stored.wanted.value, stored.last_error
+            row.wanted = stored.wanted.value
+            row.last_error = stored.last_error and self._vault.seal(stored.last_error)
             if stored.decryptable:
                 self._fill(row, spec)
 
     def _fill(self, row: StreamTable, spec: StreamSpec) -> None:
-        row.source = urls.without_credentials(spec.source)
-        row.output = spec.output and urls.without_credentials(spec.output)
+        row.source = urls.origin(spec.source)
+        row.output = spec.output and urls.origin(spec.output)
         row.secret = None
         if (row.source, row.output) != (spec.source, spec.output):
             row.secret = self._vault.encrypt(json.dumps([spec.source, spec.output]))
@@ -93,10 +99,11 @@ class StreamRepository:
         ):  # written by a newer version or edited by hand
             logger.error("stream %s: its database row cannot be read", row.stream_id)
             return None
+        last_error = row.last_error and self._vault.unseal(row.last_error)
         if row.secret is None:
-            return StoredStream(spec, wanted, row.last_error)
+            return StoredStream(spec, wanted, last_error)
         try:
             source, output = json.loads(self._vault.decrypt(row.secret))
         except SecretUnreadable as error:
             return StoredStream(spec, StreamState.FAILED, str(error), decryptable=False)
-        return StoredStream(replace(spec, source=source, output=output), wanted, row.last_error)
+        return StoredStream(replace(spec, source=source, output=output), wanted, last_error)

@@ -35,8 +35,9 @@ class Table(DeclarativeBase):
 class StreamTable(Table):
     """One stream and what it should be doing.
 
-    ``source`` and ``output`` are as replies show them. When a complete URL holds more than
-    that (a password, a token), both complete URLs are in ``secret``, encrypted.
+    ``source`` and ``output`` contain scheme, host and port of a network URL; files and webcams are
+    in plain text. Complete URLs are encrypted in ``secret``; ``last_error`` is encrypted if it
+    contains a URL.
     """
 
     __tablename__ = "streams"
@@ -90,8 +91,8 @@ class CounterTable(Table):
 class JobTable(Table):
     """One collection job.
 
-    ``parts`` and ``options`` name sources as replies show them; where the complete ones hold
-    more than that, they are in ``secret``, encrypted.
+    ``parts`` and ``options`` contain sources as rows of streams do; complete URLs are encrypted in
+    ``secret``. Every other text of jobs, files and logs is encrypted if it contains a URL.
     """
 
     __tablename__ = "collect_jobs"

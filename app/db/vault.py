@@ -22,10 +22,12 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from app.errors import SecretUnreadable
 
 KEY_FILE = "secret.key"
+_SEALED = "sealed:"
+_UNREADABLE = f"(encrypted with another key than that in {KEY_FILE})"
 
 
 class Vault:
-    """Encrypts credentials, and makes fingerprints that reveal nothing.
+    """Encrypts what contains credentials, and makes fingerprints that reveal nothing.
 
     Args:
         secret: at least 16 characters or bytes of randomness.
@@ -44,6 +46,19 @@ class Vault:
             return self._fernet.decrypt(data).decode()
         except InvalidToken:
             raise SecretUnreadable(key_file=KEY_FILE) from None
+
+    def seal(self, text: str) -> str:
+        """A text as a column stores it: encrypted if it contains a network URL."""
+        return _SEALED + self.encrypt(text).decode() if "://" in text else text
+
+    def unseal(self, text: str) -> str:
+        """The original of a sealed text; a note instead if it was sealed with another key."""
+        if not text.startswith(_SEALED):
+            return text
+        try:
+            return self.decrypt(text.removeprefix(_SEALED).encode())
+        except SecretUnreadable:
+            return _UNREADABLE
 
     def fingerprint(self, text: str) -> str:
         """64 hexadecimal digits, equal for equal texts; without the key they reveal nothing."""

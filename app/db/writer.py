@@ -21,8 +21,8 @@ from typing import NamedTuple, Protocol
 from app.db.events import EventRepository
 from app.db.snapshots import SnapshotFolder
 from app.errors import StoreError
+from app.events import Event, EventFilter, EventRow
 from app.metric_types import Histogram, histogram
-from app.types import Event, EventFilter, EventRow
 
 logger = logging.getLogger(__name__)
 

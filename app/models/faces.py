@@ -8,7 +8,6 @@ offset and the size of its box.
 from __future__ import annotations
 
 import logging
-import threading
 from pathlib import Path
 
 import cv2
@@ -18,16 +17,14 @@ import numpy.typing as npt
 from app.models.batching import BatchingRunner, Image
 from app.models.detections import PendingDetections, RawDetections
 from app.models.letterbox import STRIDE as SIDE_MULTIPLE
-from app.models.letterbox import padded
+from app.models.letterbox import CanvasChoice, padded
 from app.models.openvino_runtime import OpenVinoNetwork, Outputs
 
 logger = logging.getLogger(__name__)
 
 STRIDES = (8, 16, 32)
-MAX_EXACT_SIZES = (
-    12  # the frame sizes of two cameras, and the windows that FaceScanner cuts from both
-)
 COARSE_MULTIPLE = 320
+USUAL_WIDTH = 960
 NMS_IOU = 0.3
 SHIPPED = Path(__file__).parent / "weights" / "yunet.xml"
 
@@ -40,39 +37,30 @@ class FaceDetector:
         min_confidence: less confident detections are dropped.
         multiple: sides are padded to a multiple of this, 32 or more. A larger one means fewer
             shapes to compile, for images of many shapes.
+        longest: longer side of the largest usual image, in pixels.
     """
 
     def __init__(
-        self, runner: BatchingRunner, *, min_confidence: float, multiple: int = SIDE_MULTIPLE
+        self,
+        runner: BatchingRunner,
+        *,
+        min_confidence: float,
+        multiple: int = SIDE_MULTIPLE,
+        longest: int = USUAL_WIDTH,
     ) -> None:
         self._runner = runner
         self._min_confidence = min_confidence
         self._multiple = multiple
-        self._canvases: set[tuple[int, int]] = set()
-        self._lock = threading.Lock()
+        self._canvases = CanvasChoice(longest, max(COARSE_MULTIPLE, multiple))
 
     def submit(self, image: Image) -> PendingDetections:
         """Request the faces in an (H, W, 3) RGB image. Raises DetectorError when overloaded."""
         height, width = image.shape[:2]
-        rows, columns = self._canvas(height, width)
+        size = padded(height, self._multiple), padded(width, self._multiple)
+        rows, columns = self._canvases.choose(size)
         if (rows, columns) != (height, width):
             image = np.pad(image, ((0, rows - height), (0, columns - width), (0, 0)))
         return PendingDetections("faces", self._runner.submit(image), (width, height), self._read)
-
-    def _canvas(self, height: int, width: int) -> tuple[int, int]:
-        """Return the size to pad an image to: exact for the first few sizes, then coarse.
-
-        The network is compiled once per size, which takes a second and memory that is never
-        freed. Cameras have few sizes, but a client that pushes images of a hundred sizes must
-        not harm all others.
-        """
-        canvas = padded(height, self._multiple), padded(width, self._multiple)
-        with self._lock:
-            if canvas not in self._canvases and len(self._canvases) >= MAX_EXACT_SIZES:
-                coarse = max(COARSE_MULTIPLE, self._multiple)
-                return padded(height, coarse), padded(width, coarse)
-            self._canvases.add(canvas)
-            return canvas
 
     def _read(self, outputs: Outputs) -> RawDetections:
         boxes, confidences = decode(outputs, self._min_confidence)

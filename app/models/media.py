@@ -13,8 +13,9 @@ from av.container import InputContainer
 from av.error import FFmpegError
 
 from app.errors import InvalidRequest
+from app.models.colours import complete
 from app.models.letterbox import Image
-from app.models.orientation import orientation_of, upright
+from app.models.orientation import orientation_of, orientation_of_frame, upright
 
 STILLS = {".jpg", ".jpeg", ".png", ".webp", ".avif", ".bmp", ".tif", ".tiff", ".jp2", ".ppm"}
 VIDEOS = {".gif", ".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".ts", ".mpg", ".mpeg"}
@@ -107,9 +108,9 @@ def _video_frames(path: Path) -> Iterator[Image]:
     try:
         with _open(path) as container:
             for frame in container.decode(video=0):
+                complete(frame)
                 image = np.asarray(frame.reformat(format="rgb24").to_ndarray(), np.uint8)
-                turns = round(frame.rotation / 90) % 4  # counter-clockwise, as NumPy counts
-                yield np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+                yield upright(image, orientation_of_frame(frame))
                 count += 1
     except (FFmpegError, OSError, IndexError) as error:
         reason = f"damaged after {count} frames" if count else _reason(error)

@@ -16,7 +16,7 @@ from app.config import ObjectSettings
 from app.errors import DetectorError, SetupError
 from app.models.batching import BatchingRunner
 from app.models.detections import PendingDetections, RawDetections
-from app.models.letterbox import STRIDE, Image, Size, canvas_for, letterbox, padded
+from app.models.letterbox import STRIDE, CanvasChoice, Image, Size, canvas_for, letterbox, padded
 from app.models.model_metadata import ModelMetadata, read_model_metadata
 from app.models.nms import Floats, suppress
 from app.models.openvino_runtime import Outputs
@@ -60,6 +60,7 @@ class ObjectDetector:
         if min_confidence is not None:
             self.thresholds = np.full_like(metadata.thresholds, min_confidence)
         self._multiple = multiple
+        self._canvases = CanvasChoice(self.longest, self.longest)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -83,7 +84,8 @@ class ObjectDetector:
     def submit(self, image: Image) -> PendingDetections:
         """Request the objects in an (H, W, 3) RGB image. Raises DetectorError when overloaded."""
         size = image.shape[0], image.shape[1]
-        return self._submit(image, canvas_for(size, self.longest, self._multiple))
+        canvas = canvas_for(size, self.longest, self._multiple)
+        return self._submit(image, self._canvases.choose(canvas))
 
     def submit_crop(self, crop: Image, side: int | None = None) -> PendingDetections:
         """Request the objects in a roughly square crop of an image, which may be enlarged.

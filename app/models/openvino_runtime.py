@@ -8,6 +8,7 @@ import math
 import os
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,11 +26,13 @@ from openvino.preprocess import PrePostProcessor
 
 from app.config import usable_cpus
 from app.errors import SetupError
+from app.models.letterbox import IDLE_S
 
 logger = logging.getLogger(__name__)
 
 Images = npt.NDArray[np.uint8]
 Outputs = list[npt.NDArray[np.float32]]
+MANY_SIZES = 12
 
 
 ISA_WITHOUT_BF16 = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX512_CORE", "AVX512_CORE_VNNI")
@@ -60,6 +63,8 @@ class Network(Protocol):
 
 class OpenVinoNetwork:
     """A network file on OpenVINO, compiled once for each requested image size.
+
+    Beyond a dozen sizes, those that were not used for a minute are freed.
 
     As many requests as there are CPUs run in parallel, each on one core: that takes a quarter
     less CPU time than running them one after the other on all cores. Shapes are fixed, and a
@@ -122,6 +127,7 @@ class OpenVinoNetwork:
             self.fixed_size, self.max_batch = _fixed(model, path.name)
         self._compiling = threading.Lock()
         self._compiled: dict[tuple[int, int], ov.CompiledModel] = {}
+        self._used_at: dict[tuple[int, int], float] = {}
         self._local = threading.local()  # an InferRequest is not thread-safe
 
     def infer(self, images: Images) -> Outputs:
@@ -139,6 +145,9 @@ class OpenVinoNetwork:
         size = (images.shape[1], images.shape[2])
         requests: dict[tuple[int, int], ov.InferRequest]
         requests = self._local.__dict__.setdefault("requests", {})
+        self._used_at[size] = time.monotonic()
+        for idle in [other for other in requests if other not in self._compiled]:
+            del requests[idle]
         if size not in requests:
             requests[size] = self._compile(*size).create_infer_request()
         answer = requests[size].infer([images], share_inputs=True)
@@ -147,8 +156,20 @@ class OpenVinoNetwork:
     def _compile(self, height: int, width: int) -> ov.CompiledModel:
         with self._compiling:
             if (height, width) not in self._compiled:
+                self._free_idle()
                 self._compiled[height, width] = self._compile_uncached(height, width)
             return self._compiled[height, width]
+
+    def _free_idle(self) -> None:
+        """Free the sizes that were not used lately, if there are many.
+
+        Each thread drops its own requests for them when it next runs one.
+        """
+        if len(self._compiled) < MANY_SIZES:
+            return
+        now = time.monotonic()
+        for size in [s for s in self._compiled if now - self._used_at[s] > IDLE_S]:
+            del self._compiled[size]
 
     def _compile_uncached(self, height: int, width: int) -> ov.CompiledModel:
         model = self._model.clone()

@@ -11,18 +11,14 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import cv2
-import numpy as np
-import numpy.typing as npt
 from av import VideoFrame
 
+from app.pipeline.planes import PLANAR_420, Plane, pixels
 from app.types import BlurredFrame, BlurStyle, Box
 
-PLANAR_420 = ("yuv420p", "yuvj420p")
 CELLS = 5  # a blurred face keeps this many independent samples along its longer side
 MIN_CELL = 8  # pixels; also the smallest side that is blurred
 SOLID_YUV = (40, 128, 128)
-
-Plane = npt.NDArray[np.uint8]
 
 
 def conceal(
@@ -41,7 +37,7 @@ def conceal(
     if style == "off" or not regions:
         return BlurredFrame(image)
     image.make_writable()
-    planes = [_pixels(plane) for plane in image.planes]
+    planes = [pixels(plane) for plane in image.planes]
     for region in regions:
         for plane, value, shrink in zip(planes, SOLID_YUV, (1, 2, 2), strict=True):
             _blur(region.part(plane, shrink), style, value, region.cell / shrink)
@@ -78,12 +74,6 @@ class _Region(NamedTuple):
         return plane[
             self.top // shrink : self.bottom // shrink, self.left // shrink : self.right // shrink
         ]
-
-
-def _pixels(plane: object) -> Plane:
-    """A writable view (height, width) of a plane, without the padding at the end of its rows."""
-    rows = np.frombuffer(plane, np.uint8)  # type: ignore[call-overload]
-    return rows.reshape(-1, plane.line_size)[: plane.height, : plane.width]  # type: ignore[attr-defined, no-any-return]
 
 
 def _blur(part: Plane, style: BlurStyle, value: int, cell: float) -> None:

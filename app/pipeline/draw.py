@@ -8,10 +8,11 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import numpy.typing as npt
-from av import VideoFrame
 
-from app.pipeline.sinks.preview import encode_jpeg
-from app.types import BlurredFrame, Box, Event
+from app.events import Event
+from app.pipeline.planes import copy_of, pixels
+from app.pipeline.sinks.jpeg import encode_jpeg
+from app.types import BlurredFrame, Box
 
 FIRST_YUV = (170, 40, 160)  # amber: the main object
 OTHERS_YUV = (150, 170, 60)  # blue
@@ -33,8 +34,8 @@ def snapshot(event: Event) -> bytes:
 
 def marked(frame: BlurredFrame, boxes: list[Box], text: str) -> BlurredFrame:
     """A copy with these boxes, the first in another colour and with the text above it."""
-    image = _copy(frame.image)
-    planes = [_pixels(plane) for plane in image.planes]
+    image = copy_of(frame.image)
+    planes = [pixels(plane) for plane in image.planes]
     line = max(2, round(image.height * LINE / 2) * 2)
     for box in reversed(boxes[1:]):
         _rectangle(planes, box, OTHERS_YUV, line)
@@ -42,20 +43,6 @@ def marked(frame: BlurredFrame, boxes: list[Box], text: str) -> BlurredFrame:
         _rectangle(planes, box, FIRST_YUV, line)
         _write(planes, box, text, line)
     return BlurredFrame(image)
-
-
-def _copy(image: VideoFrame) -> VideoFrame:
-    copy = VideoFrame(image.width, image.height, image.format.name)
-    for target, source in zip(copy.planes, image.planes, strict=True):
-        _pixels(target)[...] = _pixels(source)
-    copy.colorspace, copy.color_range = image.colorspace, image.color_range
-    return copy
-
-
-def _pixels(plane: object) -> npt.NDArray[np.uint8]:
-    """A view (height, width) of a plane, without the padding at the end of its rows."""
-    rows = np.frombuffer(plane, np.uint8)  # type: ignore[call-overload]
-    return rows.reshape(-1, plane.line_size)[: plane.height, : plane.width]  # type: ignore[attr-defined, no-any-return]
 
 
 def _rectangle(

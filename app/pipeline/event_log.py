@@ -16,9 +16,10 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from app.analytics.rules import event_types
+from app.events import Event, EventFilter, EventRow, RuleEvent
 from app.metric_types import Counter, counter
 from app.pipeline.hub import EventStream, Subscription
-from app.types import BlurredFrame, Event, EventFilter, EventRow, RuleEvent
+from app.types import BlurredFrame
 
 logger = logging.getLogger(__name__)
 

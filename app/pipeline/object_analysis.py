@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from app.analytics.analyzer import StreamAnalyzer
 from app.analytics.rules import FramePixels
 from app.errors import DetectorError
+from app.events import RuleEvent
 from app.models.detections import PendingDetections
 from app.pipeline.scale import part_to_rgb, to_rgb
 from app.pipeline.supervisor import ANALYSIS, Supervisor
-from app.types import RuleEvent, Track
+from app.types import Track
 
 if TYPE_CHECKING:
     from av import VideoFrame

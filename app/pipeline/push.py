@@ -20,7 +20,7 @@ from app.errors import NotPushable, TooManyStreams, WatchpostError
 from app.pipeline.hub import Subscription
 from app.pipeline.manager import StreamManager
 from app.pipeline.sources.push import codec_of
-from app.types import Analytics, BlurStyle, FrameMetadata, StreamSpec, WithheldFrame
+from app.types import Analytics, BlurStyle, FrameMetadata, Rotation, StreamSpec, WithheldFrame
 
 logger = logging.getLogger(__name__)
 
@@ -133,7 +133,9 @@ class PushStreams:
         self._streams: dict[str, _PushStream] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def open(self, *, name: str | None, analytics: Analytics, blur: BlurStyle) -> str:
+    def open(
+        self, *, name: str | None, analytics: Analytics, blur: BlurStyle, rotate: Rotation = 0
+    ) -> str:
         """Start a stream that waits for its first frame; returns its id.
 
         Raises:
@@ -144,7 +146,13 @@ class PushStreams:
             raise TooManyStreams(count=len(self._streams))
         stream_id = secrets.token_hex(16)
         spec = StreamSpec(
-            stream_id, "push:", max_fps=MAX_FPS, blur=blur, name=name, analytics=analytics
+            stream_id,
+            "push:",
+            max_fps=MAX_FPS,
+            blur=blur,
+            name=name,
+            analytics=analytics,
+            rotate=rotate,
         )
         self._manager.start_ephemeral(spec)
         stream = self._streams[stream_id] = _PushStream()

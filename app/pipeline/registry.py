@@ -37,7 +37,7 @@ class StreamEntry:
 
     Attributes:
         ended: its state without a run; RUNNING if it is still to be resumed.
-        decryptable: False when the key for the credentials in its row is lost.
+        decryptable: False when the key for the URLs in its row is lost.
         established: it has run or was stopped by a caller, so a failed start does not remove it.
         persistent: it has a row in the database (the demo has none).
         session_id: number of the run in progress, once the database has given one.

@@ -10,13 +10,14 @@ from collections.abc import Callable
 from app.analytics.analyzer import AnalyzerFactory
 from app.config import FaceSettings, StreamSettings
 from app.errors import ShuttingDown, StoreError
+from app.events import RuleEvent
 from app.models.faces import FaceDetector
 from app.pipeline.event_log import EventLog
 from app.pipeline.registry import StreamEntry
 from app.pipeline.sinks import Output, make_output
 from app.pipeline.stream import Stream
 from app.pipeline.subscribers import Subscribers
-from app.types import BlurredFrame, RuleEvent
+from app.types import BlurredFrame
 
 logger = logging.getLogger(__name__)
 
@@ -86,9 +87,11 @@ class StreamRunner:
             logger.warning("stream %s: a thread still waits for the network", stream.spec.stream_id)
         entry.stream = None
 
-    def close(self) -> None:
-        """Start and number no more runs."""
+    async def close(self) -> None:
+        """Start no more runs, and wait briefly for the numbers of the last ones."""
         self.closing = True
+        if numbering := set(self._numbering):  # their queries need the database
+            await asyncio.wait(numbering, timeout=self._settings.stop_timeout_s)
         for task in self._numbering:
             task.cancel()
 

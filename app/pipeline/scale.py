@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from av import VideoFrame
 
-from app.pipeline.blur import PLANAR_420
+from app.pipeline.planes import FORMAT, PLANAR_420, copy_colours
 
 BILINEAR = "FAST_BILINEAR"
 
@@ -49,8 +49,10 @@ def to_output(image: VideoFrame, downscale: float) -> VideoFrame:
     if image.format.name in PLANAR_420:
         if (width, height) == (image.width, image.height):
             return image
-        return image.reformat(width, height, interpolation=BILINEAR, threads=1)
-    return image.reformat(width, height, "yuv420p", interpolation=BILINEAR, threads=1)
+        small = image.reformat(width, height, interpolation=BILINEAR, threads=1)
+        copy_colours(image, small)  # libswscale knows only one of the two numbers of BT.601
+        return small
+    return image.reformat(width, height, FORMAT, interpolation=BILINEAR, threads=1)
 
 
 def _even(side: float) -> int:

@@ -4,10 +4,10 @@
           newest            in order                  └─────newest──────▶ preview ──▶ viewers
 
 Each step has a thread of its own, which ``supervisor.py`` keeps running. ``read`` decodes.
-``detect`` resizes and starts inference for faces and, for streams with analytics, for other
-objects, on networks that all streams share. ``blur`` waits for the detections, blurs the faces and
-reports events. ``delivery.py`` hands the result to one thread for each sink, which encodes and
-sends it.
+``detect`` turns frames upright and starts inference for faces and, for streams with analytics, for
+other objects, on networks that all streams share. ``blur`` waits for the detections, blurs the
+faces and reports events. ``delivery.py`` hands the result to one thread for each sink, which
+encodes and sends it.
 
 A raw ``Frame`` exists between ``read`` and ``blur`` and nowhere else. What leaves is a
 ``ProcessedFrame``, which is blurred if the stream asks for blur. When the face detector fails or is
@@ -23,6 +23,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import wait
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import NamedTuple
 
 from app.analytics.analyzer import StreamAnalyzer
@@ -37,6 +38,7 @@ from app.pace import RateLimit
 from app.pipeline.blur import conceal
 from app.pipeline.channel import FILE_QUEUE, Channel, Closed
 from app.pipeline.delivery import Delivery
+from app.pipeline.normalise import normalised
 from app.pipeline.object_analysis import ObjectAnalysis
 from app.pipeline.scale import to_output, to_rgb
 from app.pipeline.sinks import Output, make_output
@@ -117,8 +119,7 @@ class Stream:
         A file waits until the far end has its first frame: networks may have to be compiled first,
         and no frame of a file may be lost meanwhile.
         """
-        limit = RateLimit(self.spec.max_fps)
-        source, supervisor = self.source, self.supervisor
+        source, supervisor, limit = self.source, self.supervisor, RateLimit(self.spec.max_fps)
         try:
             source.open()
             hold_until = time.monotonic() + self._settings.start_timeout_s
@@ -150,8 +151,10 @@ class Stream:
         ahead = 0 if self.source.live else FILE_QUEUE
         waiting: deque[tuple[Frame, PendingDetections | None]] = deque()
         try:
-            while (frame := self._frames.get()) is not None:
-                with self._fail_closed(DETECT, frame):
+            while (raw := self._frames.get()) is not None:
+                with self._fail_closed(DETECT, raw):
+                    shape = raw.orientation, raw.pixel_aspect, self.spec.rotate
+                    frame = replace(raw, image=normalised(raw.image, *shape))
                     objects = self._analysis.submit(frame.image, frame.captured_at)
                     waiting.append((frame, objects))
                 if len(waiting) > ahead:
@@ -180,8 +183,7 @@ class Stream:
     def _blur(self, frame: Frame, inference: Inference) -> ProcessedFrame:
         """The processed frame of a raw frame and its inferences."""
         image = to_output(frame.image, self.spec.downscale)
-        size = (image.width, image.height)
-        raw, at = frame.image, frame.captured_at
+        raw, at, size = frame.image, frame.captured_at, (image.width, image.height)
         faces = self._faces_in(inference, size, at)
         known = None if inference.faces is None else faces
         objects, rule_events = self._analysis.process(inference.objects, known, raw, at, size)
@@ -207,8 +209,7 @@ class Stream:
         return self._face_tracker.update(detections, at)
 
     def _publish(self, result: ProcessedFrame) -> None:
-        faces = sum(track.label == "face" for track in result.tracks)
-        self._metrics.seen(faces, result.frame.size)
+        self._metrics.seen(sum(t.label == "face" for t in result.tracks), result.frame.size)
         self.subscribers.outcomes.publish(result.metadata())
         self.subscribers.processed.publish(result)
         self._delivery.put(result)
@@ -246,5 +247,5 @@ class Stream:
     def gauges(self) -> StreamGauges:
         """The measurements that only operators need."""
         waiting = {"frames": len(self._frames), "looks": len(self._inferences)}
-        latency = HistogramSnapshot.of(self._metrics.latency)
-        return StreamGauges(latency, {**waiting, **self._delivery.waiting})
+        waiting |= self._delivery.waiting
+        return StreamGauges(HistogramSnapshot.of(self._metrics.latency), waiting)

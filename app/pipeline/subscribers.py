@@ -7,16 +7,10 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+from app.events import RuleEvent
 from app.pipeline.channel import Broadcast
 from app.pipeline.hub import EventStream, LatestValue
-from app.types import (
-    BlurredFrame,
-    FrameMetadata,
-    JpegFrame,
-    ProcessedFrame,
-    RuleEvent,
-    WithheldFrame,
-)
+from app.types import BlurredFrame, FrameMetadata, JpegFrame, ProcessedFrame, WithheldFrame
 
 OnRuleEvent = Callable[[RuleEvent, float, BlurredFrame | None], None]
 """Called with an event of a rule, its Unix time, and the frame it happened in."""

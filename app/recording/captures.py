@@ -25,7 +25,7 @@ from app.pipeline.sinks.base import Delivered, Sink
 from app.recording.recorder import Recorder
 from app.recording.remuxer import Remuxer
 from app.recording.segments import RecordingProgress, SegmentFiles
-from app.types import StreamSpec, StreamState, StreamStatus
+from app.types import Rotation, StreamSpec, StreamState, StreamStatus
 
 BACKLOG = 8  # frames; each holds megabytes
 LIVE_FPS = 15.0
@@ -59,6 +59,7 @@ class CaptureRequest:
         gap_s: seconds without a frame that count as a gap.
         start_timeout_s: the time within which the first frame must arrive.
         duration_s: of the whole run.
+        rotate: degrees to turn a source clockwise; a running stream has its own rotation.
     """
 
     part: Part
@@ -67,6 +68,7 @@ class CaptureRequest:
     gap_s: float
     start_timeout_s: float
     duration_s: float
+    rotate: Rotation = 0
 
     @property
     def range(self) -> tuple[float, float | None]:
@@ -145,7 +147,7 @@ class SourceCapture:
         self._recorder = request.recorder(fps)
         self.written = self._recorder.written
         stream_id = f"{OWN_IDS}{job_id[:8]}-{next(self._numbers)}"
-        self._spec = StreamSpec(stream_id, request.part.source, max_fps=fps)
+        self._spec = StreamSpec(stream_id, request.part.source, max_fps=fps, rotate=request.rotate)
 
     def begin(self) -> None:
         def sink(_: StreamSpec, __: StreamSettings, delivered: Delivered) -> Sink:
@@ -201,6 +203,7 @@ class RemuxCapture:
             gap_s=request.gap_s if request.part.live else None,
             skip_s=skip_s,
             limit_s=limit_s,
+            rotate=request.rotate,
         )
         self.written = self.remuxer.written
         self._thread = threading.Thread(target=self.remuxer.run, name="remuxer", daemon=True)

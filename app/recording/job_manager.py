@@ -47,9 +47,17 @@ class JobManager:
         await self._ready.wait()
         return await self._begin(spec, self.plan(spec), None)
 
-    async def start_scheduled(self, spec: JobSpec, schedule_id: str) -> Job:
-        """Start a job without a caller: a wrong source becomes the error of the job."""
+    async def start_scheduled(
+        self, spec: JobSpec, schedule_id: str, problem: str | None = None
+    ) -> Job:
+        """Start a job without a caller: a wrong source becomes the error of the job.
+
+        Args:
+            problem: why the sources cannot be used, if that is known; none of them is tried then.
+        """
         await self._ready.wait()
+        if problem is not None:
+            return await self._begin(spec, [], schedule_id, problem)
         try:
             return await self._begin(spec, self.plan(spec), schedule_id)
         except RequestError as error:

@@ -13,7 +13,8 @@ from app.pipeline.registry import ALIVE
 from app.pipeline.sources.named import source_url
 from app.recording.captures import OWN_IDS
 
-BY_HAND = "a running stream is recorded as it shows itself; blur: false is for URLs and files"
+BY_ITSELF = "a running stream is recorded as it shows itself"
+FOR_URLS = "is for URLs and files"
 NOT_COPIED = "only RTSP URLs and files can be copied as they are"
 NO_STREAM = "no stream or camera has this id (GET /cameras lists them)"
 COPIED = (*urls.RTSP, "file")
@@ -29,6 +30,8 @@ def plan_parts(spec: JobSpec, streams: StreamManager, folders: Sequence[Path]) -
         InvalidRequest: names every source that cannot be used.
     """
     if not spec.sources:
+        if spec.rotate:
+            raise InvalidRequest(field="rotate", reason=f"{BY_ITSELF}; rotate {FOR_URLS}")
         running = [status for status in streams.all() if status.state in ALIVE]
         ids = [status.spec.stream_id for status in running]
         return [Part("stream", one, one) for one in ids if not one.startswith(OWN_IDS)]
@@ -36,7 +39,7 @@ def plan_parts(spec: JobSpec, streams: StreamManager, folders: Sequence[Path]) -
     problems: list[dict[str, str]] = []
     for number, source in enumerate(spec.sources):
         try:
-            part = _part(source, streams, folders, blur=spec.blur)
+            part = _part(source, spec, streams, folders)
             parts += [] if part in parts else [part]
         except RequestError as error:
             reason = str(error.details.get("reason", error))
@@ -46,11 +49,13 @@ def plan_parts(spec: JobSpec, streams: StreamManager, folders: Sequence[Path]) -
     return parts
 
 
-def _part(source: str, streams: StreamManager, folders: Sequence[Path], *, blur: bool) -> Part:
+def _part(source: str, spec: JobSpec, streams: StreamManager, folders: Sequence[Path]) -> Part:
     known = any(status.spec.stream_id == source for status in streams.all())
     if known:
-        if not blur:
-            raise InvalidRequest(field="blur", reason=BY_HAND)
+        if not spec.blur:
+            raise InvalidRequest(field="blur", reason=f"{BY_ITSELF}; blur: false {FOR_URLS}")
+        if spec.rotate:
+            raise InvalidRequest(field="rotate", reason=f"{BY_ITSELF}; rotate {FOR_URLS}")
         return Part("stream", source, source)
     try:
         url = source_url(source, folders)
@@ -59,6 +64,6 @@ def _part(source: str, streams: StreamManager, folders: Sequence[Path], *, blur:
             raise
         reason = f"{NO_STREAM}, and as a file: {error.details['reason']}"
         raise InvalidRequest(field="source", reason=reason) from None
-    if not blur and urls.scheme_of(url) not in COPIED:
+    if not spec.blur and urls.scheme_of(url) not in COPIED:
         raise InvalidRequest(field="blur", reason=NOT_COPIED)
-    return Part("open" if blur else "copy", url, urls.without_credentials(url))
+    return Part("open" if spec.blur else "copy", url, urls.without_credentials(url))

@@ -9,17 +9,16 @@ import time
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import av
-import numpy as np
-import numpy.typing as npt
 from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
 from app.config import usable_cpus
 from app.errors import SinkError, SourceError
 from app.failure_reason import FailureReason
+from app.models.colours import Colours
+from app.pipeline.planes import copy_of
 from app.pipeline.sinks.encode import (
     BITS_PER_PIXEL,
     KEYFRAME_SECONDS,
@@ -131,6 +130,7 @@ class _EncodedFile:
         self.started_at = first.captured_at
         self.started_ts = time.time() - (time.monotonic() - first.captured_at)
         self._size, self._format = first.frame.size, first.frame.image.format.name
+        self._colours = Colours.of(first.frame.image)
         self._last_pts = -1
         self._keyframe_at = first.captured_at
         self._container = av.open(str(path), "w", format="mp4", options=FRAGMENTED)
@@ -142,6 +142,7 @@ class _EncodedFile:
         context = stream.codec_context
         context.width, context.height = self._size
         context.pix_fmt = self._format
+        self._colours.tag(context)
         context.time_base = TIME_BASE
         context.bit_rate = max(
             MIN_BITRATE, int(self._size[0] * self._size[1] * fps * BITS_PER_PIXEL)
@@ -153,10 +154,11 @@ class _EncodedFile:
         return stream
 
     def accepts(self, picture: BlurredFrame) -> bool:
-        return (picture.size, picture.image.format.name) == (self._size, self._format)
+        given = picture.size, picture.image.format.name, Colours.of(picture.image)
+        return given == (self._size, self._format, self._colours)
 
     def add(self, picture: BlurredFrame, at: float) -> None:
-        image = _own_copy(picture.image)
+        image = copy_of(picture.image)  # encoders write timestamps into it, and sinks share it
         pts = max(round((at - self.started_at) / TIME_BASE), self._last_pts + 1)
         self._last_pts = pts
         image.pts, image.time_base = pts, TIME_BASE
@@ -170,17 +172,3 @@ class _EncodedFile:
             self._container.mux(self._stream.encode(None))
         finally:
             self._container.close()
-
-
-def _own_copy(image: av.VideoFrame) -> av.VideoFrame:
-    """A copy of the frame: encoders write their time into it, and sinks share it."""
-    own = av.VideoFrame(image.width, image.height, image.format.name)
-    for mine, theirs in zip(own.planes, image.planes, strict=True):
-        _pixels(mine)[...] = _pixels(theirs)
-    return own
-
-
-def _pixels(plane: Any) -> npt.NDArray[np.uint8]:
-    """A view (height, width) of a plane, without the padding at the end of its rows."""
-    rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
-    return rows[: plane.height, : plane.width]

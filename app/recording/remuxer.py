@@ -28,9 +28,10 @@ from app import urls
 from app.config import StreamSettings
 from app.errors import SourceError, WatchpostError
 from app.failure_reason import FailureReason
-from app.pipeline.sources.av import AvSource
+from app.models.orientation import UPRIGHT, display_matrix, orientation_of_frame, turned
+from app.pipeline.sources.av import AvSource, open_file
 from app.recording.segments import FRAGMENTED, RecordingProgress, SegmentFiles, SegmentWriter
-from app.types import StreamSpec
+from app.types import Rotation, StreamSpec
 
 VIDEO = ("h264", "hevc", "av1", "vp9", "mpeg4", "mpeg2video", "mjpeg")
 AUDIO = ("aac", "mp3", "ac3", "eac3", "opus", "alac", "flac")
@@ -46,6 +47,7 @@ class Remuxer:
         segment_s: length of a file; it ends at the next keyframe.
         gap_s: seconds without a frame that count as a gap; None for a file.
         skip_s, limit_s: the part of the source to keep, in seconds of its own time.
+        rotate: degrees for players to turn it clockwise, after the orientation in the source.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Remuxer:
         gap_s: float | None,
         skip_s: float = 0.0,
         limit_s: float | None = None,
+        rotate: Rotation = 0,
     ) -> None:
         self.written = RecordingProgress(skip_s)
         self.audio = "no sound"
@@ -67,6 +70,8 @@ class Remuxer:
         self._segment_s = segment_s
         self._gap_s = gap_s
         self._skip_s, self._limit_s = skip_s, limit_s
+        self._rotate = rotate
+        self._matrix: list[int] | None = None
         self._stop = threading.Event()
         self._segments: SegmentWriter[_RemuxedFile] = SegmentWriter(files, self.written)
 
@@ -98,6 +103,8 @@ class Remuxer:
         if audio is not None:
             name = audio.codec_context.name
             self.audio = f"{name} copied" if name in AUDIO else f"{name} turned into aac"
+        if self._rotate:
+            self._matrix = display_matrix(turned(_stored_orientation(self._url), self._rotate))
         begun = _start_of(video)
         if self._skip_s:
             source.seek(int((begun + self._skip_s) * av.time_base))
@@ -127,7 +134,9 @@ class Remuxer:
             file is None or jumped or at - file.started_at >= self._segment_s - EARLY_S
         ):
             with self._segments.writing():
-                file = self._segments.begin(lambda path: _RemuxedFile(path, at, video, audio))
+                file = self._segments.begin(
+                    lambda path: _RemuxedFile(path, at, video, audio, self._matrix)
+                )
         if file is None or (jumped and not packet.is_keyframe):
             return
         seconds = clock.seconds(at)
@@ -152,6 +161,15 @@ class Remuxer:
 
     def _failure(self, reason: str) -> SourceError:
         return SourceError(end="input", reason=reason, url=urls.without_credentials(self._url))
+
+
+def _stored_orientation(url: str) -> int:
+    """The orientation that a file states; live sources state none."""
+    if urls.is_network(url):
+        return UPRIGHT
+    with open_file(url) as container:
+        first = next(container.decode(video=0), None)
+        return UPRIGHT if first is None else orientation_of_frame(first)
 
 
 def _start_of(video: VideoStream) -> float:
@@ -212,13 +230,20 @@ class _RemuxedFile:
     """An MP4 file that is being written. Raises FFmpegError or OSError."""
 
     def __init__(
-        self, path: Path, at: float, video: VideoStream, audio: AudioStream | None
+        self,
+        path: Path,
+        at: float,
+        video: VideoStream,
+        audio: AudioStream | None,
+        matrix: list[int] | None,
     ) -> None:
         self.path = path
         self.started_at = at
         self.started_ts = time.time()
         self._container = av.open(str(path), "w", format="mp4", options=FRAGMENTED)
         self._video = self._container.add_stream_from_template(video)
+        if matrix is not None:
+            self._video.set_display_matrix(matrix)
         self._audio: AudioStream | None = None
         self._encoder: AudioStream | None = None
         self._last: dict[int, int] = {}

@@ -147,7 +147,9 @@ class Scheduler:
             )
         else:
             try:
-                job = await self._jobs.start_scheduled(schedule.spec, schedule.schedule_id)
+                job = await self._jobs.start_scheduled(
+                    schedule.spec, schedule.schedule_id, schedule.error
+                )
             except WatchpostError as error:
                 schedule.skipped += 1
                 logger.error("schedule %s: %s", schedule.schedule_id, error)

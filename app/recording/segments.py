@@ -14,6 +14,7 @@ from typing import Generic, Protocol, TypeVar
 
 from av.error import FFmpegError
 
+from app import urls
 from app.errors import SinkError, WatchpostError
 from app.failure_reason import FailureReason
 
@@ -51,8 +52,12 @@ class SegmentFiles:
 
 
 def stem_of(index: int, label: str) -> str:
-    """``01-cam-1`` for the first part: safe in a file name, and recognisable."""
-    slug = re.sub(r"[^A-Za-z0-9._-]+", "-", label.partition("?")[0]).strip("-.")[-MAX_SLUG:]
+    """``01-cam-1`` for the first part: safe in a file name, and recognisable.
+
+    Of a network's URL it has host and port: the rest is stored in plain text nowhere.
+    """
+    name = urls.origin(label).rpartition("://")[2]
+    slug = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[-MAX_SLUG:]
     return f"{index + 1:02d}-{slug.strip('-.') or 'source'}"
 
 

@@ -221,6 +221,7 @@ class SourceRecorder:
             gap_s=self._gap_s,
             start_timeout_s=ctx.settings.start_timeout_s,
             duration_s=spec.duration_s,
+            rotate=spec.rotate,
         )
         if self.part.kind == "stream":
             return StreamCapture(request, ctx.manager)
@@ -235,7 +236,8 @@ class SourceRecorder:
         part, ctx = self.part, self._ctx
         found = await asyncio.to_thread(ctx.recordings.of_job, self._job.job_id)
         known = {ctx.folder / one.path for one in found}
-        for path in sorted(self._folder.glob(f"{self._stem}-*{FINISHED}")):
+        of_this_part = self._stem.partition("-")[0]
+        for path in sorted(self._folder.glob(f"{of_this_part}-*{FINISHED}")):
             if path in known:
                 continue
             written_ts = path.stat().st_mtime

@@ -1,10 +1,10 @@
-/** Calls to the server that this page came from. */
+/** HTTP calls to this page's server. */
 
 import { current } from "./i18n.js";
 
 const PATIENCE_MS = 10_000;
 
-/** The server answered, and refused. */
+/** The server replied with an error. */
 export class Refused extends Error {
   /**
    * @param {number} status
@@ -18,7 +18,7 @@ export class Refused extends Error {
 }
 
 /**
- * The address of something on this server, also when a proxy serves it below a path.
+ * The URL of a path on this server, also behind a proxy that serves it below another path.
  *
  * @param {string} path  with or without the leading slash
  * @returns {URL}
@@ -29,7 +29,7 @@ export function at(path) {
 
 /**
  * @param {string} streamId
- * @returns {URL} where a stream's WebSocket is
+ * @returns {URL} the URL of a stream's WebSocket
  */
 export function socketAt(streamId) {
   const url = at(`ws/stream/${encodeURIComponent(streamId)}`);
@@ -64,13 +64,13 @@ export async function call(path, body) {
 }
 
 /**
- * Have the server keep a token in a cookie that no script can read.
+ * Store the token in a cookie that no script can read.
  *
- * The server sets it on pages that are asked for with the token. Asking from here instead of
- * through the address bar keeps the token out of the browser's history.
+ * The server sets the cookie on pages that are requested with the token. A request from here, not
+ * from the address bar, keeps the token out of the browser's history.
  *
  * @param {string} token
- * @returns {Promise<boolean>} whether it was the right one
+ * @returns {Promise<boolean>} whether the token is valid
  */
 export async function useToken(token) {
   const page = at("viewer");
@@ -80,7 +80,7 @@ export async function useToken(token) {
 }
 
 /**
- * What keeps this page from working, if anything.
+ * Whether the page can use the server.
  *
  * @returns {Promise<"fine" | "locked" | "unreachable">}
  */

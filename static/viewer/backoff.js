@@ -1,4 +1,4 @@
-/** Waits between attempts that grow, up to a limit, and are never quite the same for two pages. */
+/** Growing pauses between attempts, up to a limit, with jitter. */
 
 const FIRST_MS = 500;
 const LONGEST_MS = 15_000;
@@ -6,14 +6,14 @@ const LONGEST_MS = 15_000;
 export class Backoff {
   #attempts = 0;
 
-  /** @returns {number} how long to wait now, in milliseconds */
+  /** @returns {number} the next pause, in milliseconds */
   next() {
     const wait = Math.min(LONGEST_MS, FIRST_MS * 2 ** this.#attempts);
     this.#attempts += 1;
     return wait * (0.75 + Math.random() / 4);
   }
 
-  /** It worked: begin anew next time. */
+  /** Start again with the first pause, after a success. */
   reset() {
     this.#attempts = 0;
   }

@@ -1,4 +1,4 @@
-/** The socket of a watched stream: it comes back by itself, and says what it is doing. */
+/** The WebSocket of a watched stream: it reconnects by itself and reports its state. */
 
 import { at, probe, socketAt } from "./api.js";
 import { Backoff } from "./backoff.js";
@@ -8,21 +8,21 @@ import { CLOSED_BY_POLICY, CLOSED_NORMALLY, CLOSED_NOT_FOUND, SERVER_GOES, STREA
 
 const SILENT_MS = 5_000;
 const PROBE_MS = 4_000;
-/** How long a stream that was there may be gone: servers need a while to bring theirs back. */
+/** How long a known stream may be missing: a restarted server needs a while to resume it. */
 const GONE_MS = 30_000;
-/** A server that is fine but opens no socket for an id, time and again, has none for it. */
+/** After this many attempts, a healthy server that opens no socket for an id does not know it. */
 const MOST_REFUSALS = 2;
 
 /**
- * What the connection is doing:
+ * The state of the connection:
  * - connecting: the first attempt
- * - open: messages come
- * - waiting: lost; the next attempt is at ``retryAt`` (performance.now()), or runs where that is 0;
- *   ``gone`` when the server answers but does not have the stream back yet
- * - ended: the server said so; ``reason`` in its words
+ * - open: messages arrive
+ * - waiting: lost; the next attempt is at ``retryAt`` (performance.now()), or in progress if that is 0;
+ *   ``gone`` if the server answers but has not resumed the stream yet
+ * - ended: the server ended it; ``reason`` is its text
  * - unknown: there is no such stream
- * - refused: the server closed it for good, with a ``reason``
- * - locked: the server wants the token
+ * - refused: the server closed it permanently, with a ``reason``
+ * - locked: the server requires the token
  *
  * @typedef {{kind: "connecting" | "open" | "unknown" | "locked"}
  *   | {kind: "waiting", retryAt: number, gone: boolean}
@@ -39,13 +39,13 @@ export class Connection {
   #opened = false;
   #greeted = false;
   #unknown = false;
-  /** @type {string | null} why the stream ended, once the server said so */
+  /** @type {string | null} why the stream ended, once the server has sent that */
   #ending = null;
   #asking = false;
   #over = false;
   #heardAt = 0;
   #refusals = 0;
-  /** Since when a stream that was there is missing. */
+  /** Since when a known stream is missing. */
   #missingSince = Infinity;
 
   /**
@@ -65,18 +65,18 @@ export class Connection {
     this.#connect();
   }
 
-  /** How long nothing was heard, in milliseconds; 0 while not open. */
+  /** Time since the last message, in milliseconds; 0 while not open. */
   get silence() {
     const silence = performance.now() - this.#heardAt;
     return this.link.kind === "open" && silence > SILENT_MS ? silence : 0;
   }
 
-  /** Don't wait any longer for the next attempt. */
+  /** Try again now. */
   retry = () => {
     if (this.link.kind === "waiting" && !this.#socket && !this.#over) this.#connect();
   };
 
-  /** Leave for good. */
+  /** Close the connection; it does not reconnect. */
   close() {
     this.#over = true;
     removeEventListener("online", this.retry);
@@ -129,7 +129,7 @@ export class Connection {
   }
 
   /**
-   * A server that shuts down ends its streams too, with another code: it may come back, and they.
+   * A server that shuts down ends its streams, too, but with another code: they may come back.
    *
    * @param {number} code
    * @param {string} reason
@@ -145,7 +145,7 @@ export class Connection {
     else this.#wait(false);
   }
 
-  /** The socket did not even open. The browser does not say why, the server might. */
+  /** The socket did not open. The browser does not say why, so ask the server. */
   async #refused() {
     const problem = await probe();
     if (this.#over) return;
@@ -155,7 +155,7 @@ export class Connection {
     else this.#missing();
   }
 
-  /** The server answers but has no such stream: not yet again, or not at all. */
+  /** The server answers but does not have the stream: not yet, or not at all. */
   #missing() {
     if (this.#missingSince === Infinity) {
       this.#missingSince = performance.now();
@@ -193,7 +193,7 @@ export class Connection {
     socket.close();
   }
 
-  /** A network that fails without a word closes no socket: ask the server when it falls silent. */
+  /** A network failure may close no socket: if no messages arrive, check the server. */
   async #lookAlive() {
     if (!this.silence || this.#asking) return;
     this.#asking = true;
@@ -205,7 +205,7 @@ export class Connection {
   }
 }
 
-/** Whether the server is there at all. */
+/** Whether the server answers. */
 async function answers() {
   const patience = AbortSignal.timeout(PROBE_MS);
   try {

@@ -1,9 +1,9 @@
-/** Small helpers around the document. Text only ever goes in as text: names come from strangers. */
+/** DOM helpers. Text is always inserted as text, never as HTML: names come from strangers. */
 
 import { t } from "./i18n.js";
 
 /**
- * An element of the page that must be there.
+ * An element of the page, which must exist.
  *
  * @template {HTMLElement} [T=HTMLElement]
  * @param {string} id
@@ -42,7 +42,7 @@ export function tell(element, text) {
 }
 
 /**
- * Write a text only if it differs, so that screen readers and selections are left in peace.
+ * Write a text only if it differs, so that screen readers and selections are not disturbed.
  *
  * @param {HTMLElement} element
  * @param {string} text
@@ -56,7 +56,7 @@ let spokenAt = -QUIET_MS;
 let timer = 0;
 
 /**
- * Tell users of screen readers; at most once in a few seconds, then only the newest.
+ * Announce a text to screen readers, at most once in a few seconds; the newest one wins.
  *
  * @param {string} text
  * @param {() => void} [onSpoken]
@@ -74,7 +74,7 @@ export function announce(text, onSpoken) {
 const COPIED_MS = 2000;
 
 /**
- * Copy a text, and say so on the button for a moment.
+ * Copy a text, and confirm that on the button for a moment.
  *
  * @param {string} text
  * @param {HTMLButtonElement} button
@@ -92,7 +92,7 @@ async function toClipboard(text) {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
-    return copySelected(text); // plain http from another machine: there is no clipboard API
+    return copySelected(text); // over plain http from another machine there is no clipboard API
   }
 }
 

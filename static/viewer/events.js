@@ -1,4 +1,4 @@
-/** The log of events: newest on top, and never longer than a screen can use. */
+/** The list of events: newest first, with a limited length. */
 
 import { at } from "./api.js";
 import { announce, make, write } from "./dom.js";
@@ -18,14 +18,14 @@ export class Events {
   #list;
   #none;
 
-  /** @param {HTMLElement} list @param {HTMLElement} none  shown while there are none */
+  /** @param {HTMLElement} list @param {HTMLElement} none  shown while the list is empty */
   constructor(list, none) {
     this.#list = list;
     this.#none = none;
     onChange(() => this.#entries.forEach(fill));
   }
 
-  /** @param {StreamEvent | Missed} message  that happens now */
+  /** @param {StreamEvent | Missed} message  a live one */
   add(message) {
     if (this.#knows(message)) return;
     const item = this.#make(message);
@@ -35,7 +35,7 @@ export class Events {
     this.#speak(message);
   }
 
-  /** @param {StreamEvent[]} messages  of the time before this page was opened, newest first */
+  /** @param {StreamEvent[]} messages  stored ones, newest first */
   addOlder(messages) {
     for (const message of messages) {
       if (this.#knows(message)) continue;
@@ -118,7 +118,7 @@ function factsOf({ track_id: track, confidence, duration_s: duration }) {
 function pictureOf(path) {
   const href = at(path).href;
   const image = make("img", { src: href, loading: "lazy", decoding: "async" });
-  image.addEventListener("error", () => (image.hidden = true)); // deleted by now: the event stays
+  image.addEventListener("error", () => (image.hidden = true)); // the snapshot was removed; the event stays
   return make("a", { href, target: "_blank", rel: "noopener" }, image);
 }
 

@@ -1,4 +1,4 @@
-/** The page's language: which one, its texts, and how it writes numbers, times and lists. */
+/** The page's language: its texts, and its formats of numbers, times and lists. */
 
 import { CATALOGUE } from "./catalogue.js";
 
@@ -14,7 +14,7 @@ export function current() {
   return language;
 }
 
-/** Begin with the language chosen earlier, else the first of the browser's that we have. */
+/** Use the language chosen earlier, else the browser's first one that we have. */
 export function begin() {
   const wanted = [stored(), ...navigator.languages, navigator.language];
   const known = wanted.map((tag) => (tag ?? "").split("-")[0].toLowerCase());
@@ -42,7 +42,7 @@ export function choose(tag, { remember = false } = {}) {
 }
 
 /**
- * Call back after each change of language, to write anew what the page's markup does not hold.
+ * Call back after each change of language, to rewrite texts that are not in the page's markup.
  *
  * @param {() => void} listener
  */
@@ -51,7 +51,7 @@ export function onChange(listener) {
 }
 
 /**
- * A text in the page's language. The parameter ``n`` picks the plural form where there are some.
+ * A text in the page's language. The parameter ``n`` selects the plural form, if the text has several.
  *
  * @param {string} key
  * @param {Record<string, string | number>} [parameters]
@@ -68,7 +68,7 @@ export function t(key, parameters = {}) {
 }
 
 /**
- * A text if there is one under this key; the alternative for what the server invents later.
+ * The text with this key, or the alternative for a word that the page does not know yet.
  *
  * @param {string} key
  * @param {string} otherwise
@@ -78,7 +78,7 @@ export function textOr(key, otherwise) {
   return key in CATALOGUE[FALLBACK] ? t(key) : otherwise;
 }
 
-/** @param {number} value @param {number} [digits] after the point */
+/** @param {number} value @param {number} [digits] digits after the decimal point */
 export function number(value, digits = 0) {
   return new Intl.NumberFormat(language, {
     minimumFractionDigits: digits,
@@ -109,7 +109,7 @@ function stored() {
   try {
     return localStorage.getItem(STORED_AS);
   } catch {
-    return null; // storage is switched off: the browser's language then
+    return null; // storage is disabled: use the browser's language
   }
 }
 
@@ -118,6 +118,6 @@ function store(tag) {
   try {
     localStorage.setItem(STORED_AS, tag);
   } catch {
-    // as above: the choice lasts as long as the page
+    // storage is disabled: the choice lasts until the page is closed
   }
 }

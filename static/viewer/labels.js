@@ -1,8 +1,8 @@
-/** What the server recognises: a colour each, and how to say it. */
+/** The labels of detections: their colours and their names. */
 
 import { list, t, textOr } from "./i18n.js";
 
-/** Bright enough for dark text, far enough apart to tell one class from the next. */
+/** Bright enough for dark text, and easy to tell apart. */
 const COLOURS = new Map([
   ["person", "#5cc8ff"],
   ["face", "#d9d4ff"],
@@ -18,7 +18,7 @@ const COLOURS = new Map([
 ]);
 const OTHER = "#e0e0e0";
 
-/** Less than this is a guess: good to blur a face on suspicion, too little to call it one. */
+/** Confidence below which a detection is uncertain: a face is blurred but not counted. */
 const SURE = 0.3;
 
 /** @param {import("./wire.js").Detection} detection */
@@ -37,7 +37,7 @@ export function nameOf(label) {
 }
 
 /**
- * What there is for sure, counted: "2 people, 1 face"; empty for nothing.
+ * The certain detections, counted: "2 people, 1 face"; empty for none.
  *
  * @param {import("./wire.js").Detection[]} detections
  */

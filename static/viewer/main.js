@@ -1,4 +1,4 @@
-/** The page: which stream is watched, and what everybody is told about it. */
+/** The page: selects the watched stream and updates all parts of the page. */
 
 import { call } from "./api.js";
 import { Connection } from "./connection.js";
@@ -49,15 +49,15 @@ new Webcam({
   onLocked: () => tokenForm.ask(),
 });
 
-// ── which stream ───────────────────────────────────────────────────────────────────────────────
+// ── selection of a stream ────────────────────────────────────────────────────────────────────────
 
-/** The stream that the page's address names, or null. */
+/** The id of the stream in the page's URL, or null. */
 function addressed() {
   const fragment = location.hash.slice(1);
   try {
     return decodeURIComponent(fragment) || new URLSearchParams(location.search).get("stream");
   } catch {
-    return fragment; // a percent sign that encodes nothing
+    return fragment; // an invalid percent-encoding
   }
 }
 
@@ -109,7 +109,7 @@ function end() {
   render();
 }
 
-/** The address changed under the page: back, forward, or typed. */
+/** The URL has changed: back, forward, or typed. */
 function follow() {
   const streamId = addressed();
   if (streamId === (watch.connection?.streamId ?? null)) return;
@@ -124,7 +124,7 @@ function onUnlocked() {
   if (streamId && watch.connection?.link.kind !== "open") begin(streamId);
 }
 
-// ── what comes from the server ─────────────────────────────────────────────────────────────────
+// ── messages from the server ─────────────────────────────────────────────────────────────────────
 
 /** @param {Link} link */
 function onLink(link) {
@@ -176,9 +176,9 @@ function setState(state, reason) {
   render();
 }
 
-// ── what the page shows ────────────────────────────────────────────────────────────────────────
+// ── display ──────────────────────────────────────────────────────────────────────────────────────
 
-/** @param {Result} result  just drawn */
+/** @param {Result} result  the one on the screen */
 function onShown(result) {
   byId("stage").style.setProperty("--shape", `${result.width} / ${result.height}`);
   if (!watch.hasPicture) {
@@ -191,7 +191,7 @@ function onShown(result) {
   if (performance.now() - describedAt > DESCRIBE_MS) describe(result);
 }
 
-/** For those who cannot see the picture; now and then, not with every frame. @param {Result} result */
+/** Describes the video to screen readers; now and then, not for every frame. @param {Result} result */
 function describe(result) {
   describedAt = performance.now();
   const what = summary(result.detections) || t("rows.nothing");
@@ -237,18 +237,18 @@ function announceLink(link) {
   wasLost = link.kind === "waiting";
 }
 
-/** The licence gives every user of the server the right to its source. */
+/** The licence gives all users of the server a right to its source. */
 async function loadVersion() {
   try {
     const { version, source } = await call("api/version");
     write(byId("version"), `Watchpost ${version}`);
     if (/^https?:/.test(source)) byId("source").setAttribute("href", source);
   } catch {
-    // what the markup says holds as well
+    // keep the texts of the markup
   }
 }
 
-// ── buttons and the like ────────────────────────────────────────────────────────────────────────────────────
+// ── controls ─────────────────────────────────────────────────────────────────────────────────────
 
 byId("watch-form").addEventListener("submit", (event) => {
   event.preventDefault();
@@ -258,7 +258,7 @@ byId("watch-form").addEventListener("submit", (event) => {
 });
 
 byId("skip").addEventListener("click", (event) => {
-  event.preventDefault(); // what follows the # in this page's address is a stream
+  event.preventDefault(); // the fragment of this page's URL is the id of a stream
   byId("stage").focus();
 });
 
@@ -304,7 +304,7 @@ i18n.onChange(() => {
 addEventListener("hashchange", follow);
 addEventListener("popstate", follow);
 document.addEventListener("visibilitychange", () => document.hidden || watch.connection?.retry());
-setInterval(render, 1000); // the seconds of a wait or of a silence
+setInterval(render, 1000); // updates the seconds since the last message and until the next attempt
 
 render();
 follow();

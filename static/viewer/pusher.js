@@ -1,4 +1,4 @@
-/** Sends a camera to the server, as fast as the server answers and no faster. */
+/** Sends a camera's frames to the server, each once the last one was answered. */
 
 import { call, socketAt } from "./api.js";
 import { Backoff } from "./backoff.js";
@@ -7,15 +7,15 @@ import { CLOSED_BY_POLICY, CLOSED_NORMALLY, CLOSED_NOT_FOUND, STREAM_NOT_FOUND, 
 
 /** @typedef {import("./wire.js").Ack} Ack */
 
-/** No picture is sent that is longer than this in either direction. */
+/** Longest side of the frames that are sent, in pixels. */
 export const WIDTH = 1280;
 const QUALITY = 0.8;
 const MOST_PER_SECOND = 20;
 const IN_FLIGHT = 2;
-/** Without an answer for so long, the frames under way count as lost. */
+/** Frames without an answer for this long count as lost. */
 const LOST_MS = 3000;
 
-/** One camera on its way to one stream, until it is closed. */
+/** Pushes one camera to one stream until it is closed. */
 export class Pusher {
   /** @type {WebSocket | null} */
   #socket = null;
@@ -29,7 +29,7 @@ export class Pusher {
   #encoding = false;
   #over = false;
   #unknown = false;
-  /** @type {string | null} why the stream ended, once the server said so */
+  /** @type {string | null} why the stream ended, once the server has sent that */
   #ending = null;
   #video;
   #handlers;
@@ -39,10 +39,10 @@ export class Pusher {
    * @param {HTMLVideoElement} video  plays the camera
    * @param {object} handlers
    * @param {(ack: Ack) => void} handlers.onAck
-   * @param {() => void} handlers.onDropped  a frame came too late to be looked at
+   * @param {() => void} handlers.onDropped  a frame was replaced by a newer one
    * @param {(streamId: string) => void} handlers.onRenewed  the stream has a new id
-   * @param {(key: string, reason: string) => void} handlers.onProblem  a text's key; empty: none any more
-   * @param {(key: string, reason: string) => void} handlers.onOver  nothing is sent any more
+   * @param {(key: string, reason: string) => void} handlers.onProblem  the key of a text; empty once it is solved
+   * @param {(key: string, reason: string) => void} handlers.onOver  pushing has ended
    */
   constructor(streamId, video, handlers) {
     this.streamId = streamId;
@@ -93,13 +93,13 @@ export class Pusher {
     }
   }
 
-  /** @param {number} frame  the server is done with this one and all before */
+  /** @param {number} frame  this one and all before it are answered */
   #answer(frame) {
     this.#answered = Math.max(this.#answered, frame);
     this.#pump();
   }
 
-  /** Send a frame when one is due, and see to it that this is asked again. */
+  /** Send a frame if one is due, and schedule the next check. */
   async #pump() {
     clearTimeout(this.#timer);
     if (this.#over || this.#encoding || this.#socket?.readyState !== WebSocket.OPEN) return;
@@ -131,7 +131,7 @@ export class Pusher {
     this.#sent += 1;
   }
 
-  /** @returns {Promise<Blob | null>} what the camera sees now, as a JPEG */
+  /** @returns {Promise<Blob | null>} the camera's current frame as JPEG */
   async #picture() {
     const { videoWidth, videoHeight } = this.#video;
     const ink = this.#canvas.getContext("2d", { alpha: false });
@@ -157,7 +157,7 @@ export class Pusher {
     this.#retry = setTimeout(() => (gone ? this.#renew() : this.#connect()), this.#backoff.next());
   }
 
-  /** The server ended the stream while the connection was lost: ask for another. */
+  /** The server ended the stream while the connection was lost: request another. */
   async #renew() {
     try {
       const streamId = await request();
@@ -171,7 +171,7 @@ export class Pusher {
   }
 }
 
-/** @returns {Promise<string>} the id of a new stream to send to */
+/** @returns {Promise<string>} the id of a new push stream */
 export async function request() {
   const { stream_id: streamId } = await call("stream/request", { name: t("webcam.name") });
   return streamId;

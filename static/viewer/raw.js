@@ -1,4 +1,4 @@
-/** The newest message as it came, for those who write programs. */
+/** The newest message as raw JSON, for developers. */
 
 import { byId, copy, write } from "./dom.js";
 
@@ -27,7 +27,7 @@ export class RawJson {
     write(this.#text, "");
   }
 
-  /** Nothing while it is closed, and not while somebody selects in it. */
+  /** Updates neither while the box is closed, nor while the user selects text in it. */
   #render() {
     this.#timer = 0;
     if (!this.#details.open || !this.#newest || this.#selecting()) return;

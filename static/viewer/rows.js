@@ -1,4 +1,4 @@
-/** The results as rows a person can read, a few times a second. */
+/** The table of detections, updated a few times a second. */
 
 import { make, tell, write } from "./dom.js";
 import { clock, number, onChange, percent, t } from "./i18n.js";
@@ -14,7 +14,7 @@ const FORGOTTEN_S = 10;
 const MOST_ROWS = 100;
 
 export class Rows {
-  /** @type {Map<string, {since: number, last: number}>} when each track came, seconds since 1970 */
+  /** @type {Map<string, {since: number, last: number}>} when each track was first and last seen, Unix seconds */
   #seen = new Map();
   /** @type {Map<string, HTMLTableRowElement>} */
   #rows = new Map();
@@ -24,7 +24,7 @@ export class Rows {
   #body;
   #note;
 
-  /** @param {HTMLElement} body @param {HTMLElement} note  for what is in no row */
+  /** @param {HTMLElement} body @param {HTMLElement} note  for detections without a row */
   constructor(body, note) {
     this.#body = body;
     this.#note = note;
@@ -117,7 +117,7 @@ export class Rows {
 
 /**
  * @param {Detection} detection
- * @param {number} index  tells those apart that have no track
+ * @param {number} index  distinguishes detections without a track
  */
 function keyOf({ label, track_id: track }, index) {
   return track === null ? `${label}/${index}` : `${label}#${track}`;

@@ -1,4 +1,4 @@
-/** Addresses of a stream to give to others, each with a button that copies it. */
+/** The URLs of a stream for sharing, each with a button to copy it. */
 
 import { at } from "./api.js";
 import { copy, make } from "./dom.js";
@@ -7,7 +7,7 @@ import { t } from "./i18n.js";
 const HERE = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 
 /**
- * Fill a box with a stream's addresses.
+ * Fill an element with a stream's URLs.
  *
  * @param {HTMLElement} box
  * @param {string} streamId

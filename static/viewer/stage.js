@@ -1,4 +1,4 @@
-/** The picture, and above it the boxes that belong to exactly this picture. */
+/** The video, with the boxes of exactly the frame that is shown. */
 
 import { percent } from "./i18n.js";
 import { colourOf, isSure, nameOf } from "./labels.js";
@@ -15,9 +15,9 @@ const DOTS = [2, 6];
 const TEXT_COLOUR = "#0b0f12";
 
 export class Stage {
-  /** @type {{result: Result, jpeg: ArrayBuffer} | null} newest picture that is not drawn yet */
+  /** @type {{result: Result, jpeg: ArrayBuffer} | null} the newest frame, not drawn yet */
   #next = null;
-  /** @type {Result | null} what is on the screen */
+  /** @type {Result | null} the result on the screen */
   #shown = null;
   #scheduled = false;
   #busy = false;
@@ -27,7 +27,7 @@ export class Stage {
   /**
    * @param {HTMLCanvasElement} picture
    * @param {HTMLCanvasElement} boxes
-   * @param {(result: Result) => void} onShown  after each picture that was drawn
+   * @param {(result: Result) => void} onShown  after each drawn frame
    */
   constructor(picture, boxes, onShown) {
     this.#picture = picture;
@@ -48,8 +48,8 @@ export class Stage {
   #ink;
 
   /**
-   * Show a picture as soon as the screen can take one; a newer one replaces it until then. While
-   * the page is hidden nothing is drawn, so nothing is decoded either.
+   * Show a frame at the next repaint; until then a newer one replaces it. While the page is hidden
+   * nothing is drawn, so nothing is decoded, either.
    *
    * @param {Result} result
    * @param {ArrayBuffer} jpeg
@@ -59,7 +59,7 @@ export class Stage {
     this.#schedule();
   }
 
-  /** Show nothing, and forget what was offered. */
+  /** Clear the screen, and drop the waiting frame. */
   clear() {
     this.#era += 1;
     this.#next = null;
@@ -97,7 +97,7 @@ export class Stage {
       if (era === this.#era) this.#show(bitmap, offered.result);
       else bitmap.close();
     } catch {
-      // not a picture this browser can decode: the one before stays until the next
+      // this browser cannot decode it: the last frame stays until the next one
     }
     this.#busy = false;
     this.#schedule();
@@ -114,7 +114,7 @@ export class Stage {
     this.#onShown(result);
   }
 
-  /** Draw the boxes anew, at the resolution of the screen. */
+  /** Redraw the boxes at the screen's resolution. */
   redraw() {
     const { clientWidth, clientHeight } = this.#boxes;
     const ratio = devicePixelRatio || 1;
@@ -131,8 +131,8 @@ export class Stage {
 
   /**
    * @param {Result} result
-   * @param {Rectangle} area  where the picture is, in CSS pixels
-   * @param {number} ratio  pixels of the screen to a CSS pixel: lines lie on whole ones, so that
+   * @param {Rectangle} area  of the frame, in CSS pixels
+   * @param {number} ratio  screen pixels per CSS pixel: lines are aligned to screen pixels, so that
    *   they are sharp
    */
   #drawBoxes(result, area, ratio) {
@@ -155,8 +155,8 @@ export class Stage {
   }
 
   /**
-   * A dark line below the coloured one keeps it visible on any background. What is only a guess
-   * gets dots and no name.
+   * A dark line below the coloured one keeps it visible on any background. Uncertain detections
+   * get a dotted line and no name.
    *
    * @param {Detection} detection
    * @param {Rectangle} box
@@ -177,9 +177,9 @@ export class Stage {
    * @param {Detection} detection
    * @param {Rectangle} box
    * @param {Rectangle} area
-   * @param {Rectangle[]} taken  places of the labels so far
+   * @param {Rectangle[]} taken  the labels drawn so far
    * @param {boolean} brief  the name alone
-   * @returns {Rectangle} where the label went
+   * @returns {Rectangle} the label's place
    */
   #drawLabel(detection, box, area, taken, brief) {
     const ink = this.#ink;
@@ -205,21 +205,21 @@ function describe({ label, confidence, track_id: track }) {
 }
 
 /**
- * Where a picture lies that fills a space as far as its shape allows.
+ * The largest centred rectangle of a frame's aspect ratio in a space.
  *
- * @param {{width: number, height: number}} picture
+ * @param {{width: number, height: number}} frame
  * @param {number} width
  * @param {number} height
  * @returns {Rectangle}
  */
-function fit(picture, width, height) {
-  const scale = Math.min(width / picture.width, height / picture.height);
-  const size = { width: picture.width * scale, height: picture.height * scale };
+function fit(frame, width, height) {
+  const scale = Math.min(width / frame.width, height / frame.height);
+  const size = { width: frame.width * scale, height: frame.height * scale };
   return { left: (width - size.width) / 2, top: (height - size.height) / 2, ...size };
 }
 
 /**
- * A place for a label at its box that covers no other label: above, inside, or below.
+ * A place for a label that covers no other label: above, inside, or below its box.
  *
  * @param {{width: number, height: number}} size
  * @param {Rectangle} box

@@ -1,4 +1,4 @@
-/** How a watched stream is doing, in words: for the pill, the curtain and the banner. */
+/** The state of the watched stream as text: for the pill, the curtain and the banner. */
 
 import { t } from "./i18n.js";
 
@@ -8,14 +8,14 @@ import { t } from "./i18n.js";
  * @typedef {import("./wire.js").Result} Result
  * @typedef {import("./wire.js").StreamState} StreamState
  *
- * @typedef {object} Curtain  what stands where the picture would be
+ * @typedef {object} Curtain  shown in place of the video
  * @property {string} title
  * @property {string} [text]
  * @property {string} [action]  label of the button
  * @property {boolean} [busy]
  */
 
-/** What is watched now. */
+/** The watched stream. */
 export class Watch {
   /** @type {Connection | null} */
   connection = null;
@@ -34,7 +34,7 @@ export class Watch {
 }
 
 /**
- * The one word for how it is doing: a state of the stream, or what the connection makes of it.
+ * The state to show: that of the stream, or of the connection.
  *
  * @param {Watch} watch
  * @returns {StreamState | "idle" | "silent" | "lost" | "ended"}
@@ -56,7 +56,7 @@ export function markOf({ connection, state }) {
 
 /**
  * @param {Watch} watch
- * @returns {Curtain | null} null while there is a picture to be seen
+ * @returns {Curtain | null} null while there is video
  */
 export function curtainOf(watch) {
   const { connection, hasPicture } = watch;
@@ -82,7 +82,7 @@ export function curtainOf(watch) {
   }
 }
 
-/** @param {Watch} watch  connected, but without a picture yet @returns {Curtain} */
+/** @param {Watch} watch  connected, but without a frame yet @returns {Curtain} */
 function beforeFirst({ state, reason }) {
   const trouble = troubleOf(state);
   const over = state === "failed" || state === "stopped";
@@ -90,7 +90,7 @@ function beforeFirst({ state, reason }) {
 }
 
 /**
- * The strip across a picture that is not live; empty for none.
+ * The banner's text while the video is not live; empty for none.
  *
  * @param {Watch} watch
  */

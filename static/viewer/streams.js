@@ -1,4 +1,4 @@
-/** The list of what runs now, one click to watch. */
+/** The list of running streams; a click watches one. */
 
 import { Refused, call } from "./api.js";
 import { byId, make, tell, write } from "./dom.js";
@@ -26,7 +26,7 @@ export class Streams {
 
   /**
    * @param {(streamId: string) => void} onWatch
-   * @param {() => void} onLocked  the server wants the token
+   * @param {() => void} onLocked  the server requires the token
    */
   constructor(onWatch, onLocked) {
     this.#onWatch = onWatch;
@@ -36,13 +36,13 @@ export class Streams {
     onChange(() => this.#render());
   }
 
-  /** @param {string | null} streamId  the one that is marked in the list */
+  /** @param {string | null} streamId  the selected one */
   mark(streamId) {
     this.#watched = streamId;
     this.#render();
   }
 
-  /** Ask the server now, and again every few seconds while the page can be seen. */
+  /** Load the list now, and again every few seconds while the page is visible. */
   async refresh() {
     clearTimeout(this.#timer);
     if (document.hidden) return;

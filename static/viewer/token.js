@@ -1,10 +1,10 @@
-/** Asks for the server's token, and hands it over once. It is kept by the browser's cookie alone. */
+/** Asks for the server's token and sends it once. Only the browser's cookie stores it. */
 
 import { useToken } from "./api.js";
 import { byId, tell } from "./dom.js";
 import { t } from "./i18n.js";
 
-/** A token in the page's own address has done its work when the page arrived: take it out. */
+/** Remove a token from the page's URL: the cookie is set by now. */
 export function hideFromAddress() {
   const url = new URL(location.href);
   if (!url.searchParams.has("token")) return;
@@ -19,7 +19,7 @@ export class TokenForm {
   #problem = byId("token-problem");
   #onOpened;
 
-  /** @param {() => void} onOpened  the token was right: everything can go on */
+  /** @param {() => void} onOpened  the token is valid */
   constructor(onOpened) {
     this.#onOpened = onOpened;
     byId("token-form").addEventListener("submit", (event) => {

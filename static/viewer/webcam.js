@@ -1,4 +1,4 @@
-/** The card of this computer's camera: the button, the preview, and what the server says to it. */
+/** The card of this computer's camera: the button, the preview, and the server's answers. */
 
 import { Refused, probe } from "./api.js";
 import { announce, byId, make, tell, write } from "./dom.js";
@@ -12,7 +12,7 @@ import { showAddresses } from "./share.js";
 const RATE_MS = 3000;
 const SHOW_EVERY_MS = 500;
 
-/** What the browser says when it gives no camera: DOMException.name. */
+/** Texts by the browser's reason for not opening the camera (DOMException.name). */
 const PROBLEMS = new Map([
   ["NotAllowedError", "webcam.denied"],
   ["SecurityError", "webcam.denied"],
@@ -41,7 +41,7 @@ export class Webcam {
   #said = { key: "", reason: "" };
   /** @type {Ack | null} */
   #ack = null;
-  /** @type {number[]} when answers came within the last seconds */
+  /** @type {number[]} times of the last seconds' answers */
   #answers = [];
   #dropped = 0;
   #starting = false;
@@ -50,9 +50,9 @@ export class Webcam {
 
   /**
    * @param {object} handlers
-   * @param {(streamId: string) => void} handlers.onStream  watch this
+   * @param {(streamId: string) => void} handlers.onStream  has started
    * @param {(streamId: string) => void} handlers.onStopped
-   * @param {() => void} handlers.onLocked  the server wants the token
+   * @param {() => void} handlers.onLocked  the server requires the token
    */
   constructor(handlers) {
     this.#handlers = handlers;
@@ -110,10 +110,10 @@ export class Webcam {
   }
 
   /**
-   * Play a camera in the preview, instead of the one before.
+   * Play a camera in the preview, in place of the last one.
    *
    * @param {string} deviceId  empty for the browser's choice
-   * @returns {Promise<boolean>} whether there is one; if not, why was said
+   * @returns {Promise<boolean>} whether there is one; if not, the reason is shown
    */
   async #openCamera(deviceId) {
     const choice = deviceId ? { deviceId: { exact: deviceId } } : {};
@@ -189,7 +189,7 @@ export class Webcam {
     this.#render();
   }
 
-  /** @param {string} key  of a text; empty for none @param {string} [reason] */
+  /** @param {string} key  key of a text; empty for none @param {string} [reason] */
   #say(key, reason = "") {
     this.#said = { key, reason };
     this.#render();

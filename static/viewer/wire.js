@@ -1,6 +1,6 @@
 /**
- * What the server says, as types: schema version 1 of the WebSocket /ws/stream/{stream_id} and
- * the replies of the HTTP calls that this page makes. Described in full at /docs.
+ * The server's messages as types: version 1 of the WebSocket /ws/stream/{stream_id}, and the replies
+ * of the HTTP calls that this page makes. /docs has the full description.
  *
  * @typedef {"starting" | "running" | "reconnecting" | "stopped" | "failed"} StreamState
  *
@@ -22,7 +22,7 @@
  * @property {"result"} type
  * @property {string} stream_id
  * @property {number} frame
- * @property {number} ts  seconds since 1970 at which the frame was taken
+ * @property {number} ts  when the frame was captured, Unix seconds
  * @property {number} width
  * @property {number} height
  * @property {number} fps
@@ -37,7 +37,7 @@
  * @property {number | null} track_id
  * @property {number | null} confidence
  * @property {number | null} duration_s
- * @property {string | null} snapshot  path of a picture on this server
+ * @property {string | null} snapshot  path of the snapshot on this server
  * @property {Record<string, unknown>} details
  *
  * @typedef {object} Missed
@@ -51,12 +51,12 @@
  *
  * @typedef {object} Ack
  * @property {"ack"} type
- * @property {number} frame  which of the messages sent on this socket, counted from 1
+ * @property {number} frame  number of the message on this socket, from 1
  * @property {number} dropped
  * @property {{waited_ms: number, processed_ms: number, total_ms: number}} timing
  * @property {Detection[]} detections
  *
- * @typedef {object} Dropped  a newer frame replaced this one, and no ack says so
+ * @typedef {object} Dropped  a newer frame replaced this one, and no ack reports that
  * @property {"dropped"} type
  * @property {number} frame
  *
@@ -86,11 +86,11 @@ export const STREAM_NOT_FOUND = "STREAM_NOT_FOUND";
 export const CLOSED_NORMALLY = 1000;
 export const CLOSED_NOT_FOUND = 4404;
 export const CLOSED_BY_POLICY = 1008;
-/** Going away, restarting: such an end is the server's, not the stream's. */
+/** Close codes of a server that shuts down or restarts; its streams may come back. */
 export const SERVER_GOES = [1001, 1012];
 
 /**
- * The message of a text frame, or null for what this page cannot read.
+ * The message of a text frame, or null for one that this page does not know.
  *
  * @param {string} text
  * @returns {Message | null}

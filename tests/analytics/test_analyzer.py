@@ -13,7 +13,8 @@ from app.analytics.analyzer import AnalyzerFactory, StreamAnalyzer
 from app.analytics.rules import AnalyzedFrame, FramePixels, read_rule_settings
 from app.config import ObjectSettings
 from app.errors import DetectorError, InvalidRequest, NoAnalytics
-from app.types import Box, Detection, RuleEvent, StreamSpec, Track
+from app.events import RuleEvent
+from app.types import Box, Detection, StreamSpec, Track
 
 SIZE = (1280, 720)
 PERSON = Detection("person", 0.9, Box(400, 100, 600, 700))

@@ -18,8 +18,9 @@ import pytest
 
 from app.analytics.rules.bags import BagRule, BagSettings
 from app.analytics.rules.base import AnalyzedFrame, FramePixels
+from app.events import RuleEvent
 from app.models.crop_refiner import CropWindow
-from app.types import Box, RuleEvent, Track
+from app.types import Box, Track
 
 Picture = npt.NDArray[np.uint8]
 

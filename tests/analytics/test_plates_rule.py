@@ -12,10 +12,11 @@ from app.analytics.rules import AnalyzedFrame, FramePixels
 from app.analytics.rules.plate_track import PlateTuning
 from app.analytics.rules.plates import PlateRule, PlateRuleSettings
 from app.anpr.read_queue import matches
+from app.events import RuleEvent
 from app.models.plates.reader import CropRead
 from app.models.plates.voting import Decision, Votes, decide, pooled
 from app.plates import WatchEntry
-from app.types import Box, RuleEvent, Track
+from app.types import Box, Track
 
 SIZE = (1280, 720)
 WHERE = Box(500, 300, 620, 330)

@@ -13,7 +13,8 @@ from app.analytics.rules import RULES, AnalyzedFrame, FramePixels, make_rules, r
 from app.analytics.rules.plate_track import CropReader
 from app.analytics.rules.smoking import SmokingRule, SmokingSettings
 from app.errors import InvalidRequest
-from app.types import Box, Detection, RuleEvent, Track
+from app.events import RuleEvent
+from app.types import Box, Detection, Track
 
 PERSON = Box(100, 100, 200, 400)
 AT_THE_MOUTH = Box(155, 150, 170, 155)

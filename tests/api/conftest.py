@@ -1,4 +1,4 @@
-"""The app with its lifespan begun, and calls to it from near and far."""
+"""The running app, and clients on this and on other machines."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def served(
 
 
 @pytest.fixture
-async def near(served: Running) -> AsyncIterator[httpx.AsyncClient]:
+async def local_client(served: Running) -> AsyncIterator[httpx.AsyncClient]:
     """A client on the same machine."""
     async with served.client() as client:
         yield client

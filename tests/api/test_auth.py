@@ -1,4 +1,4 @@
-"""Who may call: deny by default, on every route there is or will be."""
+"""Authentication: every route is protected, also those added later."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI, WebSocket
-from fixtures import LOOPBACK, STRANGER, Running, asgi
+from fixtures import LOOPBACK, REMOTE, Running, asgi
 from starlette.middleware import Middleware
 from starlette.routing import Mount, Route, Router, WebSocketRoute
 
@@ -25,8 +25,8 @@ SECRET = "/secret"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
 
-def gated(*, disabled: bool = False, token: str | None = TOKEN, **options: bool) -> FastAPI:
-    """A small app behind the gate: one page for every method, one socket."""
+def protected_app(*, disabled: bool = False, token: str | None = TOKEN, **options: bool) -> FastAPI:
+    """A small app behind the middleware: one page for every method, one socket."""
     gate = Middleware(TokenAuthMiddleware, token=token, disabled=disabled, **options)
     app = FastAPI(middleware=[gate])
 
@@ -43,7 +43,7 @@ def gated(*, disabled: bool = False, token: str | None = TOKEN, **options: bool)
 
 
 async def status(*arguments: Any, app: Any = None, **options: Any) -> int | None:
-    return (await asgi(app or gated(), SECRET, *arguments, **options)).status
+    return (await asgi(app or protected_app(), SECRET, *arguments, **options)).status
 
 
 # ── every route of the real app ──────────────────────────────────────────────────────────────
@@ -117,9 +117,7 @@ def test_the_walk_looks_into_mounts_and_sockets() -> None:
 async def test_a_stranger_without_a_token_gets_nowhere(
     kind: str, method: str, path: str, served: Running
 ) -> None:
-    reply = await asgi(
-        served.app, concrete(path), kind=kind, method=method or "GET", client=STRANGER
-    )
+    reply = await asgi(served.app, concrete(path), kind=kind, method=method or "GET", client=REMOTE)
     if kind == "websocket":
         assert not reply.accepted
         assert reply.closed_with == 1008
@@ -134,7 +132,7 @@ async def test_a_stranger_without_a_token_gets_nowhere(
 
 @pytest.mark.parametrize("path", ["/nope", "/api/nope", "/apI/streams", "//api/streams", "/static"])
 async def test_a_stranger_does_not_learn_which_paths_exist(path: str, served: Running) -> None:
-    assert (await asgi(served.app, path, client=STRANGER)).status == 401
+    assert (await asgi(served.app, path, client=REMOTE)).status == 401
 
 
 @pytest.mark.parametrize(
@@ -152,7 +150,7 @@ async def test_a_stranger_does_not_learn_which_paths_exist(path: str, served: Ru
     ],
 )
 async def test_no_path_through_an_open_one_leads_to_data(path: str, served: Running) -> None:
-    reply = await asgi(served.app, path, client=STRANGER)
+    reply = await asgi(served.app, path, client=REMOTE)
     assert reply.status in (401, 404, 405)
     assert b"stream_id" not in reply.body
 
@@ -221,26 +219,26 @@ async def test_a_foreign_name_that_leads_here_is_no_free_pass(host: str) -> None
 
 
 async def test_with_require_token_there_is_no_free_pass() -> None:
-    app = gated(require_token=True)
+    app = protected_app(require_token=True)
     assert await status(app=app) == 401
     assert await status(app=app, headers=BEARER) == 200
 
 
 async def test_with_no_auth_everybody_may_do_everything() -> None:
-    app = gated(disabled=True, token=None)
+    app = protected_app(disabled=True, token=None)
     evil = {"host": "evil.example", "origin": "http://x.example", "sec-fetch-site": "cross-site"}
-    assert await status(app=app, client=STRANGER, headers=evil, method="POST") == 200
-    reply = await asgi(app, SECRET, kind="websocket", client=STRANGER, headers=evil)
+    assert await status(app=app, client=REMOTE, headers=evil, method="POST") == 200
+    reply = await asgi(app, SECRET, kind="websocket", client=REMOTE, headers=evil)
     assert reply.accepted
 
 
 @pytest.mark.parametrize("token", [None, ""])
 async def test_without_a_token_of_its_own_no_token_opens(token: str | None) -> None:
-    app = gated(token=token)
+    app = protected_app(token=token)
     for given in ("", "None", "null"):
         headers = {"Authorization": f"Bearer {given}", "Cookie": f"{COOKIE}={given}"}
         query = f"token={given}"
-        assert await status(app=app, client=STRANGER, headers=headers, query=query) == 401
+        assert await status(app=app, client=REMOTE, headers=headers, query=query) == 401
 
 
 # ── foreign pages ────────────────────────────────────────────────────────────────────────────
@@ -299,7 +297,7 @@ async def test_a_safe_call_may_name_any_origin() -> None:
 )
 async def test_the_token_opens_from_anywhere(headers: dict[str, str], query: str) -> None:
     headers = {"host": "camera-server.example", **headers}
-    assert await status(client=STRANGER, headers=headers, query=query) == 200
+    assert await status(client=REMOTE, headers=headers, query=query) == 200
 
 
 @pytest.mark.parametrize(
@@ -314,7 +312,7 @@ async def test_a_wrong_token_opens_nothing(given: str) -> None:
         ({"Cookie": f"{COOKIE}={raw}"}, ""),
         ({}, "token=" + given.encode("unicode_escape").decode()),
     ):
-        assert await status(client=STRANGER, headers=headers, query=query) == 401
+        assert await status(client=REMOTE, headers=headers, query=query) == 401
 
 
 async def test_the_token_in_other_places_opens_nothing() -> None:
@@ -326,38 +324,42 @@ async def test_the_token_in_other_places_opens_nothing() -> None:
         ({}, f"access_token={TOKEN}"),
         ({}, TOKEN),
     ):
-        assert await status(client=STRANGER, headers=headers, query=query) == 401
+        assert await status(client=REMOTE, headers=headers, query=query) == 401
 
 
 @pytest.mark.parametrize("token", ["with space", "semi;colon", "a,b", 'quo"te', "ключ-из-букв"])
 async def test_a_token_of_any_characters_works_as_a_query(token: str) -> None:
     from urllib.parse import quote
 
-    app = gated(token=token)
+    app = protected_app(token=token)
     query = f"token={quote(token)}"
-    assert await status(app=app, client=STRANGER, query=query) == 200
+    assert await status(app=app, client=REMOTE, query=query) == 200
 
 
 @pytest.mark.parametrize("token", ["plain-token_1", "with space", "semi;colon", "a,b", "ключ"])
 async def test_the_cookie_that_a_page_gets_opens_what_the_page_loads(token: str) -> None:
     from urllib.parse import quote
 
-    app = gated(token=token)
+    app = protected_app(token=token)
     page = await asgi(
         app,
         SECRET,
-        client=STRANGER,
+        client=REMOTE,
         query=f"token={quote(token)}",
         headers={"Accept": "text/html,*/*"},
     )
     assert page.status == 200
     cookie = page.headers["set-cookie"].partition("; Path")[0]
-    assert await status(app=app, client=STRANGER, headers={"Cookie": cookie}) == 200
+    assert await status(app=app, client=REMOTE, headers={"Cookie": cookie}) == 200
 
 
 async def test_a_page_opened_with_the_token_gets_a_cookie_that_scripts_cannot_read() -> None:
     page = await asgi(
-        gated(), SECRET, client=STRANGER, query=f"token={TOKEN}", headers={"Accept": "text/html"}
+        protected_app(),
+        SECRET,
+        client=REMOTE,
+        query=f"token={TOKEN}",
+        headers={"Accept": "text/html"},
     )
     cookie = page.headers["set-cookie"]
     assert cookie.startswith(f"{COOKIE}={TOKEN};")
@@ -375,7 +377,7 @@ async def test_a_page_opened_with_the_token_gets_a_cookie_that_scripts_cannot_re
     ],
 )
 async def test_nobody_else_gets_a_cookie(query: str, accept: str) -> None:
-    page = await asgi(gated(), SECRET, query=query, headers={"Accept": accept})
+    page = await asgi(protected_app(), SECRET, query=query, headers={"Accept": accept})
     assert "set-cookie" not in page.headers
 
 
@@ -383,7 +385,7 @@ async def test_an_open_page_asked_for_with_the_token_gives_the_cookie_too(served
     page = await asgi(
         served.app,
         "/viewer",
-        client=STRANGER,
+        client=REMOTE,
         query=f"token={TOKEN}",
         headers={"Accept": "text/html"},
     )
@@ -391,7 +393,7 @@ async def test_an_open_page_asked_for_with_the_token_gives_the_cookie_too(served
 
 
 async def test_a_wrong_token_is_never_repeated() -> None:
-    reply = await asgi(gated(), SECRET, client=STRANGER, query="token=my-typo-1")
+    reply = await asgi(protected_app(), SECRET, client=REMOTE, query="token=my-typo-1")
     assert reply.status == 401
     assert b"my-typo-1" not in reply.body
     assert "my-typo-1" not in str(reply.headers)
@@ -401,18 +403,22 @@ async def test_a_wrong_token_is_never_repeated() -> None:
     ("language", "word"), [("ko", "인증"), ("en", "token"), ("ru", "Требуется")]
 )
 async def test_a_refusal_is_in_the_callers_language(language: str, word: str) -> None:
-    reply = await asgi(gated(), SECRET, client=STRANGER, headers={"Accept-Language": language})
+    reply = await asgi(
+        protected_app(), SECRET, client=REMOTE, headers={"Accept-Language": language}
+    )
     body = json.loads(reply.body)
     assert set(body) == {"code", "message", "details"}
     assert word in body["message"]
-    assert "in the header Authorization, after the word Bearer" in body["message"]
+    assert "in the Authorization header (Bearer)" in body["message"]
 
 
 # ── sockets ──────────────────────────────────────────────────────────────────────────────────
 
 
 async def socket(**options: Any) -> Any:
-    return await asgi(options.pop("app", None) or gated(), SECRET, kind="websocket", **options)
+    return await asgi(
+        options.pop("app", None) or protected_app(), SECRET, kind="websocket", **options
+    )
 
 
 async def test_a_socket_from_this_machine_opens() -> None:
@@ -423,8 +429,8 @@ async def test_a_socket_from_this_machine_opens() -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        {"client": STRANGER},
-        {"client": STRANGER, "query": "token=wrong"},
+        {"client": REMOTE},
+        {"client": REMOTE, "query": "token=wrong"},
         {"headers": {"Origin": "http://evil.example"}},
         {"headers": {"Origin": "null"}},
         {"headers": {"Origin": "http://localhost:3000"}},
@@ -443,19 +449,19 @@ async def test_a_socket_that_may_not_open_is_closed_and_never_accepted(
 
 
 async def test_a_socket_opens_with_the_token_from_anywhere() -> None:
-    assert (await socket(client=STRANGER, query=f"token={TOKEN}")).accepted
-    assert (await socket(client=STRANGER, headers=BEARER)).accepted
-    assert (await socket(client=STRANGER, headers={"Cookie": f"{COOKIE}={TOKEN}"})).accepted
+    assert (await socket(client=REMOTE, query=f"token={TOKEN}")).accepted
+    assert (await socket(client=REMOTE, headers=BEARER)).accepted
+    assert (await socket(client=REMOTE, headers={"Cookie": f"{COOKIE}={TOKEN}"})).accepted
 
 
 async def test_where_the_server_can_a_refused_socket_gets_the_error_form() -> None:
-    refused = await socket(client=STRANGER, extensions={"websocket.http.response": {}})
+    refused = await socket(client=REMOTE, extensions={"websocket.http.response": {}})
     assert refused.status == 401
     assert json.loads(refused.body)["code"] == "UNAUTHORIZED"
 
 
 async def test_the_real_app_asks_the_gate_before_anything_else(served: Running) -> None:
-    reply = await asgi(served.app, "/api/streams/a/start", method="POST", client=STRANGER)
+    reply = await asgi(served.app, "/api/streams/a/start", method="POST", client=REMOTE)
     assert reply.status == 401
     reply = await asgi(served.app, "/api/streams", client=LOOPBACK, headers={"via": "1.1 proxy"})
     assert reply.status == 401

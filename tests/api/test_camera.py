@@ -1,4 +1,4 @@
-"""Cameras over HTTP: added, watched, changed, removed, and back after a restart."""
+"""Cameras over HTTP: added, watched, changed, removed, and resumed after a restart."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ async def shared(
 
 @pytest.fixture
 async def site(shared: Site) -> AsyncIterator[Site]:
-    """One server for all; each test begins without cameras."""
+    """One server for all tests; each starts without cameras."""
     yield shared
     for camera in ("CAM_01", "CAM_02", "far"):
         await shared.http.delete(f"/camera/{camera}")
@@ -145,7 +145,9 @@ async def test_what_is_no_source_is_told_in_words(site: Site, source: object) ->
     reply = await site.add(source=source)
     assert reply.status_code == 400, reply.text
     assert reply.json()["details"]["field"] == "source"
-    assert reply.json()["details"]["reason"].startswith("give a webcam's index, the path of a file")
+    assert reply.json()["details"]["reason"].startswith(
+        "give the index of a webcam, the path of a file"
+    )
 
 
 @pytest.mark.parametrize("content_type", [None, "text/plain", "application/x-www-form-urlencoded"])

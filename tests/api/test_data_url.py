@@ -1,4 +1,4 @@
-"""Pictures in text messages."""
+"""Images in text messages."""
 
 from __future__ import annotations
 
@@ -78,4 +78,4 @@ def test_an_empty_text_is_empty() -> None:
     with pytest.raises(BadFrame) as refused:
         decode("")
     assert refused.value.details["reason"] == FailureReason.EMPTY
-    assert decode("data:image/jpeg;base64,") == b""  # whose picture is empty: told later
+    assert decode("data:image/jpeg;base64,") == b""  # with an empty image, which is reported later

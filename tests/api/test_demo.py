@@ -1,4 +1,4 @@
-"""The calls on a stream that runs: the demo, which needs no camera."""
+"""Calls for a running stream: the demo, which needs no camera."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def demo(
 
 
 @pytest.fixture
-async def near(demo: Running) -> AsyncIterator[httpx.AsyncClient]:
+async def local_client(demo: Running) -> AsyncIterator[httpx.AsyncClient]:
     async with demo.client() as client:
         await state(client, "running")
         yield client
@@ -46,9 +46,9 @@ async def state(client: httpx.AsyncClient, wanted: str) -> dict[str, Any]:
             await asyncio.sleep(0.02)
 
 
-async def test_the_demo_shows_its_faces_and_numbers(near: httpx.AsyncClient) -> None:
+async def test_the_demo_shows_its_faces_and_numbers(local_client: httpx.AsyncClient) -> None:
     async with asyncio.timeout(PATIENCE_S):
-        while (shown := await state(near, "running"))["stats"]["faces"] == 0:
+        while (shown := await state(local_client, "running"))["stats"]["faces"] == 0:
             await asyncio.sleep(0.02)
     assert set(shown) == {"stream_id", "status", "config", "stats"}
     stats = shown["stats"]
@@ -59,27 +59,27 @@ async def test_the_demo_shows_its_faces_and_numbers(near: httpx.AsyncClient) -> 
 
 
 async def test_the_demo_is_not_in_the_list_of_streams_that_publish(
-    near: httpx.AsyncClient,
+    local_client: httpx.AsyncClient,
 ) -> None:
-    assert (await near.get("/api/streams")).json()["data"] == []
+    assert (await local_client.get("/api/streams")).json()["data"] == []
 
 
-async def test_its_picture_is_a_jpeg_that_nobody_stores(near: httpx.AsyncClient) -> None:
-    reply = await near.get("/api/streams/demo/jpeg")
+async def test_its_picture_is_a_jpeg_that_nobody_stores(local_client: httpx.AsyncClient) -> None:
+    reply = await local_client.get("/api/streams/demo/jpeg")
     assert reply.headers["content-type"] == "image/jpeg"
     assert reply.headers["cache-control"] == "no-store"
     assert reply.content[:2] == b"\xff\xd8"
     assert reply.content[-2:] == b"\xff\xd9"
 
 
-async def test_it_can_be_stopped_and_restarted(near: httpx.AsyncClient) -> None:
-    stopped = await near.post("/api/streams/demo/stop")
+async def test_it_can_be_stopped_and_restarted(local_client: httpx.AsyncClient) -> None:
+    stopped = await local_client.post("/api/streams/demo/stop")
     assert stopped.json() == {"success": True, "data": {"stream_id": "demo", "status": "STOPPED"}}
-    assert (await near.get("/api/streams/demo")).json()["data"]["status"] == "stopped"
+    assert (await local_client.get("/api/streams/demo")).json()["data"]["status"] == "stopped"
     for picture in ("jpeg", "mjpeg"):
-        reply = await near.get(f"/api/streams/demo/{picture}")
+        reply = await local_client.get(f"/api/streams/demo/{picture}")
         assert (reply.status_code, reply.json()["code"]) == (503, "NO_PICTURE")
-    restarted = await near.post("/api/streams/demo/restart")
+    restarted = await local_client.post("/api/streams/demo/restart")
     assert restarted.status_code == 200, restarted.text
     assert restarted.json() == {
         "success": True,

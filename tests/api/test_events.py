@@ -1,4 +1,4 @@
-"""Events over HTTP: followed, resumed, paged, with their pictures."""
+"""Events over HTTP: live, resumed, paged, with their snapshots."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ from fixtures import PATIENCE_S, running
 
 from app.api.websockets import ClientSocket
 from app.config import AuthSettings, Settings
+from app.events import RuleEvent
 from app.main import create_app
 from app.pipeline.blur import conceal
 from app.pipeline.event_log import CLIENT_BACKLOG, EventLog
-from app.types import BlurredFrame, Box, RuleEvent, Track
+from app.types import BlurredFrame, Box, Track
 
 pytestmark = pytest.mark.anyio
 TRACKS = (
@@ -33,7 +34,7 @@ TRACKS = (
 
 
 class Site:
-    """A real server, and the log that its streams would tell."""
+    """A real server, and the event log of its streams."""
 
     def __init__(self, port: int, log: EventLog) -> None:
         self.url, self.log = f"http://127.0.0.1:{port}", log
@@ -66,7 +67,7 @@ async def serving(folder: Path) -> AsyncIterator[Site]:
         server = uvicorn.Server(config)
         listener = socket.create_server(("127.0.0.1", 0))
         task = asyncio.create_task(server.serve([listener]))
-        site = Site(listener.getsockname()[1], app.state["events"])
+        site = Site(listener.getsockname()[1], app.state["event_log"])
         try:
             async with site.http:
                 yield site
@@ -151,7 +152,7 @@ async def test_an_event_whose_picture_was_removed_says_so(site: Site, tmp_path: 
     url, english = "/api/events/1/snapshot.jpg", {"Accept-Language": "en"}
     reply = await site.http.get(url, headers=english)
     assert (reply.status_code, reply.json()["code"]) == (404, "SNAPSHOT_REMOVED")
-    assert reply.json()["message"] == "The picture of event 1 was removed."
+    assert reply.json()["message"] == "The snapshot of event 1 was removed."
 
 
 async def test_history_pages_and_filters(site: Site) -> None:
@@ -337,7 +338,7 @@ async def test_a_slow_socket_is_told_how_many_it_missed(site: Site) -> None:
 
 
 class _Closed:
-    """A socket whose connection uvicorn closed itself: its pings had no answer."""
+    """A socket that uvicorn closed itself because its pings were not answered."""
 
     async def receive(self) -> dict[str, str]:
         await asyncio.sleep(60)

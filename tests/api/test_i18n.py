@@ -16,6 +16,7 @@ from app.api.i18n import LANGUAGES, LOCALES, Language, describe, language_of, re
 from app.errors import WatchpostError
 from app.failure_reason import WORDS as WORDS_IN_ENGLISH
 from app.failure_reason import FailureReason
+from docs.generate import first_sentence
 
 
 def tree(kind: type[WatchpostError] = WatchpostError) -> Iterator[type[WatchpostError]]:
@@ -49,7 +50,7 @@ def test_no_words_are_left_over(language: Language) -> None:
 
 
 def test_english_is_said_once() -> None:
-    """At the errors' own classes; the file has what no class says."""
+    """English texts are in the classes of errors; the file has only the others."""
     path = ROOT / "app" / "api" / "locales" / "en.json"
     file = json.loads(path.read_text(encoding="utf-8"))
     assert set(file) == {"errors", "replies"}
@@ -127,9 +128,11 @@ def test_every_error_has_its_status(kind: type[WatchpostError]) -> None:
     assert http.status_of(kind()) == status
 
 
-def test_every_error_of_the_docstring_exists_and_the_other_way_round() -> None:
-    drawn = set(re.findall(r"(?:── |^    )([A-Z]\w+)", errors.__doc__ or "", flags=re.MULTILINE))
-    assert drawn == {kind.__name__ for kind in KINDS if kind.__module__ == "app.errors"}
+def test_every_error_says_in_a_sentence_of_its_own_when_it_occurs() -> None:
+    kinds = [kind for kind in KINDS if kind.__module__ == "app.errors"]
+    sentences = [first_sentence(kind) for kind in kinds]
+    assert [text for text in sentences if not re.fullmatch(r"[A-Z][^\n]+\.", text)] == []
+    assert len({*sentences}) == len(kinds)
 
 
 def test_braces_in_details_are_only_text() -> None:

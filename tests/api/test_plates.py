@@ -1,4 +1,4 @@
-"""The nine calls about plates and what stands beside them, with drawn plates."""
+"""The nine calls for plates and those added to them, with drawn plates."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ PLATE_KEYS = {
 ONE = photo_jpeg("PJY5472")
 
 
-async def upload(near: httpx.AsyncClient, data: bytes = ONE, name: str = "car.jpg") -> Any:
-    reply = await near.post("/api/upload", files={"file": (name, data, "image/jpeg")})
+async def upload(local_client: httpx.AsyncClient, data: bytes = ONE, name: str = "car.jpg") -> Any:
+    reply = await local_client.post("/api/upload", files={"file": (name, data, "image/jpeg")})
     assert reply.status_code == 200, reply.text
     return reply.json()
 
@@ -38,8 +38,8 @@ def error_of(reply: httpx.Response, status: int, code: str) -> dict[str, Any]:
     return reply.json()["details"]  # type: ignore[no-any-return]
 
 
-async def test_an_upload_is_read_kept_and_shown(near: httpx.AsyncClient) -> None:
-    body = await upload(near, photo_jpeg("PJY5472", "RK884AL"), "my car.jpg")
+async def test_an_upload_is_read_kept_and_shown(local_client: httpx.AsyncClient) -> None:
+    body = await upload(local_client, photo_jpeg("PJY5472", "RK884AL"), "my car.jpg")
 
     assert set(body) == {
         "session_id", "filename", "processing_time_ms", "plates_detected", "plates",
@@ -53,85 +53,95 @@ async def test_an_upload_is_read_kept_and_shown(near: httpx.AsyncClient) -> None
         assert plate["source_image_path"].endswith("_my_car.jpg")
         assert plate["timestamp"].endswith("Z")
         assert plate["detection_id"] == body["session_id"]
-        assert (await near.get(f"/api/plates/{plate['id']}")).json() == plate
-        picture = await near.get(f"/api/plates/{plate['id']}/image")
+        assert (await local_client.get(f"/api/plates/{plate['id']}")).json() == plate
+        picture = await local_client.get(f"/api/plates/{plate['id']}/image")
         assert Pillow.open(io.BytesIO(picture.content)).width > 100
 
-    session = (await near.get(f"/api/sessions/{body['session_id']}")).json()
+    session = (await local_client.get(f"/api/sessions/{body['session_id']}")).json()
     assert set(session) == {
         "id", "filename", "timestamp", "processing_time", "total_plates_detected", "plates",
     }  # fmt: skip
     assert session["plates"] == body["plates"]
-    listed = await near.get("/api/sessions", params={"limit": 1})
+    listed = await local_client.get("/api/sessions", params={"limit": 1})
     assert listed.json() == [session]
     assert int(listed.headers["X-Total-Count"]) >= 1
-    whole = await near.get(f"/api/sessions/{body['session_id']}/image")
+    whole = await local_client.get(f"/api/sessions/{body['session_id']}/image")
     assert Pillow.open(io.BytesIO(whole.content)).size == (960, 540)
 
 
-async def test_details_and_csv_have_country_and_votes(near: httpx.AsyncClient) -> None:
-    (plate,) = (await upload(near))["plates"]
-    details = (await near.get(f"/api/plates/{plate['id']}/details")).json()
+async def test_details_and_csv_have_country_and_votes(local_client: httpx.AsyncClient) -> None:
+    (plate,) = (await upload(local_client))["plates"]
+    details = (await local_client.get(f"/api/plates/{plate['id']}/details")).json()
     assert set(details) == PLATE_KEYS | {"country", "votes", "source", "first_reading"}
     assert "BR" in details["country"].split("/")
     assert details["votes"]["PJY5472"] > 0.5
-    table = await near.get("/api/plates/export.csv")
+    table = await local_client.get("/api/plates/export.csv")
     assert table.headers["content-type"].startswith("text/csv")
     rows = list(csv.DictReader(io.StringIO(table.text)))
     assert rows[0]["plate_number"] == "PJY5472"
     assert rows[0]["x_min"] == str(plate["position"]["x_min"])
 
 
-async def test_correct_search_delete_and_count(near: httpx.AsyncClient) -> None:
-    (plate,) = (await upload(near))["plates"]
+async def test_correct_search_delete_and_count(local_client: httpx.AsyncClient) -> None:
+    (plate,) = (await upload(local_client))["plates"]
     url = f"/api/plates/{plate['id']}"
-    before = (await near.get("/api/statistics")).json()
+    before = (await local_client.get("/api/statistics")).json()
     assert set(before) == {
         "total_plates", "verified_plates", "unrecognized_plates", "recognition_rate",
         "total_sessions", "avg_confidence", "recent_plates",
     }  # fmt: skip
 
-    changed = await near.put(url, json={"plate_number": "х999хх 77", "is_verified": True})
+    changed = await local_client.put(url, json={"plate_number": "х999хх 77", "is_verified": True})
     assert changed.json() == plate | {
         "plate_number": "X999XX77", "is_verified": True, "processed_by": "manual",
     }  # fmt: skip
-    found = await near.get("/api/search", params={"query": "999хх", "limit": 5})
+    found = await local_client.get("/api/search", params={"query": "999хх", "limit": 5})
     assert [hit["id"] for hit in found.json()] == [plate["id"]]
-    listed = await near.get("/api/plates", params={"plate_number": "X999", "verified": "true"})
+    listed = await local_client.get(
+        "/api/plates", params={"plate_number": "X999", "verified": "true"}
+    )
     assert [hit["id"] for hit in listed.json()] == [plate["id"]]
     assert listed.headers["X-Total-Count"] == "1"
 
-    gone = await near.delete(url)
+    gone = await local_client.delete(url)
     assert gone.json() == {"message": "Номер успешно удален", "id": plate["id"]}
-    for reply in (await near.get(url), await near.delete(url), await near.put(url, json={})):
+    for reply in (
+        await local_client.get(url),
+        await local_client.delete(url),
+        await local_client.put(url, json={}),
+    ):
         assert error_of(reply, 404, "PLATE_NOT_FOUND") == {"plate_id": plate["id"]}
-    assert (await near.get("/api/search", params={"query": "X999XX77"})).json() == []
-    after = (await near.get("/api/statistics")).json()
+    assert (await local_client.get("/api/search", params={"query": "X999XX77"})).json() == []
+    after = (await local_client.get("/api/statistics")).json()
     assert after["total_plates"] == before["total_plates"] - 1
-    activity = (await near.get("/api/statistics/activity")).json()
+    activity = (await local_client.get("/api/statistics/activity")).json()
     assert activity["by_source"]["upload"] == after["total_plates"]
 
 
-async def test_pictures_are_erased_for_good(near: httpx.AsyncClient, served: Running) -> None:
-    body = await upload(near, photo_jpeg("PJY5472", "RK884AL"))
+async def test_pictures_are_erased_for_good(
+    local_client: httpx.AsyncClient, served: Running
+) -> None:
+    body = await upload(local_client, photo_jpeg("PJY5472", "RK884AL"))
     first, second = body["plates"]
     folder: Path = served.app.state.settings.data_dir
     paths = [folder / plate[name] for plate in (first, second) for name in ("image_path",)]
     paths.append(folder / first["source_image_path"])
     assert all(path.is_file() for path in paths)
-    await near.delete(f"/api/plates/{first['id']}")
+    await local_client.delete(f"/api/plates/{first['id']}")
 
-    assert (await near.delete(f"/api/plates/{first['id']}/data")).status_code == 200
+    assert (await local_client.delete(f"/api/plates/{first['id']}/data")).status_code == 200
 
     assert not any(path.exists() for path in paths)
-    error_of(await near.get(f"/api/plates/{second['id']}/image"), 404, "IMAGE_NOT_FOUND")
-    error_of(await near.get(f"/api/sessions/{body['session_id']}/image"), 404, "IMAGE_NOT_FOUND")
-    assert (await near.get(f"/api/plates/{second['id']}")).json()["image_path"] == ""
+    error_of(await local_client.get(f"/api/plates/{second['id']}/image"), 404, "IMAGE_NOT_FOUND")
+    error_of(
+        await local_client.get(f"/api/sessions/{body['session_id']}/image"), 404, "IMAGE_NOT_FOUND"
+    )
+    assert (await local_client.get(f"/api/plates/{second['id']}")).json()["image_path"] == ""
 
 
-async def test_names_are_safe_and_nothing_is_overwritten(near: httpx.AsyncClient) -> None:
+async def test_names_are_safe_and_nothing_is_overwritten(local_client: httpx.AsyncClient) -> None:
     paths = [
-        (await upload(near, name=name))["plates"][0]["source_image_path"]
+        (await upload(local_client, name=name))["plates"][0]["source_image_path"]
         for name in ("../../etc/passwd", "../../etc/passwd", "автомобиль.html", "..")
     ]
     assert len(set(paths)) == len(paths)
@@ -152,17 +162,19 @@ async def test_names_are_safe_and_nothing_is_overwritten(near: httpx.AsyncClient
     ids=["empty", "cut off", "text", "no file"],
 )
 async def test_uploads_that_cannot_be_used(
-    near: httpx.AsyncClient, files: Any, status: int, code: str
+    local_client: httpx.AsyncClient, files: Any, status: int, code: str
 ) -> None:
-    error_of(await near.post("/api/upload", files=files), status, code)
+    error_of(await local_client.post("/api/upload", files=files), status, code)
 
 
-async def test_no_form_is_an_error_too(near: httpx.AsyncClient) -> None:
-    error_of(await near.post("/api/upload"), 400, "BAD_UPLOAD")
-    error_of(await near.post("/api/upload", json={"file": 1}), 400, "BAD_UPLOAD")
+async def test_no_form_is_an_error_too(local_client: httpx.AsyncClient) -> None:
+    error_of(await local_client.post("/api/upload"), 400, "BAD_UPLOAD")
+    error_of(await local_client.post("/api/upload", json={"file": 1}), 400, "BAD_UPLOAD")
 
 
-async def test_too_many_bytes_are_refused_while_they_arrive(near: httpx.AsyncClient) -> None:
+async def test_too_many_bytes_are_refused_while_they_arrive(
+    local_client: httpx.AsyncClient,
+) -> None:
     sent = 0
 
     async def endless() -> AsyncIterator[bytes]:
@@ -173,21 +185,21 @@ async def test_too_many_bytes_are_refused_while_they_arrive(near: httpx.AsyncCli
             yield bytes(2**20)
 
     head = {"Content-Type": "multipart/form-data; boundary=x"}
-    reply = await near.post("/api/upload", content=endless(), headers=head)
+    reply = await local_client.post("/api/upload", content=endless(), headers=head)
     error_of(reply, 413, "UPLOAD_TOO_LARGE")
     assert sent < 30 * 2**20
 
 
-async def test_too_many_pixels_are_refused_by_the_header(near: httpx.AsyncClient) -> None:
+async def test_too_many_pixels_are_refused_by_the_header(local_client: httpx.AsyncClient) -> None:
     file = io.BytesIO()
     Pillow.new("1", (9000, 9000)).save(file, "PNG")
     files = {"file": ("a.png", file.getvalue(), "image/png")}
-    error_of(await near.post("/api/upload", files=files), 413, "UPLOAD_TOO_LARGE")
+    error_of(await local_client.post("/api/upload", files=files), 413, "UPLOAD_TOO_LARGE")
 
 
-async def test_a_batch_answers_for_each_file(near: httpx.AsyncClient) -> None:
+async def test_a_batch_answers_for_each_file(local_client: httpx.AsyncClient) -> None:
     files = [("file", ("1.jpg", ONE)), ("file", ("2.jpg", b"text")), ("file", ("3.jpg", ONE))]
-    first, second, third = (await near.post("/api/upload/batch", files=files)).json()
+    first, second, third = (await local_client.post("/api/upload/batch", files=files)).json()
     assert first["plates"][0]["plate_number"] == third["plates"][0]["plate_number"] == "PJY5472"
     assert third["session_id"] == first["session_id"] + 1
     assert (second["filename"], second["error"]["code"]) == ("2.jpg", "NOT_AN_IMAGE")
@@ -201,8 +213,8 @@ async def test_a_batch_answers_for_each_file(near: httpx.AsyncClient) -> None:
         {"alternative_readings": "A" * 600}, [],
     ],
 )  # fmt: skip
-async def test_changes_are_checked(near: httpx.AsyncClient, body: Any) -> None:
-    error_of(await near.put("/api/plates/1", json=body), 400, "INVALID_REQUEST")
+async def test_changes_are_checked(local_client: httpx.AsyncClient, body: Any) -> None:
+    error_of(await local_client.put("/api/plates/1", json=body), 400, "INVALID_REQUEST")
 
 
 @pytest.mark.parametrize(
@@ -213,25 +225,33 @@ async def test_changes_are_checked(near: httpx.AsyncClient, body: Any) -> None:
         "/api/plates/99999999999999999999", "/api/sessions/0",
     ],
 )  # fmt: skip
-async def test_queries_are_checked(near: httpx.AsyncClient, url: str) -> None:
-    error_of(await near.get(url), 400, "INVALID_REQUEST")
+async def test_queries_are_checked(local_client: httpx.AsyncClient, url: str) -> None:
+    error_of(await local_client.get(url), 400, "INVALID_REQUEST")
 
 
-async def test_limits_are_clamped(near: httpx.AsyncClient) -> None:
-    assert (await near.get("/api/plates?limit=100000")).status_code == 200
-    assert len((await near.get("/api/sessions?limit=0")).json()) <= 1
+async def test_limits_are_clamped(local_client: httpx.AsyncClient) -> None:
+    assert (await local_client.get("/api/plates?limit=100000")).status_code == 200
+    assert len((await local_client.get("/api/sessions?limit=0")).json()) <= 1
 
 
-async def test_the_watch_list(near: httpx.AsyncClient) -> None:
-    made = await near.post("/api/watchlist", json={"number": "а123вс*", "note": "stolen"})
+async def test_the_watch_list(local_client: httpx.AsyncClient) -> None:
+    made = await local_client.post("/api/watchlist", json={"number": "а123вс*", "note": "stolen"})
     assert made.status_code == 201
     entry = made.json()
     assert entry == {"id": entry["id"], "number": "A123BC*", "note": "stolen", "action": "alert"}
-    assert (await near.get("/api/watchlist")).json() == [entry]
-    error_of(await near.post("/api/watchlist", json={"number": "A123BC*"}), 400, "INVALID_REQUEST")
-    error_of(await near.post("/api/watchlist", json={"number": "**"}), 400, "INVALID_REQUEST")
-    assert (await near.delete(f"/api/watchlist/{entry['id']}")).json() == {"id": entry["id"]}
-    error_of(await near.delete(f"/api/watchlist/{entry['id']}"), 404, "WATCH_NOT_FOUND")
+    assert (await local_client.get("/api/watchlist")).json() == [entry]
+    error_of(
+        await local_client.post("/api/watchlist", json={"number": "A123BC*"}),
+        400,
+        "INVALID_REQUEST",
+    )
+    error_of(
+        await local_client.post("/api/watchlist", json={"number": "**"}), 400, "INVALID_REQUEST"
+    )
+    assert (await local_client.delete(f"/api/watchlist/{entry['id']}")).json() == {
+        "id": entry["id"]
+    }
+    error_of(await local_client.delete(f"/api/watchlist/{entry['id']}"), 404, "WATCH_NOT_FOUND")
 
 
 async def test_claude_decides_what_is_doubtful(
@@ -245,10 +265,10 @@ async def test_claude_decides_what_is_doubtful(
             claude_api_key="sk-ant-xxxx",
             plates=PlateSettings(claude_below=1.0, claude_timeout_s=30),
         )
-        async with running(create_app(settings)) as served, served.client() as near:
+        async with running(create_app(settings)) as served, served.client() as local_client:
             service.says("PJY5473")
-            (plate,) = (await upload(near))["plates"]
+            (plate,) = (await upload(local_client))["plates"]
             assert (plate["plate_number"], plate["processed_by"]) == ("PJY5473", "claude")
             service.answers = [(500, message(""))]
-            (other,) = (await upload(near, photo_jpeg("RK884AL")))["plates"]
+            (other,) = (await upload(local_client, photo_jpeg("RK884AL")))["plates"]
             assert (other["plate_number"], other["processed_by"]) == ("RK884AL", "local")

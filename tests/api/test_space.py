@@ -1,4 +1,4 @@
-"""One cap over everything that the server keeps, on the assembled server."""
+"""One size limit for everything that the server stores, tested on the whole server."""
 
 from __future__ import annotations
 
@@ -27,34 +27,38 @@ def aged(path: Path, hours: float) -> Path:
     return path
 
 
-async def recorded(near: httpx.AsyncClient, *, flagged: bool) -> str:
+async def recorded(local_client: httpx.AsyncClient, *, flagged: bool) -> str:
     body = {"sources": ["pattern.mp4"], "flagged": flagged, "duration": 1}
-    job_id = str((await near.post("/collect", json=body)).json()["job_id"])
+    job_id = str((await local_client.post("/collect", json=body)).json()["job_id"])
     async with asyncio.timeout(PATIENCE_S):
-        while (job := (await near.get(f"/collect/jobs/{job_id}")).json())["state"] == "running":
+        while (job := (await local_client.get(f"/collect/jobs/{job_id}")).json())[
+            "state"
+        ] == "running":
             await asyncio.sleep(0.05)
     assert job["state"] == "completed", job
     return job_id
 
 
-async def there(near: httpx.AsyncClient, job_id: str) -> bool:
-    (file,) = (await near.get(f"/collect/jobs/{job_id}/files")).json()["files"]
-    status = (await near.get(file["url"])).status_code
+async def there(local_client: httpx.AsyncClient, job_id: str) -> bool:
+    (file,) = (await local_client.get(f"/collect/jobs/{job_id}/files")).json()["files"]
+    status = (await local_client.get(file["url"])).status_code
     assert (status == 404) == (file["removed_ts"] is not None)
     return status == 200
 
 
-async def upload(near: httpx.AsyncClient, *, verified: bool) -> int:
+async def upload(local_client: httpx.AsyncClient, *, verified: bool) -> int:
     files = {"file": ("car.jpg", photo_jpeg("PJY5472"), "image/jpeg")}
-    (plate,) = (await near.post("/api/upload", files=files)).json()["plates"]
+    (plate,) = (await local_client.post("/api/upload", files=files)).json()["plates"]
     if verified:
         change = {"is_verified": True}
-        assert (await near.put(f"/api/plates/{plate['id']}", json=change)).status_code == 200
+        assert (
+            await local_client.put(f"/api/plates/{plate['id']}", json=change)
+        ).status_code == 200
     return int(plate["id"])
 
 
-async def shows(near: httpx.AsyncClient, plate_id: int) -> bool:
-    return (await near.get(f"/api/plates/{plate_id}/image")).status_code == 200
+async def shows(local_client: httpx.AsyncClient, plate_id: int) -> bool:
+    return (await local_client.get(f"/api/plates/{plate_id}/image")).status_code == 200
 
 
 async def test_the_oldest_goes_first_whatever_it_is_and_what_matters_last(tmp_path: Path) -> None:
@@ -67,14 +71,20 @@ async def test_the_oldest_goes_first_whatever_it_is_and_what_matters_last(tmp_pa
         auth=AuthSettings(token="x"),
         space=SpaceSettings(min_free=0, every_s=10_000),
     )
-    async with running(create_app(settings)) as app, app.client() as near:
-        verified, plain = await upload(near, verified=True), await upload(near, verified=False)
-        flagged, common = await recorded(near, flagged=True), await recorded(near, flagged=False)
+    async with running(create_app(settings)) as app, app.client() as local_client:
+        verified, plain = (
+            await upload(local_client, verified=True),
+            await upload(local_client, verified=False),
+        )
+        flagged, common = (
+            await recorded(local_client, flagged=True),
+            await recorded(local_client, flagged=False),
+        )
         snapshot = data / "snapshots" / "000001" / "1.jpg"
         snapshot.parent.mkdir(parents=True)
         snapshot.write_bytes(bytes(20_000))
         pictures = {
-            plate_id: [data / path for path in await _pictures(near, plate_id)]
+            plate_id: [data / path for path in await _pictures(local_client, plate_id)]
             for plate_id in (verified, plain)
         }
         for path in pictures[verified]:
@@ -91,27 +101,27 @@ async def test_the_oldest_goes_first_whatever_it_is_and_what_matters_last(tmp_pa
 
         await sweep_until_gone("the snapshot is the oldest that is not verified")
         assert not snapshot.exists()
-        assert await shows(near, plain)
-        while await shows(near, plain):
-            assert await there(near, common)
+        assert await shows(local_client, plain)
+        while await shows(local_client, plain):
+            assert await there(local_client, common)
             await sweep_until_gone("pictures of the other plate")
-        while await there(near, common):
+        while await there(local_client, common):
             await sweep_until_gone("a recording that nobody flagged")
-        assert await shows(near, verified)
-        assert await there(near, flagged)
+        assert await shows(local_client, verified)
+        assert await there(local_client, flagged)
         _space(app).settings.max_bytes = 0
         await asyncio.to_thread(_space(app).sweep)
-        assert not await shows(near, verified)
-        assert not await there(near, flagged)
+        assert not await shows(local_client, verified)
+        assert not await there(local_client, flagged)
         assert _space(app).used_bytes == 0
-        assert (await near.get(f"/api/plates/{verified}")).status_code == 200, "rows stay"
+        assert (await local_client.get(f"/api/plates/{verified}")).status_code == 200, "rows stay"
 
 
-async def _pictures(near: httpx.AsyncClient, plate_id: int) -> list[str]:
-    plate = (await near.get(f"/api/plates/{plate_id}")).json()
+async def _pictures(local_client: httpx.AsyncClient, plate_id: int) -> list[str]:
+    plate = (await local_client.get(f"/api/plates/{plate_id}")).json()
     return [plate["image_path"], plate["source_image_path"]]
 
 
 def _space(app: Running) -> DiskSpace:
-    space: DiskSpace = app.state["instruments"].space
+    space: DiskSpace = app.state["health"].space
     return space

@@ -1,4 +1,4 @@
-"""What a stream's WebSocket says, to clients whose slowness the test holds in its hands."""
+"""A stream's WebSocket, with clients that are as slow as the test wants."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from support.raw_socket import PATIENCE_S, RawSocket
 
 from app.api.ws_messages import LiveMessage
 from app.config import AuthSettings, FaceSettings, PushSettings, Settings
+from app.events import RuleEvent
 from app.main import create_app
-from app.types import Box, FrameMetadata, RuleEvent, Track
+from app.types import Box, FrameMetadata, Track
 
 pytestmark = pytest.mark.anyio
 BACKLOG = 256
@@ -63,12 +64,12 @@ class Socket(RawSocket):
 
 @pytest.fixture
 async def stream_id(app: Running) -> str:
-    made: str = app.state["pushes"].open(name="Gate", analytics={}, blur="gaussian")
+    made: str = app.state["push_streams"].open(name="Gate", analytics={}, blur="gaussian")
     return made
 
 
 def tell(app: Running, stream_id: str, **more: Any) -> None:
-    app.state["events"].report(stream_id, RuleEvent("smoking_started", **more), 1793.5, None)
+    app.state["event_log"].report(stream_id, RuleEvent("smoking_started", **more), 1793.5, None)
 
 
 async def test_events_of_this_stream_reach_viewers_and_pushers(
@@ -160,7 +161,7 @@ async def test_the_state_is_told_when_it_changes(app: Running, stream_id: str) -
 
 
 async def test_nothing_of_a_conversation_stays(app: Running, stream_id: str) -> None:
-    manager, events = app.state["manager"], app.state["events"]
+    manager, events = app.state["manager"], app.state["event_log"]
     stream = manager.stream(stream_id).running()
     async with Socket(app, stream_id, "pictures=1") as viewer, Socket(app, stream_id) as pusher:
         await viewer.next()
@@ -180,7 +181,7 @@ async def test_when_the_server_goes_everybody_is_told(tmp_path: Path) -> None:
         auth=AuthSettings(token="x"),
     )
     async with running(create_app(settings)) as app, contextlib.AsyncExitStack() as clients:
-        stream_id = app.state["pushes"].open(name=None, analytics={}, blur="off")
+        stream_id = app.state["push_streams"].open(name=None, analytics={}, blur="off")
         viewer = await clients.enter_async_context(Socket(app, stream_id))
         pictures = await clients.enter_async_context(Socket(app, stream_id, "pictures=true"))
         pusher = await clients.enter_async_context(Socket(app, stream_id))

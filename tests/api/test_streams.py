@@ -1,4 +1,4 @@
-"""The stream control API as callers meet it, as far as no camera is needed."""
+"""The stream control API, as far as it needs no camera."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from app.mjpeg import multipart
 pytestmark = pytest.mark.anyio
 
 START = "/api/streams/cam-1/start"
-URL = "rtsp://127.0.0.1:9/cam"  # nobody listens there
+URL = "rtsp://127.0.0.1:9/cam"  # nothing listens there
 
 
 def check_error(reply: httpx.Response, status: int, code: str | None = None) -> dict[str, Any]:
-    """The reply is in the one form of errors; returns its details."""
+    """Check the form of an error reply, and return its details."""
     assert reply.status_code == status, reply.text
     body = reply.json()
     assert set(body) == {"code", "message", "details"}
@@ -57,10 +57,10 @@ def check_error(reply: httpx.Response, status: int, code: str | None = None) -> 
     ],
 )
 async def test_what_is_no_request_is_a_400_in_the_error_form(
-    path: str, body: bytes, kind: str, near: httpx.AsyncClient
+    path: str, body: bytes, kind: str, local_client: httpx.AsyncClient
 ) -> None:
     headers = {"content-type": kind} if kind else {}
-    check_error(await near.post(path, content=body, headers=headers), 400)
+    check_error(await local_client.post(path, content=body, headers=headers), 400)
 
 
 # ── fields ───────────────────────────────────────────────────────────────────────────────────
@@ -71,6 +71,7 @@ WRONG = [
     ("downscale", "0.5"), ("downscale", 0), ("downscale", 0.09), ("downscale", 1.01),
     ("downscale", False), ("downscale", None), ("downscale", -1),
     ("blur", "heavy"), ("blur", ""), ("blur", None), ("blur", 1), ("blur", True), ("blur", "OFF"),
+    ("rotate", 45), ("rotate", "90"), ("rotate", 360), ("rotate", None), ("rotate", True),
     ("blur_margin", -0.1), ("blur_margin", 2.1), ("blur_margin", "0.25"), ("blur_margin", True),
     ("encoder", "mpeg2video"), ("encoder", "x"), ("encoder", 1), ("encoder", None),
     ("bitrate", 1.5), ("bitrate", "1M"), ("bitrate", 0), ("bitrate", -1), ("bitrate", 10**12),
@@ -88,10 +89,12 @@ WRONG = [
 
 @pytest.mark.parametrize(("field", "value"), WRONG)
 async def test_a_wrong_or_unknown_field_is_a_400_that_names_it(
-    field: str, value: object, near: httpx.AsyncClient
+    field: str, value: object, local_client: httpx.AsyncClient
 ) -> None:
     body = json.dumps({"rtsp_url": URL, field: value})
-    reply = await near.post(START, content=body, headers={"content-type": "application/json"})
+    reply = await local_client.post(
+        START, content=body, headers={"content-type": "application/json"}
+    )
     details = check_error(reply, 400, "INVALID_REQUEST")
     assert details["field"].partition(".")[0] == field or (not field and details["field"])
     assert field in reply.json()["message"]
@@ -99,20 +102,24 @@ async def test_a_wrong_or_unknown_field_is_a_400_that_names_it(
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
 @pytest.mark.parametrize("field", ["max_fps", "downscale", "blur_margin", "bitrate"])
-async def test_what_is_no_number_is_a_400(field: str, number: str, near: httpx.AsyncClient) -> None:
+async def test_what_is_no_number_is_a_400(
+    field: str, number: str, local_client: httpx.AsyncClient
+) -> None:
     body = f'{{"rtsp_url": "{URL}", "{field}": {number}}}'
-    reply = await near.post(START, content=body, headers={"content-type": "application/json"})
+    reply = await local_client.post(
+        START, content=body, headers={"content-type": "application/json"}
+    )
     check_error(reply, 400)
 
 
-async def test_all_problems_are_told_at_once(near: httpx.AsyncClient) -> None:
-    reply = await near.post(START, json={"max_fps": 0, "blur": "x", "zzz": 1})
+async def test_all_problems_are_told_at_once(local_client: httpx.AsyncClient) -> None:
+    reply = await local_client.post(START, json={"max_fps": 0, "blur": "x", "zzz": 1})
     details = check_error(reply, 400)
     assert {e["field"] for e in details["errors"]} == {"rtsp_url", "max_fps", "blur", "zzz"}
 
 
-async def test_an_unknown_field_of_register_is_named(near: httpx.AsyncClient) -> None:
-    reply = await near.post("/api/streams/register", json={"rtsp_url": URL, "max_fps": 15})
+async def test_an_unknown_field_of_register_is_named(local_client: httpx.AsyncClient) -> None:
+    reply = await local_client.post("/api/streams/register", json={"rtsp_url": URL, "max_fps": 15})
     assert check_error(reply, 400)["field"] == "max_fps"
 
 
@@ -127,36 +134,42 @@ BAD_URLS = [
 
 
 @pytest.mark.parametrize("url", BAD_URLS)
-async def test_a_bad_input_url_is_a_400_at_every_door(url: str, near: httpx.AsyncClient) -> None:
+async def test_a_bad_input_url_is_a_400_at_every_door(
+    url: str, local_client: httpx.AsyncClient
+) -> None:
     body = json.dumps({"rtsp_url": url})
     headers = {"content-type": "application/json"}
-    check_error(await near.post(START, content=body, headers=headers), 400)
-    check_error(await near.post("/api/streams/register", content=body, headers=headers), 400)
+    check_error(await local_client.post(START, content=body, headers=headers), 400)
+    check_error(
+        await local_client.post("/api/streams/register", content=body, headers=headers), 400
+    )
     if "\ud800" not in url:
-        check_error(await near.get("/api/streams/by-input", params={"input_url": url}), 400)
+        check_error(await local_client.get("/api/streams/by-input", params={"input_url": url}), 400)
 
 
 @pytest.mark.parametrize("url", BAD_URLS)
-async def test_a_bad_output_url_is_a_400(url: str, near: httpx.AsyncClient) -> None:
+async def test_a_bad_output_url_is_a_400(url: str, local_client: httpx.AsyncClient) -> None:
     body = json.dumps({"rtsp_url": URL, "output_url": url})
-    reply = await near.post(START, content=body, headers={"content-type": "application/json"})
+    reply = await local_client.post(
+        START, content=body, headers={"content-type": "application/json"}
+    )
     check_error(reply, 400)
 
 
 @pytest.mark.parametrize("number", [2852039166, 0xA9FEA9FE])
 async def test_an_address_written_as_a_number_is_seen_through(
-    number: int, near: httpx.AsyncClient
+    number: int, local_client: httpx.AsyncClient
 ) -> None:
-    reply = await near.post(START, json={"rtsp_url": f"rtsp://{number}/x"})
+    reply = await local_client.post(START, json={"rtsp_url": f"rtsp://{number}/x"})
     assert check_error(reply, 400, "ADDRESS_NOT_ALLOWED")["address"] == "169.254.169.254"
 
 
-async def test_an_output_that_is_the_input_is_a_400(near: httpx.AsyncClient) -> None:
-    reply = await near.post(START, json={"rtsp_url": URL, "output_url": URL + "/?x=1"})
+async def test_an_output_that_is_the_input_is_a_400(local_client: httpx.AsyncClient) -> None:
+    reply = await local_client.post(START, json={"rtsp_url": URL, "output_url": URL + "/?x=1"})
     check_error(reply, 400, "OUTPUT_IS_INPUT")
 
 
-async def test_no_error_repeats_a_password(near: httpx.AsyncClient) -> None:
+async def test_no_error_repeats_a_password(local_client: httpx.AsyncClient) -> None:
     secret = "rtsp://admin:hidden-1@127.0.0.1:9/x"
     for body in (
         {"rtsp_url": secret, "max_fps": "x"},
@@ -167,11 +180,11 @@ async def test_no_error_repeats_a_password(near: httpx.AsyncClient) -> None:
         {"rtsp_url": "x" + secret},
     ):
         for path in (START, "/api/streams/register"):
-            reply = await near.post(path, json=body)
+            reply = await local_client.post(path, json=body)
             assert reply.status_code >= 400
             assert "hidden-1" not in reply.text, body
-    assert "hidden-1" not in (await near.get(f"/api/{secret}")).text
-    reply = await near.get("/api/streams/by-input", params={"input_url": secret})
+    assert "hidden-1" not in (await local_client.get(f"/api/{secret}")).text
+    reply = await local_client.get("/api/streams/by-input", params={"input_url": secret})
     assert "hidden-1" not in reply.text
 
 
@@ -179,8 +192,8 @@ async def test_no_error_repeats_a_password(near: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("stream_id", RESERVED)
-async def test_a_reserved_id_is_a_400(stream_id: str, near: httpx.AsyncClient) -> None:
-    reply = await near.post(f"/api/streams/{stream_id}/start", json={"rtsp_url": URL})
+async def test_a_reserved_id_is_a_400(stream_id: str, local_client: httpx.AsyncClient) -> None:
+    reply = await local_client.post(f"/api/streams/{stream_id}/start", json={"rtsp_url": URL})
     assert check_error(reply, 400)["field"] == "stream_id"
 
 
@@ -189,9 +202,9 @@ async def test_a_reserved_id_is_a_400(stream_id: str, near: httpx.AsyncClient) -
     ["a b", "a%0A", ".hidden", "a%00", "ü", "x" * 65, "a:b", "a*", "%2e%2e", "a'b", "a<b>"],
 )
 async def test_a_bad_id_is_a_400_that_names_the_field(
-    stream_id: str, near: httpx.AsyncClient
+    stream_id: str, local_client: httpx.AsyncClient
 ) -> None:
-    reply = await near.post(f"/api/streams/{stream_id}/start", json={"rtsp_url": URL})
+    reply = await local_client.post(f"/api/streams/{stream_id}/start", json={"rtsp_url": URL})
     if reply.status_code == 404:  # the client itself resolved the dots
         check_error(reply, 404)
     else:
@@ -199,8 +212,10 @@ async def test_a_bad_id_is_a_400_that_names_the_field(
 
 
 @pytest.mark.parametrize("stream_id", ["a", "cam-1", "A.b_c-9", "_x", "-x", "x" * 64, "0"])
-async def test_a_good_id_gets_as_far_as_the_camera(stream_id: str, near: httpx.AsyncClient) -> None:
-    reply = await near.post(f"/api/streams/{stream_id}/start", json={"rtsp_url": URL})
+async def test_a_good_id_gets_as_far_as_the_camera(
+    stream_id: str, local_client: httpx.AsyncClient
+) -> None:
+    reply = await local_client.post(f"/api/streams/{stream_id}/start", json={"rtsp_url": URL})
     details = check_error(reply, 502, "INPUT_FAILED")
     assert (details["end"], details["reason"]) == ("input", "connection_refused")
     assert details["url"] == URL
@@ -213,14 +228,18 @@ async def test_a_good_id_gets_as_far_as_the_camera(stream_id: str, near: httpx.A
     ("method", "path"),
     [("GET", ""), ("POST", "/stop"), ("POST", "/restart"), ("GET", "/jpeg"), ("GET", "/mjpeg")],
 )
-async def test_an_unknown_stream_is_a_404(method: str, path: str, near: httpx.AsyncClient) -> None:
-    reply = await near.request(method, f"/api/streams/nobody{path}")
+async def test_an_unknown_stream_is_a_404(
+    method: str, path: str, local_client: httpx.AsyncClient
+) -> None:
+    reply = await local_client.request(method, f"/api/streams/nobody{path}")
     assert check_error(reply, 404, "STREAM_NOT_FOUND") == {"stream_id": "nobody"}
     assert reply.json()["message"] == "스트림을 찾을 수 없습니다: nobody"
 
 
-async def test_an_unknown_stream_is_disconnected_with_success(near: httpx.AsyncClient) -> None:
-    reply = await near.post("/api/streams/nobody/disconnect")
+async def test_an_unknown_stream_is_disconnected_with_success(
+    local_client: httpx.AsyncClient,
+) -> None:
+    reply = await local_client.post("/api/streams/nobody/disconnect")
     assert reply.status_code == 200
     assert reply.json() == {
         "success": True,
@@ -236,9 +255,9 @@ async def test_an_unknown_stream_is_disconnected_with_success(near: httpx.AsyncC
     "path", ["/nope", "/api", "/api/streams/a/b/c", "/api/streams/a/nope", "/static/none", "/api/"]
 )
 async def test_an_unknown_path_is_a_404_in_the_error_form(
-    path: str, near: httpx.AsyncClient
+    path: str, local_client: httpx.AsyncClient
 ) -> None:
-    check_error(await near.get(path), 404, "NOT_FOUND")
+    check_error(await local_client.get(path), 404, "NOT_FOUND")
 
 
 @pytest.mark.parametrize(
@@ -253,29 +272,29 @@ async def test_an_unknown_path_is_a_404_in_the_error_form(
     ],
 )
 async def test_a_wrong_method_is_a_405_in_the_error_form(
-    method: str, path: str, near: httpx.AsyncClient
+    method: str, path: str, local_client: httpx.AsyncClient
 ) -> None:
-    reply = await near.request(method, path)
+    reply = await local_client.request(method, path)
     check_error(reply, 405, "METHOD_NOT_ALLOWED")
     assert reply.headers["allow"]
 
 
-async def test_by_input_without_its_parameter_is_a_400(near: httpx.AsyncClient) -> None:
-    reply = await near.get("/api/streams/by-input")
+async def test_by_input_without_its_parameter_is_a_400(local_client: httpx.AsyncClient) -> None:
+    reply = await local_client.get("/api/streams/by-input")
     assert check_error(reply, 400)["field"] == "input_url"
 
 
-async def test_a_failed_start_leaves_nothing_behind(near: httpx.AsyncClient) -> None:
-    check_error(await near.post(START, json={"rtsp_url": URL}), 502)
-    check_error(await near.post("/api/streams/register", json={"rtsp_url": URL}), 502)
-    reply = await near.get("/api/streams/by-input", params={"input_url": URL})
+async def test_a_failed_start_leaves_nothing_behind(local_client: httpx.AsyncClient) -> None:
+    check_error(await local_client.post(START, json={"rtsp_url": URL}), 502)
+    check_error(await local_client.post("/api/streams/register", json={"rtsp_url": URL}), 502)
+    reply = await local_client.get("/api/streams/by-input", params={"input_url": URL})
     check_error(reply, 502)
-    assert (await near.get("/api/streams")).json() == {"success": True, "data": []}
-    check_error(await near.get("/api/streams/cam-1"), 404)
+    assert (await local_client.get("/api/streams")).json() == {"success": True, "data": []}
+    check_error(await local_client.get("/api/streams/cam-1"), 404)
 
 
 async def test_a_crash_inside_is_a_500_that_gives_nothing_away(
-    near: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    local_client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from app.pipeline.manager import StreamManager
 
@@ -283,7 +302,7 @@ async def test_a_crash_inside_is_a_500_that_gives_nothing_away(
         raise RuntimeError("rtsp://admin:hidden-1@h/x")
 
     monkeypatch.setattr(StreamManager, "stream", crash)
-    reply = await near.get("/api/streams/a")
+    reply = await local_client.get("/api/streams/a")
     check_error(reply, 500, "INTERNAL_ERROR")
     assert "hidden-1" not in reply.text
 
@@ -302,7 +321,7 @@ async def test_a_crash_inside_is_a_500_that_gives_nothing_away(
     ],
 )  # fmt: skip
 async def test_messages_are_in_the_language_that_is_asked_for(
-    accepted: str | None, language: str, near: httpx.AsyncClient
+    accepted: str | None, language: str, local_client: httpx.AsyncClient
 ) -> None:
     texts = {
         "ko": "스트림을 찾을 수 없습니다: x",
@@ -310,18 +329,18 @@ async def test_messages_are_in_the_language_that_is_asked_for(
         "ru": "Поток не найден: x",
     }
     headers = {} if accepted is None else {"Accept-Language": accepted}
-    reply = await near.get("/api/streams/x", headers=headers)
+    reply = await local_client.get("/api/streams/x", headers=headers)
     assert reply.json()["message"] == texts[language]
 
 
 @pytest.mark.parametrize(
-    ("language", "word"), [("en", "closed"), ("ru", "закрыто"), ("ko", "종료")]
+    ("language", "word"), [("en", "disconnected"), ("ru", "закрыто"), ("ko", "종료")]
 )
 async def test_replies_are_in_the_language_too(
-    language: str, word: str, near: httpx.AsyncClient
+    language: str, word: str, local_client: httpx.AsyncClient
 ) -> None:
     headers = {"Accept-Language": language}
-    reply = await near.post("/api/streams/x/disconnect", headers=headers)
+    reply = await local_client.post("/api/streams/x/disconnect", headers=headers)
     assert word in reply.json()["data"]["message"]
     assert reply.json()["data"]["status"] == "DISCONNECTED"
 
@@ -330,9 +349,11 @@ async def test_replies_are_in_the_language_too(
     ("language", "word"), [("en", "refused"), ("ru", "отклонено"), ("ko", "거부")]
 )
 async def test_why_a_far_end_failed_is_said_in_the_language(
-    language: str, word: str, near: httpx.AsyncClient
+    language: str, word: str, local_client: httpx.AsyncClient
 ) -> None:
-    reply = await near.post(START, json={"rtsp_url": URL}, headers={"Accept-Language": language})
+    reply = await local_client.post(
+        START, json={"rtsp_url": URL}, headers={"Accept-Language": language}
+    )
     assert word in reply.json()["message"]
     assert reply.json()["details"]["reason"] == "connection_refused"
 
@@ -370,9 +391,9 @@ async def test_a_url_that_was_not_encoded_is_taken_whole(query: str, url: str | 
     ],
 )
 async def test_by_input_means_the_same_url_however_it_is_written(
-    query: str, near: httpx.AsyncClient
+    query: str, local_client: httpx.AsyncClient
 ) -> None:
-    reply = await near.get(f"http://localhost:8000/api/streams/by-input?{query}")
+    reply = await local_client.get(f"http://localhost:8000/api/streams/by-input?{query}")
     details = check_error(reply, 502, "INPUT_FAILED")
     assert details["url"] == "rtsp://127.0.0.1:9/x?channel=1&subtype=0"
 

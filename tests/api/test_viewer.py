@@ -1,11 +1,11 @@
-"""The page as the server gives it: who gets it, and under which rules."""
+"""The viewer page as the server sends it: authentication and security headers."""
 
 from __future__ import annotations
 
 import re
 
 import pytest
-from fixtures import ROOT, STRANGER, Running, asgi
+from fixtures import REMOTE, ROOT, Running, asgi
 
 from app.api.auth import COOKIE
 from app.api.system import SOURCE_URL
@@ -19,7 +19,7 @@ PAGE = (ROOT / "static" / "viewer.html").read_text(encoding="utf-8")
 
 
 async def test_a_person_is_led_to_the_page_from_anywhere(served: Running) -> None:
-    for client in (("127.0.0.1", 5), STRANGER):
+    for client in (("127.0.0.1", 5), REMOTE):
         reply = await asgi(served.app, "/", headers=HTML, client=client)
         assert (reply.status, reply.headers["location"]) == (307, "viewer")
         async with served.client(client) as browser:
@@ -42,7 +42,7 @@ async def test_a_program_is_told_that_the_server_runs(served: Running) -> None:
 async def test_the_token_is_gone_from_the_address_after_the_way_to_the_page(
     served: Running,
 ) -> None:
-    reply = await asgi(served.app, "/", headers=HTML, client=STRANGER, query=f"token={TOKEN}")
+    reply = await asgi(served.app, "/", headers=HTML, client=REMOTE, query=f"token={TOKEN}")
     assert reply.headers["location"] == "viewer"
     assert reply.headers["set-cookie"].startswith(f"{COOKIE}={TOKEN};")
     assert "HttpOnly" in reply.headers["set-cookie"]

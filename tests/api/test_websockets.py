@@ -1,4 +1,4 @@
-"""What all WebSockets have in common: a client that does not read is disconnected."""
+"""All WebSockets: a client that does not read is disconnected."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from support.raw_socket import PATIENCE_S, RawSocket
 
 from app.api.websockets import MAX_REASON, ClientGone, ClientSocket
 from app.config import AuthSettings, PushSettings, Settings
+from app.events import RuleEvent
 from app.jobs import JobSpec
 from app.main import create_app
-from app.types import RuleEvent
 
 pytestmark = pytest.mark.anyio
 TIMEOUT_S = 0.3
@@ -37,13 +37,13 @@ async def app(
 
 
 async def path_of(app: Running, kind: str) -> str:
-    """A socket of that kind which has something to say at once."""
+    """A socket of that kind that sends a message at once."""
     if kind == "job":
-        job = await app.state["collector"].start(JobSpec(duration_s=1))
+        job = await app.state["job_manager"].start(JobSpec(duration_s=1))
         return f"/ws/{job.job_id}"
     if kind == "events":
         return "/ws/events"
-    stream_id = app.state["pushes"].open(name=None, analytics={}, blur="off")
+    stream_id = app.state["push_streams"].open(name=None, analytics={}, blur="off")
     return f"/ws/{kind}/{stream_id}"
 
 
@@ -54,8 +54,8 @@ async def test_a_client_that_never_reads_is_disconnected(
     path = await path_of(app, kind)
     with caplog.at_level(logging.INFO, LOGGER):
         async with RawSocket(app, path, deaf=True) as deaf, RawSocket(app, path) as other:
-            while kind == "events" and not deaf.served.done():  # it hears what happens from now on
-                app.state["events"].report("gate", RuleEvent("bag_placed"), 1000.0, None)
+            while kind == "events" and not deaf.served.done():  # it gets the events from now on
+                app.state["event_log"].report("gate", RuleEvent("bag_placed"), 1000.0, None)
                 await asyncio.sleep(0.05)
             done, _ = await asyncio.wait([deaf.served], timeout=PATIENCE_S)
             assert done, "it is still served"
@@ -66,7 +66,7 @@ async def test_a_client_that_never_reads_is_disconnected(
 
 
 class _Sink:
-    """A socket that keeps what is sent, or never takes anything."""
+    """A socket that stores sent messages, or blocks every send."""
 
     def __init__(self, *, deaf: bool = False) -> None:
         self.deaf, self.got = deaf, list[Any]()

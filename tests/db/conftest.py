@@ -1,4 +1,4 @@
-"""Both kinds of database: what holds for one has to hold for the other."""
+"""Both kinds of database: SQLite and PostgreSQL must behave alike."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from support.postgres import Postgres, programs
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """A PostgreSQL server; tests that need one are skipped where none is installed."""
+    """A PostgreSQL server; tests that need it are skipped if it is not installed."""
     if programs() is None:
         pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
     with Postgres() as server:

@@ -1,4 +1,4 @@
-"""Events as rows, and their pictures as files."""
+"""Events as rows, and their snapshots as files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from app.db.events import EventRepository
 from app.db.snapshots import SnapshotFolder
 from app.db.stream_sessions import StreamSessionRepository
 from app.errors import EventNotFound, NoSnapshot, SnapshotRemoved, StoreError
-from app.types import Box, EventFilter, EventRow
+from app.events import EventFilter, EventRow
+from app.types import Box
 
 ALL = EventFilter()
 DAY = 86_400.0

@@ -14,7 +14,7 @@ from app.db.job_log import JobLogRepository
 from app.db.jobs import JobRepository
 from app.db.recordings import RecordingRepository
 from app.db.schedules import ScheduleRepository
-from app.db.vault import Vault
+from app.db.vault import KEY_FILE, Vault
 from app.errors import FileNotFound, JobNotFound, ScheduleNotFound, StoreError
 from app.jobs import FileFacts, Gap, Job, JobLine, JobSpec, JobState, Part, Recording, Schedule
 
@@ -37,12 +37,12 @@ def jobs(engine: Engine) -> JobRepository:
 
 @pytest.fixture
 def job_log(engine: Engine) -> JobLogRepository:
-    return JobLogRepository(engine)
+    return JobLogRepository(engine, Vault(SECRET))
 
 
 @pytest.fixture
 def recordings(engine: Engine) -> RecordingRepository:
-    return RecordingRepository(engine)
+    return RecordingRepository(engine, Vault(SECRET))
 
 
 @pytest.fixture
@@ -105,16 +105,38 @@ def test_with_another_key_the_job_is_there_and_its_passwords_are_not(
 ) -> None:
     jobs.save(job())
     other = JobRepository(engine, Vault(b"another-key-here"))
-    assert other.get("a").parts[0].source == SHOWN
+    lost = other.get("a").parts[0]
+    assert lost.source == "rtsp://192.0.2.1"
+    assert KEY_FILE in lost.label
+
+
+def test_what_another_key_encrypted_is_kept_for_it(
+    jobs: JobRepository, schedules: ScheduleRepository, engine: Engine
+) -> None:
+    schedule = Schedule("s", "0 3 * * *", JobSpec(sources=(URL,)))
+    jobs.save(job())
+    schedules.save(schedule)
+    other_vault = Vault(b"another-key-here")
+    other_jobs, other_schedules = (
+        JobRepository(engine, other_vault),
+        ScheduleRepository(engine, other_vault),
+    )
+    other_jobs.save(replace(other_jobs.get("a"), state=JobState.FAILED))
+    (lost,) = other_schedules.all()
+    assert KEY_FILE in (lost.error or "")
+    lost.skipped = 3
+    other_schedules.save(lost)
+    assert jobs.get("a") == job(state=JobState.FAILED, created_ts=jobs.get("a").created_ts)
+    assert schedules.all() == [replace(schedule, skipped=3)]
 
 
 @pytest.mark.parametrize("job_id", ["none", "", "a'; DROP TABLE collect_jobs; --"])
 def test_unknown_jobs_are_not_found(
     jobs: JobRepository, recordings: RecordingRepository, job_log: JobLogRepository, job_id: str
 ) -> None:
-    for look in (jobs.get, job_log.lines, recordings.of_job, jobs.delete):
+    for read in (jobs.get, job_log.lines, recordings.of_job, jobs.delete):
         with pytest.raises(JobNotFound):
-            look(job_id)
+            read(job_id)
     with pytest.raises(JobNotFound):
         job_log.entries(job_id, limit=1, offset=0)
 

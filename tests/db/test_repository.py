@@ -1,4 +1,4 @@
-"""Streams as rows: what comes back, and what is never in the file."""
+"""Streams as rows: what is restored, and what is never in the file."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ FULL = StreamSpec(
     "rtsps://admin:hidden-3@192.0.2.2/out?key=hidden-4",
     max_fps=7.5,
     downscale=0.3,
+    rotate=270,
     blur="pixelate",
     blur_margin=1.5,
     encoder="libx264",
@@ -94,32 +95,34 @@ def test_no_credential_is_ever_in_the_files(
     assert b"192.0.2.1" in (tmp_path / "watchpost.db").read_bytes(), "the test looks at the rows"
 
 
-def test_a_plain_url_is_not_encrypted_so_a_lost_key_does_not_lose_it(
-    store: StreamRepository, engine: Engine, tmp_path: Path
+def test_of_a_plain_url_too_a_row_has_the_host_only(
+    store: StreamRepository, engine: Engine
 ) -> None:
-    store.save(StoredStream(PLAIN, RUNNING))
-    (tmp_path / KEY_FILE).unlink()
-    other = StreamRepository(engine, open_vault(tmp_path, None))
-    assert other.load() == [StoredStream(PLAIN, RUNNING)]
+    store.save(StoredStream(PLAIN, RUNNING, "The input failed: refused (rtsp://192.0.2.1/x)"))
+    with engine.connect() as connection:
+        (row,) = connection.execute(text("SELECT source, output, last_error FROM streams"))
+    assert (row.source, row.output) == ("rtsp://192.0.2.1", "rtsp://192.0.2.1")
+    assert "192.0.2.1" not in row.last_error
 
 
 def test_a_lost_key_says_so_and_keeps_the_rest(
     store: StreamRepository, engine: Engine, tmp_path: Path
 ) -> None:
-    store.save(StoredStream(PLAIN, RUNNING))
-    store.save(StoredStream(FULL, RUNNING))
+    local = StoredStream(StreamSpec("local", "file:/srv/yard.mp4"), RUNNING, "no such file")
+    store.save(local)
+    store.save(StoredStream(FULL, RUNNING, "refused (rtsp://192.0.2.1/x)"))
     old_key = (tmp_path / KEY_FILE).read_text(encoding="utf-8")
     (tmp_path / KEY_FILE).unlink()
     other = StreamRepository(engine, open_vault(tmp_path, None))
     kept, lost = other.load()
-    assert kept == StoredStream(PLAIN, RUNNING)
+    assert kept == local
     assert (lost.wanted, lost.decryptable) == (StreamState.FAILED, False)
     assert KEY_FILE in (lost.last_error or "")
     assert "hidden" not in repr(lost)
-    assert lost.spec.source == "rtsp://192.0.2.1:554/x?token=***&channel=1"
+    assert (lost.spec.source, lost.spec.output) == ("rtsp://192.0.2.1:554", "rtsps://192.0.2.2")
     assert lost.spec.max_fps == 7.5
 
-    other.save(replace(lost, wanted=StreamState.STOPPED))  # somebody stops it meanwhile
+    other.save(replace(lost, wanted=StreamState.STOPPED))  # another caller stops it in the meantime
     (tmp_path / KEY_FILE).write_text(old_key, encoding="utf-8")
     again = StreamRepository(engine, open_vault(tmp_path, None)).load()
     assert again[1].spec == FULL, "with the old key it is all there again"

@@ -1,4 +1,4 @@
-"""Events kept beside the loop: nothing waits for the database, and what is lost is counted."""
+"""The writer of events: nothing waits for the database, and lost events are counted."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from app.db.events import EventRepository
 from app.db.snapshots import SnapshotFolder
 from app.db.writer import EventWriter
 from app.errors import NoSnapshot, StoreError
+from app.events import Event, EventFilter, EventRow, RuleEvent
 from app.metric_types import HistogramSnapshot
-from app.types import Event, EventFilter, EventRow, RuleEvent
 
 pytestmark = pytest.mark.anyio
 ALL = EventFilter()

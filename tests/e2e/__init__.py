@@ -1,1 +1,1 @@
-"""Over real HTTP and real RTSP, from start to end."""
+"""End-to-end tests over real HTTP and RTSP."""

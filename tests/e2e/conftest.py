@@ -1,4 +1,4 @@
-"""A real Watchpost for each module, empty for each test."""
+"""A real server for each module, without streams at the start of each test."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def settings() -> dict[str, Any]:
 def running_server(
     relay: RtspServer, settings: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
-    """One server for all tests of a module. It must end in order and leave nothing behind."""
+    """One server for all tests of a module. It must shut down cleanly and leave nothing behind."""
     with Server(tmp_path_factory.mktemp("watchpost"), **settings) as server:
         yield server
         children = server.children()
@@ -31,7 +31,7 @@ def running_server(
 
 @pytest.fixture
 def server(running_server: Server, relay: RtspServer) -> Iterator[Server]:
-    """The module's server, without streams from the test before."""
+    """The module's server, without the streams of earlier tests."""
     yield running_server
     running_server.forget_all()
     assert relay.running, f"the tests' RTSP server ended ({relay.process}):\n{relay.log()}"

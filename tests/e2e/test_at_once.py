@@ -1,4 +1,4 @@
-"""Two callers who want the same at the same moment."""
+"""Two clients that request the same at the same time."""
 
 from __future__ import annotations
 

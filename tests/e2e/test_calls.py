@@ -1,4 +1,4 @@
-"""The eight calls of the stream control API, as the contract spells them."""
+"""The eight calls of the stream control API, as in the contract."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from support.watchpost import Server, data_of, error_of
 
 CONFIG_KEYS = {
     *("rtsp_url", "max_fps", "downscale", "output_url"),
-    *("blur", "blur_margin", "encoder", "bitrate", "transport"),
+    *("blur", "blur_margin", "rotate", "encoder", "bitrate", "transport"),
     *("name", "analytics"),
 }
 STATS_KEYS = {
@@ -259,7 +259,7 @@ def test_register_replaces_every_stream_of_the_input(server: Server, camera: str
 @pytest.mark.parametrize(
     ("language", "message"),
     [
-        ("en", "The connection is closed completely."),
+        ("en", "The stream was disconnected."),
         ("ru-RU,ru;q=0.9", "Соединение полностью закрыто."),
         ("de", "연결이 완전히 종료되었습니다."),
     ],

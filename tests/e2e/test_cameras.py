@@ -1,4 +1,4 @@
-"""Cameras and their events over a real server, as a client would call them.
+"""Cameras and their events on a real server, as clients use them.
 
 The rules are the real ones: a video whose picture jumps makes ``camera_moved`` events.
 """
@@ -136,7 +136,7 @@ def test_numbers_and_pictures_over_a_websocket(server: Server, video: Path) -> N
 def test_what_cannot_be_watched_is_said(
     server: Server, source: object, status: int, says: str
 ) -> None:
-    """A webcam that is not there is an answer, not a camera that is never seen."""
+    """A missing webcam is an error reply, not a camera that never has a frame."""
     reply = server.http.post("/cameras", json={"camera_id": "CAM_01", "source": source})
     body = reply.json()
     assert reply.status_code == status, body
@@ -223,7 +223,7 @@ def test_events_live_resumed_kept_and_pictured(own: Server, jumping: Path) -> No
     assert second["id"] > first["id"]
 
     with following(own, **{"Last-Event-ID": str(first["id"])}) as events:
-        assert next(events) == second  # what was missed comes first
+        assert next(events) == second  # missed events come first
     address = f"ws://127.0.0.1:{own.port}/ws/events?last_event_id={first['id']}"
     with connect(address) as socket:
         assert json.loads(socket.recv(timeout=JUMP_S)) == second
@@ -246,7 +246,7 @@ def test_events_live_resumed_kept_and_pictured(own: Server, jumping: Path) -> No
 
 
 def pasted(server: Server, page: str, title: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run the first lines for a shell below a title of a guide."""
+    """Run the first shell lines below a title of a guide."""
     lines = for_port(block(page, title), server.port).replace("-N ", "-N -m 2 ")
     return subprocess.run(
         ["bash", "-c", lines],
@@ -287,7 +287,7 @@ def test_the_guides_lines_work_when_pasted(own: Server, jumping: Path) -> None:
 
 
 def test_the_guides_script_says_which_camera_is_missing(tmp_path: Path) -> None:
-    """Here is no webcam: the script must say so, and name the camera."""
+    """There is no webcam here: the script must report that with the camera's id."""
     if Path("/dev/video0").exists():
         pytest.skip("there is a webcam")
     script = block("docs/guides/cameras.md", "From Python", "python")

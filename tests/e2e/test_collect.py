@@ -1,4 +1,4 @@
-"""Collection jobs on real sources: cameras, files, streams; lost, killed and cancelled."""
+"""Collection jobs with real sources: cameras, files, streams; lost, killed and cancelled."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def person(relay: RtspServer, media: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module", autouse=True)
 def warm(running_server: Server) -> None:
-    """The face network is made ready at its first frame, which would leave a gap in a test."""
+    """Compile the face network at its first frame, which would otherwise leave a gap in a test."""
     job_id = collect(running_server, sources=["person.mp4"], duration=1)
     assert follow(running_server, job_id)[0][-1] == completed(job_id)
 

@@ -1,4 +1,4 @@
-"""Passwords of cameras: they open what they should, and show up nowhere."""
+"""Passwords of cameras: they are used, and appear nowhere."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SECRETS = {
 
 @pytest.fixture(scope="module")
 def locked_relay(video: Path) -> Iterator[RtspServer]:
-    """An RTSP server that asks for the login, with a camera on it."""
+    """An RTSP server that requires a login, with a camera."""
     with RtspServer(user=USER, password=PASSWORD) as relay:
         relay.publish_file("cam", video)
         yield relay
@@ -34,7 +34,7 @@ def locked_relay(video: Path) -> Iterator[RtspServer]:
 
 @pytest.fixture
 def replies(server: Server) -> Iterator[list[httpx.Response]]:
-    """What the server answers during a test."""
+    """The server's replies during a test."""
     seen: list[httpx.Response] = []
     server.http.event_hooks = {"response": [seen.append]}
     yield seen

@@ -1,4 +1,4 @@
-"""Streams that come and go leave nothing behind in the server's process."""
+"""Streams that start and end leave nothing behind in the server's process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lines of the README and of the guides, pasted beside a server that runs the demo.
+"""The lines of the README and of the guides, run while a server runs the demo.
 
 Lines of other guides are run where their subject is tested: cameras, events, jobs, plates, backup.
 """
@@ -25,7 +25,7 @@ JOBS = ("Push streams", "Cameras", "Stream control", "Collector", "ANPR")
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """What ``make run`` starts."""
+    """The server with the demo, as ``make run`` starts it."""
     with Server(tmp_path_factory.mktemp("demo"), demo=True, faces__timeout_s=20) as server:
         eventually(lambda: server.get("demo").status_code, lambda code: code == 200, 30, "the demo")
         server.wait_status("demo", "running", 120)
@@ -51,7 +51,7 @@ def pasted(lines: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
 
 
 def answer(job: str, server: Server, your_camera: str = YOUR_CAMERA) -> Any:
-    """What the README's line for a job is answered."""
+    """The server's reply to the README's line for a job."""
     done = pasted(for_port(line_for(job).replace(YOUR_CAMERA, your_camera), server.port))
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     return json.loads(done.stdout)

@@ -1,4 +1,4 @@
-"""How the server itself ends, and what the next one does."""
+"""The end of the server, and its next start."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from support.watchpost import ROOT, Server, wait_all_ended
 
 @pytest.fixture
 def server(relay: RtspServer, tmp_path: Path) -> Iterator[Server]:
-    """A server of a test's own, to kill."""
+    """A server for one test, which may kill it."""
     with Server(tmp_path) as server:
         yield server
 
@@ -103,7 +103,7 @@ def test_the_end_is_quick_with_viewers_running_streams_and_a_camera_that_hangs(
 
 
 def watch_to_the_end(server: Server, stream_id: str) -> int:
-    """Watch the MJPEG preview until the server ends it in order; return how much came."""
+    """Watch the MJPEG preview until the server ends it properly; return the number of bytes."""
     with server.http.stream("GET", f"/api/streams/{stream_id}/mjpeg") as response:
         return sum(len(chunk) for chunk in response.iter_bytes())
 

@@ -1,4 +1,4 @@
-"""Every refusal: its status, its code, and that it says what was wrong."""
+"""Every error reply: its status, its code, and a message with the reason."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def locked_relay() -> Iterator[RtspServer]:
 
 
 def refusal(response: Any, end: str) -> tuple[str, str]:
-    """The reason and the message of a 502, which must blame this end and no other."""
+    """The reason and the message of a 502, which must be about this end."""
     body = error_of(response, 502, {"input": "INPUT_FAILED", "output": "OUTPUT_FAILED"}[end])
     assert body["details"]["end"] == end
     words = {"input": "입력", "output": "출력"}

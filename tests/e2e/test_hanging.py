@@ -1,4 +1,4 @@
-"""Cameras and outputs that take a connection and then say nothing, while others work on."""
+"""Cameras and outputs that accept a connection and then hang, while others keep working."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Reply:
 
 @dataclass
 class Hang:
-    """What was seen while one input and one output hung, beside a stream that works."""
+    """What a working stream did while one input and one output hung."""
 
     input_reply: Reply
     output_reply: Reply

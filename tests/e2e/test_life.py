@@ -1,4 +1,4 @@
-"""What happens to a stream when its camera, its RTSP server or its network comes and goes."""
+"""A stream whose camera, RTSP server or network goes away and comes back."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_a_camera_that_returns_with_another_codec(
 
 
 def size_at(url: str) -> tuple[int, ...] | None:
-    """Height and width of the picture that a reader gets now, if there is one."""
+    """Height and width of the frame that a reader gets now, if there is one."""
     try:
         return read_at_once(url)[0].shape[:2]
     except (av.FFmpegError, EOFError):
@@ -135,7 +135,7 @@ def test_an_rtsp_server_that_is_killed_under_the_publisher_and_restarted(
 
 @contextmanager
 def counting_frames(server: Server, stream_id: str) -> Iterator[list[float]]:
-    """Notes, until the block ends, for how long a stream published nothing, again and again."""
+    """Records, until the block ends, each period in which a stream published nothing."""
     gaps: list[float] = []
     over = threading.Event()
 

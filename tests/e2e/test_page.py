@@ -1,4 +1,4 @@
-"""The page in a real browser, told by a scripted server what real ones say seldom or never."""
+"""The page in a real browser, with a scripted server that sends what real ones rarely do."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ expect.set_options(timeout=10_000)
 PERSON = detection("person", (160, 90, 320, 270))
 HOSTILE = "<img src=x onerror=\"document.title='owned'\"><b>Gate"
 
-Opening = Callable[..., Page]
+OpenPage = Callable[..., Page]
 
 
 @pytest.fixture(scope="module")
@@ -43,25 +43,25 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def scripted() -> Iterator[ScriptedServer]:
+def scripted_server() -> Iterator[ScriptedServer]:
     with ScriptedServer() as server:
         yield server
 
 
 @pytest.fixture
-def told(scripted: ScriptedServer) -> ScriptedServer:
-    """The scripted server, without what the test before told it."""
-    scripted.reset()
-    return scripted
+def scripted(scripted_server: ScriptedServer) -> ScriptedServer:
+    """The scripted server, without the scripts of earlier tests."""
+    scripted_server.reset()
+    return scripted_server
 
 
 @pytest.fixture
-def opening(browser: Browser, told: ScriptedServer) -> Iterator[Opening]:
-    """Opens the page, in a fresh profile each time; whatever it complains about fails the test."""
+def open_page(browser: Browser, scripted: ScriptedServer) -> Iterator[OpenPage]:
+    """Opens the page, in a fresh profile each time; errors in its console fail the test."""
     contexts: list[BrowserContext] = []
-    complaints: list[str] = []
+    errors: list[str] = []
 
-    def opening(
+    def open_page(
         after: str = "", *, host: str = "127.0.0.1", script: str = "", **options: Any
     ) -> Page:
         context = browser.new_context(**{"locale": "en-US", "reduced_motion": "reduce", **options})
@@ -69,19 +69,19 @@ def opening(browser: Browser, told: ScriptedServer) -> Iterator[Opening]:
         page = context.new_page()
         if script:
             page.add_init_script(script)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda m: complaints.append(m.text) if is_complaint(m) else None)
-        page.goto(f"{told.url.replace('127.0.0.1', host)}/viewer{after}")
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda m: errors.append(m.text) if is_page_error(m) else None)
+        page.goto(f"{scripted.url.replace('127.0.0.1', host)}/viewer{after}")
         return page
 
-    yield opening
+    yield open_page
     for context in contexts:
         context.close()
-    assert not complaints
+    assert not errors
 
 
-def is_complaint(message: ConsoleMessage) -> bool:
-    """Whether the page did something wrong; that a server fails is nothing it can help."""
+def is_page_error(message: ConsoleMessage) -> bool:
+    """Whether the page itself has an error; failures of the server do not count."""
     at_server = ("WebSocket connection to", "Failed to load resource")
     return message.type == "error" and not message.text.startswith(at_server)
 
@@ -91,10 +91,10 @@ def is_complaint(message: ConsoleMessage) -> bool:
 
 @pytest.mark.parametrize("ratio", [1, 2])
 def test_boxes_lie_where_the_picture_has_them(
-    told: ScriptedServer, opening: Opening, ratio: int
+    scripted: ScriptedServer, open_page: OpenPage, ratio: int
 ) -> None:
-    told.scripts["gate"] = playing(PERSON)
-    page = opening("#gate", device_scale_factor=ratio, viewport={"width": 1200, "height": 900})
+    scripted.scripts["gate"] = playing(PERSON)
+    page = open_page("#gate", device_scale_factor=ratio, viewport={"width": 1200, "height": 900})
     eventually(lambda: chrome.inked(page), bool, 10, "boxes appear")
 
     shown = page.evaluate(
@@ -121,8 +121,10 @@ def test_boxes_lie_where_the_picture_has_them(
     expect(page.get_by_role("button", name="Boxes")).to_have_attribute("aria-pressed", "false")
 
 
-def test_the_boxes_are_those_of_the_very_picture(told: ScriptedServer, opening: Opening) -> None:
-    """Pictures of two brightnesses, each with a box of its own place, as fast as they go."""
+def test_the_boxes_are_those_of_the_very_picture(
+    scripted: ScriptedServer, open_page: OpenPage
+) -> None:
+    """Frames of two brightnesses, each with a box in its own place, as fast as possible."""
 
     async def script(socket: WebSocket) -> None:
         await socket.send_json(hello())
@@ -132,8 +134,8 @@ def test_the_boxes_are_those_of_the_very_picture(told: ScriptedServer, opening: 
             await socket.send_bytes(picture(frame % 2 * 5))
             await asyncio.sleep(0.01)
 
-    told.scripts["gate"] = script
-    page = opening("#gate")
+    scripted.scripts["gate"] = script
+    page = open_page("#gate")
     eventually(lambda: chrome.inked(page), bool, 10, "boxes appear")
     seen: list[list[bool]] = page.evaluate(
         """async () => {
@@ -158,8 +160,8 @@ def test_the_boxes_are_those_of_the_very_picture(told: ScriptedServer, opening: 
     assert {bright for bright, _ in seen} == {True, False}
 
 
-def test_the_picture_changes_its_shape(told: ScriptedServer, opening: Opening) -> None:
-    """A phone that is turned: the boxes stay on the picture."""
+def test_the_picture_changes_its_shape(scripted: ScriptedServer, open_page: OpenPage) -> None:
+    """A phone that is turned: the boxes stay on the frame."""
 
     async def script(socket: WebSocket) -> None:
         await socket.send_json(hello())
@@ -170,8 +172,8 @@ def test_the_picture_changes_its_shape(told: ScriptedServer, opening: Opening) -
             await socket.send_bytes(picture(frame, (width, height)))
             await asyncio.sleep(0.1)
 
-    told.scripts["gate"] = script
-    page = opening("#gate")
+    scripted.scripts["gate"] = script
+    page = open_page("#gate")
     expect(page.locator("#size")).to_have_text("360 × 640")
     page.wait_for_timeout(500)
     stage = page.locator("#stage").bounding_box()
@@ -189,10 +191,12 @@ def test_the_picture_changes_its_shape(told: ScriptedServer, opening: Opening) -
     assert columns == pytest.approx([middle - wide / 2, middle + wide / 2], abs=4)
 
 
-def test_nothing_is_decoded_that_is_not_drawn(told: ScriptedServer, opening: Opening) -> None:
-    """A hidden page gets no animation frames; the newest picture waits alone until it does."""
-    told.scripts["gate"] = playing(PERSON)
-    page = opening(
+def test_nothing_is_decoded_that_is_not_drawn(
+    scripted: ScriptedServer, open_page: OpenPage
+) -> None:
+    """A hidden page gets no animation frames; only the newest frame waits until it does."""
+    scripted.scripts["gate"] = playing(PERSON)
+    page = open_page(
         "#gate",
         script="""
           window.decoded = 0; window.held = [];
@@ -209,7 +213,7 @@ def test_nothing_is_decoded_that_is_not_drawn(told: ScriptedServer, opening: Ope
     assert page.evaluate("window.decoded") == 1
 
 
-def test_memory_stays_flat(told: ScriptedServer, opening: Opening) -> None:
+def test_memory_stays_flat(scripted: ScriptedServer, open_page: OpenPage) -> None:
     async def script(socket: WebSocket) -> None:
         await socket.send_json(hello())
         large = picture(3, (1920, 1080))
@@ -220,8 +224,8 @@ def test_memory_stays_flat(told: ScriptedServer, opening: Opening) -> None:
             await socket.send_json(event(frame))
             await asyncio.sleep(0.02)
 
-    told.scripts["gate"] = script
-    page = opening("#gate")
+    scripted.scripts["gate"] = script
+    page = open_page("#gate")
     session = page.context.new_cdp_session(page)
 
     def used() -> tuple[float, float]:
@@ -243,13 +247,13 @@ def test_memory_stays_flat(told: ScriptedServer, opening: Opening) -> None:
 # ── results and events ───────────────────────────────────────────────────────────────────────
 
 
-def test_results_are_rows(told: ScriptedServer, opening: Opening) -> None:
-    told.scripts["gate"] = playing(
+def test_results_are_rows(scripted: ScriptedServer, open_page: OpenPage) -> None:
+    scripted.scripts["gate"] = playing(
         PERSON,
         detection("cigarette", (9, 9, 30, 20), None, 0.52),
         detection("drone", (1, 1, 9, 9), 8),
     )
-    page = opening("#gate", timezone_id="UTC")
+    page = open_page("#gate", timezone_id="UTC")
     rows = page.locator("#rows tr")
     expect(rows).to_have_count(3)
     expect(rows.nth(0)).to_contain_text(re.compile(r"person.*91%.*#4.*\d+:\d\d:\d\d.*\(\d+ s\)"))
@@ -260,28 +264,28 @@ def test_results_are_rows(told: ScriptedServer, opening: Opening) -> None:
     expect(page.locator("#size")).to_have_text("640 × 360")
     expect(page.locator("#blur")).to_have_text("blurred")
     expect(page.locator("#picture")).to_have_attribute(
-        "aria-label", "Picture of Gate: 1 person, 1 cigarette, 1 drone"
+        "aria-label", "Video of Gate: 1 person, 1 cigarette, 1 drone"
     )
 
 
-def test_guesses_are_not_named(told: ScriptedServer, opening: Opening) -> None:
-    told.scripts["gate"] = playing(detection("face", (160, 90, 320, 270), 7, 0.11))
-    page = opening("#gate")
+def test_guesses_are_not_named(scripted: ScriptedServer, open_page: OpenPage) -> None:
+    scripted.scripts["gate"] = playing(detection("face", (160, 90, 320, 270), 7, 0.11))
+    page = open_page("#gate")
     expect(page.locator("#rows-note")).to_have_text(
-        "Nothing recognised right now. 1 unsure, a dotted box."
+        "Nothing detected right now. 1 uncertain, a dotted box."
     )
     expect(page.locator("#rows tr")).to_have_count(0)
     assert chrome.inked(page) > 0
-    told.scripts["gate"] = playing(PERSON, detection("face", (9, 9, 30, 30), 8, 0.2))
+    scripted.scripts["gate"] = playing(PERSON, detection("face", (9, 9, 30, 30), 8, 0.2))
     page.get_by_role("button", name="Stop").click()
     page.go_back()
-    expect(page.locator("#rows-note")).to_have_text("1 unsure, a dotted box.")
+    expect(page.locator("#rows-note")).to_have_text("1 uncertain, a dotted box.")
     expect(page.locator("#rows tr")).to_have_count(1)
 
 
-def test_raw_json_on_demand(told: ScriptedServer, opening: Opening) -> None:
-    told.scripts["gate"] = playing(PERSON)
-    page = opening("#gate")
+def test_raw_json_on_demand(scripted: ScriptedServer, open_page: OpenPage) -> None:
+    scripted.scripts["gate"] = playing(PERSON)
+    page = open_page("#gate")
     expect(page.locator("#rows tr")).to_have_count(1)
     assert page.locator("#raw-text").text_content() == ""
     page.get_by_text("Raw JSON").click()
@@ -290,7 +294,7 @@ def test_raw_json_on_demand(told: ScriptedServer, opening: Opening) -> None:
     assert shown["detections"] == [PERSON]
 
 
-def test_events_are_a_log_with_pictures(told: ScriptedServer, opening: Opening) -> None:
+def test_events_are_a_log_with_pictures(scripted: ScriptedServer, open_page: OpenPage) -> None:
     async def then(socket: WebSocket) -> None:
         await socket.send_json(event(17, snapshot="/api/events/17/snapshot.jpg"))
         await socket.send_json(event(17, snapshot="/api/events/17/snapshot.jpg"))  # said twice
@@ -299,8 +303,8 @@ def test_events_are_a_log_with_pictures(told: ScriptedServer, opening: Opening) 
         await socket.send_json(event(20, snapshot="https://192.0.2.1/foreign.jpg"))
         await socket.send_json(message("missed", events=3))
 
-    told.scripts["gate"] = playing(then=then)
-    page = opening("#gate")
+    scripted.scripts["gate"] = playing(then=then)
+    page = open_page("#gate")
     entries = page.locator("#events li")
     expect(entries).to_have_count(5)
     expect(entries.nth(0)).to_contain_text("3 events were missed")
@@ -308,35 +312,37 @@ def test_events_are_a_log_with_pictures(told: ScriptedServer, opening: Opening) 
     expect(entries.nth(3)).to_contain_text("Smoking ended")
     expect(entries.nth(3)).to_contain_text("lasted 3.4 s")
     expect(entries.nth(4)).to_contain_text("Smoking started")
-    expect(entries.nth(4)).to_contain_text("track 4 · 83% sure")
+    expect(entries.nth(4)).to_contain_text("track 4 · confidence 83%")
     entries.nth(4).scroll_into_view_if_needed()
-    image = entries.nth(4).get_by_role("img", name="Picture of the event")
+    image = entries.nth(4).get_by_role("img", name="Snapshot of the event")
     eventually(lambda: image.evaluate("it => it.naturalWidth"), bool, 5, "the snapshot loads")
     href = entries.nth(1).locator("a").get_attribute("href")
-    assert href and href.startswith(told.url)  # never another host, whatever the message says
+    assert href and href.startswith(scripted.url)  # never another host, whatever the message says
     expect(page.locator("#announcer")).to_contain_text("new event")
 
 
-def test_events_of_the_time_before(told: ScriptedServer, opening: Opening) -> None:
+def test_events_of_the_time_before(scripted: ScriptedServer, open_page: OpenPage) -> None:
     async def then(socket: WebSocket) -> None:
         await socket.send_json(event(8, "bag_taken"))
 
-    told.history = [event(8, "bag_taken"), event(7, "bag_abandoned"), event(5)]
-    told.scripts["gate"] = playing(then=then)
-    page = opening("#gate")
+    scripted.history = [event(8, "bag_taken"), event(7, "bag_abandoned"), event(5)]
+    scripted.scripts["gate"] = playing(then=then)
+    page = open_page("#gate")
     entries = page.locator("#events li strong")
-    expect(entries).to_have_text(["Bag taken by somebody else", "Bag abandoned", "Smoking started"])
+    expect(entries).to_have_text(["Bag taken by someone else", "Bag abandoned", "Smoking started"])
 
 
-def test_names_of_strangers_are_text(told: ScriptedServer, opening: Opening) -> None:
+def test_names_of_strangers_are_text(scripted: ScriptedServer, open_page: OpenPage) -> None:
     evil = detection("<i>person</i>", (9, 9, 99, 99))
 
     async def then(socket: WebSocket) -> None:
         await socket.send_json(event(1, HOSTILE))
 
-    told.cameras = [{"camera_id": HOSTILE, "name": HOSTILE, "kind": HOSTILE, "state": "running"}]
-    told.scripts[HOSTILE] = playing(evil, then=then, name=HOSTILE, blur=HOSTILE)
-    page = opening()
+    scripted.cameras = [
+        {"camera_id": HOSTILE, "name": HOSTILE, "kind": HOSTILE, "state": "running"}
+    ]
+    scripted.scripts[HOSTILE] = playing(evil, then=then, name=HOSTILE, blur=HOSTILE)
+    page = open_page()
     page.locator("#streams button").click()
     expect(page.locator("#stream-name")).to_have_text(HOSTILE)
     expect(page.locator("#rows tr")).to_contain_text("<i>person</i>")
@@ -350,39 +356,41 @@ def test_names_of_strangers_are_text(told: ScriptedServer, opening: Opening) -> 
 # ── how streams begin and end ────────────────────────────────────────────────────────────────
 
 
-def test_the_end_is_said_plainly(told: ScriptedServer, opening: Opening) -> None:
+def test_the_end_is_said_plainly(scripted: ScriptedServer, open_page: OpenPage) -> None:
     async def then(socket: WebSocket) -> None:
         await socket.send_json(message("end", reason="the last client left"))
         await socket.close(1000)
 
-    told.scripts["gate"] = playing(PERSON, then=then)
-    page = opening("#gate")
+    scripted.scripts["gate"] = playing(PERSON, then=then)
+    page = open_page("#gate")
     expect(page.locator("#curtain")).to_contain_text("The stream has ended")
     expect(page.locator("#curtain")).to_contain_text("Reason: the last client left")
     expect(page.locator("#state")).to_have_text("Ended")
     page.wait_for_timeout(1500)
-    assert told.opened["gate"] == 1  # it does not come back by itself
-    told.scripts["gate"] = playing(PERSON)
+    assert scripted.opened["gate"] == 1  # it does not come back by itself
+    scripted.scripts["gate"] = playing(PERSON)
     page.get_by_role("button", name="Watch again").click()
     expect(page.locator("#state")).to_have_text("Live")
 
 
-def test_a_server_that_shuts_down_is_waited_for(told: ScriptedServer, opening: Opening) -> None:
+def test_a_server_that_shuts_down_is_waited_for(
+    scripted: ScriptedServer, open_page: OpenPage
+) -> None:
     async def then(socket: WebSocket) -> None:
-        told.scripts["gate"] = playing(PERSON)
+        scripted.scripts["gate"] = playing(PERSON)
         await socket.send_json(message("end", reason="the server is shutting down"))
         await socket.close(1001)
         raise WebSocketDisconnect
 
-    told.scripts["gate"] = playing(PERSON, then=then)
-    page = opening("#gate")
-    eventually(lambda: told.opened["gate"], lambda n: n == 2, 10, "it comes back")
+    scripted.scripts["gate"] = playing(PERSON, then=then)
+    page = open_page("#gate")
+    eventually(lambda: scripted.opened["gate"], lambda n: n == 2, 10, "it comes back")
     expect(page.locator("#state")).to_have_text("Live")
 
 
 @pytest.mark.parametrize("unknown", ["nobody", "%&?#é ", "with/slash", "../cameras"])
-def test_an_unknown_id(told: ScriptedServer, opening: Opening, unknown: str) -> None:
-    page = opening()
+def test_an_unknown_id(scripted: ScriptedServer, open_page: OpenPage, unknown: str) -> None:
+    page = open_page()
     page.get_by_label("Stream ID").fill(unknown)
     page.get_by_role("button", name="Watch Stream").click()
     expect(page.locator("#curtain")).to_contain_text(f"There is no stream “{unknown.strip()}”")
@@ -390,74 +398,76 @@ def test_an_unknown_id(told: ScriptedServer, opening: Opening, unknown: str) -> 
     expect(page.locator("#curtain")).to_contain_text("There is no stream")
 
 
-def test_a_closed_door_is_not_run_against(told: ScriptedServer, opening: Opening) -> None:
+def test_a_closed_door_is_not_run_against(scripted: ScriptedServer, open_page: OpenPage) -> None:
     async def script(socket: WebSocket) -> None:
         await socket.send_json(hello())
         await socket.close(1008, "too many bad frames")
 
-    told.scripts["gate"] = script
-    page = opening("#gate")
+    scripted.scripts["gate"] = script
+    page = open_page("#gate")
     expect(page.locator("#curtain")).to_contain_text("too many bad frames")
     page.wait_for_timeout(1200)
-    assert told.opened["gate"] == 1
+    assert scripted.opened["gate"] == 1
 
 
-def test_a_lost_connection_comes_back(told: ScriptedServer, opening: Opening) -> None:
+def test_a_lost_connection_comes_back(scripted: ScriptedServer, open_page: OpenPage) -> None:
     async def then(socket: WebSocket) -> None:
-        if told.opened["gate"] < 3:
+        if scripted.opened["gate"] < 3:
             await socket.close(1011)
             raise WebSocketDisconnect
 
-    told.scripts["gate"] = playing(PERSON, then=then)
-    page = opening("#gate")
+    scripted.scripts["gate"] = playing(PERSON, then=then)
+    page = open_page("#gate")
     expect(page.locator("#banner")).to_contain_text("Connection lost")
     expect(page.locator("#announcer")).to_contain_text("Connection lost")
     expect(page.locator("#state")).to_have_text("Live")
     expect(page.locator("#banner")).to_be_hidden()
-    eventually(lambda: told.opened["gate"], lambda n: n == 3, 10, "the third connection holds")
+    eventually(lambda: scripted.opened["gate"], lambda n: n == 3, 10, "the third connection holds")
 
 
 def test_a_stream_that_is_back_later_than_its_server(
-    told: ScriptedServer, opening: Opening
+    scripted: ScriptedServer, open_page: OpenPage
 ) -> None:
     async def then(socket: WebSocket) -> None:
-        del told.scripts["gate"]
+        del scripted.scripts["gate"]
         await socket.close(1012)
         raise WebSocketDisconnect
 
-    told.scripts["gate"] = playing(PERSON, then=then)
-    page = opening("#gate")
-    expect(page.locator("#banner")).to_contain_text("not there at the moment")
-    told.scripts["gate"] = playing(PERSON)
+    scripted.scripts["gate"] = playing(PERSON, then=then)
+    page = open_page("#gate")
+    expect(page.locator("#banner")).to_contain_text("not on the server at the moment")
+    scripted.scripts["gate"] = playing(PERSON)
     # It may just have come back by itself, and the button with the banner is gone.
     page.locator("#banner-retry").dispatch_event("click")
     expect(page.locator("#state")).to_have_text("Live")
 
 
-def test_what_the_stream_says_about_its_source(told: ScriptedServer, opening: Opening) -> None:
+def test_what_the_stream_says_about_its_source(
+    scripted: ScriptedServer, open_page: OpenPage
+) -> None:
     async def then(socket: WebSocket) -> None:
         await socket.send_json(message("state", state="reconnecting", reason="no answer in time"))
         await asyncio.sleep(60)
 
-    told.scripts["gate"] = playing(PERSON, then=then)
-    page = opening("#gate")
+    scripted.scripts["gate"] = playing(PERSON, then=then)
+    page = open_page("#gate")
     expect(page.locator("#state")).to_have_text("Reconnecting")
     expect(page.locator("#banner")).to_contain_text("Reason: no answer in time")
 
 
-def test_silence_is_said(told: ScriptedServer, opening: Opening) -> None:
+def test_silence_is_said(scripted: ScriptedServer, open_page: OpenPage) -> None:
     async def then(_: WebSocket) -> None:
         await asyncio.sleep(60)
 
-    told.scripts["gate"] = playing(PERSON, then=then)
-    page = opening("#gate")
-    expect(page.locator("#banner")).to_contain_text(re.compile(r"No new picture for \d+ s"))
-    expect(page.locator("#state")).to_have_text("No picture")
+    scripted.scripts["gate"] = playing(PERSON, then=then)
+    page = open_page("#gate")
+    expect(page.locator("#banner")).to_contain_text(re.compile(r"No new frame for \d+ s"))
+    expect(page.locator("#state")).to_have_text("No video")
 
 
-def test_links_and_the_back_button(told: ScriptedServer, opening: Opening) -> None:
-    told.scripts = {"one": playing(name="First"), "two": playing(name="Second")}
-    page = opening("?stream=one")
+def test_links_and_the_back_button(scripted: ScriptedServer, open_page: OpenPage) -> None:
+    scripted.scripts = {"one": playing(name="First"), "two": playing(name="Second")}
+    page = open_page("?stream=one")
     expect(page.locator("#stream-name")).to_have_text("First")
     page.get_by_label("Stream ID").fill("two")
     page.keyboard.press("Enter")
@@ -471,8 +481,8 @@ def test_links_and_the_back_button(told: ScriptedServer, opening: Opening) -> No
     expect(page.get_by_label("Stream ID")).to_be_focused()
 
 
-def test_the_list_of_what_runs(told: ScriptedServer, opening: Opening) -> None:
-    told.cameras = [
+def test_the_list_of_what_runs(scripted: ScriptedServer, open_page: OpenPage) -> None:
+    scripted.cameras = [
         {
             "camera_id": "gate",
             "name": "Main gate",
@@ -484,25 +494,25 @@ def test_the_list_of_what_runs(told: ScriptedServer, opening: Opening) -> None:
         },
         {"camera_id": "yard", "name": "yard", "kind": "push", "state": "failed", "fps": None},
     ]
-    told.scripts["gate"] = playing(PERSON)
-    page = opening()
+    scripted.scripts["gate"] = playing(PERSON)
+    page = open_page()
     gate = page.get_by_role("button", name="Main gate")
     expect(gate).to_contain_text("Live · RTSP · 15 fps · 1280 × 720 · gate")
     expect(page.get_by_role("button", name="yard")).to_contain_text("Failed · Pushed")
     gate.click()
     expect(gate).to_have_attribute("aria-current", "true")
     expect(gate).to_be_focused()
-    told.cameras = told.cameras[:1]
+    scripted.cameras = scripted.cameras[:1]
     expect(page.get_by_role("button", name="yard")).to_have_count(0)
-    told.cameras = []
-    expect(page.locator("#streams-note")).to_contain_text("Nothing runs yet")
+    scripted.cameras = []
+    expect(page.locator("#streams-note")).to_contain_text("No streams are running")
 
 
 # ── languages ────────────────────────────────────────────────────────────────────────────────
 
 
-def test_every_text_in_every_language(opening: Opening) -> None:
-    page = opening()
+def test_every_text_in_every_language(open_page: OpenPage) -> None:
+    page = open_page()
     catalogue = page.evaluate("import('/static/viewer/catalogue.js').then((it) => it.CATALOGUE)")
     categories = page.evaluate(
         """(tags) => Object.fromEntries(tags.map((tag) =>
@@ -523,8 +533,8 @@ def test_every_text_in_every_language(opening: Opening) -> None:
                 assert set(re.findall(r"{\w+}", form)) == set(re.findall(r"{\w+}", english)), key
 
 
-def test_every_text_of_the_markup_is_in_the_catalogue(opening: Opening) -> None:
-    page = opening()
+def test_every_text_of_the_markup_is_in_the_catalogue(open_page: OpenPage) -> None:
+    page = open_page()
     missing = page.evaluate(
         """async () => {
           const { CATALOGUE } = await import("/static/viewer/catalogue.js");
@@ -545,17 +555,17 @@ def test_every_text_of_the_markup_is_in_the_catalogue(opening: Opening) -> None:
         ("fr-FR", "Watch Stream"),
     ],
 )
-def test_the_browsers_language(opening: Opening, locale: str, button: str) -> None:
-    page = opening(locale=locale)
+def test_the_browsers_language(open_page: OpenPage, locale: str, button: str) -> None:
+    page = open_page(locale=locale)
     expect(page.get_by_role("button", name=button)).to_be_visible()
 
 
-def test_switching_the_language(told: ScriptedServer, opening: Opening) -> None:
+def test_switching_the_language(scripted: ScriptedServer, open_page: OpenPage) -> None:
     async def then(socket: WebSocket) -> None:
         await socket.send_json(event(1))
 
-    told.scripts["gate"] = playing(PERSON, then=then)
-    page = opening("#gate")
+    scripted.scripts["gate"] = playing(PERSON, then=then)
+    page = open_page("#gate")
     expect(page.locator("#rows tr")).to_contain_text("person")
     page.get_by_label("Language").select_option("ru")
     expect(page.locator("html")).to_have_attribute("lang", "ru")
@@ -572,14 +582,16 @@ def test_switching_the_language(told: ScriptedServer, opening: Opening) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_names_and_contrasts(told: ScriptedServer, opening: Opening, scheme: str) -> None:
+def test_names_and_contrasts(scripted: ScriptedServer, open_page: OpenPage, scheme: str) -> None:
     async def then(socket: WebSocket) -> None:
         await socket.send_json(event(1, snapshot="/api/events/1/snapshot.jpg"))
         await socket.send_json(message("missed", events=1))
 
-    told.cameras = [{"camera_id": "gate", "name": "Main gate", "kind": "rtsp", "state": "running"}]
-    told.scripts["gate"] = playing(PERSON, then=then)
-    page = opening("#gate", color_scheme=scheme)
+    scripted.cameras = [
+        {"camera_id": "gate", "name": "Main gate", "kind": "rtsp", "state": "running"}
+    ]
+    scripted.scripts["gate"] = playing(PERSON, then=then)
+    page = open_page("#gate", color_scheme=scheme)
     expect(page.locator("#events li")).to_have_count(2)
     page.get_by_role("button", name="Share").click()
     page.get_by_text("Raw JSON").click()
@@ -590,8 +602,8 @@ def test_names_and_contrasts(told: ScriptedServer, opening: Opening, scheme: str
     assert chrome.faint(page) == []
 
 
-def test_the_check_of_contrasts_finds_faint_text(opening: Opening) -> None:
-    page = opening()
+def test_the_check_of_contrasts_finds_faint_text(open_page: OpenPage) -> None:
+    page = open_page()
     page.locator(".foot").evaluate("it => it.style.color = 'rgb(200 205 210)'")
     assert chrome.faint(page)
     page.locator("#token-cancel, #streams-title").first.evaluate("it => it.remove()")
@@ -599,10 +611,12 @@ def test_the_check_of_contrasts_finds_faint_text(opening: Opening) -> None:
     assert chrome.nameless(page)
 
 
-def test_by_keyboard_alone(told: ScriptedServer, opening: Opening) -> None:
-    told.cameras = [{"camera_id": "gate", "name": "Main gate", "kind": "rtsp", "state": "running"}]
-    told.scripts["gate"] = playing(PERSON)
-    page = opening()
+def test_by_keyboard_alone(scripted: ScriptedServer, open_page: OpenPage) -> None:
+    scripted.cameras = [
+        {"camera_id": "gate", "name": "Main gate", "kind": "rtsp", "state": "running"}
+    ]
+    scripted.scripts["gate"] = playing(PERSON)
+    page = open_page()
     expect(page.locator("#streams button")).to_have_count(1)
     page.keyboard.press("Tab")
     expect(page.locator("#skip")).to_be_focused()
@@ -620,13 +634,13 @@ def test_by_keyboard_alone(told: ScriptedServer, opening: Opening) -> None:
 
 
 @pytest.mark.parametrize("locale", ["en-US", "ru-RU"])
-def test_nothing_is_cut_off(told: ScriptedServer, opening: Opening, locale: str) -> None:
-    told.cameras = [
+def test_nothing_is_cut_off(scripted: ScriptedServer, open_page: OpenPage, locale: str) -> None:
+    scripted.cameras = [
         {"camera_id": f"a-camera-with-a-rather-long-name-{n}", "kind": "rtsp", "state": "running"}
         for n in range(8)
     ]
-    told.scripts["gate"] = playing(PERSON, name="A stream with quite a long name " * 3)
-    page = opening("#gate", locale=locale)
+    scripted.scripts["gate"] = playing(PERSON, name="A stream with quite a long name " * 3)
+    page = open_page("#gate", locale=locale)
     expect(page.locator("#rows tr")).to_have_count(1)
     for width in (320, 390, 768, 1024, 1440):
         page.set_viewport_size({"width": width, "height": 800})
@@ -639,7 +653,7 @@ def test_nothing_is_cut_off(told: ScriptedServer, opening: Opening, locale: str)
 def pushed_to(
     received: list[bytes], *, answering: bool, patience: float = 60
 ) -> Callable[[WebSocket], Any]:
-    """A stream that is pushed to and watched; answers each frame or none."""
+    """A stream with a pusher and a viewer; answers each frame or none."""
 
     async def script(socket: WebSocket) -> None:
         await socket.send_json(hello(name="Webcam"))
@@ -666,20 +680,22 @@ def pushed_to(
 
 
 def test_the_camera_is_sent_as_fast_as_it_is_answered(
-    told: ScriptedServer, opening: Opening
+    scripted: ScriptedServer, open_page: OpenPage
 ) -> None:
     received: list[bytes] = []
-    told.scripts[PUSHED] = pushed_to(received, answering=True)
-    page = opening()
+    scripted.scripts[PUSHED] = pushed_to(received, answering=True)
+    page = open_page()
     page.get_by_role("button", name="Send my camera").click()
     expect(page.locator("#webcam-saw")).to_have_text("1 person")
     expect(page.locator("#webcam-rate")).to_contain_text("answered in 41 ms")
     expect(page.locator("#stream-name")).to_have_text("Webcam")  # and it is watched at once
-    expect(page.locator("#webcam-share-video")).to_have_value(f"{told.url}/stream/video/{PUSHED}")
+    expect(page.locator("#webcam-share-video")).to_have_value(
+        f"{scripted.url}/stream/video/{PUSHED}"
+    )
     expect(page.get_by_role("button", name="Stop sending")).to_be_focused()
     eventually(lambda: len(received), lambda n: n > 20, 10, "frames keep coming")
     assert all(frame.startswith(b"\xff\xd8") for frame in received)
-    assert told.requests == [{"name": "Webcam"}]
+    assert scripted.requests == [{"name": "Webcam"}]
 
     page.get_by_role("button", name="Stop sending").click()
     expect(page.get_by_role("button", name="Send my camera")).to_be_focused()
@@ -690,10 +706,12 @@ def test_the_camera_is_sent_as_fast_as_it_is_answered(
     assert len(received) == seen
 
 
-def test_no_more_than_two_frames_go_unanswered(told: ScriptedServer, opening: Opening) -> None:
+def test_no_more_than_two_frames_go_unanswered(
+    scripted: ScriptedServer, open_page: OpenPage
+) -> None:
     received: list[bytes] = []
-    told.scripts[PUSHED] = pushed_to(received, answering=False)
-    page = opening()
+    scripted.scripts[PUSHED] = pushed_to(received, answering=False)
+    page = open_page()
     page.get_by_role("button", name="Send my camera").click()
     eventually(lambda: len(received), lambda n: n == 2, 10, "two frames")
     page.wait_for_timeout(1500)
@@ -701,7 +719,9 @@ def test_no_more_than_two_frames_go_unanswered(told: ScriptedServer, opening: Op
     eventually(lambda: len(received), lambda n: n > 2, 6, "they count as lost at last")
 
 
-def test_the_camera_goes_on_after_a_lost_connection(told: ScriptedServer, opening: Opening) -> None:
+def test_the_camera_goes_on_after_a_lost_connection(
+    scripted: ScriptedServer, open_page: OpenPage
+) -> None:
     received: list[bytes] = []
     pushed = pushed_to(received, answering=True)
 
@@ -714,43 +734,43 @@ def test_the_camera_goes_on_after_a_lost_connection(told: ScriptedServer, openin
             return
         await pushed(socket)
 
-    told.scripts[PUSHED] = script
-    page = opening()
+    scripted.scripts[PUSHED] = script
+    page = open_page()
     page.get_by_role("button", name="Send my camera").click()
     eventually(lambda: len(received), lambda n: n > 5, 10, "frames come again")
     expect(page.locator("#webcam-problem")).to_be_hidden()
-    assert len(told.requests) == 1
+    assert len(scripted.requests) == 1
 
 
 def test_the_camera_gets_a_new_stream_when_its_own_is_gone(
-    told: ScriptedServer, opening: Opening
+    scripted: ScriptedServer, open_page: OpenPage
 ) -> None:
     received: list[bytes] = []
 
     async def script(socket: WebSocket) -> None:
-        if "pictures" not in socket.query_params and len(told.requests) == 1:
+        if "pictures" not in socket.query_params and len(scripted.requests) == 1:
             await socket.send_json(message("error", code="STREAM_NOT_FOUND", message="?"))
             await socket.close(4404)
             return
         await pushed_to(received, answering=True)(socket)
 
-    told.scripts[PUSHED] = script
-    page = opening()
+    scripted.scripts[PUSHED] = script
+    page = open_page()
     page.get_by_role("button", name="Send my camera").click()
     eventually(lambda: len(received), lambda n: n > 3, 10, "frames come")
-    assert len(told.requests) == 2
+    assert len(scripted.requests) == 2
 
 
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("NotAllowedError", "did not allow the camera"),
+        ("NotAllowedError", "did not allow camera access"),
         ("NotFoundError", "No camera was found"),
         ("NotReadableError", "Another program may be using it"),
     ],
 )
-def test_why_there_is_no_camera(opening: Opening, name: str, said: str) -> None:
-    page = opening(
+def test_why_there_is_no_camera(open_page: OpenPage, name: str, said: str) -> None:
+    page = open_page(
         script=f"navigator.mediaDevices.getUserMedia ="
         f" () => Promise.reject(new DOMException('no', '{name}'));"
     )
@@ -759,16 +779,16 @@ def test_why_there_is_no_camera(opening: Opening, name: str, said: str) -> None:
     expect(page.get_by_role("button", name="Send my camera")).to_be_enabled()
 
 
-def test_browsers_give_no_camera_over_plain_http(opening: Opening) -> None:
-    page = opening(host=chrome.OUTSIDE)
+def test_browsers_give_no_camera_over_plain_http(open_page: OpenPage) -> None:
+    page = open_page(host=chrome.OUTSIDE)
     assert page.evaluate("isSecureContext") is False
     page.get_by_role("button", name="Send my camera").click()
     expect(page.locator("#webcam-problem")).to_contain_text("https or from localhost")
 
 
-def test_copying_an_address_over_plain_http(told: ScriptedServer, opening: Opening) -> None:
-    told.scripts["gate"] = playing()
-    page = opening("#gate", host=chrome.OUTSIDE)
+def test_copying_an_address_over_plain_http(scripted: ScriptedServer, open_page: OpenPage) -> None:
+    scripted.scripts["gate"] = playing()
+    page = open_page("#gate", host=chrome.OUTSIDE)
     page.get_by_role("button", name="Share").click()
     page.locator("#share button").first.click()
     expect(page.locator("#share button").first).to_have_text("Copied")

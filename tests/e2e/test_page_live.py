@@ -1,4 +1,4 @@
-"""The page in a real browser, over the real server: what a person does with it."""
+"""The page in a real browser with the real server, as a person uses it."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ TOKEN = "a-token/with+odd=characters&more"
 COOKIE = "watchpost_token"
 SLOW_MS = 60_000  # many tests share few cores
 
-Opening = Callable[[str], Page]
+OpenPage = Callable[[str], Page]
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with the demo, and with a token for whoever is not on this machine."""
+    """A server with the demo, and with a token for other machines."""
     folder = tmp_path_factory.mktemp("watchpost")
     with Server(folder, demo="true", auth__token=TOKEN, faces__width=640) as server:
         yield server
@@ -48,17 +48,17 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 
 @pytest.fixture
-def opening(context: BrowserContext, server: Server) -> Iterator[Opening]:
-    """Opens a path of the server as somebody on this machine does; no error may come up."""
+def open_page(context: BrowserContext, server: Server) -> Iterator[OpenPage]:
+    """Opens a path of the server on this machine; errors in the console fail the test."""
     errors: list[str] = []
 
-    def opening(path: str) -> Page:
+    def open_page(path: str) -> Page:
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(f"http://127.0.0.1:{server.port}{path}")
         return page
 
-    yield opening
+    yield open_page
     assert not errors
 
 
@@ -68,13 +68,13 @@ def outside(server: Server, path: str) -> str:
 
 
 def wait_live(page: Page) -> None:
-    """Wait until the stream runs and shows its picture."""
+    """Wait until the stream runs and shows a frame."""
     expect(page.locator("#state")).to_have_text("Live")
     expect(page.locator("#size")).to_contain_text("×")
 
 
 def wait_change(page: Page) -> None:
-    """Wait until the picture is another one."""
+    """Wait until the frame changes."""
     before = chrome.grab(page)
 
     def changed() -> bool:
@@ -84,8 +84,8 @@ def wait_change(page: Page) -> None:
     eventually(changed, bool, 30, "the picture changes")
 
 
-def test_the_demo_is_found_and_watched(opening: Opening) -> None:
-    page = opening("/")
+def test_the_demo_is_found_and_watched(open_page: OpenPage) -> None:
+    page = open_page("/")
     assert page.url.endswith("/viewer")
     page.get_by_role("button", name="demo").click()
     wait_live(page)
@@ -99,21 +99,21 @@ def test_the_demo_is_found_and_watched(opening: Opening) -> None:
     assert page.url.endswith("/viewer#demo")
 
 
-def test_the_demo_by_its_id(opening: Opening) -> None:
-    page = opening("/viewer")
+def test_the_demo_by_its_id(open_page: OpenPage) -> None:
+    page = open_page("/viewer")
     page.get_by_label("Stream ID").fill("demo")
     page.get_by_role("button", name="Watch Stream").click()
     wait_live(page)
 
 
-def test_an_id_that_is_not_there(opening: Opening) -> None:
-    page = opening("/viewer#not-there")
+def test_an_id_that_is_not_there(open_page: OpenPage) -> None:
+    page = open_page("/viewer#not-there")
     expect(page.locator("#curtain")).to_contain_text("There is no stream “not-there”")
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-def test_the_server_goes_and_returns(opening: Opening, server: Server, ordered: bool) -> None:
-    page = opening("/viewer#demo")
+def test_the_server_goes_and_returns(open_page: OpenPage, server: Server, ordered: bool) -> None:
+    page = open_page("/viewer#demo")
     wait_live(page)
     try:
         if ordered:
@@ -135,7 +135,7 @@ def test_the_server_goes_and_returns(opening: Opening, server: Server, ordered: 
 
 
 def secrets_kept(page: Page) -> str:
-    """All that scripts can read of what the browser keeps."""
+    """Everything in the browser's storage that scripts can read."""
     return str(
         page.evaluate(
             "JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie,"
@@ -153,14 +153,14 @@ def test_a_stranger_is_asked_for_the_token(context: BrowserContext, server: Serv
 
     field.fill("wrong")
     page.get_by_role("button", name="Open").click()
-    expect(page.locator("#token-problem")).to_contain_text("not this server's token")
+    expect(page.locator("#token-problem")).to_contain_text("not the server's token")
     expect(field).to_be_focused()
     assert context.cookies() == []
 
     field.fill(TOKEN)
     page.keyboard.press("Enter")
     expect(page.locator("#token")).to_be_hidden()
-    wait_live(page)  # goes on with what it was asked for
+    wait_live(page)  # continues with its request
 
     (cookie,) = context.cookies()
     assert (cookie["name"], cookie["httpOnly"], cookie["sameSite"]) == (COOKIE, True, "Strict")
@@ -179,7 +179,7 @@ def test_a_stranger_who_has_no_token_now(context: BrowserContext, server: Server
     page.keyboard.press("Enter")
     expect(page.locator("#token")).to_be_visible()
     page.keyboard.press("Escape")
-    expect(page.locator("#curtain")).to_contain_text("asks for its token")
+    expect(page.locator("#curtain")).to_contain_text("requires a token")
     page.locator("#curtain-action").click()
     expect(page.get_by_label("Token", exact=True)).to_be_focused()
 
@@ -198,8 +198,8 @@ def test_a_link_with_the_token_leaves_none_in_the_address(
 # ── this computer's camera ───────────────────────────────────────────────────────────────────
 
 
-def test_the_camera_is_sent_seen_and_blurred(opening: Opening, server: Server) -> None:
-    page = opening("/viewer")
+def test_the_camera_is_sent_seen_and_blurred(open_page: OpenPage, server: Server) -> None:
+    page = open_page("/viewer")
     page.get_by_role("button", name="Send my camera").click()
     wait_live(page)
     expect(page.locator("#stream-name")).to_have_text("Webcam")
@@ -226,11 +226,11 @@ def test_the_camera_is_sent_seen_and_blurred(opening: Opening, server: Server) -
 
     page.get_by_role("button", name="Stop sending").click()
     expect(page.locator("#curtain")).to_contain_text("Choose a stream")
-    expect(page.get_by_role("button", name="Webcam")).to_have_count(0)  # nobody keeps it alive
+    expect(page.get_by_role("button", name="Webcam")).to_have_count(0)  # no client keeps it alive
 
 
-def test_the_camera_goes_on_after_the_server_was_away(opening: Opening, server: Server) -> None:
-    page = opening("/viewer")
+def test_the_camera_goes_on_after_the_server_was_away(open_page: OpenPage, server: Server) -> None:
+    page = open_page("/viewer")
     page.get_by_role("button", name="Send my camera").click()
     wait_live(page)
     before = page.url
@@ -245,7 +245,7 @@ def test_the_camera_goes_on_after_the_server_was_away(opening: Opening, server: 
     page.get_by_role("button", name="Stop sending").click()
 
 
-@pytest.mark.parametrize("label", ["Running now", "This computer's camera", "Picture"])
-def test_landmarks_for_screen_readers(opening: Opening, label: str) -> None:
-    page = opening("/viewer")
+@pytest.mark.parametrize("label", ["Running now", "This computer's camera", "Video"])
+def test_landmarks_for_screen_readers(open_page: OpenPage, label: str) -> None:
+    page = open_page("/viewer")
     expect(page.get_by_role("region", name=label, exact=True)).to_be_attached()

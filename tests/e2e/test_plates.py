@@ -1,4 +1,4 @@
-"""Number plates over a real server: the nine calls, what stands beside them, and Claude."""
+"""Number plates on a real server: the nine calls, those added to them, and Claude."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def claude() -> Iterator[Messages]:
 
 @pytest.fixture(scope="module")
 def doubting(claude: Messages, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with a key that asks about every plate, and is patient for two seconds."""
+    """A server with a key that sends every plate to Claude, with a time limit of two seconds."""
     settings = {
         "claude_api_key": KEY,
         "plates__claude_below": 1.0,
@@ -259,7 +259,7 @@ def test_the_numbers_by_hour_day_and_source(server: Server) -> None:
 
 @pytest.fixture
 def passing(server: Server) -> Path:
-    """A clip of a plate that goes through the picture in eight seconds, and is gone for four."""
+    """A clip of a plate that crosses the frame in eight seconds, and is gone for four."""
     drawn = cv2.resize(plate(TRUTH), None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA)
     path = server.data / "passing.mp4"
     with av.open(str(path), "w") as container:

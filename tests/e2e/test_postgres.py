@@ -1,4 +1,4 @@
-"""The same server on PostgreSQL: what it keeps, and what it says while that is away."""
+"""The server on PostgreSQL: stored data, and replies while the database is unreachable."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def postgres() -> Iterator[Postgres]:
 
 @pytest.fixture
 def own(postgres: Postgres, tmp_path: Path, video: Path) -> Iterator[Server]:
-    """A server of a test's own; the video is in its media folder."""
+    """A server for one test; the video is in its media folder."""
     server = Server(tmp_path, database_url=postgres.url, media_dirs=str(video.parent))
     yield server.start()
     server.stop()

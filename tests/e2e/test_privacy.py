@@ -1,4 +1,4 @@
-"""Faces in the pixels that come out, looked for with the project's own detector in full size."""
+"""Faces in the output's pixels, searched with the project's own detector at full size."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def publish(
 
 @pytest.fixture(scope="module")
 def person(publish: Callable[[str, Callable[[Path], Path]], str]) -> str:
-    """A camera before which a person moves slowly about."""
+    """A camera in front of which a person moves slowly."""
     return publish("person", lambda path: make_video(path, picture=portrait(330), gop=8))
 
 
@@ -108,10 +108,10 @@ def test_a_face_is_covered_in_a_picture_that_is_scaled_down(server: Server, pers
 
 
 def snapshots(server: Server, count: int) -> list[int]:
-    """How many faces the next different snapshots show."""
+    """The number of faces in each of the next different snapshots."""
     seen: list[bytes] = []
 
-    def look() -> int:
+    def take() -> int:
         response = server.get("cam-1/jpeg")
         assert response.status_code == 200, response.text
         assert response.headers["content-type"] == "image/jpeg"
@@ -119,12 +119,12 @@ def snapshots(server: Server, count: int) -> list[int]:
             seen.append(response.content)
         return len(seen)
 
-    eventually(look, lambda number: number >= count, 30, f"{count} different pictures")
+    eventually(take, lambda number: number >= count, 30, f"{count} different pictures")
     return [count_faces(decode_jpeg(data)) for data in seen]
 
 
 def mjpeg_pictures(server: Server, count: int) -> list[int]:
-    """How many faces the next pictures of the MJPEG preview show."""
+    """The number of faces in each of the next frames of the MJPEG preview."""
     faces: list[int] = []
     with server.http.stream("GET", "/api/streams/cam-1/mjpeg") as response:
         assert response.headers["content-type"] == "multipart/x-mixed-replace; boundary=frame"

@@ -1,4 +1,4 @@
-"""A real Prometheus scrapes a real server, and every series that is named in deploy/ is there."""
+"""A real Prometheus scrapes a real server, and every series in deploy/ exists."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NAME = re.compile(r"\b(?:watchpost|process)_[a-z_]+\b|\bup\b")
 
 
 def shown() -> dict[str, str]:
-    """Every PromQL expression of the dashboard, by where it stands."""
+    """Every PromQL expression of the dashboard, by its panel."""
     dashboard = json.loads((DEPLOY / "dashboard.json").read_text(encoding="utf-8"))
     return {
         f"{panel['title']}, {target['refId']}": target["expr"]
@@ -40,7 +40,7 @@ def alerts() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def scraped(tmp_path_factory: pytest.TempPathFactory, video: Path) -> Iterator[Prometheus]:
-    """A server on which everything happened once, as compose/prometheus.yml scrapes it."""
+    """A server on which everything has happened once, scraped as in compose/prometheus.yml."""
     if reason := available():
         pytest.skip(reason)
     folder = tmp_path_factory.mktemp("scraped")

@@ -1,4 +1,4 @@
-"""Pictures pushed over a WebSocket to a real server, by clients that behave and that do not."""
+"""Frames pushed over a WebSocket to a real server, by clients that behave and that do not."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def server(running_server: Server) -> Server:
 
 @pytest.fixture(scope="module")
 def person() -> bytes:
-    """A 1280 x 720 JPEG with somebody in it."""
+    """A 1280 x 720 JPEG with a person in it."""
     picture = np.full((720, 1280, 3), 60, np.uint8)
     picture[80:640, 360:920] = portrait(560)
     return encode(picture, quality=92)
@@ -76,7 +76,7 @@ def exists(server: Server, stream_id: str) -> bool:
 
 
 def requested(server: Server) -> set[str]:
-    """Ids of all streams but the demo, which begins some time after the server answers."""
+    """Ids of all streams but the demo, which starts some time after the server answers."""
     return {row["camera_id"] for row in server.http.get("/cameras").json()} - {"demo"}
 
 
@@ -216,7 +216,7 @@ def test_with_blur_off_the_face_is_there(server: Server, person: bytes) -> None:
 
 
 def test_each_result_is_directly_followed_by_its_picture(server: Server) -> None:
-    """Pictures of growing width tell which result each belongs to."""
+    """Frames of growing width show which result each belongs to."""
     stream_id = request(server)
     with Live(server, stream_id, "?pictures=1") as viewer, Live(server, stream_id) as pusher:
         for width in range(160, 480, 32):
@@ -240,7 +240,7 @@ def test_the_newest_frame_wins_and_every_frame_is_answered_once(server: Server) 
             assert answer["type"] != "error", answer
             answered.append(answer["frame"])
             dropped += answer.get("dropped", 0)
-        assert answered[-1] == count + 1  # the newest came through
+        assert answered[-1] == count + 1  # the newest was processed
         assert answered == sorted(answered)
         assert dropped > 0
         assert client.push(plain())["frame"] == count + 2
@@ -377,7 +377,7 @@ def test_too_many_bad_frames_in_a_row_end_the_socket(server: Server, message: st
     with Live(server, request(server)) as client:
         for _ in range(BAD_FRAMES - 1):
             assert client.push(message)["code"] == "BAD_FRAME"
-        assert client.push(plain())["type"] == "ack"  # a good one starts the count anew
+        assert client.push(plain())["type"] == "ack"  # a good one resets the count
         for _ in range(BAD_FRAMES):
             assert client.push(message)["code"] == "BAD_FRAME"
         with pytest.raises(ConnectionClosed) as closed:
@@ -404,7 +404,7 @@ def test_an_unknown_id_is_accepted_told_why_and_closed(server: Server, stream_id
 
 
 def parts(server: Server, stream_id: str, count: int) -> list[bytes]:
-    """The first pictures of an MJPEG response, whose every part must be as it should."""
+    """The first frames of an MJPEG response, each part of which must be well-formed."""
     found: list[bytes] = []
     with server.http.stream("GET", f"/stream/video/{stream_id}") as reply:
         assert reply.status_code == 200
@@ -431,7 +431,7 @@ def parts(server: Server, stream_id: str, count: int) -> list[bytes]:
 
 
 class Pushing:
-    """A client that pushes one picture again and again, until it is left."""
+    """A client that pushes one image again and again, until the block ends."""
 
     def __init__(self, server: Server, stream_id: str, data: bytes) -> None:
         self._client = Live(server, stream_id)
@@ -633,7 +633,7 @@ def test_a_pusher_that_never_reads_its_acks_does_not_fill_the_memory(server: Ser
         while time.monotonic() < deadline:
             client.sendall(message * 50)
     except OSError:
-        pass  # let go, or made to wait
+        pass  # disconnected, or made to wait
     assert server.process.memory_info().rss - before < 64 * MIB
     client.close()
     wait_gone(server, stream_id, GRACE_S + 30)

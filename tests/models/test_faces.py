@@ -17,13 +17,13 @@ from app.errors import DetectorError, SetupError
 from app.models.batching import BatchingRunner
 from app.models.faces import (
     COARSE_MULTIPLE,
-    MAX_EXACT_SIZES,
     NMS_IOU,
     STRIDES,
     FaceDetector,
     decode,
     load_faces,
 )
+from app.models.letterbox import MAX_EXACT_AREA
 from app.models.openvino_runtime import OpenVinoNetwork, Outputs
 
 PATIENCE_S = 60.0
@@ -295,4 +295,6 @@ def test_images_of_hundreds_of_sizes_compile_few_networks() -> None:
         faces.submit(np.zeros((height, width, 3), np.uint8))
     assert (544, 960, 3) in shapes
     assert len(shapes) == seen  # the first camera keeps its exact size
-    assert len(shapes) <= MAX_EXACT_SIZES + (960 // COARSE_MULTIPLE) ** 2
+    squares = sum(side * side for side in range(COARSE_MULTIPLE, 961, COARSE_MULTIPLE))
+    areas = sum(height * width for height, width, _ in shapes)
+    assert areas <= MAX_EXACT_AREA * 960 * 960 + squares

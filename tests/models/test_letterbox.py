@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from app.models.letterbox import GREY, canvas_for, letterbox, padded
+from app.models.letterbox import (
+    GREY,
+    IDLE_S,
+    MAX_EXACT_AREA,
+    CanvasChoice,
+    canvas_for,
+    letterbox,
+    padded,
+)
 
 SIZES = [
     *[(1080, 1920), (1920, 1080), (480, 640), (336, 448)],
@@ -75,3 +83,52 @@ def test_an_image_of_the_right_size_is_neither_resized_nor_modified() -> None:
 @pytest.mark.parametrize(("side", "expected"), [(1, 32), (32, 32), (33, 64), (640, 640)])
 def test_sides_are_padded_upwards(side: int, expected: int) -> None:
     assert padded(side) == expected
+
+
+# ── the choice of a canvas ───────────────────────────────────────────────────────────────────
+
+
+def area(size: tuple[int, int]) -> int:
+    return size[0] * size[1]
+
+
+def test_the_first_sizes_keep_their_exact_shapes_while_they_are_used() -> None:
+    choice = CanvasChoice(960, 320)
+    cameras = [(544, 960), (736, 960), (160, 160), (320, 320)]
+    assert [choice.choose(size) for size in cameras] == cameras
+    for side in range(32, 961, 32):
+        choice.choose((side, 992 - side))
+    assert [choice.choose(size) for size in cameras] == cameras
+
+
+def test_other_sizes_share_a_few_larger_shapes() -> None:
+    choice = CanvasChoice(960, 320)
+    chosen = set()
+    for height, width in np.random.default_rng(4).integers(1, 31, (500, 2)) * 32:
+        canvas = choice.choose((int(height), int(width)))
+        assert canvas[0] >= height
+        assert canvas[1] >= width
+        assert area(canvas) <= area((960, 960))
+        chosen.add(canvas)
+    assert sum(map(area, chosen)) <= (MAX_EXACT_AREA + 1 + 4 / 9 + 1 / 9) * 960 * 960
+
+
+def test_an_unused_shape_is_replaced_by_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("app.models.letterbox.time.monotonic", lambda: now)
+    choice = CanvasChoice(640, 640)
+    assert choice.choose((640, 640)) == (640, 640)
+    assert choice.choose((608, 640)) == (608, 640)
+    assert choice.choose((352, 640)) == (352, 640)
+    assert choice.choose((320, 640)) == (352, 640)
+    now += IDLE_S / 2
+    choice.choose((640, 640))
+    now += IDLE_S / 2 + 1
+    assert choice.choose((320, 640)) == (320, 640)
+    assert choice.choose((640, 640)) == (640, 640)
+
+
+def test_an_image_larger_than_usual_gets_a_shape_as_well() -> None:
+    assert CanvasChoice(64, 64).choose((640, 960)) == (960, 960)

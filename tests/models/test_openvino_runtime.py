@@ -9,6 +9,7 @@ import openvino as ov
 import pytest
 from openvino import opset13 as ops
 
+from app.models.letterbox import IDLE_S
 from app.models.openvino_runtime import OpenVinoNetwork
 
 PLAIN, PACKED, IN_PART = "plain", "packed", "in part"
@@ -72,3 +73,24 @@ def test_packed_weights_give_the_results_of_their_dequantised_values(
     # the inputs are quantised, too.
     types = [out.get_element_type() for node in packed._model.get_ops() for out in node.outputs()]
     assert types.count(ov.Type.i8) == left
+
+
+def test_sizes_that_are_no_longer_used_are_freed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("app.models.openvino_runtime.time.monotonic", lambda: now)
+    monkeypatch.setattr("app.models.openvino_runtime.MANY_SIZES", 2)
+    network = OpenVinoNetwork(written(tmp_path / "small.xml", PLAIN))
+    first = np.zeros((1, 64, 96, 3), np.uint8)
+    expected = network.infer(first)
+    network.infer(np.zeros((1, 32, 32, 3), np.uint8))
+    now += 2 * IDLE_S
+    network.infer(first)
+    assert set(network._compiled) == {(64, 96), (32, 32)}
+    network.infer(np.zeros((1, 96, 64, 3), np.uint8))
+    assert set(network._compiled) == {(64, 96), (96, 64)}
+    again = network.infer(first)
+    assert np.array_equal(again[0], expected[0])
+    network.infer(np.zeros((1, 32, 32, 3), np.uint8))
+    assert set(network._local.requests) == {(64, 96), (96, 64), (32, 32)}

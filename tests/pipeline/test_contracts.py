@@ -24,7 +24,7 @@ from app.errors import BadFrame, SinkError, SourceError
 from app.failure_reason import FailureReason
 from app.pipeline.blur import conceal
 from app.pipeline.sinks import SINKS, Preview, Sink, make_output
-from app.pipeline.sinks.preview import encode_jpeg
+from app.pipeline.sinks.jpeg import encode_jpeg
 from app.pipeline.sources import SOURCES, Source, make_source
 from app.pipeline.sources.push import Pushed, PushSource
 from app.types import Frame, ProcessedFrame, StreamSpec

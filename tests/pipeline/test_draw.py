@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from support.doubles import luma, noise, planes
 
+from app.events import Event, RuleEvent
 from app.pipeline.blur import conceal
 from app.pipeline.draw import FIRST_YUV, marked, snapshot
-from app.types import BlurredFrame, Box, Event, RuleEvent, Track
+from app.types import BlurredFrame, Box, Track
 
 
 def picture(width: int = 320, height: int = 192) -> BlurredFrame:

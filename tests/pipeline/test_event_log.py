@@ -13,9 +13,10 @@ from support.doubles import noise
 from support.metrics import counts
 
 from app.analytics.rules import bags, event_types, plates, smoking
+from app.events import EventFilter, EventRow, RuleEvent
 from app.pipeline.blur import conceal
 from app.pipeline.event_log import CLIENT_BACKLOG, MAX_FRAMES, EventLog, MissedEvents, follow
-from app.types import BlurredFrame, Box, EventFilter, EventRow, RuleEvent, Track
+from app.types import BlurredFrame, Box, Track
 
 TYPE = (
     r"(bag|plate)_(placed|unattended|abandoned|reclaimed|taken|seen|match)|camera_moved|smoking_\w+"

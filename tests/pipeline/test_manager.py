@@ -706,10 +706,10 @@ async def test_a_stream_that_does_not_run_has_no_snapshot(manager: StreamManager
 async def test_jpegs_are_encoded_only_while_there_are_viewers(
     manager: StreamManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from app.pipeline.sinks import preview
+    from app.pipeline.sinks import jpeg, preview
 
     made: list[int] = []
-    encode = preview.encode_jpeg
+    encode = jpeg.encode_jpeg
 
     def counted(frame: BlurredFrame) -> bytes:
         made.append(1)

@@ -179,7 +179,7 @@ def test_a_camera_that_sends_mjpeg(tmp_path: Path, site: Site, settings: StreamS
     from support.doubles import noise
 
     from app.pipeline.blur import conceal
-    from app.pipeline.sinks.preview import encode_jpeg
+    from app.pipeline.sinks.jpeg import encode_jpeg
 
     (tmp_path / "still.jpg").write_bytes(encode_jpeg(conceal(noise(), [], "off", 0)))
     source = make_source(spec(f"http://{site.address}/mjpeg"), settings)

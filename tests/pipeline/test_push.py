@@ -8,6 +8,7 @@ import queue
 import struct
 import threading
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import Any
 
 import av
@@ -19,9 +20,11 @@ from support.doubles import FaceNetwork, MemoryStore, threads_of
 from app.analytics.analyzer import AnalyzerFactory
 from app.config import PushSettings, StreamSettings
 from app.errors import BadFrame, DetectorError, NotPushable, StreamNotFound, TooManyStreams
+from app.models.orientation import orientation_of
 from app.pipeline.event_log import EventLog
 from app.pipeline.hub import EventStream, Subscription
 from app.pipeline.manager import StreamManager
+from app.pipeline.normalise import normalised
 from app.pipeline.push import Answer, FrameAck, FrameRefusal, Pusher, PushStreams
 from app.pipeline.sources.push import Pushed, PushSource, decode
 from app.types import FrameMetadata, StreamSpec, WithheldFrame
@@ -94,7 +97,8 @@ def test_a_picture_is_turned_as_its_camera_says(value: int, order: str) -> None:
     data = with_orientation(bytes(cv2.imencode(".jpg", image)[1]), value, order)
     expected = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     assert expected is not None
-    turned = decode(data, MANY_PIXELS).to_ndarray(format="bgr24")
+    frame = normalised(decode(data, MANY_PIXELS), orientation_of(data), Fraction(1))
+    turned = frame.to_ndarray(format="bgr24")
     assert turned.shape == expected.shape
     assert np.abs(turned.astype(int) - expected).mean() < 3
 

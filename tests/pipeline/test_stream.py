@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -22,59 +21,21 @@ from support.doubles import (
     source_error,
     threads_of,
 )
+from support.stream_fixtures import OUTPUT, SOURCE
 
 from app.analytics.rules import FramePixels
 from app.config import FaceSettings, StreamSettings
 from app.errors import SourceError, StartCancelled, WatchpostError
+from app.events import RuleEvent
 from app.failure_reason import FailureReason
-from app.models.faces import FaceDetector
 from app.pipeline.channel import FILE_QUEUE
 from app.pipeline.sinks import preview
 from app.pipeline.stream import Stream
-from app.pipeline.subscribers import Subscribers
-from app.types import RuleEvent, StreamSpec, StreamState
+from app.types import StreamState
 
-SOURCE = "rtsp://user:hidden@192.0.2.1/cam"
-OUTPUT = "rtsp://192.0.2.1/cam-blur"
 Start = Callable[..., Stream]
 
 pytestmark = pytest.mark.usefixtures("camera", "far_end")
-
-
-@pytest.fixture
-def start(
-    settings: StreamSettings,
-    face_settings: FaceSettings,
-    faces: FaceDetector,
-    camera: Camera,
-    far_end: FarEnd,
-) -> Iterator[Start]:
-    """Starts streams and stops them at the end of the test."""
-    loop = asyncio.new_event_loop()
-    streams: list[Stream] = []
-
-    def start(*, keeps_trying: bool = False, analyzer: object = None, **options: object) -> Stream:
-        values = {"stream_id": "cam", "source": SOURCE, "output": OUTPUT, "max_fps": 60}
-        spec = StreamSpec(**{**values, **options})  # type: ignore[arg-type]
-        stream = Stream(
-            spec,
-            settings,
-            face_settings,
-            faces,
-            Subscribers.on(loop),
-            analyzer=analyzer,  # type: ignore[arg-type]
-            keeps_trying=keeps_trying,
-        )
-        streams.append(stream)
-        stream.start()
-        return stream
-
-    yield start
-    camera.release()
-    far_end.release()
-    for stream in streams:
-        stream.supervisor.stop(PATIENCE_S)
-    loop.close()
 
 
 def runs(stream: Stream) -> bool:

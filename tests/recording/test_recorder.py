@@ -5,17 +5,20 @@ from __future__ import annotations
 import errno
 import threading
 import time
+from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import av
 import pytest
 from support.doubles import luma, noise, planes, write_video
+from support.pictures import as_shown, difference, encoded_exactly, patches, write_clip
 
 from app.config import StreamSettings
 from app.errors import SinkError, SourceError
 from app.failure_reason import FailureReason
 from app.jobs import Part
+from app.models.orientation import display_matrix, orientation_of_frame, turned
 from app.pipeline.blur import conceal
 from app.recording import recorder as recorder_module
 from app.recording.captures import CaptureRequest, _timed_out
@@ -92,6 +95,25 @@ def test_a_picture_of_another_size_begins_a_new_file(tmp_path: Path) -> None:
     for result in [*results(5), *results(5, first=6, at=1001, size=(160, 96))]:
         recorder.write(result)
     assert [examine(path).width for path in closed(recorder)] == [320, 160]
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_colours_are_stated_and_other_colours_begin_a_new_file(tmp_path: Path, full: bool) -> None:
+    recorder = make(tmp_path)
+    given = [
+        encoded_exactly(patches(), format="yuv420p", matrix=matrix, full=full)
+        for matrix in ("bt709", "bt601")
+    ]
+    for number, image in enumerate([given[0], given[0], given[1]]):
+        picture = conceal(image, [], "off", 0)
+        recorder.write(ProcessedFrame(picture, (), 1000.0 + number / FPS, number + 1))
+    paths = closed(recorder)
+    assert len(paths) == 2
+    for path, image in zip(paths, given, strict=True):
+        with av.open(str(path)) as container:
+            frame = next(container.decode(video=0))
+        assert (frame.color_range, frame.colorspace) == (image.color_range, image.colorspace)
+        assert difference(as_shown(frame)) <= 3
 
 
 def test_a_part_of_a_file_is_kept_from_skip_to_limit(tmp_path: Path) -> None:
@@ -208,7 +230,8 @@ def test_delivered_results_are_told(tmp_path: Path) -> None:
     ("label", "stem"),
     [
         ("cam-1", "01-cam-1"),
-        ("rtsp://192.0.2.1/live/yard?token=x", "01-rtsp-192.0.2.1-live-yard"),
+        ("rtsp://192.0.2.1:554/live/yard?token=x", "01-192.0.2.1-554"),
+        ("https://cam.example/a.mp4", "01-cam.example"),
         ("file:/srv/Видео.mp4", "01-file-srv-.mp4"),
         ("../../etc/passwd", "01-etc-passwd"),
         ("카메라", "01-source"),
@@ -305,3 +328,26 @@ def test_a_source_that_is_not_there_is_a_source_error_without_a_password(tmp_pat
     assert isinstance(made.written.failure, SourceError)
     assert "hidden" not in str(made.written.failure)
     assert not made.ended
+
+
+@pytest.mark.parametrize("rotate", [0, 90, 180, 270])
+@pytest.mark.parametrize("orientation", [1, 5, 6])
+def test_a_copy_states_its_orientation(
+    tmp_path: Path, orientation: int, rotate: Literal[0, 90, 180, 270]
+) -> None:
+    given = encoded_exactly(patches(), format="yuv420p", matrix="bt601", full=True)
+    matrix = display_matrix(orientation) if orientation != 1 else None
+    clip = write_clip(
+        tmp_path / "clip.mp4", given, pixel_aspect=Fraction(12, 11), display_matrix=matrix
+    )
+    files = SegmentFiles(tmp_path, "01-copy")
+    remuxer = Remuxer(
+        f"file:{clip}", StreamSettings(), files, segment_s=60, gap_s=None, rotate=rotate
+    )
+    remuxer.run()
+    assert remuxer.written.failure is None
+    with av.open(str(remuxer.written.closed[0].path)) as container:
+        frame = next(container.decode(video=0))
+        assert container.streams.video[0].sample_aspect_ratio == Fraction(12, 11)
+    assert orientation_of_frame(frame) == turned(orientation, rotate)
+    assert (frame.color_range, frame.colorspace) == (2, given.colorspace)

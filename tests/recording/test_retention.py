@@ -16,6 +16,7 @@ from app.db.event_pruner import EventPruner
 from app.db.events import EventRepository
 from app.db.snapshots import SnapshotFolder
 from app.errors import StoreError
+from app.events import EventFilter, EventRow
 from app.recording import retention
 from app.recording.retention import (
     DAY_S,
@@ -25,7 +26,6 @@ from app.recording.retention import (
     PrunableFolder,
     StoredItem,
 )
-from app.types import EventFilter, EventRow
 
 MB = 2**20
 

@@ -34,7 +34,9 @@ class Jobs:
     def job(self, job_id: str) -> Job | None:
         return Job(job_id, JobSpec()) if job_id in self.busy else None
 
-    async def start_scheduled(self, spec: JobSpec, schedule_id: str) -> Job:
+    async def start_scheduled(
+        self, spec: JobSpec, schedule_id: str, problem: str | None = None
+    ) -> Job:
         if self.full:
             raise TooManyJobs(count=1)
         self.started.append(schedule_id)

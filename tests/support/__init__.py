@@ -1,1 +1,1 @@
-"""What the tests need and is no test: servers, readers, pictures."""
+"""Helpers of the tests: servers, readers, images."""

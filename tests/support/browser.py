@@ -1,4 +1,4 @@
-"""Chromium, as a person has it: with a window of some size, a language, and a camera."""
+"""Chromium with a window size, a language, and a camera."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def executable() -> str | None:
 
 
 def available() -> str:
-    """Why the tests with a browser cannot run here; empty when they can."""
+    """Why tests with a browser cannot run here; empty if they can."""
     return "" if executable() else "no Chromium on this machine (apt-get install chromium)"
 
 
@@ -51,7 +51,7 @@ def chromium(camera: Path | None = None) -> Iterator[Browser]:
 
 
 def make_camera(path: Path, size: tuple[int, int] = (640, 360), frames: int = 30) -> Path:
-    """A motion JPEG for the browser's camera: one person who sways from side to side."""
+    """A motion JPEG for the browser's camera: a person who moves from side to side."""
     person = portrait(size[1])
     room = size[0] - person.shape[1]
     with path.open("wb") as file:
@@ -74,7 +74,7 @@ GRAB = """async (selector) => {
 
 
 def grab(page: Page, selector: str = "#picture") -> Picture:
-    """What a canvas or a video of the page shows now, BGR, in its own resolution."""
+    """The current image of a canvas or a video of the page, BGR, in its own resolution."""
     data: str = page.evaluate(GRAB, selector)
     return decode_jpeg(base64.b64decode(data.partition(",")[2]))
 
@@ -89,16 +89,16 @@ BOXES = """() => {
 
 
 def inked(page: Page) -> int:
-    """How many pixels of the canvas above the picture are drawn on."""
+    """The number of drawn pixels on the canvas above the video."""
     return int(page.evaluate(BOXES))
 
 
-# Everything a person can operate, with the name that a screen reader would say.
+# All controls, with the name that a screen reader announces.
 OPERABLE = {"button", "link", "textbox", "combobox", "checkbox", "DisclosureTriangle", "img"}
 
 
 def nameless(page: Page) -> list[dict[str, Any]]:
-    """The controls and pictures of the page that have no accessible name."""
+    """The controls and images of the page without an accessible name."""
     session = page.context.new_cdp_session(page)
     tree = session.send("Accessibility.getFullAXTree")["nodes"]
     session.detach()

@@ -1,4 +1,4 @@
-"""Collection jobs as their callers see them, and looks into the files."""
+"""Collection jobs as clients see them, and checks of the files."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def socket_url(server: Server, job_id: str, query: str = "") -> str:
 
 
 def follow(server: Server, job_id: str, query: str = "") -> tuple[list[str], int | None]:
-    """All that a job says until the socket is closed, and the code it is closed with."""
+    """All messages of a job until its socket is closed, and the close code."""
     said: list[str] = []
     with connect(socket_url(server, job_id, query), proxy=None) as socket:
         try:
@@ -61,13 +61,13 @@ def job_of(server: Server, job_id: str) -> dict[str, Any]:
 
 
 def texts(server: Server, job_id: str) -> list[str]:
-    """What a job's log says."""
+    """The lines of a job's log."""
     reply = server.http.get(f"/collect/jobs/{job_id}/logs", params={"limit": 500})
     return [entry["text"] for entry in reply.json()["logs"]]
 
 
 def files_of(server: Server, job_id: str) -> list[dict[str, Any]]:
-    """The files of a job; what is said about each must be true of what is downloaded."""
+    """The files of a job; the facts of each must match the downloaded file."""
     found: list[dict[str, Any]] = server.http.get(f"/collect/jobs/{job_id}/files").json()["files"]
     for file in found:
         data = server.http.get(file["url"]).content
@@ -84,7 +84,7 @@ def files_of(server: Server, job_id: str) -> list[dict[str, Any]]:
 
 
 def ffprobe(path: Path) -> dict[str, Any]:
-    """The video stream of a file, with its pictures decoded and counted, by another program."""
+    """The video stream of a file, with its frames decoded and counted by ffprobe."""
     done = subprocess.run(
         [
             *("ffprobe", "-v", "error", "-select_streams", "v:0", "-count_frames"),
@@ -99,14 +99,14 @@ def ffprobe(path: Path) -> dict[str, Any]:
 
 
 def plays(path: Path) -> None:
-    """Fail unless ffmpeg plays a file to its end without a word."""
+    """Fail unless ffmpeg plays a file to its end without a message."""
     command = ["ffmpeg", "-v", "error", "-i", str(path), "-fps_mode", "vfr", "-f", "null", "-"]
     done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 
 def pictures(path: Path, every: int = 1) -> list[Picture]:
-    """A file's pictures as BGR."""
+    """A file's frames as BGR images."""
     with av.open(str(path)) as container:
         frames = list(container.decode(video=0))[::every]
     return [np.asarray(frame.to_ndarray(format="bgr24"), np.uint8) for frame in frames]

@@ -1,4 +1,4 @@
-"""The lines of the documentation, as a reader pastes them."""
+"""The command lines of the documentation."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def blocks(page: str, language: str = "bash") -> list[str]:
 def for_port(lines: str, port: int) -> str:
     """The lines for a server at another port of this machine, with this Python.
 
-    A reply that is an error ends in a failure, and no proxy is asked.
+    An error reply leads to a failure, and no proxy is used.
     """
     lines = lines.replace("localhost:8000", f"127.0.0.1:{port}")
     lines = lines.replace(".venv/bin/python", sys.executable)

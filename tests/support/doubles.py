@@ -1,4 +1,4 @@
-"""The ends of a stream, made for tests: they do what a test says, when it says so.
+"""Scripted ends of a stream for tests.
 
 Only what lies outside the process is replaced (camera, RTSP server, the network's weights); the
 code between the ends is the real one.
@@ -28,7 +28,7 @@ STRIDES = (8, 16, 32)
 
 
 def noise(width: int = 320, height: int = 192, seed: int = 1) -> av.VideoFrame:
-    """A picture without any smooth place, so that whatever is blurred shows."""
+    """An image without smooth areas, so that blur is visible."""
     rng = np.random.default_rng(seed)
     planes = rng.integers(16, 236, (height * 3 // 2, width), dtype=np.uint8)
     return av.VideoFrame.from_ndarray(planes, format="yuv420p")
@@ -61,8 +61,8 @@ class Camera:
     """One input for all streams of a test.
 
     Attributes:
-        images: what it shows, again and again.
-        count: after so many frames of one connection it ends or raises ``breaks_with``.
+        images: its frames, repeated.
+        count: frames of one connection, after which it ends or raises ``breaks_with``.
         refuses_with: what ``open`` raises.
         holds_open: ``open`` hangs until ``release``.
     """
@@ -86,11 +86,11 @@ class Camera:
         return _CameraSource(self, settings)
 
     def stall(self) -> None:
-        """From now on no frame comes, and the connection stays."""
+        """Send no more frames, but keep the connection."""
         self.showing.clear()
 
     def release(self) -> None:
-        """Let go of everything that hangs."""
+        """Release everything that hangs."""
         self._released.set()
         self.showing.set()
 
@@ -138,13 +138,13 @@ def sink_error(reason: str) -> SinkError:
 
 
 class FarEnd:
-    """Where all outputs of a test go.
+    """The outputs of a test.
 
     Attributes:
         results: what arrived, of all streams, with the output's URL.
         open_at: outputs in use, by how many sinks at once; more than one is a bug.
         refuses_with: what ``write`` raises.
-        silent: it takes results and never says so.
+        silent: it accepts results without an acknowledgement.
     """
 
     def __init__(self) -> None:
@@ -213,7 +213,7 @@ class _FarEndSink:
 
 @dataclass
 class FaceNetwork:
-    """YuNet's outputs without its weights: it sees what ``sees`` says, everywhere.
+    """YuNet's outputs without its weights: it finds ``sees`` in every image.
 
     Attributes:
         sees: centre x, centre y, width, height, confidence in pixels of its input.

@@ -1,4 +1,4 @@
-"""Pictures with faces, videos of them, and the project's own detector to look for them."""
+"""Images and videos with faces, and the project's own detector."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SURE = 0.5
 
 
 def portrait(side: int) -> Picture:
-    """A square photograph of one person; the face is about a sixth of the side wide.
+    """A square photograph of one person; the face's width is about a sixth of the side.
 
     Comes with scikit-image, which is found without being imported.
     """
@@ -32,12 +32,12 @@ def portrait(side: int) -> Picture:
 
 
 def head(side: int) -> Picture:
-    """The head alone, square; the face is about half of the side wide."""
+    """The head alone, square; the face's width is about half of the side."""
     return np.asarray(cv2.resize(portrait(512)[20:220, 125:325], (side, side)), np.uint8)
 
 
 def make_crossing(path: Path, size: tuple[int, int] = (640, 360), fps: int = 15) -> Path:
-    """A video in which a head comes in at the left, leaves at the right, and then pops up.
+    """A video in which a head enters at the left, leaves at the right, and then appears suddenly.
 
     Three seconds of crossing, one of an empty picture, one with a head that is there at once,
     one empty again.
@@ -62,7 +62,7 @@ def make_crossing(path: Path, size: tuple[int, int] = (640, 360), fps: int = 15)
 
 
 def paste_cut(image: Picture, picture: Picture, left: int, top: int) -> None:
-    """Paste a picture that may reach beyond the left and right edge."""
+    """Paste an image that may extend beyond the left and right edges."""
     first, last = max(0, left), min(image.shape[1], left + picture.shape[1])
     if first < last:
         image[top : top + picture.shape[0], first:last] = picture[:, first - left : last - left]
@@ -74,14 +74,14 @@ def _detector() -> FaceDetector:
 
 
 def count_faces(picture: Picture) -> int:
-    """How many faces the shipped network is sure of in a BGR picture, looked at in full size."""
+    """The number of faces that the shipped network finds with certainty in a BGR image at full size."""
     rgb = np.ascontiguousarray(picture[..., ::-1])
     height, width = rgb.shape[:2]
     return len(_detector().submit(rgb).detections(60, (width, height)))
 
 
 def decode_jpeg(data: bytes) -> Picture:
-    """A JPEG as a BGR picture."""
+    """A JPEG as a BGR image."""
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     assert image is not None, "not a JPEG"
     return np.asarray(image, np.uint8)

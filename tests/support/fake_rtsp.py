@@ -56,7 +56,7 @@ class FakeRtsp:
                     connection.sendall(answer.encode())
 
     def close(self) -> None:
-        """Hang up on everybody."""
+        """Close all connections."""
         for open_socket in [self._listener, *self._open]:
             with contextlib.suppress(OSError):
                 open_socket.shutdown(socket.SHUT_RDWR)

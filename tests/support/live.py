@@ -1,4 +1,4 @@
-"""A client on a stream's WebSocket, as anybody would write one, and raw ones that misbehave."""
+"""A normal client of a stream's WebSocket, and raw ones that misbehave."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PATIENCE_S = 30.0
 
 
 def encode(picture: Picture, kind: str = "jpg", quality: int = 85) -> bytes:
-    """A picture as the bytes of a file: jpg, png or webp."""
+    """An image encoded as jpg, png or webp."""
     flags = [cv2.IMWRITE_JPEG_QUALITY, quality] if kind == "jpg" else []
     done, data = cv2.imencode(f".{kind}", picture, flags)
     assert done
@@ -34,7 +34,7 @@ def data_url(data: bytes, media_type: str = "image/jpeg") -> str:
 
 
 def plain(width: int = 320, height: int = 240, shade: int = 90) -> bytes:
-    """A small JPEG without anything in it."""
+    """A small empty JPEG."""
     return encode(np.full((height, width, 3), shade, np.uint8))
 
 
@@ -46,7 +46,7 @@ def request(server: Server, **body: object) -> str:
 
 
 class Live:
-    """One client. Every message it receives must be of the documented schema."""
+    """A client that checks every message against the documented schema."""
 
     def __init__(self, server: Server, stream_id: str, query: str = "", **options: Any) -> None:
         self.stream_id = stream_id
@@ -93,7 +93,7 @@ class Live:
 
 
 def raw(server: Server, stream_id: str, query: str = "", receive_buffer: int = 0) -> socket.socket:
-    """A TCP connection on which the handshake is done, and nothing else."""
+    """A TCP connection after the WebSocket handshake."""
     connection = socket.socket()
     if receive_buffer:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
@@ -118,6 +118,6 @@ def frame_start(length: int) -> bytes:
 
 
 def reset(connection: socket.socket) -> None:
-    """Break the connection without a goodbye (TCP RST)."""
+    """Reset the connection (TCP RST)."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.close()

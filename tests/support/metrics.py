@@ -1,4 +1,4 @@
-"""What a metric of prometheus-client holds."""
+"""Values of prometheus-client's metrics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tiny networks in files, which answer the same whatever they are shown."""
+"""Tiny networks in files, with a fixed output for every input."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OURS = {0: "person", 1: "car", 2: "plate"}
 
 
 def places(*boxes: tuple[float, ...], classes: int = 3, count: int = 50) -> np.ndarray:
-    """A YOLO answer (4 + classes, count). A box: centre x, y, width, height, class, confidence."""
+    """A YOLO output (4 + classes, count). A box: centre x, y, width, height, class, confidence."""
     answer = np.zeros((4 + classes, count), np.float32)
     answer[2:4] = 8
     answer[4:] = 0.001
@@ -33,7 +33,7 @@ def write_ir(
     shape: tuple[int, int, int, int] = (-1, 3, -1, -1),
     **metadata: object,
 ) -> Path:
-    """An OpenVINO IR with that answer (without its batch) to any picture."""
+    """An OpenVINO IR with that output (without its batch) for any image."""
     picture = ops.parameter(list(shape), np.float32)
     mean = ops.reduce_mean(picture, ops.constant([1, 2, 3]), keep_dims=False)
     nothing = ops.multiply(mean, ops.constant(np.float32(0)))

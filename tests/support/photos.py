@@ -1,4 +1,4 @@
-"""Photographs that installed packages carry, and how well boxes agree with them."""
+"""Photographs in installed packages, and the overlap of boxes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 import pytest
 
-ASTRONAUT_FACE = (172, 60, 272, 196)  # looked up by eye
+ASTRONAUT_FACE = (172, 60, 272, 196)  # determined by eye
 
 
 def photo(package: str, *path: str) -> np.ndarray:
-    """An RGB photograph that an installed package carries, found without importing it."""
+    """An RGB photograph in an installed package, found without importing the package."""
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         pytest.skip(f"{package} is not installed")

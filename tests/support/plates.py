@@ -1,4 +1,4 @@
-"""Plates drawn for tests, and a server that speaks Claude's Messages API."""
+"""Drawn plates, and a server with Claude's Messages API."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Image = npt.NDArray[np.uint8]
 
 
 def plate(text: str, *lines: str, height: int = 70) -> Image:
-    """A white plate with black letters; further texts stand below the first."""
+    """A white plate with black letters; further texts are below the first."""
     rows = []
     for line in (text, *lines):
         (width, _), _ = cv2.getTextSize(line, cv2.FONT_HERSHEY_SIMPLEX, 1.8, 5)
@@ -41,7 +41,7 @@ def plate(text: str, *lines: str, height: int = 70) -> Image:
 
 
 def photo(*plates: Image, size: tuple[int, int] = (960, 540), turn: float = 0.0) -> Image:
-    """A grey scene with plates side by side, turned by so many degrees."""
+    """A grey scene with plates side by side, rotated by an angle in degrees."""
     scene = np.full((size[1], size[0], 3), 110, np.uint8)
     scene += np.random.default_rng(0).integers(0, 12, scene.shape, np.uint8)
     left = 80
@@ -60,11 +60,11 @@ def photo_jpeg(*texts: str) -> bytes:
 
 @dataclass
 class Messages:
-    """What the pretended service answers, and what it was asked.
+    """The scripted replies of the service, and the requests that it got.
 
     Attributes:
-        answers: (status, body) to give one after the other; the last one again and again.
-        asked: bodies and headers as they came.
+        answers: (status, body) in order; the last one is repeated.
+        asked: bodies and headers of the requests.
     """
 
     url: str
@@ -108,7 +108,7 @@ def messages_api() -> Iterator[Messages]:
             self.send_header("content-type", "application/json")
             self.send_header("content-length", str(len(data)))
             self.end_headers()
-            with suppress(BrokenPipeError):  # who was too slow is not waited for
+            with suppress(BrokenPipeError):  # do not wait for slow requests
                 self.wfile.write(data)
 
         def log_message(self, *_: object) -> None:

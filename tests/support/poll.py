@@ -1,4 +1,4 @@
-"""Waiting for something without guessing how long it takes."""
+"""Waiting for a condition without a fixed delay."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ T = TypeVar("T")
 PAUSE_S = 0.1
 
 
-def eventually(look: Callable[[], T], until: Callable[[T], bool], within: float, what: str) -> T:
-    """Look again and again; return what was seen once ``until`` holds, else fail with it."""
+def eventually(read: Callable[[], T], until: Callable[[T], bool], within: float, what: str) -> T:
+    """Read a value repeatedly; return it once ``until`` holds, else fail with the last one."""
     deadline = time.monotonic() + within
-    while not until(seen := look()):
+    while not until(value := read()):
         if time.monotonic() > deadline:
-            raise AssertionError(f"{what}: not within {within:g} s; last seen: {seen!r}")
+            raise AssertionError(f"{what}: not within {within:g} s; last value: {value!r}")
         time.sleep(PAUSE_S)
-    return seen
+    return value

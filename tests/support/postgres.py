@@ -1,4 +1,4 @@
-"""A PostgreSQL of a test's own, where the machine has one."""
+"""A PostgreSQL server for a test, if it is installed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NEWEST_FIRST = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
 
 
 def programs() -> Path | None:
-    """The folder of initdb and pg_ctl, None where PostgreSQL is not installed."""
+    """The folder of initdb and pg_ctl; None if PostgreSQL is not installed."""
     found = shutil.which("initdb")
     folders = [*NEWEST_FIRST, *([Path(found).resolve().parent] if found else [])]
     return next((folder for folder in folders if (folder / "initdb").exists()), None)
@@ -42,7 +42,7 @@ class Postgres:
         self._run("pg_ctl", "-o", where, "-l", str(self._folder / "log"), "-w", "start")
 
     def stop(self) -> None:
-        """At once, as in a power cut."""
+        """Stop at once, as in a power failure."""
         self._run("pg_ctl", "-m", "immediate", "-w", "stop")
 
     def new_database(self) -> str:

@@ -18,16 +18,16 @@ DEPLOY = ROOT / "deploy"
 
 
 def available() -> str | None:
-    """Why tests with it are skipped, None where they run."""
+    """Why tests with it are skipped; None if they can run."""
     there = shutil.which("prometheus") and shutil.which("promtool")
     return None if there else "Prometheus is not installed (apt-get install prometheus)"
 
 
 class Prometheus:
-    """Runs with a configuration of ``deploy/``, whose rules it evaluates too.
+    """Prometheus with a configuration of ``deploy/``, including its rules.
 
     Args:
-        config: which one; its targets are replaced.
+        config: the configuration; its targets are replaced.
         port: of the server to scrape.
         token: what it shows.
     """
@@ -77,7 +77,7 @@ class Prometheus:
             return False
 
     def query(self, expr: str) -> list[dict[str, Any]]:
-        """The series that an expression has now; it must be one that Prometheus understands."""
+        """The current series of an expression, which must be valid."""
         reply = self.http.get("/api/v1/query", params={"query": expr}).json()
         assert reply["status"] == "success", (expr, reply)
         found: list[dict[str, Any]] = reply["data"]["result"]

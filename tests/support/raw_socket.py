@@ -1,4 +1,4 @@
-"""The client's side of a WebSocket, below HTTP: a test decides whether it reads anything."""
+"""A raw WebSocket client; a test decides whether it reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Readers of what Watchpost publishes."""
+"""Readers of published streams."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RELAY_LATENCY_S = 1.0
 
 
 def read_at_once(url: str, count: int = 1, timeout: float = 20) -> list[Picture]:
-    """Read frames as somebody does who was told just now that the stream runs."""
+    """Read frames right after the stream was reported as running."""
     deadline = time.monotonic() + RELAY_LATENCY_S
     while True:
         try:

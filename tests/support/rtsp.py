@@ -1,4 +1,4 @@
-"""A real RTSP server for tests, with the means to feed it and to look at what it sends.
+"""A real RTSP server for tests, with publishers and readers.
 
 The server (``rtsp_server.py`` beside this file) runs under the system Python, where GStreamer's
 bindings are; everything here runs in the project's own environment. ``available()`` says why a
@@ -52,7 +52,7 @@ STEP_S = 0.05
 
 @functools.lru_cache(maxsize=1)
 def available() -> str | None:
-    """Say in plain words why the server cannot run here; None when it can."""
+    """Why the server cannot run here, as text; None if it can."""
     for tool in ("ffmpeg", "ffprobe"):
         if shutil.which(tool) is None:
             return f"{tool} is not installed"

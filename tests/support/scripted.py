@@ -1,7 +1,7 @@
-"""A server that says to the page what a test wants it to hear, over the page's own protocol.
+"""A scripted server for the page, with the real protocol.
 
-For what the real server says too seldom, or never, to wait for it: events, hostile names, the
-bad ends of streams. The page and its headers are the real ones.
+It sends what the real server sends rarely or never: events, hostile names, and streams that end
+badly. The page and its headers are the real ones.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PUSHED = "pushed-1"
 
 
 class ScriptedServer:
-    """Serves on a free port of loopback from a thread of its own.
+    """A server on a free loopback port, in a thread.
 
     Attributes:
         scripts: by stream id, what a socket of that stream does once it is accepted. A socket
@@ -72,7 +72,7 @@ class ScriptedServer:
         return f"http://127.0.0.1:{port}"
 
     def reset(self) -> None:
-        """Forget what the test before wanted."""
+        """Remove the scripts of earlier tests."""
         self.scripts, self.opened = {}, Counter()
         self.cameras, self.history, self.requests = [], [], []
 
@@ -113,7 +113,7 @@ class ScriptedServer:
 
 
 async def unknown(socket: WebSocket) -> None:
-    """No such stream: what the server says then."""
+    """The server's messages for an unknown stream."""
     await socket.send_json(message("error", code="STREAM_NOT_FOUND", message="?", frame=None))
     await socket.close(4404)
 
@@ -130,7 +130,7 @@ def hello(**fields: Any) -> dict[str, Any]:
 
 
 def result(frame: int, *detections: dict[str, Any], **fields: Any) -> dict[str, Any]:
-    """A result for a picture of 640 x 360."""
+    """A result for a frame of 640 x 360."""
     usual: dict[str, Any] = {
         "frame": frame,
         "ts": 1_793_000_000 + frame / 10,
@@ -145,7 +145,7 @@ def result(frame: int, *detections: dict[str, Any], **fields: Any) -> dict[str, 
 def detection(
     label: str, box: tuple[int, int, int, int], track_id: int | None = 4, confidence: float = 0.91
 ) -> dict[str, Any]:
-    """One thing seen; the box in pixels."""
+    """One detection; the box is in pixels."""
     return {"track_id": track_id, "label": label, "confidence": confidence, "box": list(box)}
 
 
@@ -171,7 +171,7 @@ def picture(number: int, size: tuple[int, int] = (640, 360)) -> bytes:
 def playing(
     *detections: dict[str, Any], then: Script | None = None, seconds: float = 60, **greeting: Any
 ) -> Script:
-    """A script: greet, then ten pictures a second with these detections; ``then`` after one."""
+    """A script: hello, then ten frames per second with these detections; ``then`` after one."""
 
     async def script(socket: WebSocket) -> None:
         await socket.send_json(hello(**greeting))

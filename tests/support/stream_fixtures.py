@@ -1,10 +1,11 @@
-"""Fixtures for streams without a network: cameras, detectors and far ends that tests control.
+"""Fixtures for streams without a network: cameras, detectors and outputs that tests control.
 
 A folder of tests gets them all with ``from support.stream_fixtures import *`` in its conftest.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,7 +16,13 @@ from app.models.batching import BatchingRunner
 from app.models.faces import FaceDetector
 from app.pipeline.sinks import SINKS
 from app.pipeline.sources import SOURCES
-from support.doubles import Camera, FaceNetwork, FarEnd, write_video
+from app.pipeline.stream import Stream
+from app.pipeline.subscribers import Subscribers
+from app.types import StreamSpec
+from support.doubles import PATIENCE_S, Camera, FaceNetwork, FarEnd, write_video
+
+SOURCE = "rtsp://user:hidden@192.0.2.1/cam"
+OUTPUT = "rtsp://192.0.2.1/cam-blur"
 
 __all__ = [
     "anyio_backend",
@@ -26,6 +33,7 @@ __all__ = [
     "network",
     "runner",
     "settings",
+    "start",
     "video",
 ]
 
@@ -37,7 +45,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 def settings() -> StreamSettings:
-    """Short limits, so that what is lost is noticed and tried again at once."""
+    """Short limits, so that lost ends are noticed and retried quickly."""
     return StreamSettings(
         start_timeout_s=20,
         stop_timeout_s=10,
@@ -72,7 +80,7 @@ def faces(runner: BatchingRunner) -> FaceDetector:
 
 @pytest.fixture
 def camera(monkeypatch: pytest.MonkeyPatch) -> Iterator[Camera]:
-    """What every ``rtsp:`` input reads in this test."""
+    """The source of every ``rtsp:`` input in a test."""
     camera = Camera()
     monkeypatch.setitem(SOURCES, "rtsp", camera.source)
     yield camera
@@ -81,7 +89,7 @@ def camera(monkeypatch: pytest.MonkeyPatch) -> Iterator[Camera]:
 
 @pytest.fixture
 def far_end(monkeypatch: pytest.MonkeyPatch) -> Iterator[FarEnd]:
-    """Where every ``rtsp:`` output goes in this test."""
+    """The sink of every ``rtsp:`` output in a test."""
     far_end = FarEnd()
     monkeypatch.setitem(SINKS, "rtsp", far_end.sink)
     yield far_end
@@ -98,3 +106,39 @@ def video(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return make
+
+
+@pytest.fixture
+def start(
+    settings: StreamSettings,
+    face_settings: FaceSettings,
+    faces: FaceDetector,
+    camera: Camera,
+    far_end: FarEnd,
+) -> Iterator[Callable[..., Stream]]:
+    """Starts streams and stops them at the end of the test."""
+    loop = asyncio.new_event_loop()
+    streams: list[Stream] = []
+
+    def start(*, keeps_trying: bool = False, analyzer: object = None, **options: object) -> Stream:
+        values = {"stream_id": "cam", "source": SOURCE, "output": OUTPUT, "max_fps": 60}
+        spec = StreamSpec(**{**values, **options})  # type: ignore[arg-type]
+        stream = Stream(
+            spec,
+            settings,
+            face_settings,
+            faces,
+            Subscribers.on(loop),
+            analyzer=analyzer,  # type: ignore[arg-type]
+            keeps_trying=keeps_trying,
+        )
+        streams.append(stream)
+        stream.start()
+        return stream
+
+    yield start
+    camera.release()
+    far_end.release()
+    for stream in streams:
+        stream.supervisor.stop(PATIENCE_S)
+    loop.close()

@@ -1,4 +1,4 @@
-"""Watchpost as its users run it: a process, with HTTP in front."""
+"""The server as a process, and its HTTP calls."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REPLY_S = 30
 
 
 class Server:
-    """``run.py`` on a free port of loopback, with a folder of its own.
+    """A process of ``run.py`` on a free loopback port, with its own folder.
 
     Args:
         environment: variables for the process.
@@ -75,20 +75,20 @@ class Server:
 
     @property
     def process(self) -> psutil.Process:
-        """The server's process, to look at."""
+        """The server's process, for inspection."""
         assert self._child is not None
         return psutil.Process(self._child.pid)
 
     def children(self) -> list[psutil.Process]:
-        """Its publishers and whatever else it started."""
+        """Its child processes, such as publishers."""
         return self.process.children(recursive=True)
 
     def stop(self, within: float = 15) -> int:
-        """Ask it to end (SIGTERM); return its exit status."""
+        """End it with SIGTERM; return its exit status."""
         return self._end(signal.SIGTERM, within)
 
     def kill(self) -> None:
-        """End it without a warning (SIGKILL)."""
+        """Kill it (SIGKILL)."""
         self._end(signal.SIGKILL, 10)
 
     def _end(self, number: signal.Signals, within: float) -> int:
@@ -100,12 +100,12 @@ class Server:
         try:
             return child.wait(within)
         except subprocess.TimeoutExpired:
-            child.send_signal(signal.SIGABRT)  # it writes down what its threads are doing
+            child.send_signal(signal.SIGABRT)  # it logs the stacks of its threads
             child.wait()
             raise AssertionError(f"no end within {within:g} s:\n{self.log()}") from None
 
     def log(self) -> str:
-        """All that it wrote, over all its starts."""
+        """All of its output, over all its starts."""
         return (
             self.log_file.read_text(errors="replace", encoding="utf-8")
             if self.log_file.exists()

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from app.analytics.bags.geometry import gap
 from app.analytics.bags.patches import Patch
-from app.types import Box, RuleEvent, Track
+from app.events import RuleEvent
+from app.types import Box, Track
 
 OBJECT = "object"  # was set down, but the network does not know it as a bag
 

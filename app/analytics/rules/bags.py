@@ -42,7 +42,8 @@ from app.analytics.reidentification import KnownPerson, PersonReidentifier
 from app.analytics.rules.base import AnalyzedFrame, RuleEntry
 from app.analytics.static_objects import SceneChange
 from app.analytics.zones import Zones
-from app.types import Box, RuleEvent, Track
+from app.events import RuleEvent
+from app.types import Box, Track
 
 BAGS = ("backpack", "handbag", "suitcase")
 

@@ -8,9 +8,10 @@ from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
+from app.events import RuleEvent
 from app.models.batching import Image
 from app.models.crop_refiner import Cut
-from app.types import Box, CropDetections, Detection, RuleEvent, Track
+from app.types import Box, CropDetections, Detection, Track
 
 
 class FramePixels(NamedTuple):

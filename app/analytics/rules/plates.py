@@ -22,10 +22,11 @@ from app.analytics.rules.plate_track import (
     PlateTrack,
     PlateTuning,
 )
+from app.events import RuleEvent
 from app.models.crop_refiner import CropWindow
 from app.models.plates.voting import Decision, Votes, confidence
 from app.plates import WatchEntry
-from app.types import Box, RuleEvent, Track
+from app.types import Box, Track
 
 LABEL = "plate"
 

@@ -17,7 +17,8 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.analytics.rules.base import AnalyzedFrame, RuleEntry
-from app.types import Box, Detection, RuleEvent, Track
+from app.events import RuleEvent
+from app.types import Box, Detection, Track
 
 HAND_ASIDE, HAND_ABOVE = 0.25, 0.1  # how far a hand may leave the person's box, in its sides
 HEAD_TO_BODY = 0.22  # of a person's height, where no face is detected

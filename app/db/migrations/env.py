@@ -1,7 +1,7 @@
 """Run by Alembic. The connection comes from ``app.db.engine``, or from the command line's URL."""
 
 from alembic import context
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import Connection, NullPool, create_engine
 
 from app.db.tables import Table
 
@@ -16,5 +16,6 @@ given = context.config.attributes.get("connection")
 if given is not None:
     run(given)
 else:
-    with create_engine(context.config.get_main_option("sqlalchemy.url") or "").begin() as opened:
+    url = context.config.get_main_option("sqlalchemy.url") or ""
+    with create_engine(url, poolclass=NullPool).begin() as opened:
         run(opened)

@@ -14,6 +14,7 @@ from av.video.codeccontext import VideoCodecContext
 from app.config import usable_cpus
 from app.errors import SinkError
 from app.failure_reason import FailureReason
+from app.models.colours import Colours
 from app.stream_options import HARDWARE_ENCODERS, SOFTWARE_ENCODER
 from app.types import BlurredFrame
 
@@ -23,6 +24,7 @@ TIME_BASE = Fraction(1, 90_000)  # the clock of H.264 over RTP (RFC 6184)
 KEYFRAME_SECONDS = 2
 BITS_PER_PIXEL = 0.1
 MIN_BITRATE = 300_000
+UNSTATED = Colours()
 _LOW_LATENCY = {
     "libx264": {"preset": "ultrafast", "tune": "zerolatency", "forced-idr": "1"},
     "h264_nvenc": {"preset": "p2", "tune": "ull", "zerolatency": "1", "forced-idr": "1"},
@@ -47,6 +49,7 @@ class H264Encoder:
     Args:
         encoder: FFmpeg name, or ``auto`` for hardware that works here, else libx264.
         bitrate: bits a second; None derives it from size and rate.
+        colours: range, matrix, primaries and transfer of the frames, stated in the stream.
 
     Raises:
         SinkError: when the named encoder does not work on this machine.
@@ -61,22 +64,24 @@ class H264Encoder:
         pix_fmt: str = "yuv420p",
         encoder: str = "auto",
         bitrate: int | None = None,
+        colours: Colours = UNSTATED,
     ) -> None:
-        self.width, self.height, self._pix_fmt = width, height, pix_fmt
+        self.width, self.height, self._pix_fmt, self._colours = width, height, pix_fmt, colours
         name = best_encoder() if encoder == "auto" else encoder
         rate = bitrate or max(MIN_BITRATE, int(width * height * fps * BITS_PER_PIXEL))
         try:
-            self._context = _open(name, width, height, fps, pix_fmt, rate)
+            self._context = _open(name, width, height, fps, pix_fmt, rate, colours)
         except (FFmpegError, ValueError):
             raise SinkError(end="output", reason=FailureReason.NO_ENCODER, url=name) from None
         self.name = name
 
     def takes(self, picture: BlurredFrame) -> bool:
-        """Whether the frame has the size and pixel format that the encoder was opened for."""
-        return (*picture.size, picture.image.format.name) == (
-            self.width,
-            self.height,
-            self._pix_fmt,
+        """Whether the frame has the size, format and colours that the encoder was opened for."""
+        size, image = picture.size, picture.image
+        return (
+            size == (self.width, self.height)
+            and image.format.name == self._pix_fmt
+            and Colours.of(image) == self._colours
         )
 
     def encode(self, picture: BlurredFrame, pts: int) -> list[Packet]:
@@ -90,11 +95,18 @@ class H264Encoder:
 
 
 def _open(
-    name: str, width: int, height: int, fps: float, pix_fmt: str, bitrate: int
+    name: str,
+    width: int,
+    height: int,
+    fps: float,
+    pix_fmt: str,
+    bitrate: int,
+    colours: Colours,
 ) -> VideoCodecContext:
     context = av.CodecContext.create(name, "w")
     assert isinstance(context, VideoCodecContext)
     context.width, context.height, context.pix_fmt = width, height, pix_fmt
+    colours.tag(context)
     context.time_base = TIME_BASE
     context.framerate = Fraction(fps).limit_denominator(1001)
     context.bit_rate = bitrate
@@ -122,7 +134,7 @@ def best_encoder() -> str:
 
 def _works(name: str) -> bool:
     try:
-        context = _open(name, 640, 384, 15, "yuv420p", 1_000_000)
+        context = _open(name, 640, 384, 15, "yuv420p", 1_000_000, UNSTATED)
         image = av.VideoFrame(640, 384, "yuv420p")
         image.pts, image.time_base = 0, TIME_BASE
         return bool(context.encode(image) or context.encode(None))

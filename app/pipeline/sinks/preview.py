@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from fractions import Fraction
-
-import av
 
 from app.pipeline.hub import LatestValue
 from app.pipeline.sinks.base import Delivered
-from app.types import BlurredFrame, JpegFrame, ProcessedFrame
-
-QP_TO_LAMBDA = 118  # libav's FF_QP2LAMBDA
-JPEG_QSCALE = 4  # libav's scale, 1 (best) to 31; 4 is close to quality 90 of other programs
+from app.pipeline.sinks.jpeg import encode_jpeg
+from app.types import JpegFrame, ProcessedFrame
 
 
 class Preview:
@@ -53,17 +48,3 @@ class Preview:
             if self._encoded is None or self._encoded[0] != result.number:
                 self._encoded = (result.number, encode_jpeg(result.frame))
             return self._encoded[1]
-
-
-def encode_jpeg(picture: BlurredFrame) -> bytes:
-    """A baseline JPEG, straight from the planes, converted to the full range that JPEG needs."""
-    image = picture.image
-    if image.format.name != "yuvj420p":
-        image = image.reformat(format="yuvj420p", threads=1)
-    encoder = av.CodecContext.create("mjpeg", "w")
-    encoder.width, encoder.height, encoder.pix_fmt = image.width, image.height, "yuvj420p"
-    encoder.time_base = Fraction(1, 90_000)
-    encoder.thread_count = 1
-    encoder.qscale, encoder.global_quality = True, JPEG_QSCALE * QP_TO_LAMBDA
-    packets = encoder.encode(image)
-    return b"".join(bytes(packet) for packet in [*packets, *encoder.encode(None)])

@@ -18,6 +18,7 @@ from app import urls
 from app.config import StreamSettings
 from app.errors import SinkError
 from app.failure_reason import FailureReason
+from app.models.colours import Colours
 from app.pipeline.sinks.base import Delivered
 from app.pipeline.sinks.encode import TIME_BASE, H264Encoder, Packet
 from app.pipeline.sinks.publisher import HEADER
@@ -59,6 +60,7 @@ class RtspSink:
                 pix_fmt=picture.image.format.name,
                 encoder=self._spec.encoder,
                 bitrate=self._spec.bitrate,
+                colours=Colours.of(picture.image),
             )
             self._started_at, self._last_pts = result.captured_at, -1
         pts = round((result.captured_at - self._started_at) / TIME_BASE)

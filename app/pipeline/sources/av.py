@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from fractions import Fraction
 
 import av
 from av.container import InputContainer
@@ -14,12 +15,15 @@ from app import urls
 from app.config import StreamSettings
 from app.errors import SourceError
 from app.failure_reason import FailureReason
+from app.models.orientation import orientation_of, orientation_of_frame
 from app.pace import MediaClock
-from app.types import Frame, StreamSpec
+from app.types import SQUARE, Frame, StreamSpec
 
 MAX_BAD_PACKETS = 200
 KEYFRAME_PATIENCE = 4  # times the stall limit: some cameras send a keyframe only every 10 s
 ANALYSE_US = 1_000_000
+STILLS = ("mjpeg", "png", "webp")  # each frame may have EXIF data of its own
+MAX_PIXEL_ASPECT = 10  # a pixel aspect ratio beyond this is a mistake
 # Containers that hold their video themselves; not those that refer to other files or hosts.
 FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,live_flv,ogg,asf,gif,apng,"
@@ -44,6 +48,7 @@ class AvSource:
         self._patience_s = settings.stall_timeout_s * KEYFRAME_PATIENCE
         self._container: InputContainer | None = None
         self._stream: VideoStream | None = None
+        self._pixel_aspect = _PixelAspect(None, None)
 
     def open(self) -> None:
         try:
@@ -53,10 +58,14 @@ class AvSource:
             raise self._failure(reason.while_connecting() if self._remote else reason) from None
         if not self._container.streams.video:
             raise self._failure(FailureReason.NO_VIDEO)
-        self._stream = self._container.streams.video[0]
+        self._stream = stream = self._container.streams.video[0]
         # Frame threads would hold back as many frames as there are threads.
-        self._stream.thread_type = "SLICE" if self.live else "AUTO"
-        self.codec = self._stream.codec_context.name
+        stream.thread_type = "SLICE" if self.live else "AUTO"
+        self.codec = stream.codec_context.name
+        stream.codec_context.copy_opaque = self.codec in STILLS
+        self._pixel_aspect = _PixelAspect(
+            stream.sample_aspect_ratio, stream.codec_context.sample_aspect_ratio
+        )
 
     def frames(self) -> Iterator[Frame | None]:
         number = 0
@@ -68,7 +77,9 @@ class AvSource:
                 raise self._failure(FailureReason.STALLED)
             if image is None:
                 continue
-            if image.width * image.height > self._settings.max_pixels:
+            pixel_aspect = self._pixel_aspect.now(self._stream)
+            stretched = max(pixel_aspect, 1 / pixel_aspect)
+            if image.width * image.height * stretched > self._settings.max_pixels:
                 raise self._failure(FailureReason.TOO_LARGE)
             last_at = arrived_at
             if self.live:
@@ -76,7 +87,15 @@ class AvSource:
             else:
                 captured_at = started_at + (image.time or 0.0)
             number += 1
-            yield Frame(image, captured_at, number)
+            exif = image.opaque  # set on the packet of a still
+            orientation = exif if isinstance(exif, int) else orientation_of_frame(image)
+            yield Frame(
+                image,
+                captured_at,
+                number,
+                orientation=orientation,
+                pixel_aspect=pixel_aspect,
+            )
 
     def close(self) -> None:
         container, self._container, self._stream = self._container, None, None
@@ -128,6 +147,8 @@ class AvSource:
         try:
             for packet in self._container.demux(self._stream):
                 arrived_at = time.monotonic()
+                if self.codec in STILLS:
+                    packet.opaque = orientation_of(bytes(packet))
                 try:
                     images = packet.decode()
                     bad = 0
@@ -150,6 +171,27 @@ class AvSource:
 
     def _failure(self, reason: str) -> SourceError:
         return SourceError(end="input", reason=reason, url=urls.without_credentials(self._url))
+
+
+class _PixelAspect:
+    """The pixel aspect ratio of a stream, which may change midway.
+
+    The container's value takes precedence over the codec's, as in FFmpeg's players, until the
+    codec's value changes.
+
+    Args:
+        stream, codec: their values at the start; None if they state none.
+    """
+
+    def __init__(self, stream: Fraction | None, codec: Fraction | None) -> None:
+        self._stream, self._codec = stream, codec
+
+    def now(self, stream: VideoStream | None) -> Fraction:
+        assert stream is not None
+        stated = stream.codec_context.sample_aspect_ratio
+        stated = self._stream if stated == self._codec else stated
+        usable = stated and 1 / MAX_PIXEL_ASPECT <= stated <= MAX_PIXEL_ASPECT
+        return stated if stated and usable else SQUARE
 
 
 def open_file(url: str) -> InputContainer:

@@ -1,4 +1,4 @@
-"""A demo camera for people without one: it pans and zooms over bundled photographs."""
+"""The demo camera: it pans and zooms over bundled photographs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Photo = npt.NDArray[np.uint8]
 
 
 class DemoSource:
-    """Frames at ``max_fps``, live, without end."""
+    """An endless live source with ``max_fps``."""
 
     live = True
     codec = "demo"
@@ -54,8 +54,10 @@ class DemoSource:
             number += 1
             due = started_at + number * self._interval
             time.sleep(max(0.0, due - time.monotonic()))
-            view = look(self._photos, due - started_at)
-            image = av.VideoFrame.from_ndarray(view, format="bgr24").reformat(format="yuv420p")
+            view = camera_view(self._photos, due - started_at)
+            image = av.VideoFrame.from_ndarray(view, format="bgr24").reformat(
+                format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG"
+            )
             yield Frame(image, time.monotonic(), number)
 
     def close(self) -> None:
@@ -63,7 +65,7 @@ class DemoSource:
 
 
 def demo_photos() -> list[Path]:
-    """Photographs of people in installed packages, found without importing these."""
+    """Photographs of people in installed packages, found without importing the packages."""
     for package, names in PHOTOS.items():
         spec = importlib.util.find_spec(package)
         if spec is not None and spec.submodule_search_locations:
@@ -74,8 +76,8 @@ def demo_photos() -> list[Path]:
     return []
 
 
-def look(photos: list[Photo], seconds: float) -> Photo:
-    """The (HEIGHT, WIDTH, 3) view at a time: a window that moves over one photo after another."""
+def camera_view(photos: list[Photo], seconds: float) -> Photo:
+    """The image at a time, (HEIGHT, WIDTH, 3): a window that pans over one photo after another."""
     photo = photos[int(seconds / SECONDS_PER_PHOTO) % len(photos)]
     phase = 2 * math.pi * (seconds % SECONDS_PER_PHOTO) / SECONDS_PER_PHOTO
     height, width = photo.shape[:2]

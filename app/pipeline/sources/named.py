@@ -1,4 +1,4 @@
-"""Converts what a user enters as a source to the URL that a stream reads."""
+"""A source as callers write it, translated into the URL that a stream reads."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://.*", re.DOTALL)
 
 
 def source_url(source: str | int, folders: Iterable[Path] | None = None) -> str:
-    """The URL of a webcam's index, of a file's path, or of a camera's RTSP or HTTP URL.
+    """The URL for the index of a webcam, the path of a file, or an RTSP or HTTP URL.
 
     Args:
-        folders: where files may be; None for anywhere. Links are resolved first. A relative path
-            is tried in each of them, then in the working folder.
+        folders: folders with files that may be opened; None for any. Symbolic links count as their
+            targets. A relative path is looked up in each folder, then in the working directory.
 
     Raises:
-        InvalidRequest: nothing can be read there; AddressNotAllowed.
+        InvalidRequest: the source cannot be opened.
+        AddressNotAllowed: streams may not use the URL's address.
     """
     if isinstance(source, int) or source.strip().isdecimal():
         return _webcam(int(source))
@@ -43,33 +44,34 @@ def source_url(source: str | int, folders: Iterable[Path] | None = None) -> str:
 
 def _webcam(index: int) -> str:
     if not 0 <= index <= MAX_INDEX:
-        raise InvalidRequest(field="source", reason=f"a webcam's index is 0 to {MAX_INDEX}")
+        raise InvalidRequest(
+            field="source", reason=f"the index of a webcam must be 0 to {MAX_INDEX}"
+        )
     return f"webcam:{index}"
 
 
 def _file(path: str, folders: Iterable[Path] | None) -> str:
-    """The URL of a file. Errors do not reveal whether files outside the folders exist."""
+    """The URL of a file. Errors do not reveal whether a file outside the folders exists."""
     if not path or len(path) > MAX_PATH or "\0" in path:
-        raise InvalidRequest(field="source", reason="it names no file")
+        raise InvalidRequest(field="source", reason="it is not the path of a file")
     try:
         roots = None if folders is None else [folder.resolve() for folder in folders]
-        places = (root / path for root in roots or ())
-        real = next(filter(_is_file, places), Path(path)).resolve()
-    except (OSError, RuntimeError):  # such as links in a circle
-        raise InvalidRequest(field="source", reason="it names no file") from None
+        candidates = (root / path for root in roots or ())
+        real = next(filter(_is_file, candidates), Path(path)).resolve()
+    except (OSError, RuntimeError):  # such as a cycle of links
+        raise InvalidRequest(field="source", reason="it is not the path of a file") from None
     if roots is not None and not any(real.is_relative_to(root) for root in roots):
         raise InvalidRequest(
             field="source",
-            reason="files may only be read below the folders that the server was started with "
-            "(--media-dir)",
+            reason="the file is not in one of the allowed folders (--media-dir)",
         )
     if not _is_file(real):
-        raise InvalidRequest(field="source", reason="there is no such file")
+        raise InvalidRequest(field="source", reason="the file does not exist")
     return f"file:{real}"
 
 
 def _is_file(path: Path) -> bool:
-    """Whether it is a file; False also for an impossible name or a folder without access."""
+    """Whether a file exists; False also for impossible names and unreadable folders."""
     try:
         return path.is_file()
     except OSError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from av.container import InputContainer
@@ -58,7 +59,7 @@ class PlayedSource(AvSource):
                     yield None
             number += 1
             shown_at = time.monotonic()
-            yield Frame(frame.image, shown_at, number)
+            yield replace(frame, captured_at=shown_at, number=number)
             if clock and time.monotonic() - shown_at > HELD_S:
                 clock = PlayClock()  # the reader paused: resume here, without skipping frames
 

@@ -14,7 +14,7 @@ from av.video.codeccontext import VideoCodecContext
 from app.config import StreamSettings
 from app.errors import BadFrame
 from app.failure_reason import FailureReason
-from app.models.orientation import orientation_of, upright_frame
+from app.models.orientation import orientation_of
 from app.pipeline.channel import Channel
 from app.types import Frame, StreamSpec
 
@@ -73,7 +73,8 @@ class PushSource:
                 pushed.lost(error)
                 continue
             self.codec = codec_of(pushed.data)
-            yield Frame(image, pushed.received_at, pushed.number, taken_at)
+            orientation = orientation_of(pushed.data)
+            yield Frame(image, pushed.received_at, pushed.number, taken_at, orientation)
 
     def close(self) -> None:
         """There is nothing to release."""
@@ -92,7 +93,7 @@ def codec_of(data: bytes) -> str:
 
 
 def decode(data: bytes, max_pixels: int) -> av.VideoFrame:
-    """The frame in its own pixel format. Raises BadFrame before it allocates too many pixels."""
+    """The frame as it is stored. Raises BadFrame before it allocates too many pixels."""
     codec = codec_of(data)
     decoder = cast(VideoCodecContext, av.CodecContext.create(codec, "r"))
     decoder.thread_count = 1
@@ -104,4 +105,4 @@ def decode(data: bytes, max_pixels: int) -> av.VideoFrame:
         images = []
     if not images:
         raise BadFrame(reason=FailureReason.BAD_PICTURE, max_pixels=max_pixels)
-    return upright_frame(images[0], orientation_of(data))
+    return images[0]

@@ -1,0 +1,133 @@
+"""The values of events: as rules report them, as clients get them, and as they are stored."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.types import BlurredFrame, Box, Track, kind_of
+
+
+@dataclass(frozen=True, slots=True)
+class RuleEvent:
+    """An event as a rule reports it, without a stream, an id and a snapshot.
+
+    Attributes:
+        type: such as ``smoking_started``.
+        tracks: the tracks involved, the main one first.
+        at: when it happened (monotonic), if that was earlier than the frame that showed it.
+        details: further values, JSON-ready.
+        crop: JPEG of a number plate, not blurred, to be stored; clients never get it.
+    """
+
+    type: str
+    tracks: tuple[Track, ...] = ()
+    confidence: float | None = None
+    duration_s: float | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+    at: float | None = None
+    crop: bytes | None = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that a person would want to know.
+
+    Attributes:
+        event_id: counts up over all streams and restarts.
+        ts: when it happened, Unix seconds.
+        frame: the blurred frame, only for code that stores it: events that wait for a slow
+            client must be small.
+        has_snapshot: whether a snapshot will be stored.
+        session_id: the run of the stream in which it happened.
+    """
+
+    event_id: int
+    stream_id: str
+    ts: float
+    rule_event: RuleEvent
+    frame: BlurredFrame | None = field(default=None, repr=False)
+    has_snapshot: bool = False
+    session_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """An event as it is stored and sent, with one field for each column.
+
+    Attributes:
+        track_id: the main track.
+        person_id, bag_id: ids of the person and the bag involved, if any.
+        box: of the main track, in pixels of the snapshot.
+        snapshot: whether there is a snapshot.
+        snapshot_file: name of the snapshot's file, once it is written.
+    """
+
+    event_id: int
+    stream_id: str
+    type: str
+    ts: float
+    track_id: int | None = None
+    person_id: int | None = None
+    bag_id: int | None = None
+    box: Box | None = None
+    confidence: float | None = None
+    duration_s: float | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+    snapshot: bool = False
+    session_id: str | None = None
+    snapshot_file: str | None = None
+
+    @classmethod
+    def of(cls, event: Event) -> EventRow:
+        rule_event = event.rule_event
+        first = rule_event.tracks[0] if rule_event.tracks else None
+        return cls(
+            event.event_id,
+            event.stream_id,
+            rule_event.type,
+            event.ts,
+            track_id=first.track_id if first else None,
+            person_id=_subject(rule_event, "person"),
+            bag_id=_subject(rule_event, "bag"),
+            box=first.box if first else None,
+            confidence=rule_event.confidence,
+            duration_s=rule_event.duration_s,
+            details=rule_event.details,
+            snapshot=event.has_snapshot,
+            session_id=event.session_id,
+        )
+
+
+def _subject(rule_event: RuleEvent, kind: str) -> int | None:
+    """The id that a rule gives in its details, else that of the first track of that kind."""
+    if (name := f"{kind}_id") in rule_event.details:
+        named: int | None = rule_event.details[name]
+        return named
+    tracks = rule_event.tracks
+    return next((track.track_id for track in tracks if kind_of(track.label) == kind), None)
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Selects events; None selects all. ``since`` and ``until`` are Unix seconds."""
+
+    stream_id: str | None = None
+    type: str | None = None
+    since: float = -math.inf
+    until: float = math.inf
+
+    def takes(self, event: Event) -> bool:
+        return self._takes(event.stream_id, event.rule_event.type, event.ts)
+
+    def takes_record(self, record: EventRow) -> bool:
+        return self._takes(record.stream_id, record.type, record.ts)
+
+    def _takes(self, stream_id: str, kind: str, ts: float) -> bool:
+        return (
+            self.stream_id in (None, stream_id)
+            and self.type in (None, kind)
+            and self.since <= ts < self.until
+        )
