@@ -7,6 +7,7 @@ import argparse
 from bench import (
     cameras,
     clips,
+    leaks,
     live,
     loop,
     motion,
@@ -31,6 +32,7 @@ ALL = {
     "stills": stills.run,
     "staged": clips.run_staged,
     "motion": motion.run,
+    "leaks": leaks.run,
     "cameras": cameras.run,
     "tracking": tracking.run,
     "passages": passages.run,

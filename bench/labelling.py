@@ -4,8 +4,8 @@
     python -m bench.labelling OUT videos/plaza_crowd_720p.mp4 --frames 0 --part 320 0 320 240
     python -m bench.labelling OUT videos/plaza_crowd_720p.mp4 --frames 0 5 10 --close
 
-Sources are relative to ``$WATCHPOST_DATA``. The tiles cover the whole frame and overlap; no detector
-takes part. Labels that exist are drawn; ``--close`` shows each of them alone, much enlarged.
+Sources are relative to ``$WATCHPOST_DATA``. The tiles cover the whole frame and overlap; no
+detector takes part. Labels that exist are drawn; ``--close`` shows each of them alone, enlarged.
 """
 
 from __future__ import annotations
@@ -77,9 +77,16 @@ def enlarged(
     big = cv2.resize(image[top:bottom, left:right], size, interpolation=cv2.INTER_LANCZOS4)
     grid = big.copy()
     for x in range(-(-left // every) * every, right, every):
-        cv2.line(grid, (round((x - left) * scale),) * 1 + (0,), (round((x - left) * scale), size[1]), (255, 128, 0))
+        cv2.line(
+            grid,
+            (round((x - left) * scale), 0),
+            (round((x - left) * scale), size[1]),
+            (255, 128, 0),
+        )
     for y in range(-(-top // every) * every, bottom, every):
-        cv2.line(grid, (0, round((y - top) * scale)), (size[0], round((y - top) * scale)), (255, 128, 0))
+        cv2.line(
+            grid, (0, round((y - top) * scale)), (size[0], round((y - top) * scale)), (255, 128, 0)
+        )
     big = cv2.addWeighted(grid, 0.25, big, 0.75, 0)
     for face in faces:
         box = face.box.moved(-left, -top).scaled(scale, scale)
