@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import av
@@ -31,6 +31,7 @@ SCALE = 3.4
 BORDER = 34  # pixels around a tile, for the numbers
 SHEET = (5, 4)  # columns and rows of a sheet of faces
 CELL = 310
+LINE = (255, 128, 0)
 COLOURS = {"front": (0, 220, 0), "side": (0, 160, 255), "covered": (255, 0, 255)}
 
 
@@ -71,64 +72,77 @@ def enlarged(
     image: Image, part: Box, scale: float, faces: Iterable[Face] = (), every: int = 20
 ) -> Image:
     """Cut out a part and enlarge it under a grid that is numbered in pixels of the image."""
-    part = Box(*part.pixels((image.shape[1], image.shape[0])))
-    left, top, right, bottom = map(int, (part.x1, part.y1, part.x2, part.y2))
-    size = round(part.width * scale), round(part.height * scale)
+    left, top, right, bottom = part.pixels((image.shape[1], image.shape[0]))
+    size = round((right - left) * scale), round((bottom - top) * scale)
     big = cv2.resize(image[top:bottom, left:right], size, interpolation=cv2.INTER_LANCZOS4)
+    columns = {str(x): round((x - left) * scale) for x in _multiples(left, right, every)}
+    rows = {str(y): round((y - top) * scale) for y in _multiples(top, bottom, every)}
     grid = big.copy()
-    for x in range(-(-left // every) * every, right, every):
-        cv2.line(
-            grid,
-            (round((x - left) * scale), 0),
-            (round((x - left) * scale), size[1]),
-            (255, 128, 0),
-        )
-    for y in range(-(-top // every) * every, bottom, every):
-        cv2.line(
-            grid, (0, round((y - top) * scale)), (size[0], round((y - top) * scale)), (255, 128, 0)
-        )
+    grid[:, list(columns.values())] = grid[list(rows.values())] = LINE
     big = cv2.addWeighted(grid, 0.25, big, 0.75, 0)
     for face in faces:
-        box = face.box.moved(-left, -top).scaled(scale, scale)
-        corners = (round(box.x1), round(box.y1)), (round(box.x2), round(box.y2))
-        cv2.rectangle(big, *corners, COLOURS[face.kind])
-        if face.track is not None:
-            _write(big, str(face.track), (corners[1][0] + 2, corners[0][1]), COLOURS[face.kind])
-    border = [BORDER] * 4
-    canvas = cv2.copyMakeBorder(big, *border, cv2.BORDER_CONSTANT, value=(255, 255, 255))
-    for x in range(-(-left // every) * every, right, every):
+        _draw(big, face, face.box.moved(-left, -top).scaled(scale, scale))
+    edges = [BORDER] * 4
+    canvas = cv2.copyMakeBorder(big, *edges, cv2.BORDER_CONSTANT, value=(255, 255, 255))
+    for number, x in columns.items():
         for y in (BORDER - 8, canvas.shape[0] - 12):
-            _write(canvas, str(x), (round((x - left) * scale) + BORDER - 12, y))
-    for y in range(-(-top // every) * every, bottom, every):
+            write(canvas, number, (x + BORDER - 12, y))
+    for number, y in rows.items():
         for x in (1, canvas.shape[1] - BORDER + 2):
-            _write(canvas, str(y), (x, round((y - top) * scale) + BORDER + 4))
+            write(canvas, number, (x, y + BORDER + 4))
     return np.asarray(canvas, np.uint8)
 
 
-def _write(
+def _multiples(first: int, end: int, every: int) -> range:
+    return range(-(-first // every) * every, end, every)
+
+
+def _draw(big: Image, face: Face, box: Box) -> None:
+    x1, y1, x2, y2 = (round(side) for side in (box.x1, box.y1, box.x2, box.y2))
+    cv2.rectangle(big, (x1, y1), (x2, y2), COLOURS[face.kind])
+    if face.track is not None:
+        write(big, str(face.track), (x2 + 2, y1), COLOURS[face.kind])
+
+
+def write(
     canvas: Image, text: str, at: tuple[int, int], colour: tuple[int, int, int] = (0, 0, 0)
 ) -> None:
+    """Write a text onto an image; ``at`` is where its base line begins."""
     cv2.putText(canvas, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.42, colour, 1, cv2.LINE_AA)
 
 
-def close(image: Image, face: Face) -> Image:
-    """Show one labelled face with its surroundings, as a cell of a sheet."""
+def close(image: Image, face: Face, name: str) -> Image:
+    """Show one labelled face with its surroundings, as a cell of a sheet; contrast is stretched."""
     side = max(face.box.width, face.box.height) * 2
     x, y = face.box.centre
     part = Box(x - side / 2, y - side / 2, x + side / 2, y + side / 2)
-    every = next(n for n in (2, 5, 10, 20, 50, 100, 1000) if n * 5 >= side)
-    cell = np.full((CELL, CELL, 3), 255, np.uint8)
     left, top, right, bottom = part.pixels((image.shape[1], image.shape[0]))
-    dark, light = np.percentile(image[top:bottom, left:right], (1, 99))
-    clear = (image.astype(np.float32) - dark) * (255 / max(light - dark, 1))
-    image = np.asarray(np.clip(clear, 0, 255), np.uint8)
-    shown = enlarged(image, part, (CELL - 2 * BORDER) / (side + 2), [face], every)[:CELL, :CELL]
-    cell[: shown.shape[0], : shown.shape[1]] = shown
+    black, white = np.percentile(image[top:bottom, left:right], (1, 99))
+    clear = (image.astype(np.float32) - black) * (255 / max(white - black, 1))
+    every = next(n for n in (2, 5, 10, 20, 50, 100, 1000) if n * 5 >= side)
+    scale = (CELL - 2 * BORDER) / (side + 2)
+    shown = enlarged(np.clip(clear, 0, 255).astype(np.uint8), part, scale, [face], every)
+    cell = np.full((CELL, CELL, 3), 255, np.uint8)
+    cell[: shown.shape[0], : shown.shape[1]] = shown[:CELL, :CELL]
+    write(cell, name, (2, 12), (0, 0, 255))
     return cell
 
 
-def main() -> None:
-    """Write the pictures that were asked for."""
+def sheets(cells: Sequence[Image]) -> Iterator[Image]:
+    """Lay out cells on sheets."""
+    columns, rows = SHEET
+    for sheet in _groups(cells, columns * rows):
+        blanks = [np.full_like(sheet[0], 255)] * (-len(sheet) % columns)
+        lines = [np.hstack(line) for line in _groups([*sheet, *blanks], columns)]
+        yield np.asarray(np.vstack(lines), np.uint8)
+
+
+def _groups(cells: Sequence[Image], size: int) -> Iterator[Sequence[Image]]:
+    return (cells[at : at + size] for at in range(0, len(cells), size))
+
+
+def read_arguments() -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("out", type=Path, help="folder for the pictures; none are for the project")
     parser.add_argument("source", help="a clip or a still, relative to $WATCHPOST_DATA")
@@ -136,30 +150,31 @@ def main() -> None:
     parser.add_argument("--part", type=int, nargs=4, metavar=("X", "Y", "WIDTH", "HEIGHT"))
     parser.add_argument("--scale", type=float, default=SCALE)
     parser.add_argument("--close", action="store_true", help="each labelled face alone")
-    parser.add_argument("--hide", action="store_true", help="without the labels")
-    arguments = parser.parse_args()
-    labels = {(i.source, i.frame): i.faces for i in labelled_images()}
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Write the pictures that were asked for."""
+    asked = read_arguments()
+    asked.out.mkdir(parents=True, exist_ok=True)
+    labels = {
+        entry.frame: entry.faces for entry in labelled_images() if entry.source == asked.source
+    }
     cells: list[Image] = []
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    for number, image in frames(data_folder() / arguments.source, arguments.frames):
-        faces = () if arguments.hide else labels.get((arguments.source, number), ())
-        if arguments.close:
-            for index, face in enumerate(faces):
-                cells.append(close(image, face))
-                _write(cells[-1], f"{number} #{index} {face.kind}", (2, 12), (0, 0, 255))
+    for number, image in frames(data_folder() / asked.source, asked.frames):
+        faces = labels.get(number, ())
+        if asked.close:
+            cells += [close(image, face, f"{number} {face.kind}") for face in faces]
             continue
         parts = tiles(image.shape[1], image.shape[0])
-        if arguments.part:
-            x, y, width, height = arguments.part
+        if asked.part:
+            x, y, width, height = asked.part
             parts = [Box(x, y, x + width, y + height)]
         for index, part in enumerate(parts):
-            shown = enlarged(image, part, arguments.scale, faces)
-            cv2.imwrite(str(arguments.out / f"{number:05}_{index}.png"), shown)
-    for index in range(0, len(cells), SHEET[0] * SHEET[1]):
-        sheet = cells[index : index + SHEET[0] * SHEET[1]]
-        sheet += [np.full_like(sheet[0], 255)] * (-len(sheet) % SHEET[0])
-        rows = [np.hstack(sheet[i : i + SHEET[0]]) for i in range(0, len(sheet), SHEET[0])]
-        cv2.imwrite(str(arguments.out / f"close_{index}.png"), np.vstack(rows))
+            shown = enlarged(image, part, asked.scale, faces)
+            cv2.imwrite(str(asked.out / f"{number:05}_{index}.png"), shown)
+    for index, sheet in enumerate(sheets(cells)):
+        cv2.imwrite(str(asked.out / f"close_{index}.png"), sheet)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,9 @@ from app.models.detections import PendingDetections, RawDetections
 from app.models.faces import FaceDetector
 from app.types import Box
 from bench import leaks, yunet
+from bench.copies import COPIES
 from bench.face_labels import Face, LabelledImage, labelled_images
+from bench.leak_tables import ENOUGH, Outcome, leaking_tracks, size_class, source_name
 
 SIZE = (320, 240)
 LEFT = Face(Box(40, 60, 80, 110), "front", 1)
@@ -47,12 +49,12 @@ def picture() -> VideoFrame:
     return VideoFrame.from_ndarray(np.full((*SIZE[::-1], 3), 90, np.uint8), format="rgb24")
 
 
-def alone(*boxes: Box, confidence: float = SURE) -> leaks.Outcome:
+def alone(*boxes: Box, confidence: float = SURE) -> Outcome:
     detector = Scripted(*boxes, confidence=confidence)
     return leaks.alone(detector, FaceSettings(), [(LABELS, picture())])
 
 
-def leaking(outcome: leaks.Outcome) -> list[bool]:
+def leaking(outcome: Outcome) -> list[bool]:
     return [sighting.leaks for sighting in outcome.sightings]
 
 
@@ -77,7 +79,7 @@ def test_half_a_face_counts_as_half() -> None:
 def test_the_margin_of_the_blur_counts() -> None:
     box = LEFT.box
     inner = Box(box.x1 + 6, box.y1 + 8, box.x2 - 6, box.y2 - 8)
-    assert LEFT.box.intersection(inner) / LEFT.box.area < leaks.ENOUGH
+    assert LEFT.box.intersection(inner) / LEFT.box.area < ENOUGH
     assert leaking(alone(inner, RIGHT.box)) == [False, False]
 
 
@@ -96,14 +98,14 @@ def test_sizes_are_those_in_the_networks_input() -> None:
     outcome = leaks.alone(Scripted(), small, [(LABELS, picture())])
     assert [sighting.size for sighting in outcome.sightings] == [20, 20]
     assert alone().sightings[0].size == 40  # never enlarged
-    names = [leaks.size_class(size) for size in (5.9, 6, 11.9, 12, 24)]
+    names = [size_class(size) for size in (5.9, 6, 11.9, 12, 24)]
     assert names == ["0 to 6 px", "6 to 12 px", "6 to 12 px", "12 to 24 px", "24 px and more"]
 
 
 def test_a_track_leaks_when_it_does_in_any_frame() -> None:
     first, second = alone(LEFT.box, RIGHT.box), alone(LEFT.box)
-    assert leaks.leaking_tracks([first]) == (0, 2)
-    assert leaks.leaking_tracks([first, second]) == (1, 2)
+    assert leaking_tracks([first]) == (0, 2)
+    assert leaking_tracks([first, second]) == (1, 2)
 
 
 def test_a_file_of_another_size_is_refused(tmp_path: Path) -> None:
@@ -113,22 +115,22 @@ def test_a_file_of_another_size_is_refused(tmp_path: Path) -> None:
         list(leaks.labelled_frames(tmp_path, [labels]))
 
 
-@pytest.mark.parametrize("name", [name for name in leaks.COPIES if name.startswith("turned")])
+@pytest.mark.parametrize("name", [name for name in COPIES if name.startswith("turned")])
 def test_labels_turn_with_the_picture(name: str) -> None:
     """What is white only inside a face is white under its moved points."""
     image = np.zeros((*SIZE[::-1], 3), np.uint8)
     box = LEFT.box
     image[int(box.y1) : int(box.y2), int(box.x1) : int(box.x2)] = 255
-    drawn, move = leaks.COPIES[name](image)
+    drawn, move = COPIES[name](image)
     inner = Face(Box(box.x1 + 3, box.y1 + 3, box.x2 - 3, box.y2 - 3), "front")
     assert leaks.share_painted(move(leaks.inner_points(inner)), drawn[..., 0] > 128) == 1.0
-    assert leaks.share_painted(leaks.inner_points(inner), drawn[..., 0] > 128) < leaks.ENOUGH
+    assert leaks.share_painted(leaks.inner_points(inner), drawn[..., 0] > 128) < ENOUGH
 
 
 def test_faces_turned_out_of_the_frame_do_not_count() -> None:
     corner = Face(Box(2, 2, 40, 40), "front")
     labels = LABELS._replace(faces=(LEFT, corner))
-    copy = leaks.COPIES["turned by 30°"]
+    copy = COPIES["turned by 30°"]
     outcome = leaks.alone(Scripted(), FaceSettings(), [(labels, picture())], copy)
     assert len(outcome.sightings) == 1
 
@@ -143,7 +145,7 @@ def test_a_clip_is_played_through_scanner_and_tracker(tmp_path: Path) -> None:
     wanted = {number: LABELS._replace(frame=number) for number in (2, 5)}
     outcome = leaks.through_pipeline(Scripted(LEFT.box), FaceSettings(), path, wanted)
     assert leaking(outcome) == [False, True, False, True]
-    assert leaks.leaking_tracks([outcome]) == (1, 2)
+    assert leaking_tracks([outcome]) == (1, 2)
 
 
 def test_yunet_is_read_as_its_authors_do() -> None:
@@ -168,7 +170,7 @@ def test_enough_frames_are_labelled() -> None:
     assert sum(not entry.faces for entry in labels) <= 8
     kinds = Counter(face.kind for entry in labels for face in entry.faces)
     assert set(kinds) == {"front", "side", "covered"}
-    assert len({leaks.source_name(entry.source) for entry in labels}) >= 5
+    assert len({source_name(entry.source) for entry in labels}) >= 5
 
 
 def test_a_person_is_labelled_once_in_a_frame() -> None:
