@@ -79,18 +79,17 @@ def enlarged(
     rows = {str(y): round((y - top) * scale) for y in _multiples(top, bottom, every)}
     grid = big.copy()
     grid[:, list(columns.values())] = grid[list(rows.values())] = LINE
-    big = cv2.addWeighted(grid, 0.25, big, 0.75, 0)
+    tile: Image = np.asarray(cv2.addWeighted(grid, 0.25, big, 0.75, 0), np.uint8)
     for face in faces:
-        _draw(big, face, face.box.moved(-left, -top).scaled(scale, scale))
-    edges = [BORDER] * 4
-    canvas = cv2.copyMakeBorder(big, *edges, cv2.BORDER_CONSTANT, value=(255, 255, 255))
+        _draw(tile, face, face.box.moved(-left, -top).scaled(scale, scale))
+    tile = np.pad(tile, ((BORDER, BORDER), (BORDER, BORDER), (0, 0)), constant_values=255)
     for number, x in columns.items():
-        for y in (BORDER - 8, canvas.shape[0] - 12):
-            write(canvas, number, (x + BORDER - 12, y))
+        for y in (BORDER - 8, tile.shape[0] - 12):
+            write(tile, number, (x + BORDER - 12, y))
     for number, y in rows.items():
-        for x in (1, canvas.shape[1] - BORDER + 2):
-            write(canvas, number, (x, y + BORDER + 4))
-    return np.asarray(canvas, np.uint8)
+        for x in (1, tile.shape[1] - BORDER + 2):
+            write(tile, number, (x, y + BORDER + 4))
+    return tile
 
 
 def _multiples(first: int, end: int, every: int) -> range:
