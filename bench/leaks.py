@@ -202,7 +202,7 @@ def through_pipeline(
     tracker = FaceTracker(start_confidence=settings.min_confidence, hold_s=settings.hold_s)
     times = {number: at for number, _, at in frames(clip) if number in wanted}
     for number, image, at in frames(clip):
-        # Nothing in a stream remembers longer: a jump in time ends all tracks.
+        # Tracks end where time jumps, and hardly one lives longer than this.
         if not any(-LEAD_S <= at - time <= 0 for time in times.values()):
             continue
         pending = scanner.submit(to_rgb(image, settings.width), at)

@@ -106,6 +106,7 @@ def test_a_track_leaks_when_it_does_in_any_frame() -> None:
     first, second = alone(LEFT.box, RIGHT.box), alone(LEFT.box)
     assert leaking_tracks([first]) == (0, 2)
     assert leaking_tracks([first, second]) == (1, 2)
+    assert leaking_tracks([second, first]) == (1, 2)
 
 
 def test_a_file_of_another_size_is_refused(tmp_path: Path) -> None:
