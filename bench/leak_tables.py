@@ -117,7 +117,7 @@ def table_pipeline(outcomes: Mapping[str, Mapping[str, Outcome]]) -> None:
     clips = sorted({clip for found in outcomes.values() for clip in found})
     rows = []
     for clip in [*clips, "all"]:
-        row = [source_name(clip)]
+        row = [clip if clip == "all" else source_name(clip)]
         for found in outcomes.values():
             parts = list(found.values()) if clip == "all" else [found[clip]]
             sightings = [sighting for part in parts for sighting in part.sightings]

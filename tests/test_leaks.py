@@ -16,7 +16,7 @@ from app.config import FaceSettings
 from app.models.detections import PendingDetections, RawDetections
 from app.models.faces import FaceDetector
 from app.types import Box
-from bench import leaks, yunet
+from bench import leak_tables, leaks, yunet
 from bench.copies import COPIES
 from bench.face_labels import Face, LabelledImage, labelled_images
 from bench.leak_tables import ENOUGH, Outcome, leaking_tracks, size_class, source_name
@@ -107,6 +107,19 @@ def test_a_track_leaks_when_it_does_in_any_frame() -> None:
     assert leaking_tracks([first]) == (0, 2)
     assert leaking_tracks([first, second]) == (1, 2)
     assert leaking_tracks([second, first]) == (1, 2)
+
+
+def test_the_tables_show_each_group_and_all(capsys: pytest.CaptureFixture[str]) -> None:
+    all_covered, one_leaks = alone(LEFT.box, RIGHT.box), alone(LEFT.box, Box(120, 180, 160, 220))
+    leak_tables.table_alone({"good": all_covered, "bad": one_leaks})
+    leak_tables.table_pipeline({"bad": {LABELS.source: one_leaks, "videos/other.gif": all_covered}})
+    printed = capsys.readouterr().out.splitlines()
+    assert "| all | 0 of 2 (0%) | 1 of 2 (50%) |" in printed
+    assert "| 24 px and more | 0 of 2 (0%) | 1 of 2 (50%) |" in printed
+    assert "| side | 0 of 1 (0%) | 1 of 1 (100%) |" in printed
+    assert "| boxes on no face, a frame | 0.0 | 1.0 |" in printed
+    assert "| other.gif | 0 of 2 (0%) | 0 of 2 | 0.0 |" in printed
+    assert "| all | 1 of 4 (25%) | 1 of 4 | 0.5 |" in printed
 
 
 def test_a_file_of_another_size_is_refused(tmp_path: Path) -> None:
