@@ -119,7 +119,7 @@ def test_the_tables_show_each_group_and_all(capsys: pytest.CaptureFixture[str]) 
     assert "| side | 0 of 1 (0%) | 1 of 1 (100%) |" in printed
     assert "| boxes on no face, a frame | 0.0 | 1.0 |" in printed
     assert "| other.gif | 0 of 2 (0%) | 0 of 2 | 0.0 |" in printed
-    assert "| all | 1 of 4 (25%) | 1 of 4 | 0.5 |" in printed
+    assert "| all | 1 of 4 (25%) | 1 of 2 | 0.5 |" in printed
 
 
 def test_a_file_of_another_size_is_refused(tmp_path: Path) -> None:
