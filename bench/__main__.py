@@ -7,6 +7,7 @@ import argparse
 from bench import (
     cameras,
     clips,
+    leaks,
     live,
     loop,
     motion,
@@ -33,6 +34,7 @@ ALL = {
     "staged": clips.run_staged,
     "motion": motion.run,
     "turned": turned.run,
+    "leaks": leaks.run,
     "cameras": cameras.run,
     "tracking": tracking.run,
     "passages": passages.run,
