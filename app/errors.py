@@ -116,6 +116,14 @@ class OutputIsInput(RequestError):
     template = "The output URL is the input URL: {output_url}"
 
 
+class UnusableSource(RequestError):
+    """The source can be read, but it is not video that a stream can use."""
+
+    words = WORDS
+    code = "UNUSABLE_SOURCE"
+    template = "The source cannot be used: {reason} ({url})"
+
+
 class UpgradeRequired(RequestError):
     """A plain HTTP request came to the address of a WebSocket."""
 

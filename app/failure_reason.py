@@ -7,7 +7,29 @@ means; other languages are in ``app/api/locales/``.
 
 from __future__ import annotations
 
+import errno
+import struct
+import zlib
 from enum import StrEnum
+
+PARSER_ERRORS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    BufferError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+"""What third-party parsers raise for input that their authors did not foresee. Only for calls into
+such a parser: the input is then reported as damaged, in one line."""
 
 
 class FailureReason(StrEnum):
@@ -32,6 +54,11 @@ class FailureReason(StrEnum):
     NO_DEVICE = "no_device"
     DISK_FULL = "disk_full"
     UNFIT_CODEC = "unfit_codec"
+    UNFIT_PACKETS = "unfit_packets"
+    UNKNOWN_CODEC = "unknown_codec"
+    SINGLE_PICTURE = "single_picture"
+    REDIRECTED = "redirected"
+    WEB_PAGE = "web_page"
     STOPPED = "stopped"
 
     EMPTY = "empty"
@@ -55,6 +82,23 @@ class FailureReason(StrEnum):
             return cls.CLOSED
         return _BY_CLASS.get(name, cls.REJECTED)
 
+    @classmethod
+    def of_file(cls, error: BaseException) -> FailureReason:
+        """The reason why a file on this machine cannot be read."""
+        reason = cls.of(error)
+        return _OF_FILES.get(reason, reason)
+
+    @classmethod
+    def of_writing(cls, error: BaseException) -> FailureReason:
+        """The reason why a recording cannot be written.
+
+        FFmpeg's muxers report EPERM for packets that their format cannot contain.
+        """
+        number = getattr(error, "errno", None)
+        if number in (errno.ENOSPC, errno.EDQUOT):
+            return cls.DISK_FULL
+        return cls.UNFIT_PACKETS if number in (errno.EPERM, errno.EINVAL) else cls.of(error)
+
     def while_connecting(self) -> FailureReason:
         """While connecting, FFmpeg says "invalid data" for a server that closed the connection."""
         return FailureReason.CLOSED if self is FailureReason.INVALID_DATA else self
@@ -75,14 +119,21 @@ _BY_CLASS = {
     "BrokenPipeError": FailureReason.CLOSED,
     "EOFError": FailureReason.CLOSED,
     "InvalidDataError": FailureReason.INVALID_DATA,
+    "UnicodeDecodeError": FailureReason.INVALID_DATA,
+    "DecoderNotFoundError": FailureReason.UNKNOWN_CODEC,
+    "PatchWelcomeError": FailureReason.UNKNOWN_CODEC,
+}
+_OF_FILES = {
+    FailureReason.CLOSED: FailureReason.INVALID_DATA,
+    FailureReason.REJECTED: FailureReason.INVALID_DATA,
 }
 _UNREACHABLE_ERRNOS = {101, 113, 65, 51}  # ENETUNREACH and EHOSTUNREACH, Linux and macOS
 _IO_ERROR = 5
 
 WORDS = {
     "unauthorized": "wrong or missing user and password",
-    "forbidden": "access forbidden",
-    "not_found": "no such path on that server",
+    "forbidden": "access forbidden; check the permissions of this user, or of the server's account",
+    "not_found": "there is nothing at that path",
     "connection_refused": "connection refused",
     "unreachable": "host unreachable",
     "unknown_host": "unknown host name",
@@ -98,6 +149,11 @@ WORDS = {
     "size_changed": "the frame size changed; reconnecting",
     "disk_full": "the disk is full",
     "unfit_codec": "its video codec cannot be stored in MP4; leave out blur: false",
+    "unfit_packets": "its packets cannot be stored in MP4 as they are; leave out blur: false",
+    "unknown_codec": "its video codec is not supported; use H.264, H.265, AV1, VP9 or MJPEG",
+    "single_picture": "it is a single image; use a video, or the HTTP URL of a camera's image",
+    "redirected": "it redirects to {location}; use that URL instead",
+    "web_page": "it is a web page, not video; look up the URL of the camera's video or image",
     "stopped": "the stream was stopped",
     "no_encoder": "this encoder does not work here",
     "empty": "it is empty",

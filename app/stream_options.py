@@ -99,6 +99,20 @@ class StreamOptions(BasicOptions):
         description="Margin that is covered around a face, as a share of its size.",
     )
     transport: Transport = Field(DEFAULTS.transport, description="Transport of RTSP media.")
+    stall_timeout_s: Number | None = Field(
+        DEFAULTS.stall_timeout_s,
+        ge=1,
+        le=600,
+        description="Seconds without a frame after which the source counts as lost. Default: the "
+        "server's limit, or three times the time between two frames if that is longer.",
+    )
+    start_timeout_s: Number | None = Field(
+        DEFAULTS.start_timeout_s,
+        ge=1,
+        le=120,
+        description="Seconds to wait for the first frame of a slow source. A request still gets "
+        "its reply within the server's limit; the stream then keeps starting.",
+    )
 
 
 class PublishedOptions(StreamOptions):
@@ -123,3 +137,10 @@ class CameraOptions(StreamOptions):
     )
     loop: bool = Field(DEFAULTS.loop, strict=True, description="Restart a file when it ends.")
     zones: list[ZoneShape] = Field(default_factory=list, max_length=32)
+    interval: Number | None = Field(
+        DEFAULTS.interval,
+        ge=0.1,
+        le=3600,
+        description="Seconds between two requests to a URL of a single image. Default: 1, or more "
+        "if `max_fps` is below 1.",
+    )

@@ -160,6 +160,7 @@ class Frame:
         taken_at: when processing began (for a pushed frame, when decoding began).
         orientation: how the image is stored, as EXIF numbers it; 1 is upright.
         pixel_aspect: width of a stored pixel divided by its height.
+        jumped_s: total jumps of the source's clock so far, which ``captured_at`` leaves out.
     """
 
     image: VideoFrame
@@ -168,6 +169,7 @@ class Frame:
     taken_at: float = 0.0
     orientation: int = 1
     pixel_aspect: Fraction = SQUARE
+    jumped_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -195,6 +197,7 @@ class ProcessedFrame:
             the image.
         finished_at: when the frame was processed.
         fps: current frame rate of the output.
+        jumped_s: total jumps of the source's clock so far.
     """
 
     frame: BlurredFrame
@@ -204,6 +207,7 @@ class ProcessedFrame:
     taken_at: float = 0.0
     finished_at: float = 0.0
     fps: float = 0.0
+    jumped_s: float = 0.0
 
     def metadata(self) -> FrameMetadata:
         """Everything but the image."""
@@ -281,9 +285,15 @@ class StreamSpec:
             the server's.
         loop: restart a file when it ends.
         paced: play a file at its own speed, as a camera would show it, not as fast as possible.
+        begin_s: where to begin in a file, in seconds of its continuous clock.
         zones: parts of the frame that the analytics watch or ignore.
         encoder: FFmpeg's name of an H.264 encoder, or ``auto``.
         bitrate: bits per second, or None to derive it from size and frame rate.
+        stall_timeout_s: seconds without a frame after which the source counts as lost; None for the
+            server's limit, or more for a slow camera.
+        start_timeout_s: seconds to wait for the first frame; None for the server's limit.
+        interval: seconds between two requests to a URL of a single image; None for 1, or more if
+            ``max_fps`` is below 1.
         rotate: degrees to turn the frames clockwise, for a camera that is mounted sideways.
     """
 
@@ -301,8 +311,17 @@ class StreamSpec:
     analytics: Analytics = field(default_factory=dict)
     loop: bool = False
     paced: bool = False
+    begin_s: float = 0.0
     zones: Sequence[Zone] = ()
+    stall_timeout_s: float | None = None
+    start_timeout_s: float | None = None
+    interval: float | None = None
     rotate: Rotation = 0
+
+    @property
+    def waits(self) -> bool:
+        """Whether the source waits until its frames are processed: a file that is not paced."""
+        return self.source.startswith("file:") and not (self.paced or self.loop)
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,11 +117,16 @@ def _reserved_in_login(rest: str) -> str | None:
         return None
     if not _HOST.fullmatch(host):
         return mark
-    if mark == "/" or _is_address(host):  # what follows belongs to this host
+    if _is_address(host):  # what follows belongs to this host
         return None
+    end = _divided(after.rpartition("@")[2])[0]
+    is_end_a_host = bool(_HOST.fullmatch(end))
+    if mark == "/":  # of ``p@ss/word@192.0.2.1``, ``ss`` is hardly a host
+        is_plain_word = not set(host) & set(".:")
+        is_end_complete = is_end_a_host and bool(set(end) & set(".:"))
+        return mark if at and is_plain_word and is_end_complete else None
     if not at:  # no camera's URL is ``name?query``
         return mark
-    is_end_a_host = _HOST.fullmatch(_divided(after.rpartition("@")[2])[0])
     return mark if is_end_a_host and ":" not in host else None
 
 
@@ -181,7 +186,10 @@ def resolve(url: str) -> list[str]:
     """
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme]
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError:  # an impossible name, such as one with a label of 100 letters
+        raise socket.gaierror(socket.EAI_NONAME, "no such name") from None
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     for address in addresses:
         _check_address(host, address)

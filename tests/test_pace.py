@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
 
 from app import pace
-from app.pace import Backoff, RateLimit
+from app.pace import Backoff, ContinuousClock, RateLimit, StallLimit
 
 
 def test_waits_double_from_the_first_to_the_last_with_jitter() -> None:
@@ -134,3 +135,99 @@ class TestMediaClock:
         media_clock = pace.MediaClock()
         media_clock.captured_at(10.0, 2000.0)
         assert media_clock.captured_at(10.04 + jump, 2000.04) == pytest.approx(2000.04)
+
+
+# ── a clock that goes on ─────────────────────────────────────────────────────────────────────
+
+
+def placed(times: Sequence[float | None], arrivals: list[float] | None = None) -> list[float]:
+    clock = ContinuousClock()
+    at: Sequence[float | None] = arrivals or [None] * len(times)
+    return [round(clock.place(*pair), 3) for pair in zip(times, at, strict=True)]
+
+
+@pytest.mark.parametrize("jump_s", [-7.0, -0.5, 4.0, 1e6])
+def test_a_jump_of_a_files_clock_is_one_usual_step(jump_s: float) -> None:
+    times = [5 + n * 0.1 + (jump_s if n >= 10 else 0.0) for n in range(20)]
+    assert placed(times) == pytest.approx([n * 0.1 for n in range(20)])
+
+
+def test_pauses_that_belong_to_the_rhythm_of_a_file_are_kept() -> None:
+    slow = [n * 10.0 for n in range(5)]
+    assert ContinuousClock(10.0).place(0.0) == 0.0
+    clock = ContinuousClock(10.0)
+    assert [clock.place(time) for time in slow] == slow
+    assert placed([0.0, 0.1, 2.6, 2.7]) == [0.0, 0.1, 2.6, 2.7]
+
+
+def test_a_frame_without_a_time_follows_one_step_later() -> None:
+    assert placed([1.0, 1.5, None, 2.5]) == [0.0, 0.5, 1.0, 1.5]
+
+
+def test_a_live_clock_that_jumps_ahead_of_real_time_is_held_back() -> None:
+    assert placed([0.0, 0.1, 60.2, 60.3], [9.0, 9.1, 9.2, 9.3]) == [0.0, 0.1, 0.2, 0.3]
+
+
+def test_a_live_source_that_was_silent_has_that_pause() -> None:
+    assert placed([0.0, 0.1, 60.2, 60.3], [9.0, 9.1, 69.2, 69.3]) == [0.0, 0.1, 60.2, 60.3]
+
+
+def test_a_live_clock_that_goes_back_after_a_pause_goes_on_with_the_pause() -> None:
+    assert placed([500.0, 500.1, 3.0], [9.0, 9.1, 14.1]) == [0.0, 0.1, 5.1]
+
+
+def test_what_a_server_kept_and_sends_at_once_is_no_jump() -> None:
+    times = [n * 0.1 for n in range(20)] + [3.5]
+    assert placed(times, [9.0] * 20 + [10.5])[-1] == 3.5
+
+
+# ── how long a silence may last ──────────────────────────────────────────────────────────────
+
+
+def test_a_usual_camera_has_the_usual_limit() -> None:
+    limit = StallLimit(4)
+    assert limit.seconds == 24  # nothing is known yet
+    for number in range(20):
+        limit.seen(100 + number / 15)
+    assert limit.seconds == float(limit) == 4
+
+
+@pytest.mark.parametrize("interval", [2.0, 5.0, 10.0])
+def test_a_slow_camera_gets_three_of_its_intervals(interval: float) -> None:
+    limit = StallLimit(4)
+    for number in range(3):
+        limit.seen(100 + number * interval)
+    assert limit.seconds == 3 * interval
+
+
+def test_frames_that_come_at_once_show_their_pace_by_the_senders_clock() -> None:
+    limit = StallLimit(4)
+    for number in range(3):
+        limit.seen(100.0, 7.0 + 5 * number)
+    assert limit.seconds == 15
+
+
+def test_a_clock_that_jumps_and_an_outage_have_a_bound() -> None:
+    limit = StallLimit(4)
+    for at, media in ((0.0, 0.0), (0.1, 5000.0), (900.0, 5000.1)):
+        limit.seen(at, media)
+        assert limit.seconds <= 60
+    for number in range(10):
+        limit.seen(901 + number / 15)
+    assert limit.seconds == 4
+
+
+def test_an_outage_is_no_interval() -> None:
+    limit = StallLimit(4)
+    limit.seen(100.0)
+    limit.begin()
+    limit.seen(500.0)
+    limit.seen(500.1)
+    assert limit.seconds == 4
+
+
+def test_a_limit_of_ones_own_holds_as_it_is() -> None:
+    limit = StallLimit(4, 7.5)
+    for number in range(5):
+        limit.seen(100.0 + 10 * number)
+    assert limit.seconds == 7.5

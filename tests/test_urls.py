@@ -355,7 +355,7 @@ def test_what_is_no_host_is_not_shown_as_one(shape: str) -> None:
     [
         "rtsp://cam/admin:pw@/ch0", "rtsp://cam:554/live@main", "rtsp://192.0.2.1/a@192.0.2.2/b",
         "rtsp://u:p@192.0.2.1/a@b", "rtsp://u:p@cam:554/a@b", "rtsp://[::1]?mail=a@b",
-        "rtsp://u:p@cam/a@b", "rtsp://u:p@cam/X@192.0.2.2/ch0", "rtsp://admin:12/X@192.0.2.1",
+        "rtsp://u:p@cam/a@b", "rtsp://u:p@a.cam/X@192.0.2.2/ch0", "rtsp://admin:12/X@192.0.2.1",
     ],
 )  # fmt: skip
 def test_an_at_behind_a_host_is_part_of_the_path(url: str) -> None:

@@ -53,6 +53,7 @@ from app.types import (
 
 FACE = "face"
 MAX_CROP_REQUESTS = 2  # of a rule in one frame
+FILE_TIMEOUT_S = 600.0
 
 
 class AnalyzerFactory:
@@ -95,7 +96,10 @@ class AnalyzerFactory:
         if self._objects is None:
             raise NoAnalytics
         object_tracker.prepare()
-        return StreamAnalyzer(self._settings, rules, self._objects, spec.zones)
+        settings = self._settings
+        if spec.waits:  # a slow machine must not skip frames of a file
+            settings = settings.model_copy(update={"timeout_s": FILE_TIMEOUT_S, "max_wait": 1.0})
+        return StreamAnalyzer(settings, rules, self._objects, spec.zones)
 
 
 class StreamAnalyzer:

@@ -129,6 +129,10 @@ class PendingFaces:
         self.number, self.size = number, size
         self.regions, self.inferences = regions, inferences
 
+    def is_answered(self, timeout_s: float) -> bool:
+        """Wait at most this long for each answer; returns whether all have arrived."""
+        return all(inference.is_answered(timeout_s) for inference in self.inferences)
+
     def detections(self, timeout_s: float, size: tuple[int, int]) -> list[Detection]:
         """Wait for all faces, in pixels of the same image at this size (width, height).
 

@@ -70,7 +70,8 @@ class PersonReidentifier:
             scale: from pixels of the image to pixels of the frame.
         """
         self._forget(now)
-        visible = {track.track_id for track in tracks}
+        # A track that is only predicted may be the one that broke.
+        visible = {track.track_id for track in tracks if track.age_s == 0}
         seen: list[KnownPerson] = []
         for track in tracks:
             if track.age_s > 0:

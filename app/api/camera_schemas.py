@@ -157,6 +157,9 @@ class CameraDetail(BaseModel):
     transport: Transport
     analytics: dict[str, dict[str, Any]]
     zones: list[ZoneShape]
+    stall_timeout_s: float | None
+    start_timeout_s: float | None
+    interval: float | None
     stats: CameraStats
     numbers: StreamStatsReply
 
@@ -164,8 +167,9 @@ class CameraDetail(BaseModel):
     def of(cls, status: StreamStatus) -> CameraDetail:
         spec = status.spec
         same = ("loop", "max_fps", "downscale", "blur", "blur_margin", "rotate", "transport")
+        limits = ("stall_timeout_s", "start_timeout_s", "interval")
         return cls(
-            **{name: getattr(spec, name) for name in same},
+            **{name: getattr(spec, name) for name in (*same, *limits)},
             camera_id=spec.stream_id,
             name=spec.name or spec.stream_id,
             source=_public(spec.source),

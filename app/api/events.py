@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, Depends, Header, Path, Query, WebSocket
 from fastapi.responses import Response, StreamingResponse
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from app.api.deps import ClientSocketDep, EventLogDep, EventRepositoryDep, EventWriterDep
 from app.api.errors import ErrorReply
+from app.api.times import FORMATS, Time
 from app.api.websockets import BAD_REQUEST, ClientSocket
 from app.errors import InvalidRequest
 from app.events import EventFilter, EventRow
@@ -88,34 +90,10 @@ class EventPage(BaseModel):
     events: list[EventMessage]
 
 
-def _time(text: str | None) -> str | None:
-    if text is not None:
-        try:
-            moment(text)
-        except ValueError:
-            raise ValueError("Unix seconds or ISO 8601, such as 2026-02-03T12:00:00Z") from None
-    return text
-
-
-def moment(text: str) -> float:
-    """Unix seconds of a time in either format; without a time zone it is UTC. Raises ValueError."""
-    try:
-        seconds = float(text)
-    except ValueError:
-        parsed = datetime.fromisoformat(text)
-        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
-    if abs(seconds) > MAX_ID:  # also infinity
-        raise ValueError("out of range")
-    if seconds != seconds:
-        raise ValueError("not a number")
-    return seconds
-
-
 Camera = Annotated[str | None, Query(description="Only of this camera or stream.", max_length=64)]
 Kind = Annotated[str | None, Query(alias="type", description="Only of this type.", max_length=64)]
-Time = Annotated[str | None, AfterValidator(_time)]
-Since = Annotated[Time, Query(description="From this time on: Unix seconds or ISO 8601.")]
-Until = Annotated[Time, Query(description="Before this time.")]
+Since = Annotated[Time, Query(description=f"From this time on: {FORMATS}.")]
+Until = Annotated[Time, Query(description=f"Before this time: {FORMATS}.")]
 EventId = Annotated[int, Path(ge=0, le=MAX_ID)]
 AfterId = Annotated[int | None, Query(ge=0, le=MAX_ID, description="Events after this one.")]
 LastId = Annotated[str | None, Header(alias="last-event-id", description="As browsers send it.")]
@@ -232,12 +210,12 @@ async def history(
     cursor: Annotated[int | None, Query(ge=0, le=MAX_ID)] = None,
 ) -> EventPage:
     """Stored events, newest first."""
-    span = {
-        name: moment(text)
-        for name, text in (("since", since), ("until", until))
-        if text is not None
-    }
-    wanted = EventFilter(camera, kind, **span)
+    wanted = EventFilter(
+        camera,
+        kind,
+        -math.inf if since is None else since,
+        math.inf if until is None else until,
+    )
     page = await asyncio.to_thread(event_repository.page, wanted, limit, cursor)
     return EventPage(
         total=page.total,

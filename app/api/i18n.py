@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from importlib.resources import files
 from typing import Literal, NamedTuple, get_args
 
-from app.errors import BadFrame, FarEndError, WatchpostError
+from app.errors import WatchpostError
 from app.failure_reason import WORDS
 
 Language = Literal["ko", "en", "ru"]
@@ -79,7 +79,7 @@ def describe(error: WatchpostError, language: Language) -> str:
     locale = LOCALES[language]
     template = locale.errors.get(error.code, error.template)
     details = dict(error.details)
-    if isinstance(error, FarEndError | BadFrame):
+    if error.words:
         words = locale.reasons.get(str(details.get("reason")))
         if words is not None:
             details["reason"] = error.fill(words, details)

@@ -24,7 +24,7 @@ from app.api.deps import (
     SchedulerDep,
 )
 from app.api.errors import ErrorReply
-from app.api.events import MAX_ID, Since, Until, moment
+from app.api.events import MAX_ID, Since, Until
 from app.api.job_schemas import (
     CollectRequest,
     JobChange,
@@ -120,8 +120,8 @@ async def list_jobs(
         name=name,
         tag=tag,
         schedule_id=schedule_id,
-        since_ts=None if since is None else moment(since),
-        until_ts=None if until is None else moment(until),
+        since_ts=since,
+        until_ts=until,
         limit=limit,
         offset=offset,
     )

@@ -7,12 +7,12 @@ import csv
 import io
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
 
+from app.anpr.service import PlateService
 from app.api.deps import (
     LanguageDep,
     PlateCountsDep,
@@ -38,8 +38,9 @@ from app.api.plate_schemas import (
     WatchReply,
     utc_text,
 )
-from app.api.uploads import BODY, MANY, read_uploads
-from app.errors import BadUpload
+from app.api.times import FORMATS, Time, utc
+from app.api.uploads import BODY, MANY, Upload, megabytes, read_uploads
+from app.errors import BadUpload, DetectorError, UploadTooLarge
 from app.plates import PlateFilter, StoredPlate
 
 MAX_LIMIT = 1000
@@ -83,9 +84,9 @@ Skip = Annotated[int, Query(ge=0, le=2**31 - 1, description="How many to skip.")
 
 
 def _limit(
-    limit: Annotated[int, Query(description="1 to 1000; more is taken as 1000.")] = 100,
+    limit: Annotated[int, Query(ge=0, description="Up to 1000; more is taken as 1000.")] = 100,
 ) -> int:
-    return max(1, min(limit, MAX_LIMIT))
+    return min(limit, MAX_LIMIT)
 
 
 Limit = Annotated[int, Depends(_limit)]
@@ -97,15 +98,15 @@ def _filter(
         Query(max_length=64, pattern=PLAIN, description="The number or a part of it."),
     ] = None,
     verified: Annotated[bool | None, Query()] = None,
-    since: Annotated[datetime | None, Query(alias="from", description="ISO 8601, UTC.")] = None,
-    until: Annotated[datetime | None, Query(alias="to", description="ISO 8601, UTC.")] = None,
+    since: Annotated[Time, Query(alias="from", description=f"{FORMATS}.")] = None,
+    until: Annotated[Time, Query(alias="to", description=f"{FORMATS}.")] = None,
     source: Annotated[
         str | None,
         Query(max_length=64, pattern=PLAIN, description="`upload`, or a stream's id."),
     ] = None,
     min_confidence: Annotated[float | None, Query(ge=0, le=1)] = None,
 ) -> PlateFilter:
-    return PlateFilter(plate_number, verified, _utc(since), _utc(until), source, min_confidence)
+    return PlateFilter(plate_number, verified, utc(since), utc(until), source, min_confidence)
 
 
 Wanted = Annotated[PlateFilter, Depends(_filter)]
@@ -116,8 +117,7 @@ async def upload(request: Request, plate_service: PlateServiceDep) -> Uploaded:
     """Find and read the number plates in a JPEG, PNG, WebP or BMP image (not HEIC) of up to 20 MB
     and 50 megapixels, turned upright by its EXIF data."""
     [file] = await read_uploads(request, max_bytes=plate_service.settings.max_bytes)
-    async with request.state.upload_slots:
-        return Uploaded.of(await asyncio.to_thread(plate_service.upload, file.name, file.data))
+    return await _read(request, plate_service, file)
 
 
 @router.post("/upload/batch", summary="Read several images", openapi_extra=MANY, responses=UNUSABLE)
@@ -134,15 +134,21 @@ async def upload_batch(
     replies: list[Uploaded | Refused] = []
     for file in files:
         try:
-            async with request.state.upload_slots:
-                session = await asyncio.to_thread(plate_service.upload, file.name, file.data)
-            replies.append(Uploaded.of(session))
-        except BadUpload as error:
+            replies.append(await _read(request, plate_service, file))
+        except (BadUpload, DetectorError) as error:
             error_reply = ErrorReply(
                 code=error.code, message=describe(error, language), details=error.details
             )
             replies.append(Refused(filename=file.name, error=error_reply))
     return replies
+
+
+async def _read(request: Request, plate_service: PlateService, file: Upload) -> Uploaded:
+    """Read one file. Raises BadUpload, also if it has too many bytes."""
+    if len(file.data) > plate_service.settings.max_bytes:
+        raise UploadTooLarge(limit=megabytes(plate_service.settings.max_bytes))
+    async with request.state.upload_slots:
+        return Uploaded.of(await asyncio.to_thread(plate_service.upload, file.name, file.data))
 
 
 @router.get("/sessions", summary="List sessions", responses=TOTAL)
@@ -297,12 +303,6 @@ def _image(plate_service: PlateServiceDep, relative: str) -> FileResponse:
     kind = {".png": "image/png", ".webp": "image/webp", ".bmp": "image/bmp"}.get(path.suffix)
     headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
     return FileResponse(path, media_type=kind or "image/jpeg", headers=headers)
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    if moment is None:
-        return None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def _csv(plates: Iterator[StoredPlate]) -> Iterator[str]:

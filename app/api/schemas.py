@@ -108,6 +108,9 @@ class StreamConfig(BaseModel):
     transport: Transport
     name: str | None
     analytics: dict[str, dict[str, Any]]
+    # The contract has no such fields, so they are there only if somebody has set them.
+    stall_timeout_s: float | None = Field(exclude_if=lambda limit: limit is None)
+    start_timeout_s: float | None = Field(exclude_if=lambda limit: limit is None)
 
     @classmethod
     def of(cls, spec: StreamSpec) -> StreamConfig:

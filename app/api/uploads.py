@@ -10,6 +10,7 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from app.errors import BadUpload, UploadTooLarge
+from app.failure_reason import PARSER_ERRORS
 
 FIELD = "file"
 WRAPPING = 64 * 1024
@@ -37,11 +38,11 @@ class Upload(NamedTuple):
 
 
 async def read_uploads(request: Request, *, max_bytes: int, max_files: int = 1) -> list[Upload]:
-    """The files of the field ``file``, each at most ``max_bytes``.
+    """The files of the field ``file``; a single one may still be larger than ``max_bytes``.
 
     Raises:
         BadUpload: no multipart form, or no file in it.
-        UploadTooLarge: a file is larger than ``max_bytes``.
+        UploadTooLarge: the files together are larger than ``max_files`` times ``max_bytes``.
     """
     kind = request.headers.get("content-type", "")
     if not kind.lower().startswith("multipart/form-data") or "boundary=" not in kind.lower():
@@ -53,35 +54,35 @@ async def read_uploads(request: Request, *, max_bytes: int, max_files: int = 1) 
         form = await parser.parse()
     except MultiPartException as error:
         raise BadUpload(reason=f"the form is broken: {error.message}") from None
+    except PARSER_ERRORS:
+        raise BadUpload(reason="the form is broken") from None
     try:
         files = [part for part in form.getlist(FIELD) if isinstance(part, UploadFile)]
         if not files:
             raise BadUpload(reason="the field `file` contains no file")
         if len(files) > max_files:
             raise BadUpload(reason=f"the field `file` contains more than {max_files} files")
-        return [await _checked(file, max_bytes) for file in files]
+        return [Upload(_name(file), await file.read()) for file in files]
     finally:
         await form.close()
 
 
-async def _checked(file: UploadFile, max_bytes: int) -> Upload:
-    data = await file.read()
-    if len(data) > max_bytes:
-        raise UploadTooLarge(limit=in_words(max_bytes))
-    return Upload(file.filename or "image", data)
+def _name(file: UploadFile) -> str:
+    """The name of the file, without characters that cannot be encoded."""
+    return (file.filename or "image").encode("utf-8", "replace").decode()
 
 
 async def _limited(request: Request, most: int, max_bytes: int) -> AsyncGenerator[bytes]:
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > most:
-        raise UploadTooLarge(limit=in_words(max_bytes))
+        raise UploadTooLarge(limit=megabytes(max_bytes))
     arrived = 0
     async for chunk in request.stream():
         arrived += len(chunk)
         if arrived > most:
-            raise UploadTooLarge(limit=in_words(max_bytes))
+            raise UploadTooLarge(limit=megabytes(max_bytes))
         yield chunk
 
 
-def in_words(size: int) -> str:
+def megabytes(size: int) -> str:
     return f"{size / 2**20:g} MB"

@@ -31,6 +31,9 @@ class CameraConfig:
         analytics: rules to run, as names or with settings; default: ``bags``, if the network for
             it is installed.
         zones: parts of the frame to watch or to ignore.
+        stall_timeout_s: seconds without a frame after which a slow camera counts as lost.
+        start_timeout_s: seconds to wait for the first frame of a slow camera.
+        interval: seconds between two requests to a URL of a single image.
     """
 
     camera_id: str
@@ -50,6 +53,9 @@ class CameraConfig:
     transport: Transport = DEFAULTS.transport
     analytics: Analytics | Sequence[str] | None = None
     zones: Sequence[Zone] = ()
+    stall_timeout_s: float | None = DEFAULTS.stall_timeout_s
+    start_timeout_s: float | None = DEFAULTS.start_timeout_s
+    interval: float | None = DEFAULTS.interval
 
     def check(self) -> None:
         """Check all fields. Raises CameraFailed with the camera and everything that is wrong."""
@@ -70,6 +76,7 @@ class CameraConfig:
         same = (
             *("name", "loop", "max_fps", "downscale"),
             *("blur", "blur_margin", "rotate", "transport"),
+            *("stall_timeout_s", "start_timeout_s", "interval"),
         )
         return StreamSpec(
             self.camera_id,

@@ -31,6 +31,9 @@ _OPTIONS = (
     "loop",
     "paced",
     "zones",
+    "stall_timeout_s",
+    "start_timeout_s",
+    "interval",
     "rotate",
 )
 

@@ -24,6 +24,7 @@ from app.models.openvino_runtime import Network, Outputs
 Image = npt.NDArray[np.uint8]
 SECONDS = (0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 BATCHES = (1, 2, 4, 8, 16, 32)
+OVERLOADED = "too many requests"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ class BatchingRunner:
         try:
             self._requests.put_nowait(request)
         except queue.Full:
-            raise DetectorError(network=self.network.name, reason="too many requests") from None
+            raise DetectorError(network=self.network.name, reason=OVERLOADED) from None
         return request.answer
 
     @property

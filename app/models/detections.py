@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from concurrent.futures import TimeoutError as FutureTimeout
 from typing import NamedTuple
 
@@ -44,6 +44,10 @@ class PendingDetections:
         self._answer = answer
         self._input_size = input_size
         self._read = read
+
+    def is_answered(self, timeout_s: float) -> bool:
+        """Wait at most this long; returns whether the network has answered or failed."""
+        return bool(wait([self._answer], timeout_s).done)
 
     def detections(self, timeout_s: float, size: tuple[int, int]) -> list[Detection]:
         """Wait for the boxes, in pixels of the same image at this size (width, height).

@@ -126,4 +126,4 @@ def _reason(error: Exception) -> str:
 
 
 def _open(path: Path) -> InputContainer:
-    return av.open(f"file:{path}", options=dict(ONLY_FILES))
+    return av.open(f"file:{path}", options=dict(ONLY_FILES), metadata_errors="replace")

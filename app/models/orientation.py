@@ -22,6 +22,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from app.failure_reason import PARSER_ERRORS
 from app.models.letterbox import Image
 
 UPRIGHT = 1
@@ -55,19 +56,7 @@ COUNTER_CLOCKWISE = {
 """By number of quarter turns."""
 MATRIX = struct.Struct("=9i")
 EXIF = b"Exif\0\0"
-UNREADABLE = (
-    OSError,
-    EOFError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    LookupError,
-    OverflowError,
-    RuntimeError,
-    struct.error,
-    DecompressionBombError,
-    Warning,
-)
+UNREADABLE = (*PARSER_ERRORS, DecompressionBombError, Warning)
 """What Pillow raises for EXIF data that is damaged or has values of the wrong type, and its
 warnings about it where warnings are errors."""
 

@@ -196,5 +196,6 @@ class StreamManager:
     async def close(self) -> None:
         """Stop all streams at once; their rows still say which of them to resume."""
         self.begin_shutdown()
+        self.starter.close()
         halts = (self.runner.halt(entry) for entry in self.registry)
         await asyncio.gather(self.runner.close(), *halts)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from app.config import StreamSettings
 from app.errors import ShuttingDown, StartCancelled, StartTimeout, WatchpostError
 from app.pipeline import outputs
@@ -11,6 +13,7 @@ from app.pipeline.runner import StreamRunner
 from app.pipeline.stream import Stream
 from app.types import StreamSpec, StreamStatus
 
+NO_FRAME = "no frame received yet; for a slow camera, raise start_timeout_s"
 FAILED_START_STOP_S = 0.5
 """How long to wait for the threads of a start that failed: its caller has waited long enough."""
 
@@ -24,6 +27,12 @@ class StreamStarter:
         self._registry = registry
         self._runner = runner
         self._settings = settings
+        self._late: dict[Stream, asyncio.Task[None]] = {}
+
+    def close(self) -> None:
+        """Wait for no more starts."""
+        for task in self._late.values():
+            task.cancel()
 
     async def check(self, name: str, *addresses: str | None) -> None:
         """Refuse addresses that lead where no stream may go; called before a lock is taken."""
@@ -53,25 +62,49 @@ class StreamStarter:
         stream = entry.stream
         if stream is None:
             raise StartCancelled(stream_id=entry.spec.stream_id)
-        timeout_s = self._settings.start_timeout_s
+        limit_s = entry.spec.start_timeout_s or self._settings.start_timeout_s
+        timeout_s = min(limit_s, self._settings.start_timeout_s)  # callers wait no longer
         try:
             await outcome(stream.supervisor.started, timeout_s)
         except (StartCancelled, ShuttingDown):
             raise
         except TimeoutError:
-            await self._clean_up(entry, stream)
-            last_error = stream.status().stats.last_error
+            if limit_s > timeout_s:
+                self._keep_starting(entry, stream, limit_s - timeout_s)
+            else:
+                await self._clean_up(entry, stream)
+            last_error = stream.status().stats.last_error or NO_FRAME
             raise StartTimeout(
                 stream_id=entry.spec.stream_id, timeout_s=timeout_s, last_error=last_error
             ) from None
         except WatchpostError:
             await self._clean_up(entry, stream)
             raise
+        await self._establish(entry, stream)
+        return entry.status()
+
+    async def _establish(self, entry: StreamEntry, stream: Stream) -> None:
         async with self._registry.locks.of(entry.spec.stream_id):
             if entry.stream is stream:
                 entry.established = True
                 await self._registry.save(entry)
-        return entry.status()
+
+    def _keep_starting(self, entry: StreamEntry, stream: Stream, left_s: float) -> None:
+        """Give a slow source the rest of its time; its caller already has a reply."""
+        if stream not in self._late:
+            task = asyncio.create_task(self._wait_late(entry, stream, left_s))
+            self._late[stream] = task
+            task.add_done_callback(lambda _: self._late.pop(stream))
+
+    async def _wait_late(self, entry: StreamEntry, stream: Stream, left_s: float) -> None:
+        try:
+            await outcome(stream.supervisor.started, left_s)
+        except (StartCancelled, ShuttingDown):
+            return
+        except (TimeoutError, WatchpostError):
+            await self._clean_up(entry, stream)
+        else:
+            await self._establish(entry, stream)
 
     async def _clean_up(self, entry: StreamEntry, stream: Stream) -> None:
         """Remove a stream that never ran; keep the row of one that did, as failed."""

@@ -40,6 +40,7 @@ from app.pipeline.channel import FILE_QUEUE, Channel, Closed
 from app.pipeline.delivery import Delivery
 from app.pipeline.normalise import normalised
 from app.pipeline.object_analysis import ObjectAnalysis
+from app.pipeline.patience import Patience
 from app.pipeline.scale import to_output, to_rgb
 from app.pipeline.sinks import Output, make_output
 from app.pipeline.sources import make_source
@@ -95,6 +96,7 @@ class Stream:
         self._analysis = ObjectAnalysis(analyzer, self.supervisor)
         self.source = make_source(spec, settings)
         live = self.source.live
+        self._patience = Patience(live, self.supervisor.stopping)
         self._frames: Channel[Frame] = Channel(1 if live else FILE_QUEUE, live=live)
         self._inferences: Channel[tuple[Frame, Inference]] = Channel(1, live=False)
         on_delivered = self.supervisor.on_delivered
@@ -129,7 +131,7 @@ class Stream:
                 if frame is None:
                     continue
                 self._metrics.frame_in()
-                supervisor.mark_recovered(INPUT)
+                supervisor.on_frame(frame.captured_at)
                 if limit.take(frame.captured_at) and (oldest := self._frames.put(frame)):
                     self.subscribers.outcomes.publish(WithheldFrame(oldest.number))
                 if isinstance(source, PlayedFile) and time.monotonic() < hold_until:
@@ -168,7 +170,7 @@ class Stream:
         if self.spec.blur == "off":
             return None
         small = to_rgb(frame.image, self._face_settings.width)
-        return self._face_scanner.submit(small, frame.captured_at)
+        return self._patience.submit(self._face_scanner, small, frame.captured_at)
 
     def _blur_until_end(self) -> None:
         """Blur and deliver each frame; at the end, report the last events."""
@@ -191,20 +193,16 @@ class Stream:
         blurred = conceal(image, boxes, self.spec.blur, self.spec.blur_margin)
         for rule_event in rule_events:
             self.subscribers.report(rule_event, frame.captured_at, blurred)
+        tracks, fps = (*faces, *objects), self._metrics.output_fps
         return ProcessedFrame(
-            blurred,
-            (*faces, *objects),
-            frame.captured_at,
-            frame.number,
-            frame.taken_at,
-            time.monotonic(),
-            self._metrics.output_fps,
+            blurred, tracks, at, frame.number, frame.taken_at, time.monotonic(), fps, frame.jumped_s
         )
 
     def _faces_in(self, asked: Inference, size: tuple[int, int], at: float) -> tuple[Track, ...]:
         """The faces to blur. Raises DetectorError when they are not known."""
         if asked.faces is None:
             return ()
+        self._patience.wait(asked.faces)
         detections = asked.faces.detections(self._face_settings.timeout_s, size)
         return self._face_tracker.update(detections, at)
 

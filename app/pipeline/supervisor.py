@@ -21,7 +21,7 @@ from typing import Any, Protocol
 from app.config import StreamSettings
 from app.errors import FarEndError, SourceError, StartCancelled, WatchpostError
 from app.failure_reason import FailureReason
-from app.pace import Backoff
+from app.pace import Backoff, StallLimit
 from app.pipeline.channel import Channel, Closed
 from app.pipeline.stream_metrics import StreamMetrics
 from app.types import StreamHealth, StreamSpec, StreamState
@@ -78,6 +78,7 @@ class Supervisor:
     ) -> None:
         self.started: Future[None] = Future()
         self.stopping = threading.Event()
+        self._stall_limit = StallLimit(settings.stall_timeout_s, spec.stall_timeout_s)
         self._spec = spec
         self._settings = settings
         self._metrics = metrics
@@ -175,6 +176,8 @@ class Supervisor:
             logger.warning("stream %s: %s", self._spec.stream_id, text)
             if self._has_run and self._is_vital(end):
                 self._metrics.reconnect()
+        if end == INPUT:
+            self._stall_limit.begin()
         self._lost.add(end)
         self._metrics.error(text)
 
@@ -183,6 +186,11 @@ class Supervisor:
         if end in self._lost:
             self._lost.discard(end)
             logger.info("stream %s: %s is back", self._spec.stream_id, end)
+
+    def on_frame(self, captured_at: float) -> None:
+        """Note that the source has delivered a frame."""
+        self.mark_recovered(INPUT)
+        self._stall_limit.seen(captured_at)
 
     def on_delivered(self, end: str, captured_at: float, delivered_at: float) -> None:
         """Note that the far end of a sink has taken a frame."""
@@ -213,7 +221,8 @@ class Supervisor:
         lost, last = self._has_lost_vital_end, self._metrics.last_delivered_at
         if last is None:
             return StreamState.RECONNECTING if self._has_run and lost else StreamState.STARTING
-        patience_s = max(self._settings.stall_timeout_s, SLOW_STREAM_INTERVALS / self._spec.max_fps)
+        interval_s = max(1 / self._spec.max_fps, self._spec.interval or 0.0)
+        patience_s = max(self._stall_limit.seconds, SLOW_STREAM_INTERVALS * interval_s)
         if lost or time.monotonic() - last > patience_s:
             return StreamState.RECONNECTING
         return StreamState.RUNNING

@@ -17,20 +17,23 @@ from typing import Protocol
 from app.config import StreamSettings
 from app.errors import SinkError, SourceError, StreamNotFound
 from app.failure_reason import FailureReason
-from app.jobs import Part
+from app.jobs import JobSpec, Part
 from app.pipeline.channel import Closed
 from app.pipeline.manager import StreamManager
 from app.pipeline.registry import ALIVE
 from app.pipeline.sinks.base import Delivered, Sink
+from app.recording.context import JobContext
 from app.recording.recorder import Recorder
 from app.recording.remuxer import Remuxer
-from app.recording.segments import RecordingProgress, SegmentFiles
+from app.recording.segments import RecordingProgress, SegmentFiles, SegmentPlan
 from app.types import Rotation, StreamSpec, StreamState, StreamStatus
 
 BACKLOG = 8  # frames; each holds megabytes
 LIVE_FPS = 15.0
-FILE_FPS = 240.0  # more than any file has
+FILE_FPS = 1000.0  # higher than that of any file
 OWN_IDS = "job-"
+WITHHELD = "withheld, because inference failed and their faces are not known"
+DAMAGED = "damaged, so they could not be decoded"
 
 
 class Capture(Protocol):
@@ -71,20 +74,15 @@ class CaptureRequest:
     rotate: Rotation = 0
 
     @property
-    def range(self) -> tuple[float, float | None]:
-        """Start and end in a file's own time; a live source is ended by the clock."""
-        return (0.0, None) if self.part.live else (self.part.position_s, self.duration_s)
+    def plan(self) -> SegmentPlan:
+        """What to write. A live source ends by the clock, a file by its own time."""
+        if self.part.live:
+            return SegmentPlan(self.files, self.segment_s, self.gap_s)
+        begin_s = self.part.position_s
+        return SegmentPlan(self.files, self.segment_s, None, begin_s, self.duration_s)
 
     def recorder(self, fps: float) -> Recorder:
-        skip_s, limit_s = self.range
-        return Recorder(
-            self.files,
-            segment_s=self.segment_s,
-            fps=fps,
-            gap_s=self.gap_s if self.part.live else None,
-            skip_s=skip_s,
-            limit_s=limit_s,
-        )
+        return Recorder(self.plan, fps)
 
 
 class StreamCapture:
@@ -147,7 +145,13 @@ class SourceCapture:
         self._recorder = request.recorder(fps)
         self.written = self._recorder.written
         stream_id = f"{OWN_IDS}{job_id[:8]}-{next(self._numbers)}"
-        self._spec = StreamSpec(stream_id, request.part.source, max_fps=fps, rotate=request.rotate)
+        self._spec = StreamSpec(
+            stream_id,
+            request.part.source,
+            max_fps=fps,
+            begin_s=request.plan.begin_s,
+            rotate=request.rotate,
+        )
 
     def begin(self) -> None:
         def sink(_: StreamSpec, __: StreamSettings, delivered: Delivered) -> Sink:
@@ -163,23 +167,43 @@ class SourceCapture:
             return str(error)
         if self.written.failure is not None:
             return str(self.written.failure)
+        self._note_lost_frames(status)
         if status.state in ALIVE:
             return self._silent(status) or _timed_out(self._begun_at, self._request, self.written)
-        ended = status.state is StreamState.STOPPED and status.stats.last_error is None
-        if ended and not self._request.part.live:
+        last_error, live = status.stats.last_error, self._request.part.live
+        if live or status.state is not StreamState.STOPPED:
+            return last_error or str(self._failure(FailureReason.STOPPED))
+        if self.written.frames or self._request.part.position_s:
             return ""
-        return status.stats.last_error or str(self._failure(FailureReason.STOPPED))
+        return last_error or str(self._failure(FailureReason.INVALID_DATA))
+
+    def _note_lost_frames(self, status: StreamStatus) -> None:
+        """Count the frames of a file that were not recorded."""
+        if self._request.part.live:
+            return
+        stats, dropped = status.stats, self.written.dropped
+        if stats.frames_withheld:
+            dropped[WITHHELD] = stats.frames_withheld
+        if stats.frames_dropped:
+            dropped[DAMAGED] = stats.frames_dropped
 
     def _silent(self, status: StreamStatus) -> str | None:
-        """Why a reconnecting stream counts as lost: it has no frame for the length of a gap."""
-        last_ts = self.written.last_ts
-        if status.state is not StreamState.RECONNECTING or last_ts is None:
+        """Why a reconnecting stream counts as lost: it has no frame for the length of a gap.
+
+        A slow machine also delays the frames of a file, so a file needs an error as well.
+        """
+        written_at = self.written.written_at
+        if status.state is not StreamState.RECONNECTING or written_at is None:
             return None
-        if time.time() - last_ts < self._request.gap_s:
+        if time.monotonic() - written_at < self._request.gap_s:
             return None
+        if not self._request.part.live:
+            return self._manager.stream(self._spec.stream_id).health.error
         return status.stats.last_error or str(self._failure(FailureReason.STALLED))
 
     async def end(self) -> None:
+        with suppress(StreamNotFound):
+            self._note_lost_frames(self._manager.stream(self._spec.stream_id).status)
         await self._manager.disconnect(self._spec.stream_id)
         await asyncio.to_thread(self._recorder.finish)
 
@@ -191,20 +215,10 @@ class RemuxCapture:
     """A source copied without decoding: see ``remuxer.py``."""
 
     def __init__(self, request: CaptureRequest, settings: StreamSettings) -> None:
-        skip_s, limit_s = request.range
         self._request = request
         self._begun_at = time.monotonic()
         self._stop_timeout_s = settings.stop_timeout_s
-        self.remuxer = Remuxer(
-            request.part.source,
-            settings,
-            request.files,
-            segment_s=request.segment_s,
-            gap_s=request.gap_s if request.part.live else None,
-            skip_s=skip_s,
-            limit_s=limit_s,
-            rotate=request.rotate,
-        )
+        self.remuxer = Remuxer(request.part.source, settings, request.plan, request.rotate)
         self.written = self.remuxer.written
         self._thread = threading.Thread(target=self.remuxer.run, name="remuxer", daemon=True)
 
@@ -226,12 +240,33 @@ class RemuxCapture:
         await asyncio.to_thread(self._thread.join, self._stop_timeout_s)
 
 
-def _timed_out(begun_at: float, request: CaptureRequest, written: RecordingProgress) -> str | None:
-    """The failure of a source that has delivered nothing in time; None otherwise.
+def make_capture(
+    part: Part, files: SegmentFiles, spec: JobSpec, ctx: JobContext, job_id: str
+) -> Capture:
+    """The next connection to a source of a job."""
+    request = CaptureRequest(
+        part,
+        files,
+        segment_s=spec.segment_s,
+        gap_s=ctx.settings.gap_s,
+        start_timeout_s=ctx.settings.start_timeout_s,
+        duration_s=spec.duration_s,
+        rotate=spec.rotate,
+    )
+    if part.kind == "stream":
+        return StreamCapture(request, ctx.manager)
+    if part.kind == "copy":
+        return RemuxCapture(request, ctx.streams)
+    return SourceCapture(request, ctx.manager, job_id)
 
-    Frames that are skipped, to resume a file where it stopped, count as delivered.
+
+def _timed_out(begun_at: float, request: CaptureRequest, written: RecordingProgress) -> str | None:
+    """The failure of a live source that has delivered nothing in time; None otherwise.
+
+    A file has no time limit: if its first frame takes long, the machine is slow.
     """
-    if written.frames or written.passed or time.monotonic() - begun_at < request.start_timeout_s:
+    if not request.part.live or written.frames:
         return None
-    url = request.part.label
-    return str(SourceError(end="input", reason=FailureReason.TIMEOUT, url=url))
+    if time.monotonic() - begun_at < request.start_timeout_s:
+        return None
+    return str(SourceError(end="input", reason=FailureReason.TIMEOUT, url=request.part.label))

@@ -12,7 +12,8 @@ from dataclasses import replace
 from app.jobs import Job, JobLine, JobState
 from app.recording.context import JobContext
 from app.recording.job_progress import JobProgress
-from app.recording.source_recorder import POLL_S, RESTARTED, SourceRecorder, StopSignal
+from app.recording.source_recorder import POLL_S, RESTARTED, SourceRecorder
+from app.recording.stop_signal import StopSignal
 
 SAVE_EVERY_S = 2.0
 STARTED = "Collection started with Job ID: {job_id}"
@@ -84,6 +85,7 @@ class JobRun:
     def stop(self, end: JobState) -> None:
         """End early in this state; RUNNING means that the next process resumes the job."""
         self._end = self._end or end
+        self._stop.leaving = self._end is JobState.RUNNING
         self._stop.asked.set()
 
     async def _record_all(self) -> None:
@@ -155,10 +157,13 @@ class JobRun:
 
     def now(self) -> Job:
         """The job with its newest numbers."""
+        over = self.job.ended_ts is not None  # then only finished files count
+        frames = self._frames + sum(part.frames for part in self._parts)
+        seconds = self._seconds + sum(part.seconds for part in self._parts)
         return replace(
             self.job,
-            frames=self._frames + sum(part.frames for part in self._parts),
-            seconds=round(self._seconds + sum(part.seconds for part in self._parts), 3),
+            frames=self.job.frames if over else frames,
+            seconds=round(self.job.seconds if over else seconds, 3),
             bytes=self.job.bytes + sum(part.growing_bytes() for part in self._parts),
             parts=[replace(part) for part in self.job.parts],
             gaps=list(self.job.gaps),

@@ -26,7 +26,7 @@ from app.pipeline.sinks.encode import (
     TIME_BASE,
     best_encoder,
 )
-from app.recording.segments import FRAGMENTED, RecordingProgress, SegmentFiles, SegmentWriter
+from app.recording.segments import FRAGMENTED, RecordingProgress, SegmentPlan, SegmentWriter
 from app.types import BlurredFrame, ProcessedFrame
 
 MAX_RATE = 30.0  # what the bitrate is derived from; a pushed stream has no rate of its own
@@ -38,31 +38,18 @@ class Recorder:
     """A sink that writes files. Safe to finish while a thread still writes.
 
     Args:
-        segment_s: length of a file.
         fps: the expected rate, from which the bitrate is derived.
-        gap_s: seconds without a frame that count as a gap; None for a file.
-        skip_s, limit_s: the part of the source to keep, in seconds of its own time.
     """
 
-    def __init__(
-        self,
-        files: SegmentFiles,
-        *,
-        segment_s: float,
-        fps: float,
-        gap_s: float | None,
-        skip_s: float = 0.0,
-        limit_s: float | None = None,
-    ) -> None:
-        self.written = RecordingProgress(skip_s)
+    def __init__(self, plan: SegmentPlan, fps: float) -> None:
+        self.written = RecordingProgress(plan.begin_s)
         self.delivered: Callable[[float, float], None] = lambda *_: None
-        self._segment_s = segment_s
+        self._plan = plan
         self._fps = min(fps, MAX_RATE)
-        self._gap_s = gap_s
-        self._skip_s, self._limit_s = skip_s, limit_s
-        self._segments: SegmentWriter[_EncodedFile] = SegmentWriter(files, self.written)
+        self._segments: SegmentWriter[_EncodedFile] = SegmentWriter(plan.files, self.written)
         self._first_at: float | None = None
         self._last_number = 0
+        self._jumped_s = 0.0
         self._finished = False
 
     def write(self, result: ProcessedFrame) -> None:
@@ -93,22 +80,22 @@ class Recorder:
         self.close()
 
     def _write(self, result: ProcessedFrame) -> None:
-        at = result.captured_at
-        if self._gap_s is None and result.number <= self._last_number:
+        at, plan = result.captured_at, self._plan
+        if not plan.live and result.number <= self._last_number:
             self.written.failure = SourceError(end="input", reason=FailureReason.CLOSED, url="file")
             raise self.written.failure  # a file that is opened again must not be recorded twice
         self._last_number = result.number
-        self._first_at = at if self._first_at is None else self._first_at
+        if self._first_at is None:
+            self._first_at, self._jumped_s = at, result.jumped_s
         seconds = at - self._first_at
-        if self._skip_s and seconds <= self._skip_s + SAME_S:
-            self.written.passed += 1
-            return
-        if self._limit_s is not None and seconds >= self._limit_s:
+        if plan.limit_s is not None and plan.begin_s + seconds >= plan.limit_s - SAME_S:
             self.written.full = True
             return
+        self.written.jump(plan.begin_s + seconds, result.jumped_s - self._jumped_s)
+        self._jumped_s = result.jumped_s
         self._place(result).add(result.frame, at)
         ts = time.time() - (time.monotonic() - at)
-        self.written.picture(ts, seconds - self._skip_s, self._gap_s)
+        self.written.picture(ts, seconds, plan.gap_s)
 
     def _place(self, result: ProcessedFrame) -> _EncodedFile:
         """The file for this result, a new one where the last is long enough or does not fit."""
@@ -116,7 +103,7 @@ class Recorder:
         if (
             file is None
             or not file.accepts(result.frame)
-            or result.captured_at - file.started_at >= self._segment_s
+            or result.captured_at - file.started_at >= self._plan.segment_s - SAME_S
         ):
             file = self._segments.begin(lambda path: _EncodedFile(path, result, self._fps))
         return file
@@ -131,7 +118,7 @@ class _EncodedFile:
         self.started_ts = time.time() - (time.monotonic() - first.captured_at)
         self._size, self._format = first.frame.size, first.frame.image.format.name
         self._colours = Colours.of(first.frame.image)
-        self._last_pts = -1
+        self._last_pts, self._step = -1, round(1 / fps / TIME_BASE)
         self._keyframe_at = first.captured_at
         self._container = av.open(str(path), "w", format="mp4", options=FRAGMENTED)
         self._stream = self._open(best_encoder(), fps)
@@ -160,15 +147,23 @@ class _EncodedFile:
     def add(self, picture: BlurredFrame, at: float) -> None:
         image = copy_of(picture.image)  # encoders write timestamps into it, and sinks share it
         pts = max(round((at - self.started_at) / TIME_BASE), self._last_pts + 1)
+        if self._last_pts >= 0:
+            self._step = pts - self._last_pts
         self._last_pts = pts
         image.pts, image.time_base = pts, TIME_BASE
         if at - self._keyframe_at >= KEYFRAME_SECONDS:  # however low the frame rate is
             self._keyframe_at = at
             image.pict_type = PictureType.I
-        self._container.mux(self._stream.encode(image))
+        self._mux(image)
 
     def close(self) -> None:
         try:
-            self._container.mux(self._stream.encode(None))
+            self._mux(None)
         finally:
             self._container.close()
+
+    def _mux(self, image: av.VideoFrame | None) -> None:
+        for packet in self._stream.encode(image):
+            # Otherwise the duration of the last frame of a file would be unknown.
+            packet.duration = round(self._step * TIME_BASE / (packet.time_base or TIME_BASE))
+            self._container.mux(packet)

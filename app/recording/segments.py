@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import re
 import threading
-from collections import deque
+import time
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,13 +17,16 @@ from av.error import FFmpegError
 from app import urls
 from app.errors import SinkError, WatchpostError
 from app.failure_reason import FailureReason
+from app.pace import StallLimit
 
 GROWING = ".part.mp4"
 FINISHED = ".mp4"
 # Each fragment is complete in itself and on disk: a kill loses the last seconds, not the file.
-# The header waits for the first fragment, to include the offset between sound and video.
+# The header waits for the first fragment, because hardware encoders need that.
 FRAGMENTED = {"movflags": "frag_keyframe+delay_moov+default_base_moof", "flush_packets": "1"}
 MAX_SLUG = 40
+MAX_JUMPS = 100  # further jumps are only counted
+JITTER_S = 0.2  # smaller jumps are removed, but not listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,42 +74,107 @@ def _number(path: Path) -> int:
     return int(digits[1]) if digits else 0
 
 
+@dataclass(frozen=True, slots=True)
+class SegmentPlan:
+    """What is to be written, and where.
+
+    Attributes:
+        segment_s: length of a file.
+        gap_s: seconds without a frame that count as a gap; None for a file.
+        begin_s, limit_s: the part of the source to record, in seconds of its continuous clock.
+    """
+
+    files: SegmentFiles
+    segment_s: float
+    gap_s: float | None
+    begin_s: float = 0.0
+    limit_s: float | None = None
+
+    @property
+    def live(self) -> bool:
+        return self.gap_s is not None
+
+
+@dataclass(frozen=True, slots=True)
+class ClockJump:
+    """A jump of a source's clock that was removed.
+
+    Attributes:
+        ts: when it was recorded, Unix seconds.
+        at_s: its position in the source, seconds.
+        jump_s: how far the clock jumped; negative if it went back.
+    """
+
+    ts: float
+    at_s: float
+    jump_s: float
+
+    def __str__(self) -> str:
+        how = "ahead" if self.jump_s > 0 else "back"
+        return (
+            f"the clock of the source jumped {how} by {abs(self.jump_s):.1f} s, {self.at_s:.1f} s "
+            "after its beginning; the jump was removed, and no frame is missing"
+        )
+
+
 @dataclass
 class RecordingProgress:
     """What one capture has recorded: filled by its thread, read by its ``SourceRecorder``.
 
     Attributes:
-        skip_s: where in a file it began.
-        passed: frames before that, which are skipped because they were recorded before.
-        seconds: of the source's time, from there or the first frame to the newest.
+        begin_s: position in a file where the capture began.
+        seconds: time that really passed in the source from there, or from the first frame of a live
+            source, to the newest frame.
         first_ts, last_ts: when the first and the newest frame were captured.
+        written_at: when the newest frame was written, monotonic seconds.
         gaps: times in between without frames, Unix seconds.
+        jumps: jumps of the source's clock, the first ``MAX_JUMPS``.
+        jump_count: number of all jumps.
+        dropped: number of frames that are missing from the files, by reason.
         closed: files that wait to be examined.
         full: everything that was requested is recorded.
         failure: why nothing more can be written.
     """
 
-    skip_s: float = 0.0
-    passed: int = 0
+    begin_s: float = 0.0
     frames: int = 0
     seconds: float = 0.0
     first_ts: float | None = None
     last_ts: float | None = None
+    written_at: float | None = None
     gaps: deque[tuple[float, float]] = field(default_factory=deque)
+    jumps: deque[ClockJump] = field(default_factory=deque)
+    jump_count: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
     closed: deque[Segment] = field(default_factory=deque)
     growing: Path | None = None
     full: bool = False
     failure: WatchpostError | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
+    _pace: StallLimit | None = None
 
     def picture(self, ts: float, seconds: float, gap_s: float | None) -> None:
-        """Count a frame; ``gap_s`` without one makes a gap, None for a file, which has none."""
-        if gap_s is not None and self.last_ts is not None and ts - self.last_ts > gap_s:
-            self.gaps.append((self.last_ts, ts))
+        """Count a frame; ``gap_s`` without one makes a gap, None for a file, which has none.
+
+        For a slow camera, the limit follows from the pace of its frames.
+        """
+        if gap_s is not None:
+            self._pace = self._pace or StallLimit(gap_s)
+            if self.last_ts is not None and ts - self.last_ts > self._pace.seconds:
+                self.gaps.append((self.last_ts, ts))
+            self._pace.seen(ts)
         self.first_ts = ts if self.first_ts is None else self.first_ts
-        self.last_ts = ts
+        self.last_ts, self.written_at = ts, time.monotonic()
         self.seconds = seconds
         self.frames += 1
+
+    def jump(self, at_s: float, jump_s: float) -> None:
+        """Record a jump of the source's clock."""
+        if abs(jump_s) < JITTER_S:
+            return
+        self.jump_count += 1
+        if self.jump_count <= MAX_JUMPS:
+            self.jumps.append(ClockJump(time.time(), at_s, jump_s))
 
     def growing_bytes(self) -> int:
         """Size of the file that is being written."""
@@ -179,6 +247,5 @@ class SegmentWriter(Generic[F]):
 
 def write_failure(error: FFmpegError | OSError, path: Path | None) -> SinkError:
     """The error that a failed write is reported as."""
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    reason = FailureReason.DISK_FULL if full else FailureReason.of(error)
+    reason = FailureReason.of_writing(error)
     return SinkError(end="recording", reason=reason, url=path.name if path else "recording")

@@ -9,55 +9,23 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
 
 from app import urls
 from app.errors import SinkError, WatchpostError
 from app.failure_reason import FailureReason
-from app.jobs import FileFacts, Gap, Job, Part, Recording
+from app.jobs import Job, Part
 from app.pace import Backoff
-from app.recording.captures import (
-    Capture,
-    CaptureRequest,
-    RemuxCapture,
-    SourceCapture,
-    StreamCapture,
-)
+from app.recording.captures import Capture, RemuxCapture, make_capture
 from app.recording.context import JobContext
-from app.recording.probe import examine, length_of, trim
-from app.recording.segments import (
-    FINISHED,
-    GROWING,
-    Segment,
-    SegmentFiles,
-    finished_name,
-    stem_of,
-)
+from app.recording.file_finisher import FileFinisher
+from app.recording.gap_list import NO_PICTURE, UNREADABLE, GapList
+from app.recording.probe import length_of
+from app.recording.segments import SegmentFiles, stem_of
+from app.recording.stop_signal import StopSignal
 
 POLL_S = 0.25
-LOST_S = 1.0  # shorter interruptions are not reported as gaps
 RESTARTED = "the server was restarted"
-NO_PICTURE = "no picture"
-
-
-@dataclass(slots=True)
-class StopSignal:
-    """Ends all parts of a job at once.
-
-    Attributes:
-        asked: set when nothing more is to be recorded.
-        full: the reason is a full disk.
-    """
-
-    asked: asyncio.Event
-    full: bool = False
-
-    async def pause(self, seconds: float) -> None:
-        """Wait for this time, or until the job is to end."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self.asked.wait(), max(0.0, seconds))
+NEARLY = 0.999  # maximum for a file that was not read to its end: its stated length may be wrong
 
 
 class SourceRecorder:
@@ -73,14 +41,15 @@ class SourceRecorder:
         self._job = job
         self._stop = stop
         self._gap_s = ctx.settings.gap_s
-        self._folder = ctx.folder / job.job_id
-        self._stem = stem_of(index, self.part.label)
+        self._gaps = GapList(job, self.part.label, self._gap_s)
+        stem = stem_of(index, self.part.label)
+        self._segments = SegmentFiles(ctx.folder / job.job_id, stem)
+        self._files = FileFinisher(ctx, job, self.part, stem, stop, self._log)
         self._capture: Capture | None = None
         self._left_ts = 0.0
         self._clock: _PartClock | None = None
         self._length_s = job.spec.duration_s
         self._frames, self._seconds = 0, 0.0  # of captures that have ended
-        self._unwritten: list[Recording] = []
 
     # ── what has been recorded ───────────────────────────────────────────────────────────
 
@@ -94,8 +63,9 @@ class SourceRecorder:
         return self._seconds + (self._capture.written.seconds if self._capture else 0.0)
 
     def growing_bytes(self) -> int:
-        """Size of the file that is being written."""
-        return self._capture.written.growing_bytes() if self._capture else 0
+        """Size of the file that is being written, and of those that are not finished yet."""
+        growing = self._capture.written.growing_bytes() if self._capture else 0
+        return growing + self._files.waiting_bytes()
 
     def share(self) -> float:
         """How much of the run is done, 0 to 1."""
@@ -103,17 +73,28 @@ class SourceRecorder:
             return 1.0
         if not self.part.done:
             self._left_s()  # updates the position of a live part
-        return min(1.0, self.part.position_s / self._length_s)
+        most = 1.0 if self.part.live or self.part.done else NEARLY
+        return min(most, self.part.position_s / self._length_s)
 
     # ── recording ────────────────────────────────────────────────────────────────────────
 
     async def measure(self) -> None:
         """Find out how long a file is."""
         if not self.part.live:
-            length = await asyncio.to_thread(length_of, self.part.source)
-            self._length_s = min(length or math.inf, self._job.spec.duration_s)
+            most_s = self._job.spec.duration_s
+            length_s = await asyncio.to_thread(length_of, self.part.source, most_s)
+            self._length_s = min(length_s or math.inf, most_s)
 
     async def record(self) -> None:
+        """Record the source and finish its files."""
+        try:
+            await self._record()
+        finally:
+            await self._files.finish()
+        if not self._stop.leaving:
+            self._gaps.add_frames(self._frames - self._files.frames, UNREADABLE)
+
+    async def _record(self) -> None:
         """Capture the source, again if it is lost, until the part is done or the job ends."""
         part, spec, asked = self.part, self._job.spec, self._stop.asked
         backoff = Backoff(spec.backoff_s, self._ctx.settings.backoff_max_s)
@@ -150,18 +131,20 @@ class SourceRecorder:
         part.done = True
         if part.live and part.covered_ts is not None:
             least_s = self._gap_s if part.error is None else 0.0
-            self._gap(part.covered_ts, end_ts or time.time(), lost, least_s)
+            self._gaps.add(part.covered_ts, end_ts or time.time(), lost, least_s)
 
     async def _capture_once(self, lost: str) -> tuple[str | None, bool]:
         """Run one capture. Returns why it was lost (None or empty if everything is recorded),
         and whether any frame arrived."""
         failure: str | None = None
-        capture = self._capture = self._new_capture()
+        capture = self._capture = make_capture(
+            self.part, self._segments, self._job.spec, self._ctx, self._job.job_id
+        )
         try:
             capture.begin()
             while not self._stop.asked.is_set():
                 await self._stop.pause(POLL_S)
-                await self._account(capture, lost)
+                self._account(capture, lost)
                 if capture.written.full or self._left_s() <= 0:
                     break
                 failure = capture.end_reason()
@@ -172,7 +155,8 @@ class SourceRecorder:
         finally:
             self._left_ts = time.time()
             await capture.end()
-        await self._account(capture, lost)
+        self._account(capture, lost)
+        self._gaps.add_dropped(capture.written)
         self._capture = None
         self._frames += capture.written.frames
         self._seconds += capture.written.seconds
@@ -184,27 +168,22 @@ class SourceRecorder:
             self._stop.asked.set()
         return urls.scrub(failure) if failure else None, capture.written.frames > 0
 
-    async def _account(self, capture: Capture, lost: str) -> None:
+    def _account(self, capture: Capture, lost: str) -> None:
         """Update the job with what a capture has written since the last call."""
         part, written = self.part, capture.written
         first_ts, last_ts = written.first_ts, written.last_ts
         if not part.live:
-            part.position_s = max(part.position_s, written.skip_s + written.seconds)
+            part.position_s = max(part.position_s, written.begin_s + written.seconds)
         elif first_ts is not None and last_ts is not None:
             if part.covered_ts is not None:
-                self._gap(part.covered_ts, first_ts, lost, LOST_S)
-            while written.gaps:
-                self._gap(*written.gaps.popleft(), NO_PICTURE, self._gap_s)
+                self._gaps.add(part.covered_ts, first_ts, lost)
+            self._gaps.add_silences(written)
             part.covered_ts = max(part.covered_ts or 0.0, last_ts)
             if self._clock is None:
                 self._clock = _PartClock(part, time.time() - first_ts)
+        self._gaps.add_jumps(written)
         while written.closed:
-            await self._count(written.closed.popleft())
-
-    def _gap(self, from_ts: float, to_ts: float, reason: str, least_s: float) -> None:
-        if to_ts - from_ts > least_s:
-            gap = Gap(self.part.label, round(from_ts, 3), round(to_ts, 3), reason)
-            self._job.gaps.append(gap)
+            self._files.add(written.closed.popleft())
 
     def _left_s(self) -> float:
         """Seconds of the run that are left; infinite for a file, which ends where it ends."""
@@ -212,82 +191,24 @@ class SourceRecorder:
             return math.inf
         return self._job.spec.duration_s - self._clock.read(self.part)
 
-    def _new_capture(self) -> Capture:
-        ctx, spec = self._ctx, self._job.spec
-        request = CaptureRequest(
-            self.part,
-            SegmentFiles(self._folder, self._stem),
-            segment_s=spec.segment_s,
-            gap_s=self._gap_s,
-            start_timeout_s=ctx.settings.start_timeout_s,
-            duration_s=spec.duration_s,
-            rotate=spec.rotate,
-        )
-        if self.part.kind == "stream":
-            return StreamCapture(request, ctx.manager)
-        if self.part.kind == "copy":
-            return RemuxCapture(request, ctx.streams)
-        return SourceCapture(request, ctx.manager, self._job.job_id)
-
     # ── files ────────────────────────────────────────────────────────────────────────────
 
     async def recover(self) -> None:
         """Count the files that a killed process left behind, and find the position to resume at."""
-        part, ctx = self.part, self._ctx
-        found = await asyncio.to_thread(ctx.recordings.of_job, self._job.job_id)
-        known = {ctx.folder / one.path for one in found}
-        of_this_part = self._stem.partition("-")[0]
-        for path in sorted(self._folder.glob(f"{of_this_part}-*{FINISHED}")):
-            if path in known:
-                continue
-            written_ts = path.stat().st_mtime
-            await self._count(Segment(path, written_ts))
-            if path.name.endswith(GROWING):
-                await self._log("info", f"{path.name} was cut off; what it holds is kept")
+        part = self.part
+        for written_ts in await self._files.recover():
             if part.live and part.covered_ts is not None:
                 part.position_s += max(0.0, written_ts - part.covered_ts)
             part.covered_ts = max(part.covered_ts or 0.0, written_ts)
         if not part.live:
-            found = await asyncio.to_thread(ctx.recordings.of_job, self._job.job_id)
-            part.position_s = sum(one.facts.seconds for one in found if one.source == part.label)
-
-    async def _count(self, segment: Segment) -> None:
-        """Check a finished file; only one that can be played counts."""
-        try:
-            facts = await asyncio.to_thread(_examine_whole, segment.path)
-        except SinkError as error:
-            segment.path.unlink(missing_ok=True)
-            await self._log("error", f"a file cannot be used: {error}")
-            return
-        path = finished_name(segment.path)
-        await asyncio.to_thread(segment.path.rename, path)
-        job, ctx = self._job, self._ctx
-        job.frames += facts.frames
-        job.seconds += facts.seconds
-        job.bytes += facts.bytes
-        ctx.metrics.file(facts)
-        name = str(path.relative_to(ctx.folder))
-        self._unwritten.append(
-            Recording(job.job_id, self.part.label, name, segment.started_ts, facts)
-        )
-        await self.write_rows()
+            part.position_s = await self._files.recorded_s()
 
     async def write_rows(self) -> None:
-        """Write the rows of files, including those that failed before: a file without a row
-        could neither be found nor removed to free space."""
-        add, job_id = self._ctx.recordings.add, self._job.job_id
-        while self._unwritten and await self._ctx.store_row(job_id, add, self._unwritten[0]):
-            del self._unwritten[0]
+        """Write the rows of files that could not be written before."""
+        await self._files.write_rows()
 
     async def _log(self, level: str, text: str) -> None:
         await self._ctx.log(self._job.job_id, level, f"{self.part.label}: {text}")
-
-
-def _examine_whole(path: Path) -> FileFacts:
-    """Examine a file after cutting an incomplete fragment off its end."""
-    with suppress(OSError):  # a missing file is reported by ``examine``
-        trim(path)
-    return examine(path)
 
 
 class _PartClock:

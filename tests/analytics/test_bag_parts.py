@@ -88,6 +88,39 @@ def test_the_owner_is_who_stops_and_not_who_passes() -> None:
     assert nobody_stops.owner(thing, 1.0, walking=False) == (None, 0.0)
 
 
+def test_an_owner_whose_track_broke_is_one_person() -> None:
+    """Another person crossed them and took their id for one frame, at a low frame rate."""
+    presences = PresenceHistory()
+    for at, seen in (
+        (8.0, [person(1, 100), person(2, 260)]),
+        (8.5, [person(1, 180), person(6, 100)]),  # the passer has the owner's id
+        (9.0, [person(2, 60), person(6, 100)]),
+        (9.5, [person(6, 100)]),
+        (12.0, [person(1, 100)]),  # found again by their clothes
+    ):
+        presences.remember(seen, SIZE, at)
+    owner, sure = presences.owner(Box(140, 260, 160, 300), 9.0, walking=False)
+    assert (owner, sure) == (1, 1.0)
+
+
+def test_two_people_at_one_place_are_two() -> None:
+    presences = PresenceHistory()
+    for at in (8.0, 8.5, 9.0, 9.5):
+        presences.remember([person(1, 100)] + [person(2, 105)] * (at > 8), SIZE, at)
+    _, sure = presences.owner(Box(140, 260, 160, 300), 9.0, walking=False)
+    assert sure < 0.7
+
+
+def test_who_was_seen_once_did_not_stand_there() -> None:
+    presences = PresenceHistory()
+    for at in (8.0, 9.0, 10.0):
+        presences.remember([person(1, 100)], SIZE, at)
+        presences.remember([person(int(at), 130)], SIZE, at + 0.1)  # others, in one frame each
+    owner, sure = presences.owner(Box(140, 260, 160, 300), 9.0)
+    assert owner == 1
+    assert sure > 0.6
+
+
 def test_what_ends_above_the_feet_beside_somebody_may_be_in_their_hand() -> None:
     somebody = person(1, 300).box
     assert is_in_hand(Box(335, 240, 360, 275), somebody)

@@ -206,3 +206,49 @@ def test_a_stream_changes_its_own_settings_only() -> None:
     smoking = scene([person()], [cigarette()], 1.0)
     assert [f.type for f in own.update(smoking)] == ["smoking_started"]
     assert other.update(smoking) == []
+
+
+# ── low frame rates ──────────────────────────────────────────────────────────────────────────
+
+
+def test_two_boxes_of_one_person_are_one_smoker() -> None:
+    """A person near the camera often has a second box, and the cigarette is nearest to either."""
+    one, other = person(Box(0, 0, 443, 335)), person(Box(0, 0, 243, 335), number=2)
+    near_one, near_other = cigarette(Box(215, 60, 235, 66)), cigarette(Box(112, 60, 132, 66))
+    watcher = Watcher(gap_s=5)
+    reported = []
+    for turn in range(40):
+        tracks = [[one, other], [one], [other]][turn % 3]
+        held = near_one if turn % 2 else near_other
+        reported += [event.type for event in watcher.look(tracks, [held])]
+    assert reported == ["smoking_started"]
+
+
+def test_who_moved_between_two_frames_goes_on_smoking_under_a_new_id() -> None:
+    """The old track is still predicted nearby for a while, without a detection."""
+    watcher = Watcher(gap_s=5)
+    assert watcher.looks(3, cigarette()) == ["smoking_started"]
+    watcher.now += 0.4
+    there = Box(260, 100, 360, 400)
+    expected = person(Box(110, 100, 210, 400), age_s=STEP_S)
+    hand = cigarette(Box(315, 150, 330, 155))
+    reported = [
+        e.type for _ in range(6) for e in watcher.look([expected, person(there, 2)], [hand])
+    ]
+    assert reported == []
+
+
+def test_two_smokers_side_by_side_are_two() -> None:
+    left, right = person(), person(Box(150, 100, 250, 400), number=2)
+    watcher = Watcher()
+    both = [cigarette(Box(118, 130, 128, 134)), cigarette(Box(222, 130, 232, 134))]
+    reported = [e for _ in range(5) for e in watcher.look([left, right], both)]
+    assert sorted(e.tracks[0].track_id for e in reported) == [1, 2]
+
+
+def test_somebody_far_behind_a_smoker_may_smoke_too() -> None:
+    near, far = person(Box(0, 0, 400, 700)), person(Box(300, 100, 380, 300), number=2)
+    watcher = Watcher()
+    both = [cigarette(Box(190, 60, 230, 66)), cigarette(Box(335, 120, 345, 123))]
+    reported = [e for _ in range(5) for e in watcher.look([near, far], both)]
+    assert sorted(e.tracks[0].track_id for e in reported) == [1, 2]

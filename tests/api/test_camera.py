@@ -10,11 +10,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import av
 import httpx
 import pytest
 import uvicorn
 import websockets
 from fixtures import PATIENCE_S, running
+from PIL import Image
 from support.doubles import threads_of, write_video
 
 from app.config import AuthSettings, Settings, StreamSettings
@@ -206,6 +208,50 @@ async def test_a_file_without_video_is_no_camera(site: Site) -> None:
     reply = await site.add(source=str(site.media / "text.mp4"))
     assert (reply.status_code, reply.json()["code"]) == (502, "INPUT_FAILED")
     assert (await site.http.get("/camera/CAM_01")).status_code == 404
+
+
+async def test_a_file_that_is_not_there_is_named(site: Site) -> None:
+    for source in (str(site.media / "gone.mp4"), "gone.mp4"):
+        reply = await site.add(source=source)
+        assert reply.status_code == 400
+        assert f"the file does not exist: {source}" in reply.json()["details"]["reason"]
+    reply = await site.add(source="rtsp:/me:very-hidden@192.0.2.1/x")
+    assert reply.status_code == 400
+    assert "very-hidden" not in reply.text
+
+
+async def test_what_cannot_be_watched_says_what_it_is(site: Site) -> None:
+    unknown, still = site.media / "unknown.avi", site.media / "photo.jpg"
+    write_mjpeg(unknown)
+    unknown.write_bytes(unknown.read_bytes().replace(b"MJPG", b"ZZZZ"))
+    Image.new("RGB", (64, 48)).save(still)
+    for path, reason in ((unknown, "unknown_codec"), (still, "single_picture")):
+        reply = await site.add(source=str(path))
+        assert (reply.status_code, reply.json()["code"]) == (400, "UNUSABLE_SOURCE"), reply.text
+        assert reply.json()["details"]["reason"] == reason
+        assert (await site.http.get("/camera/CAM_01")).status_code == 404
+
+
+def write_mjpeg(path: Path) -> None:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        for _ in range(3):
+            container.mux(stream.encode(av.VideoFrame(64, 48, "yuvj420p")))
+        container.mux(stream.encode(None))
+
+
+async def test_limits_of_a_slow_camera_are_kept_and_shown(site: Site) -> None:
+    limits: dict[str, Any] = {"stall_timeout_s": 20, "start_timeout_s": 30, "interval": 2}
+    reply = await site.add(**limits)
+    assert reply.status_code == 201, reply.text
+    assert {name: reply.json()[name] for name in limits} == limits
+    changed = await site.http.patch("/camera/CAM_01", json={"interval": None})
+    assert changed.json()["interval"] is None
+    for name in limits:
+        for wrong in (0, -1, 10**6, "10", True):
+            refused = await site.http.patch("/camera/CAM_01", json={name: wrong})
+            assert (refused.status_code, refused.json()["details"]["field"]) == (400, name)
 
 
 async def test_an_id_is_taken_once(site: Site) -> None:

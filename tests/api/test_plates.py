@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import struct
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from support.plates import message, messages_api, photo_jpeg
 
 from app.config import PlateSettings, Settings
 from app.main import create_app
+from app.plates import NewPlate, NewSession, PlateRead
+from app.types import Box
 
 pytestmark = pytest.mark.anyio
 
@@ -205,6 +209,26 @@ async def test_a_batch_answers_for_each_file(local_client: httpx.AsyncClient) ->
     assert (second["filename"], second["error"]["code"]) == ("2.jpg", "NOT_AN_IMAGE")
 
 
+async def test_one_bad_file_costs_the_others_nothing(local_client: httpx.AsyncClient) -> None:
+    strange = [ONE[:500], b"", b"BM" + bytes(80), exif_of_wrong_types(ONE), bytes(21 * 2**20)]
+    files = [("file", (f"{n}.jpg", data)) for n, data in enumerate([*strange, ONE])]
+    replies = (await local_client.post("/api/upload/batch", files=files)).json()
+    codes = [reply.get("error", {}).get("code") for reply in replies]
+    assert codes == ["BAD_UPLOAD", "BAD_UPLOAD", "BAD_UPLOAD", None, "UPLOAD_TOO_LARGE", None]
+    assert replies[5]["plates"][0]["plate_number"] == "PJY5472"
+
+
+def exif_of_wrong_types(jpeg: bytes) -> bytes:
+    """The same image without JFIF, with texts and absurd counts for the numbers of its EXIF."""
+    entries = [(0x11A, 2, 4, b"72/1"), (0x11B, 2, 2**32 - 1, b"abcd"), (0x128, 2, 4, b"inch")]
+    entries += [(0x112, 2, 4, b"left"), (0x8769, 2, 4, b"none")]
+    body = struct.pack("<H", len(entries))
+    body += b"".join(struct.pack("<HHI", *entry[:3]) + entry[3] for entry in entries) + bytes(4)
+    block = b"Exif\0\0II*\0" + struct.pack("<I", 8) + body
+    jfif = 4 + int.from_bytes(jpeg[4:6], "big") - 2 + 2 if jpeg[2:4] == b"\xff\xe0" else 2
+    return b"\xff\xd8\xff\xe1" + struct.pack(">H", len(block) + 2) + block + jpeg[jfif:]
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -231,7 +255,42 @@ async def test_queries_are_checked(local_client: httpx.AsyncClient, url: str) ->
 
 async def test_limits_are_clamped(local_client: httpx.AsyncClient) -> None:
     assert (await local_client.get("/api/plates?limit=100000")).status_code == 200
-    assert len((await local_client.get("/api/sessions?limit=0")).json()) <= 1
+    for path in ("sessions?", "plates?", "search?query=PJY&"):
+        assert (await local_client.get(f"/api/{path}limit=0")).json() == []
+    error_of(await local_client.get("/api/plates?limit=-1"), 400, "INVALID_REQUEST")
+
+
+@pytest.mark.parametrize(
+    "noon",
+    [
+        "2099-02-03T12:00:00Z", "2099-02-03T12:00:00", "2099-02-03 12:00",
+        "2099-02-03T21:00:00+09:00", "2099-02-03T21:00:00%2B09:00",
+        "2099-02-03T21:00:00%2B0900", "2099-02-03T03:00:00-09:00", "4073803200", "4073803200.0",
+    ],
+)  # fmt: skip
+async def test_times_have_one_meaning_in_every_filter(
+    local_client: httpx.AsyncClient, served: Running, noon: str
+) -> None:
+    repository = served.state["plates"].repository
+    at = datetime(2099, 2, 3, 12, tzinfo=UTC)
+    plate = NewPlate(PlateRead("AA11", 0.5, Box(0, 0, 9, 9), (), None, {}), "")
+    stored = repository.add(NewSession("x", "cam", "", 0, [plate], at))
+    try:
+        found = await local_client.get(f"/api/plates?from={noon}&to={noon}&source=cam")
+        assert len(found.json()) == 1
+        for path in ("/api/events?since", "/collect/jobs?until"):
+            assert (await local_client.get(f"{path}={noon}")).status_code == 200
+    finally:
+        repository.delete(stored.plates[0].plate_id)
+
+
+@pytest.mark.parametrize("time", ["yesterday", "nan", "1e400", "2026-13-01", "12:00", "", "12 34"])
+async def test_an_invalid_time_is_refused_with_the_formats(
+    local_client: httpx.AsyncClient, time: str
+) -> None:
+    for path in ("/api/plates?from", "/api/plates?to", "/api/events?since", "/collect/jobs?since"):
+        details = error_of(await local_client.get(f"{path}={time}"), 400, "INVALID_REQUEST")
+        assert "Unix seconds, or ISO 8601" in details["reason"]
 
 
 async def test_the_watch_list(local_client: httpx.AsyncClient) -> None:

@@ -29,6 +29,9 @@ FULL = StreamSpec(
     encoder="libx264",
     bitrate=750_000,
     transport="udp",
+    stall_timeout_s=12.5,
+    start_timeout_s=30,
+    interval=2,
 )
 RUNNING = StreamState.RUNNING
 

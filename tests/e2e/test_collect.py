@@ -15,6 +15,8 @@ from typing import Any
 
 import cv2
 import pytest
+from support import browser
+from support.clips import boxes
 from support.collect import (
     collect,
     completed,
@@ -132,6 +134,50 @@ def test_a_file_is_recorded_to_its_last_frame_however_fast(server: Server) -> No
     assert file["frames"] == 6 * 15
     assert file["seconds"] == pytest.approx(6, abs=0.2)
     assert not any(count_faces(picture) for picture in pictures(file["path"], 15))
+
+
+PLAYED = """async (url) => {
+  const video = document.createElement('video');
+  const happened = (name) => new Promise((resolve, reject) => {
+    video.addEventListener(name, resolve, { once: true });
+    video.addEventListener('error', () => reject(new Error(video.error.message)), { once: true });
+  });
+  document.body.append(video);
+  video.muted = true;
+  const known = happened('loadedmetadata');
+  video.src = url;
+  await known;
+  const sought = [];
+  for (const share of [0.8, 0.2]) {
+    const there = happened('seeked');
+    video.currentTime = share * video.duration;
+    await there;
+    sought.push(video.currentTime);
+  }
+  const played = happened('ended');
+  video.playbackRate = 4;
+  await video.play();
+  await played;
+  return [video.duration, ...sought];
+}"""
+
+
+@pytest.mark.skipif(bool(browser.available()), reason=browser.available() or "there is one")
+@pytest.mark.parametrize("blur", [True, False])
+def test_a_recording_is_played_and_sought_in_a_browser(server: Server, blur: bool) -> None:
+    job_id = collect(server, sources=["person.mp4"], blur=blur)
+    follow(server, job_id)
+    (file,) = files_of(server, job_id)
+    assert [kind for kind in boxes(file["path"]) if kind != "free"] == ["ftyp", "moov", "mdat"]
+
+    with browser.chromium() as chromium:
+        page = chromium.new_page()
+        page.goto(f"http://127.0.0.1:{server.port}/healthz")
+        length, late, early = page.evaluate(PLAYED, file["url"])
+
+    assert length == pytest.approx(6, abs=0.1)
+    assert late == pytest.approx(0.8 * length, abs=0.01)
+    assert early == pytest.approx(0.2 * length, abs=0.01)
 
 
 def test_a_file_is_cut_at_the_duration(server: Server) -> None:

@@ -729,3 +729,44 @@ async def test_jpegs_are_encoded_only_while_there_are_viewers(
     before = manager.stream("a").status.stats.frames_published
     await until(lambda: manager.stream("a").status.stats.frames_published > before + 10)
     assert len(made) == settled
+
+
+# ── slow sources ─────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_slow_source_goes_on_starting_after_its_caller_was_answered(
+    manager: StreamManager, camera: Camera, settings: StreamSettings, store: MemoryStore
+) -> None:
+    settings.start_timeout_s = 0.2
+    camera.holds_open = True
+    with pytest.raises(StartTimeout) as caught:
+        await manager.start(spec(start_timeout_s=60))
+    assert "start_timeout_s" in str(caught.value.details["last_error"])
+    assert manager.stream("a").status.state is StreamState.STARTING
+    settings.start_timeout_s = 20
+    again = asyncio.create_task(manager.start(spec(start_timeout_s=60)))  # joins that start
+    camera.release()
+    assert (await again).state is StreamState.RUNNING
+    assert camera.opened == 1
+    await until(lambda: store.load())
+
+
+async def test_a_slow_source_that_never_starts_is_forgotten_in_the_end(
+    manager: StreamManager, camera: Camera, settings: StreamSettings
+) -> None:
+    settings.start_timeout_s = 0.1
+    camera.holds_open = True
+    with pytest.raises(StartTimeout):
+        await manager.start(spec(start_timeout_s=0.4))
+    assert manager.stream("a").status.state is StreamState.STARTING
+    await until(lambda: manager.registry.get("a") is None)
+
+
+async def test_a_start_of_its_own_limit_is_answered_within_it(
+    manager: StreamManager, camera: Camera
+) -> None:
+    camera.holds_open = True
+    with pytest.raises(StartTimeout) as caught:
+        await manager.start(spec(start_timeout_s=0.2))
+    assert caught.value.details["timeout_s"] == 0.2
+    assert manager.registry.get("a") is None

@@ -129,7 +129,7 @@ class Site:
                 site.asked.append((self.path, self.headers["Host"], self.headers["Authorization"]))
                 if self.path == "/elsewhere":
                     self.send_response(302)
-                    self.send_header("Location", "/video.mp4")
+                    self.send_header("Location", f"http://[::1]:{site.port}/video.mp4")
                     self.end_headers()
                 elif self.path == "/silent":
                     time.sleep(8)
@@ -151,7 +151,8 @@ class Site:
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
-        self.address = f"127.0.0.1:{self.server.server_port}"
+        self.port = self.server.server_port
+        self.address = f"127.0.0.1:{self.port}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
 

@@ -25,7 +25,8 @@ from app.recording.captures import CaptureRequest, _timed_out
 from app.recording.probe import examine, fingerprint, length_of, trim
 from app.recording.recorder import Recorder
 from app.recording.remuxer import Remuxer
-from app.recording.segments import SegmentFiles, finished_name, stem_of
+from app.recording.seekable import make_seekable
+from app.recording.segments import SegmentFiles, SegmentPlan, finished_name, stem_of
 from app.types import ProcessedFrame
 
 FPS = 10
@@ -39,8 +40,8 @@ def results(
 
 
 def make(folder: Path, **options: Any) -> Recorder:
-    values = {"segment_s": 60.0, "fps": FPS, "gap_s": 1.0, **options}
-    return Recorder(SegmentFiles(folder, "01-cam"), **values)
+    values = {"segment_s": 60.0, "gap_s": 1.0, **options}
+    return Recorder(SegmentPlan(SegmentFiles(folder, "01-cam"), **values), FPS)
 
 
 def closed(recorder: Recorder) -> list[Path]:
@@ -116,25 +117,23 @@ def test_colours_are_stated_and_other_colours_begin_a_new_file(tmp_path: Path, f
         assert difference(as_shown(frame)) <= 3
 
 
-def test_a_part_of_a_file_is_kept_from_skip_to_limit(tmp_path: Path) -> None:
-    recorder = make(tmp_path, gap_s=None, skip_s=1.0, limit_s=2.0)
+def test_a_file_that_is_resumed_is_recorded_from_there_to_the_limit(tmp_path: Path) -> None:
+    recorder = make(tmp_path, gap_s=None, begin_s=1.0, limit_s=2.0)
     for result in results(40):
         recorder.write(result)
     assert recorder.written.full
     (path,) = closed(recorder)
-    assert examine(path).frames == 9  # after 1.0, whose picture is there already
+    assert examine(path).frames == 10
     assert recorder.written.seconds == pytest.approx(0.9, abs=0.01)
 
 
-def test_a_file_on_its_way_to_where_it_is_gone_on_with_is_not_given_up(tmp_path: Path) -> None:
-    recorder = make(tmp_path, gap_s=None, skip_s=60.0)
-    part = Part("open", "file:/x.mp4", "x.mp4")
-    wanted = CaptureRequest(part, SegmentFiles(tmp_path, "01-x"), 10.0, 1.0, 10.0, 600.0)
+def test_only_a_live_source_has_a_time_limit_for_its_first_frame(tmp_path: Path) -> None:
     long_ago = time.monotonic() - 30
-    assert _timed_out(long_ago, wanted, recorder.written) is not None
-    recorder.write(results(1)[0])
-    assert recorder.written.frames == 0
-    assert _timed_out(long_ago, wanted, recorder.written) is None
+    files = SegmentFiles(tmp_path, "01-x")
+    for source, fails in (("file:/x.mp4", False), ("rtsp://192.0.2.1/x", True)):
+        wanted = CaptureRequest(Part("open", source, "x"), files, 10.0, 1.0, 10.0, 600.0)
+        failure = _timed_out(long_ago, wanted, wanted.recorder(FPS).written)
+        assert (failure is not None) is fails
 
 
 def test_a_file_that_broke_and_is_read_anew_is_not_recorded_twice(tmp_path: Path) -> None:
@@ -290,8 +289,8 @@ def test_the_length_of_a_file_is_known_before_it_is_read(tmp_path: Path) -> None
 
 def copier(folder: Path, url: str, **options: Any) -> Remuxer:
     values = {"segment_s": 60.0, "gap_s": None, **options}
-    files = SegmentFiles(folder / "out", "01-file")
-    return Remuxer(url, StreamSettings(open_timeout_s=2), files, **values)
+    plan = SegmentPlan(SegmentFiles(folder / "out", "01-file"), **values)
+    return Remuxer(url, StreamSettings(open_timeout_s=2), plan)
 
 
 def test_a_copy_has_the_same_packets(tmp_path: Path) -> None:
@@ -315,7 +314,7 @@ def test_a_copy_stops_at_the_limit_and_begins_where_it_is_told(tmp_path: Path) -
     first.run()
     assert first.written.full
     assert examine(first.written.closed[0].path).frames == 50
-    rest = copier(tmp_path, f"file:{tmp_path}/x.mp4", skip_s=2.0)
+    rest = copier(tmp_path, f"file:{tmp_path}/x.mp4", begin_s=2.0)
     rest.run()
     assert 50 <= examine(rest.written.closed[0].path).frames <= 100
 
@@ -340,14 +339,15 @@ def test_a_copy_states_its_orientation(
     clip = write_clip(
         tmp_path / "clip.mp4", given, pixel_aspect=Fraction(12, 11), display_matrix=matrix
     )
-    files = SegmentFiles(tmp_path, "01-copy")
-    remuxer = Remuxer(
-        f"file:{clip}", StreamSettings(), files, segment_s=60, gap_s=None, rotate=rotate
-    )
+    plan = SegmentPlan(SegmentFiles(tmp_path, "01-copy"), segment_s=60, gap_s=None)
+    remuxer = Remuxer(f"file:{clip}", StreamSettings(), plan, rotate)
     remuxer.run()
     assert remuxer.written.failure is None
-    with av.open(str(remuxer.written.closed[0].path)) as container:
-        frame = next(container.decode(video=0))
-        assert container.streams.video[0].sample_aspect_ratio == Fraction(12, 11)
-    assert orientation_of_frame(frame) == turned(orientation, rotate)
-    assert (frame.color_range, frame.colorspace) == (2, given.colorspace)
+    path = remuxer.written.closed[0].path
+    for _ in ("fragmented", "seekable"):
+        with av.open(str(path)) as container:
+            frame = next(container.decode(video=0))
+            assert container.streams.video[0].sample_aspect_ratio == Fraction(12, 11)
+        assert orientation_of_frame(frame) == turned(orientation, rotate)
+        assert (frame.color_range, frame.colorspace) == (2, given.colorspace)
+        assert make_seekable(path)

@@ -61,6 +61,7 @@ SHAPES = {
 REFUSED = {
     "raw hash": ("rtsp://admin:a#{word}@{host}/ch0", "%23"),
     "raw slash": ("rtsp://admin:a/{word}@{host}/ch0", "%2F"),
+    "raw at and slash": ("rtsp://admin:a@{word}/b@{host}/ch0", "%2F"),
     "raw question mark": ("rtsp://admin:a?{word}@{host}/ch0", "%3F"),
     "raw hash at the end": ("rtsp://admin:{word}#@{host}/ch0", "%23"),
     "digits before a hash": ("rtsp://admin:12#{word}@{host}/ch0", "%23"),

@@ -47,7 +47,9 @@ class BagTuning:
         history_s: how long positions of people are remembered.
         before_s, after_s: an owner must be there this long before or after an object comes to rest.
         carrier_weight: how much more likely a person detected with a bag sets one down.
-        speed_s: time over which the speed of a person is measured.
+        broken_s, broken_iou: a track that begins where another was, this soon after it, is of the
+            same person.
+        speed_s: longest time between two frames from which the speed of a person is measured.
         stop_speed, walk_speed: in body heights a second; slower is standing, faster is walking.
         near: people within this distance give the height of people at a place.
         heights: how many heights of people are remembered.
@@ -91,7 +93,9 @@ class BagTuning:
     before_s: float = 5.0
     after_s: float = 2.0
     carrier_weight: float = 2.0
-    speed_s: float = 1.0
+    broken_s: float = 1.5
+    broken_iou: float = 0.5
+    speed_s: float = 3.0
     stop_speed: float = 0.3
     walk_speed: float = 0.6
     near: float = 0.5

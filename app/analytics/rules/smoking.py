@@ -23,6 +23,9 @@ from app.types import Box, Detection, Track
 HAND_ASIDE, HAND_ABOVE = 0.25, 0.1  # how far a hand may leave the person's box, in its sides
 HEAD_TO_BODY = 0.22  # of a person's height, where no face is detected
 SAME_PERSON_IOU = 0.3
+SAME_PERSON_SHARE, SAME_PERSON_HEIGHT = 0.8, 0.75
+NEAR_HEIGHTS, HEIGHTS_PER_S = 0.2, 0.8  # how far a person may have walked, in body heights
+MAX_WALK_S = 1.5
 
 
 class SmokingSettings(BaseModel):
@@ -98,10 +101,11 @@ class SmokingRule:
         self._watches: dict[int, _Watch] = {}
 
     def update(self, frame: AnalyzedFrame) -> list[RuleEvent]:
-        people = frame.labelled("person")
+        tracks = frame.labelled("person")
+        self._hand_over(tracks, frame.now)
+        people = self._each_once(tracks)
         faces = frame.labelled("face")
         held = self._held(people, faces, frame.detections)
-        self._hand_over(people)
         rule_events: list[RuleEvent] = []
         for person in people:
             if person.age_s > 0:  # not detected in this frame: it shows nothing either way
@@ -169,20 +173,41 @@ class SmokingRule:
             return None
         return math.dist((x, y), head.centre) / max(size, 1.0)
 
-    def _hand_over(self, people: list[Track]) -> None:
-        """Go on under the new id of a person whose track broke: one cigarette, one event."""
-        visible = {person.track_id for person in people}
+    def _each_once(self, people: list[Track]) -> list[Track]:
+        """Leave out second boxes of one person, which would count as a second smoker; the box that
+        was watched before stays."""
+        kept: list[Track] = []
+        for person in sorted(people, key=self._rank, reverse=True):
+            if not any(_is_same(person.box, other.box) for other in kept if other.age_s == 0):
+                kept.append(person)
+        return kept
+
+    def _rank(self, person: Track) -> tuple[bool, bool, int, int]:
+        watch = self._watches.get(person.track_id)
+        detected = len(watch.detected) if watch else 0
+        smoking = watch is not None and watch.smoking
+        return person.age_s == 0, smoking, detected, -person.track_id
+
+    def _hand_over(self, people: list[Track], now: float) -> None:
+        """Go on under the new id of a person whose track broke: one cigarette, one event.
+
+        At low frame rates, a person who moves has a new id while their old track is still
+        predicted nearby: a track without a detection in this frame may be the one that broke.
+        """
+        seen = {person.track_id for person in people if person.age_s == 0}
         for person in people:
-            if person.track_id in self._watches:
+            mine = self._watches.get(person.track_id)
+            if person.age_s > 0 or (mine is not None and mine.smoking):
                 continue
             lost = [
-                (overlap, track_id)
+                (watch.smoking, -distance, track_id)
                 for track_id, watch in self._watches.items()
-                if track_id not in visible
-                and (overlap := watch.person.box.iou(person.box)) >= SAME_PERSON_IOU
+                if track_id not in seen
+                and (distance := _distance_walked(watch, person.box, now)) is not None
+                and (mine is None or (watch.smoking and _is_same(watch.person.box, person.box)))
             ]
             if lost:
-                watch = self._watches.pop(max(lost)[1])
+                watch = self._watches.pop(max(lost)[2])
                 watch.person = person
                 self._watches[person.track_id] = watch
 
@@ -203,6 +228,25 @@ class SmokingRule:
 def _ended(watch: _Watch) -> RuleEvent:
     duration = round(watch.last_at - watch.first_at, 1)
     return RuleEvent("smoking_ended", (watch.person,), watch.confidence, duration)
+
+
+def _is_same(one: Box, other: Box) -> bool:
+    """Whether two boxes are of one person: of similar height, and one inside the other."""
+    smaller = max(1.0, min(one.area, other.area))
+    heights = sorted((one.height, other.height))
+    return (
+        one.intersection(other) >= SAME_PERSON_SHARE * smaller
+        and heights[0] >= SAME_PERSON_HEIGHT * heights[1]
+    )
+
+
+def _distance_walked(watch: _Watch, box: Box, now: float) -> float | None:
+    """From a person's last box to this one, in body heights; None if that is too far to walk."""
+    height = max(watch.person.box.height, box.height, 1.0)
+    distance = math.dist(watch.person.box.centre, box.centre) / height
+    reach = NEAR_HEIGHTS + HEIGHTS_PER_S * min(now - watch.seen_at, MAX_WALK_S)
+    is_there = distance <= reach or watch.person.box.iou(box) >= SAME_PERSON_IOU
+    return distance if is_there else None
 
 
 def _head(person: Track, faces: list[Track]) -> Box:

@@ -10,6 +10,7 @@ from PIL import Image as Pillow
 from PIL import UnidentifiedImageError
 
 from app.errors import BadUpload, NotAnImage, UploadTooLarge
+from app.failure_reason import PARSER_ERRORS
 from app.models.letterbox import Image
 from app.models.orientation import orientation_of, upright
 
@@ -41,7 +42,7 @@ def pixels(data: bytes, max_pixels: int) -> Image:
             raise NotAnImage from None
         except Pillow.DecompressionBombError:
             raise UploadTooLarge(limit=_in_words(max_pixels)) from None
-        except (OSError, ValueError, SyntaxError, IndexError):
+        except PARSER_ERRORS:
             raise BadUpload(reason="the image is damaged") from None
         if image.width * image.height > max_pixels:
             raise UploadTooLarge(limit=_in_words(max_pixels))
@@ -49,7 +50,7 @@ def pixels(data: bytes, max_pixels: int) -> Image:
             raise BadUpload(reason=f"the image is less than {MIN_SIDE} pixels wide or high")
         try:
             flat = np.array(_flat(image), np.uint8)
-        except (OSError, ValueError, SyntaxError, IndexError, EOFError):
+        except PARSER_ERRORS:
             raise BadUpload(reason="the image is damaged or truncated") from None
     return upright(flat, orientation_of(data))
 

@@ -5,60 +5,76 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import chain, islice
+from pathlib import Path
+from typing import cast
 
 import av
 from av.container import InputContainer
 from av.error import FFmpegError, InvalidDataError
+from av.packet import Packet
+from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from app import urls
 from app.config import StreamSettings
-from app.errors import SourceError
-from app.failure_reason import FailureReason
+from app.errors import SourceError, UnusableSource, WatchpostError
+from app.failure_reason import PARSER_ERRORS, FailureReason
 from app.models.orientation import orientation_of, orientation_of_frame
-from app.pace import MediaClock
+from app.pace import ContinuousClock, MediaClock, StallLimit
+from app.pipeline.sources.skipping import clock_of, decoded_at, skip_to
 from app.types import SQUARE, Frame, StreamSpec
 
 MAX_BAD_PACKETS = 200
-KEYFRAME_PATIENCE = 4  # times the stall limit: some cameras send a keyframe only every 10 s
+KEYFRAME_PATIENCE = 8  # times the stall limit: some cameras send a keyframe only every 15 s
 ANALYSE_US = 1_000_000
 STILLS = ("mjpeg", "png", "webp")  # each frame may have EXIF data of its own
 MAX_PIXEL_ASPECT = 10  # a pixel aspect ratio beyond this is a mistake
 # Containers that hold their video themselves; not those that refer to other files or hosts.
 FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,live_flv,ogg,asf,gif,apng,"
-    "webp_pipe,h264,hevc,av1,ivf,obu,m4v,mjpeg,mpjpeg,mxf,nut,wtv,rm,dv,vob,svcd,vcd,y4m,yuv4mpegpipe"
+    "webp_pipe,jpeg_pipe,h264,hevc,av1,ivf,obu,m4v,mjpeg,mpjpeg,mxf,nut,wtv,rm,dv,vob,svcd,vcd,y4m,yuv4mpegpipe"
 )
+
+IMAGE_MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"BM", b"GIF8", b"II*\0", b"MM\0*")
+IMAGE_BRANDS = (b"WEBP", b"ftypavif", b"ftypheic", b"ftypheix", b"ftypmif1")  # after 4 or 8 bytes
 
 
 class AvSource:
     """A camera (live) or, with the scheme ``file:``, a video file (as fast as it is read)."""
 
-    dropped = 0
     media = "video"  # what to request from a camera
 
     def __init__(self, spec: StreamSpec, settings: StreamSettings) -> None:
+        self.dropped = 0
         self._remote = urls.is_network(spec.source)
+        self._is_file = urls.scheme_of(spec.source) == "file"
         self.live = self._endless = self._remote
         self.codec = ""
         self._url = spec.source
+        self._begin_s = spec.begin_s
+        self._jumped_s = 0.0
         self._transport = spec.transport
         self._settings = settings
-        self._read_timeout_s = settings.stall_timeout_s
-        self._patience_s = settings.stall_timeout_s * KEYFRAME_PATIENCE
+        # FFmpeg holds a frame back until the next one begins, so a user's limit counts twice.
+        own_s = spec.stall_timeout_s and spec.stall_timeout_s * 2
+        self._limit = StallLimit(settings.stall_timeout_s, own_s)
+        self._patience_s = KEYFRAME_PATIENCE * (spec.stall_timeout_s or settings.stall_timeout_s)
+        self._open_timeout_s = spec.start_timeout_s or settings.open_timeout_s
         self._container: InputContainer | None = None
         self._stream: VideoStream | None = None
         self._pixel_aspect = _PixelAspect(None, None)
 
     def open(self) -> None:
+        self._limit.begin()
         try:
             self._container = self._connect()
-        except (FFmpegError, OSError) as error:
-            reason = FailureReason.of(error)
-            raise self._failure(reason.while_connecting() if self._remote else reason) from None
-        if not self._container.streams.video:
-            raise self._failure(FailureReason.NO_VIDEO)
-        self._stream = stream = self._container.streams.video[0]
+            is_still = self._is_file and is_image(self._url) and _packets_of(self._url) < 2
+        except (FFmpegError, *PARSER_ERRORS) as error:
+            raise self._not_opened(error) from None
+        if is_still:
+            raise self._unusable(FailureReason.SINGLE_PICTURE)
+        self._stream = stream = self._video_of(self._container)
         # Frame threads would hold back as many frames as there are threads.
         stream.thread_type = "SLICE" if self.live else "AUTO"
         self.codec = stream.codec_context.name
@@ -67,13 +83,40 @@ class AvSource:
             stream.sample_aspect_ratio, stream.codec_context.sample_aspect_ratio
         )
 
+    def _not_opened(self, error: BaseException) -> WatchpostError:
+        """The error for an input that could not be opened."""
+        if self._is_file and is_image(self._url):
+            return self._unusable(FailureReason.SINGLE_PICTURE)
+        if self._is_file:
+            return self._failure(FailureReason.of_file(error))
+        reason = FailureReason.of(error)
+        return self._failure(reason.while_connecting() if self._remote else reason)
+
+    def _video_of(self, container: InputContainer) -> VideoStream:
+        """The first video that can be decoded; the cover image of an audio file does not count."""
+        videos = [
+            stream
+            for stream in container.streams.video
+            if not stream.disposition & Disposition.attached_pic
+        ]
+        if not videos:
+            raise self._failure(FailureReason.NO_VIDEO)
+        for video in videos:
+            if video.codec_context is not None:  # FFmpeg has a decoder for it
+                return video
+        raise self._unusable(FailureReason.UNKNOWN_CODEC)
+
     def frames(self) -> Iterator[Frame | None]:
-        number = 0
-        clock = MediaClock()
+        assert self._stream is not None
+        context, number = self._stream.codec_context, 0
+        # Before memory is allocated for them.
+        if context.width * context.height > self._settings.max_pixels:
+            raise self._failure(FailureReason.TOO_LARGE)
+        clock, own_clock = MediaClock(), clock_of(self._stream)
         last_at = started_at = time.monotonic()
-        patience = self._patience_s
-        for image, arrived_at in self._images():
-            if arrived_at - last_at > patience:
+        for image, arrived_at in self._images(own_clock):
+            patience_s = max(self._patience_s, self._limit.seconds)
+            if self.live and arrived_at - last_at > patience_s:
                 raise self._failure(FailureReason.STALLED)
             if image is None:
                 continue
@@ -82,10 +125,15 @@ class AvSource:
             if image.width * image.height * stretched > self._settings.max_pixels:
                 raise self._failure(FailureReason.TOO_LARGE)
             last_at = arrived_at
+            at_s = own_clock.place(image.time, arrived_at if self.live else None)
+            self._jumped_s += own_clock.jump_s
             if self.live:
+                clock = MediaClock() if own_clock.jump_s else clock
                 captured_at = clock.captured_at(image.time, arrived_at)
+            elif at_s < self._begin_s - own_clock.step_s / 2:
+                continue
             else:
-                captured_at = started_at + (image.time or 0.0)
+                captured_at = started_at + at_s
             number += 1
             exif = image.opaque  # set on the packet of a still
             orientation = exif if isinstance(exif, int) else orientation_of_frame(image)
@@ -95,6 +143,7 @@ class AvSource:
                 number,
                 orientation=orientation,
                 pixel_aspect=pixel_aspect,
+                jumped_s=self._jumped_s,
             )
 
     def close(self) -> None:
@@ -111,7 +160,7 @@ class AvSource:
 
     def _connect_to_host(self) -> InputContainer:
         """Try the checked addresses of the host in turn, within one time limit for all."""
-        deadline = time.monotonic() + self._settings.open_timeout_s
+        deadline = time.monotonic() + self._open_timeout_s
         failure: Exception | None = None
         addresses = urls.resolve(self._url)
         for untried, url in zip(range(len(addresses), 0, -1), addresses, strict=True):
@@ -120,7 +169,8 @@ class AvSource:
                 return av.open(
                     url,
                     options=self._options(share),
-                    timeout=(share, self._read_timeout_s),
+                    timeout=(share, cast(float, self._limit)),  # each demux call reads it again
+                    metadata_errors="replace",
                 )
             except FFmpegError as error:
                 failure = error
@@ -129,48 +179,103 @@ class AvSource:
         raise failure
 
     def _options(self, open_timeout_s: float) -> dict[str, str]:
-        patience = min(open_timeout_s, self._settings.stall_timeout_s)
+        del open_timeout_s  # the container's limits apply; the socket's is a last resort
         return {
             "rtsp_transport": self._transport,
-            "timeout": str(int(patience * 1e6)),
+            "timeout": str(int(max(StallLimit.LONGEST_S, self._patience_s) * 1e6)),
             "allowed_media_types": self.media,
-            "fflags": "nobuffer",
             "flags": "low_delay",
             "analyzeduration": str(ANALYSE_US),
+            "fpsprobesize": "0",  # else it waits for the next frame, to estimate the rate
             "max_delay": "200000",
         }
 
-    def _images(self) -> Iterator[tuple[av.VideoFrame | None, float]]:
+    def _images(self, own_clock: ContinuousClock) -> Iterator[tuple[av.VideoFrame | None, float]]:
         """Decoded images with the arrival time of their packet; None for a packet without one."""
         assert self._container is not None and self._stream is not None
-        bad = 0
+        bad = decoded = 0  # packets in a row; images
         try:
-            for packet in self._container.demux(self._stream):
+            packets = self._packets(self._container, self._stream)
+            if self._begin_s:
+                packets = self._resumed(packets, self._stream, own_clock)
+            for packet in packets:
                 arrived_at = time.monotonic()
                 if self.codec in STILLS:
                     packet.opaque = orientation_of(bytes(packet))
                 try:
                     images = packet.decode()
                     bad = 0
-                except InvalidDataError:
+                except (InvalidDataError, *PARSER_ERRORS):
                     images = []
                     bad += 1
-                    if bad > MAX_BAD_PACKETS:
-                        raise
+                    self.dropped += not self.live
+                if bad > MAX_BAD_PACKETS:
+                    raise self._failure(FailureReason.INVALID_DATA)
+                decoded += len(images)
                 if not images:
                     yield None, arrived_at
                 for image in images:
                     yield image, arrived_at
         except FFmpegError as error:
-            reason = FailureReason.of(error)
+            reason = FailureReason.of_file(error) if self._is_file else FailureReason.of(error)
             raise self._failure(
                 FailureReason.STALLED if reason == FailureReason.TIMEOUT else reason
             ) from None
+        if self._is_file and not decoded and not self._begin_s:
+            raise self._failure(FailureReason.INVALID_DATA)
         if self._endless:
             raise self._failure(FailureReason.ENDED)
 
+    def _packets(
+        self, container: InputContainer, stream: VideoStream
+    ) -> Iterator[Packet[VideoStream]]:
+        """Packets as they arrive, each within the limit that the ones before it have set."""
+        while True:
+            limit_s = self._limit.seconds
+            for packet in container.demux(stream):
+                if self.live and packet.size:
+                    self._limit.seen(time.monotonic(), decoded_at(packet))
+                yield packet
+                if self._limit.seconds != limit_s:
+                    break
+            else:
+                return
+
+    def _resumed(
+        self,
+        packets: Iterator[Packet[VideoStream]],
+        stream: VideoStream,
+        own_clock: ContinuousClock,
+    ) -> Iterator[Packet[VideoStream]]:
+        """The packets of a file from the last keyframe before ``begin_s``."""
+        resumed = skip_to(packets, stream, self._begin_s)
+        first = next(iter(resumed.packets), None)
+        if first is not None and first.pts is not None and first.time_base is not None:
+            own_clock.resume(float(first.pts * first.time_base), resumed.at_s)
+        return chain(resumed.packets, packets)
+
     def _failure(self, reason: str) -> SourceError:
         return SourceError(end="input", reason=reason, url=urls.without_credentials(self._url))
+
+    def _unusable(self, reason: str) -> UnusableSource:
+        return UnusableSource(reason=reason, url=urls.without_credentials(self._url))
+
+
+def is_image(url: str) -> bool:
+    """Whether ``file:/path`` begins like an image file; an MJPEG file does so, too."""
+    try:
+        with Path(url.removeprefix("file:")).open("rb") as file:
+            head = file.read(12)
+    except (OSError, ValueError):
+        return False
+    return head.startswith(IMAGE_MAGIC) or head[4:].endswith(IMAGE_BRANDS)
+
+
+def _packets_of(url: str) -> int:
+    """Number of video packets in a file, counted up to two."""
+    with open_file(url) as container:
+        packets = (packet for packet in container.demux(video=0) if packet.size)
+        return len(list(islice(packets, 2)))
 
 
 class _PixelAspect:
@@ -196,4 +301,5 @@ class _PixelAspect:
 
 def open_file(url: str) -> InputContainer:
     """Open ``file:/path``. Files that it refers to, as a playlist does, are not opened."""
-    return av.open(url, options={"protocol_whitelist": "file", "format_whitelist": FORMATS})
+    options = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
+    return av.open(url, options=options, metadata_errors="replace")

@@ -60,13 +60,21 @@ def _file(path: str, folders: Iterable[Path] | None) -> str:
         real = next(filter(_is_file, candidates), Path(path)).resolve()
     except (OSError, RuntimeError):  # such as a cycle of links
         raise InvalidRequest(field="source", reason="it is not the path of a file") from None
+    shown = urls.masked_path(path)  # a mistyped URL may contain a password
     if roots is not None and not any(real.is_relative_to(root) for root in roots):
+        if not Path(path).is_absolute() and ".." not in Path(path).parts:
+            # Also if it exists in the working directory: a name reveals nothing about that.
+            raise InvalidRequest(
+                field="source",
+                reason=f"the file does not exist: {shown} (relative paths are looked up in "
+                "the allowed folders, --media-dir)",
+            )
         raise InvalidRequest(
             field="source",
             reason="the file is not in one of the allowed folders (--media-dir)",
         )
     if not _is_file(real):
-        raise InvalidRequest(field="source", reason="the file does not exist")
+        raise InvalidRequest(field="source", reason=f"the file does not exist: {shown}")
     return f"file:{real}"
 
 

@@ -15,8 +15,9 @@ from av.container import InputContainer
 
 from app.config import StreamSettings
 from app.failure_reason import FailureReason
-from app.pace import PlayClock
+from app.pace import PlayClock, StallLimit
 from app.pipeline.sources.av import AvSource, open_file
+from app.pipeline.sources.http import HttpClient, JpegSource, jpeg_source
 from app.types import Frame, StreamSpec
 
 CHECK_S = 0.5
@@ -75,8 +76,8 @@ class PlayedFile(PlayedSource):
         return open_file(self._url)
 
 
-class HttpSource(PlayedSource):
-    """MJPEG cameras, HLS, and files on a web server.
+class HttpVideo(PlayedSource):
+    """HLS, and video files on a web server, through FFmpeg.
 
     It connects only to addresses that were checked, and follows no redirects. Other hosts in an
     HLS playlist are resolved by FFmpeg itself.
@@ -84,7 +85,8 @@ class HttpSource(PlayedSource):
 
     def __init__(self, spec: StreamSpec, settings: StreamSettings) -> None:
         super().__init__(spec, settings)
-        self._read_timeout_s = self._patience_s  # an HLS server answers once a segment is there
+        self._limit = StallLimit(self._patience_s, self._patience_s)
+        # An HLS server replies once a segment is complete.
 
     def open(self) -> None:
         super().open()
@@ -104,6 +106,44 @@ class HttpSource(PlayedSource):
         }
 
 
+class HttpSource:
+    """Images or video over HTTP: the reply determines which of the two readers it needs."""
+
+    live = True
+    dropped = 0
+
+    def __init__(self, spec: StreamSpec, settings: StreamSettings) -> None:
+        self.codec = ""
+        self._spec, self._settings = spec, settings
+        self._limit = StallLimit(settings.stall_timeout_s, spec.stall_timeout_s)
+        self._client: HttpClient | None = None
+        self._reader: JpegSource | HttpVideo | None = None
+
+    def open(self) -> None:
+        self.close()
+        self._limit.begin()
+        open_s = self._spec.start_timeout_s or self._settings.open_timeout_s
+        client = self._client = HttpClient(self._spec.source, open_s)
+        self._reader = jpeg_source(client, self._spec, self._settings, self._limit)
+        if self._reader is None:
+            client.close()
+            video = HttpVideo(replace(self._spec, source=client.url), self._settings)
+            self._reader = video
+            video.open()
+
+    def frames(self) -> Iterator[Frame | None]:
+        assert self._reader is not None
+        for frame in self._reader.frames():
+            self.codec = self._reader.codec
+            yield frame
+
+    def close(self) -> None:
+        for part in (self._reader, self._client):
+            if part is not None:
+                part.close()
+        self._reader = self._client = None
+
+
 def file_source(spec: StreamSpec, settings: StreamSettings) -> AvSource:
     """A file as a camera, or as fast as it can be read."""
-    return PlayedFile(spec, settings) if spec.paced or spec.loop else AvSource(spec, settings)
+    return AvSource(spec, settings) if spec.waits else PlayedFile(spec, settings)

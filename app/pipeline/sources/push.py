@@ -13,7 +13,7 @@ from av.video.codeccontext import VideoCodecContext
 
 from app.config import StreamSettings
 from app.errors import BadFrame
-from app.failure_reason import FailureReason
+from app.failure_reason import PARSER_ERRORS, FailureReason
 from app.models.orientation import orientation_of
 from app.pipeline.channel import Channel
 from app.types import Frame, StreamSpec
@@ -92,16 +92,22 @@ def codec_of(data: bytes) -> str:
     raise BadFrame(reason=FailureReason.NO_PICTURE)
 
 
-def decode(data: bytes, max_pixels: int) -> av.VideoFrame:
-    """The frame as it is stored. Raises BadFrame before it allocates too many pixels."""
+def decode(data: bytes, max_pixels: int, *, strict: bool = True) -> av.VideoFrame:
+    """The frame as it is stored. Raises BadFrame before it allocates too many pixels.
+
+    Args:
+        strict: refuse damaged images; else the part that can be decoded is enough.
+    """
     codec = codec_of(data)
     decoder = cast(VideoCodecContext, av.CodecContext.create(codec, "r"))
     decoder.thread_count = 1
-    decoder.options = {"max_pixels": str(max_pixels), "err_detect": "explode"}
+    decoder.options = {"max_pixels": str(max_pixels)} | (
+        {"err_detect": "explode"} if strict else {}
+    )
     try:
         images = decoder.decode(av.Packet(data))
         images = images or decoder.decode(None)
-    except FFmpegError:
+    except (FFmpegError, *PARSER_ERRORS):
         images = []
     if not images:
         raise BadFrame(reason=FailureReason.BAD_PICTURE, max_pixels=max_pixels)

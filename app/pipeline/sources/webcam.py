@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import cast
 
 import av
 from av.container import InputContainer
@@ -31,7 +32,7 @@ class WebcamSource(AvSource):
         if sys.platform not in SYSTEMS:
             raise self._failure(FailureReason.NO_DEVICE)
         format, name = SYSTEMS[sys.platform]
-        timeout = (self._settings.open_timeout_s, self._settings.stall_timeout_s)
+        timeout = (self._open_timeout_s, cast(float, self._limit))
         try:
             return av.open(name.format(self._index), format=format, timeout=timeout)
         except FileNotFoundError:
