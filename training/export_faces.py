@@ -14,13 +14,12 @@ Source: Wu, Peng, Yu: YuNet: A Tiny Millisecond-level Face Detector (2023), the 
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 import numpy as np
 import openvino as ov
 from openvino import opset13 as opset
-
-from training.quantize_faces import data_folder
 
 STRIDES = (8, 16, 32)
 SOURCE = "yunet_s_dynamic.onnx"
@@ -69,7 +68,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--out", type=Path, default=Path("yunet.xml"))
     arguments = parser.parse_args()
-    model = read_yunet(data_folder() / "weights" / SOURCE)
+    model = read_yunet(Path(os.environ["WATCHPOST_DATA"]) / "weights" / SOURCE)
     ov.save_model(model, arguments.out, compress_to_fp16=False)
     print(model)
 
