@@ -174,7 +174,7 @@ def test_a_stranger_who_has_no_token_now(context: BrowserContext, server: Server
     page = context.new_page()
     page.goto(outside(server, "/"))
     page.get_by_role("button", name="Not now").click()
-    expect(page.locator("#streams-note")).to_contain_text("needs the token")
+    expect(page.locator("#streams-note")).to_contain_text("requires the token")
     page.get_by_label("Stream ID").fill("demo")
     page.keyboard.press("Enter")
     expect(page.locator("#token")).to_be_visible()
