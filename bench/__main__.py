@@ -7,6 +7,7 @@ import argparse
 from bench import (
     cameras,
     clips,
+    demo,
     leaks,
     live,
     loop,
@@ -26,6 +27,7 @@ ALL = {
     "loop": loop.run,
     "parts": parts.run,
     "live": live.run,
+    "demo": demo.run,
     "networks": networks.run,
     "multi_pass": multi_pass.run,
     "push": push.run,

@@ -16,7 +16,7 @@ from app.config import FaceSettings
 from app.models.detections import PendingDetections, RawDetections
 from app.models.faces import FaceDetector
 from app.types import Box
-from bench import leak_tables, leaks, yunet
+from bench import leak_tables, leaks
 from bench.copies import COPIES
 from bench.face_labels import Face, LabelledImage, labelled_images
 from bench.leak_tables import ENOUGH, Outcome, leaking_tracks, size_class, source_name
@@ -160,21 +160,6 @@ def test_a_clip_is_played_through_scanner_and_tracker(tmp_path: Path) -> None:
     outcome = leaks.through_pipeline(Scripted(LEFT.box), FaceSettings(), path, wanted)
     assert leaking(outcome) == [False, True, False, True]
     assert leaking_tracks([outcome]) == (1, 2)
-
-
-def test_yunet_is_read_as_its_authors_do() -> None:
-    """One cell of stride 16 in row 1, column 2 of a 64 x 32 input is sure; its box is 32 x 16."""
-    outputs = []
-    for channels in (1, 1, 4):
-        for stride in yunet.STRIDES:
-            outputs.append(np.zeros((1, (32 // stride) * (64 // stride), channels), np.float32))
-    cell = 1 * 4 + 2
-    outputs[1][0, cell], outputs[4][0, cell] = 0.81, 1.0
-    outputs[7][0, cell] = (0.5, 0.25, np.log(2), 0)
-    boxes, confidences, labels = yunet.decode(outputs, 32, 64, 0.3)
-    assert boxes.tolist() == [pytest.approx([24, 12, 56, 28])]
-    assert confidences.tolist() == [pytest.approx(0.9)]
-    assert labels == ["face"]
 
 
 def test_enough_frames_are_labelled() -> None:
