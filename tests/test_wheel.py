@@ -97,7 +97,7 @@ def test_it_holds_the_packages_and_the_page_and_nothing_else(wheel: Path) -> Non
         "app/static/viewer.html",
         "app/static/viewer/main.js",
         "app/models/weights/watchpost.bin",
-        "app/models/weights/centerface_int8.xml",
+        "app/models/weights/yunet.xml",
         "app/db/migrations/env.py",
     ],
 )

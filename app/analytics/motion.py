@@ -5,10 +5,10 @@ fixed camera most of them are. Each part of the image is compared with what it w
 last saw it, not with the frame before: so slow changes add up until they count.
 
 Images are compared as cells of 4 x 4 network pixels, in which sensor noise averages out; the
-smallest face that CenterFace detects is 3 x 3 cells. The threshold for a change was measured: of
-300 faces blended into plain walls and a street until the network just detected them, 95 in 100
-made a larger difference. The others had at most a twelfth of their contrast; the next inference on
-the whole image finds them.
+smallest face that can be detected is about 2 x 2 cells. The threshold for a change was measured
+with CenterFace, the network before YuNet: of 300 faces blended into plain walls and a street until
+it just detected them, 95 in 100 made a larger difference. The others had at most a twelfth of their
+contrast; the next inference on the whole image finds them.
 """
 
 from __future__ import annotations

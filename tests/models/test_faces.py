@@ -1,4 +1,4 @@
-"""CenterFace: its detections, and how its maps are decoded."""
+"""YuNet: its detections, and how its maps are decoded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from app.models.batching import BatchingRunner
 from app.models.faces import (
     COARSE_MULTIPLE,
     NMS_IOU,
-    STRIDE,
+    STRIDES,
     FaceDetector,
     decode,
     load_faces,
@@ -120,17 +120,14 @@ def test_a_file_that_is_not_a_network_is_a_setup_error(tmp_path: Path) -> None:
 
 def by_hand(outputs: Outputs, min_confidence: float) -> list[tuple[float, ...]]:
     """``decode`` cell by cell, as in the paper: x1, y1, x2, y2, confidence, best first."""
-    heat, size, offset = outputs
     found = []
-    for row in range(heat.shape[1]):
-        for column in range(heat.shape[2]):
-            confidence = float(heat[0, row, column])
+    for cells, stride in zip(outputs, STRIDES, strict=True):
+        for row, column in np.ndindex(cells.shape[:2]):
+            confidence, x, y, log_width, log_height = map(float, cells[row, column])
             if confidence <= min_confidence:
                 continue
-            height = math.exp(size[0, row, column]) * STRIDE
-            width = math.exp(size[1, row, column]) * STRIDE
-            y = (row + float(offset[0, row, column]) + 0.5) * STRIDE
-            x = (column + float(offset[1, row, column]) + 0.5) * STRIDE
+            width, height = math.exp(log_width) * stride, math.exp(log_height) * stride
+            x, y = (column + x) * stride, (row + y) * stride
             found.append((x - width / 2, y - height / 2, x + width / 2, y + height / 2, confidence))
     found.sort(key=lambda face: -face[4])
     kept: list[tuple[float, ...]] = []
@@ -143,12 +140,14 @@ def by_hand(outputs: Outputs, min_confidence: float) -> list[tuple[float, ...]]:
 @pytest.mark.parametrize("seed", range(8))
 def test_the_maps_are_read_as_the_paper_says(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    rows, columns = 24 + 8 * (seed % 3), 40
-    heat = (rng.random((1, rows, columns)) ** 12).astype(np.float32)
-    size = rng.uniform(0.5, 3, (2, rows, columns)).astype(np.float32)
-    offset = rng.uniform(-0.5, 0.5, (2, rows, columns)).astype(np.float32)
-    boxes, confidences = decode([heat, size, offset], 0.3)
-    expected = by_hand([heat, size, offset], 0.3)
+    height, width = 192 + 64 * (seed % 3), 320
+    outputs = []
+    for stride in STRIDES:
+        cells = rng.uniform(-0.5, 1.5, (height // stride, width // stride, 5)).astype(np.float32)
+        cells[..., 0] = rng.random(cells.shape[:2]) ** 12
+        outputs.append(cells)
+    boxes, confidences = decode(outputs, 0.3)
+    expected = by_hand(outputs, 0.3)
     assert len(boxes) == len(expected) > 5
     order = np.argsort(-confidences)
     assert np.allclose(confidences[order], [face[4] for face in expected], atol=1e-5)
@@ -156,7 +155,7 @@ def test_the_maps_are_read_as_the_paper_says(seed: int) -> None:
 
 
 def test_empty_maps_give_nothing_of_the_right_shape() -> None:
-    boxes, confidences = decode([np.zeros((n, 8, 8), np.float32) for n in (1, 2, 2)], 0.3)
+    boxes, confidences = decode([np.zeros((n, n, 5), np.float32) for n in (8, 4, 2)], 0.3)
     assert boxes.shape == (0, 4)
     assert confidences.shape == (0,)
 
@@ -177,19 +176,21 @@ def answered(outputs: Any) -> FaceDetector:
     return FaceDetector(Answers(future), min_confidence=0.3)  # type: ignore[arg-type]
 
 
-def maps(**faulty: Any) -> Outputs:
-    heat, size, offset = (np.zeros((n, 16, 16), np.float32) for n in (1, 2, 2))
-    heat[0, 8, 8] = 0.9
-    size += 2
-    for name, value in faulty.items():
-        {"heat": heat, "size": size, "offset": offset}[name][:, 8, 8] = value
-    return [heat, size, offset]
+CONFIDENCE, OFFSET, SIZE = 0, slice(1, 3), slice(3, 5)
+
+
+def maps(faulty: int | slice = CONFIDENCE, value: float = 0.9) -> Outputs:
+    """The maps of one face around (32, 32) in a 64 x 64 image, with one of its values replaced."""
+    cells = np.zeros((8, 8, 5), np.float32)
+    cells[4, 4, CONFIDENCE], cells[4, 4, SIZE] = 0.9, 1.5
+    cells[4, 4, faulty] = value
+    return [cells, np.zeros((4, 4, 5), np.float32), np.zeros((2, 2, 5), np.float32)]
 
 
 def test_a_face_at_the_edge_is_cut_off_there() -> None:
-    heat, size, offset = maps()
-    heat[0, 0, 0] = 0.8
-    pending = answered([heat, size, offset]).submit(np.zeros((64, 64, 3), np.uint8))
+    outputs = maps()
+    outputs[0][0, 0, CONFIDENCE], outputs[0][0, 0, SIZE] = 0.8, 1.5
+    pending = answered(outputs).submit(np.zeros((64, 64, 3), np.uint8))
     boxes = [detection.box for detection in pending.detections(1, (64, 64))]
     assert len(boxes) == 2
     assert min(min(box) for box in boxes) == 0
@@ -198,17 +199,29 @@ def test_a_face_at_the_edge_is_cut_off_there() -> None:
 @pytest.mark.parametrize(
     "outputs",
     [
-        maps(heat=np.nan),
-        maps(size=np.nan),
-        maps(size=np.inf),
-        maps(size=1e4),
-        maps(offset=np.nan),
+        maps(CONFIDENCE, np.nan),
+        maps(SIZE, np.nan),
+        maps(SIZE, np.inf),
+        maps(SIZE, 1e4),
+        maps(SIZE, -1e4),
+        maps(OFFSET, np.nan),
         maps()[:2],
         [],
         [np.zeros((1, 16), np.float32)] * 3,
         [np.full_like(output, np.nan) for output in maps()],
     ],
-    ids=["heat", "size", "inf-size", "huge-size", "offset", "two-maps", "none", "flat", "all"],
+    ids=[
+        "confidence",
+        "size",
+        "inf-size",
+        "huge-size",
+        "no-size",
+        "offset",
+        "two-maps",
+        "none",
+        "flat",
+        "all",
+    ],
 )
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_invalid_maps_are_a_failure_and_not_an_empty_scene(outputs: Any) -> None:

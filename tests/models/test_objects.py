@@ -375,11 +375,11 @@ def test_a_network_for_another_task_is_refused_at_load(
         load(write_ir(tmp_path / "foreign.xml", answer, names))
 
 
-def test_centerface_is_not_an_object_detector(load: Any) -> None:
-    from app.models.faces import QUANTISED
+def test_the_face_network_is_not_an_object_detector(load: Any) -> None:
+    from app.models.faces import SHIPPED
 
     with pytest.raises(SetupError, match="class names"):
-        load(QUANTISED)
+        load(SHIPPED)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from app.models.openvino_runtime import Images, Outputs
 from app.types import Frame, ProcessedFrame, StoredStream, StreamSpec
 
 PATIENCE_S = 30.0
-STRIDE = 4
+STRIDES = (8, 16, 32)
 
 
 def noise(width: int = 320, height: int = 192, seed: int = 1) -> av.VideoFrame:
@@ -213,7 +213,7 @@ class _FarEndSink:
 
 @dataclass
 class FaceNetwork:
-    """CenterFace's outputs without its weights: it finds ``sees`` in every image.
+    """YuNet's outputs without its weights: it finds ``sees`` in every image.
 
     Attributes:
         sees: centre x, centre y, width, height, confidence in pixels of its input.
@@ -253,17 +253,18 @@ class FaceNetwork:
 def face_maps(
     shape: tuple[int, ...], faces: list[tuple[float, float, float, float, float]]
 ) -> Outputs:
-    """CenterFace's heat, size and offset maps with these faces in each image."""
-    count, rows, columns = shape[0], shape[1] // STRIDE, shape[2] // STRIDE
-    heat = np.zeros((count, 1, rows, columns), np.float32)
-    size = np.zeros((count, 2, rows, columns), np.float32)
-    offset = np.zeros((count, 2, rows, columns), np.float32)
+    """The maps of YuNet, one for each stride, with these faces in each image."""
+    maps = [
+        np.zeros((shape[0], shape[1] // stride, shape[2] // stride, 5), np.float32)
+        for stride in STRIDES
+    ]
+    stride = STRIDES[0]
     for x, y, width, height, confidence in faces:
-        row, column = int(y // STRIDE), int(x // STRIDE)
-        heat[:, 0, row, column] = confidence
-        size[:, :, row, column] = np.log(height / STRIDE), np.log(width / STRIDE)
-        offset[:, :, row, column] = y / STRIDE - row - 0.5, x / STRIDE - column - 0.5
-    return [heat, size, offset]
+        row, column = int(y // stride), int(x // stride)
+        offset = x / stride - column, y / stride - row
+        size = np.log(width / stride), np.log(height / stride)
+        maps[0][:, row, column] = confidence, *offset, *size
+    return maps
 
 
 class MemoryStore:

@@ -74,7 +74,7 @@ def _detector() -> FaceDetector:
 
 
 def count_faces(picture: Picture) -> int:
-    """The number of faces that CenterFace finds with certainty in a BGR image at full size."""
+    """The number of faces that the shipped network is sure of in a BGR image at full size."""
     rgb = np.ascontiguousarray(picture[..., ::-1])
     height, width = rgb.shape[:2]
     return len(_detector().submit(rgb).detections(60, (width, height)))
