@@ -10,11 +10,12 @@ import io
 import struct
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import av
 import cv2
 import numpy as np
-from av.sidedata.sidedata import SideData, Type
+from av.sidedata.sidedata import SideData, SideDataContainer, Type
 from PIL.AvifImagePlugin import AvifImageFile
 from PIL.Image import DecompressionBombError, Exif
 from PIL.ImageFile import ImageFile
@@ -111,7 +112,10 @@ def upright(image: Image, orientation: int) -> Image:
 def orientation_of_frame(frame: av.VideoFrame) -> int:
     """Return the orientation nearest to a decoded frame's display matrix; upright without one."""
     try:
-        matrix: SideData | None = frame.side_data.get(Type.DISPLAYMATRIX)  # type: ignore[call-overload]
+        # Not ``frame.side_data``: a frame that keeps its container is a reference cycle, and waits
+        # for the garbage collector with its 3 MB of pixels.
+        container: Any = SideDataContainer(frame)  # type: ignore[call-arg]
+        matrix: SideData | None = container.get(Type.DISPLAYMATRIX)
     except ValueError:  # the frame also has side data that PyAV does not know
         return _without_flips(frame)
     if matrix is None or matrix.buffer_size < MATRIX.size:
