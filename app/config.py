@@ -89,8 +89,8 @@ class FaceSettings(BaseModel):
         960,
         ge=160,
         le=3840,
-        description="Longer side of the network's input, in pixels. It finds faces from about 16 "
-        "pixels of it: with 960, from about 32 pixels of a 1080p frame. 640 halves the cost, 1280 "
+        description="Longer side of the network's input, in pixels. It finds faces from about 12 "
+        "pixels of it: with 960, from about 24 pixels of a 1080p frame. 640 halves the cost, 1280 "
         "doubles it.",
     )
     min_confidence: float = Field(
