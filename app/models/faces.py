@@ -27,7 +27,7 @@ COARSE_MULTIPLE = 320
 USUAL_WIDTH = 960
 NMS_IOU = 0.3
 LARGE, HUGE = 48, 192  # pixels of the network's input, the shorter side of a box
-LARGE_CONFIDENCE, HUGE_CONFIDENCE = 0.25, 0.5
+LARGE_CONFIDENCE, HUGE_CONFIDENCE = 0.2, 0.4
 SHIPPED = Path(__file__).parent / "weights" / "yunet.xml"
 
 
