@@ -187,7 +187,7 @@ def test_a_frame_whose_orientation_was_read_is_freed_at_once() -> None:
     """Else its pixels wait for the garbage collector: hundreds of megabytes at 1080p."""
 
     def frames_alive() -> int:
-        return sum(isinstance(thing, av.VideoFrame) for thing in gc.get_objects())
+        return sum(type(thing) is av.VideoFrame for thing in gc.get_objects())
 
     gc.collect()
     gc.disable()
