@@ -1,4 +1,4 @@
-"""Faces in the output's pixels, searched with the project's own detector at full size."""
+"""Faces in the output's pixels, searched with another detector at full size."""
 
 from __future__ import annotations
 
