@@ -35,6 +35,10 @@ class RateLimit:
         self._interval = 1 / max_fps
         self._due: float | None = None
 
+    def change(self, max_fps: float) -> None:
+        """Select at most this many from here on."""
+        self._interval = 1 / max_fps
+
     def take(self, time_s: float) -> bool:
         """Whether the frame with this media time is selected."""
         if self._due is None or not -self.GAP < (time_s - self._due) / self._interval < self.GAP:

@@ -25,6 +25,7 @@ ROWS = (
     (
         "types",
         "boxes",
+        "budget",
         "errors",
         "config",
         "urls",

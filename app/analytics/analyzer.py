@@ -31,6 +31,7 @@ from app.analytics.rules import (
     match_margin,
 )
 from app.analytics.zones import Polygon, Zones
+from app.budget import Level, StreamBudget
 from app.config import ObjectSettings
 from app.errors import NoAnalytics
 from app.events import RuleEvent
@@ -82,8 +83,11 @@ class AnalyzerFactory:
         """Whether streams may ask for analytics at all."""
         return self._objects is not None
 
-    def create(self, spec: StreamSpec) -> StreamAnalyzer | None:
+    def create(self, spec: StreamSpec, budget: StreamBudget | None = None) -> StreamAnalyzer | None:
         """The analyzer for the analytics that a stream asked for; None for none.
+
+        Args:
+            budget: the stream's share; None for a file, which waits.
 
         Raises:
             InvalidRequest: an unknown rule or setting.
@@ -99,7 +103,7 @@ class AnalyzerFactory:
         settings = self._settings
         if spec.waits:  # a slow machine must not skip frames of a file
             settings = settings.model_copy(update={"timeout_s": FILE_TIMEOUT_S, "max_wait": 1.0})
-        return StreamAnalyzer(settings, rules, self._objects, spec.zones)
+        return StreamAnalyzer(settings, rules, self._objects, spec.zones, budget)
 
 
 class StreamAnalyzer:
@@ -116,6 +120,7 @@ class StreamAnalyzer:
         rules: Sequence[Rule],
         objects: ObjectDetector,
         zones: Sequence[Zone] = (),
+        budget: StreamBudget | None = None,
     ) -> None:
         self.counts = dict.fromkeys(counted_kinds(), 0)
         polygons = _polygons(zones)
@@ -123,6 +128,7 @@ class StreamAnalyzer:
         self._settings = settings
         self._rules = rules
         self._objects = objects
+        self._budget = budget
         self._limit = RateLimit(settings.max_fps)
         self._paused_until = -math.inf
         wanted = [label for rule in rules for label in rule.crop_labels]
@@ -139,6 +145,7 @@ class StreamAnalyzer:
         Args:
             resized: gives the frame as (H, W, 3) RGB, its longer side at most this many pixels.
         """
+        self._limit.change(self.max_fps)
         if not self._limit.take(captured_at) or captured_at < self._paused_until:
             return None
         return self._objects.submit(resized(self._objects.longest))
@@ -200,6 +207,15 @@ class StreamAnalyzer:
                 pause_s = (time.monotonic() - began) / self._settings.max_wait
                 self._paused_until = captured_at + min(pause_s, MAX_GAP_S)
 
+    @property
+    def _level(self) -> Level:
+        return Level() if self._budget is None else self._budget.level
+
+    @property
+    def max_fps(self) -> float:
+        """The most frames a second that are analyzed now."""
+        return min(self._settings.max_fps, self._level.object_fps)
+
     def end(self) -> list[RuleEvent]:
         """The last events, when the stream ends."""
         return [rule_event for rule in self._rules for rule_event in rule.end()]
@@ -209,7 +225,7 @@ class StreamAnalyzer:
     ) -> list[Detection]:
         """The detections in the frame and its crops, in pixels of an image of this size."""
         found = pending.detections(self._settings.timeout_s, pixels.size)
-        if self._refiner is not None:
+        if self._refiner is not None and self._level.crops:
             found = self._refiner.submit(found, pixels.size, pixels.crop).detections(
                 self._settings.timeout_s
             )

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 
 from app.analytics.analyzer import AnalyzerFactory
+from app.budget import Budget
 from app.config import FaceSettings, StreamSettings
 from app.errors import ShuttingDown, StoreError
 from app.events import RuleEvent
@@ -50,6 +51,7 @@ class StreamRunner:
         self._faces = faces
         self._analyzers = analyzers
         self._events = events
+        self._budget = Budget()
         self._new_session = new_session
         self._numbering: set[asyncio.Task[None]] = set()
 
@@ -61,15 +63,18 @@ class StreamRunner:
             raise ShuttingDown
         entry.session_id = None
         self._number_soon(entry)
+        spec = entry.spec
+        budget = None if spec.waits else self._budget.stream(analyzes=bool(spec.analytics))
         entry.stream = Stream(
-            entry.spec,
+            spec,
             self._settings,
             self._face_settings,
             self._faces,
             Subscribers.on(
                 asyncio.get_running_loop(), functools.partial(self._publish_event, entry)
             ),
-            analyzer=self._analyzers.create(entry.spec),
+            analyzer=self._analyzers.create(spec, budget),
+            budget=budget,
             keeps_trying=keeps_trying,
             make_sink=make_sink,
         )

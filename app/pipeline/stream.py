@@ -29,15 +29,16 @@ from typing import NamedTuple
 from app.analytics.analyzer import StreamAnalyzer
 from app.analytics.face_scanner import FaceScanner, PendingFaces
 from app.analytics.face_tracker import FaceTracker
+from app.budget import StreamBudget
 from app.config import FaceSettings, StreamSettings
 from app.errors import DetectorError, WatchpostError
 from app.metric_types import HistogramSnapshot
 from app.models.detections import PendingDetections
 from app.models.faces import FaceDetector
-from app.pace import RateLimit
 from app.pipeline.blur import conceal
 from app.pipeline.channel import FILE_QUEUE, Channel, Closed
 from app.pipeline.delivery import Delivery
+from app.pipeline.intake import FrameIntake
 from app.pipeline.normalise import normalised
 from app.pipeline.object_analysis import ObjectAnalysis
 from app.pipeline.patience import Patience
@@ -67,6 +68,7 @@ class Stream:
     Args:
         faces: detector on the network that all streams share.
         analyzer: the stream's analytics; None when it asks for none.
+        budget: its share in what the machine can do; None for a file, which waits.
         keeps_trying: the stream has run before, so an error at the start does not end it.
         make_sink: creates the output; that of a recording has no URL.
     """
@@ -80,6 +82,7 @@ class Stream:
         subscribers: Subscribers,
         *,
         analyzer: StreamAnalyzer | None = None,
+        budget: StreamBudget | None = None,
         keeps_trying: bool = False,
         make_sink: Output = make_output,
     ) -> None:
@@ -91,13 +94,16 @@ class Stream:
             hold_s=face_settings.hold_s,
             numbers=analyzer.numbers if analyzer else None,
         )
+        self._budget = budget
         self._metrics = StreamMetrics()
         self.supervisor = Supervisor(spec, settings, self._metrics, keeps_trying=keeps_trying)
         self._analysis = ObjectAnalysis(analyzer, self.supervisor)
         self.source = make_source(spec, settings)
         live = self.source.live
         self._patience = Patience(live, self.supervisor.stopping)
-        self._frames: Channel[Frame] = Channel(1 if live else FILE_QUEUE, live=live)
+        self._frames: FrameIntake[Frame] = FrameIntake(
+            spec, live=live, budget=budget, on_skipped=self._on_skipped
+        )
         self._inferences: Channel[tuple[Frame, Inference]] = Channel(1, live=False)
         on_delivered = self.supervisor.on_delivered
         self._delivery = Delivery(spec, settings, subscribers, on_delivered, live, make_sink)
@@ -106,6 +112,8 @@ class Stream:
     def start(self) -> None:
         """Start the threads. The outcome of the start is in ``supervisor.started``."""
         ends: list[Closable] = [self.subscribers.outcomes, self.subscribers.processed]
+        if self._budget is not None:
+            ends.append(self._budget)
         self.supervisor.start(
             [
                 Worker(INPUT, self._read, [self._frames]),
@@ -121,7 +129,7 @@ class Stream:
         A file waits until the far end has its first frame: networks may have to be compiled first,
         and no frame of a file may be lost meanwhile.
         """
-        source, supervisor, limit = self.source, self.supervisor, RateLimit(self.spec.max_fps)
+        source, supervisor = self.source, self.supervisor
         try:
             source.open()
             hold_until = time.monotonic() + self._settings.start_timeout_s
@@ -132,12 +140,14 @@ class Stream:
                     continue
                 self._metrics.frame_in()
                 supervisor.on_frame(frame.captured_at)
-                if limit.take(frame.captured_at) and (oldest := self._frames.put(frame)):
-                    self.subscribers.outcomes.publish(WithheldFrame(oldest.number))
+                self._frames.put(frame)
                 if isinstance(source, PlayedFile) and time.monotonic() < hold_until:
                     wait([supervisor.started], FIRST_FRAME_S)
         finally:
             source.close()
+
+    def _on_skipped(self, number: int) -> None:
+        self.subscribers.outcomes.publish(WithheldFrame(number))
 
     def _detect(self) -> None:
         """Start inference on each frame, while the frame before is blurred."""
@@ -233,6 +243,8 @@ class Stream:
         finally:
             if failure is not None:
                 self.subscribers.outcomes.publish(WithheldFrame(frame.number, failure))
+            if failure is not None or step == BLUR:
+                self._frames.done()
 
     def status(self) -> StreamStatus:
         """Configuration, state and statistics."""

@@ -1,0 +1,91 @@
+"""Chooses which frames of a source are processed, and how many at the same time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from app.budget import StreamBudget
+from app.pace import RateLimit
+from app.pipeline.channel import FILE_QUEUE, Channel
+from app.types import StreamSpec
+from app.urls import scheme_of
+
+IN_PROGRESS = 2
+"""Frames of a live stream that are processed at the same time: the network looks at one while
+another is blurred or turned to pixels. With more, each only waits for the others."""
+WAITED = 0.5  # intervals; what a newer frame replaces sooner came in a burst
+
+
+class Numbered(Protocol):
+    """A frame, as far as this module has to know it."""
+
+    @property
+    def number(self) -> int: ...
+    @property
+    def captured_at(self) -> float: ...
+
+
+F = TypeVar("F", bound=Numbered)
+
+
+class FrameIntake(Channel[F]):
+    """A place for the newest frame of a live source, or a short queue for those of a file.
+
+    While ``IN_PROGRESS`` frames of a live source are in progress, no other is handed out: it waits
+    here, where a newer one replaces it.
+
+    Args:
+        budget: counts the frames that are replaced because the machine is too slow.
+        on_skipped: called with the number of a frame that was replaced.
+    """
+
+    def __init__(
+        self,
+        spec: StreamSpec,
+        *,
+        live: bool,
+        budget: StreamBudget | None,
+        on_skipped: Callable[[int], None],
+    ) -> None:
+        super().__init__(1 if live else FILE_QUEUE, live=live)
+        self._limit = RateLimit(spec.max_fps)
+        self._burst_s = WAITED / spec.max_fps
+        # A client that pushes as fast as it can does not mean that the machine is too slow.
+        self._budget = None if scheme_of(spec.source) == "push" else budget
+        self._on_skipped = on_skipped
+        self._in_progress = 0
+        self._put_at = 0.0
+
+    def put(self, item: F) -> F | None:
+        """Add a frame unless ``max_fps`` forbids it; returns the one that was dropped for it."""
+        if not self._limit.take(item.captured_at):
+            return None
+        oldest = super().put(item)
+        now = time.monotonic()
+        if oldest is not None:
+            self._on_skipped(oldest.number)
+            if self._budget is not None and now - self._put_at > self._burst_s:
+                self._budget.count(skipped=True)
+        self._put_at = now
+        return oldest
+
+    def get(self, timeout: float | None = None) -> F | None:
+        """Take the oldest frame once another may be in progress; ``done`` ends its progress."""
+        with self._changed:
+            while self.live and self._in_progress >= IN_PROGRESS and not self._closed:
+                self._changed.wait()
+        item = super().get(timeout)
+        if item is not None:
+            with self._changed:
+                self._in_progress += 1
+            if self._budget is not None:
+                self._budget.count(skipped=False)
+        return item
+
+    def done(self) -> None:
+        """Note that a frame was processed, or withheld."""
+        with self._changed:
+            self._in_progress -= 1
+            self._changed.notify_all()
