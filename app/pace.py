@@ -48,6 +48,12 @@ class RateLimit:
         self._due += self._interval
         return True
 
+    def refuses(self, time_s: float) -> bool:
+        """Whether a frame with this media time will not be selected, whatever comes before it."""
+        if self._due is None:
+            return False
+        return -self.GAP < (time_s - self._due) / self._interval < -self.TOLERANCE
+
 
 class MediaClock:
     """Estimates capture times from media times, free of the network's jitter.

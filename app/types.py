@@ -161,6 +161,8 @@ class Frame:
         orientation: how the image is stored, as EXIF numbers it; 1 is upright.
         pixel_aspect: width of a stored pixel divided by its height.
         jumped_s: total jumps of the source's clock so far, which ``captured_at`` leaves out.
+        arrived: frames of the source since the last one that was handed out, this one included;
+            the others were not decoded, because nobody needs them.
     """
 
     image: VideoFrame
@@ -170,6 +172,7 @@ class Frame:
     orientation: int = 1
     pixel_aspect: Fraction = SQUARE
     jumped_s: float = 0.0
+    arrived: int = 1
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -329,6 +332,7 @@ class StreamStats:
     """Counters and rates of a stream since it was last started.
 
     Attributes:
+        frames_skipped: those of ``frames_in`` that were not decoded, because nobody needs them.
         followed: number of tracked objects by kind: persons, and the kinds that the rules add.
             Empty for a stream without analytics.
         session_id: the current run of the stream, such as ``S_2026_02_03_0001``.
@@ -337,6 +341,7 @@ class StreamStats:
     input_fps: float = 0.0
     output_fps: float = 0.0
     frames_in: int = 0
+    frames_skipped: int = 0
     frames_dropped: int = 0
     frames_published: int = 0
     frames_withheld: int = 0

@@ -35,6 +35,7 @@ MAX_STREAMS = 100
 PROCESS = ProcessCollector(registry=None)
 STREAM_COUNTERS = {
     "frames_in": ("frames_in", "Frames read from the source."),
+    "frames_skipped": ("frames_skipped", "Frames that were not decoded: nobody needs them."),
     "frames_published": ("frames_published", "Frames delivered to the output."),
     "frames_dropped": ("frames_dropped", "Frames skipped because a newer one had arrived."),
     "frames_withheld": (

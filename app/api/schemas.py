@@ -138,6 +138,10 @@ class StreamStatsReply(BaseModel):
     input_fps: float
     output_fps: float
     frames_in: int
+    frames_skipped: int = Field(
+        exclude_if=lambda count: count == 0,
+        description="Not decoded, because `max_fps` asks for fewer and no other frame needs them.",
+    )
     frames_dropped: int = Field(description="Not processed because a newer frame had arrived.")
     frames_published: int
     frames_withheld: int = Field(

@@ -96,6 +96,11 @@ class Broadcast(Generic[T]):
         self._channels: tuple[Channel[T], ...] = ()
         self._closed = False
 
+    @property
+    def wanted(self) -> bool:
+        """Whether there are subscribers."""
+        return bool(self._channels)
+
     def publish(self, item: T) -> None:
         """Send an item to all subscribers."""
         for channel in self._channels:

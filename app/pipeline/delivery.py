@@ -37,7 +37,7 @@ class Delivery:
     ) -> None:
         output = make_sink(spec, settings, functools.partial(on_delivered, OUTPUT))
         self.preview = Preview(subscribers.jpegs, functools.partial(on_delivered, PREVIEW))
-        self._jpegs = subscribers.jpegs
+        self._subscribers = subscribers
         self._sinks: dict[str, tuple[Sink, Channel[ProcessedFrame]]] = {
             PREVIEW: (self.preview, Channel(1, live=True))
         }
@@ -60,13 +60,20 @@ class Delivery:
         """How many frames wait for each sink."""
         return {name: len(channel) for name, (_, channel) in self._sinks.items()}
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether somebody gets the frames now: an output, a viewer or a recording."""
+        subscribers = self._subscribers
+        has_viewers = subscribers.jpegs.wanted or subscribers.processed.wanted
+        return OUTPUT in self._sinks or has_viewers or self.preview.recently_shown
+
     def workers(self) -> list[Worker]:
         """One worker for each sink."""
         return [
             Worker(
                 name,
                 functools.partial(_deliver, sink, channel),
-                subscriptions=[self._jpegs] if name == PREVIEW else [],
+                subscriptions=[self._subscribers.jpegs] if name == PREVIEW else [],
             )
             for name, (sink, channel) in self._sinks.items()
         ]

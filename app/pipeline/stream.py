@@ -98,7 +98,7 @@ class Stream:
         self._metrics = StreamMetrics()
         self.supervisor = Supervisor(spec, settings, self._metrics, keeps_trying=keeps_trying)
         self._analysis = ObjectAnalysis(analyzer, self.supervisor)
-        self.source = make_source(spec, settings)
+        self.source = make_source(spec, settings, lambda: self._delivery.is_watched)
         live = self.source.live
         self._patience = Patience(live, self.supervisor.stopping)
         self._frames: FrameIntake[Frame] = FrameIntake(
@@ -138,7 +138,7 @@ class Stream:
                     return
                 if frame is None:
                     continue
-                self._metrics.frame_in()
+                self._metrics.frame_in(frame.arrived)
                 supervisor.on_frame(frame.captured_at)
                 self._frames.put(frame)
                 if isinstance(source, PlayedFile) and time.monotonic() < hold_until:

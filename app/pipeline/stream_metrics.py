@@ -20,22 +20,25 @@ class RateCounter:
     """Events a second over the last five seconds."""
 
     def __init__(self) -> None:
-        self._times: deque[float] = deque()
+        self._counts: deque[tuple[float, int]] = deque()
 
-    def add(self, now: float) -> None:
-        self._times.append(now)
+    def add(self, now: float, count: int = 1) -> None:
+        """Count the events since the last call, the newest of them now."""
+        self._counts.append((now, count))
         self._forget(now)
 
     def per_second(self, now: float) -> float:
         self._forget(now)
-        if len(self._times) < 2:
+        if len(self._counts) < 2:
             return 0.0
+        first_at, first = self._counts[0]
+        later = sum(count for _, count in self._counts) - first
         # Frames that waited while a connection opened leave in one burst: that is not a rate.
-        return round((len(self._times) - 1) / max(now - self._times[0], 1.0), 2)
+        return round(later / max(now - first_at, 1.0), 2)
 
     def _forget(self, now: float) -> None:
-        while self._times and now - self._times[0] > WINDOW_S:
-            self._times.popleft()
+        while self._counts and now - self._counts[0][0] > WINDOW_S:
+            self._counts.popleft()
 
 
 class StreamGauges(NamedTuple):
@@ -73,10 +76,12 @@ class StreamMetrics:
         self._size: tuple[int, int] | None = None
         self.last_delivered_at: float | None = None
 
-    def frame_in(self) -> None:
+    def frame_in(self, arrived: int = 1) -> None:
+        """Count a frame of the source, and those before it that were not decoded."""
         with self._lock:
-            self._counts["in"] += 1
-            self._input.add(time.monotonic())
+            self._counts["in"] += arrived
+            self._counts["skipped"] += max(0, arrived - 1)
+            self._input.add(time.monotonic(), arrived)
 
     def withheld(self) -> None:
         with self._lock:
@@ -128,6 +133,7 @@ class StreamMetrics:
                 input_fps=self._input.per_second(now),
                 output_fps=self._output.per_second(now),
                 frames_in=self._counts["in"],
+                frames_skipped=self._counts["skipped"],
                 frames_dropped=dropped,
                 frames_published=self._counts["published"],
                 frames_withheld=self._counts["withheld"],

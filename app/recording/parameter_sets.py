@@ -1,8 +1,4 @@
-"""Reads the parameter sets of H.264 and H.265, and where a stream may be cut.
-
-In streams and MPEG-TS, each NAL unit of a packet follows a start code (ITU-T H.264, annex B); in
-MP4, Matroska and FLV it follows its length (ISO/IEC 14496-15).
-"""
+"""Reads the parameter sets of H.264 and H.265, and where a stream may be cut."""
 
 from __future__ import annotations
 
@@ -15,10 +11,17 @@ from av.error import FFmpegError
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 
-START = b"\x00\x00\x01"
-CONFIGURED = 1  # the first byte of a decoder configuration record; annex B begins with zeros
+from app.pipeline.sources.nal_units import (
+    CONFIGURED,
+    H264_IDR,
+    HEVC_IDR,
+    START,
+    NalUnits,
+    by_length,
+    by_start_code,
+)
+
 H264_SETS, HEVC_SETS = (7, 8), (32, 33, 34)  # SPS, PPS; VPS, SPS, PPS
-H264_IDR, HEVC_IDR = (5,), (19, 20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +48,22 @@ class NalReader:
     def __init__(self, codec: str, extradata: bytes | None) -> None:
         self.codec = codec
         self.set_types = {"h264": H264_SETS, "hevc": HEVC_SETS}.get(codec, ())
-        self._length_bytes = _length_bytes(codec, extradata or b"")
+        self._units = NalUnits(codec, extradata)
 
     @property
     def has_start_codes(self) -> bool:
-        return self._length_bytes is None
+        return self._units.length_bytes is None
 
     def head(self, packet: Packet[Any]) -> KeyframeHead:
         """The head of a keyframe."""
         sets: dict[int, tuple[bytes, ...]] = {}
         if not self.set_types:
             return KeyframeHead(sets, closed=True)
-        for unit in self._units(bytes(packet)):
-            kind = self._kind(unit)
+        for unit in self._units.of(bytes(packet)):
+            kind = self._units.kind(unit)
             if kind in self.set_types:
                 sets[kind] = (*sets.get(kind, ()), unit)
-            elif self._is_slice(kind):
+            elif self._units.is_slice(kind):
                 return KeyframeHead(sets, kind in (H264_IDR if self.codec == "h264" else HEVC_IDR))
         return KeyframeHead(sets, closed=False)
 
@@ -70,26 +73,14 @@ class NalReader:
             return ()
         if extradata[:1] == bytes([CONFIGURED]):
             return tuple(_configured(self.codec, extradata))
-        return tuple(u for u in _by_start_code(extradata) if self._kind(u) in self.set_types)
+        return tuple(
+            unit for unit in by_start_code(extradata) if self._units.kind(unit) in self.set_types
+        )
 
     def with_start_codes(self, data: bytes) -> bytes:
         """The same packet in annex B form."""
-        if self._length_bytes is None:
-            return data
-        return annex_b(_by_length(data, self._length_bytes))
-
-    def _units(self, data: bytes) -> Iterator[bytes]:
-        if self._length_bytes is None:
-            return _by_start_code(data)
-        return _by_length(data, self._length_bytes)
-
-    def _kind(self, unit: bytes) -> int:
-        if not unit:
-            return -1
-        return unit[0] & 31 if self.codec == "h264" else unit[0] >> 1 & 63
-
-    def _is_slice(self, kind: int) -> bool:
-        return 1 <= kind <= 5 if self.codec == "h264" else 0 <= kind < 32
+        length_bytes = self._units.length_bytes
+        return data if length_bytes is None else annex_b(by_length(data, length_bytes))
 
 
 def annex_b(units: Iterator[bytes] | tuple[bytes, ...]) -> bytes:
@@ -107,30 +98,6 @@ def frame_size(codec: str, keyframe: bytes) -> tuple[int, int] | None:
         return None
     sizes = [(frame.width, frame.height) for frame in frames]
     return sizes[0] if sizes else None
-
-
-def _length_bytes(codec: str, extradata: bytes) -> int | None:
-    """Number of bytes of each length; None if there are start codes."""
-    at = {"h264": 4, "hevc": 21}.get(codec)
-    if at is None or len(extradata) <= at or extradata[0] != CONFIGURED:
-        return None
-    return (extradata[at] & 3) + 1
-
-
-def _by_start_code(data: bytes) -> Iterator[bytes]:
-    at = data.find(START)
-    while at >= 0:
-        begin = at + len(START)
-        at = data.find(START, begin)
-        yield data[begin : at if at >= 0 else len(data)].rstrip(b"\x00")
-
-
-def _by_length(data: bytes, length_bytes: int) -> Iterator[bytes]:
-    at = 0
-    while at + length_bytes < len(data):
-        begin = at + length_bytes
-        at = begin + int.from_bytes(data[at:begin], "big")
-        yield data[begin:at]
 
 
 def _configured(codec: str, record: bytes) -> Iterator[bytes]:

@@ -19,7 +19,7 @@ from av.video.stream import VideoStream
 from app.errors import SinkError
 from app.failure_reason import PARSER_ERRORS, FailureReason
 from app.jobs import FileFacts
-from app.pipeline.sources.av import open_file
+from app.pipeline.sources.files import open_file
 from app.pipeline.sources.skipping import clock_of, decoded_at
 
 BLOCK = 2**20

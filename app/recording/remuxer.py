@@ -26,7 +26,8 @@ from app.config import StreamSettings
 from app.errors import SourceError, WatchpostError
 from app.failure_reason import FailureReason
 from app.models.orientation import UPRIGHT, display_matrix, orientation_of_frame, turned
-from app.pipeline.sources.av import AvSource, open_file
+from app.pipeline.sources.av import AvSource
+from app.pipeline.sources.files import open_file
 from app.pipeline.sources.skipping import skip_to
 from app.recording.probe import begin_apart, side_by_side
 from app.recording.remuxed_file import RemuxedFile, VideoFormat

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 
@@ -9,6 +10,8 @@ from app.pipeline.hub import LatestValue
 from app.pipeline.sinks.base import Delivered
 from app.pipeline.sinks.jpeg import encode_jpeg
 from app.types import JpegFrame, ProcessedFrame
+
+SNAPSHOT_S = 10.0  # a client that polls snapshots counts as a viewer for this long
 
 
 class Preview:
@@ -24,6 +27,7 @@ class Preview:
         self._encoding = threading.Lock()
         self._newest: ProcessedFrame | None = None
         self._encoded: tuple[int, bytes] | None = None
+        self._shown_at = -math.inf
 
     def write(self, result: ProcessedFrame) -> None:
         self._newest = result
@@ -40,8 +44,13 @@ class Preview:
 
     def snapshot(self) -> bytes | None:
         """The newest frame as JPEG, or None before the first. Blocks while it encodes."""
-        newest = self._newest
+        newest, self._shown_at = self._newest, time.monotonic()
         return None if newest is None else self._jpeg(newest)
+
+    @property
+    def recently_shown(self) -> bool:
+        """Whether somebody asked for a snapshot lately, and may do so again."""
+        return time.monotonic() - self._shown_at < SNAPSHOT_S
 
     def _jpeg(self, result: ProcessedFrame) -> bytes:
         with self._encoding:

@@ -8,6 +8,7 @@ from app.config import StreamSettings
 from app.errors import InvalidUrl
 from app.pipeline.sources.av import AvSource
 from app.pipeline.sources.base import Source
+from app.pipeline.sources.decode_plan import Demand
 from app.pipeline.sources.demo import DemoSource
 from app.pipeline.sources.played import HttpSource, file_source
 from app.pipeline.sources.push import PushSource
@@ -29,12 +30,21 @@ SOURCES: dict[str, SourceFactory] = {
 }
 
 
-def make_source(spec: StreamSpec, settings: StreamSettings) -> Source:
-    """The source that the scheme of ``spec.source`` names. Raises InvalidUrl for an unknown one."""
+def make_source(
+    spec: StreamSpec, settings: StreamSettings, is_watched: Callable[[], bool] = lambda: True
+) -> Source:
+    """The source that the scheme of ``spec.source`` names. Raises InvalidUrl for an unknown one.
+
+    Args:
+        is_watched: whether somebody gets the frames now; a camera that nobody watches decodes less.
+    """
     make = SOURCES.get(scheme_of(spec.source))
     if make is None:
         raise InvalidUrl(reason=f"nothing reads {scheme_of(spec.source)}:")
-    return make(spec, settings)
+    source = make(spec, settings)
+    if isinstance(source, AvSource):
+        source.demand = lambda: Demand.VIEWERS if is_watched() else Demand.LOOKS
+    return source
 
 
 __all__ = ["SOURCES", "Source", "make_source"]

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from fractions import Fraction
-from itertools import chain, islice
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import cast
 
 import av
@@ -22,28 +20,28 @@ from app.errors import SourceError, UnusableSource, WatchpostError
 from app.failure_reason import PARSER_ERRORS, FailureReason
 from app.models.orientation import orientation_of, orientation_of_frame
 from app.pace import ContinuousClock, MediaClock, StallLimit
+from app.pipeline.sources.decode_plan import Arrived, DecodePlan, Demand
+from app.pipeline.sources.files import is_image, open_file, packets_of
+from app.pipeline.sources.pixel_aspect import PixelAspect
 from app.pipeline.sources.skipping import clock_of, decoded_at, skip_to
-from app.types import SQUARE, Frame, StreamSpec
+from app.types import Frame, StreamSpec
 
 MAX_BAD_PACKETS = 200
 KEYFRAME_PATIENCE = 8  # times the stall limit: some cameras send a keyframe only every 15 s
 ANALYSE_US = 1_000_000
 STILLS = ("mjpeg", "png", "webp")  # each frame may have EXIF data of its own
-MAX_PIXEL_ASPECT = 10  # a pixel aspect ratio beyond this is a mistake
-# Containers that hold their video themselves; not those that refer to other files or hosts.
-FORMATS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,live_flv,ogg,asf,gif,apng,"
-    "webp_pipe,jpeg_pipe,h264,hevc,av1,ivf,obu,m4v,mjpeg,mpjpeg,mxf,nut,wtv,rm,dv,vob,svcd,vcd,y4m,yuv4mpegpipe"
-)
-
-IMAGE_MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"BM", b"GIF8", b"II*\0", b"MM\0*")
-IMAGE_BRANDS = (b"WEBP", b"ftypavif", b"ftypheic", b"ftypheix", b"ftypmif1")  # after 4 or 8 bytes
 
 
 class AvSource:
-    """A camera (live) or, with the scheme ``file:``, a video file (as fast as it is read)."""
+    """A camera (live) or, with the scheme ``file:``, a video file (as fast as it is read).
+
+    Attributes:
+        demand: who needs the frames now; called for every packet.
+    """
 
     media = "video"  # what to request from a camera
+    decodes_all = False  # also frames that the stream does not take
+    demand: Callable[[], Demand]
 
     def __init__(self, spec: StreamSpec, settings: StreamSettings) -> None:
         self.dropped = 0
@@ -55,6 +53,8 @@ class AvSource:
         self._begin_s = spec.begin_s
         self._jumped_s = 0.0
         self._transport = spec.transport
+        self._max_fps = spec.max_fps
+        self.demand = lambda: Demand.VIEWERS
         self._settings = settings
         # FFmpeg holds a frame back until the next one begins, so a user's limit counts twice.
         own_s = spec.stall_timeout_s and spec.stall_timeout_s * 2
@@ -63,13 +63,15 @@ class AvSource:
         self._open_timeout_s = spec.start_timeout_s or settings.open_timeout_s
         self._container: InputContainer | None = None
         self._stream: VideoStream | None = None
-        self._pixel_aspect = _PixelAspect(None, None)
+        self._plan: DecodePlan | None = None
+        self._alive_at = 0.0  # when the last packet came that has an image, or is not decoded
+        self._pixel_aspect = PixelAspect(None, None)
 
     def open(self) -> None:
         self._limit.begin()
         try:
             self._container = self._connect()
-            is_still = self._is_file and is_image(self._url) and _packets_of(self._url) < 2
+            is_still = self._is_file and is_image(self._url) and packets_of(self._url) < 2
         except (FFmpegError, *PARSER_ERRORS) as error:
             raise self._not_opened(error) from None
         if is_still:
@@ -79,7 +81,9 @@ class AvSource:
         stream.thread_type = "SLICE" if self.live else "AUTO"
         self.codec = stream.codec_context.name
         stream.codec_context.copy_opaque = self.codec in STILLS
-        self._pixel_aspect = _PixelAspect(
+        if self.live and not self.decodes_all:
+            self._plan = DecodePlan(stream, self._max_fps)
+        self._pixel_aspect = PixelAspect(
             stream.sample_aspect_ratio, stream.codec_context.sample_aspect_ratio
         )
 
@@ -113,18 +117,19 @@ class AvSource:
         if context.width * context.height > self._settings.max_pixels:
             raise self._failure(FailureReason.TOO_LARGE)
         clock, own_clock = MediaClock(), clock_of(self._stream)
-        last_at = started_at = time.monotonic()
+        self._alive_at = started_at = time.monotonic()
         for image, arrived_at in self._images(own_clock):
             patience_s = max(self._patience_s, self._limit.seconds)
-            if self.live and arrived_at - last_at > patience_s:
+            if self.live and arrived_at - self._alive_at > patience_s:
                 raise self._failure(FailureReason.STALLED)
             if image is None:
+                yield None
                 continue
             pixel_aspect = self._pixel_aspect.now(self._stream)
             stretched = max(pixel_aspect, 1 / pixel_aspect)
             if image.width * image.height * stretched > self._settings.max_pixels:
                 raise self._failure(FailureReason.TOO_LARGE)
-            last_at = arrived_at
+            self._alive_at = arrived_at
             at_s = own_clock.place(image.time, arrived_at if self.live else None)
             self._jumped_s += own_clock.jump_s
             if self.live:
@@ -134,7 +139,8 @@ class AvSource:
                 continue
             else:
                 captured_at = started_at + at_s
-            number += 1
+            arrived = 1 if self._plan is None else self._plan.handed_out(image.time, captured_at)
+            number += arrived
             exif = image.opaque  # set on the packet of a still
             orientation = exif if isinstance(exif, int) else orientation_of_frame(image)
             yield Frame(
@@ -144,6 +150,7 @@ class AvSource:
                 orientation=orientation,
                 pixel_aspect=pixel_aspect,
                 jumped_s=self._jumped_s,
+                arrived=arrived,
             )
 
     def close(self) -> None:
@@ -198,8 +205,11 @@ class AvSource:
             packets = self._packets(self._container, self._stream)
             if self._begin_s:
                 packets = self._resumed(packets, self._stream, own_clock)
-            for packet in packets:
-                arrived_at = time.monotonic()
+            for packet, arrived_at, is_newest in self._planned(packets):
+                if packet is None:
+                    self._alive_at = arrived_at
+                    yield None, arrived_at
+                    continue
                 if self.codec in STILLS:
                     packet.opaque = orientation_of(bytes(packet))
                 try:
@@ -212,6 +222,9 @@ class AvSource:
                 if bad > MAX_BAD_PACKETS:
                     raise self._failure(FailureReason.INVALID_DATA)
                 decoded += len(images)
+                if self._plan is not None and not is_newest:
+                    self._plan.skipped += len(images)
+                    continue
                 if not images:
                     yield None, arrived_at
                 for image in images:
@@ -225,6 +238,20 @@ class AvSource:
             raise self._failure(FailureReason.INVALID_DATA)
         if self._endless:
             raise self._failure(FailureReason.ENDED)
+
+    def _planned(
+        self, packets: Iterator[Packet[VideoStream]]
+    ) -> Iterator[tuple[Packet[VideoStream] | None, float, bool]]:
+        """Packets to decode, when they arrived, and whether they are the newest; None instead of a
+        packet that is not decoded now."""
+        for packet in packets:
+            due = [Arrived(packet, time.monotonic())]
+            if self._plan is not None:
+                due = self._plan.next(*due[0], self.demand())
+            if not due:
+                yield None, time.monotonic(), False
+            for one in due:
+                yield one.packet, one.at, one is due[-1]
 
     def _packets(
         self, container: InputContainer, stream: VideoStream
@@ -259,47 +286,3 @@ class AvSource:
 
     def _unusable(self, reason: str) -> UnusableSource:
         return UnusableSource(reason=reason, url=urls.without_credentials(self._url))
-
-
-def is_image(url: str) -> bool:
-    """Whether ``file:/path`` begins like an image file; an MJPEG file does so, too."""
-    try:
-        with Path(url.removeprefix("file:")).open("rb") as file:
-            head = file.read(12)
-    except (OSError, ValueError):
-        return False
-    return head.startswith(IMAGE_MAGIC) or head[4:].endswith(IMAGE_BRANDS)
-
-
-def _packets_of(url: str) -> int:
-    """Number of video packets in a file, counted up to two."""
-    with open_file(url) as container:
-        packets = (packet for packet in container.demux(video=0) if packet.size)
-        return len(list(islice(packets, 2)))
-
-
-class _PixelAspect:
-    """The pixel aspect ratio of a stream, which may change midway.
-
-    The container's value takes precedence over the codec's, as in FFmpeg's players, until the
-    codec's value changes.
-
-    Args:
-        stream, codec: their values at the start; None if they state none.
-    """
-
-    def __init__(self, stream: Fraction | None, codec: Fraction | None) -> None:
-        self._stream, self._codec = stream, codec
-
-    def now(self, stream: VideoStream | None) -> Fraction:
-        assert stream is not None
-        stated = stream.codec_context.sample_aspect_ratio
-        stated = self._stream if stated == self._codec else stated
-        usable = stated and 1 / MAX_PIXEL_ASPECT <= stated <= MAX_PIXEL_ASPECT
-        return stated if stated and usable else SQUARE
-
-
-def open_file(url: str) -> InputContainer:
-    """Open ``file:/path``. Files that it refers to, as a playlist does, are not opened."""
-    options = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
-    return av.open(url, options=options, metadata_errors="replace")

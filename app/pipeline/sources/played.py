@@ -16,7 +16,8 @@ from av.container import InputContainer
 from app.config import StreamSettings
 from app.failure_reason import FailureReason
 from app.pace import PlayClock, StallLimit
-from app.pipeline.sources.av import AvSource, open_file
+from app.pipeline.sources.av import AvSource
+from app.pipeline.sources.files import open_file
 from app.pipeline.sources.http import HttpClient, JpegSource, jpeg_source
 from app.types import Frame, StreamSpec
 
@@ -27,6 +28,8 @@ UNTIMED = ("mpjpeg", "mjpeg")  # a series of images without timestamps
 
 class PlayedSource(AvSource):
     """A live source that may end: a file that does not loop ends after it was played once."""
+
+    decodes_all = True  # it waits before each frame, so it must see all of them
 
     def __init__(self, spec: StreamSpec, settings: StreamSettings) -> None:
         super().__init__(spec, settings)
