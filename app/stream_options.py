@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
+from app import urls
 from app.types import BlurStyle, Rotation, StreamSpec, Transport, Zone
 
 DEFAULTS = StreamSpec("", "")
@@ -24,6 +25,12 @@ ANALYTICS = (
 ROTATE = (
     "Degrees to turn the frames clockwise, for a camera that is mounted sideways. This is applied "
     "after the orientation that a video or photo states itself."
+)
+DETECT_URL = (
+    "The camera's second, smaller stream (rtsp:// or rtsps://), for a `source` over RTSP. Objects "
+    "are detected in it. While nobody watches, it is also shown instead of the first one, which is "
+    "then not decoded, if it is at least as large as the face detector's input "
+    "(`WATCHPOST_FACES__WIDTH`). Both must show the same view."
 )
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -112,6 +119,9 @@ class StreamOptions(BasicOptions):
         le=120,
         description="Seconds to wait for the first frame of a slow source. A request still gets "
         "its reply within the server's limit; the stream then keeps starting.",
+    )
+    detect_url: str | None = Field(
+        DEFAULTS.detect_url, strict=True, max_length=urls.MAX_LENGTH, description=DETECT_URL
     )
 
 

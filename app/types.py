@@ -163,6 +163,9 @@ class Frame:
         jumped_s: total jumps of the source's clock so far, which ``captured_at`` leaves out.
         arrived: frames of the source since the last one that was handed out, this one included;
             the others were not decoded, because nobody needs them.
+        sender_ts: when it was captured on the camera's own clock, if that is known.
+        look: the frame of the camera's substream in which objects are to be detected instead.
+        stands_in: it is of the camera's substream, and shown instead of one of the first stream.
     """
 
     image: VideoFrame
@@ -173,6 +176,9 @@ class Frame:
     pixel_aspect: Fraction = SQUARE
     jumped_s: float = 0.0
     arrived: int = 1
+    sender_ts: float | None = None
+    look: Frame | None = None
+    stands_in: bool = False
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -298,6 +304,7 @@ class StreamSpec:
         interval: seconds between two requests to a URL of a single image; None for 1, or more if
             ``max_fps`` is below 1.
         rotate: degrees to turn the frames clockwise, for a camera that is mounted sideways.
+        detect_url: RTSP URL of the camera's substream, in which objects are detected.
     """
 
     stream_id: str
@@ -320,11 +327,29 @@ class StreamSpec:
     start_timeout_s: float | None = None
     interval: float | None = None
     rotate: Rotation = 0
+    detect_url: str | None = field(default=None, repr=False)
 
     @property
     def waits(self) -> bool:
         """Whether the source waits until its frames are processed: a file that is not paced."""
         return self.source.startswith("file:") and not (self.paced or self.loop)
+
+
+class SubstreamStats(NamedTuple):
+    """What a camera's substream is used for.
+
+    Attributes:
+        serves: objects are detected in it (``looks``), or it is also shown, because nobody watches
+            (``frames``); None while it does not run.
+        width, height: as it is sent; None before its first frame.
+        apart_ms: time between a frame and the frame of the substream that was looked at instead.
+    """
+
+    serves: Literal["looks", "frames"] | None
+    fps: float
+    width: int | None
+    height: int | None
+    apart_ms: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,6 +360,7 @@ class StreamStats:
         frames_skipped: those of ``frames_in`` that were not decoded, because nobody needs them.
         followed: number of tracked objects by kind: persons, and the kinds that the rules add.
             Empty for a stream without analytics.
+        substream: None for a stream without one.
         session_id: the current run of the stream, such as ``S_2026_02_03_0001``.
     """
 
@@ -347,6 +373,7 @@ class StreamStats:
     frames_withheld: int = 0
     faces: int = 0
     followed: Mapping[str, int] = field(default_factory=dict)
+    substream: SubstreamStats | None = None
     session_id: str | None = None
     last_frame_ts: float | None = None
     error_count: int = 0

@@ -67,6 +67,11 @@ def check_rtsp(url: str) -> str:
     return check(url, RTSP)
 
 
+def check_substream(url: str | None) -> str | None:
+    """Check the URL of a camera's second stream, if there is one. Raises InvalidUrl."""
+    return None if url is None else check_rtsp(url)
+
+
 def check(url: str, schemes: Iterable[str] = tuple(DEFAULT_PORTS)) -> str:
     """Return the URL if it has one of the schemes and a host, else raise InvalidUrl.
 

@@ -7,6 +7,7 @@ import argparse
 from bench import (
     cameras,
     clips,
+    decode,
     demo,
     leaks,
     live,
@@ -34,6 +35,7 @@ ALL = {
     "clips": clips.run,
     "stills": stills.run,
     "staged": clips.run_staged,
+    "decode": decode.run,
     "motion": motion.run,
     "turned": turned.run,
     "leaks": leaks.run,

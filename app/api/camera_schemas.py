@@ -116,6 +116,8 @@ class CameraChanges(CameraOptions):
         given: dict[str, Any] = {name: getattr(self, name) for name in self.model_fields_set}
         if "source" in given:
             given["source"] = source_url(self.source, folders)
+        if "detect_url" in given:
+            given["detect_url"] = urls.check_substream(self.detect_url)
         if "zones" in given:
             given["zones"] = tuple(zone.to_zone() for zone in self.zones)
         return given
@@ -160,6 +162,7 @@ class CameraDetail(BaseModel):
     stall_timeout_s: float | None
     start_timeout_s: float | None
     interval: float | None
+    detect_url: str | None = Field(exclude_if=lambda url: url is None)
     stats: CameraStats
     numbers: StreamStatsReply
 
@@ -173,6 +176,7 @@ class CameraDetail(BaseModel):
             camera_id=spec.stream_id,
             name=spec.name or spec.stream_id,
             source=_public(spec.source),
+            detect_url=spec.detect_url and urls.without_credentials(spec.detect_url),
             state=status.state.value,
             last_error=status.stats.last_error,
             analytics={name: dict(changes) for name, changes in spec.analytics.items()},

@@ -39,11 +39,13 @@ class StartRequest(PublishedOptions):
 
     def to_spec(self, stream_id: str) -> StreamSpec:
         """The stream that is requested. Raises InvalidUrl or AddressNotAllowed."""
+        given = self.model_dump(exclude={"rtsp_url", "output_url", "detect_url"})
         return StreamSpec(
             stream_id,
             urls.check_rtsp(self.rtsp_url),
             urls.check_rtsp(self.output_url) if self.output_url is not None else None,
-            **self.model_dump(exclude={"rtsp_url", "output_url"}),
+            detect_url=urls.check_substream(self.detect_url),
+            **given,
         )
 
 
@@ -111,18 +113,17 @@ class StreamConfig(BaseModel):
     # The contract has no such fields, so they are there only if somebody has set them.
     stall_timeout_s: float | None = Field(exclude_if=lambda limit: limit is None)
     start_timeout_s: float | None = Field(exclude_if=lambda limit: limit is None)
+    detect_url: str | None = Field(exclude_if=lambda url: url is None)
 
     @classmethod
     def of(cls, spec: StreamSpec) -> StreamConfig:
-        return cls(
-            rtsp_url=urls.without_credentials(spec.source),
-            output_url=spec.output and urls.without_credentials(spec.output),
-            **{
-                name: getattr(spec, name)
-                for name in cls.model_fields
-                if name not in ("rtsp_url", "output_url")
-            },
-        )
+        shown = {
+            "rtsp_url": urls.without_credentials(spec.source),
+            "output_url": spec.output and urls.without_credentials(spec.output),
+            "detect_url": spec.detect_url and urls.without_credentials(spec.detect_url),
+        }
+        same = {name: getattr(spec, name) for name in cls.model_fields if name not in shown}
+        return cls(**shown, **same)
 
 
 class Latency(BaseModel):
@@ -130,6 +131,23 @@ class Latency(BaseModel):
 
     p50: float | None
     p95: float | None
+
+
+class SubstreamReply(BaseModel):
+    """The second stream of a camera with a `detect_url`."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    serves: Literal["looks", "frames"] | None = Field(
+        description="`looks`: objects are detected in it; `frames`: nobody watches, so it is also "
+        "shown instead of the first stream; null: it does not run, so the first one does all."
+    )
+    fps: float
+    width: int | None
+    height: int | None
+    apart_ms: float | None = Field(
+        description="Time between a frame and the frame of the second stream looked at for it."
+    )
 
 
 class StreamStatsReply(BaseModel):
@@ -157,6 +175,7 @@ class StreamStatsReply(BaseModel):
     width: int | None = Field(description="Width of the output, pixels.")
     height: int | None
     uptime_s: float
+    substream: SubstreamReply | None = Field(exclude_if=lambda stats: stats is None)
 
     @classmethod
     def of(cls, stats: StreamStats) -> StreamStatsReply:

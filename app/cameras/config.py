@@ -9,6 +9,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 
+from app import urls
 from app.errors import CameraFailed, in_words
 from app.stream_options import DEFAULTS, CameraOptions, RuleSettings
 from app.types import Analytics, BlurStyle, Rotation, StreamSpec, Transport, Zone
@@ -34,6 +35,7 @@ class CameraConfig:
         stall_timeout_s: seconds without a frame after which a slow camera counts as lost.
         start_timeout_s: seconds to wait for the first frame of a slow camera.
         interval: seconds between two requests to a URL of a single image.
+        detect_url: RTSP URL of the camera's second, smaller stream, in which objects are detected.
     """
 
     camera_id: str
@@ -56,6 +58,7 @@ class CameraConfig:
     stall_timeout_s: float | None = DEFAULTS.stall_timeout_s
     start_timeout_s: float | None = DEFAULTS.start_timeout_s
     interval: float | None = DEFAULTS.interval
+    detect_url: str | None = field(default=DEFAULTS.detect_url, repr=False)
 
     def check(self) -> None:
         """Check all fields. Raises CameraFailed with the camera and everything that is wrong."""
@@ -84,6 +87,7 @@ class CameraConfig:
             paced=True,
             analytics=analytics,
             zones=tuple(self.zones),
+            detect_url=urls.check_substream(self.detect_url),
             **{name: getattr(self, name) for name in same},
         )
 

@@ -41,8 +41,8 @@ _OPTIONS = (
 class StreamRepository:
     """Streams as rows. Raises StoreError when the database fails.
 
-    No URL is searched for credentials: of every network URL, a row has scheme, host and port in
-    plain text, and all of it encrypted in ``secret``.
+    No URL is searched for credentials: of its input and output, a row has scheme, host and port in
+    plain text; every network URL is encrypted as a whole in ``secret``.
     """
 
     def __init__(self, engine: Engine, vault: Vault) -> None:
@@ -70,8 +70,10 @@ class StreamRepository:
         row.source = urls.origin(spec.source)
         row.output = spec.output and urls.origin(spec.output)
         row.secret = None
-        if (row.source, row.output) != (spec.source, spec.output):
-            row.secret = self._vault.encrypt(json.dumps([spec.source, spec.output]))
+        if (row.source, row.output, None) != (spec.source, spec.output, spec.detect_url):
+            secret = [spec.source, spec.output]
+            secret += [] if spec.detect_url is None else [spec.detect_url]
+            row.secret = self._vault.encrypt(json.dumps(secret))
         row.input_hash = self.fingerprint(spec.source)
         row.options = {name: getattr(spec, name) for name in _OPTIONS}
 
@@ -106,7 +108,8 @@ class StreamRepository:
         if row.secret is None:
             return StoredStream(spec, wanted, last_error)
         try:
-            source, output = json.loads(self._vault.decrypt(row.secret))
+            source, output, *detect_url = json.loads(self._vault.decrypt(row.secret))
         except SecretUnreadable as error:
             return StoredStream(spec, StreamState.FAILED, str(error), decryptable=False)
-        return StoredStream(replace(spec, source=source, output=output), wanted, last_error)
+        spec = replace(spec, source=source, output=output, detect_url=next(iter(detect_url), None))
+        return StoredStream(spec, wanted, last_error)

@@ -10,9 +10,11 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from app import urls
 from app.analytics.analyzer import AnalyzerFactory
 from app.config import FaceSettings, StreamSettings
 from app.errors import (
+    InvalidRequest,
     SecretUnreadable,
     ShuttingDown,
     StartCancelled,
@@ -110,11 +112,14 @@ class StreamManager:
         """Refuse a spec that cannot run, before a running stream is ended for it.
 
         Raises:
-            InvalidRequest: unknown analytics; AddressNotAllowed, StartTimeout.
+            InvalidRequest: unknown analytics, or a substream for another source than RTSP.
+            AddressNotAllowed, StartTimeout: of an address.
         """
         await self.registry.load()
         self._analyzers.create(spec)
-        await self.starter.check(spec.stream_id, spec.source, spec.output)
+        if spec.detect_url is not None and urls.scheme_of(spec.source) not in urls.RTSP:
+            raise InvalidRequest(field="detect_url", reason="it needs a source over RTSP")
+        await self.starter.check(spec.stream_id, spec.source, spec.output, spec.detect_url)
 
     async def restart(self, stream_id: str) -> StreamStatus:
         """Stop, and start with the same configuration."""
@@ -122,7 +127,7 @@ class StreamManager:
         spec = self.registry[stream_id].spec
         refusal: WatchpostError | None = None
         try:
-            await self.starter.check(stream_id, spec.source, spec.output)
+            await self.starter.check(stream_id, spec.source, spec.output, spec.detect_url)
         except WatchpostError as error:
             refusal = error
         async with self.registry.locks.of(stream_id):

@@ -40,12 +40,17 @@ def part_to_rgb(image: VideoFrame, part: tuple[int, int, int, int]) -> npt.NDArr
     return small.reformat(format="rgb24", threads=1).to_ndarray()  # type: ignore[return-value]
 
 
-def to_output(image: VideoFrame, downscale: float) -> VideoFrame:
+def to_output(
+    image: VideoFrame, downscale: float, size: tuple[int, int] | None = None
+) -> VideoFrame:
     """The frame as 8-bit planar YUV 4:2:0 with even sides, scaled by ``downscale``.
 
     A frame that already has this form is returned without a copy.
+
+    Args:
+        size: width and height of the result, instead of ``downscale``.
     """
-    width, height = _even(image.width * downscale), _even(image.height * downscale)
+    width, height = size or (_even(image.width * downscale), _even(image.height * downscale))
     if image.format.name in PLANAR_420:
         if (width, height) == (image.width, image.height):
             return image

@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from concurrent.futures import wait
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from app.analytics.analyzer import StreamAnalyzer
 from app.analytics.face_scanner import FaceScanner, PendingFaces
@@ -45,11 +45,15 @@ from app.pipeline.patience import Patience
 from app.pipeline.scale import to_output, to_rgb
 from app.pipeline.sinks import Output, make_output
 from app.pipeline.sources import make_source
+from app.pipeline.sources.paired import least_side, substream_stats, substream_workers
 from app.pipeline.sources.played import PlayedFile
 from app.pipeline.stream_metrics import StreamGauges, StreamMetrics
 from app.pipeline.subscribers import Subscribers
 from app.pipeline.supervisor import INPUT, Closable, Supervisor, Worker
 from app.types import Frame, ProcessedFrame, StreamSpec, StreamStatus, Track, WithheldFrame
+
+if TYPE_CHECKING:
+    from av import VideoFrame
 
 DETECT, BLUR = "detect", "blur"
 FIRST_FRAME_S = 1.0
@@ -98,7 +102,9 @@ class Stream:
         self._metrics = StreamMetrics()
         self.supervisor = Supervisor(spec, settings, self._metrics, keeps_trying=keeps_trying)
         self._analysis = ObjectAnalysis(analyzer, self.supervisor)
-        self.source = make_source(spec, settings, lambda: self._delivery.is_watched)
+        least = least_side(spec, face_settings)
+        self.source = make_source(spec, settings, lambda: self._delivery.is_watched, least)
+        self._size: tuple[int, int] | None = None  # of the output
         live = self.source.live
         self._patience = Patience(live, self.supervisor.stopping)
         self._frames: FrameIntake[Frame] = FrameIntake(
@@ -120,6 +126,7 @@ class Stream:
                 Worker(DETECT, self._detect, [self._inferences]),
                 Worker(BLUR, self._blur_until_end, self._delivery.channels, ends),
                 *self._delivery.workers(),
+                *substream_workers(self.source, self.supervisor),
             ]
         )
 
@@ -165,15 +172,18 @@ class Stream:
         try:
             while (raw := self._frames.get()) is not None:
                 with self._fail_closed(DETECT, raw):
-                    shape = raw.orientation, raw.pixel_aspect, self.spec.rotate
-                    frame = replace(raw, image=normalised(raw.image, *shape))
-                    objects = self._analysis.submit(frame.image, frame.captured_at)
+                    frame = replace(raw, image=self._normalised(raw), look=None)
+                    look = frame.image if raw.look is None else self._normalised(raw.look)
+                    objects = self._analysis.submit(look, frame.captured_at)
                     waiting.append((frame, objects))
                 if len(waiting) > ahead:
                     yield waiting.popleft()
         except Closed:
             yield from waiting
             raise
+
+    def _normalised(self, raw: Frame) -> VideoFrame:
+        return normalised(raw.image, raw.orientation, raw.pixel_aspect, self.spec.rotate)
 
     def _submit_faces(self, frame: Frame) -> PendingFaces | None:
         """Start inference for the faces of a frame, if it is to be blurred."""
@@ -194,8 +204,10 @@ class Stream:
 
     def _blur(self, frame: Frame, inference: Inference) -> ProcessedFrame:
         """The processed frame of a raw frame and its inferences."""
-        image = to_output(frame.image, self.spec.downscale)
+        kept = self._size if frame.stands_in else None  # a viewer comes, and the size stays
+        image = to_output(frame.image, self.spec.downscale, kept)
         raw, at, size = frame.image, frame.captured_at, (image.width, image.height)
+        self._size = size
         faces = self._faces_in(inference, size, at)
         known = None if inference.faces is None else faces
         objects, rule_events = self._analysis.process(inference.objects, known, raw, at, size)
@@ -252,6 +264,7 @@ class Stream:
         stats = self._metrics.stats(
             dropped=dropped, codec=self.source.codec or None, followed=self._analysis.counts
         )
+        stats = replace(stats, substream=substream_stats(self.source))
         return StreamStatus(self.spec, self.supervisor.state, stats)
 
     def gauges(self) -> StreamGauges:

@@ -254,6 +254,26 @@ async def test_limits_of_a_slow_camera_are_kept_and_shown(site: Site) -> None:
             assert (refused.status_code, refused.json()["details"]["field"]) == (400, name)
 
 
+async def test_a_second_stream_is_shown_without_its_password_and_can_be_removed(
+    site: Site,
+) -> None:
+    urls = {"source": "rtsp://127.0.0.1:9/cam", "detect_url": "rtsp://u:hidden@127.0.0.1:9/sub"}
+    made = await site.add(**urls, loop=False)
+    assert made.status_code == 201, made.text
+    assert made.json()["detect_url"] == "rtsp://127.0.0.1:9/sub"
+    assert "hidden" not in made.text
+    wrong = await site.http.patch("/camera/CAM_01", json={"detect_url": "http://127.0.0.1/sub"})
+    assert (wrong.status_code, wrong.json()["code"]) == (400, "INVALID_RTSP_URL")
+    changed = await site.http.patch("/camera/CAM_01", json={"detect_url": None})
+    assert "detect_url" not in changed.json()
+
+
+async def test_a_second_stream_needs_a_first_one_over_rtsp(site: Site) -> None:
+    refused = await site.add(detect_url="rtsp://127.0.0.1:9/sub")
+    assert refused.status_code == 400
+    assert refused.json()["details"]["field"] == "detect_url"
+
+
 async def test_an_id_is_taken_once(site: Site) -> None:
     assert (await site.add()).status_code == 201
     reply = await site.add()

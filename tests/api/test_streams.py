@@ -79,6 +79,7 @@ WRONG = [
     ("transport", "http"), ("transport", None), ("transport", 6),
     ("rtsp_url", None), ("rtsp_url", 1), ("rtsp_url", ["rtsp://h/x"]), ("rtsp_url", {}),
     ("output_url", 1), ("output_url", ["rtsp://h/x"]), ("output_url", False),
+    ("detect_url", 1), ("detect_url", ["rtsp://h/x"]), ("detect_url", "x" * 3000),
     ("max-fps", 15), ("maxFps", 15), ("Name", "x"), ("", 1), ("rtsp_url ", "x"), ("url", URL),
     ("stream_id", "cam-1"), ("__proto__", {}),
     ("name", ""), ("name", 7), ("name", "x" * 101), ("analytics", None), ("analytics", "smoking"),
@@ -154,6 +155,23 @@ async def test_a_bad_output_url_is_a_400(url: str, local_client: httpx.AsyncClie
         START, content=body, headers={"content-type": "application/json"}
     )
     check_error(reply, 400)
+
+
+@pytest.mark.parametrize(
+    "url", ["", "x", "http://192.0.2.1/sub", "file:///etc/passwd", "rtsp://", "rtsp://h:99999/x"]
+)
+async def test_a_bad_url_of_a_second_stream_is_a_400(
+    url: str, local_client: httpx.AsyncClient
+) -> None:
+    body = {"rtsp_url": URL, "detect_url": url}
+    check_error(await local_client.post(START, json=body), 400, "INVALID_RTSP_URL")
+
+
+async def test_a_second_stream_may_not_lead_where_no_stream_may_go(
+    local_client: httpx.AsyncClient,
+) -> None:
+    body = {"rtsp_url": URL, "detect_url": "rtsp://169.254.169.254/sub"}
+    check_error(await local_client.post(START, json=body), 400, "ADDRESS_NOT_ALLOWED")
 
 
 @pytest.mark.parametrize("number", [2852039166, 0xA9FEA9FE])

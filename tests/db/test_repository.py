@@ -32,6 +32,7 @@ FULL = StreamSpec(
     stall_timeout_s=12.5,
     start_timeout_s=30,
     interval=2,
+    detect_url="rtsp://viewer:hidden-5@192.0.2.1/sub?subtype=1&key=hidden-6",
 )
 RUNNING = StreamState.RUNNING
 
@@ -56,6 +57,12 @@ def test_a_stream_comes_back_as_it_was(
     stored = StoredStream(spec, wanted, "why it failed")
     store.save(stored)
     assert store.load() == [stored]
+
+
+def test_a_second_stream_is_all_that_needs_a_secret(store: StreamRepository) -> None:
+    spec = replace(PLAIN, source="rtsp://192.0.2.1", output=None, detect_url="rtsp://192.0.2.1/s")
+    store.save(StoredStream(spec, RUNNING))
+    assert store.load() == [StoredStream(spec, RUNNING)]
 
 
 def test_saving_again_replaces(store: StreamRepository) -> None:

@@ -67,7 +67,7 @@ def encoded(path: Path, codec: str, options: str, gop: int = GOP) -> Path:
     return path
 
 
-def packets(path: Path) -> Iterator[tuple[av.VideoStream, av.Packet]]:
+def packets(path: Path) -> Iterator[tuple[av.VideoStream, av.Packet[av.VideoStream]]]:
     with av.open(str(path)) as container:
         video = container.streams.video[0]
         video.thread_type = "SLICE"

@@ -117,6 +117,7 @@ class RuleEntry:
         needs: name of the helper that all streams share.
         wants_zones: its settings have ``watch`` and ``ignore``, which a stream's zones fill.
         counts: kinds of objects that it counts.
+        reads_details: it needs the camera's full resolution, even while nobody watches.
         match_margins: by label, for objects that move farther between two inferences than they are
             long: how much boxes are enlarged to compare them, in lengths.
     """
@@ -129,4 +130,5 @@ class RuleEntry:
     needs: str | None = None
     wants_zones: bool = False
     counts: tuple[str, ...] = ()
+    reads_details: bool = False
     match_margins: Mapping[str, float] = field(default_factory=dict)

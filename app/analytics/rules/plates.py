@@ -262,5 +262,6 @@ ENTRY = RuleEntry(
     },
     section="plate_rule",
     needs="plates",
+    reads_details=True,
     match_margins={LABEL: 1.0},
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from app.config import StreamSettings
@@ -10,6 +11,7 @@ from app.pipeline.sources.av import AvSource
 from app.pipeline.sources.base import Source
 from app.pipeline.sources.decode_plan import Demand
 from app.pipeline.sources.demo import DemoSource
+from app.pipeline.sources.paired import PairedSource
 from app.pipeline.sources.played import HttpSource, file_source
 from app.pipeline.sources.push import PushSource
 from app.pipeline.sources.webcam import WebcamSource
@@ -31,13 +33,19 @@ SOURCES: dict[str, SourceFactory] = {
 
 
 def make_source(
-    spec: StreamSpec, settings: StreamSettings, is_watched: Callable[[], bool] = lambda: True
+    spec: StreamSpec,
+    settings: StreamSettings,
+    is_watched: Callable[[], bool] = lambda: True,
+    least_side: float = math.inf,
 ) -> Source:
     """The source that the scheme of ``spec.source`` names. Raises InvalidUrl for an unknown one.
 
     Args:
         is_watched: whether somebody gets the frames now; a camera that nobody watches decodes less.
+        least_side: longer side, in pixels, of a substream that may be shown while nobody watches.
     """
+    if spec.detect_url is not None:
+        return PairedSource(spec, settings, is_watched, least_side)
     make = SOURCES.get(scheme_of(spec.source))
     if make is None:
         raise InvalidUrl(reason=f"nothing reads {scheme_of(spec.source)}:")
@@ -47,4 +55,4 @@ def make_source(
     return source
 
 
-__all__ = ["SOURCES", "Source", "make_source"]
+__all__ = ["SOURCES", "PairedSource", "Source", "make_source"]

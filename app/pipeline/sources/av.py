@@ -23,6 +23,7 @@ from app.pace import ContinuousClock, MediaClock, StallLimit
 from app.pipeline.sources.decode_plan import Arrived, DecodePlan, Demand
 from app.pipeline.sources.files import is_image, open_file, packets_of
 from app.pipeline.sources.pixel_aspect import PixelAspect
+from app.pipeline.sources.sender_clock import SenderClock
 from app.pipeline.sources.skipping import clock_of, decoded_at, skip_to
 from app.types import Frame, StreamSpec
 
@@ -64,11 +65,13 @@ class AvSource:
         self._container: InputContainer | None = None
         self._stream: VideoStream | None = None
         self._plan: DecodePlan | None = None
+        self._sender_clock = SenderClock()
         self._alive_at = 0.0  # when the last packet came that has an image, or is not decoded
         self._pixel_aspect = PixelAspect(None, None)
 
     def open(self) -> None:
         self._limit.begin()
+        self._sender_clock = SenderClock()
         try:
             self._container = self._connect()
             is_still = self._is_file and is_image(self._url) and packets_of(self._url) < 2
@@ -123,7 +126,8 @@ class AvSource:
             if self.live and arrived_at - self._alive_at > patience_s:
                 raise self._failure(FailureReason.STALLED)
             if image is None:
-                yield None
+                if self._plan is not None:  # a camera that is not decoded now is still read
+                    yield None
                 continue
             pixel_aspect = self._pixel_aspect.now(self._stream)
             stretched = max(pixel_aspect, 1 / pixel_aspect)
@@ -151,7 +155,15 @@ class AvSource:
                 pixel_aspect=pixel_aspect,
                 jumped_s=self._jumped_s,
                 arrived=arrived,
+                sender_ts=self._sender_clock.time_of(image.time),
             )
+
+    def take_skipped(self) -> int:
+        """Number of frames that were not decoded since the last call, or the last frame."""
+        if self._plan is None:
+            return 0
+        skipped, self._plan.skipped = self._plan.skipped, 0
+        return skipped
 
     def close(self) -> None:
         container, self._container, self._stream = self._container, None, None
@@ -262,6 +274,7 @@ class AvSource:
             for packet in container.demux(stream):
                 if self.live and packet.size:
                     self._limit.seen(time.monotonic(), decoded_at(packet))
+                    self._sender_clock.see(packet)
                 yield packet
                 if self._limit.seconds != limit_s:
                     break
