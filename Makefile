@@ -7,10 +7,19 @@ BIN := $(VENV)/bin
 LOCK := $(if $(LEAN),requirements-lean.txt,requirements.txt)
 DEMO_FLAG := $(if $(filter 0,$(DEMO)),,--demo)
 
-.PHONY: setup run test test-fast test-long check bench docs docs-serve lock clean
+.PHONY: setup run doctor test test-fast test-long check bench docs docs-serve lock clean
 
-run: setup  ## start the server; ARGS="--port 9000", DEMO=0, LEAN=1
+run: setup $(VENV)/speed.json  ## start the server; ARGS="--port 9000", DEMO=0, LEAN=1
+	@$(if $(DEMO_FLAG),$(BIN)/python -m app.doctor --demo-from $(VENV)/speed.json)
 	@$(BIN)/python run.py $(DEMO_FLAG) $(ARGS)
+
+doctor: setup  ## check this machine, and how many cameras it can process; ARGS=--json
+	@$(BIN)/python -m app.doctor $(ARGS)
+
+# Measured once, for a warning if the demo will not be fluent; `make doctor` measures again.
+$(VENV)/speed.json: $(VENV)/.$(LOCK).installed
+	@echo "Measuring this machine: 10 seconds, once."
+	@$(BIN)/python -m app.doctor --json > $@ || true
 
 setup: $(VENV)/.$(LOCK).installed
 

@@ -1,4 +1,4 @@
-"""The command line: ``watchpost serve`` and ``watchpost models``."""
+"""The command line: ``watchpost serve``, ``watchpost models`` and ``watchpost doctor``."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
+from typing import get_args
 
 import uvicorn
 from pydantic import ValidationError
 
 from app import __version__
 from app.analytics.rules import read_rule_settings
-from app.config import Settings
+from app.config import DeviceName, Settings
 from app.data_folder import locked
+from app.doctor import __main__ as doctor
 from app.errors import SetupError
 from app.models import __main__ as models
 
@@ -39,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     flags = _commands().parse_args(arguments)
     if flags.program == "models":
         return models.run(flags)
+    if flags.program == "doctor":
+        return doctor.run(flags)
     to_environment(flags)
     serve(flags)
     return 0
@@ -60,6 +64,13 @@ def _commands() -> argparse.ArgumentParser:
         "models", help="inspect the networks and run them on files", description=models.DESCRIPTION
     )
     models.add_commands(networks)
+    check = programs.add_parser(
+        "doctor",
+        help="check this machine, and how many cameras it can process",
+        description=doctor.DESCRIPTION,
+        epilog=ENVIRONMENT,
+    )
+    doctor.add_flags(check)
     return parser
 
 
@@ -91,7 +102,7 @@ def _add_server_flags(parser: argparse.ArgumentParser) -> None:
         help="folder of video files that callers may open; repeat it for several folders "
         "(default: the data folder and the working directory)",
     )
-    parser.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"])
+    parser.add_argument("--device", choices=get_args(DeviceName), help="(default: auto)")
     parser.add_argument(
         "--weights",
         help="network for people, bags, vehicles, plates and cigarettes: .xml, .onnx, .pt or "

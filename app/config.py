@@ -38,6 +38,7 @@ def _folders(value: object) -> object:
     return [Path(part) for part in value.split(os.pathsep)] if isinstance(value, str) else value
 
 
+DeviceName = Literal["auto", "cpu", "gpu", "npu", "cuda", "mps"]
 Folders = Annotated[list[Path], NoDecode, BeforeValidator(_folders)]
 RtspUrl = Annotated[str, AfterValidator(_rtsp_url)]
 
@@ -284,8 +285,11 @@ class Settings(_Sources):
         description="Key that encrypts stored credentials. Default: the file secret.key in the "
         "data folder.",
     )
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
-        "auto", description="Device that networks run on, if it is available."
+    device: DeviceName = Field(
+        "auto",
+        description="Device that networks run on: `cpu`, `gpu` (Intel), `npu` (Intel), `cuda` "
+        "(NVIDIA), `mps` (Apple). `auto` takes an accelerator that computes the same as the CPU, "
+        "else the CPU.",
     )
     media_dirs: Folders = Field(
         [],

@@ -16,6 +16,7 @@ from app import __version__, logs
 from app.api import (
     auth,
     cameras,
+    doctor,
     errors,
     jobs,
     plates,
@@ -26,6 +27,7 @@ from app.api import (
 )
 from app.api import events as events_api
 from app.api.deps import PlateServices
+from app.api.doctor import DoctorService
 from app.api.health import DatabaseProbe, HealthService
 from app.api.rules_schema import document_rules
 from app.api.state import State
@@ -102,6 +104,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(events_api.router)
     app.include_router(plates.router)
     app.include_router(system.router)
+    app.include_router(doctor.router)
     app.include_router(viewer.router)
     app.include_router(jobs.router)  # last, since its /ws/{job_id} matches every name below /ws
     app.mount("/static", viewer.ViewerFiles(), name="static")
@@ -134,10 +137,10 @@ class ConciseStartupErrors:
 async def lifespan(app: FastAPI) -> AsyncIterator[State]:
     """Start the server's parts before the first request, and stop them after the last."""
     async with open_runtime(app.state.settings) as runtime:
-        yield _state(runtime)
+        yield _state(runtime, app.state.settings)
 
 
-def _state(runtime: Runtime) -> State:
+def _state(runtime: Runtime, settings: Settings) -> State:
     events, jobs, plates = runtime.events, runtime.jobs, runtime.plates
     return {
         "manager": runtime.manager,
@@ -166,6 +169,7 @@ def _state(runtime: Runtime) -> State:
             runtime.networks,
             DatabaseProbe(jobs.repository),
         ),
+        "doctor": DoctorService(settings),
         # Decoding an image of 50 megapixels takes 150 MB.
         "upload_slots": asyncio.Semaphore(usable_cpus()),
     }

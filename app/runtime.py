@@ -321,7 +321,7 @@ async def _open_plates(
     """Open the parts that read and store number plates; Claude only if there is a key."""
     options, repository = settings.plates, PlateRepository(engine)
     async with AsyncExitStack() as stack:
-        networks = await asyncio.to_thread(load_plates, settings.data_dir / CACHE)
+        networks = await asyncio.to_thread(load_plates, settings.device, settings.data_dir / CACHE)
         stack.push_async_callback(asyncio.to_thread, networks.close)
         reader = networks.reader(objects, options.countries)
         claude = None

@@ -6,6 +6,7 @@ import asyncio
 from typing import TypedDict
 
 from app.api.deps import PlateServices
+from app.api.doctor import DoctorService
 from app.api.health import HealthService
 from app.db.events import EventRepository
 from app.db.job_log import JobLogRepository
@@ -36,4 +37,5 @@ class State(TypedDict):
     scheduler: Scheduler
     plates: PlateServices
     health: HealthService
+    doctor: DoctorService
     upload_slots: asyncio.Semaphore

@@ -24,7 +24,8 @@ class CameraConfig:
         source: index of a webcam, path of a file, or RTSP or HTTP URL.
         db_path: SQLite file for events and sessions; cameras may share one. Snapshots of events
             are in the folder ``snapshots`` beside it.
-        device: ``cuda``, ``mps`` or ``cpu``; the CPU if the device is not available.
+        device: ``cuda``, ``mps``, ``gpu``, ``npu``, ``cpu`` or ``auto``; what else the machine
+            has, at last the CPU, if the device is not available.
         preview_port: port on 127.0.0.1 that serves the frames as MJPEG.
         render_enabled: show the frames in a window, if there is a display.
         loop: restart a file when it ends.

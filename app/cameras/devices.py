@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import ctypes
-import functools
 import logging
-import platform
-import sys
+from typing import get_args
 
+from app.config import DeviceName
 from app.errors import InvalidRequest
+from app.models.devices import has_cuda, has_mps
 
 logger = logging.getLogger(__name__)
 
-DEVICES = ("cuda", "mps", "cpu", "auto")
+DEVICES: tuple[str, ...] = get_args(DeviceName)
 _warned: set[str] = set()
 
 
 def usable_device(device: str) -> str:
-    """The device, or ``cpu`` if it is not available, with a warning the first time.
+    """The device, or ``auto`` if this machine has none of the kind, with a warning at first.
+
+    ``cuda`` is the default of a camera, also on machines without an NVIDIA GPU: they use what they
+    have, such as an Intel GPU, and otherwise the CPU.
 
     Raises:
         InvalidRequest: the name of the device is unknown.
@@ -29,23 +31,5 @@ def usable_device(device: str) -> str:
         return kind
     if kind not in _warned:
         _warned.add(kind)
-        logger.warning("this machine has no %s; using the CPU", kind)
-    return "cpu"
-
-
-@functools.cache
-def has_cuda() -> bool:
-    """Whether NVIDIA's driver finds a device; checked without importing torch."""
-    try:
-        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-    except OSError:
-        return False
-    count = ctypes.c_int(0)
-    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
-        return False
-    return count.value > 0
-
-
-def has_mps() -> bool:
-    """Whether this is a Mac with Apple silicon."""
-    return sys.platform == "darwin" and platform.machine() == "arm64"
+        logger.warning("this machine has no %s; using another accelerator, or the CPU", kind)
+    return "auto"

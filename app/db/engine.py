@@ -18,6 +18,7 @@ from app.errors import SetupError, StoreError
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 BUSY_TIMEOUT_MS = 5000
+REACH_TIMEOUT_S = 3
 ERASED = 1
 """``user_version`` of an SQLite file without pages from before URLs were encrypted."""
 
@@ -47,6 +48,32 @@ def open_database(url: str, vault: Vault | None = None, recordings: Path | None 
     except (SQLAlchemyError, OSError, ImportError) as error:
         raise SetupError(reason=f"The database cannot be opened: {_cause(error)}") from None
     return engine
+
+
+def reach(url: str) -> str:
+    """Say which database answers, without migrating or creating one.
+
+    Raises:
+        SetupError: it does not answer within a few seconds; the text has no password.
+    """
+    try:
+        parsed = make_url(url)
+        name = f"{parsed.get_backend_name()}, {parsed.host or parsed.database}"
+        if parsed.get_backend_name() == "sqlite":
+            if parsed.database and not Path(parsed.database).exists():
+                return f"{name} (not created yet)"
+            engine = create_engine(parsed)
+        else:
+            engine = create_engine(parsed, connect_args={"connect_timeout": REACH_TIMEOUT_S})
+        try:
+            with engine.connect() as connection:
+                revision = _revision(connection)
+        finally:
+            engine.dispose()
+    except (SQLAlchemyError, OSError, ImportError) as error:
+        raise SetupError(reason=f"The database cannot be opened: {_cause(error)}") from None
+    state = {None: "empty", _newest(): "up to date"}.get(revision, "is migrated at the next start")
+    return f"{name}, {state}"
 
 
 @contextmanager

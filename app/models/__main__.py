@@ -12,11 +12,12 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 import cv2
 from pydantic import ValidationError
 
-from app.config import Settings
+from app.config import DeviceName, Settings
 from app.errors import SetupError
 from app.models.annotate import AnnotatedWriter
 from app.models.detect import DetectorSuite, detect
@@ -90,7 +91,7 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     )
     for command in (info_command, detect_command):
         command.add_argument("--weights", help="weights to use instead of the shipped ones")
-        command.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"])
+        command.add_argument("--device", choices=get_args(DeviceName))
 
 
 def _confidence(text: str) -> float:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from app.errors import DetectorError
 from app.metric_types import counter, histogram
-from app.models.openvino_runtime import Network, Outputs
+from app.models.network import Network, Outputs
 
 Image = npt.NDArray[np.uint8]
 SECONDS = (0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)

@@ -59,7 +59,7 @@ class DetectorSuite:
             objects = objects.model_copy(update={"min_confidence": min_confidence})
         data_dir = settings.data_dir if settings.data_dir.is_dir() else None
         self._objects = load_objects(objects, settings.device, data_dir, multiple=SHAPE_MULTIPLE)
-        self._face_runner = load_faces("auto", data_dir / "cache" if data_dir else None)
+        self._face_runner = load_faces(settings.device, data_dir / "cache" if data_dir else None)
         face_confidence = (
             settings.faces.min_confidence if min_confidence is None else min_confidence
         )

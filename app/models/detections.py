@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from app.errors import DetectorError
-from app.models.openvino_runtime import Outputs
+from app.models.network import Outputs
 from app.types import Box, Detection
 
 

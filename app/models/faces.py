@@ -7,7 +7,6 @@ offset and the size of its box.
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import cv2
@@ -16,11 +15,10 @@ import numpy.typing as npt
 
 from app.models.batching import BatchingRunner, Image
 from app.models.detections import PendingDetections, RawDetections
+from app.models.devices import open_network
 from app.models.letterbox import STRIDE as SIDE_MULTIPLE
 from app.models.letterbox import CanvasChoice, padded
-from app.models.openvino_runtime import OpenVinoNetwork, Outputs
-
-logger = logging.getLogger(__name__)
+from app.models.network import Outputs
 
 STRIDES = (8, 16, 32)
 COARSE_MULTIPLE = 320
@@ -124,10 +122,10 @@ def _decode_map(
 
 
 def load_faces(device: str = "auto", cache_dir: Path | None = None) -> BatchingRunner:
-    """Load the face network, ready to be shared.
+    """Load the face network on a device, ready to be shared.
 
-    It computes in full precision everywhere: which faces are covered must not depend on the CPU.
+    It computes in full precision where the device can: which faces are covered must not depend on
+    the machine.
     """
-    if device not in ("auto", "cpu"):
-        logger.info("faces are detected on the CPU: YuNet has no %s runtime", device)
-    return BatchingRunner(OpenVinoNetwork(SHIPPED, full_precision=True, cache_dir=cache_dir))
+    network = open_network(SHIPPED, device, full_precision=True, cache_dir=cache_dir)
+    return BatchingRunner(network)

@@ -10,6 +10,7 @@ import numpy as np
 
 from app.config import Settings
 from app.models.batching import BatchingRunner
+from app.models.devices import DEVICES, missing
 from app.models.faces import load_faces
 from app.models.letterbox import Size, canvas_for
 from app.models.objects import load_objects
@@ -26,7 +27,7 @@ def info(settings: Settings) -> Iterator[str]:
         SetupError: when a network cannot be loaded.
     """
     data_dir = settings.data_dir if settings.data_dir.is_dir() else None
-    faces = load_faces("auto", data_dir / "cache" if data_dir else None)
+    faces = load_faces(settings.device, data_dir / "cache" if data_dir else None)
     objects = load_objects(settings.objects, settings.device, data_dir)
     try:
         yield from _describe("faces to blur", faces)
@@ -40,6 +41,8 @@ def info(settings: Settings) -> Iterator[str]:
         yield _speed("frame", objects.runner, frame)
         crop = objects.fixed_size or (objects.crop_size, objects.crop_size)
         yield _speed("crop", objects.runner, crop)
+        yield ""
+        yield from _accelerators()
     finally:
         faces.close()
         objects.close()
@@ -51,6 +54,13 @@ def _describe(title: str, runner: BatchingRunner) -> Iterator[str]:
     yield f"  file        {network.path}"
     yield f"  weights     {network.precision}"
     yield f"  device      {network.device}"
+
+
+def _accelerators() -> Iterator[str]:
+    yield "accelerators"
+    for device in DEVICES:
+        tried = "" if device.was_tried else "; not tried by the developers on real hardware"
+        yield f"  {device.name:<11} {device.hardware}: {missing(device) or 'found'}{tried}"
 
 
 def _speed(title: str, runner: BatchingRunner, size: Size) -> str:

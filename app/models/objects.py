@@ -18,8 +18,8 @@ from app.models.batching import BatchingRunner
 from app.models.detections import PendingDetections, RawDetections
 from app.models.letterbox import STRIDE, CanvasChoice, Image, Size, canvas_for, letterbox, padded
 from app.models.model_metadata import ModelMetadata, read_model_metadata
+from app.models.network import Outputs
 from app.models.nms import Floats, suppress
-from app.models.openvino_runtime import Outputs
 from app.models.weights_file import DetectionNetwork, open_weights
 
 MAX_CANDIDATES = 1000
@@ -188,7 +188,7 @@ def load_objects(
     should neither wait for that nor spend memory on it.
 
     Args:
-        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        device: a value of ``--device``.
         data_dir: ``cache`` in it keeps compiled networks; ``weights`` in it is searched for files.
 
     Raises:

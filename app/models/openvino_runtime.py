@@ -12,7 +12,6 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -27,38 +26,16 @@ from openvino.preprocess import PrePostProcessor
 from app.config import usable_cpus
 from app.errors import SetupError
 from app.models.letterbox import IDLE_S
+from app.models.network import Images, Outputs, in_batches
 
 logger = logging.getLogger(__name__)
 
-Images = npt.NDArray[np.uint8]
-Outputs = list[npt.NDArray[np.float32]]
 MANY_SIZES = 12
+QUEUED = 2
+"""Requests that an accelerator gets at the same time: one is copied while the other is computed."""
 
 
 ISA_WITHOUT_BF16 = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX512_CORE", "AVX512_CORE_VNNI")
-
-
-class Network(Protocol):
-    """A network that several threads may call at once.
-
-    Attributes:
-        parallel: number of concurrent callers that uses the machine best.
-        max_batch: batch size that uses it best.
-        path: the file that it was read from.
-        device: where it runs, for display.
-        precision: the type of its weights, for display.
-    """
-
-    name: str
-    parallel: int
-    max_batch: int
-    path: Path
-    device: str
-    precision: str
-
-    def infer(self, images: Images) -> Outputs:
-        """Run a batch of images of the same size. N is the first dimension of each output."""
-        ...
 
 
 class OpenVinoNetwork:
@@ -80,6 +57,7 @@ class OpenVinoNetwork:
             network must be fully convolutional.
         full_precision: compute in float32 also on CPUs that are faster in bfloat16.
         cache_dir: where compiled networks are kept between starts.
+        target: OpenVINO's name of the device: ``CPU``, ``GPU``, ``NPU``.
 
     Attributes:
         fixed_size: the only height and width that it accepts; None for any size.
@@ -98,11 +76,13 @@ class OpenVinoNetwork:
         keeps_shape: bool = False,
         full_precision: bool = False,
         cache_dir: Path | None = None,
+        target: str = "CPU",
     ) -> None:
         self.name = path.stem
         self.path = path
-        self.parallel = usable_cpus()
-        self.device = f"CPU, OpenVINO {ov.__version__.partition('-')[0]}"
+        self.parallel = usable_cpus() if target == "CPU" else QUEUED
+        self.device = f"{target}, OpenVINO {ov.__version__.partition('-')[0]}"
+        self._target = target
         self._divide_by = divide_by
         self._full_precision = full_precision
         # The binding builds a table in the first of these calls and releases the GIL meanwhile: two
@@ -130,16 +110,19 @@ class OpenVinoNetwork:
         self._used_at: dict[tuple[int, int], float] = {}
         self._local = threading.local()  # an InferRequest is not thread-safe
 
+    @property
+    def graph(self) -> ov.Model:
+        """The network itself, for another runtime."""
+        return self._model
+
+    @property
+    def divide_by(self) -> float:
+        """What the values 0 to 255 are divided by first."""
+        return self._divide_by
+
     def infer(self, images: Images) -> Outputs:
         """Run images of the same size in batches of ``max_batch``, the last padded with black."""
-        batch = self.max_batch
-        if len(images) == batch:
-            return self._infer(images)
-        padding = -len(images) % batch
-        images = np.concatenate([images, np.zeros((padding, *images.shape[1:]), np.uint8)])
-        parts = [self._infer(images[at : at + batch]) for at in range(0, len(images), batch)]
-        count = len(images) - padding
-        return [np.concatenate(output)[:count] for output in zip(*parts, strict=True)]
+        return in_batches(self._infer, images, self.max_batch)
 
     def _infer(self, images: Images) -> Outputs:
         size = (images.shape[1], images.shape[2])
@@ -182,18 +165,26 @@ class OpenVinoNetwork:
             values.custom(_opaque_identity)
             values.scale(float(self._divide_by))
         steps.input().model().set_layout(ov.Layout("NCHW"))
-        config: dict[str, object] = {
-            "PERFORMANCE_HINT": "THROUGHPUT",
-            "NUM_STREAMS": self.parallel,
-            "INFERENCE_NUM_THREADS": self.parallel,
-            # Decoders and encoders need the same cores; the scheduler places threads better.
-            "ENABLE_CPU_PINNING": False,
-        }
-        if self._full_precision or not has_fast_bf16():
-            config["INFERENCE_PRECISION_HINT"] = "f32"
-        compiled = self._core.compile_model(steps.build(), "CPU", config)
+        compiled = self._core.compile_model(steps.build(), self._target, self._config())
         logger.info("%s compiled for %d x %d", self.name, width, height)
         return compiled
+
+    def _config(self) -> dict[str, object]:
+        if self._target == "NPU":  # it computes in half precision only
+            return {"PERFORMANCE_HINT": "LATENCY"}
+        config: dict[str, object] = {"PERFORMANCE_HINT": "THROUGHPUT"}
+        if self._target == "CPU":
+            config["NUM_STREAMS"] = config["INFERENCE_NUM_THREADS"] = self.parallel
+            # Decoders and encoders need the same cores; the scheduler places threads better.
+            config["ENABLE_CPU_PINNING"] = False
+        if self._full_precision or (self._target == "CPU" and not has_fast_bf16()):
+            config["INFERENCE_PRECISION_HINT"] = "f32"
+        return config
+
+
+def openvino_devices() -> list[str]:
+    """The devices that OpenVINO finds here, such as ``CPU`` and ``GPU.0``."""
+    return list(ov.Core().available_devices)
 
 
 def _keep_outputs(model: ov.Model, names: list[str]) -> ov.Model:

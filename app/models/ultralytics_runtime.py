@@ -16,7 +16,7 @@ import numpy as np
 
 from app.errors import SetupError
 from app.models.model_metadata import Metadata
-from app.models.openvino_runtime import Images, Outputs
+from app.models.network import Images, Outputs
 
 logger = logging.getLogger(__name__)
 
@@ -112,7 +112,7 @@ def _choose_device(torch: Any, requested: str, path: Path) -> str:
         return "cuda"
     if requested == "auto":
         return next(device for device, present in available.items() if present)
-    if not available[requested]:
+    if not available.get(requested, False):  # torch has no `gpu` and no `npu` here
         logger.warning("no %s device found: %s runs on the CPU", requested, path.name)
         return "cpu"
     return requested

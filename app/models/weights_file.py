@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
 from app.errors import SetupError
+from app.models.devices import open_network
 from app.models.model_metadata import Metadata
-from app.models.openvino_runtime import Network, OpenVinoNetwork, has_fast_bf16
-
-logger = logging.getLogger(__name__)
+from app.models.network import Network
+from app.models.openvino_runtime import has_fast_bf16
 
 FOLDER = Path(__file__).parent / "weights"
 SHIPPED = FOLDER / "watchpost.xml"
@@ -76,14 +75,8 @@ def _find(weights: str, data_dir: Path | None) -> Path:
     )
 
 
-def _on_openvino(path: Path, device: str, cache_dir: Path | None) -> DetectionNetwork:
-    if device in ("cuda", "mps"):
-        logger.warning(
-            "%s runs on the CPU: %s needs Ultralytics weights (--weights with a .pt or .engine)",
-            path.name,
-            device,
-        )
-    return OpenVinoNetwork(path, divide_by=255, keeps_shape=True, cache_dir=cache_dir)
+def _open_graph(path: Path, device: str, cache_dir: Path | None) -> DetectionNetwork:
+    return open_network(path, device, divide_by=255, keeps_shape=True, cache_dir=cache_dir)
 
 
 def _on_ultralytics(path: Path, device: str, cache_dir: Path | None) -> DetectionNetwork:
@@ -93,8 +86,8 @@ def _on_ultralytics(path: Path, device: str, cache_dir: Path | None) -> Detectio
 
 
 RUNTIMES: dict[str, Callable[[Path, str, Path | None], DetectionNetwork]] = {
-    ".xml": _on_openvino,
-    ".onnx": _on_openvino,
+    ".xml": _open_graph,
+    ".onnx": _open_graph,
     ".pt": _on_ultralytics,
     ".engine": _on_ultralytics,
 }

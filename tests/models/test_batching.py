@@ -14,7 +14,7 @@ from support.metrics import counts
 from app.errors import DetectorError
 from app.metric_types import HistogramSnapshot
 from app.models.batching import BatchingRunner
-from app.models.openvino_runtime import Images, Outputs
+from app.models.network import Images, Outputs
 
 PATIENCE_S = 30.0
 

@@ -24,7 +24,8 @@ from app.models.faces import (
     load_faces,
 )
 from app.models.letterbox import MAX_EXACT_AREA
-from app.models.openvino_runtime import OpenVinoNetwork, Outputs
+from app.models.network import Outputs
+from app.models.openvino_runtime import OpenVinoNetwork
 
 PATIENCE_S = 60.0
 

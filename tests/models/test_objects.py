@@ -13,10 +13,11 @@ from support.networks import OURS, places, write_ir, write_onnx
 
 from app.config import ObjectSettings
 from app.errors import DetectorError, SetupError
-from app.models import weights_file
+from app.models import devices, weights_file
 from app.models.model_metadata import ModelMetadata, read_model_metadata
+from app.models.network import Outputs
 from app.models.objects import MAX_BOXES, ObjectDetector, decode, load_objects
-from app.models.openvino_runtime import OpenVinoNetwork, Outputs
+from app.models.openvino_runtime import OpenVinoNetwork
 
 PATIENCE_S = 60.0
 FOREIGN = {0: "dog", 1: "person", 2: "License_Plate", 3: "car", 4: "man"}
@@ -422,8 +423,12 @@ def test_the_int8_network_is_used_without_fast_bf16(
 
 @pytest.mark.parametrize("device", ["cuda", "mps"])
 def test_a_gpu_for_openvino_is_one_warning_and_the_cpu(
-    device: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    device: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(devices, "_refused", {})
     settings = ObjectSettings(weights=str(write_ir(tmp_path / "own.xml", ANSWER)))
     with caplog.at_level("WARNING"):
         detector = load_objects(settings, device)

@@ -28,7 +28,7 @@ from support.pictures import (
 
 from app.config import StreamSettings
 from app.errors import SourceError
-from app.models.openvino_runtime import Outputs
+from app.models.network import Outputs
 from app.models.orientation import display_matrix, upright
 from app.pipeline.normalise import normalised
 from app.pipeline.sources import make_source

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from app.config import StreamSettings
 from app.errors import SinkError, SourceError, StoreError
 from app.failure_reason import FailureReason
-from app.models.openvino_runtime import Images, Outputs
+from app.models.network import Images, Outputs
 from app.types import Frame, ProcessedFrame, StoredStream, StreamSpec
 
 PATIENCE_S = 30.0

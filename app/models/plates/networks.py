@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from app.models.batching import BatchingRunner
+from app.models.devices import open_network
 from app.models.objects import ObjectDetector
-from app.models.openvino_runtime import OpenVinoNetwork
 from app.models.plates.reader import PlateReader
 from app.models.plates.recogniser import Recogniser
 from app.models.plates.text_lines import TextLineDetector
@@ -39,8 +39,8 @@ class PlateNetworks(NamedTuple):
         return PlateReader(TextLineDetector(self.lines), reader, objects, countries, tuning)
 
 
-def load_plates(cache_dir: Path | None = None) -> PlateNetworks:
+def load_plates(device: str = "auto", cache_dir: Path | None = None) -> PlateNetworks:
     """Load the networks for plates. Raises SetupError when their files are missing."""
     files = WEIGHTS / "text_lines.xml", WEIGHTS / "plate_text.xml"
-    lines, text = (OpenVinoNetwork(file, cache_dir=cache_dir) for file in files)
+    lines, text = (open_network(file, device, cache_dir=cache_dir) for file in files)
     return PlateNetworks(BatchingRunner(lines), BatchingRunner(text, max_batch=4))

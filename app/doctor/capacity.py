@@ -1,0 +1,101 @@
+"""What the measured costs mean in cameras, and which settings would help most."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from app.doctor.measure import Costs
+
+USABLE = 0.93
+"""Share of all cores that streams fill before frames are dropped: 1.87 of 2 (``bench live``)."""
+OVERHEAD = 1.15
+"""Everything that is not measured, such as RTP, threads and metrics, as a factor."""
+CROPS = 1.0  # enlarged crops for each look at objects, with a person in view
+DEMO_FPS, DEMO_LOOKS, DEMO_CROPS = 15.0, 5.0, 1.0
+DEMO_AREA = (1280 * 720) / (1920 * 1080)
+DEMO_DRAWING = 8.0  # ms of one core to draw a frame of the demo
+FLUENT = 0.8  # share of its frames with which the demo still looks fluent
+
+
+class Load(NamedTuple):
+    """A kind of camera: frames a second, and looks at objects a second (0 without analytics)."""
+
+    name: str
+    fps: float
+    looks: float
+
+    def cpu_ms(self, costs: Costs) -> float:
+        """Milliseconds of one core for each second of one camera."""
+        analytics = self.looks * (costs.objects + CROPS * costs.crop + costs.resize)
+        return (self.fps * costs.frame + analytics) * OVERHEAD
+
+    def device_ms(self, costs: Costs) -> float:
+        """Milliseconds of an accelerator for each second of one camera."""
+        faces, objects = costs.device_ms
+        return self.fps * faces + self.looks * (1 + CROPS) * objects
+
+    def cameras(self, costs: Costs) -> float:
+        """How many such cameras keep their frame rate, as a fraction."""
+        by_cpu = costs.cores * USABLE * 1000 / self.cpu_ms(costs)
+        device_ms = self.device_ms(costs)
+        return by_cpu if not device_ms else min(by_cpu, USABLE * 1000 / device_ms)
+
+
+LOADS = (
+    Load("1080p at 15 fps, faces blurred", 15, 0),
+    Load("1080p at 5 fps, faces blurred", 5, 0),
+    Load("1080p at 15 fps, faces blurred, with bags or smoking", 15, 5),
+    Load("1080p at 5 fps, faces blurred, with bags or smoking", 5, 5),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """Something that would help, and how many cameras of the first kind there could be then."""
+
+    text: str
+    cameras: float
+
+
+def demo_fps(costs: Costs) -> float:
+    """The frame rate that the demo will reach; all of its picture moves."""
+    per_frame = costs.whole_face + DEMO_AREA * (costs.resize + costs.blur) + DEMO_DRAWING
+    looks = DEMO_LOOKS * (costs.objects + DEMO_CROPS * costs.crop)
+    needed = OVERHEAD * (DEMO_FPS * per_frame + looks)
+    return min(DEMO_FPS, DEMO_FPS * costs.cores * USABLE * 1000 / needed)
+
+
+def demo_is_fluent(costs: Costs) -> bool:
+    """Whether the demo of ``make run`` will look fluent here."""
+    return demo_fps(costs) >= FLUENT * DEMO_FPS
+
+
+def suggestions(costs: Costs, face_width: int) -> list[Suggestion]:
+    """Changes of settings that help, the most effective first."""
+    load = LOADS[0]
+    now = load.cameras(costs)
+    tried = [
+        Suggestion(text, load.cameras(changed)) for text, changed in _changes(costs, face_width)
+    ]
+    tried.append(
+        Suggestion(f"max_fps 5 for each camera, instead of {load.fps:g}", LOADS[1].cameras(costs))
+    )
+    better = [one for one in tried if one.cameras > now * 1.1]
+    return sorted(better, key=lambda one: -one.cameras)
+
+
+def _changes(costs: Costs, face_width: int) -> Sequence[tuple[str, Costs]]:
+    changes = [("downscale 0.5 for each camera", replace(costs, encode=costs.encode / 4))]
+    if costs.encoder == "libx264":
+        text = "a hardware encoder (NVENC, Quick Sync, VideoToolbox) for the outputs"
+        changes.append((text, replace(costs, encode=1.0)))
+    if face_width > 640:
+        share = (640 / face_width) ** 2
+        text = "WATCHPOST_FACES__WIDTH=640: small faces are lost earlier"
+        changes.append((text, replace(costs, faces=costs.faces * share)))
+    if costs.face_device.startswith("CPU"):
+        text = "a GPU or NPU for the networks (--device auto)"
+        changes.append((text, replace(costs, faces=1.0)))
+    return changes

@@ -1,0 +1,118 @@
+"""Checks of the machine: CPU, memory, open files, clock."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import resource
+import time
+from pathlib import Path
+
+from app.config import usable_cpus
+from app.doctor.findings import Finding, ok, warning
+
+GIB = 2**30
+MIN_MEMORY = GIB
+MIN_OPEN_FILES = 1024
+OLDEST_CLOCK = 1_735_689_600  # 2025-01-01: a clock before that was never set
+TIME_ERROR = 5  # from Linux's timex.h: the clock is not synchronised
+FEATURES = {
+    "avx2": "AVX2",
+    "avx_vnni": "AVX-VNNI",
+    "avx512f": "AVX-512",
+    "avx512_vnni": "AVX512-VNNI",
+    "amx_int8": "AMX",
+    "asimd": "NEON",
+    "asimddp": "dot product",
+}
+"""Names in /proc/cpuinfo of the instruction sets that networks profit from."""
+
+
+def machine() -> list[Finding]:
+    """Check the machine itself."""
+    return [cpu(), memory(), open_files(), clock()]
+
+
+def cpu() -> Finding:
+    """The processor, the cores that may be used, and the instruction sets that matter."""
+    model, flags = _cpu_info()
+    names = [name for flag, name in FEATURES.items() if flag in flags]
+    count = usable_cpus()
+    cores = f"{count} core{'s' if count > 1 else ''}"
+    text = f"{model}, {cores} usable, {', '.join(names) or 'no vector instructions known'}"
+    if platform.machine() in ("x86_64", "AMD64") and flags and "avx2" not in flags:
+        advice = "without AVX2 networks run several times slower; choose host as the CPU type"
+        return warning("cpu", text, f"{advice} if this is a virtual machine")
+    if count == 1:
+        return warning("cpu", text, "give it two cores: detection and encoding run side by side")
+    return ok("cpu", text)
+
+
+def _cpu_info() -> tuple[str, set[str]]:
+    """Name and flags of the processor; no flags where the system does not list them."""
+    try:
+        info = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:  # not Linux
+        return platform.processor() or platform.machine(), set()
+    values = dict(
+        (part.strip() for part in line.split(":", 1)) for line in info.splitlines() if ":" in line
+    )
+    flags = set(values.get("flags", values.get("Features", "")).split())
+    return values.get("model name", platform.machine()), flags
+
+
+def memory() -> Finding:
+    """Memory that is free for the server, within the limit of its container."""
+    total, free = _memory()
+    text = f"{free / GIB:.1f} of {total / GIB:.1f} GiB available"
+    if free < MIN_MEMORY:
+        return warning("memory", text, "keep 1 GiB free: four cameras take about 0.9 GiB")
+    return ok("memory", text)
+
+
+def _memory() -> tuple[int, int]:
+    """Bytes in total and available."""
+    page = os.sysconf("SC_PAGE_SIZE")
+    total = free = page * os.sysconf("SC_PHYS_PAGES")
+    try:
+        for line in Path("/proc/meminfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("MemAvailable:"):
+                free = int(line.split()[1]) * 1024
+        limit = int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="utf-8"))
+        used = int(Path("/sys/fs/cgroup/memory.current").read_text(encoding="utf-8"))
+        total, free = min(total, limit), min(free, max(0, limit - used))
+    except (OSError, ValueError):  # not Linux, or no limit
+        pass
+    return total, free
+
+
+def open_files() -> Finding:
+    """The number of files and sockets that the process may have open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    text = "no limit" if soft == resource.RLIM_INFINITY else f"{soft} at most"
+    if soft != resource.RLIM_INFINITY and soft < MIN_OPEN_FILES:
+        reachable = "" if hard == resource.RLIM_INFINITY or hard >= MIN_OPEN_FILES else " (as root)"
+        return warning("open files", text, f"ulimit -n {MIN_OPEN_FILES}{reachable}")
+    return ok("open files", text)
+
+
+def clock() -> Finding:
+    """Whether the clock is set and kept right: events and recordings carry its time."""
+    text = time.strftime("%Y-%m-%d %H:%M:%S %Z")
+    if time.time() < OLDEST_CLOCK:
+        return warning("clock", f"{text}: it was never set", "set the clock, then turn on NTP")
+    if _is_unsynchronised():
+        advice = "turn on NTP: timedatectl set-ntp true (in a container: on its host)"
+        return warning("clock", f"{text}, not synchronised", advice)
+    return ok("clock", text)
+
+
+def _is_unsynchronised() -> bool:
+    """Whether Linux says that nothing keeps the clock right; False where that is not known."""
+    try:
+        adjtimex = ctypes.CDLL(None).adjtimex
+    except (OSError, AttributeError):
+        return False
+    # struct timex with ``modes`` 0: it only reads. 512 bytes are more than any version has.
+    return bool(adjtimex(ctypes.create_string_buffer(512)) == TIME_ERROR)

@@ -1,0 +1,130 @@
+"""Checks of what the server uses: data folder, disk, database, port, RTSP output."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from app import urls
+from app.config import Settings
+from app.data_folder import TOKEN_FILE, locked
+from app.db.engine import reach
+from app.db.vault import KEY_FILE
+from app.doctor.findings import Finding, ok, problem, warning
+from app.errors import DataFolderLocked, SetupError
+
+CONNECT_TIMEOUT_S = 2.0
+GIB = 2**30
+
+
+def surroundings(settings: Settings) -> Iterator[Finding]:
+    """Check everything that the settings name; nothing is changed or created."""
+    yield data_folder(settings.data_dir)
+    yield disk(settings)
+    yield database(settings)
+    yield rtsp_output(settings)
+
+
+def data_folder(folder: Path) -> Finding:
+    """Whether the data folder can be written, and nobody else can read its secrets."""
+    existing = _existing(folder)
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        user = f"the user {os.getuid()}" if hasattr(os, "getuid") else "this user"
+        advice = f"let {user} write to it, or choose another folder with --data-dir"
+        return problem("data folder", f"{folder}: {error.strerror}", advice)
+    open_to_all = [
+        file.name
+        for file in (folder / KEY_FILE, folder / TOKEN_FILE)
+        if file.exists() and stat.S_IMODE(file.stat().st_mode) & 0o077
+    ]
+    if open_to_all:
+        names = " and ".join(open_to_all)
+        advice = f"chmod 600 {' '.join(str(folder / name) for name in open_to_all)}"
+        return warning("data folder", f"{folder}: other users can read {names}", advice)
+    return ok("data folder", f"{folder}{'' if folder.exists() else ' (not created yet)'}")
+
+
+def disk(settings: Settings) -> Finding:
+    """Free space at the data folder, and whether recordings may use it."""
+    try:
+        usage = shutil.disk_usage(_existing(settings.data_dir))
+    except OSError as error:
+        return problem("disk", str(error.strerror), "check the disk of the data folder")
+    text = f"{usage.free / GIB:.1f} of {usage.total / GIB:.1f} GiB free"
+    floor = settings.space.min_free
+    if usage.free < floor:
+        advice = (
+            f"free {(floor - usage.free) / GIB:.1f} GiB, or lower WATCHPOST_SPACE__MIN_FREE: "
+            "old recordings are removed to keep that much free, and no new ones start"
+        )
+        return problem("disk", text, advice)
+    return ok("disk", text)
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that exists."""
+    folder = folder.absolute()
+    return next(path for path in (folder, *folder.parents) if path.exists())
+
+
+def database(settings: Settings) -> Finding:
+    """Whether the database answers."""
+    try:
+        text = reach(settings.resolved_database_url())
+    except SetupError as error:
+        advice = "check WATCHPOST_DATABASE_URL, and that the database runs"
+        return problem("database", str(error), advice)
+    return ok("database", text)
+
+
+def port(settings: Settings) -> Finding:
+    """Whether the server's port is free, or used by this data folder's own server."""
+    name = f"{settings.host}:{settings.port}"
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        with socket.socket(family) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((settings.host, settings.port))
+    except OSError as error:
+        if _is_running(settings.data_dir):
+            return ok("port", f"{name}, Watchpost is running")
+        advice = "stop what uses it, or choose another one with --port"
+        return problem("port", f"{name}: {error.strerror}", advice)
+    return ok("port", f"{name} is free")
+
+
+def _is_running(folder: Path) -> bool:
+    if not folder.exists():
+        return False
+    try:
+        with locked(folder):
+            return False
+    except DataFolderLocked:
+        return True
+    except SetupError:
+        return False
+
+
+def rtsp_output(settings: Settings) -> Finding:
+    """Whether the RTSP server for all outputs accepts connections."""
+    base = settings.streams.output_base
+    if base is None:
+        return ok("RTSP output", "each stream's own (WATCHPOST_STREAMS__OUTPUT_BASE is not set)")
+    shown, parts = urls.without_credentials(base), urlsplit(base)
+    address = parts.hostname or "", parts.port or urls.DEFAULT_PORTS[parts.scheme]
+    try:
+        with socket.create_connection(address, CONNECT_TIMEOUT_S):
+            return ok("RTSP output", f"{shown} accepts connections")
+    except OSError as error:
+        advice = "start that RTSP server (such as MediaMTX), or correct --output-base"
+        reason = error.strerror or str(error) or type(error).__name__
+        return problem("RTSP output", f"{shown} cannot be reached: {reason}", advice)

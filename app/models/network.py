@@ -1,0 +1,47 @@
+"""What every network here can do, whatever runs it: (N, H, W, 3) uint8 RGB in, float32 out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Images = npt.NDArray[np.uint8]
+Outputs = list[npt.NDArray[np.float32]]
+
+
+class Network(Protocol):
+    """A network that several threads may call at once.
+
+    Attributes:
+        parallel: number of concurrent callers that uses the machine best.
+        max_batch: batch size that uses it best.
+        path: the file that it was read from.
+        device: where it runs, for display.
+        precision: the type of its weights, for display.
+    """
+
+    name: str
+    parallel: int
+    max_batch: int
+    path: Path
+    device: str
+    precision: str
+
+    def infer(self, images: Images) -> Outputs:
+        """Run a batch of images of the same size. N is the first dimension of each output."""
+        ...
+
+
+def in_batches(run: Callable[[Images], Outputs], images: Images, size: int) -> Outputs:
+    """Run images in batches of exactly ``size``, the last padded with black."""
+    if len(images) == size:
+        return run(images)
+    padding = -len(images) % size
+    images = np.concatenate([images, np.zeros((padding, *images.shape[1:]), np.uint8)])
+    parts = [run(images[at : at + size]) for at in range(0, len(images), size)]
+    count = len(images) - padding
+    return [np.concatenate(output)[:count] for output in zip(*parts, strict=True)]
