@@ -81,6 +81,14 @@ class StreamSettings(BaseModel):
     )
     backoff_max_s: float = Field(30.0, description="Longest pause between two attempts.")
     max_pixels: int = Field(50_000_000, description="Largest frame, in pixels.")
+    decoder: Literal["auto", "cpu", "cuda", "videotoolbox", "d3d11va", "qsv", "amf", "v4l2m2m"] = (
+        Field(
+            "auto",
+            description="Hardware that decodes video: `cuda` (NVIDIA), `qsv` (Intel), `amf` (AMD), "
+            "`videotoolbox` (Apple), `v4l2m2m` (Raspberry Pi). `auto` takes the first that decodes "
+            "a test frame, else the CPU.",
+        )
+    )
 
 
 class FaceSettings(BaseModel):

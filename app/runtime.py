@@ -52,6 +52,7 @@ from app.pipeline.event_log import EventLog
 from app.pipeline.manager import StreamManager
 from app.pipeline.push import PushStreams
 from app.pipeline.registry import StreamStore
+from app.pipeline.sources.hardware import available_decoders
 from app.process import background, on_exit_signal, worker_threads
 from app.recording.context import JobContext
 from app.recording.job_manager import JobManager
@@ -398,6 +399,7 @@ async def _resume(manager: StreamManager, jobs: JobManager, *, demo: bool) -> No
     The pause lets a server whose port is taken exit before a stream is started.
     """
     await asyncio.sleep(RESUME_AFTER_S)
+    await asyncio.to_thread(available_decoders)  # tried before a camera waits for them
     await manager.resume()
     if demo:
         analytics: Analytics = {"smoking": {}} if manager.has_analytics else {}

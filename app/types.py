@@ -361,6 +361,8 @@ class StreamStats:
         followed: number of tracked objects by kind: persons, and the kinds that the rules add.
             Empty for a stream without analytics.
         substream: None for a stream without one.
+        decoder: what decodes the input: ``cpu``, or a kind of hardware such as ``cuda``.
+        encoder: FFmpeg's name of the output's encoder; None without an output.
         session_id: the current run of the stream, such as ``S_2026_02_03_0001``.
     """
 
@@ -382,6 +384,8 @@ class StreamStats:
     latency_p50_ms: float | None = None
     latency_p95_ms: float | None = None
     codec: str | None = None
+    decoder: str | None = None
+    encoder: str | None = None
     width: int | None = None
     height: int | None = None
     uptime_s: float = 0.0

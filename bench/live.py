@@ -9,13 +9,14 @@ separately.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,8 +34,16 @@ HEAD = ("fps each", "latency p50 ms", "p95 ms", "dropped", "CPU cores", "MiB")
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def run(names: Sequence[str] = CLIPS, counts: Sequence[int] = STREAMS) -> None:
-    """Print a table for each of these clips that can be made here."""
+def run(
+    names: Sequence[str] = CLIPS,
+    counts: Sequence[int] = STREAMS,
+    options: Mapping[str, Any] | None = None,
+) -> None:
+    """Print a table for each of these clips that can be made here.
+
+    Args:
+        options: more options of each stream, such as ``{"analytics": ["bags"]}``.
+    """
     sys.path.insert(0, str(ROOT / "tests"))
     from support import rtsp
 
@@ -49,17 +58,19 @@ def run(names: Sequence[str] = CLIPS, counts: Sequence[int] = STREAMS) -> None:
                 tempfile.TemporaryDirectory() as folder,
                 rtsp.RtspServer(serve={"cam": clip.make(20, fps=15, name=name)}) as cameras,
             ):
-                rows = [_measure(count, cameras, Path(folder)) for count in counts]
-            show(f"Live 1080p15 streams, RTSP to RTSP: {name}", head, rows)
+                rows = [_measure(count, cameras, Path(folder), options or {}) for count in counts]
+            shown = f", {json.dumps(options)}" if options else ""
+            show(f"Live 1080p15 streams, RTSP to RTSP: {name}{shown}", head, rows)
 
 
-def _measure(count: int, cameras: object, folder: Path) -> list[object]:
+def _measure(count: int, cameras: object, folder: Path, options: Mapping[str, Any]) -> list[object]:
     names = [f"cam{number}" for number in range(count)]
     with server(folder / str(count)) as (client, pid):
         for number, name in enumerate(names):
             body = {
                 "rtsp_url": cameras.url("/cam"),  # type: ignore[attr-defined]
                 "output_url": cameras.url(f"/out{number}"),  # type: ignore[attr-defined]
+                **options,
             }
             client.post(f"/api/streams/{name}/start", json=body).raise_for_status()
         return [count, *numbers(client, names, pid)]
@@ -148,5 +159,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clip", action="append", help="default: three clips")
     parser.add_argument("--streams", type=int, nargs="+", default=STREAMS)
+    parser.add_argument(
+        "--options", type=json.loads, help='of each stream, as {"analytics": ["bags"]}'
+    )
     flags = parser.parse_args()
-    run(flags.clip or CLIPS, flags.streams)
+    run(flags.clip or CLIPS, flags.streams, flags.options)

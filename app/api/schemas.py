@@ -172,6 +172,12 @@ class StreamStatsReply(BaseModel):
     last_error: str | None
     latency_ms: Latency
     codec: str | None = Field(description="Codec of the input.")
+    decoder: str | None = Field(
+        description="What decodes the input: `cpu`, or hardware such as `cuda` or `qsv`."
+    )
+    encoder: str | None = Field(
+        description="Encoder of the output: `libx264`, or hardware such as `h264_nvenc`."
+    )
     width: int | None = Field(description="Width of the output, pixels.")
     height: int | None
     uptime_s: float

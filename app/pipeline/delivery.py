@@ -67,6 +67,11 @@ class Delivery:
         has_viewers = subscribers.jpegs.wanted or subscribers.processed.wanted
         return OUTPUT in self._sinks or has_viewers or self.preview.recently_shown
 
+    @property
+    def encoder(self) -> str | None:
+        """The encoder of the output, if it has one and it is open."""
+        return getattr(self._sinks[OUTPUT][0], "encoder", None) if OUTPUT in self._sinks else None
+
     def workers(self) -> list[Worker]:
         """One worker for each sink."""
         return [

@@ -45,6 +45,7 @@ from app.pipeline.patience import Patience
 from app.pipeline.scale import to_output, to_rgb
 from app.pipeline.sinks import Output, make_output
 from app.pipeline.sources import make_source
+from app.pipeline.sources.hardware import decoder_of
 from app.pipeline.sources.paired import least_side, substream_stats, substream_workers
 from app.pipeline.sources.played import PlayedFile
 from app.pipeline.stream_metrics import StreamGauges, StreamMetrics
@@ -264,7 +265,12 @@ class Stream:
         stats = self._metrics.stats(
             dropped=dropped, codec=self.source.codec or None, followed=self._analysis.counts
         )
-        stats = replace(stats, substream=substream_stats(self.source))
+        stats = replace(
+            stats,
+            substream=substream_stats(self.source),
+            decoder=decoder_of(self.source),
+            encoder=self._delivery.encoder,
+        )
         return StreamStatus(self.spec, self.supervisor.state, stats)
 
     def gauges(self) -> StreamGauges:

@@ -47,7 +47,8 @@ class H264Encoder:
     """Encodes H.264 with low delay: a packet for each frame, a keyframe every two seconds.
 
     Args:
-        encoder: FFmpeg name, or ``auto`` for hardware that works here, else libx264.
+        encoder: FFmpeg name, or ``auto`` for hardware that works here, else libx264, which also
+            continues when the hardware fails.
         bitrate: bits a second; None derives it from size and rate.
         colours: range, matrix, primaries and transfer of the frames, stated in the stream.
 
@@ -67,13 +68,17 @@ class H264Encoder:
         colours: Colours = UNSTATED,
     ) -> None:
         self.width, self.height, self._pix_fmt, self._colours = width, height, pix_fmt, colours
-        name = best_encoder() if encoder == "auto" else encoder
-        rate = bitrate or max(MIN_BITRATE, int(width * height * fps * BITS_PER_PIXEL))
+        self._fps = fps
+        self._bitrate = bitrate or max(MIN_BITRATE, int(width * height * fps * BITS_PER_PIXEL))
+        self.name = best_encoder() if encoder == "auto" else encoder
+        self._may_fall_back = encoder == "auto" and self.name != SOFTWARE_ENCODER
         try:
-            self._context = _open(name, width, height, fps, pix_fmt, rate, colours)
-        except (FFmpegError, ValueError):
-            raise SinkError(end="output", reason=FailureReason.NO_ENCODER, url=name) from None
-        self.name = name
+            self._context = self._open()
+        except (FFmpegError, ValueError) as error:
+            if not self._may_fall_back:
+                failure = FailureReason.NO_ENCODER
+                raise SinkError(end="output", reason=failure, url=self.name) from None
+            self._fall_back(error)  # hardware may limit the number of encoders
 
     def takes(self, picture: BlurredFrame) -> bool:
         """Whether the frame has the size, format and colours that the encoder was opened for."""
@@ -88,10 +93,24 @@ class H264Encoder:
         image = picture.image
         image.pts, image.time_base = pts, TIME_BASE
         image.pict_type = 0  # keyframes of the input need not be keyframes of the output
-        return [
-            Packet(bytes(packet), packet.pts or 0, packet.is_keyframe)
-            for packet in self._context.encode(image)
-        ]
+        try:
+            packets = self._context.encode(image)
+        except FFmpegError as error:
+            if not self._may_fall_back:
+                raise
+            self._fall_back(error)
+            packets = self._context.encode(image)
+        return [Packet(bytes(packet), packet.pts or 0, packet.is_keyframe) for packet in packets]
+
+    def _open(self) -> VideoCodecContext:
+        size = self.width, self.height
+        return _open(self.name, *size, self._fps, self._pix_fmt, self._bitrate, self._colours)
+
+    def _fall_back(self, error: Exception) -> None:
+        """Continue with libx264, beginning with a keyframe."""
+        _report_failure(self.name, type(error).__name__)
+        self.name, self._may_fall_back = SOFTWARE_ENCODER, False
+        self._context = self._open()
 
 
 def _open(
@@ -120,6 +139,12 @@ def _open(
     }
     context.open()
     return context
+
+
+@functools.cache
+def _report_failure(name: str, reason: str) -> None:
+    """Say once that a hardware encoder failed."""
+    logger.warning("encoding with %s, because %s failed: %s", SOFTWARE_ENCODER, name, reason)
 
 
 @functools.cache

@@ -48,6 +48,11 @@ class RtspSink:
         self._last_pts = -1
         self._started_at = 0.0
 
+    @property
+    def encoder(self) -> str | None:
+        """FFmpeg's name of the encoder; None before the first frame."""
+        return self._encoder.name if self._encoder is not None else None
+
     def write(self, result: ProcessedFrame) -> None:
         picture = result.frame
         encoder, publisher = self._encoder, self._publisher

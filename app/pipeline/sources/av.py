@@ -22,6 +22,7 @@ from app.models.orientation import orientation_of, orientation_of_frame
 from app.pace import ContinuousClock, MediaClock, StallLimit
 from app.pipeline.sources.decode_plan import Arrived, DecodePlan, Demand
 from app.pipeline.sources.files import is_image, open_file, packets_of
+from app.pipeline.sources.hardware import Decoder, hardware_for
 from app.pipeline.sources.pixel_aspect import PixelAspect
 from app.pipeline.sources.sender_clock import SenderClock
 from app.pipeline.sources.skipping import clock_of, decoded_at, skip_to
@@ -68,6 +69,7 @@ class AvSource:
         self._sender_clock = SenderClock()
         self._alive_at = 0.0  # when the last packet came that has an image, or is not decoded
         self._pixel_aspect = PixelAspect(None, None)
+        self._decoder: Decoder | None = None
 
     def open(self) -> None:
         self._limit.begin()
@@ -83,6 +85,7 @@ class AvSource:
         # Frame threads would hold back as many frames as there are threads.
         stream.thread_type = "SLICE" if self.live else "AUTO"
         self.codec = stream.codec_context.name
+        self._decoder = Decoder(stream, hardware_for(self._settings.decoder))
         stream.codec_context.copy_opaque = self.codec in STILLS
         if self.live and not self.decodes_all:
             self._plan = DecodePlan(stream, self._max_fps)
@@ -165,6 +168,11 @@ class AvSource:
         skipped, self._plan.skipped = self._plan.skipped, 0
         return skipped
 
+    @property
+    def decoder(self) -> str:
+        """What decodes: ``cpu`` or a kind of hardware; empty before the source is open."""
+        return self._decoder.name if self._decoder is not None else ""
+
     def close(self) -> None:
         container, self._container, self._stream = self._container, None, None
         if container is not None:
@@ -211,7 +219,9 @@ class AvSource:
 
     def _images(self, own_clock: ContinuousClock) -> Iterator[tuple[av.VideoFrame | None, float]]:
         """Decoded images with the arrival time of their packet; None for a packet without one."""
-        assert self._container is not None and self._stream is not None
+        assert (
+            self._container is not None and self._stream is not None and self._decoder is not None
+        )
         bad = decoded = 0  # packets in a row; images
         try:
             packets = self._packets(self._container, self._stream)
@@ -225,7 +235,7 @@ class AvSource:
                 if self.codec in STILLS:
                     packet.opaque = orientation_of(bytes(packet))
                 try:
-                    images = packet.decode()
+                    images = self._decoder.decode(packet)
                     bad = 0
                 except (InvalidDataError, *PARSER_ERRORS):
                     images = []

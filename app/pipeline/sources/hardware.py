@@ -38,8 +38,10 @@ def available_decoders() -> tuple[str, ...]:
     """The kinds of hardware that decode H.264 here, the preferred one first."""
     working = tuple(kind for kind in KINDS if _decodes(kind))
     known = [kind for kind in KINDS if _is_built_in(kind)]
-    logger.debug(
-        "hardware decoders known to PyAV: %s; working: %s", known, ", ".join(working) or "none"
+    logger.info(
+        "hardware decoders: PyAV has %s; working here: %s",
+        ", ".join(known) or "none",
+        ", ".join(working) or "none",
     )
     return working
 
@@ -83,7 +85,8 @@ class Decoder:
         self._stream = stream
         self._hardware: VideoCodecContext | None = None
         self._kept: deque[Packet[VideoStream]] = deque(maxlen=MAX_KEPT)
-        self._shown_pts: int | None = None
+        self._shown_pts: int | None = None  # of the last frame from the hardware
+        self._repeated = 0  # packets that are decoded again
         if kind is not None and stream.codec_context.name in FORMATS:
             try:
                 self._hardware = _open(kind, stream.codec_context)
@@ -99,11 +102,11 @@ class Decoder:
     def decode(self, packet: Packet[VideoStream]) -> list[av.VideoFrame]:
         """The frames that this packet completes; raises what PyAV raises for damaged ones."""
         if self._hardware is None:
-            return packet.decode()
+            return self._not_shown(packet.decode())
         if packet.size:
             self._kept.append(packet)
         try:
-            frames = self._hardware.decode(packet if packet.size else None)
+            frames = self._hardware.decode(packet)
         except FAILURES as error:
             return self._decode_again(packet, str(error))
         self._note(frames)
@@ -114,9 +117,7 @@ class Decoder:
         stamps = [frame.pts for frame in frames if frame.pts is not None]
         if not stamps:
             return
-        if self._shown_pts is not None:
-            stamps.append(self._shown_pts)
-        shown = self._shown_pts = max(stamps)
+        shown = self._shown_pts = stamps[-1]
         begins = [
             number
             for number, packet in enumerate(self._kept)
@@ -130,10 +131,25 @@ class Decoder:
         _report(self.name, reason)
         self._hardware, self.name = None, "cpu"
         kept, self._kept = [*self._kept], deque()
+        self._repeated = len(kept)
         packets = kept if packet.size else [*kept, packet]
-        frames = [frame for one in packets for frame in one.decode()]
+        return self._not_shown([frame for one in packets for frame in one.decode()])
+
+    def _not_shown(self, frames: list[av.VideoFrame]) -> list[av.VideoFrame]:
+        """Leave out what the hardware has given already; a decoder may hold frames back."""
         shown = self._shown_pts
-        return [f for f in frames if shown is None or f.pts is None or f.pts > shown]
+        if shown is None:
+            return frames
+        new = [frame for frame in frames if frame.pts is None or frame.pts > shown]
+        self._repeated -= len(frames) - len(new)
+        if new or self._repeated <= 0:
+            self._shown_pts = None
+        return new
+
+
+def decoder_of(source: object) -> str | None:
+    """What decodes the video of a source; None for one whose images are not video."""
+    return getattr(source, "decoder", None) or None
 
 
 def _is_built_in(kind: str) -> bool:

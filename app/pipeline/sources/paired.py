@@ -60,6 +60,11 @@ class PairedSource:
         self._first.open()
         self.codec = self._first.codec
 
+    @property
+    def decoder(self) -> str:
+        """What decodes the first stream; see ``AvSource``."""
+        return self._first.decoder
+
     def frames(self) -> Iterator[Frame | None]:
         for frame in self._first.frames():
             if frame is not None:
