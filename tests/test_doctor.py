@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import platform
+import resource
 import socket
 from dataclasses import replace
 from pathlib import Path
@@ -108,14 +110,14 @@ def test_a_new_database_is_not_created(settings: Settings) -> None:
 
 
 def test_few_open_files_and_little_memory_are_warnings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine.resource, "getrlimit", lambda _: (256, 4096))
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 4096))
     assert machine.open_files().status is Status.WARNING
     monkeypatch.setattr(machine, "_memory", lambda: (2**30, 2**29))
     assert machine.memory().status is Status.WARNING
 
 
 def test_a_cpu_without_avx2_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
     monkeypatch.setattr(machine, "usable_cpus", lambda: 2)
     monkeypatch.setattr(machine, "_cpu_info", lambda: ("old", {"sse4_1", "avx"}))
     assert machine.cpu().status is Status.WARNING

@@ -55,9 +55,8 @@ def _cpu_info() -> tuple[str, set[str]]:
         info = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:  # not Linux
         return platform.processor() or platform.machine(), set()
-    values = dict(
-        (part.strip() for part in line.split(":", 1)) for line in info.splitlines() if ":" in line
-    )
+    lines = [line.partition(":") for line in info.splitlines()]
+    values = {name.strip(): value.strip() for name, _, value in lines}
     flags = set(values.get("flags", values.get("Features", "")).split())
     return values.get("model name", platform.machine()), flags
 

@@ -34,7 +34,7 @@ from app.models.objects import ObjectDetector, load_objects
 from app.pipeline.blur import conceal
 from app.pipeline.scale import to_output, to_rgb
 from app.pipeline.sinks.encode import TIME_BASE, H264Encoder
-from app.types import Box
+from app.types import BlurredFrame, Box
 
 Image = npt.NDArray[np.uint8]
 Out = TypeVar("Out")
@@ -158,13 +158,13 @@ def _video(meter: _Meter, clip: bytes, face_width: int) -> str:
 
 def _decoded(clip: bytes) -> list[av.VideoFrame]:
     """All frames of the clip, decoded as those of a live camera."""
-    with av.open(io.BytesIO(clip)) as container:
+    with av.open(io.BytesIO(clip), "r") as container:
         container.streams.video[0].thread_type = "SLICE"
         return list(container.decode(video=0))
 
 
-def _blurred(image: av.VideoFrame) -> None:
-    conceal(to_output(image, 1.0), [FACE], "gaussian", 0.25)
+def _blurred(image: av.VideoFrame) -> BlurredFrame:
+    return conceal(to_output(image, 1.0), [FACE], "gaussian", 0.25)
 
 
 def _faces(meter: _Meter, faces: FaceDetector, settings: Settings, clip: bytes) -> None:

@@ -20,16 +20,22 @@ class Network(Protocol):
         parallel: number of concurrent callers that uses the machine best.
         max_batch: batch size that uses it best.
         path: the file that it was read from.
-        device: where it runs, for display.
-        precision: the type of its weights, for display.
     """
 
     name: str
     parallel: int
     max_batch: int
     path: Path
-    device: str
-    precision: str
+
+    @property
+    def device(self) -> str:
+        """Where it runs, for display."""
+        ...
+
+    @property
+    def precision(self) -> str:
+        """The type of its weights, for display."""
+        ...
 
     def infer(self, images: Images) -> Outputs:
         """Run a batch of images of the same size. N is the first dimension of each output."""

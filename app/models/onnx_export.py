@@ -240,7 +240,9 @@ def _resize(writer: _Writer, node: ov.Node, inputs: list[str]) -> list[str]:
         1.0 if old.is_dynamic else new.get_length() / old.get_length()
         for old, new in zip(before, after, strict=True)
     ]
-    attributes = {"coordinate_transformation_mode": str(given["coordinate_transformation_mode"])}
+    attributes: dict[str, Any] = {
+        "coordinate_transformation_mode": str(given["coordinate_transformation_mode"])
+    }
     if mode == "nearest":
         attributes["nearest_mode"] = str(given["nearest_mode"])
     onnx_mode = "nearest" if mode == "nearest" else "cubic" if mode == "cubic" else "linear"

@@ -10,6 +10,7 @@ import pytest
 from fixtures import REMOTE, Running
 
 from app.api import doctor as doctor_module
+from app.doctor import report
 
 pytestmark = pytest.mark.anyio
 
@@ -33,7 +34,7 @@ async def test_callers_at_the_same_time_share_one_examination(
     local_client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs: list[Any] = []
-    examine = doctor_module.examine
+    examine = report.examine
 
     def counted(*given: Any, **options: Any) -> Any:
         runs.append(options)

@@ -149,7 +149,7 @@ def test_an_accelerator_that_agrees_with_the_cpu_is_used(device: str) -> None:
     runner = faces.load_faces(device)
     try:
         detector = faces.FaceDetector(runner, min_confidence=0.3)
-        image = cv2.cvtColor(portrait(512), cv2.COLOR_BGR2RGB)
+        image = np.asarray(cv2.cvtColor(portrait(512), cv2.COLOR_BGR2RGB), np.uint8)
         (found,) = detector.submit(image).detections(60, (512, 512))
     finally:
         runner.close()

@@ -68,7 +68,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, fails_at: int = 10**6) -> None:
 
 def decoded(video: Path, setting: str) -> tuple[list[tuple[float, float]], str]:
     """Time and brightness of each frame that the source gives, and its decoder at the end."""
-    settings = StreamSettings(decoder=setting)  # type: ignore[arg-type]
+    settings = StreamSettings(decoder=setting)
     source = AvSource(StreamSpec("a", f"file:{video}"), settings)
     source.open()
     frames = [frame for frame in source.frames() if frame is not None]
@@ -145,7 +145,7 @@ def test_each_kind_is_tried_with_a_frame_on_this_machine() -> None:
     assert set(available_decoders()) <= set(KINDS)
     (packet,) = hardware._test_packets()
     assert packet.is_keyframe
-    on_cpu = cast(VideoCodecContext, av.CodecContext.create("h264", "r"))
+    on_cpu = av.CodecContext.create("h264", "r")
     assert [*on_cpu.decode(packet), *on_cpu.decode(None)]
 
 

@@ -10,7 +10,6 @@ import functools
 import logging
 from collections import deque
 from fractions import Fraction
-from typing import cast
 
 import av
 from av.codec.hwaccel import HWAccel, hwdevices_available
@@ -166,7 +165,7 @@ def _open(kind: str, source: VideoCodecContext | None, codec: str = "h264") -> V
         context = av.CodecContext.create(codec, "r", hwaccel=device)
     else:
         context = av.CodecContext.create(f"{codec}_{kind}", "r")
-    context = cast(VideoCodecContext, context)
+    assert isinstance(context, VideoCodecContext)
     if source is not None:
         context.extradata = source.extradata
         context.width, context.height = source.width, source.height
@@ -188,7 +187,7 @@ def _decodes(kind: str) -> bool:
 
 
 def _test_packets() -> list[Packet[VideoStream]]:
-    encoder = cast(VideoCodecContext, av.CodecContext.create("libx264", "w"))
+    encoder = av.CodecContext.create("libx264", "w")
     encoder.width, encoder.height, encoder.pix_fmt = *TEST_SIZE, "yuv420p"
     encoder.time_base = Fraction(1, 15)
     encoder.options = {"preset": "ultrafast", "tune": "zerolatency"}
