@@ -1,4 +1,4 @@
-"""The command line: ``watchpost serve``, ``watchpost models`` and ``watchpost doctor``."""
+"""The command line: ``watchpost`` with ``serve``, ``models``, ``doctor`` and ``user``."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import uvicorn
 from pydantic import ValidationError
 
 from app import __version__
+from app.access import command as users
 from app.analytics.rules import read_rule_settings
 from app.config import DeviceName, Settings
 from app.data_folder import locked
@@ -43,6 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return models.run(flags)
     if flags.program == "doctor":
         return doctor.run(flags)
+    if flags.program == "user":
+        return users.run(flags)
     to_environment(flags)
     serve(flags)
     return 0
@@ -71,6 +74,10 @@ def _commands() -> argparse.ArgumentParser:
         epilog=ENVIRONMENT,
     )
     doctor.add_flags(check)
+    accounts = programs.add_parser(
+        "user", help="add and list users", description=users.DESCRIPTION, epilog=ENVIRONMENT
+    )
+    users.add_commands(accounts)
     return parser
 
 

@@ -138,6 +138,27 @@ class Unauthorized(WatchpostError):
     template = "{reason}"
 
 
+class WrongPassword(Unauthorized):
+    """There is no such user, or the password is wrong."""
+
+    code = "WRONG_PASSWORD"
+    template = "The name or the password is wrong."
+
+
+class Forbidden(WatchpostError):
+    """The caller is known, but lacks a right."""
+
+    code = "FORBIDDEN"
+    template = "This needs the right {right}."
+
+
+class SignInNeeded(Forbidden):
+    """Only a user who signed in on the page can do this."""
+
+    code = "SIGN_IN_NEEDED"
+    template = "Only a user who is signed in with a password can do this."
+
+
 class NotFound(WatchpostError):
     """Nothing exists at this address."""
 
@@ -222,6 +243,34 @@ class ImageGone(NotFound):
     template = "This image is no longer stored."
 
 
+class UserNotFound(NotFound):
+    """No user has this id."""
+
+    code = "USER_NOT_FOUND"
+    template = "There is no user {user_id}."
+
+
+class TokenNotFound(NotFound):
+    """The caller has no API token with this id."""
+
+    code = "TOKEN_NOT_FOUND"
+    template = "There is no token {token_id}."
+
+
+class SignInNotFound(NotFound):
+    """The caller has no sign-in with this id."""
+
+    code = "SIGN_IN_NOT_FOUND"
+    template = "There is no sign-in {session_id}."
+
+
+class TooManyAttempts(WatchpostError):
+    """Too many wrong passwords or tokens came from this address or for this user."""
+
+    code = "TOO_MANY_ATTEMPTS"
+    template = "Too many wrong attempts. Try again in {retry_after_s} s."
+
+
 class Conflict(WatchpostError):
     """The request conflicts with the current state."""
 
@@ -244,6 +293,20 @@ class CameraExists(Conflict):
 
     code = "CAMERA_EXISTS"
     template = "There is already a camera {camera_id}. Change it with PATCH, or use another id."
+
+
+class UserExists(Conflict):
+    """The name of the user is taken, or the first user was already made."""
+
+    code = "USER_EXISTS"
+    template = "There is already a user, so {name} cannot be added in this way."
+
+
+class LastAdministrator(Conflict):
+    """Without this user nobody could manage users."""
+
+    code = "LAST_ADMINISTRATOR"
+    template = "This is the last administrator. Give another user that role first."
 
 
 class NotACamera(Conflict):

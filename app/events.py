@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.rights import EVERYTHING, Access
 from app.types import BlurredFrame, Box, Track, kind_of
 
 
@@ -112,12 +113,17 @@ def _subject(rule_event: RuleEvent, kind: str) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Selects events; None selects all. ``since`` and ``until`` are Unix seconds."""
+    """Selects events; None selects all. ``since`` and ``until`` are Unix seconds.
+
+    Attributes:
+        access: of the caller, who gets only the events that it allows to see.
+    """
 
     stream_id: str | None = None
     type: str | None = None
     since: float = -math.inf
     until: float = math.inf
+    access: Access = EVERYTHING
 
     def takes(self, event: Event) -> bool:
         return self._takes(event.stream_id, event.rule_event.type, event.ts)
@@ -130,4 +136,5 @@ class EventFilter:
             self.stream_id in (None, stream_id)
             and self.type in (None, kind)
             and self.since <= ts < self.until
+            and self.access.sees_event(stream_id, kind)
         )

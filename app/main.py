@@ -13,7 +13,9 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import __version__, logs
+from app.access.throttle import Throttle
 from app.api import (
+    accounts,
     auth,
     cameras,
     doctor,
@@ -21,14 +23,19 @@ from app.api import (
     jobs,
     plates,
     push,
+    schedules,
     streams,
     system,
+    tokens,
+    users,
     viewer,
 )
 from app.api import events as events_api
+from app.api.authorization import RightsMiddleware
 from app.api.deps import PlateServices
 from app.api.doctor import DoctorService
 from app.api.health import DatabaseProbe, HealthService
+from app.api.route_rights import RouteTable
 from app.api.rules_schema import document_rules
 from app.api.state import State
 from app.config import Settings, usable_cpus
@@ -63,6 +70,7 @@ TAGS = [
         "readings; the watch list.",
     },
     {"name": "collection", "description": "Jobs that record video as files."},
+    {"name": "accounts", "description": "Signing in, users, and API tokens."},
     {"name": "system", "description": "Health, version, metrics."},
 ]
 
@@ -81,31 +89,39 @@ def create_app(settings: Settings) -> FastAPI:
     logs.install("debug" if settings.debug else settings.log_level)
     if settings.auth.disabled:
         logger.warning("authentication is off: anyone may watch and control every stream")
+    throttle = Throttle()
     authentication = Middleware(
         auth.TokenAuthMiddleware,
         token=None if settings.auth.disabled else api_token(settings),
         require_token=settings.auth.require_token,
         disabled=settings.auth.disabled,
+        throttle=throttle,
     )
+    authorization = Middleware(RightsMiddleware, table=RouteTable())
     app = FastAPIOffline(
         title="Watchpost",
         version=__version__,
         description=DESCRIPTION,
         openapi_tags=TAGS,
         lifespan=lifespan,
-        middleware=[Middleware(ConciseStartupErrors), authentication],
+        middleware=[Middleware(ConciseStartupErrors), authentication, authorization],
         redoc_url=None,
         license_info={"name": "AGPL-3.0-or-later"},
     )
     app.state.settings = settings
+    app.state.throttle = throttle
     app.include_router(streams.router)
     app.include_router(push.router)
     app.include_router(cameras.router)
     app.include_router(events_api.router)
     app.include_router(plates.router)
+    app.include_router(accounts.router)
+    app.include_router(users.router)
+    app.include_router(tokens.router)
     app.include_router(system.router)
     app.include_router(doctor.router)
     app.include_router(viewer.router)
+    app.include_router(schedules.router)
     app.include_router(jobs.router)  # last, since its /ws/{job_id} matches every name below /ws
     app.mount("/static", viewer.ViewerFiles(), name="static")
     errors.install(app)
@@ -136,7 +152,7 @@ class ConciseStartupErrors:
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[State]:
     """Start the server's parts before the first request, and stop them after the last."""
-    async with open_runtime(app.state.settings) as runtime:
+    async with open_runtime(app.state.settings, app.state.throttle) as runtime:
         yield _state(runtime, app.state.settings)
 
 
@@ -154,6 +170,7 @@ def _state(runtime: Runtime, settings: Settings) -> State:
         "job_manager": jobs.manager,
         "running_jobs": jobs.manager.running,
         "scheduler": jobs.scheduler,
+        "access": runtime.access,
         "plates": PlateServices(
             plates.service, plates.repository, plates.search, plates.counts, plates.watchlist
         ),

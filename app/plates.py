@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from app.rights import Cameras
 from app.types import Box
 
 
@@ -95,7 +96,11 @@ class StoredSession:
 
 @dataclass(frozen=True, slots=True)
 class PlateFilter:
-    """Which plates a list contains; None means any."""
+    """Which plates a list contains; None means any.
+
+    Attributes:
+        cameras: those that the caller may see plates of; None also for uploads.
+    """
 
     number: str | None = None
     verified: bool | None = None
@@ -103,6 +108,7 @@ class PlateFilter:
     until: datetime | None = None
     source: str | None = None
     min_confidence: float | None = None
+    cameras: Cameras = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from app.access.passwords import Passwords
+from app.access.service import AccessService
+from app.access.sessions import Sessions
+from app.access.throttle import Throttle
 from app.analytics.analyzer import AnalyzerFactory
 from app.analytics.rules import read_rule_settings
 from app.anpr.event_recorder import PlateEventRecorder
@@ -24,6 +28,7 @@ from app.anpr.read_queue import PlateReadQueue
 from app.anpr.service import PlateService
 from app.config import Settings
 from app.data_folder import locked, make_folder
+from app.db.api_tokens import ApiTokenRepository
 from app.db.engine import open_database
 from app.db.event_pruner import EventPruner
 from app.db.events import EventRepository
@@ -37,6 +42,8 @@ from app.db.schedules import ScheduleRepository
 from app.db.snapshots import SnapshotFolder
 from app.db.stream_sessions import StreamSessionRepository
 from app.db.streams import StreamRepository
+from app.db.user_sessions import UserSessionRepository
+from app.db.users import UserRepository
 from app.db.vault import Vault, open_vault
 from app.db.watchlist import ClaudeCalls, Watchlist
 from app.db.writer import EventWriter
@@ -148,11 +155,17 @@ class Runtime:
     jobs: Jobs
     plates: Plates
     networks: Mapping[str, BatchingRunner | None]
+    access: AccessService
 
 
 @asynccontextmanager
-async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
+async def open_runtime(
+    settings: Settings, throttle: Throttle | None = None
+) -> AsyncIterator[Runtime]:
     """Start everything that a server runs; on leaving, or if a step fails, stop it again.
+
+    Args:
+        throttle: slows guessing down; shared with the check of the server's token.
 
     Raises:
         SetupError: the data folder or the database cannot be used.
@@ -167,6 +180,7 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
             open_engine(settings.resolved_database_url(), vault, settings.recordings_dir())
         )
         stack.push_async_callback(threads.finish_calls)  # queries of tasks that were cancelled
+        access = stack.enter_context(_open_access(engine, throttle or Throttle()))
         networks = await stack.enter_async_context(
             open_networks(settings, settings.device, settings.data_dir)
         )
@@ -202,6 +216,7 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
                 "text_lines": plates.networks.lines,
                 "plate_text": plates.networks.text,
             },
+            access,
         )
 
 
@@ -313,6 +328,22 @@ async def open_manager(
 
 
 # ── building blocks of the server alone ──────────────────────────────────────────────────────
+
+
+@contextmanager
+def _open_access(engine: Engine, throttle: Throttle) -> Iterator[AccessService]:
+    """Open the accounts: users, sessions and tokens."""
+    users, rows = UserRepository(engine), UserSessionRepository(engine)
+    passwords = Passwords()
+    access = AccessService(
+        users, rows, ApiTokenRepository(engine), passwords, Sessions(users, rows), throttle
+    )
+    if users.count() == 0:
+        logger.info("no users yet; set-up code for the first one: %s", access.setup_code)
+    try:
+        yield access
+    finally:
+        passwords.close()
 
 
 @asynccontextmanager

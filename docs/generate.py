@@ -35,6 +35,7 @@ from app.models.batching import BatchingRunner, RunnerMetrics
 from app.pipeline.event_log import event_counter
 from app.recording.job_metrics import JobMetrics
 from app.recording.retention import DiskUsage
+from docs import rights_page as rights
 
 FOLDER = Path(__file__).parent / "reference"
 HEAD = "<!-- Written by `python -m docs.generate` (`make docs` runs it); do not edit. -->"
@@ -332,6 +333,23 @@ def _labels(metric: Metric) -> str:
     return ", ".join(f"`{name}`" for name in names if name != "le") or "–"
 
 
+# ── rights ───────────────────────────────────────────────────────────────────────────────────
+
+
+def rights_page() -> str:
+    return "\n\n".join(
+        [
+            "# Rights",
+            HEAD,
+            rights.ABOUT,
+            table(*rights.rights_table()),
+            "## Routes",
+            table(*rights.reach_table()),
+            table(*rights.route_table()),
+        ]
+    )
+
+
 # ── all of them ──────────────────────────────────────────────────────────────────────────────
 
 PAGES: dict[str, Callable[[], str]] = {
@@ -339,6 +357,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "events.md": events_page,
     "errors.md": errors_page,
     "metrics.md": metrics_page,
+    "rights.md": rights_page,
 }
 
 

@@ -170,16 +170,17 @@ class Running:
     app: Any
     state: Mapping[str, Any]
 
+    async def asgi(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
+        """The app, with the state of its lifespan, as a server passes it."""
+        await self.app({**scope, "state": dict(self.state)}, receive, send)
+
     def client(
         self,
         address: tuple[str, int] = LOOPBACK,
         base_url: str = "http://localhost:8000",
         **options: Any,
     ) -> httpx.AsyncClient:
-        async def with_state(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
-            await self.app({**scope, "state": dict(self.state)}, receive, send)
-
-        transport = httpx.ASGITransport(with_state, raise_app_exceptions=False, client=address)
+        transport = httpx.ASGITransport(self.asgi, raise_app_exceptions=False, client=address)
         return httpx.AsyncClient(transport=transport, base_url=base_url, **options)
 
 

@@ -19,6 +19,7 @@ ROWS = (
     ("api", "cluster"),
     ("doctor",),
     ("data_folder",),
+    ("access",),
     ("recording", "anpr", "notify"),
     ("pipeline",),
     ("analytics",),
@@ -41,11 +42,13 @@ ROWS = (
         "jobs",
         "plates",
         "plate_text",
+        "rights",
+        "accounts",
     ),
 )
 BASE = ROWS[-1]
 BASE_ROW = len(ROWS) - 1  # ``db`` is apart, just above the base modules
-MAY_ASK_THE_DATABASE = ("api", "runtime", "data_folder", "doctor")
+MAY_ASK_THE_DATABASE = ("api", "runtime", "data_folder", "doctor", "access")
 PIXELS = (
     "app.pipeline.sources",
     "app.pipeline.sinks",
@@ -67,6 +70,7 @@ ROOMS = {
     "sqlalchemy": ("app.db",),
     "alembic": ("app.db",),
     "cryptography": ("app.db",),
+    "argon2": ("app.access.passwords",),
     "av": PIXELS,
     "cv2": (*PIXELS, "app.cameras.window_process"),
     "PIL": PIXELS,

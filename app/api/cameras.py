@@ -22,15 +22,16 @@ from app.api.camera_schemas import (
     CameraStats,
     kind_of,
 )
-from app.api.deps import ClientSocketDep, ManagerDep, SettingsDep
+from app.api.deps import CallerDep, ClientSocketDep, ManagerDep, SettingsDep, visible
 from app.api.errors import ErrorReply
 from app.api.events import with_pauses
 from app.api.mjpeg import jpeg_response, mjpeg_response
 from app.api.websockets import NOT_FOUND, ClientSocket
-from app.errors import NotACamera, WatchpostError
+from app.errors import NotACamera, StreamNotFound, WatchpostError
 from app.mjpeg import MEDIA_TYPE
 from app.pipeline.camera_policy import put_camera
 from app.pipeline.manager import StreamManager
+from app.rights import Right
 from app.types import JpegFrame, StreamSpec
 
 STATS_EVERY_S = 1.0
@@ -54,9 +55,9 @@ CameraId = Annotated[str, Path(description="Of any stream of the server.", examp
 
 
 @router.get("/cameras", summary="List all streams and cameras")
-async def list_cameras(manager: ManagerDep) -> list[Camera]:
+async def list_cameras(manager: ManagerDep, caller: CallerDep) -> list[Camera]:
     """Every stream, whichever API started it, with its state."""
-    return [Camera.of(status) for status in manager.all()]
+    return [Camera.of(status) for status in visible(manager.all(), caller)]
 
 
 @router.post("/cameras", status_code=201, summary="Add a camera", responses=ERRORS)
@@ -130,6 +131,7 @@ async def socket(
     client: ClientSocketDep,
     camera_id: str,
     manager: ManagerDep,
+    caller: CallerDep,
     pictures: Annotated[str, Query()] = "1",
 ) -> None:
     """A camera's statistics as JSON and its frames as binary JPEG messages, the newest of each:
@@ -137,6 +139,8 @@ async def socket(
     only."""
     await client.accept()
     try:
+        if not caller.access.may(Right.VIEW, camera_id):
+            raise StreamNotFound(stream_id=camera_id)
         frames = manager.stream(camera_id).jpegs()
     except WatchpostError as error:
         await client.refuse(error, NOT_FOUND)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 from fastapi import Depends, Header, WebSocket
 from fastapi.requests import HTTPConnection
 
+from app.access.service import AccessService
 from app.anpr.service import PlateService
+from app.api.authorization import caller_of
 from app.api.i18n import Language, language_of
 from app.api.websockets import ClientSocket
 from app.config import Settings
@@ -27,6 +30,8 @@ from app.pipeline.push import PushStreams
 from app.recording.job_manager import JobManager
 from app.recording.running_jobs import RunningJobs
 from app.recording.schedules import Scheduler
+from app.rights import Caller, Right
+from app.types import StreamStatus
 
 
 class PlateServices(NamedTuple):
@@ -46,6 +51,10 @@ def _state(name: str) -> Any:
         return getattr(connection.state, name)
 
     return Depends(get)
+
+
+def _caller(connection: HTTPConnection) -> Caller:
+    return caller_of(connection.scope)
 
 
 def _settings(connection: HTTPConnection) -> Settings:
@@ -76,6 +85,11 @@ def _plates(connection: HTTPConnection) -> PlateServices:
     return plates
 
 
+def visible(statuses: Iterable[StreamStatus], caller: Caller) -> list[StreamStatus]:
+    """The streams that a caller may watch."""
+    return [one for one in statuses if caller.access.may(Right.VIEW, one.spec.stream_id)]
+
+
 PlateServicesDep = Annotated[PlateServices, Depends(_plates)]
 
 
@@ -99,6 +113,8 @@ def _watchlist(plates: PlateServicesDep) -> Watchlist:
     return plates.watchlist
 
 
+AccessServiceDep = Annotated[AccessService, _state("access")]
+CallerDep = Annotated[Caller, Depends(_caller)]
 ManagerDep = Annotated[StreamManager, _state("manager")]
 PushStreamsDep = Annotated[PushStreams, _state("push_streams")]
 EventLogDep = Annotated[EventLog, _state("event_log")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -31,7 +31,9 @@ STATUS: dict[type[WatchpostError], HTTPStatus] = {
     errors.BadRange: HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
     errors.NotAnImage: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     errors.Unauthorized: HTTPStatus.UNAUTHORIZED,
+    errors.Forbidden: HTTPStatus.FORBIDDEN,
     errors.NotFound: HTTPStatus.NOT_FOUND,
+    errors.TooManyAttempts: HTTPStatus.TOO_MANY_REQUESTS,
     errors.Conflict: HTTPStatus.CONFLICT,
     errors.SecretUnreadable: HTTPStatus.CONFLICT,
     errors.FarEndError: HTTPStatus.BAD_GATEWAY,
@@ -88,6 +90,8 @@ def _headers(error: WatchpostError) -> dict[str, str]:
     """Headers that HTTP requires with the status (RFC 9110, 11.6.1 and 14.4)."""
     if isinstance(error, errors.Unauthorized):
         return {"WWW-Authenticate": "Bearer"}
+    if isinstance(error, errors.TooManyAttempts):
+        return {"Retry-After": str(error.details["retry_after_s"])}
     if isinstance(error, errors.BadRange):
         return {"Content-Range": f"bytes */{error.details['bytes']}"}
     return {}
@@ -111,15 +115,27 @@ def install(app: FastAPI) -> None:
         accept_language = request.headers.get("accept-language")
         if error.status_code == HTTPStatus.NOT_FOUND:
             return reply(errors.NotFound(path=scrub(request.url.path)), accept_language)
-        code = HTTPStatus(error.status_code).name
-        message = LOCALES[language_of(accept_language)].errors.get(code, str(error.detail))
-        body = ErrorReply(code=code, message=message, details={"path": scrub(request.url.path)})
-        return JSONResponse(body.model_dump(), error.status_code, error.headers)
+        return _http_error(error, request.url.path, accept_language)
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
         logger.error("%s %s: %s", request.method, request.url.path, type(error).__name__)
         return reply(WatchpostError(), request.headers.get("accept-language"))
+
+
+def method_not_allowed(
+    path: str, allowed: Iterable[str], accept_language: str | None
+) -> JSONResponse:
+    """The reply to a method that a path does not have."""
+    error = HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": ", ".join(allowed)})
+    return _http_error(error, path, accept_language)
+
+
+def _http_error(error: HTTPException, path: str, accept_language: str | None) -> JSONResponse:
+    code = HTTPStatus(error.status_code).name
+    message = LOCALES[language_of(accept_language)].errors.get(code, str(error.detail))
+    body = ErrorReply(code=code, message=message, details={"path": scrub(path)})
+    return JSONResponse(body.model_dump(), error.status_code, error.headers)
 
 
 def _without_422(schema: dict[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -12,13 +13,22 @@ from fastapi import APIRouter, Depends, Header, Path, Query, WebSocket
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, Field
 
-from app.api.deps import ClientSocketDep, EventLogDep, EventRepositoryDep, EventWriterDep
+from app.api.deps import (
+    CallerDep,
+    ClientSocketDep,
+    EventLogDep,
+    EventRepositoryDep,
+    EventWriterDep,
+)
 from app.api.errors import ErrorReply
 from app.api.times import FORMATS, Time
 from app.api.websockets import BAD_REQUEST, ClientSocket
-from app.errors import InvalidRequest
+from app.db.events import EventRepository
+from app.db.writer import EventWriter
+from app.errors import EventNotFound, InvalidRequest
 from app.events import EventFilter, EventRow
 from app.pipeline.event_log import MissedEvents, follow
+from app.rights import Caller
 
 T = TypeVar("T")
 HEARTBEAT_S = 15.0
@@ -99,8 +109,8 @@ AfterId = Annotated[int | None, Query(ge=0, le=MAX_ID, description="Events after
 LastId = Annotated[str | None, Header(alias="last-event-id", description="As browsers send it.")]
 
 
-def _wanted(camera: Camera = None, kind: Kind = None) -> EventFilter:
-    return EventFilter(camera, kind)
+def _wanted(caller: CallerDep, camera: Camera = None, kind: Kind = None) -> EventFilter:
+    return EventFilter(camera, kind, access=caller.access)
 
 
 Wanted = Annotated[EventFilter, Depends(_wanted)]
@@ -143,7 +153,11 @@ async def _lines(items: AsyncIterator[EventRow | MissedEvents]) -> AsyncIterator
 
 @router.websocket("/ws/events")
 async def socket(
-    websocket: WebSocket, client: ClientSocketDep, events: EventLogDep, writer: EventWriterDep
+    websocket: WebSocket,
+    client: ClientSocketDep,
+    events: EventLogDep,
+    writer: EventWriterDep,
+    caller: CallerDep,
 ) -> None:
     """Live events as JSON messages; takes `?camera=&type=&last_event_id=`."""
     await client.accept()
@@ -153,7 +167,7 @@ async def socket(
     except InvalidRequest as error:
         await client.refuse(error, BAD_REQUEST)
         return
-    wanted = EventFilter(query.get("camera"), query.get("type"))
+    wanted = EventFilter(query.get("camera"), query.get("type"), access=caller.access)
     await client.run(_send(client, follow(events, writer, wanted, after_id)))
 
 
@@ -202,19 +216,17 @@ def _last_id(text: str) -> int:
 @router.get("/api/events", summary="List events")
 async def history(
     event_repository: EventRepositoryDep,
-    camera: Camera = None,
-    kind: Kind = None,
+    wanted: Wanted,
     since: Since = None,
     until: Until = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
     cursor: Annotated[int | None, Query(ge=0, le=MAX_ID)] = None,
 ) -> EventPage:
     """Stored events, newest first."""
-    wanted = EventFilter(
-        camera,
-        kind,
-        -math.inf if since is None else since,
-        math.inf if until is None else until,
+    wanted = replace(
+        wanted,
+        since=-math.inf if since is None else since,
+        until=math.inf if until is None else until,
     )
     page = await asyncio.to_thread(event_repository.page, wanted, limit, cursor)
     return EventPage(
@@ -230,10 +242,12 @@ async def history(
     responses={404: {"model": ErrorReply, "description": "No such event"}},
 )
 async def one(
-    event_id: EventId, event_repository: EventRepositoryDep, writer: EventWriterDep
+    event_id: EventId,
+    event_repository: EventRepositoryDep,
+    writer: EventWriterDep,
+    caller: CallerDep,
 ) -> EventMessage:
-    await writer.settled(event_id)
-    return EventMessage.of(await asyncio.to_thread(event_repository.get, event_id))
+    return EventMessage.of(await _event(event_id, event_repository, writer, caller))
 
 
 @router.get(
@@ -246,11 +260,25 @@ async def one(
     },
 )
 async def snapshot(
-    event_id: EventId, event_repository: EventRepositoryDep, writer: EventWriterDep
+    event_id: EventId,
+    event_repository: EventRepositoryDep,
+    writer: EventWriterDep,
+    caller: CallerDep,
 ) -> Response:
     """The blurred frame of the event, with boxes around its subjects."""
-    await writer.settled(event_id)
+    await _event(event_id, event_repository, writer, caller)
     jpeg = await asyncio.to_thread(event_repository.snapshot, event_id)
     return Response(
         jpeg, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"}
     )
+
+
+async def _event(
+    event_id: int, event_repository: EventRepository, writer: EventWriter, caller: Caller
+) -> EventRow:
+    """An event that the caller may see. Raises EventNotFound."""
+    await writer.settled(event_id)
+    row = await asyncio.to_thread(event_repository.get, event_id)
+    if not caller.access.sees_event(row.stream_id, row.type):
+        raise EventNotFound(event_id=event_id)
+    return row

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, WebSocket
+from fastapi import APIRouter, Query, WebSocket
 from fastapi.responses import FileResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from app.api.deps import (
+    CallerDep,
     ClientSocketDep,
     JobLogRepositoryDep,
     JobManagerDep,
     JobRepositoryDep,
+    ManagerDep,
     RecordingRepositoryDep,
     RecordingsFolderDep,
     RunningJobsDep,
-    SchedulerDep,
 )
 from app.api.errors import ErrorReply
 from app.api.events import MAX_ID, Since, Until
+from app.api.job_deps import JOB_ERRORS, JobId, OwnJob, find_job, may_see_job, own_spec
 from app.api.job_schemas import (
     CollectRequest,
     JobChange,
@@ -36,34 +36,17 @@ from app.api.job_schemas import (
     JobReply,
     JobStarted,
     LogReply,
-    ScheduleChange,
-    ScheduleReply,
-    ScheduleRequest,
 )
 from app.api.websockets import GOING_AWAY, NORMAL, NOT_FOUND, ClientSocket, json_text
 from app.db.job_log import JobLogRepository
-from app.db.jobs import JobRepository
 from app.errors import BadRange, FileNotFound, JobNotFound
-from app.jobs import Job, JobLine, JobState
+from app.jobs import JobLine, JobState
 from app.recording.job_manager import JobManager
-from app.recording.running_jobs import RunningJobs
+from app.rights import Right
 from app.urls import scrub
 
-router = APIRouter(
-    tags=["collection"],
-    responses={
-        code: {"model": ErrorReply, "description": description}
-        for code, description in {
-            400: "Wrong field or value",
-            401: "Token needed",
-            404: "No such job, file or schedule",
-            503: "Too many jobs, or the database failed",
-        }.items()
-    },
-)
+router = APIRouter(tags=["collection"], responses=JOB_ERRORS)
 
-JobId = Annotated[str, Path(description="From `POST /collect`.")]
-ScheduleId = Annotated[str, Path(description="From `POST /collect/schedules`.")]
 Limit = Annotated[int, Query(ge=1, le=500)]
 Offset = Annotated[int, Query(ge=0, le=MAX_ID)]
 
@@ -90,12 +73,18 @@ class Download(FileResponse):
 
 
 @router.post("/collect", summary="Start a collection job")
-async def collect(job_manager: JobManagerDep, body: CollectRequest | None = None) -> JobStarted:
+async def collect(
+    job_manager: JobManagerDep,
+    manager: ManagerDep,
+    caller: CallerDep,
+    body: CollectRequest | None = None,
+) -> JobStarted:
     """Record video files. Without a body: all running streams, for a minute.
 
     Follow the job at `/ws/{job_id}`.
     """
-    job = await job_manager.start((body or CollectRequest()).to_spec())
+    spec = own_spec((body or CollectRequest()).to_spec(), caller, manager)
+    job = await job_manager.start(spec)
     message = f"Collection started with Job ID {job.job_id}"
     return JobStarted(job_id=job.job_id, message=message)
 
@@ -104,6 +93,7 @@ async def collect(job_manager: JobManagerDep, body: CollectRequest | None = None
 async def list_jobs(
     jobs: JobRepositoryDep,
     running: RunningJobsDep,
+    caller: CallerDep,
     state: JobState | None = None,
     name: Annotated[str | None, Query(description="The name or a part of it.")] = None,
     tag: str | None = None,
@@ -124,56 +114,59 @@ async def list_jobs(
         until_ts=until,
         limit=limit,
         offset=offset,
+        cameras=caller.access.cameras(Right.JOBS),
     )
     shown = [JobReply.of(running.job(job.job_id) or job) for job in found]
     return JobList(total=total, limit=limit, offset=offset, jobs=shown)
 
 
 @router.get("/collect/jobs/{job_id}", summary="Show a job")
-async def show_job(job_id: JobId, jobs: JobRepositoryDep, running: RunningJobsDep) -> JobReply:
+async def show_job(job: OwnJob) -> JobReply:
     """State, sources, gaps and counters, which are current while it runs."""
-    return JobReply.of(await _find(job_id, jobs, running))
+    return JobReply.of(job)
 
 
 @router.patch("/collect/jobs/{job_id}", summary="Name, tag or flag a job")
 async def change_job(
-    job_id: JobId, body: JobChange, jobs: JobRepositoryDep, running: RunningJobsDep
+    own: OwnJob, body: JobChange, jobs: JobRepositoryDep, running: RunningJobsDep
 ) -> JobReply:
     """Files of flagged jobs are the last to be removed when space is needed."""
-    job = await asyncio.to_thread(jobs.get, job_id)
+    job = await asyncio.to_thread(jobs.get, own.job_id)
     for field in body.model_fields_set:
         value = getattr(body, field)
         setattr(job, field, tuple(value) if field == "tags" else value)
     await asyncio.to_thread(jobs.change, job)
     running.change(job)
-    return JobReply.of(await _find(job_id, jobs, running))
+    return JobReply.of(await find_job(own.job_id, jobs, running))
 
 
 @router.delete("/collect/jobs/{job_id}", summary="Cancel a job, or remove a finished one")
-async def end_job(job_id: JobId, jobs: JobRepositoryDep, job_manager: JobManagerDep) -> JobEnded:
+async def end_job(job: OwnJob, jobs: JobRepositoryDep, job_manager: JobManagerDep) -> JobEnded:
     """A running job is cancelled and keeps its files; a finished one is removed with them."""
-    if await job_manager.cancel(job_id):
-        return JobEnded(job_id=job_id, result="cancelled")
-    await asyncio.to_thread(jobs.get, job_id)
-    await job_manager.remove(job_id)
-    return JobEnded(job_id=job_id, result="removed")
+    if await job_manager.cancel(job.job_id):
+        return JobEnded(job_id=job.job_id, result="cancelled")
+    await asyncio.to_thread(jobs.get, job.job_id)
+    await job_manager.remove(job.job_id)
+    return JobEnded(job_id=job.job_id, result="removed")
 
 
 @router.get("/collect/jobs/{job_id}/logs", summary="The log of a job")
 async def job_logs(
-    job_id: JobId, job_log: JobLogRepositoryDep, limit: Limit = 100, offset: Offset = 0
+    job: OwnJob, job_log: JobLogRepositoryDep, limit: Limit = 100, offset: Offset = 0
 ) -> JobLogs:
     """Oldest first; includes the lines that followers get."""
-    entries, total = await asyncio.to_thread(job_log.entries, job_id, limit=limit, offset=offset)
+    entries, total = await asyncio.to_thread(
+        job_log.entries, job.job_id, limit=limit, offset=offset
+    )
     return JobLogs(
         total=total, limit=limit, offset=offset, logs=[LogReply.of(entry) for entry in entries]
     )
 
 
 @router.get("/collect/jobs/{job_id}/files", summary="The files of a job")
-async def job_files(job_id: JobId, recordings: RecordingRepositoryDep) -> JobFiles:
+async def job_files(job: OwnJob, recordings: RecordingRepositoryDep) -> JobFiles:
     """Files that were checked and can be played; removed ones stay in the list."""
-    found = await asyncio.to_thread(recordings.of_job, job_id)
+    found = await asyncio.to_thread(recordings.of_job, job.job_id)
     return JobFiles(files=[JobFile.of(recording) for recording in found])
 
 
@@ -189,9 +182,17 @@ async def job_files(job_id: JobId, recordings: RecordingRepositoryDep) -> JobFil
     },
 )
 async def download(
-    job_id: JobId, file_id: str, recordings: RecordingRepositoryDep, folder: RecordingsFolderDep
+    job_id: JobId,
+    file_id: str,
+    jobs: JobRepositoryDep,
+    running: RunningJobsDep,
+    recordings: RecordingRepositoryDep,
+    folder: RecordingsFolderDep,
+    caller: CallerDep,
 ) -> FileResponse:
     """The MP4 file; supports `Range`, so that players can seek in it."""
+    if not may_see_job(await find_job(job_id, jobs, running), caller, Right.EXPORT):
+        raise JobNotFound(job_id=job_id)
     if not file_id.isdecimal() or len(file_id) > 18:
         raise FileNotFound(job_id=job_id, file_id=file_id)
     recording = await asyncio.to_thread(recordings.get, job_id, int(file_id))
@@ -199,47 +200,6 @@ async def download(
     if not path.is_file():
         raise FileNotFound(job_id=job_id, file_id=file_id)
     return Download(path, media_type="video/mp4", filename=path.name)
-
-
-# ── schedules ────────────────────────────────────────────────────────────────────────────────
-
-
-@router.post("/collect/schedules", summary="Repeat a job")
-async def add_schedule(body: ScheduleRequest, schedules: SchedulerDep) -> ScheduleReply:
-    """Five cron fields, read in a time zone. A run that would overlap the previous one is skipped
-    and counted."""
-    schedule = body.to_schedule(str(uuid.uuid4()))
-    await schedules.put(schedule)
-    return ScheduleReply.of(schedule, schedules.due(schedule.schedule_id))
-
-
-@router.get("/collect/schedules", summary="List schedules")
-async def list_schedules(schedules: SchedulerDep) -> list[ScheduleReply]:
-    """Oldest first."""
-    found = await schedules.all()
-    return [ScheduleReply.of(schedule, schedules.due(schedule.schedule_id)) for schedule in found]
-
-
-@router.get("/collect/schedules/{schedule_id}", summary="Show a schedule")
-async def show_schedule(schedule_id: ScheduleId, schedules: SchedulerDep) -> ScheduleReply:
-    schedule = await schedules.get(schedule_id)
-    return ScheduleReply.of(schedule, schedules.due(schedule_id))
-
-
-@router.patch("/collect/schedules/{schedule_id}", summary="Change a schedule or switch it off")
-async def change_schedule(
-    schedule_id: ScheduleId, body: ScheduleChange, schedules: SchedulerDep
-) -> ScheduleReply:
-    changes = {name: getattr(body, name) for name in body.model_fields_set}
-    schedule = replace(await schedules.get(schedule_id), **changes)
-    await schedules.put(schedule)
-    return ScheduleReply.of(schedule, schedules.due(schedule_id))
-
-
-@router.delete("/collect/schedules/{schedule_id}", summary="Remove a schedule", status_code=204)
-async def remove_schedule(schedule_id: ScheduleId, schedules: SchedulerDep) -> None:
-    """A running job of the schedule continues."""
-    await schedules.remove(schedule_id)
 
 
 # ── following a job ──────────────────────────────────────────────────────────────────────────
@@ -250,8 +210,11 @@ async def follow(
     websocket: WebSocket,
     client: ClientSocketDep,
     job_id: str,
+    jobs: JobRepositoryDep,
+    running: RunningJobsDep,
     job_log: JobLogRepositoryDep,
     job_manager: JobManagerDep,
+    caller: CallerDep,
 ) -> None:
     """Send every line of a job from the first on, then close. ``?format=json``: with numbers.
 
@@ -260,6 +223,8 @@ async def follow(
     await client.accept()
     try:
         lines = await _lines(job_id, job_log, job_manager)
+        if not may_see_job(await find_job(job_id, jobs, running), caller):
+            raise JobNotFound(job_id=job_id)
     except JobNotFound as error:
         await client.close(NOT_FOUND, scrub(str(error)))
         return
@@ -292,8 +257,3 @@ async def _lines(
             yield line
 
     return replay()
-
-
-async def _find(job_id: str, jobs: JobRepository, running: RunningJobs) -> Job:
-    job = running.job(job_id)
-    return job if job is not None else await asyncio.to_thread(jobs.get, job_id)

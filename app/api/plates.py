@@ -7,13 +7,15 @@ import csv
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
 
 from app.anpr.service import PlateService
 from app.api.deps import (
+    CallerDep,
     LanguageDep,
     PlateCountsDep,
     PlateRepositoryDep,
@@ -23,6 +25,17 @@ from app.api.deps import (
 )
 from app.api.errors import ErrorReply
 from app.api.i18n import describe, reply
+from app.api.plate_deps import (
+    PLAIN,
+    Id,
+    Limit,
+    OwnCameras,
+    OwnOrDeletedPlate,
+    OwnPlate,
+    OwnSession,
+    Skip,
+    Wanted,
+)
 from app.api.plate_schemas import (
     Activity,
     Plate,
@@ -38,14 +51,11 @@ from app.api.plate_schemas import (
     WatchReply,
     utc_text,
 )
-from app.api.times import FORMATS, Time, utc
 from app.api.uploads import BODY, MANY, Upload, megabytes, read_uploads
-from app.errors import BadUpload, DetectorError, UploadTooLarge
-from app.plates import PlateFilter, StoredPlate
+from app.errors import BadUpload, DetectorError, Forbidden, UploadTooLarge
+from app.plates import StoredPlate
+from app.rights import Right, common_cameras
 
-MAX_LIMIT = 1000
-PLAIN = r"^[^\x00]*$"
-"""PostgreSQL stores no zero bytes in texts."""
 IMAGES: dict[int | str, dict[str, Any]] = {
     200: {"content": {"image/jpeg": {}}, "description": "The image"}
 }
@@ -78,38 +88,6 @@ router = APIRouter(
     tags=["plates"],
     responses=_errors(e400="Wrong field or value", e401="Token needed", e503="The database failed"),
 )
-
-Id = Annotated[int, Path(ge=1, le=2**31 - 1, examples=[1])]
-Skip = Annotated[int, Query(ge=0, le=2**31 - 1, description="How many to skip.")]
-
-
-def _limit(
-    limit: Annotated[int, Query(ge=0, description="Up to 1000; more is taken as 1000.")] = 100,
-) -> int:
-    return min(limit, MAX_LIMIT)
-
-
-Limit = Annotated[int, Depends(_limit)]
-
-
-def _filter(
-    plate_number: Annotated[
-        str | None,
-        Query(max_length=64, pattern=PLAIN, description="The number or a part of it."),
-    ] = None,
-    verified: Annotated[bool | None, Query()] = None,
-    since: Annotated[Time, Query(alias="from", description=f"{FORMATS}.")] = None,
-    until: Annotated[Time, Query(alias="to", description=f"{FORMATS}.")] = None,
-    source: Annotated[
-        str | None,
-        Query(max_length=64, pattern=PLAIN, description="`upload`, or a stream's id."),
-    ] = None,
-    min_confidence: Annotated[float | None, Query(ge=0, le=1)] = None,
-) -> PlateFilter:
-    return PlateFilter(plate_number, verified, utc(since), utc(until), source, min_confidence)
-
-
-Wanted = Annotated[PlateFilter, Depends(_filter)]
 
 
 @router.post("/upload", summary="Read an image", openapi_extra=BODY, responses=UNUSABLE)
@@ -153,25 +131,26 @@ async def _read(request: Request, plate_service: PlateService, file: Upload) -> 
 
 @router.get("/sessions", summary="List sessions", responses=TOTAL)
 async def list_sessions(
-    response: Response, rows: PlateRepositoryDep, limit: Limit, skip: Skip = 0
+    response: Response,
+    rows: PlateRepositoryDep,
+    cameras: OwnCameras,
+    limit: Limit,
+    skip: Skip = 0,
 ) -> list[SessionReply]:
     """Uploads and vehicles that passed cameras, newest first."""
-    found, total = await asyncio.to_thread(rows.sessions, skip, limit)
+    found, total = await asyncio.to_thread(rows.sessions, skip, limit, cameras)
     response.headers["X-Total-Count"] = str(total)
     return [SessionReply.of(session) for session in found]
 
 
 @router.get("/sessions/{session_id}", summary="Show a session", responses=MISSING)
-async def show_session(session_id: Id, rows: PlateRepositoryDep) -> SessionReply:
-    return SessionReply.of(await asyncio.to_thread(rows.session, session_id))
+async def show_session(session: OwnSession) -> SessionReply:
+    return SessionReply.of(session)
 
 
 @router.get("/sessions/{session_id}/image", summary="A session's image", responses=IMAGES | MISSING)
-async def session_image(
-    session_id: Id, rows: PlateRepositoryDep, plate_service: PlateServiceDep
-) -> FileResponse:
+async def session_image(session: OwnSession, plate_service: PlateServiceDep) -> FileResponse:
     """The whole image; for a camera, the blurred frame."""
-    session = await asyncio.to_thread(rows.session, session_id)
     return _image(plate_service, session.source_image_path)
 
 
@@ -191,8 +170,12 @@ async def list_plates(
     response_class=StreamingResponse,
     responses={200: {"content": {"text/csv": {}}}},
 )
-async def export(wanted: Wanted, rows: PlateRepositoryDep) -> StreamingResponse:
-    """All matching plates, newest first, with country and votes."""
+async def export(wanted: Wanted, rows: PlateRepositoryDep, caller: CallerDep) -> StreamingResponse:
+    """All matching plates, newest first, with country and votes. Needs the right `plates`, too."""
+    if not caller.access.somewhere(Right.PLATES):
+        raise Forbidden(right=Right.PLATES.value)
+    exported = common_cameras(wanted.cameras, caller.access.cameras(Right.EXPORT))
+    wanted = replace(wanted, cameras=exported)
     return StreamingResponse(
         _csv(rows.export(wanted)),
         media_type="text/csv; charset=utf-8",
@@ -201,46 +184,43 @@ async def export(wanted: Wanted, rows: PlateRepositoryDep) -> StreamingResponse:
 
 
 @router.get("/plates/{plate_id}", summary="Show a plate", responses=MISSING)
-async def show_plate(plate_id: Id, rows: PlateRepositoryDep) -> Plate:
-    return Plate.of(await asyncio.to_thread(rows.plate, plate_id))
+async def show_plate(plate: OwnPlate) -> Plate:
+    return Plate.of(plate)
 
 
 @router.get("/plates/{plate_id}/details", summary="Show a plate's details", responses=MISSING)
-async def details(plate_id: Id, rows: PlateRepositoryDep) -> PlateDetails:
-    return PlateDetails.of(await asyncio.to_thread(rows.plate, plate_id))
+async def details(plate: OwnPlate) -> PlateDetails:
+    return PlateDetails.of(plate)
 
 
 @router.get("/plates/{plate_id}/image", summary="A plate's image", responses=IMAGES | MISSING)
-async def plate_image(
-    plate_id: Id, rows: PlateRepositoryDep, plate_service: PlateServiceDep
-) -> FileResponse:
-    plate = await asyncio.to_thread(rows.plate, plate_id)
+async def plate_image(plate: OwnPlate, plate_service: PlateServiceDep) -> FileResponse:
     return _image(plate_service, plate.image_path)
 
 
 @router.put("/plates/{plate_id}", summary="Correct or verify", responses=MISSING)
-async def change(plate_id: Id, body: PlateChange, rows: PlateRepositoryDep) -> Plate:
+async def change(plate: OwnPlate, body: PlateChange, rows: PlateRepositoryDep) -> Plate:
     """A corrected plate becomes `manual`, and the statistics count it as corrected."""
     changes = body.model_dump(exclude_unset=True)
-    return Plate.of(await asyncio.to_thread(rows.update, plate_id, changes))
+    return Plate.of(await asyncio.to_thread(rows.update, plate.plate_id, changes))
 
 
 @router.delete("/plates/{plate_id}", summary="Delete a plate", responses=MISSING)
 async def delete(
-    plate_id: Id,
+    plate: OwnPlate,
     rows: PlateRepositoryDep,
     language: LanguageDep,
     accept_language: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> PlateDeleted:
     """Hide a plate from lists, search and statistics; its row and its images stay."""
-    await asyncio.to_thread(rows.delete, plate_id)
+    await asyncio.to_thread(rows.delete, plate.plate_id)
     chosen = language if accept_language else "ru"
-    return PlateDeleted(message=reply("PLATE_DELETED", chosen), id=plate_id)
+    return PlateDeleted(message=reply("PLATE_DELETED", chosen), id=plate.plate_id)
 
 
 @router.delete("/plates/{plate_id}/data", summary="Erase images", responses=MISSING)
 async def erase(
-    plate_id: Id,
+    plate: OwnOrDeletedPlate,
     rows: PlateRepositoryDep,
     plate_service: PlateServiceDep,
     language: LanguageDep,
@@ -248,10 +228,10 @@ async def erase(
 ) -> PlateDeleted:
     """Remove from the disk: the plate's image, the whole image it is from, and all other crops of
     that image. Works for deleted plates, too."""
-    paths = await asyncio.to_thread(rows.forget_pictures, plate_id)
+    paths = await asyncio.to_thread(rows.forget_pictures, plate.plate_id)
     await asyncio.to_thread(plate_service.files.erase, paths)
     chosen = language if accept_language else "ru"
-    return PlateDeleted(message=reply("PICTURES_ERASED", chosen), id=plate_id)
+    return PlateDeleted(message=reply("PICTURES_ERASED", chosen), id=plate.plate_id)
 
 
 @router.get("/search", summary="Search")
@@ -259,22 +239,23 @@ async def search(
     query: Annotated[str, Query(min_length=1, max_length=64, pattern=PLAIN, examples=["A123"])],
     limit: Limit,
     searcher: PlateSearchDep,
+    cameras: OwnCameras,
 ) -> list[Plate]:
     """Find a number or a part of it, including look-alikes (O and 0, I and 1); best match first.
     If nothing matches, numbers that are one edit away."""
-    found = await asyncio.to_thread(searcher.find, query, limit)
+    found = await asyncio.to_thread(searcher.find, query, limit, cameras)
     return [Plate.of(plate) for plate in found]
 
 
 @router.get("/statistics", summary="Statistics")
-async def statistics(counts: PlateCountsDep) -> Statistics:
-    return Statistics.of(await asyncio.to_thread(counts.statistics))
+async def statistics(counts: PlateCountsDep, cameras: OwnCameras) -> Statistics:
+    return Statistics.of(await asyncio.to_thread(counts.statistics, cameras))
 
 
 @router.get("/statistics/activity", summary="Counts by hour, day and source")
-async def activity(counts: PlateCountsDep) -> Activity:
+async def activity(counts: PlateCountsDep, cameras: OwnCameras) -> Activity:
     """Also how often people had to correct a reading."""
-    return Activity.of(await asyncio.to_thread(counts.activity))
+    return Activity.of(await asyncio.to_thread(counts.activity, cameras))
 
 
 @router.get("/watchlist", summary="Show the watch list")

@@ -14,6 +14,7 @@ from fastapi.responses import Response, StreamingResponse
 
 from app.api import push_examples
 from app.api.deps import (
+    CallerDep,
     ClientSocketDep,
     EventLogDep,
     LanguageDep,
@@ -45,7 +46,8 @@ limit is 16 MiB a message. Each frame is answered by an `ack` with its detection
 A frame that a newer one replaced before its turn is counted in `dropped` of the next ack, or
 reported by a `dropped` message. For the lowest delay, and to lose no frame, send the next frame
 after the answer to the last one. Several clients may push to one stream; their frames interleave.
-Pushers get events, too.
+Pushers get events, too. Pushing needs the right `control`; without it a frame is answered by an
+`error` with the code `FORBIDDEN`.
 
 **Ending.** A push stream ends 2 s after its last WebSocket has closed, or 60 s after it was created
 if no client ever connected. Close codes: 1000 after `end`; 1001 or 1012, the server is shutting
@@ -126,6 +128,7 @@ async def socket(
     events: EventLogDep,
     settings: SettingsDep,
     language: LanguageDep,
+    caller: CallerDep,
     pictures: bool = False,
 ) -> None:
     await StreamSocket(
@@ -136,6 +139,7 @@ async def socket(
         events=events,
         settings=settings.push,
         language=language,
+        access=caller.access,
         pictures=pictures,
     ).run()
 

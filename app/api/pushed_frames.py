@@ -9,9 +9,10 @@ from app.api import data_url, ws_messages
 from app.api.stream_client import CloseSocket, StreamClient
 from app.api.websockets import POLICY_VIOLATION
 from app.config import PushSettings
-from app.errors import BadFrame, NoPicture, WatchpostError
+from app.errors import BadFrame, Forbidden, NoPicture, WatchpostError
 from app.failure_reason import FailureReason
 from app.pipeline.push import FrameAck, Pusher, PushStreams
+from app.rights import Right
 
 LARGE = 1 << 20  # characters; longer texts are decoded in a thread
 
@@ -22,6 +23,7 @@ class PushedFrames:
     Args:
         tasks: runs the task that sends answers.
         stack: holds the client's place as a pusher until the socket is closed.
+        may_push: whether the client has the right to push.
 
     Attributes:
         replaces: the task that is cancelled by the first frame.
@@ -34,6 +36,8 @@ class PushedFrames:
         settings: PushSettings,
         tasks: asyncio.TaskGroup,
         stack: ExitStack,
+        *,
+        may_push: bool,
     ) -> None:
         self.replaces: asyncio.Task[None] | None = None
         self._client = client
@@ -41,6 +45,7 @@ class PushedFrames:
         self._settings = settings
         self._tasks = tasks
         self._stack = stack
+        self._may_push = may_push
         self._pusher: Pusher | None = None
         self._messages = 0
         self._bad_in_a_row = 0
@@ -74,8 +79,10 @@ class PushedFrames:
         """The client as a pusher: from its first frame on it gets answers instead of results.
 
         Raises:
-            NotPushable, NoPicture.
+            Forbidden, NotPushable, NoPicture.
         """
+        if not self._may_push:
+            raise Forbidden(right=Right.CONTROL.value)
         if self._pusher is None:
             self._pusher = self._stack.enter_context(
                 self._push_streams.pusher(self._client.stream_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TypedDict
 
+from app.access.service import AccessService
 from app.api.deps import PlateServices
 from app.api.doctor import DoctorService
 from app.api.health import HealthService
@@ -24,6 +25,7 @@ from app.recording.schedules import Scheduler
 class State(TypedDict):
     """The parts of the running server that routes use."""
 
+    access: AccessService
     manager: StreamManager
     push_streams: PushStreams
     event_log: EventLog

@@ -21,11 +21,12 @@ from app.api.stream_client import CloseSocket, StreamClient
 from app.api.websockets import NOT_FOUND, ClientSocket
 from app.config import PushSettings
 from app.errors import NoPicture, StreamNotFound
-from app.events import Event
+from app.events import Event, EventFilter
 from app.pipeline.event_log import EventLog
 from app.pipeline.hub import Subscription
 from app.pipeline.manager import StreamManager
 from app.pipeline.push import PushStreams
+from app.rights import Access, Right
 from app.types import FrameMetadata, StreamState
 from app.urls import scrub
 
@@ -39,6 +40,7 @@ class StreamSocket:
 
     Attributes:
         language: of texts for people.
+        access: of the client, who may not see the stream, its plates, or push to it.
         pictures: send the JPEG after each result.
     """
 
@@ -49,6 +51,7 @@ class StreamSocket:
     events: EventLog
     settings: PushSettings
     language: Language
+    access: Access
     pictures: bool
 
     @cached_property
@@ -72,15 +75,19 @@ class StreamSocket:
 
     async def _serve(self, stack: ExitStack) -> None:
         """Run the tasks of the socket. Raises CloseSocket, in a group."""
+        if not self.access.may(Right.VIEW, self.stream_id):
+            raise StreamNotFound(stream_id=self.stream_id)
         stack.enter_context(self.push_streams.connected(self.stream_id))
         spec = self.manager.stream(self.stream_id).status.spec
-        events = stack.enter_context(
-            self.events.subscribed(EVENTS_BACKLOG, lambda event: event.stream_id == self.stream_id)
-        )
+        wanted = EventFilter(self.stream_id, access=self.access)
+        events = stack.enter_context(self.events.subscribed(EVENTS_BACKLOG, wanted.takes))
         state = self.manager.stream(self.stream_id).health.state
         await self.client.send(ws_messages.hello(spec, state).text())
         async with asyncio.TaskGroup() as tasks:
-            pushed = PushedFrames(self.client, self.push_streams, self.settings, tasks, stack)
+            may_push = self.access.may(Right.CONTROL, self.stream_id)
+            pushed = PushedFrames(
+                self.client, self.push_streams, self.settings, tasks, stack, may_push=may_push
+            )
             tasks.create_task(pushed.receive())
             tasks.create_task(self._send_state(state))
             tasks.create_task(self._send_events(events))

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
 from app import urls
-from app.api.deps import LanguageDep, ManagerDep
+from app.api.deps import CallerDep, LanguageDep, ManagerDep, visible
 from app.api.errors import ErrorReply
 from app.api.i18n import reply
 from app.api.mjpeg import jpeg_response, mjpeg_response
@@ -64,9 +64,10 @@ NewStreamId = Annotated[StreamId, Path(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,
 
 
 @router.get("", summary="List streams")
-async def list_streams(manager: ManagerDep) -> Envelope[list[StreamRow]]:
+async def list_streams(manager: ManagerDep, caller: CallerDep) -> Envelope[list[StreamRow]]:
     """All streams that publish over RTSP, with their state."""
-    return Envelope(data=[StreamRow.of(s) for s in manager.all() if s.spec.output is not None])
+    shown = visible(manager.all(), caller)
+    return Envelope(data=[StreamRow.of(s) for s in shown if s.spec.output is not None])
 
 
 @router.get("/by-input", summary="Find or create by input URL")

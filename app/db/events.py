@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from app.db.snapshots import SnapshotFolder
 from app.db.tables import CounterTable, EventTable
 from app.errors import EventNotFound, NoSnapshot, SnapshotRemoved
 from app.events import EventFilter, EventRow
+from app.rights import PLATE_EVENTS, Access, Right
 from app.types import Box
 
 logger = logging.getLogger(__name__)
@@ -186,7 +187,16 @@ def _conditions(wanted: EventFilter) -> list[ColumnElement[bool]]:
         conditions.append(EventTable.ts >= wanted.since)
     if wanted.until < float("inf"):
         conditions.append(EventTable.ts < wanted.until)
-    return conditions
+    return [*conditions, *_allowed(wanted.access)]
+
+
+def _allowed(access: Access) -> Iterator[ColumnElement[bool]]:
+    """``Access.sees_event`` as conditions."""
+    view, plates = access.cameras(Right.VIEW), access.cameras(Right.PLATES)
+    if view is not None:
+        yield EventTable.stream_id.in_(view)
+    if plates is not None:
+        yield EventTable.type.not_in(PLATE_EVENTS) | EventTable.stream_id.in_(plates)
 
 
 def _table_row(row: EventRow) -> EventTable:

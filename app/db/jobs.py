@@ -23,6 +23,7 @@ from app.db.tables import JobFileTable, JobLogTable, JobTable
 from app.db.vault import Vault
 from app.errors import JobNotFound
 from app.jobs import Gap, Job, JobState, Part
+from app.rights import Cameras
 
 _PLAIN = (
     "job_id",
@@ -88,8 +89,13 @@ class JobRepository:
         until_ts: float | None = None,
         limit: int = 50,
         offset: int = 0,
+        cameras: Cameras = None,
     ) -> tuple[list[Job], int]:
-        """Jobs, newest first, and how many there are in all."""
+        """Jobs, newest first, and how many there are in all.
+
+        Args:
+            cameras: only jobs that record nothing but these cameras.
+        """
         wanted = select(JobTable)
         if state is not None:
             wanted = wanted.where(JobTable.state == state.value)
@@ -105,6 +111,8 @@ class JobRepository:
         if until_ts is not None:
             wanted = wanted.where(JobTable.created_ts < until_ts)
         with opened(self._engine) as session:
+            if cameras is not None:
+                wanted = wanted.where(JobTable.job_id.in_(_ids_of(session, cameras)))
             total = session.scalar(select(func.count()).select_from(wanted.subquery())) or 0
             newest_first = wanted.order_by(JobTable.created_ts.desc(), JobTable.job_id)
             rows = session.scalars(newest_first.limit(limit).offset(offset)).all()
@@ -181,6 +189,16 @@ class JobRepository:
 
     def _unsealed(self, text: str | None) -> str | None:
         return text and self._vault.unseal(text)
+
+
+def _ids_of(session: Session, cameras: frozenset[str]) -> list[str]:
+    """The jobs that record nothing but these cameras; sources are JSON, which SQL cannot search."""
+    rows = session.execute(select(JobTable.job_id, JobTable.parts))
+    return [
+        job_id
+        for job_id, parts in rows
+        if parts and all(p["kind"] == "stream" and p["source"] in cameras for p in parts)
+    ]
 
 
 def job_row(session: Session, job_id: str) -> JobTable:

@@ -9,8 +9,9 @@ from sqlalchemy.orm import Session
 
 from app.db.engine import opened
 from app.db.plate_tables import PlateTable, SessionTable
-from app.db.plates import LIVING, MANUAL, newest_first, plate_of
+from app.db.plates import LIVING, MANUAL, newest_first, of_cameras, plate_of
 from app.plates import PlateStatistics
+from app.rights import Cameras
 
 NEWEST = 10
 MOST_PARTS = 1000
@@ -22,8 +23,13 @@ class PlateCounts:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def statistics(self) -> PlateStatistics:
-        """Totals over all plates that are not deleted, and the newest of them."""
+    def statistics(self, cameras: Cameras = None) -> PlateStatistics:
+        """Totals over all plates that are not deleted, and the newest of them.
+
+        Args:
+            cameras: whose plates are counted; None for all, and for uploads.
+        """
+        plates = [LIVING, *of_cameras(PlateTable.source, cameras)]
         with opened(self._engine) as session:
             total, verified, unread, confidence = session.execute(
                 select(
@@ -31,10 +37,12 @@ class PlateCounts:
                     func.sum(case((PlateTable.is_verified, 1), else_=0)),
                     func.sum(case((PlateTable.plate_number == "", 1), else_=0)),
                     func.avg(PlateTable.confidence),
-                ).where(LIVING)
+                ).where(*plates)
             ).one()
-            sessions = session.scalar(select(func.count()).select_from(SessionTable)) or 0
-            newest = select(PlateTable).where(LIVING).order_by(*newest_first()).limit(NEWEST)
+            count = select(func.count()).select_from(SessionTable)
+            counted = count.where(*of_cameras(SessionTable.source, cameras))
+            sessions = session.scalar(counted) or 0
+            newest = select(PlateTable).where(*plates).order_by(*newest_first()).limit(NEWEST)
             return PlateStatistics(
                 total,
                 verified or 0,
@@ -44,7 +52,7 @@ class PlateCounts:
                 tuple(plate_of(row) for row in session.scalars(newest)),
             )
 
-    def activity(self) -> dict[str, dict[str, int]]:
+    def activity(self, cameras: Cameras = None) -> dict[str, dict[str, int]]:
         """Counts of living plates by hour (UTC), day, source and who read them.
 
         ``corrected`` counts the readings that a person changed, ``confirmed`` those that a person
@@ -58,23 +66,24 @@ class PlateCounts:
             moment = func.timezone("UTC", moment)  # type: ignore[assignment]
             hour, day = func.to_char(moment, "HH24"), func.to_char(moment, "YYYY-MM-DD")
         corrected = PlateTable.processed_by == MANUAL
+        plates = [LIVING, *of_cameras(PlateTable.source, cameras)]
         with opened(self._engine) as session:
             checked = session.execute(
                 select(
                     func.sum(case((corrected, 1), else_=0)),
                     func.sum(case((PlateTable.is_verified & ~corrected, 1), else_=0)),
-                ).where(LIVING)
+                ).where(*plates)
             ).one()
             return {
-                "per_hour": _counted(session, hour),
-                "per_day": _counted(session, day),
-                "by_source": _counted(session, PlateTable.source),
-                "by_reader": _counted(session, PlateTable.processed_by),
+                "per_hour": _counted(session, hour, plates),
+                "per_day": _counted(session, day, plates),
+                "by_source": _counted(session, PlateTable.source, plates),
+                "by_reader": _counted(session, PlateTable.processed_by, plates),
                 "checked": {"corrected": checked[0] or 0, "confirmed": checked[1] or 0},
             }
 
 
-def _counted(session: Session, group: Any) -> dict[str, int]:
-    query = select(group, func.count()).where(LIVING).group_by(group).order_by(group)
+def _counted(session: Session, group: Any, plates: list[ColumnElement[bool]]) -> dict[str, int]:
+    query = select(group, func.count()).where(*plates).group_by(group).order_by(group)
     rows: list[Any] = list(session.execute(query))
     return {str(name): count for name, count in rows[-MOST_PARTS:]}

@@ -20,6 +20,7 @@ from app.plates import (
     StoredPlate,
     StoredSession,
 )
+from app.rights import Cameras
 
 MANUAL = "manual"
 EXPORT_PAGE = 1000
@@ -51,13 +52,19 @@ class PlateRepository:
             session.flush()
             return _session(row)
 
-    def sessions(self, skip: int, limit: int) -> tuple[list[StoredSession], int]:
-        """Newest first, and how many there are."""
-        newest = select(SessionTable).order_by(
-            SessionTable.timestamp.desc(), SessionTable.id.desc()
+    def sessions(
+        self, skip: int, limit: int, cameras: Cameras = None
+    ) -> tuple[list[StoredSession], int]:
+        """Newest first, and how many there are, of all sources or of some cameras."""
+        allowed = of_cameras(SessionTable.source, cameras)
+        newest = (
+            select(SessionTable)
+            .where(*allowed)
+            .order_by(SessionTable.timestamp.desc(), SessionTable.id.desc())
         )
         with opened(self._engine) as session:
-            total = session.scalar(select(func.count()).select_from(SessionTable)) or 0
+            count = select(func.count()).select_from(SessionTable).where(*allowed)
+            total = session.scalar(count) or 0
             page = newest.offset(skip).limit(limit).options(selectinload(SessionTable.plates))
             return [_session(row) for row in session.scalars(page)], total
 
@@ -148,13 +155,18 @@ class PlateRepository:
             return {path for row in session.execute(wanted) for path in row if path}
 
 
+def of_cameras(source: Any, cameras: Cameras) -> list[ColumnElement[bool]]:
+    """The condition that a column of sources names one of the cameras; none for all of them."""
+    return [] if cameras is None else [source.in_(cameras)]
+
+
 def newest_first() -> tuple[ColumnElement[Any], ColumnElement[Any]]:
     """The order of lists: by time, and by id among equals."""
     return PlateTable.timestamp.desc(), PlateTable.id.desc()
 
 
 def _conditions(wanted: PlateFilter) -> list[ColumnElement[bool]]:
-    found: list[ColumnElement[bool]] = [LIVING]
+    found: list[ColumnElement[bool]] = [LIVING, *of_cameras(PlateTable.source, wanted.cameras)]
     if wanted.number:
         part = plate_text.shape(wanted.number)
         named = PlateTable.shape.contains(part, autoescape=True)

@@ -25,7 +25,7 @@ SECRET = "/secret"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
 
-def protected_app(*, disabled: bool = False, token: str | None = TOKEN, **options: bool) -> FastAPI:
+def protected_app(*, disabled: bool = False, token: str | None = TOKEN, **options: Any) -> FastAPI:
     """A small app behind the middleware: one page for every method, one socket."""
     gate = Middleware(TokenAuthMiddleware, token=token, disabled=disabled, **options)
     app = FastAPI(middleware=[gate])
@@ -117,7 +117,9 @@ def test_the_walk_looks_into_mounts_and_sockets() -> None:
 async def test_a_stranger_without_a_token_gets_nowhere(
     kind: str, method: str, path: str, served: Running
 ) -> None:
-    reply = await asgi(served.app, concrete(path), kind=kind, method=method or "GET", client=REMOTE)
+    reply = await asgi(
+        served.asgi, concrete(path), kind=kind, method=method or "GET", client=REMOTE
+    )
     if kind == "websocket":
         assert not reply.accepted
         assert reply.closed_with == 1008

@@ -20,7 +20,10 @@ from app.api.ws_messages import LiveMessage
 from app.config import AuthSettings, FaceSettings, PushSettings, Settings
 from app.events import RuleEvent
 from app.main import create_app
+from app.rights import Right
 from app.types import Box, FrameMetadata, Track
+
+from .test_rights import token_for
 
 pytestmark = pytest.mark.anyio
 BACKLOG = 256
@@ -103,6 +106,20 @@ async def test_events_of_this_stream_reach_viewers_and_pushers(
                 "snapshot": None,
                 "details": {"where": "gate"},
             }
+
+
+async def test_a_viewer_watches_but_neither_pushes_nor_sees_plates(
+    app: Running, stream_id: str
+) -> None:
+    header = token_for(app, frozenset({Right.VIEW}), stream_id)["Authorization"]
+    async with Socket(app, stream_id, f"token={header.split()[1]}") as socket:
+        assert (await socket.next())["type"] == "hello"
+        socket.send(JPEG)
+        refused = await socket.until("error")
+        assert (refused["code"], refused["frame"]) == ("FORBIDDEN", 1)
+        app.state["event_log"].report(stream_id, RuleEvent("plate_seen"), 1793.5, None)
+        tell(app, stream_id)
+        assert (await socket.until("event"))["event"] == "smoking_started"
 
 
 async def test_a_slow_client_learns_how_many_events_it_missed(app: Running, stream_id: str) -> None:

@@ -1,0 +1,234 @@
+"""Schemas of accounts: sign-in, users and API tokens."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+
+from app.accounts import (
+    ApiToken,
+    User,
+    UserSession,
+    cameras_as_json,
+    cameras_from_json,
+    grants_as_json,
+)
+from app.rights import ALL, Access, Caller, Cameras, Grant, Right, Role
+
+Name = Annotated[
+    str,
+    StringConstraints(
+        strict=True, strip_whitespace=True, min_length=1, max_length=64, pattern=r"^[^\x00-\x1f]*$"
+    ),
+]
+Password = Annotated[str, StringConstraints(strict=True, max_length=1024, pattern=r"^[^\x00]*$")]
+CameraIds = Annotated[
+    list[Annotated[str, StringConstraints(strict=True, min_length=1, max_length=64)]],
+    Field(max_length=1000, description='Ids of cameras or streams; `["*"]`: all.'),
+]
+
+
+class SignInRequest(BaseModel):
+    """A name and a password."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        hide_input_in_errors=True,
+        json_schema_extra={"examples": [{"name": "kim", "password": "correct horse battery"}]},
+    )
+
+    name: Name
+    password: Password
+
+
+class SetupRequest(SignInRequest):
+    """The first user."""
+
+    code: str | None = Field(
+        None, max_length=100, description="From the log; not needed on the server's own machine."
+    )
+
+
+class PasswordChange(BaseModel):
+    """The new password of the caller."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    current: Password
+    new: Password
+
+
+class GrantSchema(BaseModel):
+    """A role for some cameras."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"role": "viewer", "cameras": ["cam-1"]}]},
+    )
+
+    role: Role
+    cameras: CameraIds = [ALL]
+    also: list[Right] = Field([], max_length=16, description="Rights beside those of the role.")
+
+    def to_grant(self) -> Grant:
+        return Grant(self.role, cameras_from_json(self.cameras), frozenset(self.also))
+
+
+class UserRequest(SignInRequest):
+    """A new user."""
+
+    grants: list[GrantSchema] = Field(max_length=32, description="None: the user may do nothing.")
+
+    def to_grants(self) -> tuple[Grant, ...]:
+        return tuple(grant.to_grant() for grant in self.grants)
+
+
+class UserChange(BaseModel):
+    """Fields of a user to change; a new password ends the user's sign-ins."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    grants: list[GrantSchema] = Field([], max_length=32)
+    disabled: bool = Field(False, strict=True, description="Such a user can do nothing.")
+    password: Password = ""
+
+
+class UserReply(BaseModel):
+    """A user, without any secret."""
+
+    user_id: int
+    name: str
+    grants: list[GrantSchema]
+    disabled: bool
+    has_password: bool = Field(description="False for users of an identity provider.")
+    created_ts: float
+
+    @classmethod
+    def of(cls, user: User) -> UserReply:
+        return cls(
+            user_id=user.user_id,
+            name=user.name,
+            grants=[GrantSchema(**grant) for grant in grants_as_json(user.grants)],
+            disabled=user.disabled,
+            has_password=user.password_hash is not None,
+            created_ts=user.created_ts,
+        )
+
+
+class Account(BaseModel):
+    """The caller, and what they may do."""
+
+    caller: str = Field(description="As the audit log names the caller, such as `user 3`.")
+    name: str | None = Field(description="Name of the signed-in user.")
+    rights: dict[Right, list[str]] = Field(
+        description='The cameras that each right covers; `["*"]`: all.'
+    )
+
+    @classmethod
+    def of(cls, caller: Caller, user: User | None) -> Account:
+        return cls(
+            caller=caller.name,
+            name=user.name if user is not None else None,
+            rights=_rights(caller.access),
+        )
+
+
+def _rights(access: Access) -> dict[Right, list[str]]:
+    covered = {right: access.cameras(right) for right in Right}
+    return {
+        right: cameras_as_json(cameras)
+        for right, cameras in covered.items()
+        if cameras != frozenset()
+    }
+
+
+class SignInOptions(BaseModel):
+    """How somebody can sign in here."""
+
+    signed_in: bool
+    users: bool = Field(description="Whether there are any users.")
+    setup: Literal["open", "code"] | None = Field(
+        description="How the first user can be made: without or with the code from the log."
+    )
+
+
+class SignInReply(BaseModel):
+    """One sign-in of the caller."""
+
+    session_id: int
+    current: bool
+    created_ts: float
+    seen_ts: float = Field(description="When it was last used, to the minute.")
+    address: str
+    agent: str = Field(description="The browser, as it names itself.")
+
+    @classmethod
+    def of(cls, session: UserSession, current: int | None) -> SignInReply:
+        same = ("session_id", "created_ts", "seen_ts", "address", "agent")
+        values = {name: getattr(session, name) for name in same}
+        return cls(**values, current=session.session_id == current)
+
+
+class Done(BaseModel):
+    """The call has succeeded."""
+
+    done: Literal[True] = True
+
+
+class TokenRequest(BaseModel):
+    """A new API token."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"name": "dashboard", "rights": ["view"], "cameras": ["cam-1"]}]
+        },
+    )
+
+    name: Annotated[
+        str, StringConstraints(strict=True, strip_whitespace=True, min_length=1, max_length=100)
+    ]
+    rights: list[Right] = Field(min_length=1, max_length=16)
+    cameras: CameraIds = [ALL]
+    expires_ts: float | None = Field(
+        None, gt=0, lt=1e11, description="Unix seconds. Default: it does not expire."
+    )
+
+    @field_validator("name")
+    @classmethod
+    def _plain(cls, name: str) -> str:
+        if not name.isprintable():
+            raise ValueError("use printable characters")
+        return name
+
+    def to_cameras(self) -> Cameras:
+        return cameras_from_json(self.cameras)
+
+
+class TokenReply(BaseModel):
+    """An API token, without its secret."""
+
+    token_id: int
+    user_id: int | None = Field(description="Its owner; null if the server's own token made it.")
+    name: str
+    rights: list[Right]
+    cameras: list[str]
+    created_ts: float
+    expires_ts: float | None
+    used_ts: float | None = Field(description="When it was last used, to the minute.")
+
+    @classmethod
+    def of(cls, token: ApiToken) -> TokenReply:
+        same = ("token_id", "user_id", "name", "created_ts", "expires_ts", "used_ts")
+        return cls(
+            **{name: getattr(token, name) for name in same},
+            rights=sorted(token.rights),
+            cameras=cameras_as_json(token.cameras),
+        )
+
+
+class TokenMade(TokenReply):
+    """A new API token; its secret is shown only here."""
+
+    token: str

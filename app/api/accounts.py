@@ -1,0 +1,156 @@
+"""Signing in and out, and the caller's own account."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request, Response
+
+from app.access.service import AccessService
+from app.access.sessions import SignedIn
+from app.accounts import User
+from app.api.account_schemas import (
+    Account,
+    Done,
+    PasswordChange,
+    SetupRequest,
+    SignInOptions,
+    SignInReply,
+    SignInRequest,
+)
+from app.api.auth import session_cookie
+from app.api.credentials import TOKEN_COOKIE, address_of
+from app.api.deps import AccessServiceDep, CallerDep
+from app.api.errors import ErrorReply
+from app.errors import SignInNeeded, SignInNotFound, UserNotFound
+from app.rights import Caller, Right
+
+router = APIRouter(
+    prefix="/api",
+    tags=["accounts"],
+    responses={
+        400: {"model": ErrorReply, "description": "Wrong field or value"},
+        401: {"model": ErrorReply, "description": "Wrong name or password, or not signed in"},
+        403: {"model": ErrorReply, "description": "The caller lacks the right"},
+        429: {"model": ErrorReply, "description": "Too many wrong attempts: wait"},
+    },
+)
+
+SessionId = Annotated[int, Path(ge=1, le=2**31 - 1)]
+
+
+@router.get("/sign-in", summary="How to sign in")
+async def options(access: AccessServiceDep, caller: CallerDep) -> SignInOptions:
+    """What the sign-in of a page needs to know. Open to everybody."""
+    users = await asyncio.to_thread(access.users.count) > 0
+    may_set_up = caller.access.everywhere(Right.ADMINISTER)
+    setup = None if users else ("open" if may_set_up else "code")
+    return SignInOptions(signed_in=caller.access.rights != {}, users=users, setup=setup)
+
+
+@router.post("/sign-in", summary="Sign in")
+async def sign_in(
+    body: SignInRequest, request: Request, response: Response, access: AccessServiceDep
+) -> Account:
+    """Begin a session; its cookie is sent with every later call of the browser."""
+    address, agent = address_of(request.scope), request.headers.get("user-agent", "")
+    signed_in = await access.sign_in(body.name, body.password, address, agent)
+    return _signed_in(signed_in, request, response)
+
+
+@router.post("/setup", summary="Make the first user", status_code=201)
+async def set_up(
+    body: SetupRequest,
+    request: Request,
+    response: Response,
+    access: AccessServiceDep,
+    caller: CallerDep,
+) -> Account:
+    """Make the first user, an administrator, and sign them in. Callers from other machines need
+    the code that the log shows."""
+    address, agent = address_of(request.scope), request.headers.get("user-agent", "")
+    code = None if caller.access.everywhere(Right.ADMINISTER) else body.code or ""
+    user = await access.make_first_user(body.name, body.password, code, address)
+    return _signed_in(await access.begin(user, address, agent), request, response)
+
+
+@router.post("/sign-out", summary="Sign out")
+async def sign_out(
+    request: Request, response: Response, access: AccessServiceDep, caller: CallerDep
+) -> Done:
+    """End the caller's session, and forget the token that the page stores."""
+    if caller.session_id is not None:
+        await asyncio.to_thread(access.session_rows.delete, caller.session_id)
+        access.end_later(f"session {caller.session_id}")
+    response.headers.append("Set-Cookie", session_cookie("", request.scope))
+    response.headers.append("Set-Cookie", f"{TOKEN_COOKIE}=; Path=/; HttpOnly; Max-Age=0")
+    return Done()
+
+
+@router.get("/account", summary="Who am I, and what may I do?")
+async def account(access: AccessServiceDep, caller: CallerDep) -> Account:
+    return Account.of(caller, await _user_of(access, caller))
+
+
+@router.put("/account/password", summary="Change my password")
+async def change_password(
+    body: PasswordChange, request: Request, access: AccessServiceDep, caller: CallerDep
+) -> Done:
+    """The other sign-ins of the user end."""
+    user = await _signed_in_user(access, caller)
+    await access.check_password(user, body.current, address_of(request.scope))
+    await access.set_password(user.user_id, body.new, keep=caller.session_id)
+    return Done()
+
+
+@router.get("/account/sign-ins", summary="My sign-ins")
+async def sign_ins(access: AccessServiceDep, caller: CallerDep) -> list[SignInReply]:
+    """Newest first."""
+    user = await _signed_in_user(access, caller)
+    sessions = await asyncio.to_thread(access.session_rows.of_user, user.user_id)
+    return [SignInReply.of(session, caller.session_id) for session in sessions]
+
+
+@router.delete(
+    "/account/sign-ins/{session_id}",
+    summary="End one of my sign-ins",
+    responses={404: {"model": ErrorReply, "description": "No such sign-in"}},
+)
+async def end_sign_in(session_id: SessionId, access: AccessServiceDep, caller: CallerDep) -> Done:
+    user = await _signed_in_user(access, caller)
+    sessions = await asyncio.to_thread(access.session_rows.of_user, user.user_id)
+    if session_id not in [session.session_id for session in sessions]:
+        raise SignInNotFound(session_id=session_id)
+    await asyncio.to_thread(access.session_rows.delete, session_id)
+    access.end_later(f"session {session_id}")
+    return Done()
+
+
+def _signed_in(signed_in: SignedIn, request: Request, response: Response) -> Account:
+    """The reply that begins a session. It replaces a token that the page stored."""
+    user, session = signed_in.user, signed_in.session
+    cookie = session_cookie(signed_in.cookie or "", request.scope)
+    response.headers.append("Set-Cookie", cookie)
+    response.headers.append("Set-Cookie", f"{TOKEN_COOKIE}=; Path=/; HttpOnly; Max-Age=0")
+    caller = Caller(
+        f"user {user.user_id}", user.access, user_id=user.user_id, session_id=session.session_id
+    )
+    return Account.of(caller, user)
+
+
+async def _user_of(access: AccessService, caller: Caller) -> User | None:
+    if caller.user_id is None:
+        return None
+    try:
+        return await asyncio.to_thread(access.users.get, caller.user_id)
+    except UserNotFound:
+        return None
+
+
+async def _signed_in_user(access: AccessService, caller: Caller) -> User:
+    """The user whose browser calls. Raises SignInNeeded for tokens, and for this machine."""
+    user = await _user_of(access, caller)
+    if user is None or caller.session_id is None:
+        raise SignInNeeded
+    return user

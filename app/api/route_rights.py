@@ -1,0 +1,214 @@
+"""The one table of all routes and sockets, with the right that each of them needs.
+
+A route that is missing here is answered with 404 to everybody: ``tests/api/test_rights.py`` walks
+over the app's routes and compares. ``docs/reference/rights.md`` is made from this table.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import NamedTuple
+
+from starlette.routing import compile_path
+
+from app.rights import Right
+
+SOCKET = "WEBSOCKET"
+"""The method of a WebSocket in the table."""
+
+
+class Reach(StrEnum):
+    """For which cameras a caller needs the right of a route."""
+
+    OPEN = "open"
+    """No right and no sign-in: it has no data."""
+    SIGNED_IN = "signed in"
+    """No right, but the caller must be known."""
+    CAMERA = "camera"
+    """For the camera in the path; without ``view`` for it, the reply is that to an unknown id."""
+    OWN = "own"
+    """For any camera. The handler shows and finds only what belongs to cameras with the right."""
+    ALL = "all"
+    """For all cameras."""
+
+
+class RouteRight(NamedTuple):
+    """One row: a path with its methods, and what it needs.
+
+    Attributes:
+        right: None only for ``OPEN`` and ``SIGNED_IN``.
+        camera: the part of the path that is a camera's id, for ``CAMERA``.
+    """
+
+    methods: tuple[str, ...]
+    path: str
+    reach: Reach
+    right: Right | None = None
+    camera: str = ""
+
+
+def _row(methods: str, path: str, reach: Reach, right: Right | None = None) -> RouteRight:
+    camera = re.search(r"\{(stream_id|camera_id)\}", path) if reach is Reach.CAMERA else None
+    return RouteRight(tuple(methods.split()), path, reach, right, camera[1] if camera else "")
+
+
+def _open(methods: str, path: str) -> RouteRight:
+    return _row(methods, path, Reach.OPEN)
+
+
+def _signed_in(methods: str, path: str) -> RouteRight:
+    return _row(methods, path, Reach.SIGNED_IN)
+
+
+def _camera(methods: str, path: str, right: Right) -> RouteRight:
+    return _row(methods, path, Reach.CAMERA, right)
+
+
+def _own(methods: str, path: str, right: Right) -> RouteRight:
+    return _row(methods, path, Reach.OWN, right)
+
+
+def _all(methods: str, path: str, right: Right) -> RouteRight:
+    return _row(methods, path, Reach.ALL, right)
+
+
+TABLE: tuple[RouteRight, ...] = (
+    # The page and its files, and what says that the process answers.
+    _open("GET HEAD", "/"),
+    _open("GET HEAD", "/viewer"),
+    _open("GET HEAD", "/static/{path:path}"),
+    _open("GET", "/healthz"),
+    # The server.
+    _signed_in("GET", "/readyz"),
+    _signed_in("GET", "/api/version"),
+    _signed_in("GET HEAD", "/openapi.json"),
+    _signed_in("GET", "/docs"),
+    _signed_in("GET", "/docs/oauth2-redirect"),
+    _signed_in("GET HEAD", "/static-offline-docs/{path:path}"),
+    _all("GET", "/metrics", Right.MONITOR),
+    _all("GET", "/api/doctor", Right.MONITOR),
+    # Accounts.
+    _open("GET POST", "/api/sign-in"),
+    _open("POST", "/api/setup"),
+    _signed_in("POST", "/api/sign-out"),
+    _signed_in("GET", "/api/account"),
+    _signed_in("PUT", "/api/account/password"),
+    _signed_in("GET", "/api/account/sign-ins"),
+    _signed_in("DELETE", "/api/account/sign-ins/{session_id}"),
+    _signed_in("GET POST", "/api/tokens"),
+    _signed_in("DELETE", "/api/tokens/{token_id}"),
+    _all("GET POST", "/api/users", Right.ADMINISTER),
+    _all("GET PATCH DELETE", "/api/users/{user_id}", Right.ADMINISTER),
+    # Streams.
+    _own("GET", "/api/streams", Right.VIEW),
+    _all("GET", "/api/streams/by-input", Right.CONTROL),
+    _all("POST", "/api/streams/register", Right.CONTROL),
+    _camera("GET", "/api/streams/{stream_id}", Right.VIEW),
+    _camera("GET", "/api/streams/{stream_id}/jpeg", Right.VIEW),
+    _camera("GET", "/api/streams/{stream_id}/mjpeg", Right.VIEW),
+    _camera("POST", "/api/streams/{stream_id}/start", Right.CONTROL),
+    _camera("POST", "/api/streams/{stream_id}/stop", Right.CONTROL),
+    _camera("POST", "/api/streams/{stream_id}/restart", Right.CONTROL),
+    _camera("POST", "/api/streams/{stream_id}/disconnect", Right.CONTROL),
+    # Push streams.
+    _all("POST", "/stream/request", Right.CONTROL),
+    _camera("GET HEAD", "/stream/video/{stream_id}", Right.VIEW),
+    _camera("GET", "/ws/stream/{stream_id}", Right.VIEW),
+    # Sockets answer an unknown id after the handshake, and so their handlers check the camera.
+    _own(SOCKET, "/ws/stream/{stream_id}", Right.VIEW),
+    # Cameras.
+    _own("GET", "/cameras", Right.VIEW),
+    _all("POST", "/cameras", Right.CONTROL),
+    _camera("GET", "/camera/{camera_id}", Right.VIEW),
+    _camera("GET", "/camera/{camera_id}/stats", Right.VIEW),
+    _camera("GET", "/camera/{camera_id}/jpeg", Right.VIEW),
+    _camera("GET", "/camera/{camera_id}/mjpeg", Right.VIEW),
+    _camera("PATCH", "/camera/{camera_id}", Right.CONTROL),
+    _camera("DELETE", "/camera/{camera_id}", Right.CONTROL),
+    _own(SOCKET, "/ws/camera/{camera_id}", Right.VIEW),
+    # Events.
+    _own("GET", "/events", Right.VIEW),
+    _own(SOCKET, "/ws/events", Right.VIEW),
+    _own("GET", "/api/events", Right.VIEW),
+    _own("GET", "/api/events/{event_id}", Right.VIEW),
+    _own("GET", "/api/events/{event_id}/snapshot.jpg", Right.VIEW),
+    # Plates.
+    _all("POST", "/api/upload", Right.PLATES),
+    _all("POST", "/api/upload/batch", Right.PLATES),
+    _own("GET", "/api/sessions", Right.PLATES),
+    _own("GET", "/api/sessions/{session_id}", Right.PLATES),
+    _own("GET", "/api/sessions/{session_id}/image", Right.PLATES),
+    _own("GET", "/api/plates", Right.PLATES),
+    _own("GET", "/api/plates/export.csv", Right.EXPORT),
+    _own("GET", "/api/plates/{plate_id}", Right.PLATES),
+    _own("PUT", "/api/plates/{plate_id}", Right.PLATES),
+    _own("DELETE", "/api/plates/{plate_id}", Right.PLATES),
+    _own("GET", "/api/plates/{plate_id}/details", Right.PLATES),
+    _own("GET", "/api/plates/{plate_id}/image", Right.PLATES),
+    _own("DELETE", "/api/plates/{plate_id}/data", Right.PLATES),
+    _own("GET", "/api/search", Right.PLATES),
+    _own("GET", "/api/statistics", Right.PLATES),
+    _own("GET", "/api/statistics/activity", Right.PLATES),
+    _all("GET", "/api/watchlist", Right.PLATES),
+    _all("POST", "/api/watchlist", Right.PLATES),
+    _all("DELETE", "/api/watchlist/{watch_id}", Right.PLATES),
+    # Collection jobs.
+    _own("POST", "/collect", Right.JOBS),
+    _own("GET", "/collect/jobs", Right.JOBS),
+    _own("GET", "/collect/jobs/{job_id}", Right.JOBS),
+    _own("PATCH", "/collect/jobs/{job_id}", Right.JOBS),
+    _own("DELETE", "/collect/jobs/{job_id}", Right.JOBS),
+    _own("GET", "/collect/jobs/{job_id}/logs", Right.JOBS),
+    _own("GET", "/collect/jobs/{job_id}/files", Right.JOBS),
+    _own("GET HEAD", "/collect/jobs/{job_id}/files/{file_id}", Right.EXPORT),
+    _own("POST", "/collect/schedules", Right.JOBS),
+    _own("GET", "/collect/schedules", Right.JOBS),
+    _own("GET", "/collect/schedules/{schedule_id}", Right.JOBS),
+    _own("PATCH", "/collect/schedules/{schedule_id}", Right.JOBS),
+    _own("DELETE", "/collect/schedules/{schedule_id}", Right.JOBS),
+    # Matches every name of one part below /ws, and so it is last, as in the app.
+    _own(SOCKET, "/ws/{job_id}", Right.JOBS),
+)
+
+
+class Match(NamedTuple):
+    """What the table says about a request.
+
+    Attributes:
+        row: None if no route has this path and method.
+        camera: the id in the path, for ``Reach.CAMERA``.
+        allowed: the methods that the path has.
+    """
+
+    row: RouteRight | None
+    camera: str = ""
+    allowed: tuple[str, ...] = ()
+
+
+class RouteTable:
+    """Finds the row of a request; the first that matches counts, as in the app."""
+
+    def __init__(self, rows: Sequence[RouteRight] = TABLE) -> None:
+        self._rows = [(compile_path(row.path)[0], row) for row in rows]
+
+    def find(self, method: str, path: str) -> Match:
+        """The row for a method, or ``SOCKET``, and a path.
+
+        A path that only a slash at its end distinguishes from a route is that route: the app
+        redirects to it.
+        """
+        found = self._find(method, path)
+        if found.row is None and not found.allowed and len(path) > 1:
+            return self._find(method, path[:-1] if path.endswith("/") else f"{path}/")
+        return found
+
+    def _find(self, method: str, path: str) -> Match:
+        allowed: list[str] = []
+        for pattern, row in self._rows:
+            if parts := pattern.match(path):
+                if method in row.methods:
+                    return Match(row, parts[row.camera] if row.camera else "")
+                allowed += [name for name in row.methods if name != SOCKET]
+        return Match(None, allowed=tuple(dict.fromkeys(allowed)))

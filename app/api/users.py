@@ -1,0 +1,76 @@
+"""Users, as administrators manage them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path
+
+from app.access.passwords import check_length
+from app.api.account_schemas import Done, UserChange, UserReply, UserRequest
+from app.api.deps import AccessServiceDep
+from app.api.errors import ErrorReply
+
+router = APIRouter(
+    prefix="/api/users",
+    tags=["accounts"],
+    responses={
+        code: {"model": ErrorReply, "description": description}
+        for code, description in {
+            400: "Wrong field or value",
+            401: "Token needed",
+            403: "The caller is no administrator",
+            404: "No such user",
+            409: "The name is taken, or it is the last administrator",
+        }.items()
+    },
+)
+
+UserId = Annotated[int, Path(ge=1, le=2**31 - 1)]
+
+
+@router.get("", summary="List users")
+async def list_users(access: AccessServiceDep) -> list[UserReply]:
+    """Oldest first."""
+    return [UserReply.of(user) for user in await asyncio.to_thread(access.users.all)]
+
+
+@router.post("", summary="Add a user", status_code=201)
+async def add_user(body: UserRequest, access: AccessServiceDep) -> UserReply:
+    """Roles are per camera: a user may be viewer of one and operator of another."""
+    hashed = await access.passwords.hash(body.password)
+    user = await asyncio.to_thread(
+        lambda: access.users.add(body.name, body.to_grants(), password_hash=hashed)
+    )
+    return UserReply.of(user)
+
+
+@router.get("/{user_id}", summary="Show a user")
+async def show_user(user_id: UserId, access: AccessServiceDep) -> UserReply:
+    return UserReply.of(await asyncio.to_thread(access.users.get, user_id))
+
+
+@router.patch("/{user_id}", summary="Change a user")
+async def change_user(user_id: UserId, body: UserChange, access: AccessServiceDep) -> UserReply:
+    """Changed rights count at once: calls in progress end, and clients connect again."""
+    changes: dict[str, Any] = {}
+    if "password" in body.model_fields_set:
+        check_length(body.password)
+    if "grants" in body.model_fields_set:
+        changes["grants"] = tuple(grant.to_grant() for grant in body.grants)
+    if "disabled" in body.model_fields_set:
+        changes["disabled"] = body.disabled
+    user = await asyncio.to_thread(access.users.change, user_id, changes)
+    if "password" in body.model_fields_set:
+        await access.set_password(user_id, body.password)
+    access.end_later(f"user {user_id}")
+    return UserReply.of(user)
+
+
+@router.delete("/{user_id}", summary="Remove a user")
+async def remove_user(user_id: UserId, access: AccessServiceDep) -> Done:
+    """With all of their sign-ins and tokens."""
+    await asyncio.to_thread(access.users.delete, user_id)
+    access.end_later(f"user {user_id}")
+    return Done()
