@@ -42,13 +42,14 @@ export function socketAt(streamId) {
  *
  * @param {string} path
  * @param {object} [body]
+ * @param {string} [method]  if it is another one
  * @returns {Promise<any>}
  * @throws {Refused} with any status but 2xx
  * @throws {TypeError | DOMException} when the server cannot be reached
  */
-export async function call(path, body) {
+export async function call(path, body, method = body ? "POST" : "GET") {
   const response = await fetch(at(path), {
-    method: body ? "POST" : "GET",
+    method,
     headers: {
       "Accept": "application/json",
       "Accept-Language": current(),

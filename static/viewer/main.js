@@ -1,5 +1,6 @@
 /** The page: selects the watched stream and updates all parts of the page. */
 
+import { Account } from "./account.js";
 import { call } from "./api.js";
 import { Connection } from "./connection.js";
 import { announce, byId, tell, write } from "./dom.js";
@@ -42,11 +43,12 @@ const rows = new Rows(byId("rows"), byId("rows-note"));
 const events = new Events(byId("events"), byId("events-none"));
 const raw = new RawJson();
 const tokenForm = new TokenForm(onUnlocked);
-const streams = new Streams(go, () => tokenForm.ask());
+const account = new Account(onUnlocked, () => tokenForm.ask());
+const streams = new Streams(go, unlock);
 new Webcam({
   onStream: go,
   onStopped: (streamId) => watch.connection?.streamId === streamId && leave(),
-  onLocked: () => tokenForm.ask(),
+  onLocked: unlock,
 });
 
 // ── selection of a stream ────────────────────────────────────────────────────────────────────────
@@ -117,7 +119,15 @@ function follow() {
   else end();
 }
 
+/** The server wants to know who the person is: by name where there are users, else by the token. */
+async function unlock() {
+  await account.load();
+  if (account.hasUsers) account.ask();
+  else tokenForm.ask();
+}
+
 function onUnlocked() {
+  account.load();
   streams.refresh();
   loadVersion();
   const streamId = watch.connection?.streamId ?? addressed();
@@ -263,7 +273,7 @@ byId("skip").addEventListener("click", (event) => {
 });
 
 byId("curtain-action").addEventListener("click", () => {
-  if (watch.connection?.link.kind === "locked") tokenForm.ask();
+  if (watch.connection?.link.kind === "locked") unlock();
   else if (watch.connection) begin(watch.connection.streamId);
 });
 
@@ -308,5 +318,6 @@ setInterval(render, 1000); // updates the seconds since the last message and unt
 
 render();
 follow();
+account.load();
 streams.refresh();
 loadVersion();

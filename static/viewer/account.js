@@ -1,0 +1,193 @@
+/** Signing in and out, the first user, and a person's own account. */
+
+import { Refused, call } from "./api.js";
+import { announce, byId, make, tell, write } from "./dom.js";
+import { onChange, t } from "./i18n.js";
+
+/**
+ * @typedef {{signed_in: boolean, users: boolean, setup: "open" | "code" | null}} Options
+ * @typedef {{session_id: number, current: boolean, seen_ts: number, address: string, agent: string}} SignIn
+ */
+
+const SHORTEST = 10;
+
+export class Account {
+  #dialog = /** @type {HTMLDialogElement} */ (byId("account"));
+  #open = /** @type {HTMLButtonElement} */ (byId("account-open"));
+  #name = /** @type {HTMLInputElement} */ (byId("account-name"));
+  #password = /** @type {HTMLInputElement} */ (byId("account-password"));
+  #code = /** @type {HTMLInputElement} */ (byId("account-code"));
+  #problem = byId("account-problem");
+  /** @type {Options} */
+  #options = { signed_in: false, users: false, setup: null };
+  /** @type {string | null}  the signed-in user's name */
+  #user = null;
+  /** @type {SignIn[]} */
+  #signIns = [];
+  #onChanged;
+
+  /**
+   * @param {() => void} onChanged  somebody has signed in or out
+   * @param {() => void} onToken  the person has a token instead of a name
+   */
+  constructor(onChanged, onToken) {
+    this.#onChanged = onChanged;
+    this.#open.addEventListener("click", () => this.ask());
+    byId("account-cancel").addEventListener("click", () => this.#dialog.close());
+    byId("account-close").addEventListener("click", () => this.#dialog.close());
+    byId("account-token").addEventListener("click", () => {
+      this.#dialog.close();
+      onToken();
+    });
+    byId("account-sign-out").addEventListener("click", () => this.#signOut());
+    this.#onSubmit("account-form", () => this.#signIn());
+    this.#onSubmit("password-form", () => this.#changePassword());
+    this.#dialog.addEventListener("close", () => this.#forget());
+    onChange(() => this.#render());
+  }
+
+  /** Whether people sign in here with names. */
+  get hasUsers() {
+    return this.#options.users;
+  }
+
+  /** Ask the server who the person is. */
+  async load() {
+    try {
+      this.#options = await call("api/sign-in");
+      const account = this.#options.signed_in ? await call("api/account") : null;
+      this.#user = account?.name ?? null;
+    } catch {
+      return; // the list of streams says that the server does not answer
+    }
+    this.#render();
+  }
+
+  async ask() {
+    if (this.#dialog.open) return;
+    tell(this.#problem, "");
+    tell(byId("password-problem"), "");
+    if (this.#user !== null) await this.#loadSignIns();
+    this.#render();
+    this.#dialog.showModal();
+    if (this.#user === null) this.#name.focus();
+  }
+
+  /** @param {string} form @param {() => Promise<void>} action */
+  #onSubmit(form, action) {
+    byId(form).addEventListener("submit", async (event) => {
+      event.preventDefault();
+      const button = /** @type {HTMLButtonElement} */ (byId(form).querySelector("[type=submit]"));
+      button.disabled = true;
+      await action();
+      button.disabled = false;
+    });
+  }
+
+  async #signIn() {
+    const { setup } = this.#options;
+    const body = { name: this.#name.value.trim(), password: this.#password.value };
+    const code = setup === "code" ? { code: this.#code.value.trim() } : {};
+    if (setup && body.password.length < SHORTEST) {
+      tell(this.#problem, t("account.short", { n: SHORTEST }));
+      return;
+    }
+    const sent = await attempt(() => call(setup ? "api/setup" : "api/sign-in", { ...body, ...code }));
+    tell(this.#problem, sent);
+    if (sent) {
+      this.#password.select();
+      return;
+    }
+    this.#dialog.close();
+    await this.load();
+    this.#onChanged();
+  }
+
+  async #signOut() {
+    const problem = await attempt(() => call("api/sign-out", {}));
+    tell(byId("password-problem"), problem);
+    if (problem) return;
+    this.#user = null;
+    this.#dialog.close();
+    await this.load();
+    this.#onChanged();
+  }
+
+  async #changePassword() {
+    const current = /** @type {HTMLInputElement} */ (byId("password-current"));
+    const next = /** @type {HTMLInputElement} */ (byId("password-new"));
+    const body = { current: current.value, new: next.value };
+    const problem = await attempt(() => call("api/account/password", body, "PUT"));
+    tell(byId("password-problem"), problem);
+    if (problem) return;
+    current.value = next.value = "";
+    tell(byId("password-problem"), t("account.changed"));
+    announce(t("account.changed"));
+    await this.#loadSignIns();
+    this.#render();
+  }
+
+  async #loadSignIns() {
+    try {
+      this.#signIns = await call("api/account/sign-ins");
+    } catch {
+      this.#signIns = [];
+    }
+  }
+
+  /** @param {number} id */
+  async #end(id) {
+    await attempt(() => call(`api/account/sign-ins/${id}`, undefined, "DELETE"));
+    await this.#loadSignIns();
+    this.#render();
+  }
+
+  #forget() {
+    for (const id of ["account-password", "account-code", "password-current", "password-new"]) {
+      /** @type {HTMLInputElement} */ (byId(id)).value = "";
+    }
+  }
+
+  #render() {
+    const { users, setup } = this.#options;
+    const known = this.#user !== null;
+    this.#open.hidden = !known && !users && !setup;
+    write(this.#open, this.#user ?? t(setup ? "account.first" : "account.sign_in"));
+    byId("account-form").hidden = known;
+    byId("account-own").hidden = !known;
+    write(byId("account-title"), t(setup ? "account.first" : "account.sign_in"));
+    write(byId("account-who"), this.#user ?? "");
+    this.#dialog.setAttribute("aria-labelledby", known ? "account-who" : "account-title");
+    tell(byId("account-text"), setup ? t(`account.setup_${setup}`) : "");
+    byId("account-code-field").hidden = setup !== "code";
+    this.#code.required = setup === "code";
+    this.#password.autocomplete = setup ? "new-password" : "current-password";
+    byId("account-sign-ins").replaceChildren(...this.#signIns.map((one) => this.#row(one)));
+  }
+
+  /** @param {SignIn} signIn */
+  #row({ session_id: id, current, seen_ts: seen, address, agent }) {
+    const when = new Date(seen * 1000).toLocaleString(document.documentElement.lang);
+    const what = make("span", {}, `${address} · ${when}`);
+    what.title = agent;
+    if (current) return make("li", {}, what, make("span", { className: "quiet" }, t("account.here")));
+    const end = make("button", { type: "button" }, t("account.end"));
+    end.addEventListener("click", () => this.#end(id));
+    return make("li", {}, what, end);
+  }
+}
+
+/**
+ * Run a call; the server's words if it refuses, or nothing.
+ *
+ * @param {() => Promise<unknown>} action
+ * @returns {Promise<string>}
+ */
+async function attempt(action) {
+  try {
+    await action();
+    return "";
+  } catch (error) {
+    return error instanceof Refused ? error.message : t("token.unreachable");
+  }
+}
