@@ -24,6 +24,7 @@ from app.data_folder import locked
 from app.doctor import __main__ as doctor
 from app.errors import SetupError
 from app.models import __main__ as models
+from app.tls import CertificateFiles
 
 ONE_PROCESS = (
     "--workers must be 1: streams run in one process, and every worker would publish each of them "
@@ -125,6 +126,8 @@ def _add_server_flags(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="require the token from this machine too (behind a proxy)",
     )
+    parser.add_argument("--tls-cert", metavar="FILE", help="certificate chain, PEM: serve https")
+    parser.add_argument("--tls-key", metavar="FILE", help="key of the certificate, PEM")
     parser.add_argument("--no-auth", action="store_true", help="turn authentication off")
 
 
@@ -133,6 +136,8 @@ NESTED = {
     "token": "auth__token",
     "require_token": "auth__require_token",
     "no_auth": "auth__disabled",
+    "tls_cert": "tls__cert",
+    "tls_key": "tls__key",
     "output_base": "streams__output_base",
     "weights": "objects__weights",
 }
@@ -154,6 +159,9 @@ def serve(flags: argparse.Namespace) -> None:
         sys.exit(ONE_PROCESS)
     try:
         settings = Settings()
+        certificate = _certificate(settings)
+        if certificate is not None:
+            certificate.load()  # for a clear message now
         read_rule_settings()  # to report invalid ones now; the server reads them again
         with locked(settings.data_dir):  # for a clear message now; the server locks it again
             pass
@@ -164,7 +172,18 @@ def serve(flags: argparse.Namespace) -> None:
     _run(_server_config(settings, reload=getattr(flags, "reload", False)), settings)
 
 
+def _certificate(settings: Settings) -> CertificateFiles | None:
+    """The files for TLS; None without. Raises SetupError if only one of them is set."""
+    certificate, key = settings.tls.cert, settings.tls.key
+    if certificate is None and key is None:
+        return None
+    if certificate is None or key is None:
+        raise SetupError(reason="TLS needs both --tls-cert and --tls-key.")
+    return CertificateFiles(certificate, key)
+
+
 def _server_config(settings: Settings, *, reload: bool) -> uvicorn.Config:
+    certificate = _certificate(settings)
     return uvicorn.Config(
         "app:app",  # by name, since a reloaded process imports it again
         host=settings.host,
@@ -175,6 +194,7 @@ def _server_config(settings: Settings, *, reload: bool) -> uvicorn.Config:
         # Authentication must see the real client; it treats forwarded requests on its own.
         proxy_headers=False,
         server_header=False,
+        ssl_context_factory=certificate.context if certificate is not None else None,
         # The app refuses messages that are too large, with a reason; uvicorn would just close the
         # connection.
         ws_max_size=2 * settings.push.max_message,
@@ -217,7 +237,8 @@ def _limit_malloc_arenas() -> None:
 
 
 def _welcome(settings: Settings, port: int) -> None:
-    base = f"http://localhost:{port}"
+    scheme = "http" if settings.tls.cert is None else "https"
+    base = f"{scheme}://localhost:{port}"
     lines = [f"Watchpost is running at {base}  (API documentation: {base}/docs)"]
     if settings.demo:
         lines.append(f"  demo, video:   {base}/viewer#demo")

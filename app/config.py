@@ -55,6 +55,17 @@ class AuthSettings(BaseModel):
     disabled: bool = Field(False, description="Turn authentication off: anyone may do anything.")
 
 
+class TlsSettings(BaseModel):
+    """HTTPS without a reverse proxy."""
+
+    cert: Path | None = Field(
+        None, description="Certificate chain, PEM. The server then speaks HTTPS only."
+    )
+    key: Path | None = Field(
+        None, description="Key of the certificate, PEM. Renewed files are used within 10 s."
+    )
+
+
 class StreamSettings(BaseModel):
     """Start, stop and reconnection of streams."""
 
@@ -312,6 +323,7 @@ class Settings(_Sources):
     claude_model: str = Field("claude-opus-4-5", description="Claude model for the second reading.")
 
     auth: AuthSettings = AuthSettings()
+    tls: TlsSettings = TlsSettings()
     streams: StreamSettings = StreamSettings()
     faces: FaceSettings = FaceSettings()
     objects: ObjectSettings = ObjectSettings()

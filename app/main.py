@@ -34,6 +34,7 @@ from app.api import events as events_api
 from app.api.authorization import RightsMiddleware
 from app.api.deps import PlateServices
 from app.api.doctor import DoctorService
+from app.api.headers import SecurityHeadersMiddleware
 from app.api.health import DatabaseProbe, HealthService
 from app.api.route_rights import RouteTable
 from app.api.rules_schema import document_rules
@@ -104,7 +105,12 @@ def create_app(settings: Settings) -> FastAPI:
         description=DESCRIPTION,
         openapi_tags=TAGS,
         lifespan=lifespan,
-        middleware=[Middleware(ConciseStartupErrors), authentication, authorization],
+        middleware=[
+            Middleware(ConciseStartupErrors),
+            Middleware(SecurityHeadersMiddleware),
+            authentication,
+            authorization,
+        ],
         redoc_url=None,
         license_info={"name": "AGPL-3.0-or-later"},
     )
