@@ -1,31 +1,32 @@
 # Watchpost:        docker build -t watchpost .
-#   on NVIDIA GPUs: docker build -t watchpost --build-arg TORCH=cuda .
-#   without torch (a third of the size; enough for all but .pt weights): --build-arg TORCH=none
+#   with torch, for .pt weights:                   --build-arg TORCH=cpu
+#   with torch for NVIDIA GPUs, several gigabytes: --build-arg TORCH=cuda
 # Run:              docker run -p 8000:8000 -v watchpost:/data watchpost
 FROM python:3.11-slim
 
-# OpenCV's wheel needs these two.
-RUN apt-get update && apt-get install -y --no-install-recommends libgl1 libglib2.0-0 \
-    && rm -rf /var/lib/apt/lists/*
-
 WORKDIR /srv
 COPY requirements.txt requirements-lean.txt ./
-# PyPI's torch brings gigabytes of CUDA; that of PyTorch's own CPU index (2.x.y+cpu) needs none.
-ARG TORCH=cpu
+# The lists are complete, hence --no-deps. A container has no display, so OpenCV comes without
+# windows, which also spares libgl1 and libglib2.0-0. PyPI's torch brings gigabytes of CUDA; that of
+# PyTorch's own CPU index (2.x.y+cpu) needs none.
+ARG TORCH=none
 RUN case "$TORCH" in \
-      cpu) grep -vE '^(nvidia|cuda|triton)' requirements.txt > wanted.txt \
-           && pip install --no-cache-dir -r wanted.txt \
-                --extra-index-url https://download.pytorch.org/whl/cpu ;; \
-      cuda) pip install --no-cache-dir -r requirements.txt ;; \
-      none) pip install --no-cache-dir -r requirements-lean.txt ;; \
-      *) echo "TORCH is cpu, cuda or none" && exit 1 ;; \
-    esac
+      none) cp requirements-lean.txt wanted.txt ;; \
+      cpu) grep -vE '^(nvidia|cuda|triton)' requirements.txt > wanted.txt ;; \
+      cuda) cp requirements.txt wanted.txt ;; \
+      *) echo "TORCH is none, cpu or cuda" && exit 1 ;; \
+    esac \
+    && sed -i 's/^opencv-python==/opencv-python-headless==/' wanted.txt \
+    && if [ "$TORCH" = cpu ]; then index="--extra-index-url https://download.pytorch.org/whl/cpu"; fi \
+    && pip install --no-cache-dir --no-compile --no-deps -r wanted.txt $index
 
 COPY LICENSE run.py main.py ./
 COPY static static
 COPY app app
 COPY anti_terror anti_terror
-RUN python -m compileall -q app anti_terror run.py main.py
+# Of the packages, only what is imported is compiled; later the server cannot write here.
+RUN python -m compileall -q app anti_terror run.py main.py \
+    && python -c "import app.main, app.cli, app.cameras, alembic.command, trackers"
 
 # A number of its own, so that a volume belongs to the same user in every build.
 RUN useradd --system --uid 10001 --home-dir /data watchpost && install -d -o watchpost /data

@@ -5,6 +5,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LOCK := $(if $(LEAN),requirements-lean.txt,requirements.txt)
+# The lean list has everything that is imported, but not matplotlib and what only it needs, 60 MB: a
+# package for trackers asks for it, for drawings that nothing here makes. Hence --no-deps.
+NOT_LEAN := matplotlib contourpy cycler fonttools kiwisolver packaging pyparsing python-dateutil
+NO_DEPS_requirements-lean.txt := --no-deps
 DEMO_FLAG := $(if $(filter 0,$(DEMO)),,--demo)
 
 .PHONY: setup run doctor test test-fast test-long check bench docs docs-serve lock clean
@@ -29,7 +33,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.%.installed: % | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r $<
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(NO_DEPS_$*) -r $<
 	$(BIN)/python -m compileall -q app run.py main.py
 	@touch $@
 
@@ -70,7 +74,7 @@ docs-serve: setup $(VENV)/.requirements-docs.txt.installed  ## the same on http:
 
 lock: $(VENV)/.requirements-dev.txt.installed  ## update the requirements files
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile -q --universal --no-header --no-annotate --python-version 3.11 pyproject.toml -o requirements-lean.txt
+	$(BIN)/uv pip compile -q --universal --no-header --no-annotate --python-version 3.11 $(addprefix --no-emit-package ,$(NOT_LEAN)) pyproject.toml -o requirements-lean.txt
 	$(BIN)/uv pip compile -q --universal --no-header --no-annotate --python-version 3.11 --extra full -c requirements-lean.txt pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile -q --universal --no-header --no-annotate --python-version 3.11 --group dev -c requirements.txt -o requirements-dev.txt
 	$(BIN)/uv pip compile -q --universal --no-header --no-annotate --python-version 3.11 --group docs -c requirements-dev.txt -o requirements-docs.txt

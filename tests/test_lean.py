@@ -44,6 +44,18 @@ import app.main, app.cameras
 print([name for name in {LATER!r} if name in sys.modules])
 """
 
+NOT_LEAN = re.findall(r"^NOT_LEAN := (.+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
+MODULES = {"python-dateutil": "dateutil", "fonttools": "fontTools"}
+WITHOUT = """
+import sys
+for name in {left_out!r}:
+    sys.modules[name] = None
+import app.main, app.cameras
+from trackers import ByteTrackTracker
+from app.analytics.object_tracker import ObjectTracker
+print("imported")
+"""
+
 LOOK = f"""
 import sys
 from pathlib import Path
@@ -107,6 +119,21 @@ def test_every_package_is_pinned(name: str) -> None:
 def test_the_lean_list_has_nothing_of_torch() -> None:
     heavy = re.compile(r"torch|ultralytics|nvidia|cuda|triton|tensorflow|onnxruntime-gpu")
     assert [package for package in lock("requirements-lean.txt") if heavy.search(package)] == []
+
+
+def test_nothing_that_the_lean_list_leaves_out_is_imported(tmp_path: Path) -> None:
+    (packages,) = (line.split() for line in NOT_LEAN)
+    assert not set(packages) & set(lock("requirements-lean.txt"))
+    left_out = [MODULES.get(package, package) for package in packages]
+    done = python(tmp_path, WITHOUT.format(left_out=left_out))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "imported"
+
+
+def test_the_lean_list_is_installed_without_what_packages_ask_for() -> None:
+    """Otherwise pip would add, unpinned, what the list leaves out."""
+    assert "NO_DEPS_requirements-lean.txt := --no-deps" in (ROOT / "Makefile").read_text("utf-8")
+    assert "--no-deps" in (ROOT / "Dockerfile").read_text("utf-8")
 
 
 @pytest.mark.parametrize("package", NAMED)

@@ -41,7 +41,7 @@ Out = TypeVar("Out")
 
 TIMEOUT_S = 60.0
 KEPT = 8  # decoded frames that each core keeps for the next parts: 25 MB
-FACE_LOOKS, OBJECT_LOOKS = 6, 4  # whole images that each core gives to a network
+FACE_LOOKS, OBJECT_LOOKS = 5, 3  # whole images that each core gives to a network
 FACE = Box(800, 400, 1000, 640)
 PARTS = ("decode", "resize", "faces", "blur", "encode", "whole_face", "objects", "crop")
 

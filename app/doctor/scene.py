@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from app.pipeline.sources.demo import demo_photos
+from app.pipeline.sources.demo import BUNDLED
 
 WIDTH, HEIGHT, FPS = 1920, 1080, 15
-FRAMES = 24
+FRAMES = 20
 BIT_RATE = 4_000_000
 GRAIN = 2.0
 PERSON = 420  # pixels, the side of the photograph that moves through the picture
@@ -41,11 +41,8 @@ def clip() -> bytes:
 
 
 def photo() -> Image:
-    """A photograph of a person, (H, W, 3) RGB; grey where no package brings one."""
-    files = demo_photos()
-    image = cv2.imread(str(files[0])) if files else None
-    if image is None:
-        return np.full((512, 512, 3), 128, np.uint8)
+    """A photograph of a person, (H, W, 3) RGB."""
+    image = np.asarray(cv2.imread(str(BUNDLED)), np.uint8)
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 

@@ -57,7 +57,13 @@ class Device(NamedTuple):
 
 
 DEVICES = (
-    Device("cuda", "NVIDIA GPU", "CUDAExecutionProvider", True, "pip install onnx onnxruntime-gpu"),
+    Device(
+        "cuda",
+        "NVIDIA GPU",
+        "CUDAExecutionProvider",
+        True,
+        "pip install onnx onnxruntime-gpu[cuda,cudnn]",
+    ),
     Device("mps", "Apple silicon", "CoreMLExecutionProvider", True, "pip install onnx onnxruntime"),
     Device("gpu", "Intel GPU", "GPU", False, "apt-get install intel-opencl-icd"),
     Device("npu", "Intel NPU", "NPU", False, "Intel's driver: github.com/intel/linux-npu-driver"),

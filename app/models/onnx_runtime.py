@@ -16,16 +16,16 @@ from app.models.openvino_runtime import MANY_SIZES, QUEUED, OpenVinoNetwork
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-CPU = "CPUExecutionProvider"
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 BATCH = 8
 """Images in a batch on an accelerator: enough to fill it, and no stream waits long for the rest."""
 ERRORS_ONLY = 3
 OPTIONS: dict[str, dict[str, Any]] = {
     # The exhaustive search, its default, would try every algorithm again for each new size.
-    "CUDAExecutionProvider": {"cudnn_conv_algo_search": "HEURISTIC"},
+    CUDA: {"cudnn_conv_algo_search": "HEURISTIC"},
     "CoreMLExecutionProvider": {"ModelFormat": "MLProgram"},
 }
-FULL_PRECISION: dict[str, dict[str, Any]] = {"CUDAExecutionProvider": {"use_tf32": "0"}}
+FULL_PRECISION: dict[str, dict[str, Any]] = {CUDA: {"use_tf32": "0"}}
 
 
 class OnnxNetwork:
@@ -49,6 +49,8 @@ class OnnxNetwork:
             reason = "the package onnxruntime is missing"
             raise SetupError(reason=reason) from None
         self._runtime = onnxruntime
+        if provider == CUDA:
+            onnxruntime.preload_dlls()  # finds CUDA and cuDNN in packages that pip installed
         self.name, self.path = network.name, network.path
         self.metadata, self.fixed_size = network.metadata, network.fixed_size
         on_cpu = provider == CPU

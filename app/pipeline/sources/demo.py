@@ -21,8 +21,9 @@ from app.types import Frame, StreamSpec
 WIDTH, HEIGHT = 1280, 720
 SECONDS_PER_PHOTO = 12.0
 CLOSEST = 0.55  # the narrowest view, as a share of the widest that fits
-PACKAGES = ("ultralytics/assets", "skimage/data")
-PHOTOS = {"ultralytics": ("zidane.jpg", "bus.jpg"), "skimage": ("astronaut.png",)}
+PACKAGE, PHOTOS = "ultralytics", ("zidane.jpg", "bus.jpg")
+BUNDLED = Path(__file__).with_name("astronaut.jpg")
+"""Eileen Collins, photographed by NASA (public domain); the demo of installations without torch."""
 
 Photo = npt.NDArray[np.uint8]
 
@@ -65,15 +66,14 @@ class DemoSource:
 
 
 def demo_photos() -> list[Path]:
-    """Photographs of people in installed packages, found without importing the packages."""
-    for package, names in PHOTOS.items():
-        spec = importlib.util.find_spec(package)
-        if spec is not None and spec.submodule_search_locations:
-            root = Path(spec.submodule_search_locations[0])
-            found = [path for name in names for path in root.glob(f"*/{name}")]
-            if found:
-                return found
-    return []
+    """Photographs of people: those of an installed package, found without importing it, or one."""
+    spec = importlib.util.find_spec(PACKAGE)
+    if spec is not None and spec.submodule_search_locations:
+        root = Path(spec.submodule_search_locations[0])
+        found = [path for name in PHOTOS for path in root.glob(f"*/{name}")]
+        if found:
+            return found
+    return [BUNDLED]
 
 
 def camera_view(photos: list[Photo], seconds: float) -> Photo:
