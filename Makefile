@@ -6,9 +6,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCK := $(if $(LEAN),requirements-lean.txt,requirements.txt)
 # The lean list has everything that is imported, but not matplotlib and what only it needs, 60 MB: a
-# package for trackers asks for it, for drawings that nothing here makes. Hence --no-deps.
+# package for trackers asks for it, for drawings that nothing here makes. Hence --no-deps. Python
+# compiles what it imports; compiling all packages would take another 70 MB.
 NOT_LEAN := matplotlib contourpy cycler fonttools kiwisolver packaging pyparsing python-dateutil
-NO_DEPS_requirements-lean.txt := --no-deps
+PIP_FLAGS_requirements-lean.txt := --no-deps --no-compile
 DEMO_FLAG := $(if $(filter 0,$(DEMO)),,--demo)
 
 .PHONY: setup run doctor test test-fast test-long check bench docs docs-serve lock clean
@@ -17,7 +18,8 @@ run: setup $(VENV)/speed.json  ## start the server; ARGS="--port 9000", DEMO=0, 
 	@$(if $(DEMO_FLAG),$(BIN)/python -m app.doctor --demo-from $(VENV)/speed.json)
 	@$(BIN)/python run.py $(DEMO_FLAG) $(ARGS)
 
-doctor: setup  ## check this machine, and how many cameras it can process; ARGS=--json
+# With whatever is installed: it must not bring torch to a lean set-up.
+doctor: $(or $(wildcard $(VENV)/.requirements*.installed),setup)  ## check this machine, and how many cameras it can process; ARGS=--json
 	@$(BIN)/python -m app.doctor $(ARGS)
 
 # Measured once, for a warning if the demo will not be fluent; `make doctor` measures again.
@@ -33,7 +35,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.%.installed: % | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(NO_DEPS_$*) -r $<
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS_$*) -r $<
 	$(BIN)/python -m compileall -q app run.py main.py
 	@touch $@
 

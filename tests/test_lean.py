@@ -132,7 +132,7 @@ def test_nothing_that_the_lean_list_leaves_out_is_imported(tmp_path: Path) -> No
 
 def test_the_lean_list_is_installed_without_what_packages_ask_for() -> None:
     """Otherwise pip would add, unpinned, what the list leaves out."""
-    assert "NO_DEPS_requirements-lean.txt := --no-deps" in (ROOT / "Makefile").read_text("utf-8")
+    assert "PIP_FLAGS_requirements-lean.txt := --no-deps" in (ROOT / "Makefile").read_text("utf-8")
     assert "--no-deps" in (ROOT / "Dockerfile").read_text("utf-8")
 
 
