@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import ctypes
 import json
+import math
 import os
 import signal
 import socket
@@ -31,7 +32,6 @@ ONE_PROCESS = (
     "again. One process uses all cores."
 )
 GRACE_S = 4
-TCP_USER_TIMEOUT_MS = 20_000
 M_ARENA_MAX = -8  # from glibc's malloc.h
 MAX_ARENAS = 2
 DESCRIPTION = "Watchpost: video analytics on your own machine."
@@ -209,7 +209,7 @@ def _run(config: uvicorn.Config, settings: Settings) -> None:
     signal.signal(signal.SIGINT, lambda *_: sys.exit(0))
     _limit_malloc_arenas()
     listener = config.bind_socket()  # before anything of the app starts
-    _set_tcp_user_timeout(listener)
+    _set_tcp_user_timeout(listener, 2 * settings.push.send_timeout_s)
     _welcome(settings, listener.getsockname()[1])
     server = uvicorn.Server(config)
     if config.reload:
@@ -220,14 +220,16 @@ def _run(config: uvicorn.Config, settings: Settings) -> None:
         sys.exit(1)
 
 
-def _set_tcp_user_timeout(listener: socket.socket) -> None:
+def _set_tcp_user_timeout(listener: socket.socket, timeout_s: float) -> None:
     """Let the system close connections whose peer acknowledges nothing: dead or malicious.
 
     Otherwise data for such a peer would stay in memory for as long as the peer wants (RFC 5482;
-    accepted connections inherit the option).
+    accepted connections inherit the option). The app disconnects such a client first, with a
+    reason in its log, so the system waits longer.
     """
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TCP_USER_TIMEOUT_MS)
+        milliseconds = math.ceil(1000 * timeout_s)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
 
 
 def _limit_malloc_arenas() -> None:

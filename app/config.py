@@ -210,7 +210,11 @@ class PushSettings(BaseModel):
     max_streams: int = Field(64, ge=1, description="Most push streams at the same time.")
     max_message: int = Field(16 * 2**20, ge=1, description="Largest message, in bytes.")
     send_timeout_s: float = Field(
-        10.0, gt=0, description="A client that reads nothing for this long is disconnected."
+        10.0,
+        gt=0,
+        le=3600,
+        description="A client that reads nothing for this long is disconnected; its connection is "
+        "closed after twice that.",
     )
     max_bad_frames: int = Field(
         20, ge=1, description="Bad frames in a row after which the socket is closed."

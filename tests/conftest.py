@@ -33,7 +33,6 @@ ALONE = (
     "e2e/test_plates.py",
     "e2e/test_privacy.py",
     "e2e/test_prometheus.py",
-    "e2e/test_push.py",
     "test_run.py",
 )
 """Those that need the CPU for themselves, to meet time limits or to count what is left behind."""

@@ -13,6 +13,7 @@ from fastapi import APIRouter, Depends, Header, Path, Query, WebSocket
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, Field
 
+from app.analytics.rules import event_types
 from app.api.deps import (
     CallerDep,
     ClientSocketDep,
@@ -110,7 +111,14 @@ LastId = Annotated[str | None, Header(alias="last-event-id", description="As bro
 
 
 def _wanted(caller: CallerDep, camera: Camera = None, kind: Kind = None) -> EventFilter:
-    return EventFilter(camera, kind, access=caller.access)
+    """The filter of a request. Raises InvalidRequest for a type of event that does not exist."""
+    return EventFilter(camera, _existing(kind), access=caller.access)
+
+
+def _existing(kind: str | None) -> str | None:
+    if kind is not None and kind not in event_types():
+        raise InvalidRequest(field="type", reason=f"one of {', '.join(event_types())}")
+    return kind
 
 
 Wanted = Annotated[EventFilter, Depends(_wanted)]
@@ -164,10 +172,12 @@ async def socket(
     query = websocket.query_params
     try:
         after_id = _last_id(query["last_event_id"]) if "last_event_id" in query else None
+        wanted = EventFilter(
+            query.get("camera"), _existing(query.get("type")), access=caller.access
+        )
     except InvalidRequest as error:
         await client.refuse(error, BAD_REQUEST)
         return
-    wanted = EventFilter(query.get("camera"), query.get("type"), access=caller.access)
     await client.run(_send(client, follow(events, writer, wanted, after_id)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -12,6 +13,7 @@ from app.metric_types import HistogramSnapshot, histogram
 from app.types import StreamStats
 
 WINDOW_S = 5.0
+RECENT_S = 60.0
 LATENCIES = 512
 LATENCY_BOUNDS_S = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 
@@ -72,6 +74,7 @@ class StreamMetrics:
         self._reconnects = 0
         self._faces = 0
         self._last_error: str | None = None
+        self._well_since = math.inf
         self._last_frame_ts: float | None = None
         self._size: tuple[int, int] | None = None
         self.last_delivered_at: float | None = None
@@ -107,12 +110,18 @@ class StreamMetrics:
 
     @property
     def last_error(self) -> str | None:
-        return self._last_error
+        """What fails now, or failed until less than ``RECENT_S`` seconds ago."""
+        return self._last_error if time.monotonic() - self._well_since < RECENT_S else None
 
     def error(self, text: str) -> None:
         with self._lock:
             self._counts["errors"] += 1
-            self._last_error = text
+            self._last_error, self._well_since = text, math.inf
+
+    def recovered(self) -> None:
+        """Nothing fails any more."""
+        with self._lock:
+            self._well_since = min(self._well_since, time.monotonic())
 
     def reconnect(self) -> None:
         with self._lock:
@@ -142,7 +151,7 @@ class StreamMetrics:
                 last_frame_ts=self._last_frame_ts,
                 error_count=self._counts["errors"],
                 reconnects=self._reconnects,
-                last_error=self._last_error,
+                last_error=self.last_error,
                 latency_p50_ms=p50,
                 latency_p95_ms=p95,
                 codec=codec,

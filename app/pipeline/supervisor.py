@@ -187,6 +187,8 @@ class Supervisor:
         if end in self._lost:
             self._lost.discard(end)
             logger.info("stream %s: %s is back", self._spec.stream_id, end)
+            if not self._lost:
+                self._metrics.recovered()
 
     def on_frame(self, captured_at: float) -> None:
         """Note that the source has delivered a frame."""

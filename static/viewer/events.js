@@ -100,9 +100,10 @@ function fill({ entry, message }) {
 }
 
 /** @param {StreamEvent} message */
-function titleOf({ event }) {
+function titleOf({ event, details }) {
   const readable = event.replaceAll("_", " ");
-  return textOr(`event.${event}`, readable.charAt(0).toUpperCase() + readable.slice(1));
+  const title = textOr(`event.${event}`, readable.charAt(0).toUpperCase() + readable.slice(1));
+  return typeof details.plate_number === "string" ? `${title}: ${details.plate_number}` : title;
 }
 
 /** @param {StreamEvent} message */

@@ -203,6 +203,24 @@ async def test_wrong_values_are_said(site: Site, path: str, status: int, code: s
     assert set(reply.json()) == {"code", "message", "details"}
 
 
+@pytest.mark.parametrize("path", ["/api/events?type=bag", "/events?type=bag"])
+async def test_an_unknown_type_is_said_with_those_that_there_are(site: Site, path: str) -> None:
+    async with site.http.stream("GET", path) as reply:
+        assert reply.status_code == 400
+        body = json.loads(await reply.aread())
+    assert (body["code"], body["details"]["field"]) == ("INVALID_REQUEST", "type")
+    assert "bag_placed" in body["message"]
+
+
+async def test_an_unknown_type_closes_a_socket_with_the_reason(site: Site) -> None:
+    async with websockets.connect(f"{site.ws}/ws/events?type=bag", proxy=None) as socket:
+        refusal = json.loads(await socket.recv())
+        assert (refusal["type"], refusal["code"]) == ("error", "INVALID_REQUEST")
+        with pytest.raises(websockets.ConnectionClosed):
+            await socket.recv()
+        assert socket.close_code == 4400
+
+
 async def test_a_wrong_last_event_id_is_said(site: Site) -> None:
     reply = await site.http.get("/events", headers={"Last-Event-ID": "seven"})
     assert (reply.status_code, reply.json()["details"]["field"]) == (400, "last_event_id")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 import pytest
 from fixtures import REMOTE, ROOT, Running, asgi
 
+from app.analytics.rules import event_types
 from app.api.auth import COOKIE
 from app.api.system import SOURCE_URL
 
@@ -83,3 +85,9 @@ def test_nothing_is_inline_and_no_html_is_made_of_strings() -> None:
     for file in (ROOT / "static" / "viewer").glob("*.js"):
         text = file.read_text(encoding="utf-8")
         assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", text)
+
+
+def test_every_event_has_words_in_each_of_the_pages_languages() -> None:
+    catalogue = (ROOT / "static" / "viewer" / "catalogue.js").read_text(encoding="utf-8")
+    named = Counter(re.findall(r'^ *"event\.(\w+)":', catalogue, re.MULTILINE))
+    assert named == dict.fromkeys(event_types(), 3)

@@ -321,6 +321,19 @@ def test_events_are_a_log_with_pictures(scripted: ScriptedServer, open_page: Ope
     expect(page.locator("#announcer")).to_contain_text("new event")
 
 
+def test_the_number_of_a_plate_is_shown(scripted: ScriptedServer, open_page: OpenPage) -> None:
+    async def then(socket: WebSocket) -> None:
+        await socket.send_json(event(8, "plate_seen", details={"plate_number": "PJY5472"}))
+        await socket.send_json(event(9, "plate_match", details={"plate_number": "PJY5472"}))
+        await socket.send_json(event(10, "camera_moved", details={"plate_number": 7}))
+
+    scripted.scripts["gate"] = playing(then=then)
+    page = open_page("#gate")
+    expect(page.locator("#events li strong")).to_have_text(
+        ["Camera moved", "Plate on the watch list: PJY5472", "Plate read: PJY5472"]
+    )
+
+
 def test_events_of_the_time_before(scripted: ScriptedServer, open_page: OpenPage) -> None:
     async def then(socket: WebSocket) -> None:
         await socket.send_json(event(8, "bag_taken"))

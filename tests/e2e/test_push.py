@@ -23,7 +23,7 @@ import pytest
 from support.faces import count_faces, decode_jpeg, portrait
 from support.live import Live, data_url, encode, frame_start, plain, raw, request, reset
 from support.poll import eventually
-from support.watchpost import Server, error_of, wait_all_ended
+from support.watchpost import Server, data_of, error_of, wait_all_ended
 from websockets.exceptions import ConnectionClosed
 
 MIB = 1 << 20
@@ -50,8 +50,13 @@ def settings() -> dict[str, object]:
 def running_server(
     settings: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
-    """One server for all tests of the module; these need no RTSP."""
+    """One server for all tests of the module; these need no RTSP.
+
+    The demo is stopped: it uses as much of the CPU as it gets.
+    """
     with Server(tmp_path_factory.mktemp("watchpost"), **settings) as server:
+        eventually(lambda: exists(server, "demo"), bool, 30, "the demo")
+        data_of(server.post("demo/stop"))
         yield server
         children = server.children()
         assert server.stop() == 0
@@ -62,6 +67,15 @@ def running_server(
 @pytest.fixture
 def server(running_server: Server) -> Server:
     return running_server
+
+
+@pytest.fixture
+def demo(server: Server) -> Iterator[str]:
+    """A stream that has a source of its own, running."""
+    data_of(server.post("demo/restart"))
+    server.wait_status("demo", "running", 60)
+    yield "demo"
+    data_of(server.post("demo/stop"))
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +91,7 @@ def exists(server: Server, stream_id: str) -> bool:
 
 
 def requested(server: Server) -> set[str]:
-    """Ids of all streams but the demo, which starts some time after the server answers."""
+    """Ids of all streams but the demo."""
     return {row["camera_id"] for row in server.http.get("/cameras").json()} - {"demo"}
 
 
@@ -218,7 +232,7 @@ def test_with_blur_off_the_face_is_there(server: Server, person: bytes) -> None:
 
 def test_each_result_is_directly_followed_by_its_picture(server: Server) -> None:
     """Frames of growing width show which result each belongs to."""
-    stream_id = request(server)
+    stream_id = request(server, analytics=[])
     with Live(server, stream_id, "?pictures=1") as viewer, Live(server, stream_id) as pusher:
         for width in range(160, 480, 32):
             pusher.push(plain(width))
@@ -248,7 +262,7 @@ def test_the_newest_frame_wins_and_every_frame_is_answered_once(server: Server) 
 
 
 def test_several_pushers_interleave_and_each_gets_its_own_answers(server: Server) -> None:
-    stream_id = request(server)
+    stream_id = request(server, analytics=[])  # each size is another network to compile
     rounds = 12
 
     def push(width: int) -> None:
@@ -269,15 +283,15 @@ def test_several_pushers_interleave_and_each_gets_its_own_answers(server: Server
 
 
 def test_frames_for_a_stream_with_its_own_source_are_refused_and_watching_goes_on(
-    server: Server,
+    server: Server, demo: str
 ) -> None:
-    with Live(server, "demo") as client:
+    with Live(server, demo) as client:
         for frame in range(1, BAD_FRAMES + 3):
             client.send(plain())
             error = client.until("error")
             assert (error["code"], error["frame"]) == ("NOT_PUSHABLE", frame)
             assert "/stream/request" in error["message"]
-        assert client.until("result")["stream_id"] == "demo"
+        assert client.until("result")["stream_id"] == demo
 
 
 # ── bad frames ───────────────────────────────────────────────────────────────────────────────
@@ -465,8 +479,8 @@ def test_mjpeg_waits_for_the_first_frame_and_shows_no_face(server: Server, perso
     assert [count_faces(picture) for picture in pictures] == [0] * 5
 
 
-def test_mjpeg_shows_streams_of_other_doors(server: Server) -> None:
-    assert all(part.startswith(b"\xff\xd8") for part in parts(server, "demo", 3))
+def test_mjpeg_shows_streams_of_other_doors(server: Server, demo: str) -> None:
+    assert all(part.startswith(b"\xff\xd8") for part in parts(server, demo, 3))
 
 
 @pytest.mark.skipif(not shutil.which("ffmpeg"), reason="needs ffmpeg")
@@ -503,12 +517,12 @@ def test_mjpeg_ends_with_the_stream_and_does_not_keep_it(server: Server) -> None
     wait_gone(server, stream_id, 10)
 
 
-def test_plain_http_knows_unknown_streams_and_head(server: Server) -> None:
+def test_plain_http_knows_unknown_streams_and_head(server: Server, demo: str) -> None:
     error_of(server.http.get("/stream/video/nope"), 404, "STREAM_NOT_FOUND")
     error_of(server.http.get("/ws/stream/nope"), 404, "STREAM_NOT_FOUND")
-    error_of(server.http.get("/ws/stream/demo"), 426, "UPGRADE_REQUIRED")
+    error_of(server.http.get(f"/ws/stream/{demo}"), 426, "UPGRADE_REQUIRED")
     assert server.http.head("/stream/video/nope").status_code == 404
-    head = server.http.head("/stream/video/demo")
+    head = server.http.head(f"/stream/video/{demo}")
     assert head.status_code == 200
     assert head.headers["content-type"].startswith("multipart/x-mixed-replace")
     assert "content-length" not in head.headers
@@ -624,15 +638,17 @@ def test_a_client_that_reads_nothing_is_let_go_and_slows_nobody(server: Server) 
 
 def test_a_pusher_that_never_reads_its_acks_does_not_fill_the_memory(server: Server) -> None:
     stream_id = request(server)
-    frame = plain(64, 48)
+    frame = plain(64, 48) + bytes(MIB // 16)  # what follows an image's end is ignored
     message = frame_start(len(frame)) + frame
     before = server.process.memory_info().rss
     client = raw(server, stream_id, receive_buffer=4096)
     client.settimeout(1)
     deadline = time.monotonic() + 15
+    sent = 0
     try:
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and sent < 512 * MIB:
             client.sendall(message * 50)
+            sent += 50 * len(message)
     except OSError:
         pass  # disconnected, or made to wait
     assert server.process.memory_info().rss - before < 64 * MIB
@@ -641,13 +657,21 @@ def test_a_pusher_that_never_reads_its_acks_does_not_fill_the_memory(server: Ser
 
 
 def test_twenty_streams_leave_nothing_behind(server: Server, person: bytes) -> None:
-    def cycle() -> None:
-        stream_id = request(server)
-        with Live(server, stream_id, "?pictures=1") as viewer, Live(server, stream_id) as pusher:
-            pusher.push(person)
-            pusher.push(person)
-            viewer.until("result")
-        wait_gone(server, stream_id, GRACE_S + 10)
+    def come_and_go(count: int) -> None:
+        """Streams one after the other; the grace time of one runs while the next is pushed to."""
+        ended = []
+        for _ in range(count):
+            stream_id = request(server)
+            with (
+                Live(server, stream_id, "?pictures=1") as viewer,
+                Live(server, stream_id) as pusher,
+            ):
+                pusher.push(person)
+                pusher.push(person)
+                viewer.until("result")
+            ended.append(stream_id)
+        for stream_id in ended:
+            wait_gone(server, stream_id, GRACE_S + 10)
 
     process = server.process
     # A server that has done little yet still compiles networks and starts threads of its pool.
@@ -655,14 +679,12 @@ def test_twenty_streams_leave_nothing_behind(server: Server, person: bytes) -> N
         threads, memory = process.num_threads(), process.memory_info().rss
         with ThreadPoolExecutor(64) as callers:
             list(callers.map(lambda _: server.http.get("/api/events"), range(512)))
-        for _ in range(10):
-            cycle()
+        come_and_go(10)
         if process.num_threads() <= threads and process.memory_info().rss < memory + 5 * MIB:
             break
     eventually(lambda: connections(server), lambda count: count <= 2, 40, "old clients are gone")
     threads, files, memory = process.num_threads(), process.num_fds(), process.memory_info().rss
-    for _ in range(20):
-        cycle()
+    come_and_go(20)
     eventually(
         lambda: (process.num_threads(), process.num_fds()),
         lambda now: now[0] <= threads and now[1] <= files,

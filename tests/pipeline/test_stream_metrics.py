@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from app.pipeline import stream_metrics
-from app.pipeline.stream_metrics import RateCounter, StreamMetrics
+from app.pipeline.stream_metrics import RECENT_S, RateCounter, StreamMetrics
 
 
 class Clock:
@@ -89,6 +89,23 @@ def test_everything_is_counted(clock: Clock) -> None:
     assert stats.last_frame_ts == pytest.approx(clock.time() - 0.1)
     assert (stats.latency_p50_ms, stats.latency_p95_ms) == (100.0, 100.0)
     assert stats.uptime_s == 5.0
+
+
+def test_an_error_is_forgotten_a_minute_after_all_is_well_again(clock: Clock) -> None:
+    counted = StreamMetrics()
+    counted.error("refused")
+    clock.now += 3600
+    assert counted.last_error == "refused", "it lasts"
+    counted.recovered()
+    clock.now += RECENT_S - 1
+    counted.recovered()
+    assert counted.last_error == "refused", "who looks a little later still learns why"
+    clock.now += 1
+    assert counted.last_error is None
+    stats = counted.stats(dropped=0, codec=None, followed={})
+    assert (stats.last_error, stats.error_count) == (None, 1)
+    counted.error("stalled")
+    assert counted.last_error == "stalled"
 
 
 def test_percentiles_are_of_the_newest_latencies(clock: Clock) -> None:
