@@ -352,6 +352,30 @@ class SubstreamStats(NamedTuple):
     apart_ms: float | None
 
 
+class Rate(NamedTuple):
+    """A number of frames a second that is lower than it should be."""
+
+    now: float
+    wanted: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reduced:
+    """What a stream goes without because the machine cannot do everything.
+
+    Attributes:
+        objects: frames on which objects are detected; None if as many as configured.
+        no_crops: people are not examined enlarged, although a rule needs that.
+        face_gap_s: for how long faces may be predicted before they are detected again.
+        frames: frames that are processed of those that the source has; None if all are.
+    """
+
+    objects: Rate | None = None
+    no_crops: bool = False
+    face_gap_s: float = 0.0
+    frames: Rate | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class StreamStats:
     """Counters and rates of a stream since it was last started.
@@ -364,6 +388,7 @@ class StreamStats:
         decoder: what decodes the input: ``cpu``, or a kind of hardware such as ``cuda``.
         encoder: FFmpeg's name of the output's encoder; None without an output.
         session_id: the current run of the stream, such as ``S_2026_02_03_0001``.
+        reduced: what it goes without; None for nothing.
     """
 
     input_fps: float = 0.0
@@ -389,6 +414,7 @@ class StreamStats:
     width: int | None = None
     height: int | None = None
     uptime_s: float = 0.0
+    reduced: Reduced | None = None
 
 
 @dataclass(frozen=True, slots=True)

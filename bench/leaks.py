@@ -26,6 +26,7 @@ from av import VideoFrame
 
 from app.analytics.face_scanner import FaceScanner
 from app.analytics.face_tracker import FaceTracker
+from app.budget import LEVELS
 from app.config import FaceSettings
 from app.models.faces import FaceDetector, load_faces
 from app.pipeline.blur import SOLID_YUV, conceal
@@ -53,10 +54,12 @@ class Candidate(NamedTuple):
     Attributes:
         load: makes it; called once.
         settings: its width and thresholds.
+        gap_s: for how long faces may move under their covers, as on a busy machine.
     """
 
     load: Callable[[FaceSettings], FaceDetector]
     settings: FaceSettings = FaceSettings()
+    gap_s: float = 0.0
 
 
 # ── one frame ────────────────────────────────────────────────────────────────────────────────
@@ -191,7 +194,11 @@ def alone(
 
 
 def through_pipeline(
-    detector: FaceDetector, settings: FaceSettings, clip: Path, wanted: Mapping[int, LabelledImage]
+    detector: FaceDetector,
+    settings: FaceSettings,
+    clip: Path,
+    wanted: Mapping[int, LabelledImage],
+    gap_s: float = 0.0,
 ) -> Outcome:
     """Play a clip to its last labelled frame as a stream does, and score the labelled ones."""
     judge = Judge(settings.width)
@@ -202,11 +209,12 @@ def through_pipeline(
         # Tracks end where time jumps, and hardly one lives longer than this.
         if not any(-LEAD_S <= at - time <= 0 for time in times.values()):
             continue
-        pending = scanner.submit(to_rgb(image, settings.width), at)
-        faces = pending.detections(TIMEOUT_S, output_size(image))
-        tracks = tracker.update(faces, at)
+        pending = scanner.submit(to_rgb(image, settings.width), at, gap_s=gap_s)
+        size = output_size(image)
+        tracks = tracker.update(pending.detections(TIMEOUT_S, size), at)
         if number in wanted:
-            judge.see(wanted[number], image, [track.box for track in tracks])
+            covers = [track.box for track in tracks] + pending.held_covers(size)
+            judge.see(wanted[number], image, covers)
     return judge.outcome
 
 
@@ -220,6 +228,7 @@ def shipped(settings: FaceSettings) -> FaceDetector:
 
 CANDIDATES: Mapping[str, Candidate] = {
     "as shipped": Candidate(shipped),
+    "on a busy machine": Candidate(shipped, gap_s=max(level.face_gap_s for level in LEVELS)),
     "at 0.15": Candidate(shipped, FaceSettings(min_confidence=0.15, keep_confidence=0.1)),
     "at 0.2": Candidate(shipped, FaceSettings(min_confidence=0.2, keep_confidence=0.15)),
     "at 0.3": Candidate(shipped, FaceSettings(min_confidence=0.3, keep_confidence=0.2)),
@@ -241,7 +250,9 @@ def run(candidates: Mapping[str, Candidate] = CANDIDATES) -> None:
     table_pipeline(
         {
             name: {
-                source: through_pipeline(detector, settings[name], Path(data) / source, wanted)
+                source: through_pipeline(
+                    detector, settings[name], Path(data) / source, wanted, candidates[name].gap_s
+                )
                 for source, wanted in clips.items()
             }
             for name, detector in detectors.items()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -107,7 +108,10 @@ class AnalyzerFactory:
 
 
 class StreamAnalyzer:
-    """The trackers and rules of one stream. One thread calls ``submit``, another the rest.
+    """The trackers and rules of one stream.
+
+    One thread calls ``submit``. ``process`` may be called for a frame without inference while
+    another thread waits in it for the detections in an earlier frame.
 
     Attributes:
         counts: how many objects of each kind are tracked now.
@@ -136,6 +140,7 @@ class StreamAnalyzer:
         self._refiner = refiner if wanted else None
         self.numbers = itertools.count(1)
         self._object_trackers: dict[str, ObjectTracker] = {}
+        self._tracking = threading.Lock()
 
     def submit(
         self, captured_at: float, resized: Callable[[int], Image]
@@ -169,8 +174,10 @@ class StreamAnalyzer:
             DetectorError: when inference failed or is too late. Tracks stay as they were.
         """
         if pending is None:
-            tracks = self._coast(pixels.captured_at)
-            self._pass_skipped_frame(AnalyzedFrame(tracks, [], pixels.captured_at, size, pixels))
+            with self._tracking:
+                tracks = self._coast(pixels.captured_at)
+                frame = AnalyzedFrame(tracks, [], pixels.captured_at, size, pixels)
+                self._pass_skipped_frame(frame)
             return tracks, []
         with self._pausing_after(pixels.captured_at):
             crop_requests = self._submit_crops(pixels, size)
@@ -182,12 +189,12 @@ class StreamAnalyzer:
             crops = [
                 self._crop_detections(part, answer, pixels, size) for part, answer in crop_requests
             ]
-        tracks = self._track(detections, pixels.captured_at)
-        frame = AnalyzedFrame(
-            (*(faces or ()), *tracks), detections, pixels.captured_at, size, pixels, crops
-        )
-        rule_events = [rule_event for rule in self._rules for rule_event in rule.update(frame)]
-        self.counts = self._count(tracks)
+        with self._tracking:
+            tracks = self._track(detections, pixels.captured_at)
+            seen = (*(faces or ()), *tracks)
+            frame = AnalyzedFrame(seen, detections, pixels.captured_at, size, pixels, crops)
+            rule_events = [rule_event for rule in self._rules for rule_event in rule.update(frame)]
+            self.counts = self._count(tracks)
         return tracks, rule_events
 
     def _pass_skipped_frame(self, frame: AnalyzedFrame) -> None:
@@ -210,6 +217,16 @@ class StreamAnalyzer:
     @property
     def _level(self) -> Level:
         return Level() if self._budget is None else self._budget.level
+
+    @property
+    def configured_fps(self) -> float:
+        """The most frames a second that are analyzed if the machine can."""
+        return self._settings.max_fps
+
+    @property
+    def lacks_crops(self) -> bool:
+        """Whether a rule needs people to be examined enlarged, and they are not now."""
+        return self._refiner is not None and not self._level.crops
 
     @property
     def max_fps(self) -> float:

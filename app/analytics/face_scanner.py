@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -23,8 +23,10 @@ from app.config import FaceSettings
 from app.errors import DetectorError
 from app.models.detections import PendingDetections
 from app.models.faces import FaceDetector
-from app.types import Detection
+from app.types import Box, Detection
 
+HELD_GROWTH = 0.25
+"""Of the cover of a face that may move under it, as a share of the face on each side."""
 SAME_FACE_IOU = 0.5  # with less overlap, rather blur twice than not at all
 
 Image = npt.NDArray[np.uint8]
@@ -41,14 +43,19 @@ class FaceScanner:
         self._faces = faces
         self._recheck_s = settings.recheck_s
         self._motion: MotionDetector | None = None
-        self._rechecked_at = float("-inf")
+        self._rechecked_at = self._complete_at = float("-inf")
+        self._sure = settings.min_confidence
         self._numbers = itertools.count()
         self._next = 0  # the number of the frame to merge next
         self._known: tuple[Detection, ...] | None = None
         self._was_truncated = False
 
-    def submit(self, image: Image, at: float) -> PendingFaces:
+    def submit(self, image: Image, at: float, *, gap_s: float = 0.0) -> PendingFaces:
         """Start inference on an (H, W, 3) RGB image that was captured at ``at`` (seconds).
+
+        Args:
+            gap_s: for how long a covered face may change under its cover before inference runs on
+                it again. Where anything changes that no cover hides, it runs at once.
 
         Raises:
             DetectorError: when overloaded; then the image counts as not seen.
@@ -58,23 +65,34 @@ class FaceScanner:
         if motion is None or (motion.width, motion.height) != (width, height):
             motion = self._motion = MotionDetector(width, height)
         cells = to_cells(image)
-        regions = self._regions(motion, cells, at)
+        covered = self._covered() if at - self._complete_at <= gap_s else ()
+        regions, held = self._regions(motion, cells, at, covered)
         parts = [image] if regions is None else [region.crop(image) for region in regions]
         inferences = [self._faces.submit(part) for part in parts]
         motion.mark_scanned(cells, regions)
         if regions is None:
             self._rechecked_at, self._was_truncated = at, False
-        return PendingFaces(self, next(self._numbers), (width, height), regions, inferences)
+        if not held:
+            self._complete_at = at
+        size = (width, height)
+        return PendingFaces(self, next(self._numbers), size, regions, inferences, held)
+
+    def _covered(self) -> tuple[Detection, ...]:
+        """The known faces that are certain to be covered now."""
+        return tuple(face for face in self._known or () if face.confidence >= self._sure)
 
     def _regions(
-        self, motion: MotionDetector, cells: Image, at: float
-    ) -> list[MotionRegion] | None:
-        """What has to go to the network; None for the whole image."""
+        self, motion: MotionDetector, cells: Image, at: float, covered: Sequence[Detection]
+    ) -> tuple[list[MotionRegion] | None, tuple[Detection, ...]]:
+        """What has to go to the network, None for the whole image; and the faces that may change
+        under their covers meanwhile."""
         known = self._known
         due = abs(at - self._rechecked_at) >= self._recheck_s
         if due or known is None or self._was_truncated:
-            return None
-        return motion.regions(cells, [face.box for face in known])
+            return None, ()
+        covers = [face.box.grown(HELD_GROWTH) for face in covered]
+        regions, held = motion.regions_outside(cells, [face.box for face in known], covers)
+        return regions, () if regions is None else tuple(covered[index] for index in held)
 
     def merge(self, pending: PendingFaces, timeout_s: float) -> tuple[Detection, ...]:
         """All faces of a submitted image, in its pixels. Called once for each, in order.
@@ -115,6 +133,7 @@ class PendingFaces:
         size: width and height of the image.
         regions: what went to the network; None for the whole image.
         inferences: one for each region, or one for the whole image.
+        held: faces that changed under their covers, on which no inference runs.
     """
 
     def __init__(
@@ -124,23 +143,32 @@ class PendingFaces:
         size: tuple[int, int],
         regions: list[MotionRegion] | None,
         inferences: list[PendingDetections],
+        held: tuple[Detection, ...],
     ) -> None:
         self._scanner = scanner
         self.number, self.size = number, size
         self.regions, self.inferences = regions, inferences
+        self.held = held
 
     def is_answered(self, timeout_s: float) -> bool:
         """Wait at most this long for each answer; returns whether all have arrived."""
         return all(inference.is_answered(timeout_s) for inference in self.inferences)
 
     def detections(self, timeout_s: float, size: tuple[int, int]) -> list[Detection]:
-        """Wait for all faces, in pixels of the same image at this size (width, height).
+        """Wait for all faces but those that are held, in pixels of the image at this size.
 
         Raises:
             DetectorError: when they are not known for certain, or not in time.
         """
-        x, y = size[0] / self.size[0], size[1] / self.size[1]
         faces = self._scanner.merge(self, timeout_s)
+        return self._scaled([face for face in faces if face not in self.held], size)
+
+    def held_covers(self, size: tuple[int, int]) -> list[Box]:
+        """What hides the held faces, in pixels of the image at this size."""
+        return [face.box.grown(HELD_GROWTH) for face in self._scaled(self.held, size)]
+
+    def _scaled(self, faces: Iterable[Detection], size: tuple[int, int]) -> list[Detection]:
+        x, y = size[0] / self.size[0], size[1] / self.size[1]
         return [replace(face, box=face.box.scaled(x, y)) for face in faces]
 
 

@@ -13,7 +13,7 @@ contrast; the next inference on the whole image finds them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -86,12 +86,26 @@ class MotionDetector:
             cells: the image, by ``to_cells``.
             faces: the known ones; a face that changed in part counts as changed.
         """
+        return self.regions_outside(cells, faces, ())[0]
+
+    def regions_outside(
+        self, cells: Image, faces: Iterable[Box], covers: Sequence[Box]
+    ) -> tuple[list[MotionRegion] | None, list[int]]:
+        """The regions of ``regions`` without changes that lie completely under one of the covers.
+
+        A face that moves changes what it moves over. So as long as all changes around it lie under
+        its cover, it does, too, and so does whatever else is new there.
+
+        Returns:
+            The regions, and the indices of the covers with changes under them.
+        """
         changed = self._changed(cells)
         if changed is None:
-            return None
+            return None, []
+        covering = _take_covered(changed, covers) if covers else []
         for face in faces:
             _extend_to_face(changed, face)
-        return self._regions_around(changed)
+        return self._regions_around(changed), covering
 
     def mark_scanned(self, cells: Image, regions: list[MotionRegion] | None) -> None:
         """Remember what went to the network: the cores of regions, or the whole image (None)."""
@@ -160,6 +174,20 @@ def _cells_of(box: Box) -> tuple[slice, slice]:
         slice(-(-int(box.y1) // CELL), int(box.y2) // CELL),
         slice(-(-int(box.x1) // CELL), int(box.x2) // CELL),
     )
+
+
+def _take_covered(changed: Mask, covers: Sequence[Box]) -> list[int]:
+    """Remove the changes that lie under one cover; returns the indices of those covers."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(changed)
+    covering: set[int] = set()
+    for label in range(1, count):
+        x, y, width, height = (int(value) for value in stats[label][:4])
+        change = Box(x, y, x + width, y + height).scaled(CELL, CELL)
+        under = [index for index, cover in enumerate(covers) if _contains(cover, change)]
+        if under:
+            changed[labels == label] = 0
+            covering.update(under)
+    return sorted(covering)
 
 
 def _extend_to_face(changed: Mask, face: Box) -> None:

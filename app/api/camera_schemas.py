@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from app import urls
+from app.api.i18n import Language
+from app.api.reduced import ReducedReply
 from app.api.schemas import StreamStatsReply
 from app.pipeline.sources.named import MAX_INDEX, MAX_PATH, source_url
 from app.stream_options import CameraOptions, ZoneShape
@@ -79,9 +81,12 @@ class Camera(BaseModel):
     blur: BlurStyle
     analytics: list[str]
     stats: CameraStats
+    reduced: ReducedReply | None = Field(
+        description="What it goes without because the machine cannot do everything; null: nothing."
+    )
 
     @classmethod
-    def of(cls, status: StreamStatus) -> Camera:
+    def of(cls, status: StreamStatus, language: Language) -> Camera:
         spec, stats = status.spec, status.stats
         return cls(
             camera_id=spec.stream_id,
@@ -94,6 +99,7 @@ class Camera(BaseModel):
             blur=spec.blur,
             analytics=sorted(spec.analytics),
             stats=CameraStats.of(status),
+            reduced=ReducedReply.of(stats.reduced, language),
         )
 
 

@@ -22,7 +22,7 @@ from app.api.camera_schemas import (
     CameraStats,
     kind_of,
 )
-from app.api.deps import CallerDep, ClientSocketDep, ManagerDep, SettingsDep, visible
+from app.api.deps import CallerDep, ClientSocketDep, LanguageDep, ManagerDep, SettingsDep, visible
 from app.api.errors import ErrorReply
 from app.api.events import with_pauses
 from app.api.mjpeg import jpeg_response, mjpeg_response
@@ -55,9 +55,11 @@ CameraId = Annotated[str, Path(description="Of any stream of the server.", examp
 
 
 @router.get("/cameras", summary="List all streams and cameras")
-async def list_cameras(manager: ManagerDep, caller: CallerDep) -> list[Camera]:
+async def list_cameras(
+    manager: ManagerDep, caller: CallerDep, language: LanguageDep
+) -> list[Camera]:
     """Every stream, whichever API started it, with its state."""
-    return [Camera.of(status) for status in visible(manager.all(), caller)]
+    return [Camera.of(status, language) for status in visible(manager.all(), caller)]
 
 
 @router.post("/cameras", status_code=201, summary="Add a camera", responses=ERRORS)

@@ -29,7 +29,7 @@ from app.models.batching import BatchingRunner
 from app.pipeline.registry import ALIVE
 from app.pipeline.stream_metrics import StreamGauges
 from app.recording.retention import DiskUsage
-from app.types import StreamState, StreamStats, StreamStatus
+from app.types import Reduced, StreamState, StreamStats, StreamStatus
 
 MAX_STREAMS = 100
 PROCESS = ProcessCollector(registry=None)
@@ -185,6 +185,11 @@ def _streams(streams: Iterable[tuple[StreamStatus, StreamGauges | None]]) -> Ite
     states = GaugeMetricFamily(
         "watchpost_stream_state", "1 for the stream's current state.", labels=["stream", "state"]
     )
+    reduced = GaugeMetricFamily(
+        "watchpost_stream_reduced",
+        "1 for what the stream goes without because the machine cannot do everything.",
+        labels=["stream", "what"],
+    )
     tracked = GaugeMetricFamily(
         "watchpost_stream_followed", "Objects tracked now.", labels=["stream", "kind"]
     )
@@ -204,18 +209,31 @@ def _streams(streams: Iterable[tuple[StreamStatus, StreamGauges | None]]) -> Ite
             gauge.add_metric([name], getattr(stats, attribute))
         for state in StreamState:
             states.add_metric([name, state.value], state is status.state)
+        for what, is_reduced in _reduced(stats.reduced).items():
+            reduced.add_metric([name, what], is_reduced)
         for kind, count in _followed(stats).items():
             tracked.add_metric([name, kind], count)
         if gauges_of_run is not None:
             _add_histogram(latency, name, gauges_of_run.latency)
             for queue, length in gauges_of_run.waiting.items():
                 queues.add_metric([name, queue], length)
-    yield from (*counters.values(), *gauges.values(), states, tracked, latency, queues)
+    yield from (*counters.values(), *gauges.values(), states, reduced, tracked, latency, queues)
 
 
 def _add_histogram(family: HistogramMetricFamily, stream: str, snapshot: HistogramSnapshot) -> None:
     buckets = [(floatToGoString(bound), float(count)) for bound, count in snapshot.buckets]
     family.add_metric([stream], buckets, snapshot.total)
+
+
+def _reduced(reduced: Reduced | None) -> dict[str, bool]:
+    """Whether each part of the work is reduced."""
+    reduced = reduced or Reduced()
+    return {
+        "objects": reduced.objects is not None,
+        "crops": reduced.no_crops,
+        "faces": reduced.face_gap_s > 0,
+        "frames": reduced.frames is not None,
+    }
 
 
 def _followed(stats: StreamStats) -> dict[str, int]:

@@ -7,6 +7,7 @@ from typing import Any, Generic, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from app import urls
+from app.api.reduced import ReducedReply
 from app.stream_options import ANALYTICS, BasicOptions, PublishedOptions, RuleSettings
 from app.types import BlurStyle, Rotation, StreamSpec, StreamStats, StreamStatus, Transport
 
@@ -229,6 +230,7 @@ class StreamDetail(StreamStarted):
     """A stream with its settings and statistics."""
 
     stats: StreamStatsReply
+    reduced: ReducedReply | None = Field(description="null: nothing is given up.")
 
 
 class StreamDisconnected(StreamBrief):

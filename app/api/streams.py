@@ -16,6 +16,7 @@ from app.api.deps import CallerDep, LanguageDep, ManagerDep, visible
 from app.api.errors import ErrorReply
 from app.api.i18n import reply
 from app.api.mjpeg import jpeg_response, mjpeg_response
+from app.api.reduced import ReducedReply
 from app.api.schemas import (
     EXAMPLE_INPUT,
     Envelope,
@@ -104,7 +105,9 @@ async def register(body: RegisterRequest, manager: ManagerDep) -> Envelope[Strea
 
 
 @router.get("/{stream_id}", summary="Show a stream")
-async def show(stream_id: StreamId, manager: ManagerDep) -> Envelope[StreamDetail]:
+async def show(
+    stream_id: StreamId, manager: ManagerDep, language: LanguageDep
+) -> Envelope[StreamDetail]:
     """State, effective settings and statistics."""
     status = manager.stream(stream_id).status
     return Envelope(
@@ -113,6 +116,7 @@ async def show(stream_id: StreamId, manager: ManagerDep) -> Envelope[StreamDetai
             status=status.state.value,
             config=StreamConfig.of(status.spec),
             stats=StreamStatsReply.of(status.stats),
+            reduced=ReducedReply.of(status.stats.reduced, language),
         )
     )
 

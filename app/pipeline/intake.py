@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import Protocol, TypeVar
@@ -9,12 +10,15 @@ from typing import Protocol, TypeVar
 from app.budget import StreamBudget
 from app.pace import RateLimit
 from app.pipeline.channel import FILE_QUEUE, Channel
-from app.types import StreamSpec
+from app.pipeline.stream_metrics import RateCounter
+from app.types import Rate, StreamSpec
 from app.urls import scheme_of
 
 IN_PROGRESS = 2
 """Frames of a live stream that are processed at the same time: the network looks at one while
 another is blurred or turned to pixels. With more, each only waits for the others."""
+RECENT_S = 5.0
+ENOUGH = 0.9  # of the frames of the source
 WAITED = 0.5  # intervals; what a newer frame replaces sooner came in a burst
 
 
@@ -55,6 +59,8 @@ class FrameIntake(Channel[F]):
         # A client that pushes as fast as it can does not mean that the machine is too slow.
         self._budget = None if scheme_of(spec.source) == "push" else budget
         self._on_skipped = on_skipped
+        self._wanted, self._taken = RateCounter(), RateCounter()
+        self._skipped_at = -math.inf
         self._in_progress = 0
         self._put_at = 0.0
 
@@ -68,7 +74,9 @@ class FrameIntake(Channel[F]):
             self._on_skipped(oldest.number)
             if self._budget is not None and now - self._put_at > self._burst_s:
                 self._budget.count(skipped=True)
+                self._skipped_at = now
         self._put_at = now
+        self._wanted.add(now)
         return oldest
 
     def get(self, timeout: float | None = None) -> F | None:
@@ -80,9 +88,18 @@ class FrameIntake(Channel[F]):
         if item is not None:
             with self._changed:
                 self._in_progress += 1
+            self._taken.add(time.monotonic())
             if self._budget is not None:
                 self._budget.count(skipped=False)
         return item
+
+    @property
+    def slower(self) -> Rate | None:
+        """How many frames a second are processed, if the machine cannot process all."""
+        now = time.monotonic()
+        rate = Rate(self._taken.per_second(now), self._wanted.per_second(now))
+        lately = now - self._skipped_at < RECENT_S
+        return rate if lately and rate.now < ENOUGH * rate.wanted else None
 
     def done(self) -> None:
         """Note that a frame was processed, or withheld."""

@@ -29,8 +29,13 @@ class Patience:
         self._live = live
         self._stopping = stopping
 
-    def submit(self, scanner: FaceScanner, image: Image, at: float) -> PendingFaces:
+    def submit(
+        self, scanner: FaceScanner, image: Image, at: float, *, gap_s: float
+    ) -> PendingFaces:
         """Start inference for the faces of an image; a file retries while that is overloaded.
+
+        Args:
+            gap_s: as for ``FaceScanner.submit``.
 
         Raises:
             DetectorError: inference could not be started.
@@ -38,7 +43,7 @@ class Patience:
         """
         while True:
             try:
-                return scanner.submit(image, at)
+                return scanner.submit(image, at, gap_s=gap_s)
             except DetectorError as error:
                 if self._live or error.details.get("reason") != OVERLOADED:
                     raise

@@ -42,6 +42,8 @@ from app.pipeline.intake import FrameIntake
 from app.pipeline.normalise import normalised
 from app.pipeline.object_analysis import ObjectAnalysis
 from app.pipeline.patience import Patience
+from app.pipeline.planes import copy_of
+from app.pipeline.reduction import reduction
 from app.pipeline.scale import to_output, to_rgb
 from app.pipeline.sinks import Output, make_output
 from app.pipeline.sources import make_source
@@ -102,7 +104,6 @@ class Stream:
         self._budget = budget
         self._metrics = StreamMetrics()
         self.supervisor = Supervisor(spec, settings, self._metrics, keeps_trying=keeps_trying)
-        self._analysis = ObjectAnalysis(analyzer, self.supervisor)
         least = least_side(spec, face_settings)
         self.source = make_source(spec, settings, lambda: self._delivery.is_watched, least)
         self._size: tuple[int, int] | None = None  # of the output
@@ -113,6 +114,14 @@ class Stream:
         )
         self._inferences: Channel[tuple[Frame, Inference]] = Channel(1, live=False)
         on_delivered = self.supervisor.on_delivered
+        self._analysis = ObjectAnalysis(
+            analyzer,
+            spec,
+            self.supervisor,
+            live=live,
+            hurried=self._another_waits,
+            report=subscribers.report,
+        )
         self._delivery = Delivery(spec, settings, subscribers, on_delivered, live, make_sink)
         self.preview = self._delivery.preview
 
@@ -191,7 +200,8 @@ class Stream:
         if self.spec.blur == "off":
             return None
         small = to_rgb(frame.image, self._face_settings.width)
-        return self._patience.submit(self._face_scanner, small, frame.captured_at)
+        gap_s = self._budget.level.face_gap_s if self._budget is not None else 0.0
+        return self._patience.submit(self._face_scanner, small, frame.captured_at, gap_s=gap_s)
 
     def _blur_until_end(self) -> None:
         """Blur and deliver each frame; at the end, report the last events."""
@@ -200,22 +210,26 @@ class Stream:
                 with self._fail_closed(BLUR, inferred[0]):
                     self._publish(self._blur(*inferred))
         finally:
-            for rule_event in self._analysis.end():
-                self.subscribers.report(rule_event, time.monotonic(), None)
+            self._analysis.end()
+
+    def _another_waits(self) -> bool:
+        return bool(len(self._inferences) or len(self._frames))
 
     def _blur(self, frame: Frame, inference: Inference) -> ProcessedFrame:
         """The processed frame of a raw frame and its inferences."""
         kept = self._size if frame.stands_in else None  # a viewer comes, and the size stays
-        image = to_output(frame.image, self.spec.downscale, kept)
-        raw, at, size = frame.image, frame.captured_at, (image.width, image.height)
-        self._size = size
+        raw, at = frame.image, frame.captured_at
+        image = to_output(raw, self.spec.downscale, kept)
+        self._size = size = (image.width, image.height)
         faces = self._faces_in(inference, size, at)
-        known = None if inference.faces is None else faces
-        objects, rule_events = self._analysis.process(inference.objects, known, raw, at, size)
+        if image is raw and self._analysis.active:
+            image = copy_of(raw)  # the analysis may still need the pixels of the faces
         boxes = [track.box for track in faces]
+        if inference.faces is not None:
+            boxes += inference.faces.held_covers(size)
         blurred = conceal(image, boxes, self.spec.blur, self.spec.blur_margin)
-        for rule_event in rule_events:
-            self.subscribers.report(rule_event, frame.captured_at, blurred)
+        known = None if inference.faces is None else faces
+        objects = self._analysis.process(inference.objects, known, raw, at, blurred)
         tracks, fps = (*faces, *objects), self._metrics.output_fps
         return ProcessedFrame(
             blurred, tracks, at, frame.number, frame.taken_at, time.monotonic(), fps, frame.jumped_s
@@ -270,6 +284,7 @@ class Stream:
             substream=substream_stats(self.source),
             decoder=decoder_of(self.source),
             encoder=self._delivery.encoder,
+            reduced=reduction(self.spec, self._budget, self._analysis, self._frames),
         )
         return StreamStatus(self.spec, self.supervisor.state, stats)
 

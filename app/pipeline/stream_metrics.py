@@ -22,21 +22,24 @@ class RateCounter:
     """Events a second over the last five seconds."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._counts: deque[tuple[float, int]] = deque()
 
     def add(self, now: float, count: int = 1) -> None:
         """Count the events since the last call, the newest of them now."""
-        self._counts.append((now, count))
-        self._forget(now)
+        with self._lock:
+            self._counts.append((now, count))
+            self._forget(now)
 
     def per_second(self, now: float) -> float:
-        self._forget(now)
-        if len(self._counts) < 2:
-            return 0.0
-        first_at, first = self._counts[0]
-        later = sum(count for _, count in self._counts) - first
-        # Frames that waited while a connection opened leave in one burst: that is not a rate.
-        return round(later / max(now - first_at, 1.0), 2)
+        with self._lock:
+            self._forget(now)
+            if len(self._counts) < 2:
+                return 0.0
+            first_at, first = self._counts[0]
+            later = sum(count for _, count in self._counts) - first
+            # Frames that waited while a connection opened leave in one burst: that is not a rate.
+            return round(later / max(now - first_at, 1.0), 2)
 
     def _forget(self, now: float) -> None:
         while self._counts and now - self._counts[0][0] > WINDOW_S:

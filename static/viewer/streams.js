@@ -106,10 +106,11 @@ export class Streams {
 }
 
 /** @param {Camera} camera */
-function factsOf({ camera_id: id, name, kind, state, fps, width, height }) {
+function factsOf({ camera_id: id, name, kind, state, fps, width, height, reduced }) {
   const facts = [textOr(`state.${state}`, state), textOr(`kind.${kind}`, kind)];
   if (fps) facts.push(t("facts.fps_value", { n: Math.round(fps) }));
   if (width && height) facts.push(`${width} × ${height}`);
   if (name && name !== id) facts.push(id);
+  if (reduced) facts.push(reduced.message);
   return facts;
 }

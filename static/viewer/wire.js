@@ -80,6 +80,7 @@
  * @property {number | null} fps
  * @property {number | null} width
  * @property {number | null} height
+ * @property {{message: string} | null} [reduced]  what it goes without on a busy machine
  */
 
 export const STREAM_NOT_FOUND = "STREAM_NOT_FOUND";
