@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from bench import (
+    budget,
     cameras,
     clips,
     decode,
@@ -20,6 +21,7 @@ from bench import (
     push,
     search,
     stills,
+    trace,
     tracking,
     turned,
 )
@@ -29,6 +31,8 @@ ALL = {
     "parts": parts.run,
     "live": live.run,
     "demo": demo.run,
+    "budget": budget.run,
+    "trace": trace.run,
     "networks": networks.run,
     "multi_pass": multi_pass.run,
     "push": push.run,

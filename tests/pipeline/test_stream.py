@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from av import VideoFrame
 from fixtures import eventually
 from support.doubles import (
     PATIENCE_S,
@@ -24,10 +25,12 @@ from support.doubles import (
 from support.stream_fixtures import OUTPUT, SOURCE
 
 from app.analytics.rules import FramePixels
+from app.budget import LEVELS, Budget
 from app.config import FaceSettings, StreamSettings
 from app.errors import SourceError, StartCancelled, WatchpostError
 from app.events import RuleEvent
 from app.failure_reason import FailureReason
+from app.pipeline.blur import SOLID_YUV
 from app.pipeline.channel import FILE_QUEUE
 from app.pipeline.sinks import preview
 from app.pipeline.stream import Stream
@@ -69,6 +72,42 @@ def test_boxes_are_in_pixels_of_what_comes_out(
     assert result.frame.size == (640, 352)
     box = result.tracks[0].box
     assert np.allclose(box, (128, 64, 192, 128), atol=2)
+
+
+class BusyMachine(Budget):
+    """A budget at its last step."""
+
+    level = LEVELS[-1]
+
+
+def test_a_face_that_moves_under_its_cover_on_a_busy_machine_stays_covered(
+    start: Start, far_end: FarEnd, camera: Camera, network: FaceNetwork
+) -> None:
+    still = noise(640, 384)
+    moved = VideoFrame.from_ndarray(_with_brighter_patch(still), format="yuv420p")
+    camera.images = [still, moved]
+    network.sees = [(320, 192, 96, 96, 0.9)]
+    stream = start(
+        budget=BusyMachine().stream(analyzes=False), blur="solid", blur_margin=0.0, max_fps=60
+    )
+    grown = 0
+    for _ in range(8):
+        shown = luma(far_end.next().frame.image)
+        assert (shown[144:240, 272:368] == SOLID_YUV[0]).all()
+        grown += bool((shown[122:262, 250:390] == SOLID_YUV[0]).all())
+    assert grown > 0
+    assert network.asked < 8
+    reduced = stream.status().stats.reduced
+    assert reduced is not None
+    assert reduced.face_gap_s == LEVELS[-1].face_gap_s
+
+
+def _with_brighter_patch(image: VideoFrame) -> np.ndarray:
+    """The planes of an image in which something has moved in the middle."""
+    changed = image.to_ndarray()
+    patch = changed[170:214, 298:342]
+    patch[...] = np.clip(patch.astype(int) + 60, 0, 255)
+    return changed
 
 
 @pytest.mark.parametrize("error", [RuntimeError("out of memory"), ValueError("shape")])

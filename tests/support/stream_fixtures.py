@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from app.budget import StreamBudget
 from app.config import FaceSettings, StreamSettings
 from app.models.batching import BatchingRunner
 from app.models.faces import FaceDetector
@@ -120,7 +121,13 @@ def start(
     loop = asyncio.new_event_loop()
     streams: list[Stream] = []
 
-    def start(*, keeps_trying: bool = False, analyzer: object = None, **options: object) -> Stream:
+    def start(
+        *,
+        keeps_trying: bool = False,
+        analyzer: object = None,
+        budget: StreamBudget | None = None,
+        **options: object,
+    ) -> Stream:
         values = {"stream_id": "cam", "source": SOURCE, "output": OUTPUT, "max_fps": 60}
         spec = StreamSpec(**{**values, **options})  # type: ignore[arg-type]
         stream = Stream(
@@ -130,6 +137,7 @@ def start(
             faces,
             Subscribers.on(loop),
             analyzer=analyzer,  # type: ignore[arg-type]
+            budget=budget,
             keeps_trying=keeps_trying,
         )
         streams.append(stream)
