@@ -19,6 +19,8 @@ IN_PROGRESS = 2
 another is blurred or turned to pixels. With more, each only waits for the others."""
 RECENT_S = 5.0
 ENOUGH = 0.9  # of the frames of the source
+WARM_UP_S = 10.0
+"""After its first frame: networks are compiled, which says nothing about the machine's speed."""
 WAITED = 0.5  # intervals; what a newer frame replaces sooner came in a burst
 
 
@@ -63,6 +65,7 @@ class FrameIntake(Channel[F]):
         self._skipped_at = -math.inf
         self._in_progress = 0
         self._put_at = 0.0
+        self._first_at: float | None = None
 
     def put(self, item: F) -> F | None:
         """Add a frame unless ``max_fps`` forbids it; returns the one that was dropped for it."""
@@ -72,8 +75,7 @@ class FrameIntake(Channel[F]):
         now = time.monotonic()
         if oldest is not None:
             self._on_skipped(oldest.number)
-            if self._budget is not None and now - self._put_at > self._burst_s:
-                self._budget.count(skipped=True)
+            if now - self._put_at > self._burst_s and self._count(skipped=True):
                 self._skipped_at = now
         self._put_at = now
         self._wanted.add(now)
@@ -89,9 +91,17 @@ class FrameIntake(Channel[F]):
             with self._changed:
                 self._in_progress += 1
             self._taken.add(time.monotonic())
-            if self._budget is not None:
-                self._budget.count(skipped=False)
+            self._count(skipped=False)
         return item
+
+    def _count(self, *, skipped: bool) -> bool:
+        """Count a frame in the budget; returns whether it counts."""
+        now = time.monotonic()
+        self._first_at = self._first_at or now
+        if self._budget is None or now - self._first_at < WARM_UP_S:
+            return False
+        self._budget.count(skipped=skipped)
+        return True
 
     @property
     def slower(self) -> Rate | None:

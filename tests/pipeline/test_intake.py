@@ -9,11 +9,17 @@ from typing import NamedTuple
 import pytest
 
 from app.budget import LEVELS, Budget, BudgetTuning
+from app.pipeline import intake as intake_module
 from app.pipeline.channel import FILE_QUEUE, Closed
 from app.pipeline.intake import IN_PROGRESS, FrameIntake
 from app.types import StreamSpec
 
 FPS = 20.0
+
+
+@pytest.fixture(autouse=True)
+def warm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake_module, "WARM_UP_S", 0.0)
 
 
 class Numbered(NamedTuple):
@@ -87,6 +93,15 @@ def test_frames_that_had_to_wait_and_were_replaced_mean_a_slow_machine() -> None
     rate = intake.slower
     assert rate is not None
     assert rate.now == 0 < rate.wanted
+
+
+def test_while_networks_are_compiled_nothing_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake_module, "WARM_UP_S", 60.0)
+    intake = Intake()
+    intake.fill(*range(8), apart_s=1 / FPS)
+    assert intake.skipped
+    assert intake.budget.level == LEVELS[0]
+    assert intake.slower is None
 
 
 def test_a_burst_does_not() -> None:
