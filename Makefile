@@ -53,6 +53,7 @@ test: setup $(VENV)/.requirements-dev.txt.installed  ## all tests; ARGS="-k auth
 test-fast: setup $(VENV)/.requirements-dev.txt.installed  ## without the slow tests: for every commit
 	$(BESIDE) -m "not long" $(ARGS)
 
+test-long: export WATCHPOST_MEMORY_MINUTES ?= 30
 test-long: setup $(VENV)/.requirements-dev.txt.installed  ## only the slow tests: servers, browsers, networks
 	@sh tests/install_tools.sh
 	$(BESIDE) -m "long and not alone" $(ARGS) || [ $$? -eq 5 ]

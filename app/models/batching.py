@@ -19,12 +19,13 @@ import numpy.typing as npt
 
 from app.errors import DetectorError
 from app.metric_types import counter, histogram
-from app.models.network import Network, Outputs
+from app.models.network import FreesMemory, Network, Outputs
 
 Image = npt.NDArray[np.uint8]
 SECONDS = (0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 BATCHES = (1, 2, 4, 8, 16, 32)
 OVERLOADED = "too many requests"
+UNUSED_CHECK_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +118,22 @@ class BatchingRunner:
             worker.join()
 
     def _serve(self) -> None:
-        while (first := self._requests.get()) is not None:
+        while (first := self._next()) is not None:
             by_size: defaultdict[tuple[int, ...], list[_Request]] = defaultdict(list)
             for request in [first, *self._take_share()]:
                 if request.answer.set_running_or_notify_cancel():
                     by_size[request.image.shape].append(request)
             for batch in by_size.values():
                 self._answer(batch)
+
+    def _next(self) -> _Request | None:
+        """Wait for the next request; None when the runner is closed."""
+        while True:
+            try:
+                return self._requests.get(timeout=UNUSED_CHECK_S)
+            except queue.Empty:
+                if isinstance(self.network, FreesMemory):
+                    self.network.free_unused()
 
     def _take_share(self) -> list[_Request]:
         """Take an equal share of the waiting requests and leave the rest to other workers."""

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from app.config import DeviceName
 from app.errors import SetupError
-from app.models.network import Images, Network, Outputs
+from app.models.network import FreesMemory, Images, Network, Outputs
 from app.models.onnx_runtime import OnnxNetwork
 from app.models.openvino_runtime import OpenVinoNetwork, openvino_devices
 
@@ -220,6 +220,12 @@ class FallbackNetwork:
             refuse(self._device, f"{self.name}: {error}")
             self._network = self._on_cpu
             return self._on_cpu.infer(images)
+
+    def free_unused(self) -> None:
+        """Free what the networks keep for sizes that are no longer used."""
+        for network in (self._accelerated, self._on_cpu):
+            if isinstance(network, FreesMemory):
+                network.free_unused()
 
 
 def _check(accelerated: Network, on_cpu: OpenVinoNetwork) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +39,15 @@ class Network(Protocol):
 
     def infer(self, images: Images) -> Outputs:
         """Run a batch of images of the same size. N is the first dimension of each output."""
+        ...
+
+
+@runtime_checkable
+class FreesMemory(Protocol):
+    """A network that keeps memory for what it ran, and can free what is no longer used."""
+
+    def free_unused(self) -> None:
+        """Called by each thread of the network, now and then while there are no requests."""
         ...
 
 

@@ -30,7 +30,13 @@ from app.models.network import Images, Outputs, in_batches
 
 logger = logging.getLogger(__name__)
 
-MANY_SIZES = 12
+MANY_SIZES = 2
+"""Sizes with a compiled network of their own: those of a camera's whole frame and of one part of
+it. Each takes 0.2 to 1 s and 10 to 110 MiB; all others share one for any size, which is as fast,
+except for small images, where it takes a tenth to a third longer."""
+UNUSED_S = 300.0
+"""A size that was not used for this long is freed."""
+CHECK_S = 10.0
 QUEUED = 2
 """Requests that an accelerator gets at the same time: one is copied while the other is computed."""
 
@@ -39,12 +45,13 @@ ISA_WITHOUT_BF16 = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX512_CORE", "AVX512_
 
 
 class OpenVinoNetwork:
-    """A network file on OpenVINO, compiled once for each requested image size.
+    """A network file on OpenVINO, for images of any size.
 
-    Beyond a dozen sizes, those that were not used for a minute are freed.
+    On the CPU it is compiled for the first two sizes, and once for any other size. A size that was
+    not used for five minutes is freed; for one minute, if another size needs its place.
 
     As many requests as there are CPUs run in parallel, each on one core: that takes a quarter
-    less CPU time than running them one after the other on all cores. Shapes are fixed, and a
+    less CPU time than running them one after the other on all cores. A
     batch is run image by image: on one core that costs nothing, while a dynamic batch size makes
     a network a tenth slower. Conversion from uint8 NHWC is part of the compiled graph, outside
     the GIL.
@@ -108,6 +115,8 @@ class OpenVinoNetwork:
         self._compiling = threading.Lock()
         self._compiled: dict[tuple[int, int], ov.CompiledModel] = {}
         self._used_at: dict[tuple[int, int], float] = {}
+        self._sharing: set[tuple[int, int]] = set()  # sizes with the network for any size
+        self._checked_at = time.monotonic()
         self._local = threading.local()  # an InferRequest is not thread-safe
 
     @property
@@ -126,33 +135,55 @@ class OpenVinoNetwork:
 
     def _infer(self, images: Images) -> Outputs:
         size = (images.shape[1], images.shape[2])
-        requests: dict[tuple[int, int], ov.InferRequest]
-        requests = self._local.__dict__.setdefault("requests", {})
-        self._used_at[size] = time.monotonic()
-        for idle in [other for other in requests if other not in self._compiled]:
-            del requests[idle]
+        self._used_at[size] = now = time.monotonic()
+        if now - self._checked_at > CHECK_S:
+            self.free_unused()
+        requests = self._own_requests()
         if size not in requests:
-            requests[size] = self._compile(*size).create_infer_request()
+            compiled = self._compile(*size)
+            shared = self._sharing & requests.keys() if size in self._sharing else set()
+            requests[size] = requests[shared.pop()] if shared else compiled.create_infer_request()
         answer = requests[size].infer([images], share_inputs=True)
         return [np.array(value) for value in answer.values()]
 
+    def _own_requests(self) -> dict[tuple[int, int], ov.InferRequest]:
+        """The requests of this thread; those for sizes that were freed are dropped."""
+        requests: dict[tuple[int, int], ov.InferRequest]
+        requests = self._local.__dict__.setdefault("requests", {})
+        for size in [size for size in requests if size not in self._compiled]:
+            del requests[size]
+        return requests
+
     def _compile(self, height: int, width: int) -> ov.CompiledModel:
+        size = height, width
         with self._compiling:
-            if (height, width) not in self._compiled:
-                self._free_idle()
-                self._compiled[height, width] = self._compile_uncached(height, width)
-            return self._compiled[height, width]
+            if size not in self._compiled:
+                if len(self._compiled.keys() - self._sharing) >= MANY_SIZES:
+                    self.free_unused(IDLE_S)
+                is_one_of_many = len(self._compiled.keys() - self._sharing) >= MANY_SIZES
+                if is_one_of_many and self._target == "CPU" and self.fixed_size is None:
+                    self._compiled[size] = self._for_any_size()
+                    self._sharing.add(size)
+                else:
+                    self._compiled[size] = self._compile_uncached(height, width)
+            return self._compiled[size]
 
-    def _free_idle(self) -> None:
-        """Free the sizes that were not used lately, if there are many.
+    def _for_any_size(self) -> ov.CompiledModel:
+        shared = [self._compiled[size] for size in self._sharing if size in self._compiled]
+        return shared[0] if shared else self._compile_uncached(-1, -1)
 
-        Each thread drops its own requests for them when it next runs one.
+    def free_unused(self, for_s: float | None = None) -> None:
+        """Free the sizes that were not used for so many seconds (default: ``UNUSED_S``).
+
+        The requests of a thread keep them as well, so each thread has to call this now and then.
         """
-        if len(self._compiled) < MANY_SIZES:
-            return
-        now = time.monotonic()
-        for size in [s for s in self._compiled if now - self._used_at[s] > IDLE_S]:
-            del self._compiled[size]
+        self._checked_at = now = time.monotonic()
+        limit_s = UNUSED_S if for_s is None else for_s
+        for size in [size for size in self._compiled if now - self._used_at[size] > limit_s]:
+            self._compiled.pop(size, None)  # another thread may have been faster
+            self._sharing.discard(size)
+            logger.info("%s freed for %d x %d", self.name, size[1], size[0])
+        self._own_requests()
 
     def _compile_uncached(self, height: int, width: int) -> ov.CompiledModel:
         model = self._model.clone()

@@ -40,7 +40,8 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def settings(videos: Path) -> dict[str, object]:
-    return {"media_dirs": videos, "streams__start_timeout_s": 60, "push__grace_s": 0.5}
+    patience = dict.fromkeys(("faces__timeout_s", "objects__timeout_s"), 60)  # for slow machines
+    return {"media_dirs": videos, "streams__start_timeout_s": 60, "push__grace_s": 0.5, **patience}
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fixtures import eventually
 from support.metrics import counts
 
 from app.errors import DetectorError
@@ -288,6 +289,28 @@ def test_batches_are_measured_and_images_counted(runner: BatchingRunner, network
     assert HistogramSnapshot.of(runner.metrics.sizes).total == 4
     assert HistogramSnapshot.of(runner.metrics.seconds).count == 2
     assert runner.waiting == 0
+
+
+class Keeping(Sums):
+    """A network that has something to free, and remembers who asked it to."""
+
+    def __init__(self) -> None:
+        super().__init__(parallel=2)
+        self.freed_by: list[int] = []
+
+    def free_unused(self) -> None:
+        self.freed_by.append(threading.get_ident())
+
+
+def test_every_thread_frees_what_it_keeps_while_there_are_no_requests(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("app.models.batching.UNUSED_CHECK_S", 0.01)
+    network = Keeping()
+    runner = BatchingRunner(network)
+    eventually(lambda: len(set(network.freed_by)) == 2)
+    assert runner.submit(image(1)).result(PATIENCE_S)
+    runner.close()
 
 
 def test_trouble_is_reported_until_the_next_success(runner: BatchingRunner, network: Sums) -> None:

@@ -10,7 +10,7 @@ import pytest
 from openvino import opset13 as ops
 
 from app.models.letterbox import IDLE_S
-from app.models.openvino_runtime import OpenVinoNetwork
+from app.models.openvino_runtime import MANY_SIZES, UNUSED_S, OpenVinoNetwork
 
 PLAIN, PACKED, IN_PART = "plain", "packed", "in part"
 
@@ -73,6 +73,46 @@ def test_packed_weights_give_the_results_of_their_dequantised_values(
     # the inputs are quantised, too.
     types = [out.get_element_type() for node in packed._model.get_ops() for out in node.outputs()]
     assert types.count(ov.Type.i8) == left
+
+
+@pytest.mark.parametrize("how", [PLAIN, PACKED, IN_PART])
+def test_many_sizes_share_one_compiled_network_with_the_same_results(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = written(tmp_path / "small.xml", how)
+    network, exact = (OpenVinoNetwork(file, divide_by=255) for _ in range(2))
+    random = np.random.default_rng(2)
+    for height, width in [(64, 96), (32, 32), (96, 64), (64, 64), (32, 96), (96, 64)]:
+        picture = random.integers(0, 255, (1, height, width, 3), np.uint8)
+        (answer,) = network.infer(picture)
+        with monkeypatch.context() as patched:
+            patched.setattr("app.models.openvino_runtime.MANY_SIZES", 100)
+            (expected,) = exact.infer(picture)
+        assert answer.shape == expected.shape
+        assert np.abs(answer - expected).max() < 1e-6
+    compiled = [id(one) for one in network._compiled.values()]
+    assert len(compiled) == 5
+    assert len(set(compiled)) == MANY_SIZES + 1
+    assert len(set(map(id, network._local.requests.values()))) == MANY_SIZES + 1
+
+
+def test_a_size_that_nobody_uses_for_minutes_is_freed_however_few_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("app.models.openvino_runtime.time.monotonic", lambda: now)
+    network = OpenVinoNetwork(written(tmp_path / "small.xml", PLAIN))
+    used, unused = np.zeros((1, 64, 96, 3), np.uint8), np.zeros((1, 32, 32, 3), np.uint8)
+    expected = network.infer(unused)
+    for _ in range(12):
+        now += UNUSED_S / 10
+        network.infer(used)
+    assert set(network._compiled) == set(network._local.requests) == {(64, 96)}
+    assert np.array_equal(network.infer(unused)[0], expected[0])
+    now += 2 * UNUSED_S
+    network.free_unused()
+    assert not network._compiled
+    assert not network._local.requests
 
 
 def test_sizes_that_are_no_longer_used_are_freed(
