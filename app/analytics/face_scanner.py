@@ -65,7 +65,7 @@ class FaceScanner:
         if motion is None or (motion.width, motion.height) != (width, height):
             motion = self._motion = MotionDetector(width, height)
         cells = to_cells(image)
-        covered = self._covered() if at - self._complete_at <= gap_s else ()
+        covered = self._covered() if gap_s and at - self._complete_at <= gap_s else ()
         regions, held = self._regions(motion, cells, at, covered)
         parts = [image] if regions is None else [region.crop(image) for region in regions]
         inferences = [self._faces.submit(part) for part in parts]
