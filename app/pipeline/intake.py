@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
@@ -17,6 +18,10 @@ from app.urls import scheme_of
 IN_PROGRESS = 2
 """Frames of a live stream that are processed at the same time: the network looks at one while
 another is blurred or turned to pixels. With more, each only waits for the others."""
+SLOW, FAST = 2.0, 1.0
+"""Intervals between frames. When processing one takes longer than the first, other streams use the
+cores, and a second frame in progress would only be old when it is shown: there is one at a time,
+until one takes less than the second."""
 RECENT_S = 5.0
 ENOUGH = 0.9  # of the frames of the source
 WARM_UP_S = 10.0
@@ -39,8 +44,8 @@ F = TypeVar("F", bound=Numbered)
 class FrameIntake(Channel[F]):
     """A place for the newest frame of a live source, or a short queue for those of a file.
 
-    While ``IN_PROGRESS`` frames of a live source are in progress, no other is handed out: it waits
-    here, where a newer one replaces it.
+    While ``IN_PROGRESS`` frames of a live source are in progress, or one on a busy machine, no
+    other is handed out: it waits here, where a newer one replaces it.
 
     Args:
         budget: counts the frames that are replaced because the machine is too slow.
@@ -57,13 +62,14 @@ class FrameIntake(Channel[F]):
     ) -> None:
         super().__init__(1 if live else FILE_QUEUE, live=live)
         self._limit = RateLimit(spec.max_fps)
-        self._burst_s = WAITED / spec.max_fps
+        self._interval_s = 1 / spec.max_fps
         # A client that pushes as fast as it can does not mean that the machine is too slow.
         self._budget = None if scheme_of(spec.source) == "push" else budget
         self._on_skipped = on_skipped
         self._wanted, self._taken = RateCounter(), RateCounter()
         self._skipped_at = -math.inf
-        self._in_progress = 0
+        self._began: deque[float] = deque()  # of the frames in progress
+        self._most = IN_PROGRESS
         self._put_at = 0.0
         self._first_at: float | None = None
 
@@ -75,7 +81,7 @@ class FrameIntake(Channel[F]):
         now = time.monotonic()
         if oldest is not None:
             self._on_skipped(oldest.number)
-            if now - self._put_at > self._burst_s and self._count(skipped=True):
+            if now - self._put_at > WAITED * self._interval_s and self._count(skipped=True):
                 self._skipped_at = now
         self._put_at = now
         self._wanted.add(now)
@@ -84,13 +90,14 @@ class FrameIntake(Channel[F]):
     def get(self, timeout: float | None = None) -> F | None:
         """Take the oldest frame once another may be in progress; ``done`` ends its progress."""
         with self._changed:
-            while self.live and self._in_progress >= IN_PROGRESS and not self._closed:
+            while self.live and len(self._began) >= self._most and not self._closed:
                 self._changed.wait()
         item = super().get(timeout)
         if item is not None:
+            now = time.monotonic()
             with self._changed:
-                self._in_progress += 1
-            self._taken.add(time.monotonic())
+                self._began.append(now)
+            self._taken.add(now)
             self._count(skipped=False)
         return item
 
@@ -111,8 +118,17 @@ class FrameIntake(Channel[F]):
         lately = now - self._skipped_at < RECENT_S
         return rate if lately and rate.now < ENOUGH * rate.wanted else None
 
+    @property
+    def busy(self) -> bool:
+        """Whether frames take so long that there is one at a time."""
+        return self._most < IN_PROGRESS
+
     def done(self) -> None:
         """Note that a frame was processed, or withheld."""
         with self._changed:
-            self._in_progress -= 1
+            took_s = time.monotonic() - self._began.popleft()
+            if self._budget is not None and took_s > SLOW * self._interval_s:
+                self._most = 1
+            elif took_s < FAST * self._interval_s:
+                self._most = IN_PROGRESS
             self._changed.notify_all()

@@ -52,12 +52,33 @@ def test_a_live_frame_waits_for_room_and_a_newer_one_takes_its_place() -> None:
     taken: list[Numbered | None] = []
     taker = threading.Thread(target=lambda: taken.append(intake.get()))
     taker.start()
-    taker.join(0.1)
+    taker.join(0.02)
     assert taker.is_alive()
     intake.done()
     taker.join(5)
     assert [frame.number for frame in taken if frame] == [12]
     assert intake.skipped == [10, 11]
+
+
+def test_on_a_busy_machine_there_is_one_frame_at_a_time() -> None:
+    intake = Intake()
+    intake.fill(0)
+    intake.get()
+    time.sleep(2.5 / FPS)
+    intake.done()
+    assert intake.busy
+    intake.fill(1)
+    assert intake.get() == Numbered(1, 1 / FPS)
+    intake.fill(2)
+    taken: list[Numbered | None] = []
+    taker = threading.Thread(target=lambda: taken.append(intake.get()))
+    taker.start()
+    taker.join(0.02)
+    assert taker.is_alive()
+    intake.done()  # took less than an interval
+    taker.join(5)
+    assert taken == [Numbered(2, 2 / FPS)]
+    assert not intake.busy
 
 
 def test_a_stop_wakes_who_waits_for_room() -> None:
