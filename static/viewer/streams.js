@@ -84,7 +84,7 @@ export class Streams {
     const known = this.#buttons.get(id);
     if (known) return known;
     const button = make("button", { type: "button", className: "stream" });
-    for (const name of ["dot", "stream-name", "stream-facts"]) {
+    for (const name of ["dot", "stream-name", "stream-facts", "stream-reduced"]) {
       button.append(make("span", { className: name }));
     }
     button.addEventListener("click", () => this.#onWatch(id));
@@ -95,10 +95,11 @@ export class Streams {
 
   /** @param {HTMLButtonElement} button @param {Camera} camera */
   #fill(button, camera) {
-    const [dot, name, facts] = /** @type {Iterable<HTMLElement>} */ (button.children);
+    const [dot, name, facts, reduced] = /** @type {Iterable<HTMLElement>} */ (button.children);
     dot.dataset.state = camera.state;
     write(name, camera.name || camera.camera_id);
     write(facts, factsOf(camera).join(" · "));
+    write(reduced, camera.reduced?.message ?? "");
     button.title = camera.camera_id;
     if (camera.camera_id === this.#watched) button.setAttribute("aria-current", "true");
     else button.removeAttribute("aria-current");
@@ -106,11 +107,10 @@ export class Streams {
 }
 
 /** @param {Camera} camera */
-function factsOf({ camera_id: id, name, kind, state, fps, width, height, reduced }) {
+function factsOf({ camera_id: id, name, kind, state, fps, width, height }) {
   const facts = [textOr(`state.${state}`, state), textOr(`kind.${kind}`, kind)];
   if (fps) facts.push(t("facts.fps_value", { n: Math.round(fps) }));
   if (width && height) facts.push(`${width} × ${height}`);
   if (name && name !== id) facts.push(id);
-  if (reduced) facts.push(reduced.message);
   return facts;
 }

@@ -504,6 +504,7 @@ def test_the_list_of_what_runs(scripted: ScriptedServer, open_page: OpenPage) ->
             "fps": 14.8,
             "width": 1280,
             "height": 720,
+            "reduced": {"message": "This machine looks for objects 2 times a second."},
         },
         {"camera_id": "yard", "name": "yard", "kind": "push", "state": "failed", "fps": None},
     ]
@@ -511,6 +512,9 @@ def test_the_list_of_what_runs(scripted: ScriptedServer, open_page: OpenPage) ->
     page = open_page()
     gate = page.get_by_role("button", name="Main gate")
     expect(gate).to_contain_text("Live · RTSP · 15 fps · 1280 × 720 · gate")
+    expect(gate.locator(".stream-reduced")).to_have_text(
+        "This machine looks for objects 2 times a second."
+    )
     expect(page.get_by_role("button", name="yard")).to_contain_text("Failed · Pushed")
     gate.click()
     expect(gate).to_have_attribute("aria-current", "true")
