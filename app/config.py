@@ -175,6 +175,14 @@ class ObjectSettings(BaseModel):
         description="Fewer frames are analysed if frames wait for inference during more than this "
         "share of the time, as on a machine with too many streams. 1: never fewer.",
     )
+    recheck_s: float = Field(
+        1.0,
+        ge=0,
+        le=60,
+        description="While nothing moves in a frame, its objects are remembered, and it is only "
+        "analysed again after this many seconds, or four times as many where nothing has moved "
+        "for long. 0: every frame is analysed.",
+    )
     start_confidence: float = Field(
         0.4, gt=0, lt=1, description="Lowest confidence that starts a track."
     )

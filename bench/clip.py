@@ -1,8 +1,9 @@
 """1080p H.264 clips as cameras send them, the input of the benchmarks.
 
-One is made from the demo's photos and is always available; every pixel of it moves. The others
-are fixed cameras from ``$WATCHPOST_DATA/videos``, enlarged, with sensor noise added, and played
-frame by frame at the requested rate (so people walk fast in clips with a lower frame rate).
+Two are made from the demo's photos and are always available: in one every pixel moves, in the
+other, which only some benchmarks use, nothing does. The others are fixed cameras from
+``$WATCHPOST_DATA/videos``, enlarged, with sensor noise added, and played frame by frame at the
+requested rate (so people walk fast in clips with a lower frame rate).
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ WIDTH, HEIGHT, FPS = 1920, 1080, 25
 BIT_RATE = 6_000_000
 NOISE = 2.0
 WANDERING = "wandering camera"
+STILL = "still camera"
 FIXED = {
     "people, one by one": "indoor_people_one_by_one.mp4",
     "a man leaves a bag": "left_bag_outdoor.avi",
@@ -80,7 +82,8 @@ def make(seconds: int, *, fps: int = FPS, name: str = WANDERING) -> Path:
     if path.exists():
         return path
     unfinished = path.with_suffix(".part.mp4")
-    views = _wandering(fps) if name == WANDERING else _recorded(_recording(name))
+    made = {WANDERING: _wandering, STILL: _still}
+    views = made[name](fps) if name in made else _recorded(_recording(name))
     with av.open(str(unfinished), "w") as container:
         stream = container.add_stream("libx264", rate=fps, options={"preset": "fast"})
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
@@ -101,6 +104,13 @@ def _wandering(fps: int) -> Iterator[View]:
         number += 1
 
 
+def _still(fps: int) -> Iterator[View]:
+    view = next(_wandering(fps))
+    noise = np.random.default_rng(1)
+    while True:
+        yield _noisy(view, noise)
+
+
 def _recording(name: str) -> Path:
     return Path(os.environ.get("WATCHPOST_DATA", "")) / "videos" / FIXED[name]
 
@@ -114,5 +124,10 @@ def _recorded(path: Path) -> Iterator[View]:
             for number, image in enumerate(container.decode(video=0)):
                 if number >= first:
                     view = image.to_ndarray(format="bgr24", width=WIDTH, height=HEIGHT)
-                    grain = noise.normal(0, NOISE, (HEIGHT, WIDTH, 1)).astype(np.float32)
-                    yield np.asarray((view + grain).round().clip(0, 255), np.uint8)
+                    yield _noisy(np.asarray(view, np.uint8), noise)
+
+
+def _noisy(view: View, noise: np.random.Generator) -> View:
+    """Return a view with the noise of a sensor."""
+    grain = noise.normal(0, NOISE, (HEIGHT, WIDTH, 1)).astype(np.float32)
+    return np.asarray((view + grain).round().clip(0, 255), np.uint8)

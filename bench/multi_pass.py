@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from app.config import ObjectSettings
-from app.models.crop_refiner import CropRefiner
+from app.models.crop_refiner import PERSON, CropRefiner
 from app.models.letterbox import Image
 from app.models.objects import load_objects
 from app.models.tta import detect_with_tta
@@ -32,10 +32,14 @@ def run() -> None:
         return objects.submit(image).detections(TIMEOUT_S, (width, height))
 
     def with_crops() -> object:
-        first_pass = objects.submit(image).detections(TIMEOUT_S, (width, height))
-        refiner = CropRefiner(objects, max_crops=None)
+        people = objects.for_labels({PERSON})
+        first_pass = people.submit(image).detections(TIMEOUT_S, (width, height))
+        refiner = CropRefiner(objects, max_crops=None, first_labels=people.labels)
         pending = refiner.submit(
-            first_pass, (width, height), lambda p: image[p.y1 : p.y2, p.x1 : p.x2]
+            first_pass,
+            (width, height),
+            lambda p: image[p.y1 : p.y2, p.x1 : p.x2],
+            lambda _: image,
         )
         return pending.detections(TIMEOUT_S)
 

@@ -15,7 +15,7 @@ import argparse
 import csv
 import multiprocessing
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import astuple, dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -286,8 +286,19 @@ def write_with_crops(
     return [*rows, replace(here, shown=repeats(source_image, labels))]
 
 
-def prepare(work: Path, workers: int) -> None:
-    """Write images, labels, the manifest and Ultralytics' dataset file under `work`."""
+def sample_of_training(groups: Mapping[str, int], held_back: set[int], limit: int) -> set[str]:
+    """Choose up to `limit` names of images for training, and every one for validation."""
+    training = [name for name, group in groups.items() if group not in held_back]
+    chosen = np.random.default_rng(0).permutation(training)[:limit].tolist()
+    return {*chosen, *(name for name, group in groups.items() if group in held_back)}
+
+
+def prepare(work: Path, workers: int, limit: int | None = None) -> None:
+    """Write images, labels, the manifest and Ultralytics' dataset file under `work`.
+
+    Args:
+        limit: how many images for training are labelled; None for all.
+    """
     root = data_root()
     work.mkdir(parents=True, exist_ok=True)
     known = [(p.name, p.source, difference_hash(p.image)) for p in training_images(root)]
@@ -296,11 +307,14 @@ def prepare(work: Path, workers: int) -> None:
     largest = Counter(groups.tolist()).most_common(1)[0][1]
     print(f"{len(known)} images, {len(np.unique(groups))} groups, largest {largest}", flush=True)
     group_of = {row[0]: int(g) for row, g in zip(known, groups, strict=True)}
+    wanted: Set[str] = group_of.keys()
+    if limit is not None:
+        wanted = sample_of_training(group_of, held_back, limit)
     manifest = Manifest(work / "manifest.csv")
     done = manifest.names
-    every = chain(scoring_images(root), training_images(root))
+    every = chain(scoring_images(root), (p for p in training_images(root) if p.name in wanted))
     images = (source_image for source_image in every if source_image.name not in done)
-    left = len(known) + sum(1 for _ in scoring_images(root)) - len(done & group_of.keys())
+    left = len(wanted) + sum(1 for _ in scoring_images(root)) - len(done & wanted)
     left -= sum(row.group < 0 for row in manifest.rows)
     context = multiprocessing.get_context("spawn")
     with context.Pool(workers, start_worker, (root / "weights",)) as pool:
@@ -387,8 +401,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("work", type=Path, help="folder to build the set in (about 300 MB)")
     parser.add_argument("--workers", type=int, default=2, help="number of labelling processes")
+    parser.add_argument(
+        "--limit",
+        type=int,
+        metavar="N",
+        help="label only N training images: enough to score networks and to quantise them",
+    )
     args = parser.parse_args()
-    prepare(args.work, args.workers)
+    prepare(args.work, args.workers, args.limit)
 
 
 if __name__ == "__main__":

@@ -12,15 +12,17 @@ import math
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from pydantic import BaseModel
 
 from app.analytics import object_tracker
+from app.analytics.object_scanner import ObjectScanner
 from app.analytics.object_tracker import MAX_GAP_S, ObjectTracker
 from app.analytics.rules import (
+    RULES,
     AnalyzedFrame,
     CountsObjects,
     FramePixels,
@@ -37,15 +39,14 @@ from app.config import ObjectSettings
 from app.errors import NoAnalytics
 from app.events import RuleEvent
 from app.models.batching import Image
-from app.models.crop_refiner import CropRefiner, CropWindow, around
 from app.models.detections import PendingDetections
 from app.models.nms import merged
 from app.models.objects import ObjectDetector
 from app.pace import RateLimit
 from app.types import (
     GROUPED_LABELS,
+    LABELS,
     Box,
-    CropDetections,
     Detection,
     StreamSpec,
     Track,
@@ -104,7 +105,8 @@ class AnalyzerFactory:
         settings = self._settings
         if spec.waits:  # a slow machine must not skip frames of a file
             settings = settings.model_copy(update={"timeout_s": FILE_TIMEOUT_S, "max_wait": 1.0})
-        return StreamAnalyzer(settings, rules, self._objects, spec.zones, budget)
+        labels = [label for name in spec.analytics for label in RULES[name].labels]
+        return StreamAnalyzer(settings, rules, self._objects, spec.zones, budget, labels=labels)
 
 
 class StreamAnalyzer:
@@ -112,6 +114,9 @@ class StreamAnalyzer:
 
     One thread calls ``submit``. ``process`` may be called for a frame without inference while
     another thread waits in it for the detections in an earlier frame.
+
+    Args:
+        labels: what the rules look for in whole frames.
 
     Attributes:
         counts: how many objects of each kind are tracked now.
@@ -125,19 +130,19 @@ class StreamAnalyzer:
         objects: ObjectDetector,
         zones: Sequence[Zone] = (),
         budget: StreamBudget | None = None,
+        *,
+        labels: Iterable[str] = LABELS,
     ) -> None:
-        self.counts = dict.fromkeys(counted_kinds(), 0)
         polygons = _polygons(zones)
         self._zones = Zones(polygons.get("watch", []), polygons.get("ignore", []))
         self._settings = settings
         self._rules = rules
-        self._objects = objects
         self._budget = budget
+        small = [label for rule in rules for label in rule.crop_labels]
+        self._scanner = ObjectScanner(settings, objects, labels, small)
+        self.counts = self._count(())
         self._limit = RateLimit(settings.max_fps)
         self._paused_until = -math.inf
-        wanted = [label for rule in rules for label in rule.crop_labels]
-        refiner = CropRefiner(objects, max_crops=settings.max_crops, labels=wanted)
-        self._refiner = refiner if wanted else None
         self.numbers = itertools.count(1)
         self._object_trackers: dict[str, ObjectTracker] = {}
         self._tracking = threading.Lock()
@@ -153,7 +158,7 @@ class StreamAnalyzer:
         self._limit.change(self.max_fps)
         if not self._limit.take(captured_at) or captured_at < self._paused_until:
             return None
-        return self._objects.submit(resized(self._objects.longest))
+        return self._scanner.submit(resized, captured_at)
 
     def process(
         self,
@@ -180,22 +185,35 @@ class StreamAnalyzer:
                 self._pass_skipped_frame(frame)
             return tracks, []
         with self._pausing_after(pixels.captured_at):
-            crop_requests = self._submit_crops(pixels, size)
-            detections = [
-                detection
-                for detection in self._objects_in(pending, pixels, size)
-                if faces is None or detection.label != FACE
-            ]
-            crops = [
-                self._crop_detections(part, answer, pixels, size) for part, answer in crop_requests
-            ]
+            enlarged = self._scanner.enlarge(self._crop_requests(), pixels, size)
+            scanned = self._scanner.objects(pending, pixels, enlarge=self._level.crops)
+            crops = [each() for each in enlarged]
+        x, y = size[0] / pixels.size[0], size[1] / pixels.size[1]
+        detections = [
+            Detection(d.label, d.confidence, d.box.scaled(x, y))
+            for d in scanned.found
+            if self._zones.watched(d.box, pixels.size) and (faces is None or d.label != FACE)
+        ]
+        examined = None
+        if scanned.examined is not None:
+            examined = [Box(*part).scaled(x, y) for part in scanned.examined]
         with self._tracking:
             tracks = self._track(detections, pixels.captured_at)
             seen = (*(faces or ()), *tracks)
-            frame = AnalyzedFrame(seen, detections, pixels.captured_at, size, pixels, crops)
+            frame = AnalyzedFrame(
+                seen, detections, pixels.captured_at, size, pixels, crops, examined
+            )
             rule_events = [rule_event for rule in self._rules for rule_event in rule.update(frame)]
             self.counts = self._count(tracks)
         return tracks, rule_events
+
+    def _crop_requests(self) -> list[Box]:
+        return [
+            box
+            for rule in self._rules
+            if isinstance(rule, RequestsCrops)
+            for box in rule.crop_requests[:MAX_CROP_REQUESTS]
+        ]
 
     def _pass_skipped_frame(self, frame: AnalyzedFrame) -> None:
         for rule in self._rules:
@@ -237,60 +255,11 @@ class StreamAnalyzer:
         """The last events, when the stream ends."""
         return [rule_event for rule in self._rules for rule_event in rule.end()]
 
-    def _objects_in(
-        self, pending: PendingDetections, pixels: FramePixels, size: tuple[int, int]
-    ) -> list[Detection]:
-        """The detections in the frame and its crops, in pixels of an image of this size."""
-        found = pending.detections(self._settings.timeout_s, pixels.size)
-        if self._refiner is not None and self._level.crops:
-            found = self._refiner.submit(found, pixels.size, pixels.crop).detections(
-                self._settings.timeout_s
-            )
-        x, y = size[0] / pixels.size[0], size[1] / pixels.size[1]
-        return [
-            Detection(d.label, d.confidence, d.box.scaled(x, y))
-            for d in found
-            if self._zones.watched(d.box, pixels.size)
-        ]
-
-    def _submit_crops(
-        self, pixels: FramePixels, size: tuple[int, int]
-    ) -> list[tuple[CropWindow, PendingDetections]]:
-        """Start inference on the crops that rules requested."""
-        x, y = pixels.size[0] / size[0], pixels.size[1] / size[1]
-        crop_requests = [
-            _square(box.scaled(x, y), pixels.size)
-            for rule in self._rules
-            if isinstance(rule, RequestsCrops)
-            for box in rule.crop_requests[:MAX_CROP_REQUESTS]
-        ]
-        return [
-            (part, self._objects.submit_crop(pixels.crop(part)))
-            for part in crop_requests
-            if min(part.size) > 0
-        ]
-
-    def _crop_detections(
-        self,
-        part: CropWindow,
-        pending: PendingDetections,
-        pixels: FramePixels,
-        size: tuple[int, int],
-    ) -> CropDetections:
-        x, y = size[0] / pixels.size[0], size[1] / pixels.size[1]
-        found = pending.detections(self._settings.timeout_s, part.size)
-        return CropDetections(
-            Box(*part).scaled(x, y),
-            [
-                Detection(d.label, d.confidence, d.box.moved(part.x1, part.y1).scaled(x, y))
-                for d in found
-            ],
-        )
-
     def _count(self, tracks: Sequence[Track]) -> dict[str, int]:
         """How many objects of each counted kind there are: the rules' counts, else the tracks."""
         found = Counter(kind_of(track.label) for track in tracks)
-        counts = {kind: found[kind] for kind in counted_kinds()}
+        unseen = frozenset(LABELS) - frozenset(self._scanner.whole.labels)
+        counts = {kind: found[kind] for kind in counted_kinds() if kind not in unseen}
         for rule in self._rules:
             if isinstance(rule, CountsObjects):
                 counts.update(rule.counts)
@@ -327,11 +296,6 @@ class StreamAnalyzer:
             for kind in sorted(self._object_trackers)
             for track in self._object_trackers[kind].coast(now)
         )
-
-
-def _square(box: Box, size: tuple[int, int]) -> CropWindow:
-    side = max(box.width, box.height)
-    return around(*box.centre, side, size)
 
 
 def _polygons(zones: Sequence[Zone]) -> dict[str, list[Polygon]]:

@@ -107,6 +107,11 @@ class MotionDetector:
             _extend_to_face(changed, face)
         return self._regions_around(changed), covering
 
+    def has_changed(self, cells: Image) -> bool:
+        """Whether any part of the image changed, or may have changed in the noise."""
+        changed = self._changed(cells)
+        return changed is None or bool(changed.any())
+
     def mark_scanned(self, cells: Image, regions: list[MotionRegion] | None) -> None:
         """Remember what went to the network: the cores of regions, or the whole image (None)."""
         if regions is None or self._reference is None:

@@ -1,8 +1,8 @@
 """Batched inference: worker threads that serve one network to all streams.
 
 Streams call ``submit`` and get a future. An idle worker takes its share of the waiting requests
-(it never waits for more, which would trade latency for throughput), runs images of the same size
-as one batch and sets the results. Nothing else calls the network.
+(it never waits for more, which would trade latency for throughput), runs images of the same size,
+for the same part of the network, as one batch and sets the results. Nothing else calls the network.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ UNUSED_CHECK_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class _Request:
+    network: Network
     image: Image
     answer: Future[Outputs]
 
@@ -80,15 +81,18 @@ class BatchingRunner:
         for worker in self._workers:
             worker.start()
 
-    def submit(self, image: Image) -> Future[Outputs]:
+    def submit(self, image: Image, part: Network | None = None) -> Future[Outputs]:
         """Request inference on one (H, W, 3) image. The outputs have no batch dimension.
+
+        Args:
+            part: the part of the network to run; None for the whole.
 
         Raises:
             DetectorError: when the runner is closed or too many requests wait.
         """
         if self._closed:
             raise DetectorError(network=self.network.name, reason="it was shut down")
-        request = _Request(image, Future())
+        request = _Request(part or self.network, image, Future())
         try:
             self._requests.put_nowait(request)
         except queue.Full:
@@ -119,11 +123,11 @@ class BatchingRunner:
 
     def _serve(self) -> None:
         while (first := self._next()) is not None:
-            by_size: defaultdict[tuple[int, ...], list[_Request]] = defaultdict(list)
+            alike: defaultdict[tuple[object, ...], list[_Request]] = defaultdict(list)
             for request in [first, *self._take_share()]:
                 if request.answer.set_running_or_notify_cancel():
-                    by_size[request.image.shape].append(request)
-            for batch in by_size.values():
+                    alike[id(request.network), request.image.shape].append(request)
+            for batch in alike.values():
                 self._answer(batch)
 
     def _next(self) -> _Request | None:
@@ -153,7 +157,7 @@ class BatchingRunner:
     def _answer(self, batch: list[_Request]) -> None:
         began_at = time.monotonic()
         try:
-            outputs = self.network.infer(np.stack([request.image for request in batch]))
+            outputs = batch[0].network.infer(np.stack([request.image for request in batch]))
             answers = [[output[index] for output in outputs] for index in range(len(batch))]
         except Exception as error:  # noqa: BLE001  passed on to the callers
             self.metrics.failed.inc(len(batch))

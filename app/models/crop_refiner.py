@@ -3,6 +3,10 @@
 In a wide view a cigarette covers a few pixels, and fewer once the frame is scaled down for the
 network; a handbag covers little more. So detection runs again, at up to full resolution, on the
 part of the frame around a person's head, arms and hands, or around the whole person.
+
+Each kind of crop runs only the part of the network that detects what it is for. Cigarettes, which
+the first pass does not look for, are searched for in the crops alone; where people are so large
+that a crop would not enlarge them, in the whole frame.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ if TYPE_CHECKING:
     from app.models.letterbox import Image
     from app.models.objects import ObjectDetector
 
-PERSON, CIGARETTE = "person", "cigarette"
+PERSON, CIGARETTE, FACE = "person", "cigarette", "face"
 MIN_PERSON = 0.3
 MIN_GAIN = 1.25
 """A crop is used only if it enlarges the person by at least this factor over the first pass."""
@@ -45,6 +49,8 @@ class CropWindow(NamedTuple):
 
 Cut = Callable[[CropWindow], "Image"]
 """Returns that part of the full-resolution frame as (H, W, 3) RGB."""
+Resized = Callable[[int], "Image"]
+"""Returns the frame as (H, W, 3) RGB, its longer side at most this many pixels."""
 
 
 def upper_body(person: Box, size: tuple[int, int]) -> CropWindow:
@@ -91,6 +97,7 @@ def crop_windows(
     max_crops: int | None = None,
     turn: int = 0,
     window_of: Callable[[Box, tuple[int, int]], CropWindow] = upper_body,
+    min_gain: float = MIN_GAIN,
 ) -> list[CropWindow]:
     """Return the parts of a frame that deserve a second pass, the largest people first.
 
@@ -101,15 +108,25 @@ def crop_windows(
         max_crops: at most this many; None for all.
         turn: with more than ``max_crops`` people, each turn takes the next ones.
         window_of: the part of a person to crop.
+        min_gain: least enlargement over the first pass.
     """
-    min_scale = MIN_GAIN * first_pass_side / max(size)
-    ordered = sorted(people, key=lambda box: (-box.width * box.height, box))
-    windows = [window for box in ordered if min((window := window_of(box, size)).size) > 0]
-    useful = [window for window in windows if crop_size / max(window.size) >= min_scale]
+    useful = _enlarging(people, size, window_of, min_gain * first_pass_side / crop_size)
     if max_crops is None or len(useful) <= max_crops:
         return useful
     first = turn * max_crops % len(useful)
     return (useful + useful)[first : first + max_crops]
+
+
+def _enlarging(
+    people: Sequence[Box],
+    size: tuple[int, int],
+    window_of: Callable[[Box, tuple[int, int]], CropWindow],
+    least: float,
+) -> list[CropWindow]:
+    """The windows of people that are smaller than the frame by this factor, the largest first."""
+    ordered = sorted(people, key=lambda box: (-box.width * box.height, box))
+    windows = [window for box in ordered if min((window := window_of(box, size)).size) > 0]
+    return [window for window in windows if max(size) / max(window.size) >= least]
 
 
 def join(
@@ -138,23 +155,36 @@ class _CropKind(NamedTuple):
 
 
 CROP_KINDS = (
-    _CropKind(frozenset({CIGARETTE}), upper_body, None),
+    _CropKind(frozenset({CIGARETTE, FACE}), upper_body, None),
     _CropKind(frozenset(BAG_LABELS), whole_body, BODY_SIDE),
 )
 
 
+_Pending = list[tuple[CropWindow, "PendingDetections"]]
+
+
 class PendingCrops:
-    """The requested crops of one frame."""
+    """The requested crops of one frame.
+
+    Attributes:
+        examined: the parts of the frame in which cigarettes are looked for; None for all of it.
+        complete: nobody has to wait for the next frame.
+    """
 
     def __init__(
         self,
         first_pass: Sequence[Detection],
-        pending: Sequence[tuple[CropWindow, PendingDetections]],
+        pending: _Pending,
         labels: Iterable[str],
+        examined: Sequence[CropWindow] | None = None,
+        *,
+        complete: bool = True,
     ) -> None:
         self._first_pass = first_pass
         self._pending = pending
         self._labels = frozenset(labels)
+        self.examined = examined
+        self.complete = complete
 
     def detections(self, timeout_s: float) -> list[Detection]:
         """Wait for the crops and return both passes, in pixels of the original frame.
@@ -174,9 +204,10 @@ class CropRefiner:
     """Runs a second pass on the people in one stream's frames; not shared between threads.
 
     Args:
-        detector: the shared network of the first pass.
+        detector: the shared network.
         max_crops: crops of each kind per frame; the next frame continues with the next people.
         labels: labels to detect.
+        first_labels: those that the first pass looks for; None for all of the network.
     """
 
     def __init__(
@@ -185,14 +216,23 @@ class CropRefiner:
         *,
         max_crops: int | None,
         labels: Iterable[str] = (CIGARETTE,),
+        first_labels: Iterable[str] | None = None,
     ) -> None:
-        self._detector = detector
         self._max_crops = max_crops
         self._labels = frozenset(labels) & frozenset(detector.labels)
+        self._first_labels = frozenset(detector.labels if first_labels is None else first_labels)
+        wanted = [kind for kind in CROP_KINDS if kind.labels & self._labels]
+        self._detectors = {kind: detector.for_labels(kind.labels & self._labels) for kind in wanted}
         self._turn = 0
 
     def submit(
-        self, first_pass: Sequence[Detection], size: tuple[int, int], cut: Cut
+        self,
+        first_pass: Sequence[Detection],
+        size: tuple[int, int],
+        cut: Cut,
+        resized: Resized,
+        *,
+        enlarge: bool = True,
     ) -> PendingCrops:
         """Request the crops around the people in a frame.
 
@@ -200,34 +240,70 @@ class CropRefiner:
             first_pass: detections of the first pass, in pixels of the full-resolution frame.
             size: width and height of that frame.
             cut: returns a part of it.
+            resized: returns all of it.
+            enlarge: without it no crops are requested; what the first pass did not look for is
+                looked for in the whole frame.
 
         Raises:
             DetectorError: when the network is overloaded.
         """
         people = [d.box for d in first_pass if d.label == PERSON and d.confidence >= MIN_PERSON]
-        pending: list[tuple[CropWindow, PendingDetections]] = []
-        for kind in CROP_KINDS:
-            if kind.labels & self._labels:
-                pending += self._submit_crops(kind, people, size, cut)
+        pending: _Pending = []
+        examined: list[CropWindow] = []
+        for kind, detector in self._detectors.items():
+            crops = self._submit_crops(kind, detector, people, size, cut) if enlarge else []
+            if not self._in_first_pass(kind):
+                if people and (not enlarge or self._is_any_large(kind, detector, people, size)):
+                    whole = CropWindow(0, 0, *size)
+                    crops.append((whole, detector.submit(resized(detector.longest))))
+                examined += [window for window, _ in crops]
+            pending += crops
         self._turn += 1
-        return PendingCrops(first_pass, pending, self._labels)
+        everywhere = all(self._in_first_pass(kind) for kind in self._detectors)
+        return PendingCrops(
+            first_pass,
+            pending,
+            self._labels,
+            None if everywhere else examined,
+            complete=self._max_crops is None or len(people) <= self._max_crops,
+        )
+
+    def _in_first_pass(self, kind: _CropKind) -> bool:
+        return kind.labels & self._labels <= self._first_labels
 
     def _submit_crops(
-        self, kind: _CropKind, people: Sequence[Box], size: tuple[int, int], cut: Cut
-    ) -> list[tuple[CropWindow, PendingDetections]]:
-        submit, side = self._detector.submit_crop, self._detector.crop_size
+        self,
+        kind: _CropKind,
+        detector: ObjectDetector,
+        people: Sequence[Box],
+        size: tuple[int, int],
+        cut: Cut,
+    ) -> _Pending:
+        submit, side = detector.submit_crop, detector.crop_size
         if kind.side is not None and kind.side < side:
             submit, side = functools.partial(submit, side=kind.side), kind.side
         windows = crop_windows(
             people,
             size,
-            first_pass_side=self._detector.longest,
+            first_pass_side=detector.longest,
             crop_size=side,
             max_crops=self._max_crops,
             turn=self._turn,
             window_of=kind.window_of,
+            min_gain=MIN_GAIN if self._in_first_pass(kind) else 1.0,
         )
         return [(window, submit(cut(window))) for window in windows]
+
+    def _is_any_large(
+        self,
+        kind: _CropKind,
+        detector: ObjectDetector,
+        people: Sequence[Box],
+        size: tuple[int, int],
+    ) -> bool:
+        """Whether a crop would not enlarge some person."""
+        least = detector.longest / detector.crop_size
+        return len(_enlarging(people, size, kind.window_of, least)) < len(people)
 
 
 def _within(value: float, upper: float) -> float:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +41,7 @@ class ModelMetadata:
         size: preferred longer side of the input in pixels.
         crop_size: the same for crops in the second pass; ``close_size`` in the file.
         precision: what the file says about its weights, or an empty string.
+        parts: Watchpost's labels that each part of the network detects, by the part's name.
     """
 
     classes: int
@@ -51,6 +52,7 @@ class ModelMetadata:
     size: int
     crop_size: int
     precision: str
+    parts: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 def read_model_metadata(metadata: Metadata, file: str) -> ModelMetadata:
@@ -75,6 +77,7 @@ def read_model_metadata(metadata: Metadata, file: str) -> ModelMetadata:
             size=_side(metadata, "size", _side(metadata, "imgsz", SIZE)),
             crop_size=_side(metadata, "close_size", CROP_SIZE),
             precision=str(metadata.get("precision", "")),
+            parts=labels_by_part(metadata),
         )
     except (ValueError, SyntaxError, TypeError, IndexError) as error:
         raise SetupError(reason=f"{file} has invalid metadata: {error}") from error
@@ -91,6 +94,15 @@ def read_model_metadata(metadata: Metadata, file: str) -> ModelMetadata:
             f"({', '.join(LABELS)}); its classes are {listed}{more}"
         )
     return parsed
+
+
+def labels_by_part(metadata: Metadata) -> dict[str, frozenset[str]]:
+    """Read ``parts``, as in ``coco: person car; small: plate``: outputs and what each detects.
+
+    Such a network also has an output of everything, the first one. Empty for most networks.
+    """
+    listed = [line.partition(":") for line in str(metadata.get("parts", "")).split(";")]
+    return {name.strip(): frozenset(labels.split()) for name, _, labels in listed if labels.strip()}
 
 
 def _names(metadata: Metadata) -> dict[int, str]:

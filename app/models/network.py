@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -48,6 +48,16 @@ class FreesMemory(Protocol):
 
     def free_unused(self) -> None:
         """Called by each thread of the network, now and then while there are no requests."""
+        ...
+
+
+@runtime_checkable
+class HasParts(Protocol):
+    """A network with several outputs, each of which can be computed alone."""
+
+    @property
+    def parts(self) -> Mapping[str, Network]:
+        """A network for each of them, by its name."""
         ...
 
 

@@ -7,6 +7,7 @@ later: Jocher et al., Ultralytics) or, if its file includes NMS, a list of boxes
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from app.models.batching import BatchingRunner
 from app.models.detections import PendingDetections, RawDetections
 from app.models.letterbox import STRIDE, CanvasChoice, Image, Size, canvas_for, letterbox, padded
 from app.models.model_metadata import ModelMetadata, read_model_metadata
-from app.models.network import Outputs
+from app.models.network import HasParts, Network, Outputs
 from app.models.nms import Floats, suppress
 from app.models.weights_file import DetectionNetwork, open_weights
 
@@ -39,6 +40,9 @@ class ObjectDetector:
         multiple: shorter sides are padded to a multiple of this, 32 or more. A larger one means
             fewer shapes to compile, for images of many shapes.
         min_confidence: for all labels; None for the network's own thresholds.
+
+    Attributes:
+        labels: Watchpost's labels that it detects.
     """
 
     def __init__(
@@ -61,11 +65,23 @@ class ObjectDetector:
             self.thresholds = np.full_like(metadata.thresholds, min_confidence)
         self._multiple = multiple
         self._canvases = CanvasChoice(self.longest, self.longest)
+        self._part: Network | None = None
+        self.labels = tuple(dict.fromkeys(metadata.labels))
 
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Watchpost's labels that this network detects."""
-        return tuple(dict.fromkeys(self.metadata.labels))
+    def for_labels(self, labels: Iterable[str]) -> ObjectDetector:
+        """Return a copy that computes only the part of the network that detects these labels.
+
+        It is the detector itself where no single part detects all of them.
+        """
+        wanted = frozenset(labels) & frozenset(self.labels)
+        parts = self.runner.network.parts if isinstance(self.runner.network, HasParts) else {}
+        for name, detected in self.metadata.parts.items():
+            if name in parts and wanted <= detected:
+                other = copy.copy(self)
+                other._part = parts[name]
+                other.labels = tuple(label for label in self.labels if label in detected)
+                return other
+        return self
 
     def threshold(self, label: str) -> float:
         """Minimum confidence at which an object of this label is reported."""
@@ -102,7 +118,9 @@ class ObjectDetector:
 
     def _submit(self, image: Image, canvas: Size) -> PendingDetections:
         boxed, (height, width) = letterbox(image, self.fixed_size or canvas)
-        return PendingDetections("objects", self.runner.submit(boxed), (width, height), self._read)
+        part = () if self._part is None else (self._part,)
+        answer = self.runner.submit(boxed, *part)
+        return PendingDetections("objects", answer, (width, height), self._read)
 
     def _read(self, outputs: Outputs) -> RawDetections:
         boxes, confidences, columns = decode(outputs, self.metadata, self.thresholds)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import logging
 import math
 import os
-import sys
 import threading
 import time
 from collections import Counter
@@ -15,10 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-
-# Importing openvino sends telemetry to a service on the internet, unless this module is missing.
-sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-
 import openvino as ov
 from openvino import opset13 as opset
 from openvino.preprocess import PrePostProcessor
@@ -26,6 +22,7 @@ from openvino.preprocess import PrePostProcessor
 from app.config import usable_cpus
 from app.errors import SetupError
 from app.models.letterbox import IDLE_S
+from app.models.model_metadata import labels_by_part
 from app.models.network import Images, Outputs, in_batches
 
 logger = logging.getLogger(__name__)
@@ -69,6 +66,8 @@ class OpenVinoNetwork:
     Attributes:
         fixed_size: the only height and width that it accepts; None for any size.
         metadata: metadata stored in the file.
+        parts: networks of its single outputs, by their names in the metadata's ``parts``; each
+            computes only what its output needs. Empty for a network of one output.
 
     Raises:
         SetupError: when the file is missing or not a network.
@@ -104,14 +103,21 @@ class OpenVinoNetwork:
             raise SetupError(
                 reason=f"{path.name} is not a network that OpenVINO can read"
             ) from error
-        self._model = model if outputs is None else _keep_outputs(model, outputs)
         self.metadata: Mapping[str, object] = _metadata(model)
         self.precision = _precision(model)
-        _unpack_weights(self._model)
+        _unpack_weights(model)
+        self._model = model if outputs is None else _keep_outputs(model, outputs)
         self.fixed_size: tuple[int, int] | None = None
         self.max_batch = 1
         if keeps_shape:
             self.fixed_size, self.max_batch = _fixed(model, path.name)
+        self._forget_compiled()
+        names = labels_by_part(self.metadata) if len(model.outputs) > 1 else {}
+        self.parts = {name: self._part(name) for name in names}
+        if self.parts:
+            self._model = _keep_outputs(model, [model.output(0).get_any_name()])
+
+    def _forget_compiled(self) -> None:
         self._compiling = threading.Lock()
         self._compiled: dict[tuple[int, int], ov.CompiledModel] = {}
         self._used_at: dict[tuple[int, int], float] = {}
@@ -128,6 +134,14 @@ class OpenVinoNetwork:
     def divide_by(self) -> float:
         """What the values 0 to 255 are divided by first."""
         return self._divide_by
+
+    def _part(self, output: str) -> OpenVinoNetwork:
+        part = copy.copy(self)
+        part.name = f"{self.name}, {output}"
+        part.parts = {}
+        part._model = _keep_outputs(self._model, [output])
+        part._forget_compiled()
+        return part
 
     def infer(self, images: Images) -> Outputs:
         """Run images of the same size in batches of ``max_batch``, the last padded with black."""
@@ -184,6 +198,8 @@ class OpenVinoNetwork:
             self._sharing.discard(size)
             logger.info("%s freed for %d x %d", self.name, size[1], size[0])
         self._own_requests()
+        for part in self.parts.values():
+            part.free_unused(for_s)
 
     def _compile_uncached(self, height: int, width: int) -> ov.CompiledModel:
         model = self._model.clone()

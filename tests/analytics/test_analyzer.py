@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -42,6 +43,9 @@ class Sight:
     longest: int = 640
     crop_size: int = 384
 
+    def for_labels(self, labels: Iterable[str]) -> Sight:
+        return self
+
     def submit(self, image: Any) -> _Look:
         return _Look(self.whole)
 
@@ -74,6 +78,7 @@ def seen(now: float) -> FramePixels:
 
 
 def analysis(sight: Sight, *rules: Any, **settings: Any) -> StreamAnalyzer:
+    settings = {"recheck_s": 0, **settings}  # without memory: every frame has an inference
     return StreamAnalyzer(ObjectSettings(**settings), rules or [Recorder()], sight)  # type: ignore[arg-type]
 
 
@@ -222,3 +227,56 @@ def test_a_bag_seen_as_two_kinds_is_one() -> None:
     whole = [Detection("handbag", 0.6, bag), Detection("suitcase", 0.5, bag.moved(3, 2))]
     tracks, _ = step(analysis(Sight(whole=whole), Recorder()), 1.0)
     assert [track.label for track in tracks] == ["handbag"]
+
+
+def test_what_was_detected_is_remembered_in_a_still_scene() -> None:
+    rule, sight = Recorder(), Sight(close=[CIGARETTE])
+    work = analysis(sight, rule, max_fps=5, recheck_s=1.0)
+    for number in range(5):
+        step(work, number / 5)
+    assert len(sight.crops) == 1  # in the first frame
+    assert len(rule.scenes) == 5  # rules see each as if it had been analysed
+    labels = [[d.label for d in scene.detections] for scene in rule.scenes]
+    assert labels == [["person", "cigarette"]] * 5
+
+
+def test_while_somebody_waits_for_a_close_look_nothing_is_remembered() -> None:
+    people = [Detection("person", 0.9, Box(x, 100, x + 150, 600)) for x in range(0, 1100, 200)]
+    sight = Sight(whole=people)
+    work = analysis(sight, max_crops=2, recheck_s=1.0)
+    for number in range(3):
+        step(work, number / 5)
+    assert len({part.x1 for part in sight.crops}) == len(people)
+
+
+def test_a_failure_is_not_remembered() -> None:
+    sight = Sight(whole=None)
+    work = analysis(sight, recheck_s=1.0)
+    with pytest.raises(DetectorError):
+        step(work, 1.0)
+    sight.whole = [PERSON]
+    tracks, _ = step(work, 1.2)
+    assert [track.label for track in tracks] == ["person"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "labels"),
+    [
+        ({"bags": {}}, {"person", "backpack", "handbag", "suitcase"}),
+        ({"smoking": {}}, {"person"}),
+        ({"bags": {}, "smoking": {}}, {"person", "backpack", "handbag", "suitcase"}),
+    ],
+)
+def test_only_what_the_rules_need_is_looked_for(
+    asked: dict[str, dict[str, Any]], labels: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts: list[set[str]] = []
+
+    def for_labels(sight: Sight, labels: Iterable[str]) -> Sight:
+        parts.append(set(labels))
+        return sight
+
+    monkeypatch.setattr(Sight, "for_labels", for_labels)
+    analyzers = AnalyzerFactory(ObjectSettings(), read_rule_settings(), Sight())  # type: ignore[arg-type]
+    analyzers.create(StreamSpec("a", "demo:", analytics=asked))
+    assert parts[0] == labels

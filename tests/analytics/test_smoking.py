@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import NoReturn
 from unittest.mock import create_autospec
 
@@ -252,3 +253,16 @@ def test_somebody_far_behind_a_smoker_may_smoke_too() -> None:
     both = [cigarette(Box(190, 60, 230, 66)), cigarette(Box(335, 120, 345, 123))]
     reported = [e for _ in range(5) for e in watcher.look([near, far], both)]
     assert sorted(e.tracks[0].track_id for e in reported) == [1, 2]
+
+
+def test_who_was_not_examined_shows_nothing_either_way() -> None:
+    """With many people in view each gets a close look in some frames only."""
+    watcher = Watcher(confirm=3, window=4)
+    rule_events = []
+    for number in range(9):
+        watcher.now += STEP_S
+        examined = number % 3 == 0
+        seen = scene([person()], [cigarette()] if examined else [], watcher.now)
+        parts = [PERSON if examined else Box(500, 100, 600, 400)]
+        rule_events += watcher.rule.update(replace(seen, examined=parts))
+    assert [rule_event.type for rule_event in rule_events] == ["smoking_started"]

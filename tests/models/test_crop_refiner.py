@@ -96,6 +96,9 @@ class Detector:
         self.shown: list[np.ndarray] = []
         self.failure: DetectorError | None = None
 
+    def for_labels(self, labels: Any) -> Any:
+        return self
+
     def submit_crop(self, crop: np.ndarray) -> Any:
         self.shown.append(crop)
 
@@ -108,10 +111,50 @@ class Detector:
         return SimpleNamespace(detections=detections)
 
 
+class PartDetector(Detector):
+    """A network of which the first pass ran only the part that detects people.
+
+    Attributes:
+        asked: the labels of each part that was asked for.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[set[str]] = []
+        self.whole: list[np.ndarray] = []
+
+    def for_labels(self, labels: Any) -> Any:
+        self.asked.append(set(labels))
+        return self
+
+    def submit(self, image: np.ndarray) -> Any:
+        self.whole.append(image)
+        return self.submit_crop(image)
+
+
+def in_parts(
+    detector: PartDetector, *people: Detection, enlarge: bool = True, max_crops: int | None = None
+) -> Any:
+    frame = np.zeros((FRAME[1], FRAME[0], 3), np.uint8)
+    refiner = CropRefiner(detector, max_crops=max_crops, first_labels=("person",))  # type: ignore[arg-type]
+    return refiner.submit(
+        people,
+        FRAME,
+        lambda part: frame[part.y1 : part.y2, part.x1 : part.x2],
+        lambda longest: frame[:360, :longest],
+        enlarge=enlarge,
+    )
+
+
 def refine(detector: Detector, *whole: Detection) -> Any:
     frame = np.zeros((FRAME[1], FRAME[0], 3), np.uint8)
     refiner = CropRefiner(detector, max_crops=None)  # type: ignore[arg-type]
-    return refiner.submit(whole, FRAME, lambda part: frame[part.y1 : part.y2, part.x1 : part.x2])
+    return refiner.submit(
+        whole,
+        FRAME,
+        lambda part: frame[part.y1 : part.y2, part.x1 : part.x2],
+        lambda longest: frame,
+    )
 
 
 def test_detections_in_crops_are_in_pixels_of_the_frame() -> None:
@@ -140,3 +183,46 @@ def test_a_failure_of_the_second_pass_is_a_failure() -> None:
 
 def test_without_people_there_are_no_crops() -> None:
     assert refine(Detector()).detections(1) == []
+
+
+# ── what the first pass does not look for ────────────────────────────────────────────────────
+
+
+def test_cigarettes_are_looked_for_in_crops_by_their_part_of_the_network() -> None:
+    detector = PartDetector()
+    crops = in_parts(detector, person(900, 200, 1020, 600))
+    assert detector.asked == [{"cigarette"}]
+    assert [crop.shape for crop in detector.shown] == [(220, 220, 3)]
+    assert detector.whole == []
+    assert crops.examined == [(850, 182, 1070, 402)]
+
+
+def test_people_whom_a_crop_would_not_enlarge_are_looked_at_in_the_whole_frame() -> None:
+    detector = PartDetector()
+    crops = in_parts(detector, person(100, 0, 1400, 1080), person(900, 200, 1020, 600))
+    assert [image.shape for image in detector.whole] == [(360, 640, 3)]
+    assert len(detector.shown) == 2
+    assert (0, 0, *FRAME) in crops.examined
+    found = [d for d in crops.detections(1) if d.label == "cigarette"]
+    assert (
+        cigarette(FRAME[0] / 2 - 4, FRAME[1] / 2 - 2, FRAME[0] / 2 + 4, FRAME[1] / 2 + 2) in found
+    )
+
+
+def test_without_crops_the_whole_frame_is_searched_once() -> None:
+    detector = PartDetector()
+    in_parts(detector, *(person(x, 200, x + 100, 600) for x in (0, 300, 600)), enlarge=False)
+    assert len(detector.whole) == len(detector.shown) == 1
+
+
+def test_without_people_nothing_is_searched() -> None:
+    detector = PartDetector()
+    for enlarge in (True, False):
+        assert in_parts(detector, enlarge=enlarge).examined == []
+    assert detector.shown == []
+
+
+@pytest.mark.parametrize(("max_crops", "complete"), [(2, True), (1, False), (None, True)])
+def test_it_says_whether_somebody_has_to_wait(max_crops: int | None, complete: bool) -> None:
+    people = [person(x, 200, x + 100, 600) for x in (0, 300)]
+    assert in_parts(PartDetector(), *people, max_crops=max_crops).complete is complete

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.networks import OURS, places, write_ir, write_onnx
+from support.networks import OURS, places, write_ir, write_onnx, write_parts
 
 from app.config import ObjectSettings
 from app.errors import DetectorError, SetupError
@@ -445,3 +445,54 @@ def test_a_refused_file_leaves_no_thread(load: Any, tmp_path: Path) -> None:
     with pytest.raises(SetupError):
         load(path)
     assert [t.name for t in threading.enumerate() if t.name.startswith("foreign-1")] == []
+
+
+# ── parts of a network ───────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def divided(tmp_path: Path) -> Iterator[ObjectDetector]:
+    """A network whose parts give other answers than the whole, so that tests can tell them."""
+    path = write_parts(
+        tmp_path / "divided.xml",
+        objects=places((100, 100, 40, 40, 1, 0.9)),
+        coco=places((100, 100, 40, 40, 0, 0.8)),
+        small=places((100, 100, 40, 40, 2, 0.7)),
+    )
+    network = load_objects(ObjectSettings(weights=str(path)))
+    yield network
+    network.close()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "seen", "labels"),
+    [
+        ({"person"}, "person", ("person", "car")),
+        ({"person", "car"}, "person", ("person", "car")),
+        ({"plate"}, "plate", ("plate",)),
+        ({"plate", "cigarette"}, "plate", ("plate",)),
+        ({"person", "plate"}, "car", ("person", "car", "plate")),
+    ],
+)
+def test_only_the_part_is_computed_that_detects_what_is_wanted(
+    wanted: set[str], seen: str, labels: tuple[str, ...], divided: ObjectDetector
+) -> None:
+    part = divided.for_labels(wanted)
+    found = [*part.submit(IMAGE).detections(PATIENCE_S, (960, 540))]
+    found += part.submit_crop(IMAGE[:320, :320]).detections(PATIENCE_S, (320, 320))
+    assert [detection.label for detection in found] == [seen, seen]
+    assert part.labels == labels
+
+
+def test_parts_are_independent_of_each_other(divided: ObjectDetector) -> None:
+    parts = [divided, divided.for_labels({"person"}), divided.for_labels({"plate"})] * 8
+    pending = [part.submit(IMAGE) for part in parts]
+    found = [each.detections(PATIENCE_S, (960, 540))[0].label for each in pending]
+    assert found == ["car", "person", "plate"] * 8
+
+
+def test_a_network_without_parts_is_computed_whole(tmp_path: Path) -> None:
+    path = write_ir(tmp_path / "ours.xml", places((100, 100, 40, 40, 1, 0.9)))
+    network = load_objects(ObjectSettings(weights=str(path)))
+    assert network.for_labels({"plate"}) is network
+    network.close()

@@ -156,9 +156,42 @@ def test_the_second_pass_keeps_the_detections_of_the_first(objects: ObjectDetect
     people = [detection for detection in whole if detection.label == "person"]
     assert len(people) >= 2
     crops = CropRefiner(objects, max_crops=None).submit(
-        whole, (1920, 1080), lambda part: frame[part.y1 : part.y2, part.x1 : part.x2]
+        whole,
+        (1920, 1080),
+        lambda part: frame[part.y1 : part.y2, part.x1 : part.x2],
+        lambda longest: frame,
     )
     both = crops.detections(PATIENCE_S)
     assert [d for d in both if d.label != "cigarette"] == [
         d for d in whole if d.label != "cigarette"
     ]
+
+
+# ── parts of the network ─────────────────────────────────────────────────────────────────────
+
+PARTS = ({"person", "backpack", "handbag", "suitcase"}, {"plate", "cigarette"})
+
+
+@pytest.mark.parametrize("wanted", PARTS)
+def test_a_part_detects_what_the_whole_network_detects(
+    wanted: set[str], objects: ObjectDetector
+) -> None:
+    images = [
+        photo("ultralytics", "assets", "bus.jpg"),
+        rear_of_a_car("AB 123 CD", 140, 200)[0],
+        rear_of_a_car("M TX 4711", 140, 60)[0],
+    ]
+    part = objects.for_labels(wanted)
+    assert part is not objects
+    assert wanted < set(part.labels) < set(objects.labels)
+    count = 0
+    for image in images:
+        size = image.shape[1], image.shape[0]
+        whole = objects.submit(image).detections(PATIENCE_S, size)
+        alone = part.submit(image).detections(PATIENCE_S, size)
+        kept = [d for d in whole if d.label in part.labels]
+        assert [d.label for d in alone] == [d.label for d in kept]
+        for one, other in zip(alone, kept, strict=True):
+            assert np.allclose(one.box, other.box, atol=2)
+        count += len(alone)
+    assert count >= 2

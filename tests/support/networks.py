@@ -47,6 +47,27 @@ def write_ir(
     return path
 
 
+def write_parts(path: Path, **answers: np.ndarray) -> Path:
+    """An IR whose outputs are these, by name: first that of the whole network, then its parts.
+
+    Its metadata says that the part ``coco`` detects persons and cars, and ``small`` plates.
+    """
+    picture = ops.parameter([-1, 3, -1, -1], np.float32)
+    nothing = ops.multiply(
+        ops.reduce_mean(picture, ops.constant([1, 2, 3]), keep_dims=False),
+        ops.constant(np.float32(0)),
+    )
+    each = ops.reshape(nothing, ops.constant([-1, 1, 1]), special_zero=False)
+    outputs = [ops.add(each, ops.constant(answer[None])) for answer in answers.values()]
+    model = ov.Model(outputs, [picture], path.stem)
+    for output, name in zip(model.outputs, answers, strict=True):
+        output.get_tensor().set_names({name})
+    model.set_rt_info(repr(OURS), ["model_info", "names"])
+    model.set_rt_info("coco: person car; small: plate", ["model_info", "parts"])
+    ov.save_model(model, path, compress_to_fp16=False)
+    return path
+
+
 def write_onnx(path: Path, answer: np.ndarray, names: dict[int, str] | None = OURS) -> Path:
     """The same as ONNX of the fixed shape (1, 3, 64, 96), as Ultralytics exports by default.
 

@@ -314,4 +314,5 @@ ENTRY = RuleEntry(
     },
     wants_zones=True,
     counts=("bag", "owned_bag"),
+    labels=frozenset({"person", *BAGS}),
 )

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from app.events import RuleEvent
 from app.models.batching import Image
 from app.models.crop_refiner import Cut
-from app.types import Box, CropDetections, Detection, Track
+from app.types import LABELS, Box, CropDetections, Detection, Track
 
 
 class FramePixels(NamedTuple):
@@ -40,6 +40,7 @@ class AnalyzedFrame:
         size: width and height of the image that the boxes belong to.
         pixels: of the frame, which may have another size; not available after ``update``.
         crops: the detections in the crops that rules requested; None where nothing is enlarged.
+        examined: where cigarettes were looked for in this frame; None for everywhere.
     """
 
     tracks: Sequence[Track]
@@ -48,6 +49,7 @@ class AnalyzedFrame:
     size: tuple[int, int]
     pixels: FramePixels
     crops: Sequence[CropDetections] | None = None
+    examined: Sequence[Box] | None = None
 
     def labelled(self, label: str) -> list[Track]:
         """The tracks with this label."""
@@ -118,6 +120,8 @@ class RuleEntry:
         wants_zones: its settings have ``watch`` and ``ignore``, which a stream's zones fill.
         counts: kinds of objects that it counts.
         reads_details: it needs the camera's full resolution, even while nobody watches.
+        labels: what it looks for in whole frames, apart from the rule's ``crop_labels``. Only the
+            parts of the network that a stream's rules need are computed.
         match_margins: by label, for objects that move farther between two inferences than they are
             long: how much boxes are enlarged to compare them, in lengths.
     """
@@ -131,4 +135,5 @@ class RuleEntry:
     wants_zones: bool = False
     counts: tuple[str, ...] = ()
     reads_details: bool = False
+    labels: frozenset[str] = frozenset(LABELS)
     match_margins: Mapping[str, float] = field(default_factory=dict)

@@ -263,5 +263,6 @@ ENTRY = RuleEntry(
     section="plate_rule",
     needs="plates",
     reads_details=True,
+    labels=frozenset({LABEL}),
     match_margins={LABEL: 1.0},
 )

@@ -94,7 +94,7 @@ class SmokingRule:
         settings: thresholds.
     """
 
-    crop_labels: ClassVar[frozenset[str]] = frozenset({"cigarette"})
+    crop_labels: ClassVar[frozenset[str]] = frozenset({"cigarette", "face"})
 
     def __init__(self, settings: SmokingSettings) -> None:
         self._settings = settings
@@ -105,7 +105,8 @@ class SmokingRule:
         self._hand_over(tracks, frame.now)
         people = self._each_once(tracks)
         faces = frame.labelled("face")
-        held = self._held(people, faces, frame.detections)
+        heads = {person.track_id: _head(person, faces) for person in people}
+        held = self._held(people, heads, frame.detections)
         rule_events: list[RuleEvent] = []
         for person in people:
             if person.age_s > 0:  # not detected in this frame: it shows nothing either way
@@ -115,7 +116,9 @@ class SmokingRule:
                 recent: deque[float] = deque(maxlen=self._settings.window)
                 watch = self._watches[person.track_id] = _Watch(person, recent, frame.now)
             watch.person, watch.seen_at = person, frame.now
-            rule_events += self._observe(watch, held.get(person.track_id), frame.now)
+            cigarette = held.get(person.track_id)
+            if cigarette or _is_examined(heads[person.track_id], frame):
+                rule_events += self._observe(watch, cigarette, frame.now)
         return rule_events + self._forget(frame.now)
 
     def end(self) -> list[RuleEvent]:
@@ -138,11 +141,10 @@ class SmokingRule:
         return [RuleEvent("smoking_started", (watch.person, shown), watch.confidence)]
 
     def _held(
-        self, people: list[Track], faces: list[Track], detections: Sequence[Detection]
+        self, people: list[Track], heads: dict[int, Box], detections: Sequence[Detection]
     ) -> dict[int, Detection]:
         """The most certain cigarette of each person, by track id; each goes to the nearest."""
         held: dict[int, Detection] = {}
-        heads = {person.track_id: _head(person, faces) for person in people}
         for detection in detections:
             if (
                 detection.label != "cigarette"
@@ -249,6 +251,15 @@ def _distance_walked(watch: _Watch, box: Box, now: float) -> float | None:
     return distance if is_there else None
 
 
+def _is_examined(head: Box, frame: AnalyzedFrame) -> bool:
+    """Whether cigarettes were looked for around a head: a person who was left out this time shows
+    nothing either way."""
+    if frame.examined is None:
+        return True
+    x, y = head.centre
+    return any(part.x1 <= x <= part.x2 and part.y1 <= y <= part.y2 for part in frame.examined)
+
+
 def _head(person: Track, faces: list[Track]) -> Box:
     """The largest face in the upper part of a person's box, or where a head should be."""
     body = person.box
@@ -273,4 +284,5 @@ ENTRY = RuleEntry(
         "smoking_started": "A person was seen with a cigarette often enough to be smoking.",
         "smoking_ended": "That person had no cigarette for `gap_s`; `duration_s` says how long.",
     },
+    labels=frozenset({"person"}),
 )

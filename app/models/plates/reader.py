@@ -83,7 +83,8 @@ class PlateReader:
     ) -> None:
         self._lines = lines
         self._reader = reader
-        self._objects = objects if objects and LABEL in objects.labels else None
+        sees_plates = objects is not None and LABEL in objects.labels
+        self._objects = objects.for_labels({LABEL}) if objects and sees_plates else None
         self._countries = countries
         self._tuning = tuning
         self._candidates = LineCandidates(reader, tuning)
