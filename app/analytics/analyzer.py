@@ -244,7 +244,7 @@ class StreamAnalyzer:
     @property
     def lacks_crops(self) -> bool:
         """Whether a rule needs people to be examined enlarged, and they are not now."""
-        return self._refiner is not None and not self._level.crops
+        return self._scanner.enlarges_people and not self._level.crops
 
     @property
     def max_fps(self) -> float:

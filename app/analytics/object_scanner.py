@@ -60,6 +60,11 @@ class ObjectScanner:
         self._memory = SceneMemory(settings.recheck_s)
         self._scanned: tuple[PendingDetections, tuple[int, int], ScannedObjects] | None = None
 
+    @property
+    def enlarges_people(self) -> bool:
+        """Whether crops of people are examined, if that is allowed."""
+        return self._refiner is not None
+
     def submit(self, resized: Callable[[int], Image], captured_at: float) -> PendingDetections:
         """Start inference on a frame, or return the last one if nothing has changed since.
 
