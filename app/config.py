@@ -55,6 +55,14 @@ class AuthSettings(BaseModel):
     disabled: bool = Field(False, description="Turn authentication off: anyone may do anything.")
 
 
+class AuditSettings(BaseModel):
+    """The audit log: who did or saw what."""
+
+    max_days: float | None = Field(
+        365.0, gt=0, description="Age in days after which rows are removed."
+    )
+
+
 class TlsSettings(BaseModel):
     """HTTPS without a reverse proxy."""
 
@@ -336,6 +344,7 @@ class Settings(_Sources):
 
     auth: AuthSettings = AuthSettings()
     tls: TlsSettings = TlsSettings()
+    audit: AuditSettings = AuditSettings()
     streams: StreamSettings = StreamSettings()
     faces: FaceSettings = FaceSettings()
     objects: ObjectSettings = ObjectSettings()

@@ -16,6 +16,7 @@ from app import __version__, logs
 from app.access.throttle import Throttle
 from app.api import (
     accounts,
+    audit,
     auth,
     cameras,
     doctor,
@@ -31,6 +32,7 @@ from app.api import (
     viewer,
 )
 from app.api import events as events_api
+from app.api.audit_middleware import AuditMiddleware
 from app.api.authorization import RightsMiddleware
 from app.api.deps import PlateServices
 from app.api.doctor import DoctorService
@@ -98,7 +100,8 @@ def create_app(settings: Settings) -> FastAPI:
         disabled=settings.auth.disabled,
         throttle=throttle,
     )
-    authorization = Middleware(RightsMiddleware, table=RouteTable())
+    table = RouteTable()
+    authorization = Middleware(RightsMiddleware, table=table)
     app = FastAPIOffline(
         title="Watchpost",
         version=__version__,
@@ -108,6 +111,7 @@ def create_app(settings: Settings) -> FastAPI:
         middleware=[
             Middleware(ConciseStartupErrors),
             Middleware(SecurityHeadersMiddleware),
+            Middleware(AuditMiddleware, table=table),
             authentication,
             authorization,
         ],
@@ -124,6 +128,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(accounts.router)
     app.include_router(users.router)
     app.include_router(tokens.router)
+    app.include_router(audit.router)
     app.include_router(system.router)
     app.include_router(doctor.router)
     app.include_router(viewer.router)
@@ -177,6 +182,7 @@ def _state(runtime: Runtime, settings: Settings) -> State:
         "running_jobs": jobs.manager.running,
         "scheduler": jobs.scheduler,
         "access": runtime.access,
+        "audit": runtime.audit,
         "plates": PlateServices(
             plates.service, plates.repository, plates.search, plates.counts, plates.watchlist
         ),

@@ -11,11 +11,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from app.access.audit import AuditLog
 from app.access.passwords import Passwords
 from app.access.service import AccessService
 from app.access.sessions import Sessions
@@ -26,9 +27,11 @@ from app.anpr.event_recorder import PlateEventRecorder
 from app.anpr.files import CROPS, UPLOADS, PlateFiles
 from app.anpr.read_queue import PlateReadQueue
 from app.anpr.service import PlateService
+from app.audit import AuditEntry
 from app.config import Settings
 from app.data_folder import locked, make_folder
 from app.db.api_tokens import ApiTokenRepository
+from app.db.audit import AuditRepository
 from app.db.engine import open_database
 from app.db.event_pruner import EventPruner
 from app.db.events import EventRepository
@@ -47,6 +50,7 @@ from app.db.users import UserRepository
 from app.db.vault import Vault, open_vault
 from app.db.watchlist import ClaudeCalls, Watchlist
 from app.db.writer import EventWriter
+from app.errors import StoreError
 from app.events import EventRow
 from app.models import weights_file
 from app.models.batching import BatchingRunner
@@ -156,6 +160,7 @@ class Runtime:
     plates: Plates
     networks: Mapping[str, BatchingRunner | None]
     access: AccessService
+    audit: AuditLog
 
 
 @asynccontextmanager
@@ -181,6 +186,7 @@ async def open_runtime(
         )
         stack.push_async_callback(threads.finish_calls)  # queries of tasks that were cancelled
         access = stack.enter_context(_open_access(engine, throttle or Throttle()))
+        audit = await stack.enter_async_context(_open_audit(settings, engine, vault))
         networks = await stack.enter_async_context(
             open_networks(settings, settings.device, settings.data_dir)
         )
@@ -217,6 +223,7 @@ async def open_runtime(
                 "plate_text": plates.networks.text,
             },
             access,
+            audit,
         )
 
 
@@ -344,6 +351,22 @@ def _open_access(engine: Engine, throttle: Throttle) -> Iterator[AccessService]:
         yield access
     finally:
         passwords.close()
+
+
+@asynccontextmanager
+async def _open_audit(settings: Settings, engine: Engine, vault: Vault) -> AsyncIterator[AuditLog]:
+    """Open the audit log; on leaving, its last row is signed."""
+    audit = AuditLog(AuditRepository(engine, vault), settings.audit.max_days)
+    auth = settings.auth
+    started = {"no_auth": auth.disabled, "require_token": auth.require_token}
+    await audit.write(AuditEntry("server", "", "start", details=started))
+    async with background(audit.run(), "audit"):
+        try:
+            yield audit
+        finally:
+            with suppress(StoreError):
+                await asyncio.to_thread(audit.rows.append, AuditEntry("server", "", "stop"))
+                await asyncio.to_thread(audit.rows.sign)
 
 
 @asynccontextmanager

@@ -11,7 +11,8 @@ ABOUT = """\
 A role is a bundle of rights, and is given for some cameras or for all. A *camera* here is any
 stream, under its id. What is not in the table of routes is closed to everybody, and a test walks
 over all routes and sockets with every role. [Authentication](../authentication.md) describes users,
-tokens and sign-in."""
+tokens and sign-in. The last column says which calls are written to the
+[audit log](../authentication.md#audit-log); refused ones always are."""
 REACHES = {
     Reach.OPEN: ("anybody", "No sign-in: there is no data behind it."),
     Reach.SIGNED_IN: ("known callers", "Any user, any token, or this machine."),
@@ -45,7 +46,8 @@ def reach_table() -> tuple[Sequence[str], list[Sequence[str]]]:
 
 def route_table() -> tuple[Sequence[str], list[Sequence[str]]]:
     """The head and the rows of the table of routes."""
-    return ("method", "path", "right", "for", *(str(role) for role in Role)), list(_routes())
+    head = ("method", "path", "right", "for", *(str(role) for role in Role), "audit")
+    return head, list(_routes())
 
 
 def _routes() -> Iterator[Sequence[str]]:
@@ -53,7 +55,10 @@ def _routes() -> Iterator[Sequence[str]]:
         methods = ", ".join("WebSocket" if name == SOCKET else name for name in row.methods)
         right = f"`{row.right}`" if row.right else "–"
         roles = [_mark(_allowed(row, role)) for role in Role]
-        yield (f"`{methods}`", f"`{row.path}`", right, REACHES[row.reach][0], *roles)
+        audited = [name for name in row.methods if row.is_audited(name)]
+        audit = ", ".join("WebSocket" if name == SOCKET else name for name in audited)
+        place = (right, REACHES[row.reach][0])
+        yield (f"`{methods}`", f"`{row.path}`", *place, *roles, audit or "–")
 
 
 def _allowed(row: RouteRight, role: Role) -> bool:

@@ -12,8 +12,12 @@ from pathlib import Path
 import pytest
 from fixtures import python
 
+from app.audit import AuditEntry
 from app.config import Settings
 from app.data_folder import locked
+from app.db.audit import AuditRepository
+from app.db.engine import open_database
+from app.db.vault import open_vault
 from app.doctor import capacity, machine, report, surroundings
 from app.doctor.__main__ import main
 from app.doctor.accelerators import accelerators
@@ -107,6 +111,23 @@ def test_a_database_that_does_not_answer_is_a_problem(tmp_path: Path) -> None:
 def test_a_new_database_is_not_created(settings: Settings) -> None:
     assert "not created yet" in surroundings.database(settings).text
     assert not list(settings.data_dir.iterdir())
+
+
+def test_a_broken_audit_log_is_a_problem(settings: Settings) -> None:
+    assert surroundings.audit_log(settings).status is Status.OK
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    vault = open_vault(settings.data_dir, None)
+    engine = open_database(settings.resolved_database_url(), vault)
+    log = AuditRepository(engine, vault)
+    for _ in range(3):
+        log.append(AuditEntry("user 1", "", "POST /collect"))
+    assert surroundings.audit_log(settings).status is Status.OK
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM audit WHERE audit_id = 2")
+    engine.dispose()
+    found = surroundings.audit_log(settings)
+    assert found.status is Status.PROBLEM
+    assert "row 2 is missing" in found.text
 
 
 def test_few_open_files_and_little_memory_are_warnings(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,6 +44,7 @@ ROWS = (
         "plate_text",
         "rights",
         "accounts",
+        "audit",
         "tls",
     ),
 )

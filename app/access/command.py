@@ -11,17 +11,23 @@ import getpass
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from app.access.passwords import Passwords, check_length
 from app.accounts import cameras_as_json
+from app.audit import AuditEntry
 from app.config import Settings
+from app.db.audit import AuditRepository
 from app.db.engine import open_database
 from app.db.users import UserRepository
-from app.db.vault import open_vault
+from app.db.vault import Vault, open_vault
 from app.errors import WatchpostError
 from app.rights import Grant, Role
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 DESCRIPTION = "Add and list the users of the server."
 MAX_NAME = 64
@@ -59,8 +65,11 @@ def run(options: argparse.Namespace) -> int:
     given = {name: getattr(options, name) for name in ("data_dir", "database_url")}
     try:
         settings = Settings(**{name: value for name, value in given.items() if value})
-        with _users(settings) as users:
-            return _list(users) if options.command == "list" else _add(options, users)
+        with _database(settings) as (engine, vault):
+            users = UserRepository(engine)
+            if options.command == "list":
+                return _list(users)
+            return _add(options, users, AuditRepository(engine, vault))
     except (WatchpostError, ValueError, OSError) as error:
         print(_line(error), file=sys.stderr)
         return USAGE_ERROR
@@ -73,18 +82,18 @@ def _line(error: Exception) -> str:
 
 
 @contextmanager
-def _users(settings: Settings) -> Iterator[UserRepository]:
+def _database(settings: Settings) -> Iterator[tuple[Engine, Vault]]:
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     secret = settings.secret_key.get_secret_value() if settings.secret_key else None
     vault = open_vault(settings.data_dir, secret)
     engine = open_database(settings.resolved_database_url(), vault, settings.recordings_dir())
     try:
-        yield UserRepository(engine)
+        yield engine, vault
     finally:
         engine.dispose()
 
 
-def _add(options: argparse.Namespace, users: UserRepository) -> int:
+def _add(options: argparse.Namespace, users: UserRepository, audit: AuditRepository) -> int:
     name = options.name.strip()
     if not 1 <= len(name) <= MAX_NAME or not name.isprintable():
         raise ValueError(f"a name has 1 to {MAX_NAME} printable characters")
@@ -95,6 +104,8 @@ def _add(options: argparse.Namespace, users: UserRepository) -> int:
     check_length(password)
     hashed = asyncio.run(Passwords().hash(password))
     user = users.add(name, (Grant(role, cameras or None),), password_hash=hashed)
+    added = {"user_id": user.user_id}
+    audit.append(AuditEntry("command line", "", "watchpost user add", details=added))
     print(f"user {user.user_id}: {user.name}, {role.value}")
     return 0
 

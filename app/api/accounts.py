@@ -19,6 +19,7 @@ from app.api.account_schemas import (
     SignInReply,
     SignInRequest,
 )
+from app.api.audit_middleware import note
 from app.api.auth import session_cookie
 from app.api.credentials import TOKEN_COOKIE, address_of
 from app.api.deps import AccessServiceDep, CallerDep
@@ -56,6 +57,7 @@ async def sign_in(
     """Begin a session; its cookie is sent with every later call of the browser."""
     address, agent = address_of(request.scope), request.headers.get("user-agent", "")
     signed_in = await access.sign_in(body.name, body.password, address, agent)
+    note(request, user_id=signed_in.user.user_id)
     return _signed_in(signed_in, request, response)
 
 
@@ -72,6 +74,7 @@ async def set_up(
     address, agent = address_of(request.scope), request.headers.get("user-agent", "")
     code = None if caller.access.everywhere(Right.ADMINISTER) else body.code or ""
     user = await access.make_first_user(body.name, body.password, code, address)
+    note(request, user_id=user.user_id)
     return _signed_in(await access.begin(user, address, agent), request, response)
 
 

@@ -31,7 +31,7 @@ from app.access.open_calls import CallEnded, OpenCalls
 from app.access.secrets import TOKEN_PREFIX
 from app.access.service import AccessService
 from app.access.throttle import Throttle, address_key
-from app.api.authorization import refuse_socket
+from app.api.authorization import refuse
 from app.api.credentials import (
     SESSION_COOKIE,
     TOKEN_COOKIE,
@@ -43,7 +43,6 @@ from app.api.credentials import (
     same_origin,
     tokens_of,
 )
-from app.api.errors import reply
 from app.errors import Unauthorized, WatchpostError
 from app.rights import EVERYTHING, NOBODY, Caller
 
@@ -113,7 +112,7 @@ class TokenAuthMiddleware:
             if identity.refusal is not None and not (is_open(scope["path"]) and is_safe(scope)):
                 raise Unauthorized(reason=identity.refusal)
         except WatchpostError as error:
-            await self._refuse(error, scope, receive, send)
+            await refuse(error, scope, receive, send)
             return
         scope.setdefault("state", {})["caller"] = identity.caller
         await self._run(identity, scope, receive, _with_cookie(identity.cookie, scope, send))
@@ -138,16 +137,7 @@ class TokenAuthMiddleware:
             elif started:
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
             else:
-                await self._refuse(Unauthorized(reason=ENDED), scope, receive, send)
-
-    async def _refuse(
-        self, error: WatchpostError, scope: Scope, receive: Receive, send: Send
-    ) -> None:
-        if scope["type"] == "websocket":
-            await refuse_socket(error, scope, receive, send)
-            return
-        response = reply(error, Headers(scope=scope).get("accept-language"))
-        await response(scope, receive, send)
+                await refuse(Unauthorized(reason=ENDED), scope, receive, send)
 
     async def _identify(self, scope: Scope, headers: Headers) -> Identity:
         """Who makes a request. Raises TooManyAttempts, StoreError."""

@@ -70,6 +70,15 @@ def refusal(match: Match, caller: Caller, path: str) -> WatchpostError | None:
     return None if allowed else Forbidden(right=row.right.value)
 
 
+async def refuse(error: WatchpostError, scope: Scope, receive: Receive, send: Send) -> None:
+    """Refuse a request or a WebSocket's handshake."""
+    if scope["type"] == "websocket":
+        await refuse_socket(error, scope, receive, send)
+        return
+    response = reply(error, Headers(scope=scope).get("accept-language"))
+    await response(scope, receive, send)
+
+
 async def refuse_socket(error: WatchpostError, scope: Scope, receive: Receive, send: Send) -> None:
     """Refuse a WebSocket's handshake: with a reply where the server can, else by closing it."""
     if "websocket.http.response" not in scope.get("extensions", {}):

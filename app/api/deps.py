@@ -9,6 +9,7 @@ from typing import Annotated, Any, NamedTuple
 from fastapi import Depends, Header, WebSocket
 from fastapi.requests import HTTPConnection
 
+from app.access.audit import AuditLog
 from app.access.service import AccessService
 from app.anpr.service import PlateService
 from app.api.authorization import caller_of
@@ -113,6 +114,7 @@ def _watchlist(plates: PlateServicesDep) -> Watchlist:
     return plates.watchlist
 
 
+AuditLogDep = Annotated[AuditLog, _state("audit")]
 AccessServiceDep = Annotated[AccessService, _state("access")]
 CallerDep = Annotated[Caller, Depends(_caller)]
 ManagerDep = Annotated[StreamManager, _state("manager")]

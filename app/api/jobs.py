@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path as FilePath
 from typing import Annotated
 
-from fastapi import APIRouter, Query, WebSocket
+from fastapi import APIRouter, Query, Request, WebSocket
 from fastapi.responses import FileResponse
 from starlette.types import Message, Receive, Scope, Send
 
+from app.api.audit_middleware import note
 from app.api.deps import (
     CallerDep,
     ClientSocketDep,
@@ -74,6 +75,7 @@ class Download(FileResponse):
 
 @router.post("/collect", summary="Start a collection job")
 async def collect(
+    request: Request,
     job_manager: JobManagerDep,
     manager: ManagerDep,
     caller: CallerDep,
@@ -85,6 +87,7 @@ async def collect(
     """
     spec = own_spec((body or CollectRequest()).to_spec(), caller, manager)
     job = await job_manager.start(spec)
+    note(request, job_id=job.job_id)
     message = f"Collection started with Job ID {job.job_id}"
     return JobStarted(job_id=job.job_id, message=message)
 

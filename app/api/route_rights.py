@@ -7,8 +7,9 @@ over the app's routes and compares. ``docs/reference/rights.md`` is made from th
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from types import MappingProxyType
 from typing import NamedTuple
 
 from starlette.routing import compile_path
@@ -47,6 +48,29 @@ class RouteRight(NamedTuple):
     reach: Reach
     right: Right | None = None
     camera: str = ""
+
+    def is_audited(self, method: str) -> bool:
+        """Whether a call is written to the audit log: if it changes something, or shows much."""
+        changes = method not in (SOCKET, "GET", "HEAD")
+        return changes or self.path in AUDITED_READS
+
+
+AUDITED_READS = frozenset(
+    {
+        "/api/streams/by-input",
+        "/api/streams/{stream_id}/mjpeg",
+        "/camera/{camera_id}/mjpeg",
+        "/stream/video/{stream_id}",
+        "/ws/stream/{stream_id}",
+        "/ws/camera/{camera_id}",
+        "/api/plates/export.csv",
+        "/api/plates/{plate_id}/image",
+        "/api/sessions/{session_id}/image",
+        "/collect/jobs/{job_id}/files/{file_id}",
+        "/api/audit/export.csv",
+    }
+)
+"""Reads that are written to the audit log: live video, exports, and images of plates."""
 
 
 def _row(methods: str, path: str, reach: Reach, right: Right | None = None) -> RouteRight:
@@ -101,6 +125,9 @@ TABLE: tuple[RouteRight, ...] = (
     _signed_in("DELETE", "/api/tokens/{token_id}"),
     _all("GET POST", "/api/users", Right.ADMINISTER),
     _all("GET PATCH DELETE", "/api/users/{user_id}", Right.ADMINISTER),
+    _all("GET", "/api/audit", Right.ADMINISTER),
+    _all("GET", "/api/audit/export.csv", Right.ADMINISTER),
+    _all("GET", "/api/audit/check", Right.ADMINISTER),
     # Streams.
     _own("GET", "/api/streams", Right.VIEW),
     _all("GET", "/api/streams/by-input", Right.CONTROL),
@@ -180,11 +207,13 @@ class Match(NamedTuple):
         row: None if no route has this path and method.
         camera: the id in the path, for ``Reach.CAMERA``.
         allowed: the methods that the path has.
+        parts: the ids in the path, by name.
     """
 
     row: RouteRight | None
     camera: str = ""
     allowed: tuple[str, ...] = ()
+    parts: Mapping[str, str] = MappingProxyType({})
 
 
 class RouteTable:
@@ -209,6 +238,7 @@ class RouteTable:
         for pattern, row in self._rows:
             if parts := pattern.match(path):
                 if method in row.methods:
-                    return Match(row, parts[row.camera] if row.camera else "")
+                    camera = parts[row.camera] if row.camera else ""
+                    return Match(row, camera, parts=parts.groupdict())
                 allowed += [name for name in row.methods if name != SOCKET]
         return Match(None, allowed=tuple(dict.fromkeys(allowed)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TypedDict
 
+from app.access.audit import AuditLog
 from app.access.service import AccessService
 from app.api.deps import PlateServices
 from app.api.doctor import DoctorService
@@ -26,6 +27,7 @@ class State(TypedDict):
     """The parts of the running server that routes use."""
 
     access: AccessService
+    audit: AuditLog
     manager: StreamManager
     push_streams: PushStreams
     event_log: EventLog

@@ -6,11 +6,12 @@ import asyncio
 import time
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Request
 
 from app.access.secrets import TOKEN_PREFIX, digest, new_secret
 from app.accounts import ApiToken
 from app.api.account_schemas import Done, TokenMade, TokenReply, TokenRequest
+from app.api.audit_middleware import note
 from app.api.deps import AccessServiceDep, CallerDep
 from app.api.errors import ErrorReply
 from app.errors import Forbidden, InvalidRequest, SignInNeeded, TokenNotFound
@@ -41,7 +42,9 @@ async def list_tokens(access: AccessServiceDep, caller: CallerDep) -> list[Token
 
 
 @router.post("", summary="Make an API token", status_code=201)
-async def make_token(body: TokenRequest, access: AccessServiceDep, caller: CallerDep) -> TokenMade:
+async def make_token(
+    body: TokenRequest, request: Request, access: AccessServiceDep, caller: CallerDep
+) -> TokenMade:
     """The reply is the only one that shows the token. It allows at most what its owner may do, now
     and later."""
     if caller.token_id is not None:  # it could outlive itself
@@ -61,6 +64,7 @@ async def make_token(body: TokenRequest, access: AccessServiceDep, caller: Calle
             expires_ts=body.expires_ts,
         )
     )
+    note(request, token_id=token.token_id)
     return TokenMade(**TokenReply.of(token).model_dump(), token=secret)
 
 

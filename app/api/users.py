@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Request
 
 from app.access.passwords import check_length
 from app.api.account_schemas import Done, UserChange, UserReply, UserRequest
+from app.api.audit_middleware import note
 from app.api.deps import AccessServiceDep
 from app.api.errors import ErrorReply
 
@@ -37,12 +38,13 @@ async def list_users(access: AccessServiceDep) -> list[UserReply]:
 
 
 @router.post("", summary="Add a user", status_code=201)
-async def add_user(body: UserRequest, access: AccessServiceDep) -> UserReply:
+async def add_user(body: UserRequest, request: Request, access: AccessServiceDep) -> UserReply:
     """Roles are per camera: a user may be viewer of one and operator of another."""
     hashed = await access.passwords.hash(body.password)
     user = await asyncio.to_thread(
         lambda: access.users.add(body.name, body.to_grants(), password_hash=hashed)
     )
+    note(request, user_id=user.user_id)
     return UserReply.of(user)
 
 

@@ -1,10 +1,10 @@
-"""The tables of users, their sessions and API tokens; secrets are stored as hashes only."""
+"""The tables of users, sessions, API tokens and the audit log; secrets are hashed."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Float, ForeignKey, String
+from sqlalchemy import BigInteger, Float, ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.tables import Table
@@ -60,3 +60,29 @@ class ApiTokenTable(Table):
     created_ts: Mapped[float] = mapped_column(Float(53))
     expires_ts: Mapped[float | None] = mapped_column(Float(53))
     used_ts: Mapped[float | None] = mapped_column(Float(53))
+
+
+class AuditTable(Table):
+    """One row of the audit log, which is only appended to; old ones are removed by age."""
+
+    __tablename__ = "audit"
+
+    audit_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    ts: Mapped[float] = mapped_column(Float(53), index=True)
+    actor: Mapped[str] = mapped_column(String(64))
+    address: Mapped[str] = mapped_column(String(64))
+    action: Mapped[str] = mapped_column(String(100))
+    outcome: Mapped[str] = mapped_column(String(16))
+    details: Mapped[dict[str, Any]]
+    row_hash: Mapped[str] = mapped_column(String(64))
+
+
+class AuditCheckpointTable(Table):
+    """A signature over the audit log up to one row."""
+
+    __tablename__ = "audit_checkpoints"
+
+    audit_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    ts: Mapped[float] = mapped_column(Float(53))
+    row_hash: Mapped[str] = mapped_column(String(64))
+    signature: Mapped[str] = mapped_column(String(128))

@@ -56,24 +56,39 @@ def reach(url: str) -> str:
     Raises:
         SetupError: it does not answer within a few seconds; the text has no password.
     """
-    try:
+    with reachable(url) as engine:
         parsed = make_url(url)
         name = f"{parsed.get_backend_name()}, {parsed.host or parsed.database}"
+        if engine is None:
+            return f"{name} (not created yet)"
+        with engine.connect() as connection:
+            revision = _revision(connection)
+    state = {None: "empty", _newest(): "up to date"}.get(revision, "is migrated at the next start")
+    return f"{name}, {state}"
+
+
+@contextmanager
+def reachable(url: str) -> Iterator[Engine | None]:
+    """A connection to a database as it is; None if it was not created yet.
+
+    Raises:
+        SetupError: it does not answer within a few seconds; the text has no password.
+    """
+    try:
+        parsed = make_url(url)
         if parsed.get_backend_name() == "sqlite":
             if parsed.database and not Path(parsed.database).exists():
-                return f"{name} (not created yet)"
+                yield None
+                return
             engine = create_engine(parsed)
         else:
             engine = create_engine(parsed, connect_args={"connect_timeout": REACH_TIMEOUT_S})
         try:
-            with engine.connect() as connection:
-                revision = _revision(connection)
+            yield engine
         finally:
             engine.dispose()
     except (SQLAlchemyError, OSError, ImportError) as error:
         raise SetupError(reason=f"The database cannot be opened: {_cause(error)}") from None
-    state = {None: "empty", _newest(): "up to date"}.get(revision, "is migrated at the next start")
-    return f"{name}, {state}"
 
 
 @contextmanager

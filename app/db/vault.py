@@ -1,8 +1,8 @@
 """Encryption of stored credentials, and fingerprints to look values up without storing them.
 
-Encryption is Fernet (AES-128-CBC with HMAC-SHA256); fingerprints are HMAC-SHA256. Both keys are
-derived by HKDF from one secret, which lies in a file that only its owner can read, or comes from
-the environment.
+Encryption is Fernet (AES-128-CBC with HMAC-SHA256), fingerprints are HMAC-SHA256, and signatures
+Ed25519. All keys are derived by HKDF from one secret, which lies in a file that only its owner can
+read, or comes from the environment.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ import secrets
 import tempfile
 from pathlib import Path
 
+from cryptography.exceptions import InvalidSignature
 from cryptography.fernet import Fernet, InvalidToken
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from app.errors import SecretUnreadable
@@ -36,6 +38,8 @@ class Vault:
     def __init__(self, secret: bytes) -> None:
         self._fernet = Fernet(base64.urlsafe_b64encode(_derive(secret, b"watchpost encryption")))
         self._hash_key = _derive(secret, b"watchpost fingerprint")
+        seed = _derive(secret, b"watchpost signature")
+        self._signing_key = Ed25519PrivateKey.from_private_bytes(seed)
 
     def encrypt(self, text: str) -> bytes:
         return self._fernet.encrypt(text.encode())
@@ -59,6 +63,18 @@ class Vault:
             return self.decrypt(text.removeprefix(_SEALED).encode())
         except SecretUnreadable:
             return _UNREADABLE
+
+    def sign(self, text: str) -> str:
+        """A signature (Ed25519) in hexadecimal digits."""
+        return self._signing_key.sign(text.encode()).hex()
+
+    def is_signed(self, text: str, signature: str) -> bool:
+        """Whether this vault made the signature of a text."""
+        try:
+            self._signing_key.public_key().verify(bytes.fromhex(signature), text.encode())
+        except (InvalidSignature, ValueError):
+            return False
+        return True
 
     def fingerprint(self, text: str) -> str:
         """64 hexadecimal digits, equal for equal texts; without the key they reveal nothing."""

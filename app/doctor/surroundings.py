@@ -14,10 +14,11 @@ from urllib.parse import urlsplit
 from app import urls
 from app.config import Settings
 from app.data_folder import TOKEN_FILE, locked
+from app.db.audit import check_audit
 from app.db.engine import reach
-from app.db.vault import KEY_FILE
+from app.db.vault import KEY_FILE, open_vault
 from app.doctor.findings import Finding, ok, problem, warning
-from app.errors import DataFolderLocked, SetupError
+from app.errors import DataFolderLocked, SetupError, StoreError
 
 CONNECT_TIMEOUT_S = 2.0
 GIB = 2**30
@@ -28,6 +29,7 @@ def surroundings(settings: Settings) -> Iterator[Finding]:
     yield data_folder(settings.data_dir)
     yield disk(settings)
     yield database(settings)
+    yield audit_log(settings)
     yield rtsp_output(settings)
 
 
@@ -84,6 +86,23 @@ def database(settings: Settings) -> Finding:
         advice = "check WATCHPOST_DATABASE_URL, and that the database runs"
         return problem("database", str(error), advice)
     return ok("database", text)
+
+
+def audit_log(settings: Settings) -> Finding:
+    """Whether the audit log is complete and unchanged."""
+    secret = settings.secret_key.get_secret_value() if settings.secret_key else None
+    if secret is None and not (settings.data_dir / KEY_FILE).exists():
+        return ok("audit log", "not created yet")
+    try:
+        broken = check_audit(
+            settings.resolved_database_url(), open_vault(settings.data_dir, secret)
+        )
+    except (SetupError, StoreError, OSError) as error:
+        return warning("audit log", f"it cannot be checked: {error}", "check the database")
+    if broken is not None:
+        advice = "somebody changed the database, or its key was replaced: compare with a backup"
+        return problem("audit log", f"the chain is broken: {broken}", advice)
+    return ok("audit log", "complete and unchanged")
 
 
 def port(settings: Settings) -> Finding:
