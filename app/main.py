@@ -23,6 +23,7 @@ from app.api import (
     errors,
     jobs,
     plates,
+    privacy,
     push,
     schedules,
     streams,
@@ -36,6 +37,7 @@ from app.api.audit_middleware import AuditMiddleware
 from app.api.authorization import RightsMiddleware
 from app.api.deps import PlateServices
 from app.api.doctor import DoctorService
+from app.api.erasure import Eraser
 from app.api.headers import SecurityHeadersMiddleware
 from app.api.health import DatabaseProbe, HealthService
 from app.api.route_rights import RouteTable
@@ -74,6 +76,7 @@ TAGS = [
     },
     {"name": "collection", "description": "Jobs that record video as files."},
     {"name": "accounts", "description": "Signing in, users, and API tokens."},
+    {"name": "privacy", "description": "What is kept and how long; erasure with proof; export."},
     {"name": "system", "description": "Health, version, metrics."},
 ]
 
@@ -129,6 +132,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(users.router)
     app.include_router(tokens.router)
     app.include_router(audit.router)
+    app.include_router(privacy.router)
     app.include_router(system.router)
     app.include_router(doctor.router)
     app.include_router(viewer.router)
@@ -183,6 +187,16 @@ def _state(runtime: Runtime, settings: Settings) -> State:
         "scheduler": jobs.scheduler,
         "access": runtime.access,
         "audit": runtime.audit,
+        "eraser": Eraser(
+            events.repository,
+            events.pruner,
+            runtime.privacy.plates,
+            plates.service.files,
+            jobs.recordings,
+            settings.recordings_dir(),
+            runtime.privacy.fingerprint,
+        ),
+        "kept": runtime.privacy.kept,
         "plates": PlateServices(
             plates.service, plates.repository, plates.search, plates.counts, plates.watchlist
         ),

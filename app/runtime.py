@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.access.audit import AuditLog
-from app.access.passwords import Passwords
+from app.access.opening import open_access, open_audit
 from app.access.service import AccessService
-from app.access.sessions import Sessions
 from app.access.throttle import Throttle
 from app.analytics.analyzer import AnalyzerFactory
 from app.analytics.rules import read_rule_settings
@@ -27,17 +26,16 @@ from app.anpr.event_recorder import PlateEventRecorder
 from app.anpr.files import CROPS, UPLOADS, PlateFiles
 from app.anpr.read_queue import PlateReadQueue
 from app.anpr.service import PlateService
-from app.audit import AuditEntry
 from app.config import Settings
 from app.data_folder import locked, make_folder
-from app.db.api_tokens import ApiTokenRepository
-from app.db.audit import AuditRepository
 from app.db.engine import open_database
 from app.db.event_pruner import EventPruner
 from app.db.events import EventRepository
 from app.db.job_log import JobLogRepository
 from app.db.jobs import JobRepository
+from app.db.kept import KeptRepository
 from app.db.plate_counts import PlateCounts
+from app.db.plate_eraser import PlateEraser
 from app.db.plate_search import PlateSearch
 from app.db.plates import PlateRepository
 from app.db.recordings import RecordingRepository
@@ -45,12 +43,9 @@ from app.db.schedules import ScheduleRepository
 from app.db.snapshots import SnapshotFolder
 from app.db.stream_sessions import StreamSessionRepository
 from app.db.streams import StreamRepository
-from app.db.user_sessions import UserSessionRepository
-from app.db.users import UserRepository
 from app.db.vault import Vault, open_vault
 from app.db.watchlist import ClaudeCalls, Watchlist
 from app.db.writer import EventWriter
-from app.errors import StoreError
 from app.events import EventRow
 from app.models import weights_file
 from app.models.batching import BatchingRunner
@@ -146,6 +141,19 @@ class Jobs:
 
 
 @dataclass(frozen=True, slots=True)
+class Privacy:
+    """What erasure and export need of the database.
+
+    Attributes:
+        fingerprint: a keyed hash that stands for a text.
+    """
+
+    plates: PlateEraser
+    kept: KeptRepository
+    fingerprint: Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True)
 class Runtime:
     """The running parts of a server.
 
@@ -161,6 +169,7 @@ class Runtime:
     networks: Mapping[str, BatchingRunner | None]
     access: AccessService
     audit: AuditLog
+    privacy: Privacy
 
 
 @asynccontextmanager
@@ -185,8 +194,8 @@ async def open_runtime(
             open_engine(settings.resolved_database_url(), vault, settings.recordings_dir())
         )
         stack.push_async_callback(threads.finish_calls)  # queries of tasks that were cancelled
-        access = stack.enter_context(_open_access(engine, throttle or Throttle()))
-        audit = await stack.enter_async_context(_open_audit(settings, engine, vault))
+        access = stack.enter_context(open_access(engine, throttle or Throttle()))
+        audit = await stack.enter_async_context(open_audit(settings, engine, vault))
         networks = await stack.enter_async_context(
             open_networks(settings, settings.device, settings.data_dir)
         )
@@ -224,6 +233,7 @@ async def open_runtime(
             },
             access,
             audit,
+            Privacy(PlateEraser(engine), KeptRepository(engine), vault.fingerprint),
         )
 
 
@@ -335,38 +345,6 @@ async def open_manager(
 
 
 # ── building blocks of the server alone ──────────────────────────────────────────────────────
-
-
-@contextmanager
-def _open_access(engine: Engine, throttle: Throttle) -> Iterator[AccessService]:
-    """Open the accounts: users, sessions and tokens."""
-    users, rows = UserRepository(engine), UserSessionRepository(engine)
-    passwords = Passwords()
-    access = AccessService(
-        users, rows, ApiTokenRepository(engine), passwords, Sessions(users, rows), throttle
-    )
-    if users.count() == 0:
-        logger.info("no users yet; set-up code for the first one: %s", access.setup_code)
-    try:
-        yield access
-    finally:
-        passwords.close()
-
-
-@asynccontextmanager
-async def _open_audit(settings: Settings, engine: Engine, vault: Vault) -> AsyncIterator[AuditLog]:
-    """Open the audit log; on leaving, its last row is signed."""
-    audit = AuditLog(AuditRepository(engine, vault), settings.audit.max_days)
-    auth = settings.auth
-    started = {"no_auth": auth.disabled, "require_token": auth.require_token}
-    await audit.write(AuditEntry("server", "", "start", details=started))
-    async with background(audit.run(), "audit"):
-        try:
-            yield audit
-        finally:
-            with suppress(StoreError):
-                await asyncio.to_thread(audit.rows.append, AuditEntry("server", "", "stop"))
-                await asyncio.to_thread(audit.rows.sign)
 
 
 @asynccontextmanager

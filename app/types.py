@@ -305,6 +305,7 @@ class StreamSpec:
             ``max_fps`` is below 1.
         rotate: degrees to turn the frames clockwise, for a camera that is mounted sideways.
         detect_url: RTSP URL of the camera's substream, in which objects are detected.
+        clear_until: Unix seconds from which on faces are covered although ``blur`` is off.
     """
 
     stream_id: str
@@ -328,6 +329,16 @@ class StreamSpec:
     interval: float | None = None
     rotate: Rotation = 0
     detect_url: str | None = field(default=None, repr=False)
+    clear_until: float | None = None
+
+    def is_clear(self, now: float) -> bool:
+        """Whether faces are not covered at a time, Unix seconds."""
+        return self.blur == "off" and (self.clear_until is None or now < self.clear_until)
+
+    @property
+    def cover(self) -> BlurStyle:
+        """How faces are covered whenever they are: also once a clear view has ended."""
+        return "gaussian" if self.blur == "off" else self.blur
 
     @property
     def waits(self) -> bool:

@@ -9,7 +9,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from app.audit import AuditEntry
+from app.audit import AuditEntry, AuditRow
 from app.db.audit import AuditRepository
 from app.errors import StoreError
 
@@ -44,6 +44,12 @@ class AuditLog:
     async def write(self, entry: AuditEntry) -> None:
         """Add an entry. Raises StoreError."""
         await asyncio.to_thread(self.rows.append, entry)
+
+    async def prove(self, entry: AuditEntry) -> AuditRow:
+        """Add an entry, sign it, and return its row. Raises StoreError."""
+        row = await asyncio.to_thread(self.rows.append, entry)
+        await asyncio.to_thread(self.rows.sign)
+        return row
 
     async def write_once(self, entry: AuditEntry) -> None:
         """Add an entry, unless the same was added a moment ago. Raises StoreError.

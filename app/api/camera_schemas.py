@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from app import urls
+from app.api.clear_view import ClearViewField
 from app.api.i18n import Language
 from app.api.reduced import ReducedReply
 from app.api.schemas import StreamStatsReply
@@ -108,7 +109,7 @@ def kind_of(spec: StreamSpec) -> Kind:
     return KINDS.get(urls.scheme_of(spec.source), "camera" if spec.output is None else "rtsp")
 
 
-class CameraChanges(CameraOptions):
+class CameraChanges(CameraOptions, ClearViewField):
     """The body of ``PATCH``: only the fields to change."""
 
     model_config = ConfigDict(
@@ -120,6 +121,9 @@ class CameraChanges(CameraOptions):
     def changes(self, folders: Iterable[Path]) -> dict[str, Any]:
         """The given fields as fields of a spec. Raises InvalidRequest, AddressNotAllowed."""
         given: dict[str, Any] = {name: getattr(self, name) for name in self.model_fields_set}
+        clear_view = given.pop("clear_view", None)
+        if "blur" in given:
+            given["clear_until"] = clear_view and clear_view.until
         if "source" in given:
             given["source"] = source_url(self.source, folders)
         if "detect_url" in given:

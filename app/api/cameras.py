@@ -6,14 +6,16 @@ Contract: ``docs/contracts/cameras.md``.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
+from app.api.audit_middleware import note
 from app.api.camera_schemas import (
     Camera,
     CameraChanges,
@@ -22,12 +24,13 @@ from app.api.camera_schemas import (
     CameraStats,
     kind_of,
 )
+from app.api.clear_view import check_clear_view, check_right, may_watch
 from app.api.deps import CallerDep, ClientSocketDep, LanguageDep, ManagerDep, SettingsDep, visible
 from app.api.errors import ErrorReply
 from app.api.events import with_pauses
 from app.api.mjpeg import jpeg_response, mjpeg_response
-from app.api.websockets import NOT_FOUND, ClientSocket
-from app.errors import NotACamera, StreamNotFound, WatchpostError
+from app.api.websockets import FORBIDDEN, NOT_FOUND, ClientSocket
+from app.errors import Forbidden, NotACamera, StreamNotFound, WatchpostError
 from app.mjpeg import MEDIA_TYPE
 from app.pipeline.camera_policy import put_camera
 from app.pipeline.manager import StreamManager
@@ -63,9 +66,18 @@ async def list_cameras(
 
 
 @router.post("/cameras", status_code=201, summary="Add a camera", responses=ERRORS)
-async def add(body: CameraRequest, manager: ManagerDep, settings: SettingsDep) -> CameraDetail:
+async def add(
+    body: CameraRequest,
+    request: Request,
+    manager: ManagerDep,
+    settings: SettingsDep,
+    caller: CallerDep,
+) -> CameraDetail:
     """Store a camera and run it. A network camera is stored even if it cannot be reached now; the
     server keeps trying. A file or webcam must work at once."""
+    off = body.blur == "off"
+    check_clear_view(body.clear_view, caller, request, uncovered=off, camera=body.camera_id)
+    note(request, camera_id=body.camera_id)
     spec = await asyncio.to_thread(body.to_spec, settings.allowed_folders())
     return CameraDetail.of(await put_camera(manager, spec, replace=False))
 
@@ -77,11 +89,20 @@ async def show(camera_id: CameraId, manager: ManagerDep) -> CameraDetail:
 
 @router.patch("/camera/{camera_id}", summary="Change a camera", responses=ERRORS)
 async def change(
-    camera_id: CameraId, body: CameraChanges, manager: ManagerDep, settings: SettingsDep
+    camera_id: CameraId,
+    body: CameraChanges,
+    request: Request,
+    manager: ManagerDep,
+    settings: SettingsDep,
+    caller: CallerDep,
 ) -> CameraDetail:
     """Change the given fields and restart the camera. If it cannot run with them, nothing
     changes."""
     spec = _camera(manager, camera_id)
+    off = body.blur == "off" and "blur" in body.model_fields_set
+    check_clear_view(body.clear_view, caller, request, uncovered=off, camera=camera_id)
+    if "blur" not in body.model_fields_set and spec.is_clear(time.time()):
+        check_right(caller, camera_id)  # else its clear view could be turned to another source
     changes = await asyncio.to_thread(body.changes, settings.allowed_folders())
     return CameraDetail.of(await put_camera(manager, replace(spec, **changes), replace=True))
 
@@ -112,8 +133,9 @@ async def stats(camera_id: CameraId, manager: ManagerDep) -> CameraStats:
     response_class=Response,
     responses={200: {"content": {"image/jpeg": {}}}, **ERRORS},
 )
-async def jpeg(camera_id: CameraId, manager: ManagerDep) -> Response:
+async def jpeg(camera_id: CameraId, manager: ManagerDep, caller: CallerDep) -> Response:
     """The newest blurred frame; 503 while there is none."""
+    may_watch(manager, camera_id, caller)
     return jpeg_response(await manager.stream(camera_id).snapshot())
 
 
@@ -123,8 +145,9 @@ async def jpeg(camera_id: CameraId, manager: ManagerDep) -> Response:
     response_class=StreamingResponse,
     responses={200: {"content": {MEDIA_TYPE: {}}}, **ERRORS},
 )
-async def mjpeg(camera_id: CameraId, manager: ManagerDep) -> StreamingResponse:
+async def mjpeg(camera_id: CameraId, manager: ManagerDep, caller: CallerDep) -> StreamingResponse:
     """Blurred frames as MJPEG, until the camera is stopped or changed."""
+    may_watch(manager, camera_id, caller)
     return mjpeg_response(manager.stream(camera_id).jpegs())
 
 
@@ -143,9 +166,10 @@ async def socket(
     try:
         if not caller.access.may(Right.VIEW, camera_id):
             raise StreamNotFound(stream_id=camera_id)
+        may_watch(manager, camera_id, caller)
         frames = manager.stream(camera_id).jpegs()
     except WatchpostError as error:
-        await client.refuse(error, NOT_FOUND)
+        await client.refuse(error, FORBIDDEN if isinstance(error, Forbidden) else NOT_FOUND)
         return
     await client.run(_send(client, manager, camera_id, frames if pictures != "0" else _none()))
 

@@ -6,11 +6,13 @@ A job of URLs or files belongs to no camera; it takes the right for all cameras 
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import replace
 from typing import Annotated, Any
 
-from fastapi import Depends, Path
+from fastapi import Depends, Path, Request
 
+from app.api.clear_view import ClearView, check_clear_view, check_right
 from app.api.deps import CallerDep, JobRepositoryDep, RunningJobsDep
 from app.api.errors import ErrorReply
 from app.errors import Forbidden, InvalidRequest, JobNotFound
@@ -93,3 +95,25 @@ def own_spec(
     if not set(spec.sources) <= cameras & set(known):
         raise Forbidden(right=Right.JOBS.value)
     return spec
+
+
+def check_job(
+    spec: JobSpec,
+    clear_view: ClearView | None,
+    caller: Caller,
+    request: Request,
+    manager: StreamManager,
+) -> None:
+    """Refuse a job that would record uncovered faces, without the right, a reason or an end.
+
+    Raises:
+        Forbidden, InvalidRequest.
+    """
+    until = check_clear_view(clear_view, caller, request, uncovered=not spec.blur)
+    if until is not None and time.time() + spec.duration_s > until:
+        raise InvalidRequest(field="clear_view.until", reason="is before the end of the job")
+    now = time.time()
+    for status in manager.all():
+        name = status.spec.stream_id
+        if status.spec.is_clear(now) and (not spec.sources or name in spec.sources):
+            check_right(caller, name)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from app import urls
+from app.api.clear_view import ClearViewField
 from app.jobs import Job, JobSpec, JobState, LogEntry, Recording, Schedule
 from app.types import Rotation
 
@@ -26,7 +27,7 @@ EXAMPLE: dict[str, Any] = {
 }
 
 
-class CollectRequest(BaseModel):
+class CollectRequest(ClearViewField):
     """What to record. Everything is optional."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [EXAMPLE]})
@@ -63,7 +64,9 @@ class CollectRequest(BaseModel):
     flagged: bool = Field(False, strict=True, description="Removed last when space is needed.")
 
     def to_spec(self) -> JobSpec:
-        values = self.model_dump(include=set(CollectRequest.model_fields) - {"duration"})
+        values = self.model_dump(
+            include=set(CollectRequest.model_fields) - {"duration", "clear_view"}
+        )
         values |= {"sources": tuple(self.sources), "tags": tuple(self.tags)}
         return JobSpec(duration_s=self.duration, **values)
 

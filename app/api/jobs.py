@@ -25,7 +25,7 @@ from app.api.deps import (
 )
 from app.api.errors import ErrorReply
 from app.api.events import MAX_ID, Since, Until
-from app.api.job_deps import JOB_ERRORS, JobId, OwnJob, find_job, may_see_job, own_spec
+from app.api.job_deps import JOB_ERRORS, JobId, OwnJob, check_job, find_job, may_see_job, own_spec
 from app.api.job_schemas import (
     CollectRequest,
     JobChange,
@@ -85,7 +85,9 @@ async def collect(
 
     Follow the job at `/ws/{job_id}`.
     """
-    spec = own_spec((body or CollectRequest()).to_spec(), caller, manager)
+    asked = body or CollectRequest()
+    spec = own_spec(asked.to_spec(), caller, manager)
+    check_job(spec, asked.clear_view, caller, request, manager)
     job = await job_manager.start(spec)
     note(request, job_id=job.job_id)
     message = f"Collection started with Job ID {job.job_id}"

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
 from app.api import push_examples
+from app.api.audit_middleware import note
+from app.api.clear_view import check_clear_view, may_watch
 from app.api.deps import (
     CallerDep,
     ClientSocketDep,
@@ -88,16 +90,26 @@ StreamId = Annotated[str, Path(description="Of any stream of the server.", examp
     },
 )
 async def request_stream(
-    manager: ManagerDep, push_streams: PushStreamsDep, body: PushRequest | None = None
+    call: Request,
+    manager: ManagerDep,
+    push_streams: PushStreamsDep,
+    caller: CallerDep,
+    body: PushRequest | None = None,
 ) -> PushReply:
     """Create a stream that waits for frames on its WebSocket. The body is optional."""
     request = body or PushRequest()
     analytics = request.analytics
     if analytics is None:
         analytics = {"smoking": {}} if manager.has_analytics else {}
+    off = request.blur == "off"
     stream_id = push_streams.open(
-        name=request.name, analytics=analytics, blur=request.blur, rotate=request.rotate
+        name=request.name,
+        analytics=analytics,
+        blur=request.blur,
+        rotate=request.rotate,
+        clear_until=check_clear_view(request.clear_view, caller, call, uncovered=off),
     )
+    note(call, stream_id=stream_id)
     return PushReply.of(stream_id)
 
 
@@ -107,9 +119,10 @@ async def request_stream(
     response_class=StreamingResponse,
     responses={200: {"content": {MEDIA_TYPE: {}}}, 404: UNKNOWN, 503: NO_PICTURE},
 )
-async def video(stream_id: StreamId, manager: ManagerDep) -> StreamingResponse:
+async def video(stream_id: StreamId, manager: ManagerDep, caller: CallerDep) -> StreamingResponse:
     """Blurred frames as MJPEG, for VLC, ffplay and ``<img>``. Waits for the first frame and ends
     with the stream; watching does not keep a push stream alive."""
+    may_watch(manager, stream_id, caller)
     return mjpeg_response(manager.stream(stream_id).jpegs())
 
 

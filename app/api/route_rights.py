@@ -128,6 +128,9 @@ TABLE: tuple[RouteRight, ...] = (
     _all("GET", "/api/audit", Right.ADMINISTER),
     _all("GET", "/api/audit/export.csv", Right.ADMINISTER),
     _all("GET", "/api/audit/check", Right.ADMINISTER),
+    _all("GET", "/api/privacy", Right.ADMINISTER),
+    _all("POST", "/api/privacy/erase", Right.ADMINISTER),
+    _all("POST", "/api/privacy/export", Right.ADMINISTER),
     # Streams.
     _own("GET", "/api/streams", Right.VIEW),
     _all("GET", "/api/streams/by-input", Right.CONTROL),

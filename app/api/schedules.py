@@ -6,15 +6,18 @@ import uuid
 from dataclasses import replace
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Depends, Path, Request
 
+from app.api.audit_middleware import note
 from app.api.deps import CallerDep, ManagerDep, SchedulerDep
 from app.api.job_deps import JOB_ERRORS, may_see_spec, own_spec
 from app.api.job_schemas import ScheduleChange, ScheduleReply, ScheduleRequest
-from app.errors import ScheduleNotFound
+from app.errors import InvalidRequest, ScheduleNotFound
 from app.jobs import Schedule
 
 router = APIRouter(prefix="/collect/schedules", tags=["collection"], responses=JOB_ERRORS)
+
+NO_END = "a schedule has no end, and uncovered faces need one: start single jobs"
 
 ScheduleId = Annotated[str, Path(description="From `POST /collect/schedules`.")]
 
@@ -34,12 +37,19 @@ OwnSchedule = Annotated[Schedule, Depends(_own_schedule)]
 
 @router.post("", summary="Repeat a job")
 async def add_schedule(
-    body: ScheduleRequest, schedules: SchedulerDep, manager: ManagerDep, caller: CallerDep
+    body: ScheduleRequest,
+    request: Request,
+    schedules: SchedulerDep,
+    manager: ManagerDep,
+    caller: CallerDep,
 ) -> ScheduleReply:
     """Five cron fields, read in a time zone. A run that would overlap the previous one is skipped
     and counted."""
     schedule = body.to_schedule(str(uuid.uuid4()))
     own_spec(schedule.spec, caller, manager, may_choose=False)
+    if not schedule.spec.blur:
+        raise InvalidRequest(field="blur", reason=NO_END)
+    note(request, schedule_id=schedule.schedule_id)
     await schedules.put(schedule)
     return ScheduleReply.of(schedule, schedules.due(schedule.schedule_id))
 

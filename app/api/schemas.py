@@ -7,6 +7,7 @@ from typing import Any, Generic, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from app import urls
+from app.api.clear_view import ClearViewField
 from app.api.reduced import ReducedReply
 from app.stream_options import ANALYTICS, BasicOptions, PublishedOptions, RuleSettings
 from app.types import BlurStyle, Rotation, StreamSpec, StreamStats, StreamStatus, Transport
@@ -23,7 +24,7 @@ class Envelope(BaseModel, Generic[T]):
     data: T
 
 
-class StartRequest(PublishedOptions):
+class StartRequest(PublishedOptions, ClearViewField):
     """The body of ``start``. Everything but ``rtsp_url`` is optional."""
 
     model_config = ConfigDict(
@@ -40,17 +41,18 @@ class StartRequest(PublishedOptions):
 
     def to_spec(self, stream_id: str) -> StreamSpec:
         """The stream that is requested. Raises InvalidUrl or AddressNotAllowed."""
-        given = self.model_dump(exclude={"rtsp_url", "output_url", "detect_url"})
+        given = self.model_dump(exclude={"rtsp_url", "output_url", "detect_url", "clear_view"})
         return StreamSpec(
             stream_id,
             urls.check_rtsp(self.rtsp_url),
             urls.check_rtsp(self.output_url) if self.output_url is not None else None,
             detect_url=urls.check_substream(self.detect_url),
+            clear_until=self.clear_view.until if self.clear_view is not None else None,
             **given,
         )
 
 
-class PushRequest(BasicOptions):
+class PushRequest(BasicOptions, ClearViewField):
     """The body of ``/stream/request``. Everything is optional."""
 
     model_config = ConfigDict(

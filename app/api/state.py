@@ -9,10 +9,12 @@ from app.access.audit import AuditLog
 from app.access.service import AccessService
 from app.api.deps import PlateServices
 from app.api.doctor import DoctorService
+from app.api.erasure import Eraser
 from app.api.health import HealthService
 from app.db.events import EventRepository
 from app.db.job_log import JobLogRepository
 from app.db.jobs import JobRepository
+from app.db.kept import KeptRepository
 from app.db.recordings import RecordingRepository
 from app.db.writer import EventWriter
 from app.pipeline.event_log import EventLog
@@ -28,6 +30,8 @@ class State(TypedDict):
 
     access: AccessService
     audit: AuditLog
+    eraser: Eraser
+    kept: KeptRepository
     manager: StreamManager
     push_streams: PushStreams
     event_log: EventLog

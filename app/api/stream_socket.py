@@ -9,6 +9,7 @@ messages and delays nobody; one that reads nothing for ``send_timeout_s`` is dis
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import ExitStack, aclosing
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,9 +19,9 @@ from app.api.events import MissedMessage
 from app.api.i18n import Language
 from app.api.pushed_frames import PushedFrames
 from app.api.stream_client import CloseSocket, StreamClient
-from app.api.websockets import NOT_FOUND, ClientSocket
+from app.api.websockets import FORBIDDEN, NOT_FOUND, ClientSocket
 from app.config import PushSettings
-from app.errors import NoPicture, StreamNotFound
+from app.errors import Forbidden, NoPicture, StreamNotFound
 from app.events import Event, EventFilter
 from app.pipeline.event_log import EventLog
 from app.pipeline.hub import Subscription
@@ -77,6 +78,8 @@ class StreamSocket:
         """Run the tasks of the socket. Raises CloseSocket, in a group."""
         if not self.access.may(Right.VIEW, self.stream_id):
             raise StreamNotFound(stream_id=self.stream_id)
+        if self.pictures:
+            self._check_clear_view()
         stack.enter_context(self.push_streams.connected(self.stream_id))
         spec = self.manager.stream(self.stream_id).status.spec
         wanted = EventFilter(self.stream_id, access=self.access)
@@ -92,6 +95,13 @@ class StreamSocket:
             tasks.create_task(self._send_state(state))
             tasks.create_task(self._send_events(events))
             pushed.replaces = tasks.create_task(self._send_results())
+
+    def _check_clear_view(self) -> None:
+        """Refuse uncovered pictures to a client without the right. Raises CloseSocket."""
+        spec = self.manager.stream(self.stream_id).status.spec
+        if spec.is_clear(time.time()) and not self.access.may(Right.CLEAR_VIEW, self.stream_id):
+            refused = self.client.error(Forbidden(right=Right.CLEAR_VIEW.value))
+            raise CloseSocket(FORBIDDEN, "faces are not covered at the moment", refused)
 
     async def _send_results(self) -> None:
         """Send results until the stream ends."""

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
 from app import urls
+from app.api.clear_view import check_clear_view, may_watch
 from app.api.deps import CallerDep, LanguageDep, ManagerDep, visible
 from app.api.errors import ErrorReply
 from app.api.i18n import reply
@@ -123,11 +124,17 @@ async def show(
 
 @router.post("/{stream_id}/start", summary="Start")
 async def start(
-    stream_id: NewStreamId, body: StartRequest, manager: ManagerDep
+    stream_id: NewStreamId,
+    body: StartRequest,
+    request: Request,
+    manager: ManagerDep,
+    caller: CallerDep,
 ) -> Envelope[StreamStarted]:
     """Start and wait until it runs. The same call again returns the running stream."""
     if stream_id in RESERVED:
         raise InvalidRequest(field="stream_id", reason=f"{stream_id} is a reserved name")
+    off = body.blur == "off"
+    check_clear_view(body.clear_view, caller, request, uncovered=off, camera=stream_id)
     status = await manager.start(body.to_spec(stream_id))
     return Envelope(
         data=StreamStarted(
@@ -171,8 +178,9 @@ async def disconnect(
     response_class=Response,
     responses={200: {"content": {"image/jpeg": {}}}},
 )
-async def jpeg(stream_id: StreamId, manager: ManagerDep) -> Response:
+async def jpeg(stream_id: StreamId, manager: ManagerDep, caller: CallerDep) -> Response:
     """The newest blurred frame; 503 while there is none."""
+    may_watch(manager, stream_id, caller)
     return jpeg_response(await manager.stream(stream_id).snapshot())
 
 
@@ -182,8 +190,9 @@ async def jpeg(stream_id: StreamId, manager: ManagerDep) -> Response:
     response_class=StreamingResponse,
     responses={200: {"content": {MEDIA_TYPE: {}}}},
 )
-async def mjpeg(stream_id: StreamId, manager: ManagerDep) -> StreamingResponse:
+async def mjpeg(stream_id: StreamId, manager: ManagerDep, caller: CallerDep) -> StreamingResponse:
     """Blurred frames as MJPEG, for VLC, ffplay and ``<img>``, until the stream ends."""
+    may_watch(manager, stream_id, caller)
     return mjpeg_response(manager.stream(stream_id).jpegs())
 
 

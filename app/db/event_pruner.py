@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Engine, delete, func, select
 
 from app.db.engine import opened
-from app.db.events import LAST_DELETED, last_deleted
+from app.db.events import LAST_DELETED, last_deleted, of_plate
 from app.db.snapshots import SnapshotFolder
 from app.db.tables import CounterTable, EventTable
 
@@ -37,6 +37,19 @@ class EventPruner:
     def delete_with_snapshots(self, names: Sequence[str]) -> int:
         """Delete the events that have these snapshots; returns how many that were."""
         return self._delete(_snapshots().where(EventTable.snapshot.in_(names)), names)[0]
+
+    def delete_one(self, event_id: int) -> int:
+        """Delete one event; returns how many that was."""
+        return self._delete(_snapshots().where(EventTable.event_id == event_id))[0]
+
+    def delete_of_camera(self, camera: str, since: float, until: float) -> int:
+        """Delete the events of a camera from a period in Unix seconds; returns how many."""
+        period = (EventTable.ts >= since) & (EventTable.ts < until)
+        return self._delete(_snapshots().where(EventTable.stream_id == camera, period))[0]
+
+    def delete_of_plate(self, number: str) -> int:
+        """Delete the events that contain a plate's number; returns how many."""
+        return self._delete(_snapshots().where(of_plate(number)))[0]
 
     def _delete(self, query: Any, names: Sequence[str] = ()) -> tuple[int, int]:
         with opened(self._engine) as session:

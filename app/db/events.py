@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, func, select, update
+from sqlalchemy import ColumnElement, Engine, and_, func, select, update
 from sqlalchemy.exc import (
     IntegrityError,
     InterfaceError,
@@ -129,6 +129,11 @@ class EventRepository:
         more = len(rows) > limit
         return Page(rows[:limit], total, rows[limit - 1].event_id if more else None)
 
+    def of_plate(self, number: str) -> list[EventRow]:
+        """The events that contain a plate's number, oldest first."""
+        wanted = select(EventTable).where(of_plate(number))
+        return self._rows(wanted.order_by(EventTable.event_id))
+
     def get(self, event_id: int) -> EventRow:
         """Raises EventNotFound."""
         found = self._rows(select(EventTable).where(EventTable.event_id == event_id))
@@ -175,6 +180,12 @@ def last_deleted(session: Session) -> int:
     """The largest number of an event that was deleted; 0 if none was."""
     counter = session.get(CounterTable, LAST_DELETED)
     return counter.value if counter else 0
+
+
+def of_plate(number: str) -> ColumnElement[bool]:
+    """The condition that an event contains a plate's number."""
+    named = EventTable.details["plate_number"].as_string() == number
+    return and_(EventTable.type.in_(PLATE_EVENTS), named)
 
 
 def _conditions(wanted: EventFilter) -> list[ColumnElement[bool]]:

@@ -35,6 +35,7 @@ _OPTIONS = (
     "start_timeout_s",
     "interval",
     "rotate",
+    "clear_until",
 )
 
 

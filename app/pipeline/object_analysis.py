@@ -174,8 +174,9 @@ class ObjectAnalysis:
     ) -> tuple[Track, ...]:
         with self._best_effort():
             tracks, rule_events = analyzer.process(pending, faces, pixels, blurred.size)
+            snapshot = None if faces is None else blurred  # none of faces that are not covered
             for rule_event in rule_events:
-                self._report(rule_event, pixels.captured_at, blurred)
+                self._report(rule_event, pixels.captured_at, snapshot)
             return tracks
         return ()
 

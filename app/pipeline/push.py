@@ -134,7 +134,13 @@ class PushStreams:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def open(
-        self, *, name: str | None, analytics: Analytics, blur: BlurStyle, rotate: Rotation = 0
+        self,
+        *,
+        name: str | None,
+        analytics: Analytics,
+        blur: BlurStyle,
+        rotate: Rotation = 0,
+        clear_until: float | None = None,
     ) -> str:
         """Start a stream that waits for its first frame; returns its id.
 
@@ -153,6 +159,7 @@ class PushStreams:
             name=name,
             analytics=analytics,
             rotate=rotate,
+            clear_until=clear_until,
         )
         self._manager.start_ephemeral(spec)
         stream = self._streams[stream_id] = _PushStream()

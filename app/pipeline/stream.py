@@ -197,7 +197,7 @@ class Stream:
 
     def _submit_faces(self, frame: Frame) -> PendingFaces | None:
         """Start inference for the faces of a frame, if it is to be blurred."""
-        if self.spec.blur == "off":
+        if self.spec.is_clear(time.time()):
             return None
         small = to_rgb(frame.image, self._face_settings.width)
         gap_s = self._budget.level.face_gap_s if self._budget is not None else 0.0
@@ -227,7 +227,9 @@ class Stream:
         boxes = [track.box for track in faces]
         if inference.faces is not None:
             boxes += inference.faces.held_covers(size)
-        blurred = conceal(image, boxes, self.spec.blur, self.spec.blur_margin)
+        clear = inference.faces is None and self.spec.blur == "off"
+        style = self.spec.blur if clear else self.spec.cover
+        blurred = conceal(image, boxes, style, self.spec.blur_margin)
         known = None if inference.faces is None else faces
         objects = self._analysis.process(inference.objects, known, raw, at, blurred)
         tracks, fps = (*faces, *objects), self._metrics.output_fps

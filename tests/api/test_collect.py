@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from fixtures import PATIENCE_S, Running, running
+from support.watchpost import clear_view
 
 from app.config import AuthSettings, Settings
 from app.main import create_app
@@ -102,8 +103,8 @@ async def test_without_a_body_the_reply_is_the_contracts_also_when_nothing_runs(
         ({"sources": ["no-such-stream"]}, "sources.0"),
         ({"sources": ["words.mp4", "/etc/passwd"]}, "sources.1"),
         ({"sources": ["file:///etc/passwd"]}, "sources.0"),
-        ({"sources": ["http://192.0.2.1/x"], "blur": False}, "sources.0"),
-        ({"sources": ["0"], "blur": False}, "sources.0"),
+        ({"sources": ["http://192.0.2.1/x"], "blur": False, **clear_view()}, "sources.0"),
+        ({"sources": ["0"], "blur": False, **clear_view()}, "sources.0"),
         ({"sources": ["ftp://192.0.2.1/x"]}, "sources.0"),
         ({"sources": ["a" * 2000]}, "sources.0"),
         ({"sources": ["a\0b"]}, "sources.0"),

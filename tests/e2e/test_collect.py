@@ -33,7 +33,7 @@ from support.docs import block, for_port
 from support.faces import count_faces, portrait
 from support.poll import eventually
 from support.rtsp import RtspServer, make_video
-from support.watchpost import Server, error_of
+from support.watchpost import Server, clear_view, error_of
 from websockets.sync.client import connect
 
 
@@ -333,7 +333,9 @@ def test_a_pushed_stream_is_recorded_like_any_other(server: Server, media: Path)
 def test_a_running_stream_gives_nothing_but_what_it_shows(server: Server, person: str) -> None:
     server.begin("cam-1", person)
 
-    refused = server.http.post("/collect", json={"sources": ["cam-1"], "blur": False})
+    refused = server.http.post(
+        "/collect", json={"sources": ["cam-1"], "blur": False} | clear_view()
+    )
 
     body = error_of(refused, 400, "INVALID_REQUEST")
     assert body["details"]["field"] == "sources.0"

@@ -17,7 +17,7 @@ from support.pictures import Image, as_shown, difference, encoded_exactly, patch
 from support.poll import eventually
 from support.readers import read_at_once
 from support.rtsp import RtspServer
-from support.watchpost import Server
+from support.watchpost import Server, clear_view
 
 from app.models.orientation import display_matrix, orientation_of_frame, upright
 from app.pipeline.normalise import normalised
@@ -70,6 +70,7 @@ def test_a_camera(server: Server, clip: Clip, stated: bool, full: bool) -> None:
     path = clip(stated=stated, format="yuv422p", matrix="bt709", full=full)
     rotate = 0 if stated else 90
     body = {"camera_id": "C", "source": path.name, "loop": True, "blur": "off", "rotate": rotate}
+    body |= clear_view()
     reply = server.http.post("/cameras", json=body, timeout=STARTS_S)
     assert reply.status_code == 201, reply.text
     try:

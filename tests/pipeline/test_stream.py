@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -191,6 +192,16 @@ def test_with_blur_off_no_inference_runs_and_the_frame_is_as_it_was(
     for before, after in zip(planes(noise()), planes(result.frame.image), strict=True):
         assert np.array_equal(before, after)
     assert network.asked == 0
+
+
+def test_at_the_end_of_a_clear_view_faces_are_covered_without_a_restart(
+    start: Start, far_end: FarEnd, network: FaceNetwork
+) -> None:
+    network.sees = [(160, 96, 64, 64, 0.9)]
+    start(blur="off", clear_until=time.time() + 1.0, blur_margin=0.0)
+    assert far_end.next().tracks == ()
+    covered = eventually(lambda: next((r for r in [far_end.next()] if r.tracks), None))
+    assert luma(covered.frame.image).astype(int)[70:120, 135:185].std() < 20
 
 
 def test_a_missed_face_stays_covered(

@@ -16,7 +16,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from app.api.ws_messages import LiveMessage
 from support.rtsp import Picture
-from support.watchpost import Server
+from support.watchpost import Server, clear_view
 
 PATIENCE_S = 30.0
 
@@ -40,6 +40,8 @@ def plain(width: int = 320, height: int = 240, shade: int = 90) -> bytes:
 
 def request(server: Server, **body: object) -> str:
     """A new push stream's id."""
+    if body.get("blur") == "off":
+        body |= clear_view()
     reply = server.http.post("/stream/request", json=body or None)
     assert reply.status_code == 201, reply.text
     return str(reply.json()["stream_id"])

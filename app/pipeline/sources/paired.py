@@ -110,7 +110,8 @@ def least_side(spec: StreamSpec, faces: FaceSettings) -> float:
     """
     if any(RULES[name].reads_details for name in spec.analytics if name in RULES):
         return math.inf
-    return 0.0 if spec.blur == "off" else float(faces.width)
+    forever = spec.blur == "off" and spec.clear_until is None  # else faces are covered later
+    return 0.0 if forever else float(faces.width)
 
 
 def substream_workers(source: Source, supervisor: Supervisor) -> list[Worker]:

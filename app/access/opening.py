@@ -1,0 +1,61 @@
+"""Opens the accounts and the audit log of a running server."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from app.access.audit import AuditLog
+from app.access.passwords import Passwords
+from app.access.service import AccessService
+from app.access.sessions import Sessions
+from app.access.throttle import Throttle
+from app.audit import AuditEntry
+from app.config import Settings
+from app.db.api_tokens import ApiTokenRepository
+from app.db.audit import AuditRepository
+from app.db.user_sessions import UserSessionRepository
+from app.db.users import UserRepository
+from app.db.vault import Vault
+from app.errors import StoreError
+from app.process import background
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def open_access(engine: Engine, throttle: Throttle) -> Iterator[AccessService]:
+    """Open the accounts: users, sessions and tokens."""
+    users, rows = UserRepository(engine), UserSessionRepository(engine)
+    passwords = Passwords()
+    access = AccessService(
+        users, rows, ApiTokenRepository(engine), passwords, Sessions(users, rows), throttle
+    )
+    if users.count() == 0:
+        logger.info("no users yet; set-up code for the first one: %s", access.setup_code)
+    try:
+        yield access
+    finally:
+        passwords.close()
+
+
+@asynccontextmanager
+async def open_audit(settings: Settings, engine: Engine, vault: Vault) -> AsyncIterator[AuditLog]:
+    """Open the audit log; on leaving, its last row is signed."""
+    audit = AuditLog(AuditRepository(engine, vault), settings.audit.max_days)
+    auth = settings.auth
+    started = {"no_auth": auth.disabled, "require_token": auth.require_token}
+    await audit.write(AuditEntry("server", "", "start", details=started))
+    async with background(audit.run(), "audit"):
+        try:
+            yield audit
+        finally:
+            with suppress(StoreError):
+                await asyncio.to_thread(audit.rows.append, AuditEntry("server", "", "stop"))
+                await asyncio.to_thread(audit.rows.sign)
