@@ -58,12 +58,13 @@ def run(
                 tempfile.TemporaryDirectory() as folder,
                 rtsp.RtspServer(serve={"cam": clip.make(20, fps=15, name=name)}) as cameras,
             ):
-                rows = [_measure(count, cameras, Path(folder), options or {}) for count in counts]
+                rows = [measure(count, cameras, Path(folder), options or {}) for count in counts]
             shown = f", {json.dumps(options)}" if options else ""
             show(f"Live 1080p15 streams, RTSP to RTSP: {name}{shown}", head, rows)
 
 
-def _measure(count: int, cameras: object, folder: Path, options: Mapping[str, Any]) -> list[object]:
+def measure(count: int, cameras: object, folder: Path, options: Mapping[str, Any]) -> list[object]:
+    """Run this many streams; returns the number, then the columns of ``HEAD``."""
     names = [f"cam{number}" for number in range(count)]
     with server(folder / str(count)) as (client, pid):
         for number, name in enumerate(names):

@@ -20,7 +20,7 @@ from app.db.engine import open_database
 from app.db.vault import open_vault
 from app.doctor import capacity, machine, report, surroundings
 from app.doctor.__main__ import main
-from app.doctor.accelerators import accelerators
+from app.doctor.accelerators import accelerators, advised
 from app.doctor.findings import Finding, Status
 from app.doctor.measure import Costs
 from app.models import devices
@@ -153,6 +153,7 @@ def test_hardware_that_lacks_its_package_gets_the_advice_to_install_it(
     monkeypatch.setattr(devices, "_onnx_providers", list)
     warnings = [one for one in accelerators("auto") if one.status is Status.WARNING]
     assert [one.advice for one in warnings if one.name == "device cuda"] == [DEVICES[0].packages]
+    assert DEVICES[0].packages in advised()
 
 
 # ── capacity ─────────────────────────────────────────────────────────────────────────────────
@@ -181,12 +182,12 @@ def test_the_demo_is_fluent_on_four_cores_and_not_on_a_slow_one() -> None:
 
 
 def test_suggestions_are_the_most_effective_first_and_all_help() -> None:
-    found = capacity.suggestions(COSTS, 960)
+    found = capacity.suggestions(COSTS, 960, "a GPU")
     cameras = [one.cameras for one in found]
     assert cameras == sorted(cameras, reverse=True)
     assert min(cameras) > BLUR.cameras(COSTS)
     assert any("FACES__WIDTH" in one.text for one in found)
-    assert not any("FACES__WIDTH" in one.text for one in capacity.suggestions(COSTS, 640))
+    assert not any("FACES__WIDTH" in one.text for one in capacity.suggestions(COSTS, 640, "a GPU"))
 
 
 # ── the command ──────────────────────────────────────────────────────────────────────────────

@@ -43,6 +43,14 @@ def has_hardware(device: Device) -> bool:
     return any(_vendor(node) == INTEL for node in sorted(folder.glob(pattern)))
 
 
+def advised() -> str:
+    """How the networks could get an accelerator: what is here and lacks a package, or a new one."""
+    for device in DEVICES:
+        if has_hardware(device) and missing(device) is not None:
+            return f"networks on this machine's {device.hardware}: {_fix(device)}"
+    return "networks on a GPU or NPU, if it had one"
+
+
 def _vendor(node: Path) -> str:
     try:
         return (node / "device" / "vendor").read_text(encoding="ascii").strip()

@@ -72,12 +72,18 @@ def demo_is_fluent(costs: Costs) -> bool:
     return demo_fps(costs) >= FLUENT * DEMO_FPS
 
 
-def suggestions(costs: Costs, face_width: int) -> list[Suggestion]:
-    """Changes of settings that help, the most effective first."""
+def suggestions(costs: Costs, face_width: int, accelerator: str) -> list[Suggestion]:
+    """Changes that help, the most effective first.
+
+    Args:
+        face_width: the longer side of the face network's input.
+        accelerator: how an accelerator could be had here.
+    """
     load = LOADS[0]
     now = load.cameras(costs)
     tried = [
-        Suggestion(text, load.cameras(changed)) for text, changed in _changes(costs, face_width)
+        Suggestion(text, load.cameras(changed))
+        for text, changed in _changes(costs, face_width, accelerator)
     ]
     tried.append(
         Suggestion(f"max_fps 5 for each camera, instead of {load.fps:g}", LOADS[1].cameras(costs))
@@ -86,7 +92,7 @@ def suggestions(costs: Costs, face_width: int) -> list[Suggestion]:
     return sorted(better, key=lambda one: -one.cameras)
 
 
-def _changes(costs: Costs, face_width: int) -> Sequence[tuple[str, Costs]]:
+def _changes(costs: Costs, face_width: int, accelerator: str) -> Sequence[tuple[str, Costs]]:
     changes = [("downscale 0.5 for each camera", replace(costs, encode=costs.encode / 4))]
     if costs.encoder == "libx264":
         text = "a hardware encoder (NVENC, Quick Sync, VideoToolbox) for the outputs"
@@ -96,6 +102,5 @@ def _changes(costs: Costs, face_width: int) -> Sequence[tuple[str, Costs]]:
         text = "WATCHPOST_FACES__WIDTH=640: small faces are lost earlier"
         changes.append((text, replace(costs, faces=costs.faces * share)))
     if costs.face_device.startswith("CPU"):
-        text = "a GPU or NPU for the networks (--device auto)"
-        changes.append((text, replace(costs, faces=1.0)))
+        changes.append((accelerator, replace(costs, faces=1.0)))
     return changes

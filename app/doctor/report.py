@@ -11,7 +11,7 @@ from typing import Any
 
 from app.config import Settings
 from app.doctor import capacity
-from app.doctor.accelerators import accelerators
+from app.doctor.accelerators import accelerators, advised
 from app.doctor.codecs import codecs
 from app.doctor.findings import Finding, Status, problem
 from app.doctor.machine import machine
@@ -69,7 +69,9 @@ class Report:
         }
 
     def _suggestions(self) -> list[capacity.Suggestion]:
-        return [] if self.costs is None else capacity.suggestions(self.costs, self.face_width)
+        if self.costs is None:
+            return []
+        return capacity.suggestions(self.costs, self.face_width, advised())
 
     def lines(self) -> Iterator[str]:
         """The report as lines of text."""
