@@ -10,6 +10,7 @@ import math
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from app.config import Settings, usable_cpus
 from app.doctor.capacity import LOADS, USABLE, Load
@@ -20,7 +21,7 @@ from bench.table import show
 
 CLIP = "people, one by one"
 CPU_COLUMN = live.HEAD.index("CPU cores")
-OPTIONS = {
+OPTIONS: dict[Load, dict[str, Any]] = {
     LOADS[0]: {"max_fps": 15},
     LOADS[3]: {"max_fps": 5, "analytics": ["bags"]},
 }
