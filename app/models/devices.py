@@ -104,7 +104,7 @@ def open_network(
     on_cpu = open_on()
     for chosen in _candidates(device):
         try:
-            accelerated: Network
+            accelerated: OnnxNetwork | OpenVinoNetwork
             if chosen.runs_onnx:
                 accelerated = OnnxNetwork(on_cpu, chosen.target, full_precision=full_precision)
             else:
@@ -188,14 +188,23 @@ class FallbackNetwork:
         accelerated: the network on the accelerator.
         on_cpu: the same network on the CPU.
         device: the accelerator.
+
+    Attributes:
+        parts: its single outputs, each with the same fall-back; see ``HasParts``.
     """
 
-    def __init__(self, accelerated: Network, on_cpu: OpenVinoNetwork, device: Device) -> None:
+    def __init__(
+        self, accelerated: OnnxNetwork | OpenVinoNetwork, on_cpu: OpenVinoNetwork, device: Device
+    ) -> None:
         self.name, self.path, self.metadata = on_cpu.name, on_cpu.path, on_cpu.metadata
         self.fixed_size = on_cpu.fixed_size
         self.parallel, self.max_batch = accelerated.parallel, accelerated.max_batch
         self._accelerated, self._on_cpu, self._device = accelerated, on_cpu, device
-        self._network: Network = accelerated
+        self._network: OnnxNetwork | OpenVinoNetwork = accelerated
+        self.parts = {
+            name: FallbackNetwork(accelerated.parts[name], part, device)
+            for name, part in on_cpu.parts.items()
+        }
 
     @property
     def device(self) -> str:

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from app.config import usable_cpus
 from app.errors import SetupError
-from app.models.letterbox import IDLE_S
 from app.models.network import Images, Outputs, in_batches
 from app.models.onnx_export import INPUT, to_onnx
-from app.models.openvino_runtime import MANY_SIZES, QUEUED, OpenVinoNetwork
+from app.models.openvino_runtime import QUEUED, UNUSED_S, OpenVinoNetwork
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -62,6 +61,10 @@ class OnnxNetwork:
         kind = provider.removesuffix("ExecutionProvider")
         self.device = f"{kind}, ONNX Runtime {onnxruntime.__version__}"
         self.precision = "fp32"
+        self.parts = {
+            name: OnnxNetwork(part, provider, full_precision=full_precision)
+            for name, part in network.parts.items()
+        }
         self._network = network
         self._provider = provider
         self._options = dict(OPTIONS.get(provider, {}))
@@ -89,17 +92,16 @@ class OnnxNetwork:
     def _session(self, size: tuple[int, int]) -> InferenceSession:
         with self._opening:
             if size not in self._sessions:
-                self._free_idle()
                 self._sessions[size] = self._open(size)
             return self._sessions[size]
 
-    def _free_idle(self) -> None:
-        """Free the sizes that were not used lately, if there are many."""
-        if len(self._sessions) < MANY_SIZES:
-            return
+    def free_unused(self) -> None:
+        """Free the sizes that were not used for a while."""
         now = time.monotonic()
-        for size in [s for s in self._sessions if now - self._used_at[s] > IDLE_S]:
-            del self._sessions[size]
+        for size in [s for s in self._sessions if now - self._used_at[s] > UNUSED_S]:
+            self._sessions.pop(size, None)  # another thread may have been faster
+        for part in self.parts.values():
+            part.free_unused()
 
     def _open(self, size: tuple[int, int]) -> InferenceSession:
         file = to_onnx(self._network.graph, *size, self._network.divide_by)

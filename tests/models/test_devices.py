@@ -23,7 +23,7 @@ from app.models.network import Images, Outputs
 from app.models.onnx_export import to_onnx
 from app.models.onnx_runtime import CPU, OnnxNetwork
 from app.models.openvino_runtime import OpenVinoNetwork
-from app.models.weights_file import FOLDER
+from app.models.weights_file import FOLDER, SHIPPED
 
 WEIGHTS = sorted(FOLDER.glob("*.xml"))
 LETTERS = FOLDER / "plate_text.xml"
@@ -96,6 +96,20 @@ def same_boxes(one: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.n
         and (np.abs(boxes - other_boxes) < SAME_PIXELS).all()
         and (np.abs(scores - other_scores) < SAME_SCORE).all()
     )
+
+
+@pytest.mark.usefixtures("accelerator")
+def test_a_part_of_a_network_runs_on_the_accelerator_too() -> None:
+    network = open_network(SHIPPED, "auto", divide_by=255)
+    assert isinstance(network, FallbackNetwork)
+    images = photos((320, 320))
+    on_cpu = OpenVinoNetwork(SHIPPED, divide_by=255)
+    assert set(network.parts) == set(on_cpu.parts) != set()
+    for name, part in network.parts.items():
+        assert "ONNX Runtime" in part.device
+        (answer,), expected = part.infer(images), in_float(on_cpu.parts[name], images, 255)
+        np.testing.assert_allclose(answer[:, 4:], expected[0][:, 4:], atol=SAME_SCORE)
+    network.free_unused()
 
 
 def test_something_is_found_in_the_images_that_are_compared() -> None:
