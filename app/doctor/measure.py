@@ -34,7 +34,7 @@ from app.models.objects import ObjectDetector, load_objects
 from app.pipeline.blur import conceal
 from app.pipeline.scale import to_output, to_rgb
 from app.pipeline.sinks.encode import TIME_BASE, H264Encoder
-from app.types import BlurredFrame, Box
+from app.types import BAG_LABELS, BlurredFrame, Box
 
 Image = npt.NDArray[np.uint8]
 Out = TypeVar("Out")
@@ -123,7 +123,7 @@ def measure(settings: Settings) -> Costs:
         encoder = _video(meter, clip, settings.faces.width)
         faces = FaceDetector(runner, min_confidence=settings.faces.keep_confidence)
         _faces(meter, faces, settings, clip)
-        _objects(meter, objects)
+        _objects(meter, objects.for_labels(("person", *BAG_LABELS)))
     devices = runner.network.device, objects.runner.network.device
     waits = [
         0.0 if device.startswith("CPU") else meter.wall_ms[part]
@@ -187,7 +187,7 @@ def _faces(meter: _Meter, faces: FaceDetector, settings: Settings, clip: bytes) 
 
 
 def _objects(meter: _Meter, objects: ObjectDetector) -> None:
-    """Measure the network for objects on whole frames and on enlarged crops."""
+    """Measure the network for objects on whole frames and on enlarged crops of people."""
     photo = scene.photo()
     whole = np.asarray(cv2.resize(photo, (scene.WIDTH // 2, scene.HEIGHT // 2)), np.uint8)
 
