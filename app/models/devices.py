@@ -82,6 +82,7 @@ def open_network(
     keeps_shape: bool = False,
     full_precision: bool = False,
     cache_dir: Path | None = None,
+    exact_sizes: int | None = None,
 ) -> OpenVinoNetwork | FallbackNetwork:
     """Open a network file on a device, or on the CPU if that device cannot be used.
 
@@ -100,6 +101,7 @@ def open_network(
         keeps_shape=keeps_shape,
         full_precision=full_precision,
         cache_dir=cache_dir,
+        exact_sizes=exact_sizes,
     )
     on_cpu = open_on()
     for chosen in _candidates(device):

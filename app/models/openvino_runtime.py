@@ -31,6 +31,9 @@ MANY_SIZES = 2
 """Sizes with a compiled network of their own: those of a camera's whole frame and of one part of
 it. Each takes 0.2 to 1 s and 10 to 110 MiB; all others share one for any size, which is as fast,
 except for small images, where it takes a tenth to a third longer."""
+CACHED_STEPS = 500
+"""Steps of a network for any size that are kept ready for the sizes it has met: those of five to
+eight sizes. OpenVINO's own limit is ten times that, which would be gigabytes."""
 UNUSED_S = 300.0
 """A size that was not used for this long is freed."""
 CHECK_S = 10.0
@@ -62,6 +65,7 @@ class OpenVinoNetwork:
         full_precision: compute in float32 also on CPUs that are faster in bfloat16.
         cache_dir: where compiled networks are kept between starts.
         target: OpenVINO's name of the device: ``CPU``, ``GPU``, ``NPU``.
+        exact_sizes: sizes with a compiled network of their own; ``MANY_SIZES`` if None.
 
     Attributes:
         fixed_size: the only height and width that it accepts; None for any size.
@@ -83,12 +87,14 @@ class OpenVinoNetwork:
         full_precision: bool = False,
         cache_dir: Path | None = None,
         target: str = "CPU",
+        exact_sizes: int | None = None,
     ) -> None:
         self.name = path.stem
         self.path = path
         self.parallel = usable_cpus() if target == "CPU" else QUEUED
         self.device = f"{target}, OpenVINO {ov.__version__.partition('-')[0]}"
         self._target = target
+        self._exact_sizes = exact_sizes
         self._divide_by = divide_by
         self._full_precision = full_precision
         # The binding builds a table in the first of these calls and releases the GIL meanwhile: two
@@ -172,15 +178,22 @@ class OpenVinoNetwork:
         size = height, width
         with self._compiling:
             if size not in self._compiled:
-                if len(self._compiled.keys() - self._sharing) >= MANY_SIZES:
+                if self._has_many_sizes:
                     self.free_unused(IDLE_S)
-                is_one_of_many = len(self._compiled.keys() - self._sharing) >= MANY_SIZES
-                if is_one_of_many and self._target == "CPU" and self.fixed_size is None:
+                if self._has_many_sizes:
                     self._compiled[size] = self._for_any_size()
                     self._sharing.add(size)
                 else:
                     self._compiled[size] = self._compile_uncached(height, width)
             return self._compiled[size]
+
+    @property
+    def _has_many_sizes(self) -> bool:
+        """Whether another size has to share; only on the CPU is that as fast."""
+        if self._target != "CPU" or self.fixed_size is not None:
+            return False
+        most = MANY_SIZES if self._exact_sizes is None else self._exact_sizes
+        return len(self._compiled.keys() - self._sharing) >= most
 
     def _for_any_size(self) -> ov.CompiledModel:
         shared = [self._compiled[size] for size in self._sharing if size in self._compiled]
@@ -212,7 +225,10 @@ class OpenVinoNetwork:
             values.custom(_opaque_identity)
             values.scale(float(self._divide_by))
         steps.input().model().set_layout(ov.Layout("NCHW"))
-        compiled = self._core.compile_model(steps.build(), self._target, self._config())
+        config = self._config()
+        if height < 0:
+            config["CPU_RUNTIME_CACHE_CAPACITY"] = CACHED_STEPS
+        compiled = self._core.compile_model(steps.build(), self._target, config)
         logger.info("%s compiled for %d x %d", self.name, width, height)
         return compiled
 

@@ -42,5 +42,6 @@ class PlateNetworks(NamedTuple):
 def load_plates(device: str = "auto", cache_dir: Path | None = None) -> PlateNetworks:
     """Load the networks for plates. Raises SetupError when their files are missing."""
     files = WEIGHTS / "text_lines.xml", WEIGHTS / "plate_text.xml"
-    lines, text = (open_network(file, device, cache_dir=cache_dir) for file in files)
+    # Photos have many sizes, and may take a moment longer.
+    lines, text = (open_network(file, device, cache_dir=cache_dir, exact_sizes=0) for file in files)
     return PlateNetworks(BatchingRunner(lines), BatchingRunner(text, max_batch=4))
