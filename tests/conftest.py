@@ -11,6 +11,7 @@ from support.rtsp import RtspServer, available, make_video
 LONG = (
     "analytics/test_face_scanner.py",
     "analytics/test_staged.py",
+    "api/test_generated_calls.py",
     "api/test_space.py",
     "e2e",
     "models/test_command.py",
