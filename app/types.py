@@ -166,6 +166,7 @@ class Frame:
         sender_ts: when it was captured on the camera's own clock, if that is known.
         look: the frame of the camera's substream in which objects are to be detected instead.
         stands_in: it is of the camera's substream, and shown instead of one of the first stream.
+        restarts: how often a file that loops had begun again before this frame.
     """
 
     image: VideoFrame
@@ -179,6 +180,7 @@ class Frame:
     sender_ts: float | None = None
     look: Frame | None = None
     stands_in: bool = False
+    restarts: int = 0
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)

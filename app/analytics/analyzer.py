@@ -28,6 +28,7 @@ from app.analytics.rules import (
     FramePixels,
     RequestsCrops,
     Rule,
+    SeesRestarts,
     SeesSkippedFrames,
     counted_kinds,
     make_rules,
@@ -146,6 +147,7 @@ class StreamAnalyzer:
         self.numbers = itertools.count(1)
         self._object_trackers: dict[str, ObjectTracker] = {}
         self._tracking = threading.Lock()
+        self._restarts = 0
 
     def submit(
         self, captured_at: float, resized: Callable[[int], Image]
@@ -180,6 +182,8 @@ class StreamAnalyzer:
         """
         if pending is None:
             with self._tracking:
+                if not self._in_current_round(pixels):
+                    return (), []
                 tracks = self._coast(pixels.captured_at)
                 frame = AnalyzedFrame(tracks, [], pixels.captured_at, size, pixels)
                 self._pass_skipped_frame(frame)
@@ -198,6 +202,8 @@ class StreamAnalyzer:
         if scanned.examined is not None:
             examined = [Box(*part).scaled(x, y) for part in scanned.examined]
         with self._tracking:
+            if not self._in_current_round(pixels):
+                return (), []
             tracks = self._track(detections, pixels.captured_at)
             seen = (*(faces or ()), *tracks)
             frame = AnalyzedFrame(
@@ -214,6 +220,19 @@ class StreamAnalyzer:
             if isinstance(rule, RequestsCrops)
             for box in rule.crop_requests[:MAX_CROP_REQUESTS]
         ]
+
+    def _in_current_round(self, pixels: FramePixels) -> bool:
+        """Whether a frame is not of a round that is over, of a file that loops.
+
+        With the first frame of a new round, everything that was tracked is forgotten.
+        """
+        if pixels.restarts > self._restarts:
+            self._restarts = pixels.restarts
+            self._object_trackers.clear()
+            for rule in self._rules:
+                if isinstance(rule, SeesRestarts):
+                    rule.restart()
+        return pixels.restarts == self._restarts
 
     def _pass_skipped_frame(self, frame: AnalyzedFrame) -> None:
         for rule in self._rules:

@@ -129,12 +129,14 @@ class ObjectAnalysis:
         image: VideoFrame,
         captured_at: float,
         blurred: BlurredFrame,
+        restarts: int = 0,
     ) -> tuple[Track, ...]:
         """The tracks in a frame, in pixels of the blurred one. The events of rules are reported.
 
         Args:
             faces: those that are blurred; None in a stream without blur.
             image: the raw frame, which must not change any more.
+            restarts: how often a file that loops had begun again before this frame.
         """
         analyzer = self._analyzer
         if analyzer is None:
@@ -144,6 +146,7 @@ class ObjectAnalysis:
             functools.partial(part_to_rgb, image),
             functools.partial(to_rgb, image),
             captured_at,
+            restarts,
         )
         analyze = functools.partial(self._analyze, analyzer, pending, faces, pixels, blurred)
         if pending is None or not self._live:

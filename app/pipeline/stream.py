@@ -231,7 +231,7 @@ class Stream:
         style = self.spec.blur if clear else self.spec.cover
         blurred = conceal(image, boxes, style, self.spec.blur_margin)
         known = None if inference.faces is None else faces
-        objects = self._analysis.process(inference.objects, known, raw, at, blurred)
+        objects = self._analysis.process(inference.objects, known, raw, at, blurred, frame.restarts)
         tracks, fps = (*faces, *objects), self._metrics.output_fps
         return ProcessedFrame(
             blurred, tracks, at, frame.number, frame.taken_at, time.monotonic(), fps, frame.jumped_s

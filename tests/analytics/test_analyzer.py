@@ -73,8 +73,8 @@ def picture(longest: int) -> Any:
     return np.zeros((longest * 9 // 16, longest, 3), np.uint8)
 
 
-def seen(now: float) -> FramePixels:
-    return FramePixels(SIZE, lambda part: part, picture, now)  # type: ignore[arg-type,return-value]
+def seen(now: float, restarts: int = 0) -> FramePixels:
+    return FramePixels(SIZE, lambda part: part, picture, now, restarts)  # type: ignore[arg-type,return-value]
 
 
 def analysis(sight: Sight, *rules: Any, **settings: Any) -> StreamAnalyzer:
@@ -280,3 +280,25 @@ def test_only_what_the_rules_need_is_looked_for(
     analyzers = AnalyzerFactory(ObjectSettings(), read_rule_settings(), Sight())  # type: ignore[arg-type]
     analyzers.create(StreamSpec("a", "demo:", analytics=asked))
     assert parts[0] == labels
+
+
+def test_when_a_file_begins_again_its_objects_are_others_and_rules_are_told() -> None:
+    class Told(Recorder):
+        restarts = 0
+
+        def restart(self) -> None:
+            self.restarts += 1
+
+    rule = Told()
+    work = analysis(Sight(), rule, Recorder(), max_fps=5)
+    ids, told = [], []
+    for number, restarts in enumerate((0, 0, 1, 1, 2)):
+        now = number / 5
+        pending = work.submit(now, picture)
+        tracks, _ = work.process(pending, None, seen(now, restarts), SIZE)
+        ids.append([track.track_id for track in tracks])
+        told.append(rule.restarts)
+    assert ids == [[1], [1], [2], [2], [3]]
+    assert told == [0, 0, 1, 1, 2]
+    late = work.process(work.submit(2.0, picture), None, seen(1.1, 1), SIZE)
+    assert late == ((), []), "a result of the round before is of no use"

@@ -208,6 +208,24 @@ def test_a_bag_that_somebody_else_takes_is_reported_as_taken(stage: Stage) -> No
     assert stage.who("bag_taken") == [2]
 
 
+def test_a_file_that_begins_again_takes_nobodys_bag(stage: Stage) -> None:
+    """In its first frames somebody passes where the bag will lie: they did not take it."""
+    leave_a_bag(stage)
+    stage.look(2)
+    (placed, *_), before = stage.reported, stage.words()
+    stage.rule.restart()
+    del stage.things["bag"]
+    other = Actor(2, GREEN, x=BAG.x2 + 4)
+    stage.actors = [other]
+    stage.look(1)
+    stage.walk(other, WIDTH + 60, 4)
+    stage.look(3)
+    assert stage.words() == before
+    leave_a_bag(stage, Box(92, 130, 114, 150), 3)
+    assert stage.words().count("bag_placed") == 2
+    assert stage.reported[-1][1].details["bag_id"] != placed[1].details["bag_id"]
+
+
 def test_two_bags_have_two_owners(stage: Stage) -> None:
     leave_a_bag(stage, Box(92, 130, 114, 150), 1, "left")
     stage.actors.clear()

@@ -69,6 +69,7 @@ def test_a_looped_file_begins_anew(video: Make, settings: StreamSettings) -> Non
     source = make_source(spec(f"file:{video(frames=5, fps=50)}", loop=True), settings)
     frames = taken(source, 13)
     assert [frame.number for frame in frames] == list(range(1, 14))
+    assert [frame.restarts for frame in frames] == [0] * 5 + [1] * 5 + [2] * 3
     assert all(a.captured_at <= b.captured_at for a, b in itertools.pairwise(frames))
 
 

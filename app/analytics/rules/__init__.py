@@ -15,6 +15,7 @@ from app.analytics.rules.base import (
     RequestsCrops,
     Rule,
     RuleEntry,
+    SeesRestarts,
     SeesSkippedFrames,
 )
 from app.config import read_sections
@@ -109,6 +110,7 @@ __all__ = [
     "RequestsCrops",
     "Rule",
     "RuleEntry",
+    "SeesRestarts",
     "SeesSkippedFrames",
     "counted_kinds",
     "event_types",

@@ -93,12 +93,16 @@ class BagRule:
         self._tuning = tuning
         self._zones = Zones(settings.watch, settings.ignore)
         self._people = PersonReidentifier()
-        self._presences = PresenceHistory(tuning)
-        self._finder = CandidateFinder(settings.settle_s, self._presences, tuning)
-        self._carried = CarriedBags(tuning)
-        self._checks = CropChecks(tuning)
-        self._items: list[Item] = []
         self._ids = itertools.count(1)
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin with an empty place, as at first; people and bags keep their numbers."""
+        self._presences = PresenceHistory(self._tuning)
+        self._finder = CandidateFinder(self._settings.settle_s, self._presences, self._tuning)
+        self._carried = CarriedBags(self._tuning)
+        self._checks = CropChecks(self._tuning)
+        self._items: list[Item] = []
         self.counts = {"bag": 0, "owned_bag": 0}
 
     @property

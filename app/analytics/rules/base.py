@@ -21,12 +21,14 @@ class FramePixels(NamedTuple):
         size: width and height.
         crop: gives a part of the frame at full resolution, (H, W, 3) RGB.
         resized: gives the whole frame as (H, W, 3) RGB, its longer side at most this long.
+        restarts: how often a file that loops had begun again before this frame.
     """
 
     size: tuple[int, int]
     crop: Cut
     resized: Callable[[int], Image]
     captured_at: float
+    restarts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,15 @@ class SeesSkippedFrames(Protocol):
 
     def skipped_frame(self, frame: AnalyzedFrame) -> None:
         """Take a frame without inference; its tracks are where they are expected."""
+        ...
+
+
+@runtime_checkable
+class SeesRestarts(Protocol):
+    """A rule that remembers where objects are."""
+
+    def restart(self) -> None:
+        """Forget them: a file that loops begins again, and nothing is where it was."""
         ...
 
 

@@ -6,6 +6,7 @@ dropped by the stream, as with any live source.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -38,11 +39,11 @@ class PlayedSource(AvSource):
 
     def frames(self) -> Iterator[Frame | None]:
         number = 0
-        while True:
+        for restarts in itertools.count():
             first = number + 1
             for frame in self._played(number):
                 number = number if frame is None else frame.number
-                yield frame
+                yield frame and replace(frame, restarts=restarts)
             if not self._loop:
                 return
             if number < first:  # else it would restart at once, endlessly
