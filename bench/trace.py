@@ -28,7 +28,7 @@ from app.pipeline.patience import Patience
 from app.pipeline.sinks.rtsp import RtspSink
 from app.pipeline.stream import Stream
 from app.pipeline.subscribers import Subscribers
-from app.pipeline.supervisor import Supervisor
+from app.pipeline.supervisor import OUTPUT, Supervisor
 from app.types import StreamSpec
 from bench import clip
 from bench.live import ROOT
@@ -43,8 +43,7 @@ STEPS = (
     ("found", "waits for the face network"),
     ("blurred", "tracked, blurred"),
     ("encoding", "waits for the encoder"),
-    ("encoded", "encoded"),
-    ("delivered", "publishing process, RTSP server"),
+    ("delivered", "encoded, published, taken by the RTSP server"),
 )
 
 Key = tuple[str, float]
@@ -61,9 +60,9 @@ class Recorder:
         self.names: dict[int, str] = {}
         self.times: dict[Key, dict[str, float]] = defaultdict(dict)
 
-    def mark(self, step: str, stream: str, captured_at: float) -> None:
-        """Note that a frame has passed a step now."""
-        self.times[stream, captured_at].setdefault(step, time.monotonic())
+    def mark(self, step: str, stream: str, captured_at: float, at: float | None = None) -> None:
+        """Note that a frame has passed a step, now or at another time."""
+        self.times[stream, captured_at].setdefault(step, time.monotonic() if at is None else at)
 
     def waits_ms(self, since: float) -> dict[str, list[float]]:
         """The time of each step in milliseconds, of all frames captured since then."""
@@ -112,6 +111,11 @@ def recorded(recorder: Recorder) -> Iterator[None]:
         if frame is not None:
             mark("taken", named(self), frame.captured_at)
 
+    def delivered(self: Any, args: tuple[Any, ...]) -> None:
+        end, captured_at, delivered_at = args
+        if end == OUTPUT:
+            mark("delivered", self._spec.stream_id, captured_at, delivered_at)
+
     with (
         before(FrameIntake, "put", lambda s, a: mark("decoded", named(s), a[0].captured_at)),
         after(FrameIntake, "get", taken),
@@ -121,10 +125,7 @@ def recorded(recorder: Recorder) -> Iterator[None]:
         before(
             RtspSink, "write", lambda s, a: mark("encoding", s._spec.stream_id, a[0].captured_at)
         ),
-        after(
-            RtspSink, "write", lambda s, a, _: mark("encoded", s._spec.stream_id, a[0].captured_at)
-        ),
-        before(Supervisor, "on_delivered", lambda s, a: mark("delivered", s._spec.stream_id, a[1])),
+        before(Supervisor, "on_delivered", delivered),
     ):
         yield
 
