@@ -59,8 +59,8 @@ class BudgetTuning:
         max_calm_s: the longest wait before a step up; each that fails doubles the wait.
     """
 
-    window_s: float = 1.0
-    skipped_share: float = 0.1
+    window_s: float = 2.0
+    skipped_share: float = 0.15
     calm_s: float = 4.0
     failed_s: float = 30.0
     max_calm_s: float = 120.0
