@@ -141,7 +141,7 @@ def test_show_tells_config_and_statistics(server: Server, camera: str) -> None:
         "ten frames are out",
     )
 
-    assert set(data) == {"stream_id", "status", "config", "stats"}
+    assert set(data) == {"stream_id", "status", "config", "stats", "reduced"}
     assert data["config"] == started["config"]
     stats = data["stats"]
     assert set(stats) == STATS_KEYS
