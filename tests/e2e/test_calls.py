@@ -18,15 +18,7 @@ CONFIG_KEYS = {
 }
 STATS_KEYS = {
     *("input_fps", "output_fps", "frames_in", "frames_dropped", "frames_published"),
-    *(
-        "frames_withheld",
-        "frames_skipped",
-        "faces",
-        "last_frame_ts",
-        "error_count",
-        "reconnects",
-        "last_error",
-    ),
+    *("frames_withheld", "faces", "last_frame_ts", "error_count", "reconnects", "last_error"),
     *("latency_ms", "codec", "width", "height", "uptime_s", "decoder", "encoder"),
 }
 
