@@ -7,6 +7,7 @@ two underscores: ``WATCHPOST_STREAMS__OUTPUT_BASE``) or in a ``.env`` file, and 
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ from pydantic import (
     Field,
     SecretStr,
     create_model,
+    field_validator,
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -53,6 +55,23 @@ class AuthSettings(BaseModel):
         False, description="Require the token from this machine, too, as behind a proxy."
     )
     disabled: bool = Field(False, description="Turn authentication off: anyone may do anything.")
+    trusted_proxies: tuple[str, ...] = Field(
+        (),
+        description="Addresses or networks of reverse proxies whose `X-Forwarded-For` is "
+        'believed, such as ["127.0.0.1", "10.0.0.0/24"]. Default: none.',
+    )
+    proxy_user_header: str | None = Field(
+        None,
+        description="Header in which a trusted proxy names the user that it has signed in, such as "
+        "`Remote-User`. Default: no header is believed.",
+    )
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        for network in given:
+            ipaddress.ip_network(network, strict=False)  # raises ValueError
+        return given
 
 
 class AuditSettings(BaseModel):

@@ -35,6 +35,7 @@ from app.api import (
 from app.api import events as events_api
 from app.api.audit_middleware import AuditMiddleware
 from app.api.authorization import RightsMiddleware
+from app.api.credentials import TrustedProxies
 from app.api.deps import PlateServices
 from app.api.doctor import DoctorService
 from app.api.erasure import Eraser
@@ -102,6 +103,7 @@ def create_app(settings: Settings) -> FastAPI:
         require_token=settings.auth.require_token,
         disabled=settings.auth.disabled,
         throttle=throttle,
+        proxies=TrustedProxies(settings.auth.trusted_proxies, settings.auth.proxy_user_header),
     )
     table = RouteTable()
     authorization = Middleware(RightsMiddleware, table=table)

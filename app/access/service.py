@@ -123,6 +123,13 @@ class AccessService:
         )
         return caller, found.cookie
 
+    async def by_name(self, name: str) -> Caller | None:
+        """The caller whom a trusted proxy has signed in; None for an unknown or disabled user."""
+        user = await asyncio.to_thread(self.users.named, name)
+        if user is None or user.disabled:
+            return None
+        return Caller(f"user {user.user_id}", user.access, user_id=user.user_id)
+
     async def by_token(self, token: str) -> tuple[Caller, float | None] | None:
         """The caller of an API token, and the seconds until it expires."""
         found = await asyncio.to_thread(self.tokens.find, digest(token))

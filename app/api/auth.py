@@ -11,7 +11,7 @@ rules, in order:
 3. A token says who calls: ``Authorization: Bearer``, the page's cookie, or ``?token=`` for players
    and sockets that cannot send headers. The server's own token is an administrator's; API tokens
    allow what they were made for.
-4. The cookie of a signed-in user says who calls.
+4. The cookie of a signed-in user says who calls, or a trusted proxy that has signed them in.
 5. A client on loopback needs none of these if no proxy forwarded the request and its ``Host`` is a
    loopback host (a foreign name that resolves to 127.0.0.1 is a DNS rebinding attack).
 
@@ -35,6 +35,7 @@ from app.api.authorization import refuse
 from app.api.credentials import (
     SESSION_COOKIE,
     TOKEN_COOKIE,
+    TrustedProxies,
     address_of,
     cookie_of,
     is_loopback,
@@ -84,6 +85,7 @@ class TokenAuthMiddleware:
         require_token: require it, or a sign-in, from loopback, too.
         disabled: accept every request, as from an administrator.
         throttle: slows wrong tokens down.
+        proxies: are believed when they name the client and the user.
     """
 
     def __init__(
@@ -94,12 +96,14 @@ class TokenAuthMiddleware:
         require_token: bool = False,
         disabled: bool = False,
         throttle: Throttle | None = None,
+        proxies: TrustedProxies | None = None,
     ) -> None:
         self._app = app
         self._token = token
         self._require_token = require_token
         self._disabled = disabled
         self._throttle = throttle or Throttle()
+        self._proxies = proxies or TrustedProxies()
         self._calls = OpenCalls()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -107,6 +111,8 @@ class TokenAuthMiddleware:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
+        state = scope.setdefault("state", {})
+        state["address"] = self._proxies.client_address(scope, headers)
         try:
             identity = await self._identify(scope, headers)
             if identity.refusal is not None and not (is_open(scope["path"]) and is_safe(scope)):
@@ -114,7 +120,7 @@ class TokenAuthMiddleware:
         except WatchpostError as error:
             await refuse(error, scope, receive, send)
             return
-        scope.setdefault("state", {})["caller"] = identity.caller
+        state["caller"] = identity.caller
         await self._run(identity, scope, receive, _with_cookie(identity.cookie, scope, send))
 
     async def _run(self, identity: Identity, scope: Scope, receive: Receive, send: Send) -> None:
@@ -152,6 +158,7 @@ class TokenAuthMiddleware:
         known = (
             await self._by_strong_token(tokens, scope, headers)
             or await self._by_session(scope, headers)
+            or await self._by_proxy(scope, headers)
             or self._by_other_token(tokens, scope, headers, local=local)
         )
         if known is not None:
@@ -197,6 +204,16 @@ class TokenAuthMiddleware:
     def _matches(self, given: str) -> bool:
         own = self._token or ""
         return bool(own) and hmac.compare_digest(given.encode(), own.encode())
+
+    async def _by_proxy(self, scope: Scope, headers: Headers) -> Identity | None:
+        """The user that a trusted proxy has signed in; they must be known here, too."""
+        name, access = self._proxies.user_name(scope, headers), _access(scope)
+        if name is None or access is None:
+            return None
+        caller = await access.by_name(name)
+        if caller is None:
+            return Identity(refusal="the proxy names a user who is not known here, or disabled")
+        return Identity(caller)
 
     async def _by_session(self, scope: Scope, headers: Headers) -> Identity | None:
         value, access = cookie_of(headers, SESSION_COOKIE), _access(scope)

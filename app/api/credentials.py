@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterable
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -43,9 +44,49 @@ def is_safe(scope: Scope) -> bool:
 
 
 def address_of(scope: Scope) -> str:
-    """The client's address; empty if it is not known."""
+    """The client's address, as authentication found it; empty if it is not known."""
+    found = scope.get("state", {}).get("address")
+    return str(found) if found is not None else _peer(scope)
+
+
+def _peer(scope: Scope) -> str:
     client = scope.get("client")
     return str(client[0]) if client else ""
+
+
+class TrustedProxies:
+    """Reverse proxies that are believed when they say whom a request is from.
+
+    Args:
+        networks: addresses or networks.
+        user_header: names the user that the proxy has signed in; None believes no header.
+    """
+
+    def __init__(self, networks: Iterable[str] = (), user_header: str | None = None) -> None:
+        self._networks = [ipaddress.ip_network(one, strict=False) for one in networks]
+        self._user_header = user_header
+
+    def client_address(self, scope: Scope, headers: Headers) -> str:
+        """The address that the last trusted proxy saw, or that of the connection."""
+        address = _peer(scope)
+        forwarded = [one.strip() for one in headers.get("x-forwarded-for", "").split(",")]
+        while forwarded and self._trusts(address):
+            address = forwarded.pop() or address
+        return address
+
+    def user_name(self, scope: Scope, headers: Headers) -> str | None:
+        """The user that a trusted proxy has signed in, if it names one."""
+        if self._user_header is None or not self._trusts(_peer(scope)):
+            return None
+        return headers.get(self._user_header) or None
+
+    def _trusts(self, address: str) -> bool:
+        try:
+            parsed = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        mapped = getattr(parsed, "ipv4_mapped", None)
+        return any((mapped or parsed) in network for network in self._networks)
 
 
 def cookie_of(headers: Headers, name: str) -> str | None:
