@@ -15,6 +15,7 @@ from app.pipeline.intake import IN_PROGRESS, FrameIntake
 from app.types import StreamSpec
 
 FPS = 20.0
+SLOW_FPS = 2.0  # where it counts how long a frame takes, also on a loaded machine
 
 
 @pytest.fixture(autouse=True)
@@ -30,21 +31,24 @@ class Numbered(NamedTuple):
 class Intake(FrameIntake[Numbered]):
     """An intake with a budget of its own, and the numbers of skipped frames."""
 
-    def __init__(self, source: str = "rtsp://192.0.2.1/", *, live: bool = True) -> None:
+    def __init__(
+        self, source: str = "rtsp://192.0.2.1/", *, live: bool = True, fps: float = FPS
+    ) -> None:
         self.skipped: list[int] = []
+        self.fps = fps
         self.budget = Budget(BudgetTuning(window_s=0.0))
         share = self.budget.stream(analyzes=True) if live else None
-        spec = StreamSpec("cam", source, max_fps=1e6 if source == "push:" else FPS)
+        spec = StreamSpec("cam", source, max_fps=1e6 if source == "push:" else fps)
         super().__init__(spec, live=live, budget=share, on_skipped=self.skipped.append)
 
     def fill(self, *numbers: int, apart_s: float = 0.0) -> None:
         for number in numbers:
-            self.put(Numbered(number, number / FPS))
+            self.put(Numbered(number, number / self.fps))
             time.sleep(apart_s)
 
 
 def test_a_live_frame_waits_for_room_and_a_newer_one_takes_its_place() -> None:
-    intake = Intake()
+    intake = Intake(fps=SLOW_FPS)
     for number in range(IN_PROGRESS):
         intake.fill(number)
         assert intake.get() is not None
@@ -61,14 +65,14 @@ def test_a_live_frame_waits_for_room_and_a_newer_one_takes_its_place() -> None:
 
 
 def test_on_a_busy_machine_there_is_one_frame_at_a_time() -> None:
-    intake = Intake()
+    intake = Intake(fps=SLOW_FPS)
     intake.fill(0)
     intake.get()
-    time.sleep(2.5 / FPS)
+    time.sleep(2.5 / SLOW_FPS)
     intake.done()
     assert intake.busy
     intake.fill(1)
-    assert intake.get() == Numbered(1, 1 / FPS)
+    assert intake.get() == Numbered(1, 1 / SLOW_FPS)
     intake.fill(2)
     taken: list[Numbered | None] = []
     taker = threading.Thread(target=lambda: taken.append(intake.get()))
@@ -77,7 +81,7 @@ def test_on_a_busy_machine_there_is_one_frame_at_a_time() -> None:
     assert taker.is_alive()
     intake.done()  # took less than an interval
     taker.join(5)
-    assert taken == [Numbered(2, 2 / FPS)]
+    assert taken == [Numbered(2, 2 / SLOW_FPS)]
     assert not intake.busy
 
 
