@@ -39,11 +39,11 @@ $(VENV)/.%.installed: % | $(BIN)/python
 	$(BIN)/python -m compileall -q app run.py main.py
 	@touch $@
 
-# Test files run in parallel processes, since tests mostly wait. A few need the CPU for themselves.
-# Exit status 5: ARGS selected no test of that half.
-WORKERS ?= 2
+# Test files run in parallel processes, slow ones first: three for two cores, since tests mostly wait.
+# A few need the CPU for themselves. Exit status 5: ARGS selected no test of that half.
+WORKERS ?= 3
 PYTEST = $(BIN)/python -m pytest
-BESIDE = $(PYTEST) -n $(WORKERS) --dist loadfile
+BESIDE = $(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test: setup $(VENV)/.requirements-dev.txt.installed  ## all tests; ARGS="-k auth", WORKERS=0
 	@sh tests/install_tools.sh

@@ -12,9 +12,13 @@ LONG = (
     "analytics/test_face_scanner.py",
     "analytics/test_staged.py",
     "api/test_generated_calls.py",
+    "api/test_demo.py",
+    "api/test_plates.py",
     "api/test_space.py",
     "e2e",
     "models/test_command.py",
+    "models/test_devices.py",
+    "models/test_shipped.py",
     "models/test_ultralytics.py",
     "pipeline/test_substream.py",
     "test_cameras.py",
@@ -27,7 +31,6 @@ LONG = (
 """Files and folders whose tests start servers or programs, or run networks for seconds."""
 
 ALONE = (
-    "e2e/test_collect.py",
     "e2e/test_cycles.py",
     "e2e/test_docs.py",
     "e2e/test_memory.py",
@@ -36,11 +39,15 @@ ALONE = (
     "e2e/test_prometheus.py",
     "test_run.py",
 )
-"""Those that need the CPU for themselves, to meet time limits or to count what is left behind."""
+"""Those that need the CPU for themselves, to meet time limits or to count what is left behind, and
+those whose servers run the demo, which takes the CPU from others."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the slow tests, and those that must not run beside others."""
+    """Mark the slow tests, and those that must not run beside others; slow ones come first.
+
+    So no process is still busy with a long file when the others have nothing left to do.
+    """
     here = Path(__file__).parent
     for item in items:
         path = item.path.relative_to(here)
@@ -48,6 +55,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("long")
         if path.as_posix() in ALONE:
             item.add_marker("alone")
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 @pytest.fixture(scope="session")
