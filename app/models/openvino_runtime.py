@@ -31,9 +31,9 @@ MANY_SIZES = 2
 """Sizes with a compiled network of their own: those of a camera's whole frame and of one part of
 it. Each takes 0.2 to 1 s and 10 to 110 MiB; all others share one for any size, which is as fast,
 except for small images, where it takes a tenth to a third longer."""
-CACHED_STEPS = 500
-"""Steps of a network for any size that are kept ready for the sizes it has met: those of five to
-eight sizes. OpenVINO's own limit is ten times that, which would be gigabytes."""
+CACHED_STEPS = 2000
+"""Steps of a network for any size that are kept ready for the sizes it has met: those of about
+twenty sizes. OpenVINO's own limit is more than twice that."""
 UNUSED_S = 300.0
 """A size that was not used for this long is freed."""
 CHECK_S = 10.0
