@@ -29,6 +29,8 @@ WAYS = [
     ("--token", "t0ken", "auth.token", "t0ken", "AUTH__TOKEN"),
     ("--require-token", None, "auth.require_token", True, "AUTH__REQUIRE_TOKEN"),
     ("--no-auth", None, "auth.disabled", True, "AUTH__DISABLED"),
+    ("--tls-cert", "/c.pem", "tls.cert", Path("/c.pem"), "TLS__CERT"),
+    ("--tls-key", "/k.pem", "tls.key", Path("/k.pem"), "TLS__KEY"),
 ]  # fmt: skip
 NOT_SETTINGS = {"--help", "--reload", "--workers"}
 

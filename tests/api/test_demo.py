@@ -50,7 +50,7 @@ async def test_the_demo_shows_its_faces_and_numbers(local_client: httpx.AsyncCli
     async with asyncio.timeout(PATIENCE_S):
         while (shown := await state(local_client, "running"))["stats"]["faces"] == 0:
             await asyncio.sleep(0.02)
-    assert set(shown) == {"stream_id", "status", "config", "stats"}
+    assert set(shown) == {"stream_id", "status", "config", "stats", "reduced"}
     stats = shown["stats"]
     assert stats["frames_published"] > 0
     assert (stats["width"], stats["height"]) == (1280, 720)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -424,18 +425,23 @@ def test_a_closed_door_is_not_run_against(scripted: ScriptedServer, open_page: O
 
 
 def test_a_lost_connection_comes_back(scripted: ScriptedServer, open_page: OpenPage) -> None:
+    seen = threading.Event()
+
     async def then(socket: WebSocket) -> None:
-        if scripted.opened["gate"] < 3:
+        if not seen.is_set():  # it is lost again and again until the page was read
             await socket.close(1011)
             raise WebSocketDisconnect
 
     scripted.scripts["gate"] = playing(PERSON, then=then)
     page = open_page("#gate")
-    for place in ("banner", "announcer"):  # looked at in every frame: it may be back at once
+    for place in ("banner", "announcer"):
         page.wait_for_function(f"() => {place}.textContent.includes('Connection lost')")
+    seen.set()
     expect(page.locator("#state")).to_have_text("Live")
     expect(page.locator("#banner")).to_be_hidden()
-    eventually(lambda: scripted.opened["gate"], lambda n: n == 3, 10, "the third connection holds")
+    held = scripted.opened["gate"]
+    page.wait_for_timeout(1200)
+    assert scripted.opened["gate"] == held >= 2, "the last connection holds"
 
 
 def test_a_stream_that_is_back_later_than_its_server(

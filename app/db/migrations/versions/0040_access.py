@@ -19,7 +19,7 @@ def upgrade() -> None:
         sa.Column("grants", sa.JSON(), nullable=False),
         sa.Column("disabled", sa.Boolean(), nullable=False),
         sa.Column("subject", sa.String(255), nullable=True, unique=True),
-        sa.Column("created_ts", sa.Double(), nullable=False),
+        sa.Column("created_ts", sa.Float(53), nullable=False),
         sqlite_autoincrement=True,  # a number is never used twice: the audit log names users so
     )
     op.create_table(
@@ -28,10 +28,10 @@ def upgrade() -> None:
         _user_id(nullable=False),
         sa.Column("token_hash", sa.String(64), nullable=False, unique=True),
         sa.Column("previous_hash", sa.String(64), nullable=True),
-        sa.Column("created_ts", sa.Double(), nullable=False),
-        sa.Column("seen_ts", sa.Double(), nullable=False),
-        sa.Column("rotated_ts", sa.Double(), nullable=False),
-        sa.Column("confirmed_ts", sa.Double(), nullable=True),
+        sa.Column("created_ts", sa.Float(53), nullable=False),
+        sa.Column("seen_ts", sa.Float(53), nullable=False),
+        sa.Column("rotated_ts", sa.Float(53), nullable=False),
+        sa.Column("confirmed_ts", sa.Float(53), nullable=True),
         sa.Column("address", sa.String(64), nullable=False),
         sa.Column("agent", sa.String(200), nullable=False),
         sqlite_autoincrement=True,
@@ -46,9 +46,9 @@ def upgrade() -> None:
         sa.Column("token_hash", sa.String(64), nullable=False, unique=True),
         sa.Column("rights", sa.JSON(), nullable=False),
         sa.Column("cameras", sa.JSON(), nullable=False),
-        sa.Column("created_ts", sa.Double(), nullable=False),
-        sa.Column("expires_ts", sa.Double(), nullable=True),
-        sa.Column("used_ts", sa.Double(), nullable=True),
+        sa.Column("created_ts", sa.Float(53), nullable=False),
+        sa.Column("expires_ts", sa.Float(53), nullable=True),
+        sa.Column("used_ts", sa.Float(53), nullable=True),
         sqlite_autoincrement=True,
     )
     op.create_index("ix_api_tokens_user_id", "api_tokens", ["user_id"])

@@ -13,7 +13,7 @@ def upgrade() -> None:
     op.create_table(
         "audit",
         sa.Column("audit_id", sa.BigInteger(), primary_key=True, autoincrement=False),
-        sa.Column("ts", sa.Double(), nullable=False),
+        sa.Column("ts", sa.Float(53), nullable=False),
         sa.Column("actor", sa.String(64), nullable=False),
         sa.Column("address", sa.String(64), nullable=False),
         sa.Column("action", sa.String(100), nullable=False),
@@ -25,7 +25,7 @@ def upgrade() -> None:
     op.create_table(
         "audit_checkpoints",
         sa.Column("audit_id", sa.BigInteger(), primary_key=True, autoincrement=False),
-        sa.Column("ts", sa.Double(), nullable=False),
+        sa.Column("ts", sa.Float(53), nullable=False),
         sa.Column("row_hash", sa.String(64), nullable=False),
         sa.Column("signature", sa.String(128), nullable=False),
     )
