@@ -38,7 +38,7 @@ def _cameras(caller: CallerDep) -> Cameras:
 OwnCameras = Annotated[Cameras, Depends(_cameras)]
 
 
-async def _own_plate(plate_id: Id, rows: PlateRepositoryDep, cameras: OwnCameras) -> StoredPlate:
+async def own_plate(plate_id: Id, rows: PlateRepositoryDep, cameras: OwnCameras) -> StoredPlate:
     """A plate that the caller may see, also a deleted one. Raises PlateNotFound."""
     plate = await asyncio.to_thread(rows.plate, plate_id, deleted=True)
     if cameras is not None and plate.source not in cameras:
@@ -46,14 +46,15 @@ async def _own_plate(plate_id: Id, rows: PlateRepositoryDep, cameras: OwnCameras
     return plate
 
 
-def _living(plate: Annotated[StoredPlate, Depends(_own_plate)]) -> StoredPlate:
+def existing(plate: Annotated[StoredPlate, Depends(own_plate)]) -> StoredPlate:
+    """The plate, unless it was deleted. Raises PlateNotFound."""
     if plate.is_deleted:
         raise PlateNotFound(plate_id=plate.plate_id)
     return plate
 
 
-OwnPlate = Annotated[StoredPlate, Depends(_living)]
-OwnOrDeletedPlate = Annotated[StoredPlate, Depends(_own_plate)]
+OwnPlate = Annotated[StoredPlate, Depends(existing)]
+OwnOrDeletedPlate = Annotated[StoredPlate, Depends(own_plate)]
 
 
 async def _own_session(

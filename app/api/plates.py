@@ -35,6 +35,8 @@ from app.api.plate_deps import (
     OwnSession,
     Skip,
     Wanted,
+    existing,
+    own_plate,
 )
 from app.api.plate_schemas import (
     Activity,
@@ -199,8 +201,12 @@ async def plate_image(plate: OwnPlate, plate_service: PlateServiceDep) -> FileRe
 
 
 @router.put("/plates/{plate_id}", summary="Correct or verify", responses=MISSING)
-async def change(plate: OwnPlate, body: PlateChange, rows: PlateRepositoryDep) -> Plate:
+async def change(
+    plate_id: Id, body: PlateChange, rows: PlateRepositoryDep, cameras: OwnCameras
+) -> Plate:
     """A corrected plate becomes `manual`, and the statistics count it as corrected."""
+    # Not as a dependency: an invalid body is a 400 whether or not the plate exists.
+    plate = existing(await own_plate(plate_id, rows, cameras))
     changes = body.model_dump(exclude_unset=True)
     return Plate.of(await asyncio.to_thread(rows.update, plate.plate_id, changes))
 
