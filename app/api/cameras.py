@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response, StreamingResponse
@@ -26,7 +26,7 @@ from app.api.camera_schemas import (
 )
 from app.api.clear_view import check_clear_view, check_right, may_watch
 from app.api.deps import CallerDep, ClientSocketDep, LanguageDep, ManagerDep, SettingsDep, visible
-from app.api.errors import ErrorReply
+from app.api.errors import ErrorReply, error_replies
 from app.api.events import with_pauses
 from app.api.mjpeg import jpeg_response, mjpeg_response
 from app.api.websockets import FORBIDDEN, NOT_FOUND, ClientSocket
@@ -43,16 +43,15 @@ router = APIRouter(
     tags=["cameras"],
     responses={401: {"model": ErrorReply, "description": "Token needed"}},
 )
-ERRORS: dict[int | str, dict[str, Any]] = {
-    code: {"model": ErrorReply, "description": description}
-    for code, description in {
+ERRORS = error_replies(
+    {
         400: "Wrong source, field or value",
         404: "No such camera",
         409: "The id is taken, or the stream is not a camera",
         502: "A file or webcam cannot be read",
         503: "No frame to show",
-    }.items()
-}
+    }
+)
 
 CameraId = Annotated[str, Path(description="Of any stream of the server.", examples=["CAM_01"])]
 

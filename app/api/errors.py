@@ -59,6 +59,14 @@ class ErrorReply(BaseModel):
     }
 
 
+def error_replies(descriptions: Mapping[int, str]) -> dict[int | str, dict[str, Any]]:
+    """The ``responses`` of a route or router: what each error status means there."""
+    return {
+        status: {"model": ErrorReply, "description": description}
+        for status, description in descriptions.items()
+    }
+
+
 def status_of(error: WatchpostError) -> HTTPStatus:
     """The status of the error's class, or of its nearest base class that has one."""
     for kind in type(error).__mro__:

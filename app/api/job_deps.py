@@ -8,29 +8,28 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends, Path, Request
 
 from app.api.clear_view import ClearView, check_clear_view, check_right
 from app.api.deps import CallerDep, JobRepositoryDep, RunningJobsDep
-from app.api.errors import ErrorReply
+from app.api.errors import error_replies
 from app.errors import Forbidden, InvalidRequest, JobNotFound
 from app.jobs import Job, JobSpec
 from app.pipeline.manager import StreamManager
 from app.pipeline.registry import ALIVE
 from app.rights import Caller, Right
 
-JOB_ERRORS: dict[int | str, dict[str, Any]] = {
-    code: {"model": ErrorReply, "description": description}
-    for code, description in {
+JOB_ERRORS = error_replies(
+    {
         400: "Wrong field or value",
         401: "Token needed",
         403: "The caller lacks the right",
         404: "No such job, file or schedule",
         503: "Too many jobs, or the database failed",
-    }.items()
-}
+    }
+)
 NO_SOURCE = "name the cameras to record"
 NONE_RUNS = "none of your cameras is running"
 

@@ -16,7 +16,7 @@ from app import plate_text
 from app.api.audit_middleware import note
 from app.api.deps import AuditLogDep, CallerDep, SettingsDep
 from app.api.erasure import ErasedCounts, Eraser
-from app.api.errors import ErrorReply
+from app.api.errors import error_replies
 from app.api.times import Time
 from app.audit import AuditEntry
 from app.config import Settings
@@ -29,16 +29,15 @@ PROOF = 16
 router = APIRouter(
     prefix="/api/privacy",
     tags=["privacy"],
-    responses={
-        code: {"model": ErrorReply, "description": description}
-        for code, description in {
+    responses=error_replies(
+        {
             400: "Wrong field or value",
             401: "Token needed",
             403: "The caller is no administrator",
             404: "No such event",
             503: "Something could not be erased: call again",
-        }.items()
-    },
+        }
+    ),
 )
 
 Number = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=32)]

@@ -14,7 +14,7 @@ from fastapi.responses import Response, StreamingResponse
 from app import urls
 from app.api.clear_view import check_clear_view, may_watch
 from app.api.deps import CallerDep, LanguageDep, ManagerDep, visible
-from app.api.errors import ErrorReply
+from app.api.errors import error_replies
 from app.api.i18n import reply
 from app.api.mjpeg import jpeg_response, mjpeg_response
 from app.api.reduced import ReducedReply
@@ -42,17 +42,16 @@ RESERVED = ("by-input", "register")
 router = APIRouter(
     prefix="/api/streams",
     tags=["streams"],
-    responses={
-        code: {"model": ErrorReply, "description": description}
-        for code, description in {
+    responses=error_replies(
+        {
             400: "Wrong URL, field or value",
             401: "Token needed",
             404: "No such stream",
             409: "Conflict with a running stream",
             502: "Input or output refused",
             503: "Not RUNNING within 10 s",
-        }.items()
-    },
+        }
+    ),
 )
 
 StreamId = Annotated[

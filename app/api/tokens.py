@@ -13,22 +13,21 @@ from app.accounts import ApiToken
 from app.api.account_schemas import Done, TokenMade, TokenReply, TokenRequest
 from app.api.audit_middleware import note
 from app.api.deps import AccessServiceDep, CallerDep
-from app.api.errors import ErrorReply
+from app.api.errors import error_replies
 from app.errors import Forbidden, InvalidRequest, SignInNeeded, TokenNotFound
 from app.rights import Caller, Right
 
 router = APIRouter(
     prefix="/api/tokens",
     tags=["accounts"],
-    responses={
-        code: {"model": ErrorReply, "description": description}
-        for code, description in {
+    responses=error_replies(
+        {
             400: "Wrong field or value",
             401: "Token needed",
             403: "The caller lacks a right that the token would have",
             404: "No such token",
-        }.items()
-    },
+        }
+    ),
 )
 
 TokenId = Annotated[int, Path(ge=1, le=2**31 - 1)]

@@ -11,21 +11,20 @@ from app.access.passwords import check_length
 from app.api.account_schemas import Done, UserChange, UserReply, UserRequest
 from app.api.audit_middleware import note
 from app.api.deps import AccessServiceDep
-from app.api.errors import ErrorReply
+from app.api.errors import error_replies
 
 router = APIRouter(
     prefix="/api/users",
     tags=["accounts"],
-    responses={
-        code: {"model": ErrorReply, "description": description}
-        for code, description in {
+    responses=error_replies(
+        {
             400: "Wrong field or value",
             401: "Token needed",
             403: "The caller is no administrator",
             404: "No such user",
             409: "The name is taken, or it is the last administrator",
-        }.items()
-    },
+        }
+    ),
 )
 
 UserId = Annotated[int, Path(ge=1, le=2**31 - 1)]

@@ -74,10 +74,6 @@ class UserRepository:
         """The user with a name, without regard to case."""
         return self._one(UserTable.name_key == key_of(name))
 
-    def from_provider(self, subject: str) -> User | None:
-        """The user of an OpenID Connect provider."""
-        return self._one(UserTable.subject == subject)
-
     def _one(self, condition: Any) -> User | None:
         with opened(self._engine) as session:
             row = session.scalar(select(UserTable).where(condition))
