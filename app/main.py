@@ -47,6 +47,7 @@ from app.api.state import State
 from app.config import Settings, usable_cpus
 from app.data_folder import api_token
 from app.errors import DataFolderLocked, SetupError
+from app.process import long_lived_objects
 from app.runtime import Runtime, open_runtime
 
 logger = logging.getLogger(__name__)
@@ -170,7 +171,8 @@ class ConciseStartupErrors:
 async def lifespan(app: FastAPI) -> AsyncIterator[State]:
     """Start the server's parts before the first request, and stop them after the last."""
     async with open_runtime(app.state.settings, app.state.throttle) as runtime:
-        yield _state(runtime, app.state.settings)
+        with long_lived_objects():
+            yield _state(runtime, app.state.settings)
 
 
 def _state(runtime: Runtime, settings: Settings) -> State:

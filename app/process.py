@@ -1,8 +1,9 @@
-"""The server's worker threads, background tasks and exit signals."""
+"""The server's worker threads, background tasks, exit signals and memory."""
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -18,6 +19,7 @@ logger = logging.getLogger(__name__)
 WORKER_THREADS = 64
 CANCEL_TIMEOUT_S = 3.0
 FINISH_TIMEOUT_S = 3.0
+COLLECT_AFTER_S = 1.0
 
 
 class WorkerThreads(ThreadPoolExecutor):
@@ -107,3 +109,40 @@ def _restore_signal(number: int, ours: Callable[..., None], before: Any) -> None
     """Restore the earlier handler, unless another one was set in the meantime."""
     if signal.getsignal(number) is ours:
         signal.signal(number, before)
+
+
+@contextmanager
+def long_lived_objects() -> Iterator[None]:
+    """Exempt what exists now, such as code and settings, from garbage collections.
+
+    Otherwise a full collection looks at some 250,000 of these objects, during which all threads
+    stand still for 150 to 200 ms.
+    """
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+class GarbageCollection:
+    """Frees the memory of streams that have ended, a moment after their end.
+
+    Parts of a stream refer to each other, so that only a full collection frees them, with their
+    frames. Python decides on one by the number of objects, which are few here, and not by their
+    size. It belongs to the event loop's thread.
+    """
+
+    def __init__(self) -> None:
+        self._due: asyncio.TimerHandle | None = None
+
+    def soon(self) -> None:
+        """Collect once ``COLLECT_AFTER_S`` has passed; further calls until then add nothing."""
+        if self._due is None:
+            loop = asyncio.get_running_loop()
+            self._due = loop.call_later(COLLECT_AFTER_S, self._collect)
+
+    def _collect(self) -> None:
+        self._due = None
+        gc.collect()

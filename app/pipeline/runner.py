@@ -18,6 +18,7 @@ from app.pipeline.registry import StreamEntry
 from app.pipeline.sinks import Output, make_output
 from app.pipeline.stream import Stream
 from app.pipeline.subscribers import Subscribers
+from app.process import GarbageCollection
 from app.types import BlurredFrame
 
 logger = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ class StreamRunner:
         self._budget = Budget()
         self._new_session = new_session
         self._numbering: set[asyncio.Task[None]] = set()
+        self._garbage_collection = GarbageCollection()
 
     def run(
         self, entry: StreamEntry, *, keeps_trying: bool, make_sink: Output = make_output
@@ -91,6 +93,7 @@ class StreamRunner:
         if not await asyncio.to_thread(stream.supervisor.stop, timeout_s):
             logger.warning("stream %s: a thread still waits for the network", stream.spec.stream_id)
         entry.stream = None
+        self._garbage_collection.soon()
 
     async def close(self) -> None:
         """Start no more runs, and wait briefly for the numbers of the last ones."""

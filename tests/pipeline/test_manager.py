@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import threading
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -354,6 +356,22 @@ async def test_stop_keeps_and_restart_brings_back(
     after = await manager.restart("a")
     assert after.spec == before.spec
     assert wanted(store) is StreamState.RUNNING
+
+
+async def test_a_stopped_stream_is_freed_at_once(
+    manager: StreamManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.process.COLLECT_AFTER_S", 0.05)
+    await manager.start(spec())
+    entry = manager.registry["a"]
+    assert entry.stream is not None
+    stream = weakref.ref(entry.stream)
+    gc.disable()  # so that it is not freed by chance
+    try:
+        await manager.stop("a")
+        await asyncio.to_thread(eventually, lambda: stream() is None, "the stream is freed")
+    finally:
+        gc.enable()
 
 
 async def test_disconnect_forgets_and_may_be_repeated(
