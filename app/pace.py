@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import random
+import time
 from collections import deque
+
+
+def unix_time(at: float) -> float:
+    """The Unix time of a ``time.monotonic()`` time."""
+    return time.time() - (time.monotonic() - at)
 
 
 class Backoff:

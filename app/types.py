@@ -13,6 +13,9 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from app.errors import WatchpostError
+from app.places import Line as Line
+from app.places import PlaceCounts
+from app.places import Zone as Zone
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -270,17 +273,6 @@ class JpegFrame:
     jpeg: bytes = field(repr=False)
 
 
-class Zone(NamedTuple):
-    """A polygon of the frame that is watched or ignored.
-
-    ``points`` are its corners; x and y are shares of the frame's width and height.
-    """
-
-    kind: Literal["watch", "ignore"]
-    points: tuple[tuple[float, float], ...]
-    name: str = ""
-
-
 @dataclass(frozen=True, slots=True)
 class StreamSpec:
     """The configuration of a stream. Its URLs contain credentials: never show them as they are.
@@ -297,7 +289,8 @@ class StreamSpec:
         loop: restart a file when it ends.
         paced: play a file at its own speed, as a camera would show it, not as fast as possible.
         begin_s: where to begin in a file, in seconds of its continuous clock.
-        zones: parts of the frame that the analytics watch or ignore.
+        zones: parts of the frame that the analytics watch, ignore or count objects in.
+        lines: lines in the frame that objects cross.
         encoder: FFmpeg's name of an H.264 encoder, or ``auto``.
         bitrate: bits per second, or None to derive it from size and frame rate.
         stall_timeout_s: seconds without a frame after which the source counts as lost; None for the
@@ -326,6 +319,7 @@ class StreamSpec:
     paced: bool = False
     begin_s: float = 0.0
     zones: Sequence[Zone] = ()
+    lines: Sequence[Line] = ()
     stall_timeout_s: float | None = None
     start_timeout_s: float | None = None
     interval: float | None = None
@@ -397,6 +391,7 @@ class StreamStats:
         frames_skipped: those of ``frames_in`` that were not decoded, because nobody needs them.
         followed: number of tracked objects by kind: persons, and the kinds that the rules add.
             Empty for a stream without analytics.
+        places: counts of its zones and lines; None where no rule counts them.
         substream: None for a stream without one.
         decoder: what decodes the input: ``cpu``, or a kind of hardware such as ``cuda``.
         encoder: FFmpeg's name of the output's encoder; None without an output.
@@ -413,6 +408,7 @@ class StreamStats:
     frames_withheld: int = 0
     faces: int = 0
     followed: Mapping[str, int] = field(default_factory=dict)
+    places: PlaceCounts | None = None
     substream: SubstreamStats | None = None
     session_id: str | None = None
     last_frame_ts: float | None = None

@@ -22,19 +22,22 @@ from app.analytics import object_tracker
 from app.analytics.object_scanner import ObjectScanner
 from app.analytics.object_tracker import MAX_GAP_S, ObjectTracker
 from app.analytics.rules import (
-    RULES,
     AnalyzedFrame,
     CountsObjects,
+    CountsPlaces,
     FramePixels,
     RequestsCrops,
     Rule,
+    RuleScope,
     SeesRestarts,
     SeesSkippedFrames,
+    StreamContext,
     counted_kinds,
+    labels_of,
     make_rules,
     match_margin,
 )
-from app.analytics.zones import Polygon, Zones
+from app.analytics.zones import ZoneFilter
 from app.budget import Level, StreamBudget
 from app.config import ObjectSettings
 from app.errors import NoAnalytics
@@ -44,6 +47,7 @@ from app.models.detections import PendingDetections
 from app.models.nms import merged
 from app.models.objects import ObjectDetector
 from app.pace import RateLimit
+from app.places import PlaceCounts, Zone
 from app.types import (
     GROUPED_LABELS,
     LABELS,
@@ -51,7 +55,6 @@ from app.types import (
     Detection,
     StreamSpec,
     Track,
-    Zone,
     kind_of,
 )
 
@@ -98,16 +101,21 @@ class AnalyzerFactory:
         """
         if not spec.analytics:
             return None
-        zones = _polygons(spec.zones)
-        rules = make_rules(spec.analytics, self._rule_settings, self._helpers, zones)
+        stream = StreamContext(spec.stream_id, spec.zones, spec.lines)
+        rules = make_rules(spec.analytics, self._rule_settings, self._helpers, stream)
         if self._objects is None:
             raise NoAnalytics
         object_tracker.prepare()
         settings = self._settings
         if spec.waits:  # a slow machine must not skip frames of a file
             settings = settings.model_copy(update={"timeout_s": FILE_TIMEOUT_S, "max_wait": 1.0})
-        labels = [label for name in spec.analytics for label in RULES[name].labels]
-        return StreamAnalyzer(settings, rules, self._objects, spec.zones, budget, labels=labels)
+        labels = set(labels_of(spec.analytics, rules))
+        if spec.blur != "off":  # faces are known already
+            labels.discard(FACE)
+        scopes = [RuleScope.of(name, own, spec.zones) for name, own in spec.analytics.items()]
+        return StreamAnalyzer(
+            settings, rules, self._objects, spec.zones, budget, labels=labels, scopes=scopes
+        )
 
 
 class StreamAnalyzer:
@@ -117,7 +125,9 @@ class StreamAnalyzer:
     another thread waits in it for the detections in an earlier frame.
 
     Args:
+        zones: those without rules of their own decide what is tracked at all.
         labels: what the rules look for in whole frames.
+        scopes: when and where each rule counts; by default all do, always and everywhere.
 
     Attributes:
         counts: how many objects of each kind are tracked now.
@@ -133,11 +143,12 @@ class StreamAnalyzer:
         budget: StreamBudget | None = None,
         *,
         labels: Iterable[str] = LABELS,
+        scopes: Sequence[RuleScope] | None = None,
     ) -> None:
-        polygons = _polygons(zones)
-        self._zones = Zones(polygons.get("watch", []), polygons.get("ignore", []))
+        self._zones = ZoneFilter([zone for zone in zones if not zone.rules])
         self._settings = settings
         self._rules = rules
+        self._scopes = scopes or [RuleScope()] * len(rules)
         self._budget = budget
         small = [label for rule in rules for label in rule.crop_labels]
         self._scanner = ObjectScanner(settings, objects, labels, small)
@@ -196,7 +207,7 @@ class StreamAnalyzer:
         detections = [
             Detection(d.label, d.confidence, d.box.scaled(x, y))
             for d in scanned.found
-            if self._zones.watched(d.box, pixels.size) and (faces is None or d.label != FACE)
+            if self._zones.takes(d.label, d.box, pixels.size) and (faces is None or d.label != FACE)
         ]
         examined = None
         if scanned.examined is not None:
@@ -209,7 +220,11 @@ class StreamAnalyzer:
             frame = AnalyzedFrame(
                 seen, detections, pixels.captured_at, size, pixels, crops, examined
             )
-            rule_events = [rule_event for rule in self._rules for rule_event in rule.update(frame)]
+            rule_events = [
+                rule_event
+                for rule, scope in self._scoped()
+                for rule_event in scope.reported(rule.update(scope.view(frame)), frame.now)
+            ]
             self.counts = self._count(tracks)
         return tracks, rule_events
 
@@ -235,9 +250,12 @@ class StreamAnalyzer:
         return pixels.restarts == self._restarts
 
     def _pass_skipped_frame(self, frame: AnalyzedFrame) -> None:
-        for rule in self._rules:
+        for rule, scope in self._scoped():
             if isinstance(rule, SeesSkippedFrames):
-                rule.skipped_frame(frame)
+                rule.skipped_frame(scope.view(frame))
+
+    def _scoped(self) -> Iterator[tuple[Rule, RuleScope]]:
+        return zip(self._rules, self._scopes, strict=True)
 
     @contextmanager
     def _pausing_after(self, captured_at: float) -> Iterator[None]:
@@ -272,7 +290,16 @@ class StreamAnalyzer:
 
     def end(self) -> list[RuleEvent]:
         """The last events, when the stream ends."""
-        return [rule_event for rule in self._rules for rule_event in rule.end()]
+        return [
+            rule_event
+            for rule, scope in self._scoped()
+            for rule_event in scope.reported(rule.end())
+        ]
+
+    @property
+    def place_counts(self) -> PlaceCounts | None:
+        """The counts of zones and lines; None if no rule counts them."""
+        return next((r.place_counts() for r in self._rules if isinstance(r, CountsPlaces)), None)
 
     def _count(self, tracks: Sequence[Track]) -> dict[str, int]:
         """How many objects of each counted kind there are: the rules' counts, else the tracks."""
@@ -315,12 +342,3 @@ class StreamAnalyzer:
             for kind in sorted(self._object_trackers)
             for track in self._object_trackers[kind].coast(now)
         )
-
-
-def _polygons(zones: Sequence[Zone]) -> dict[str, list[Polygon]]:
-    """The polygons to watch and those to ignore; empty without zones."""
-    if not zones:
-        return {}
-    return {
-        kind: [zone.points for zone in zones if zone.kind == kind] for kind in ("watch", "ignore")
-    }

@@ -22,6 +22,7 @@ from app.models.detections import PendingDetections
 from app.pipeline.scale import part_to_rgb, to_rgb
 from app.pipeline.stream_metrics import RateCounter
 from app.pipeline.supervisor import ANALYSIS, Supervisor
+from app.places import PlaceCounts
 from app.types import BlurredFrame, Rate, StreamSpec, Track
 from app.urls import scheme_of
 
@@ -83,6 +84,11 @@ class ObjectAnalysis:
     def counts(self) -> Mapping[str, int]:
         """How many objects of each kind are followed now."""
         return self._analyzer.counts if self._analyzer is not None else {}
+
+    @property
+    def place_counts(self) -> PlaceCounts | None:
+        """The counts of zones and lines; None if no rule counts them."""
+        return None if self._analyzer is None else self._analyzer.place_counts
 
     def submit(self, image: VideoFrame, captured_at: float) -> PendingDetections | None:
         """Start inference on a frame if it is time for one, and the one before is done."""

@@ -283,6 +283,7 @@ class Stream:
         )
         stats = replace(
             stats,
+            places=self._analysis.place_counts,
             substream=substream_stats(self.source),
             decoder=decoder_of(self.source),
             encoder=self._delivery.encoder,

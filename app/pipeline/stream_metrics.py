@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from app.metric_types import HistogramSnapshot, histogram
+from app.pace import unix_time
 from app.types import StreamStats
 
 WINDOW_S = 5.0
@@ -104,7 +105,7 @@ class StreamMetrics:
             self._output.add(delivered_at)
             self._latencies.append(delivered_at - captured_at)
             self.last_delivered_at = delivered_at
-            self._last_frame_ts = time.time() - (time.monotonic() - captured_at)
+            self._last_frame_ts = unix_time(captured_at)
 
     @property
     def output_fps(self) -> float:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from typing import NamedTuple
 
 from app.events import RuleEvent
+from app.pace import unix_time
 from app.pipeline.channel import Broadcast
 from app.pipeline.hub import EventStream, LatestValue
 from app.types import BlurredFrame, FrameMetadata, JpegFrame, ProcessedFrame, WithheldFrame
@@ -41,5 +41,4 @@ class Subscribers(NamedTuple):
     def report(self, rule_event: RuleEvent, captured_at: float, frame: BlurredFrame | None) -> None:
         """Pass a rule's event on, with its Unix time and the frame it happened in."""
         happened_at = captured_at if rule_event.at is None else rule_event.at
-        ts = time.time() - (time.monotonic() - happened_at)
-        self.on_event(rule_event, ts, frame)
+        self.on_event(rule_event, unix_time(happened_at), frame)

@@ -13,12 +13,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from typing import Protocol
-from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
 from app.errors import InvalidRequest, ScheduleNotFound, StoreError, WatchpostError
 from app.jobs import Schedule
+from app.local_time import time_zone
 from app.recording.job_manager import JobManager
 
 logger = logging.getLogger(__name__)
@@ -43,9 +43,9 @@ def next_run(cron: str, timezone: str, after_ts: float) -> float:
         InvalidRequest: it cannot be parsed, is never due, or the time zone is unknown.
     """
     try:
-        zone = ZoneInfo(timezone)
-    except (KeyError, ValueError, OSError):
-        raise InvalidRequest(field="timezone", reason="no IANA name like Europe/Paris") from None
+        zone = time_zone(timezone)
+    except ValueError as error:
+        raise InvalidRequest(field="timezone", reason=str(error)) from None
     try:
         return next(CronSim(cron, datetime.fromtimestamp(after_ts, zone))).timestamp()
     except (CronSimError, StopIteration) as error:

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from app.analytics.rules import bags, plates, smoking
+from app.analytics.rules import bags, objects, plates, smoking
 from app.analytics.rules.base import (
     AnalyzedFrame,
+    ChoosesLabels,
     CountsObjects,
+    CountsPlaces,
     FramePixels,
     RequestsCrops,
     Rule,
     RuleEntry,
     SeesRestarts,
     SeesSkippedFrames,
+    StreamContext,
 )
+from app.analytics.rules.scope import RuleScope, split_settings
+from app.analytics.zones import polygons_for
 from app.config import read_sections
 from app.errors import InvalidRequest, NoAnalytics, in_words
 from app.types import Analytics
 
 RULES: dict[str, RuleEntry] = {
     "bags": bags.ENTRY,
+    "objects": objects.ENTRY,
     "plates": plates.ENTRY,
     "smoking": smoking.ENTRY,
 }
@@ -61,34 +68,60 @@ def make_rules(
     analytics: Analytics,
     defaults: Mapping[str, BaseModel],
     helpers: Mapping[str, Any] | None = None,
-    zones: Mapping[str, Any] | None = None,
+    stream: StreamContext | None = None,
 ) -> list[Rule]:
     """The rules that a stream asked for.
 
     Args:
         defaults: the server's settings of each rule; a stream's own override them.
         helpers: what the rules of all streams share, by name.
-        zones: the stream's ``watch`` and ``ignore`` polygons, for the rules that want them.
+        stream: the stream, with all of its zones.
 
     Raises:
         InvalidRequest: an unknown rule, or a setting that the rule does not accept.
         NoAnalytics: a rule whose helper is missing.
     """
+    helpers, stream = helpers or {}, stream or StreamContext()
+    for number, zone in enumerate(stream.zones):
+        for index, name in enumerate(zone.rules):
+            _entry(name, f"zones.{number}.rules.{index}")
     rules: list[Rule] = []
     for name, changes in analytics.items():
-        entry = RULES.get(name)
-        if entry is None:
-            known = ", ".join(sorted(RULES))
-            raise InvalidRequest(field="analytics", reason=f"{name} is not known here ({known})")
-        own = {**(zones or {}), **changes} if entry.wants_zones else changes
+        entry = _entry(name, "analytics")
+        shared, own = split_settings(name, changes)
+        zones = [zone for zone in stream.zones if not zone.rules or name in zone.rules]
+        if entry.wants_zones and zones:
+            kinds = ("watch", "ignore")
+            own = {kind: polygons_for(zones, kind, *entry.labels) for kind in kinds} | own
         settings = _merged_settings(name, entry, defaults[name], own)
-        if entry.needs is None:
+        if entry.wants_stream:
+            known = replace(stream, zones=zones, timezone=shared.zone, helpers=helpers)
+            rules.append(entry.make(settings, known))
+        elif entry.needs is None:
             rules.append(entry.make(settings))
-        elif helpers and entry.needs in helpers:
+        elif entry.needs in helpers:
             rules.append(entry.make(settings, helpers[entry.needs]))
         else:
             raise NoAnalytics
     return rules
+
+
+def _entry(name: str, field: str) -> RuleEntry:
+    """The entry of a rule. Raises InvalidRequest: there is no such rule."""
+    entry = RULES.get(name)
+    if entry is None:
+        known = ", ".join(sorted(RULES))
+        raise InvalidRequest(field=field, reason=f"{name} is not known here ({known})")
+    return entry
+
+
+def labels_of(analytics: Analytics, rules: Sequence[Rule]) -> list[str]:
+    """What the rules of a stream look for in whole frames."""
+    return [
+        label
+        for name, rule in zip(analytics, rules, strict=True)
+        for label in (rule.labels if isinstance(rule, ChoosesLabels) else RULES[name].labels)
+    ]
 
 
 def _merged_settings(
@@ -106,14 +139,18 @@ __all__ = [
     "RULES",
     "AnalyzedFrame",
     "CountsObjects",
+    "CountsPlaces",
     "FramePixels",
     "RequestsCrops",
     "Rule",
     "RuleEntry",
+    "RuleScope",
     "SeesRestarts",
     "SeesSkippedFrames",
+    "StreamContext",
     "counted_kinds",
     "event_types",
+    "labels_of",
     "make_rules",
     "match_margin",
     "read_rule_settings",

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
 
 from app.events import RuleEvent
 from app.models.batching import Image
 from app.models.crop_refiner import Cut
+from app.places import Line, PlaceCounts, Zone
 from app.types import LABELS, Box, CropDetections, Detection, Track
 
 
@@ -117,6 +119,43 @@ class CountsObjects(Protocol):
     counts: Mapping[str, int]
 
 
+@runtime_checkable
+class ChoosesLabels(Protocol):
+    """A rule whose settings decide what it looks for in whole frames.
+
+    Attributes:
+        labels: these, instead of the ``labels`` of its entry.
+    """
+
+    labels: frozenset[str]
+
+
+@runtime_checkable
+class CountsPlaces(Protocol):
+    """A rule that counts the objects in zones and those that cross lines."""
+
+    def place_counts(self) -> PlaceCounts:
+        """The counts now; from any thread."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StreamContext:
+    """What a rule may know of its stream.
+
+    Attributes:
+        zones: those that count for the rule.
+        timezone: of the rule's days; None for that of the process.
+        helpers: what the rules of all streams share, by name.
+    """
+
+    stream_id: str = ""
+    zones: Sequence[Zone] = ()
+    lines: Sequence[Line] = ()
+    timezone: ZoneInfo | None = None
+    helpers: Mapping[str, Any] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class RuleEntry:
     """An entry of ``RULES``: how to create a rule, and what others need to know about it.
@@ -129,6 +168,7 @@ class RuleEntry:
         section: the name of its settings in the environment; by default that of the rule.
         needs: name of the helper that all streams share.
         wants_zones: its settings have ``watch`` and ``ignore``, which a stream's zones fill.
+        wants_stream: ``make`` takes the settings and the ``StreamContext``.
         counts: kinds of objects that it counts.
         reads_details: it needs the camera's full resolution, even while nobody watches.
         labels: what it looks for in whole frames, apart from the rule's ``crop_labels``. Only the
@@ -144,6 +184,7 @@ class RuleEntry:
     section: str | None = None
     needs: str | None = None
     wants_zones: bool = False
+    wants_stream: bool = False
     counts: tuple[str, ...] = ()
     reads_details: bool = False
     labels: frozenset[str] = frozenset(LABELS)

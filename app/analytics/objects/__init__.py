@@ -1,0 +1,1 @@
+"""The parts of the rule for objects in zones and across lines."""
