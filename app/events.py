@@ -116,6 +116,7 @@ class EventFilter:
     """Selects events; None selects all. ``since`` and ``until`` are Unix seconds.
 
     Attributes:
+        label, zone, line: as the event's ``details`` have them.
         access: of the caller, who gets only the events that it allows to see.
     """
 
@@ -124,14 +125,26 @@ class EventFilter:
     since: float = -math.inf
     until: float = math.inf
     access: Access = EVERYTHING
+    label: str | None = None
+    zone: str | None = None
+    line: str | None = None
+
+    @property
+    def details(self) -> dict[str, str]:
+        """The wanted values of ``details``, by name."""
+        wanted = {"label": self.label, "zone": self.zone, "line": self.line}
+        return {name: value for name, value in wanted.items() if value is not None}
 
     def takes(self, event: Event) -> bool:
-        return self._takes(event.stream_id, event.rule_event.type, event.ts)
+        rule_event = event.rule_event
+        return self._takes(event.stream_id, rule_event.type, event.ts, rule_event.details)
 
     def takes_record(self, record: EventRow) -> bool:
-        return self._takes(record.stream_id, record.type, record.ts)
+        return self._takes(record.stream_id, record.type, record.ts, record.details)
 
-    def _takes(self, stream_id: str, kind: str, ts: float) -> bool:
+    def _takes(self, stream_id: str, kind: str, ts: float, details: Mapping[str, Any]) -> bool:
+        if any(details.get(name) != value for name, value in self.details.items()):
+            return False
         return (
             self.stream_id in (None, stream_id)
             and self.type in (None, kind)

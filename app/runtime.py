@@ -13,6 +13,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,13 +22,16 @@ from app.access.opening import open_access, open_audit
 from app.access.service import AccessService
 from app.access.throttle import Throttle
 from app.analytics.analyzer import AnalyzerFactory
+from app.analytics.objects.daily_counts import DailyCounts
 from app.analytics.rules import read_rule_settings
+from app.analytics.rules.objects import HELPER as DAILY_COUNTS
 from app.anpr.event_recorder import PlateEventRecorder
 from app.anpr.files import CROPS, UPLOADS, PlateFiles
 from app.anpr.read_queue import PlateReadQueue
 from app.anpr.service import PlateService
 from app.config import Settings
 from app.data_folder import locked, make_folder
+from app.db.daily_counts import DailyCountsRepository
 from app.db.engine import open_database
 from app.db.event_pruner import EventPruner
 from app.db.events import EventRepository
@@ -46,6 +50,7 @@ from app.db.streams import StreamRepository
 from app.db.vault import Vault, open_vault
 from app.db.watchlist import ClaudeCalls, Watchlist
 from app.db.writer import EventWriter
+from app.errors import StoreError
 from app.events import EventRow
 from app.models import weights_file
 from app.models.batching import BatchingRunner
@@ -82,6 +87,7 @@ CACHE = "cache"
 RESUME_AFTER_S = 0.5
 FLUSH_TIMEOUT_S = 3.0
 """How long the end waits for tasks that store the last events."""
+STORE_COUNTS_S = 5.0
 DEMO = StreamSpec("demo", "demo:", max_fps=15)
 
 OnEvent = Callable[[EventRow, Path | None], None]
@@ -202,6 +208,7 @@ async def open_runtime(
         plates = await stack.enter_async_context(_open_plates(settings, engine, networks.objects))
         events = await stack.enter_async_context(open_events(engine, settings.data_dir / SNAPSHOTS))
         await stack.enter_async_context(_record_plates(events.log, plates.service))
+        daily_counts = await stack.enter_async_context(_open_daily_counts(engine))
         manager = await stack.enter_async_context(
             open_manager(
                 settings,
@@ -210,6 +217,7 @@ async def open_runtime(
                 events.log,
                 engine,
                 plates.read_queue,
+                daily_counts,
             )
         )
         jobs = await stack.enter_async_context(
@@ -321,13 +329,17 @@ async def open_manager(
     log: EventLog,
     engine: Engine,
     read_queue: PlateReadQueue | None = None,
+    daily_counts: DailyCounts | None = None,
 ) -> AsyncIterator[StreamManager]:
     """Open the manager of all streams; on leaving, they are stopped.
 
     Args:
         read_queue: reads number plates; None if streams cannot use that rule.
+        daily_counts: keeps what streams count; None if each run of a stream begins at 0.
     """
-    services = {"plates": read_queue} if read_queue is not None else {}
+    services: dict[str, object] = {"plates": read_queue} if read_queue is not None else {}
+    if daily_counts is not None:
+        services[DAILY_COUNTS] = daily_counts
     analyzers = AnalyzerFactory(settings.objects, read_rule_settings(), networks.objects, services)
     manager = StreamManager(
         settings.streams,
@@ -374,6 +386,33 @@ async def _open_plates(
         service = PlateService(options, reader, claude, repository, files)
         search, counts = PlateSearch(engine), PlateCounts(engine)
         yield Plates(service, repository, search, counts, watchlist, read_queue, networks)
+
+
+@asynccontextmanager
+async def _open_daily_counts(engine: Engine) -> AsyncIterator[DailyCounts]:
+    """Open the counts since midnight, and store what changes; on leaving, the last changes."""
+    counts, repository = DailyCounts(), DailyCountsRepository(engine)
+    counts.restore(await asyncio.to_thread(repository.load, date.today()))
+    async with background(_store_counts(counts, repository), "daily counts"):
+        yield counts
+    await _store_changes(counts, repository)
+
+
+async def _store_counts(counts: DailyCounts, repository: DailyCountsRepository) -> None:
+    while True:
+        await asyncio.sleep(STORE_COUNTS_S)
+        await _store_changes(counts, repository)
+
+
+async def _store_changes(counts: DailyCounts, repository: DailyCountsRepository) -> None:
+    changed = counts.take_changed()
+    if not changed:
+        return
+    try:
+        await asyncio.to_thread(repository.save, changed)
+    except StoreError as error:
+        counts.put_back(changed)
+        logger.warning("the counts of zones and lines are not stored yet: %s", error)
 
 
 @asynccontextmanager

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
 
 from app import urls
-from app.types import BlurStyle, Rotation, StreamSpec, Transport, Zone
+from app.place_options import MAX_PLACES, LineShape, ZoneShape
+from app.types import BlurStyle, Line, Rotation, StreamSpec, Transport, Zone
 
 DEFAULTS = StreamSpec("", "")
 MAX_NAME = 100
@@ -33,7 +34,6 @@ DETECT_URL = (
     "(`WATCHPOST_FACES__WIDTH`). Both must show the same view."
 )
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
 def analytics_by_name(given: object) -> object:
@@ -62,23 +62,6 @@ RuleSettings = Annotated[
 ]
 
 
-class ZoneShape(BaseModel):
-    """A polygon; coordinates are shares of the frame's width and height, 0 to 1."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    kind: Literal["watch", "ignore"] = "watch"
-    name: str = Field("", max_length=64)
-    points: list[tuple[Share, Share]] = Field(min_length=3, max_length=64)
-
-    @classmethod
-    def of(cls, zone: Zone) -> ZoneShape:
-        return cls(kind=zone.kind, name=zone.name, points=list(zone.points))
-
-    def to_zone(self) -> Zone:
-        return Zone(self.kind, tuple(self.points), self.name)
-
-
 class BasicOptions(BaseModel):
     """The options of every stream, including push streams."""
 
@@ -88,6 +71,22 @@ class BasicOptions(BaseModel):
     analytics: RuleSettings = Field({}, description=ANALYTICS)
     blur: BlurStyle = Field(DEFAULTS.blur, description="How faces are covered.")
     rotate: Rotation = Field(DEFAULTS.rotate, description=ROTATE)
+    zones: list[ZoneShape] = Field(
+        default_factory=list, max_length=MAX_PLACES, description="Parts of the upright frame."
+    )
+    lines: list[LineShape] = Field(
+        default_factory=list,
+        max_length=MAX_PLACES,
+        description="Lines in the upright frame that the rule `objects` counts crossings of.",
+    )
+
+    def zone_values(self) -> tuple[Zone, ...]:
+        """The zones as a spec has them."""
+        return tuple(zone.to_zone() for zone in self.zones)
+
+    def line_values(self) -> tuple[Line, ...]:
+        """The lines as a spec has them."""
+        return tuple(line.to_line() for line in self.lines)
 
 
 class StreamOptions(BasicOptions):
@@ -146,7 +145,6 @@ class CameraOptions(StreamOptions):
         description="Display name. Default, also if it is empty: the id.",
     )
     loop: bool = Field(DEFAULTS.loop, strict=True, description="Restart a file when it ends.")
-    zones: list[ZoneShape] = Field(default_factory=list, max_length=32)
     interval: Number | None = Field(
         DEFAULTS.interval,
         ge=0.1,

@@ -91,8 +91,9 @@ def settings_page() -> str:
             "environment, and the environment overrides the file. `.env.example` has the most "
             'common settings. Lists in the environment are JSON, such as `["RU", "KZ"]`, unless '
             "another form is described.",
-            "A stream can override the settings under `smoking`, `bags` and `plate_rule`: see "
-            "[Smoking and abandoned bags](../guides/analytics.md).",
+            "A stream can override the settings under `smoking`, `bags`, `object_rule` and "
+            "`plate_rule`: see [Smoking and abandoned bags](../guides/analytics.md) and "
+            "[Zones, lines and hours](../guides/zones.md).",
             *parts,
         ]
     )
@@ -177,7 +178,14 @@ def first_sentence(kind: type) -> str:
 # ── events ───────────────────────────────────────────────────────────────────────────────────
 
 BAG = "`bag_id`, `person_id`, `owner_id`, `owner_confidence`, `label`, `box`, `detected`, `static`"
+OBJECT = "`object_id`, `label`, `zones`"
 DETAILS = {
+    "object_appeared": OBJECT,
+    "object_left": OBJECT,
+    "zone_entered": f"`zone`, {OBJECT}",
+    "zone_left": f"`zone`, {OBJECT}",
+    "zone_loitering": f"`zone`, {OBJECT}",
+    "line_crossed": f"`line`, `direction` (`a_to_b` or `b_to_a`), `from`, `to`, {OBJECT}",
     "bag_placed": BAG,
     "bag_unattended": BAG,
     "bag_abandoned": BAG,

@@ -202,7 +202,8 @@ def test_what_it_counts_is_a_kind_in_metrics(rule: ModuleType) -> None:
 
 @pytest.mark.parametrize("module", [analyzer, config, types], ids=lambda module: module.__name__)
 def test_no_rule_is_named_elsewhere(module: ModuleType) -> None:
-    """Neither as a word nor in a name; ``plates`` is also a section of the settings."""
+    """Neither as a word nor in a name. ``plates`` and ``objects`` are also sections of the
+    settings, and the detection of objects is a part of what a busy machine gives up."""
     tree = ast.parse(inspect.getsource(module))
     words = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant)}
     fields = {
@@ -210,5 +211,5 @@ def test_no_rule_is_named_elsewhere(module: ModuleType) -> None:
         for n in ast.walk(tree)
         if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name)
     }
-    own = {"plates"} if module is config else set()
+    own = {config: {"plates", "objects"}, types: {"objects"}}.get(module, set())
     assert not (words | fields) & (set(RULES) - own)

@@ -21,16 +21,12 @@ from pydantic import BaseModel
 from app.analytics import object_tracker
 from app.analytics.object_scanner import ObjectScanner
 from app.analytics.object_tracker import MAX_GAP_S, ObjectTracker
+from app.analytics.rule_set import RuleSet
 from app.analytics.rules import (
     AnalyzedFrame,
-    CountsObjects,
-    CountsPlaces,
     FramePixels,
-    RequestsCrops,
     Rule,
     RuleScope,
-    SeesRestarts,
-    SeesSkippedFrames,
     StreamContext,
     counted_kinds,
     labels_of,
@@ -59,7 +55,6 @@ from app.types import (
 )
 
 FACE = "face"
-MAX_CROP_REQUESTS = 2  # of a rule in one frame
 FILE_TIMEOUT_S = 600.0
 
 
@@ -147,11 +142,9 @@ class StreamAnalyzer:
     ) -> None:
         self._zones = ZoneFilter([zone for zone in zones if not zone.rules])
         self._settings = settings
-        self._rules = rules
-        self._scopes = scopes or [RuleScope()] * len(rules)
+        self._rules = RuleSet(rules, scopes)
         self._budget = budget
-        small = [label for rule in rules for label in rule.crop_labels]
-        self._scanner = ObjectScanner(settings, objects, labels, small)
+        self._scanner = ObjectScanner(settings, objects, labels, self._rules.crop_labels)
         self.counts = self._count(())
         self._limit = RateLimit(settings.max_fps)
         self._paused_until = -math.inf
@@ -197,10 +190,10 @@ class StreamAnalyzer:
                     return (), []
                 tracks = self._coast(pixels.captured_at)
                 frame = AnalyzedFrame(tracks, [], pixels.captured_at, size, pixels)
-                self._pass_skipped_frame(frame)
+                self._rules.skipped_frame(frame)
             return tracks, []
         with self._pausing_after(pixels.captured_at):
-            enlarged = self._scanner.enlarge(self._crop_requests(), pixels, size)
+            enlarged = self._scanner.enlarge(self._rules.crop_requests, pixels, size)
             scanned = self._scanner.objects(pending, pixels, enlarge=self._level.crops)
             crops = [each() for each in enlarged]
         x, y = size[0] / pixels.size[0], size[1] / pixels.size[1]
@@ -220,21 +213,9 @@ class StreamAnalyzer:
             frame = AnalyzedFrame(
                 seen, detections, pixels.captured_at, size, pixels, crops, examined
             )
-            rule_events = [
-                rule_event
-                for rule, scope in self._scoped()
-                for rule_event in scope.reported(rule.update(scope.view(frame)), frame.now)
-            ]
+            rule_events = self._rules.update(frame)
             self.counts = self._count(tracks)
         return tracks, rule_events
-
-    def _crop_requests(self) -> list[Box]:
-        return [
-            box
-            for rule in self._rules
-            if isinstance(rule, RequestsCrops)
-            for box in rule.crop_requests[:MAX_CROP_REQUESTS]
-        ]
 
     def _in_current_round(self, pixels: FramePixels) -> bool:
         """Whether a frame is not of a round that is over, of a file that loops.
@@ -244,18 +225,8 @@ class StreamAnalyzer:
         if pixels.restarts > self._restarts:
             self._restarts = pixels.restarts
             self._object_trackers.clear()
-            for rule in self._rules:
-                if isinstance(rule, SeesRestarts):
-                    rule.restart()
+            self._rules.restart()
         return pixels.restarts == self._restarts
-
-    def _pass_skipped_frame(self, frame: AnalyzedFrame) -> None:
-        for rule, scope in self._scoped():
-            if isinstance(rule, SeesSkippedFrames):
-                rule.skipped_frame(scope.view(frame))
-
-    def _scoped(self) -> Iterator[tuple[Rule, RuleScope]]:
-        return zip(self._rules, self._scopes, strict=True)
 
     @contextmanager
     def _pausing_after(self, captured_at: float) -> Iterator[None]:
@@ -290,26 +261,19 @@ class StreamAnalyzer:
 
     def end(self) -> list[RuleEvent]:
         """The last events, when the stream ends."""
-        return [
-            rule_event
-            for rule, scope in self._scoped()
-            for rule_event in scope.reported(rule.end())
-        ]
+        return self._rules.end()
 
     @property
     def place_counts(self) -> PlaceCounts | None:
         """The counts of zones and lines; None if no rule counts them."""
-        return next((r.place_counts() for r in self._rules if isinstance(r, CountsPlaces)), None)
+        return self._rules.place_counts
 
     def _count(self, tracks: Sequence[Track]) -> dict[str, int]:
         """How many objects of each counted kind there are: the rules' counts, else the tracks."""
         found = Counter(kind_of(track.label) for track in tracks)
         unseen = frozenset(LABELS) - frozenset(self._scanner.whole.labels)
         counts = {kind: found[kind] for kind in counted_kinds() if kind not in unseen}
-        for rule in self._rules:
-            if isinstance(rule, CountsObjects):
-                counts.update(rule.counts)
-        return counts
+        return {**counts, **self._rules.counts}
 
     def _track(self, detections: Sequence[Detection], now: float) -> tuple[Track, ...]:
         """Update the tracks with new detections. Labels of one kind share a tracker: a suitcase

@@ -11,10 +11,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from app import urls
 from app.api.clear_view import ClearViewField
 from app.api.i18n import Language
+from app.api.place_schemas import PlaceCountsReply
 from app.api.reduced import ReducedReply
 from app.api.schemas import StreamStatsReply
 from app.pipeline.sources.named import MAX_INDEX, MAX_PATH, source_url
-from app.stream_options import CameraOptions, ZoneShape
+from app.place_options import LineShape, ZoneShape
+from app.stream_options import CameraOptions
 from app.types import BlurStyle, Rotation, StreamSpec, StreamStatus, Transport
 
 Kind = Literal["demo", "rtsp", "push", "camera"]
@@ -55,6 +57,10 @@ class CameraStats(BaseModel):
     bags: int
     owned: int = Field(description="Bags whose owner is known.")
     session_id: str | None = Field(description="The current run; runs are numbered by day.")
+    places: PlaceCountsReply | None = Field(
+        exclude_if=lambda counts: counts is None,
+        description="Counts of zones and lines, where the rule `objects` runs.",
+    )
 
     @classmethod
     def of(cls, status: StreamStatus) -> CameraStats:
@@ -66,6 +72,7 @@ class CameraStats(BaseModel):
             bags=stats.followed.get("bag", 0),
             owned=stats.followed.get("owned_bag", 0),
             session_id=stats.session_id,
+            places=PlaceCountsReply.of(stats.places),
         )
 
 
@@ -129,7 +136,9 @@ class CameraChanges(CameraOptions, ClearViewField):
         if "detect_url" in given:
             given["detect_url"] = urls.check_substream(self.detect_url)
         if "zones" in given:
-            given["zones"] = tuple(zone.to_zone() for zone in self.zones)
+            given["zones"] = self.zone_values()
+        if "lines" in given:
+            given["lines"] = self.line_values()
         return given
 
 
@@ -169,6 +178,7 @@ class CameraDetail(BaseModel):
     transport: Transport
     analytics: dict[str, dict[str, Any]]
     zones: list[ZoneShape]
+    lines: list[LineShape]
     stall_timeout_s: float | None
     start_timeout_s: float | None
     interval: float | None
@@ -191,6 +201,7 @@ class CameraDetail(BaseModel):
             last_error=status.stats.last_error,
             analytics={name: dict(changes) for name, changes in spec.analytics.items()},
             zones=[ZoneShape.of(zone) for zone in spec.zones],
+            lines=[LineShape.of(line) for line in spec.lines],
             stats=CameraStats.of(status),
             numbers=StreamStatsReply.of(status.stats),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar
@@ -13,6 +13,7 @@ from fastapi import APIRouter, Depends, Header, Path, Query, WebSocket
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, Field
 
+from app.analytics.bags.item import OBJECT as UNKNOWN_OBJECT
 from app.analytics.rules import event_types
 from app.api.deps import (
     CallerDep,
@@ -30,6 +31,7 @@ from app.errors import EventNotFound, InvalidRequest
 from app.events import EventFilter, EventRow
 from app.pipeline.event_log import MissedEvents, follow
 from app.rights import Caller
+from app.types import LABELS
 
 T = TypeVar("T")
 HEARTBEAT_S = 15.0
@@ -103,6 +105,11 @@ class EventPage(BaseModel):
 
 Camera = Annotated[str | None, Query(description="Only of this camera or stream.", max_length=64)]
 Kind = Annotated[str | None, Query(alias="type", description="Only of this type.", max_length=64)]
+LabelName = Annotated[
+    str | None, Query(description="Only of an object with this label, such as `person`.")
+]
+ZoneName = Annotated[str | None, Query(description="Only at this zone.", max_length=80)]
+LineName = Annotated[str | None, Query(description="Only at this line.", max_length=80)]
 Since = Annotated[Time, Query(description=f"From this time on: {FORMATS}.")]
 Until = Annotated[Time, Query(description=f"Before this time: {FORMATS}.")]
 EventId = Annotated[int, Path(ge=0, le=MAX_ID)]
@@ -110,15 +117,29 @@ AfterId = Annotated[int | None, Query(ge=0, le=MAX_ID, description="Events after
 LastId = Annotated[str | None, Header(alias="last-event-id", description="As browsers send it.")]
 
 
-def _wanted(caller: CallerDep, camera: Camera = None, kind: Kind = None) -> EventFilter:
-    """The filter of a request. Raises InvalidRequest for a type of event that does not exist."""
-    return EventFilter(camera, _existing(kind), access=caller.access)
+def _wanted(
+    caller: CallerDep,
+    camera: Camera = None,
+    kind: Kind = None,
+    label: LabelName = None,
+    zone: ZoneName = None,
+    line: LineName = None,
+) -> EventFilter:
+    """The filter of a request. Raises InvalidRequest for a type or label that does not exist."""
+    return EventFilter(
+        camera,
+        _existing("type", kind, event_types()),
+        access=caller.access,
+        label=_existing("label", label, (*LABELS, UNKNOWN_OBJECT)),
+        zone=zone,
+        line=line,
+    )
 
 
-def _existing(kind: str | None) -> str | None:
-    if kind is not None and kind not in event_types():
-        raise InvalidRequest(field="type", reason=f"one of {', '.join(event_types())}")
-    return kind
+def _existing(field: str, value: str | None, known: Sequence[str]) -> str | None:
+    if value is not None and value not in known:
+        raise InvalidRequest(field=field, reason=f"one of {', '.join(known)}")
+    return value
 
 
 Wanted = Annotated[EventFilter, Depends(_wanted)]
@@ -167,14 +188,13 @@ async def socket(
     writer: EventWriterDep,
     caller: CallerDep,
 ) -> None:
-    """Live events as JSON messages; takes `?camera=&type=&last_event_id=`."""
+    """Live events as JSON messages; takes `?camera=&type=&label=&zone=&line=&last_event_id=`."""
     await client.accept()
     query = websocket.query_params
     try:
         after_id = _last_id(query["last_event_id"]) if "last_event_id" in query else None
-        wanted = EventFilter(
-            query.get("camera"), _existing(query.get("type")), access=caller.access
-        )
+        names = ("camera", "type", "label", "zone", "line")
+        wanted = _wanted(caller, *(query.get(name) for name in names))
     except InvalidRequest as error:
         await client.refuse(error, BAD_REQUEST)
         return

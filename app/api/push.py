@@ -108,6 +108,8 @@ async def request_stream(
         blur=request.blur,
         rotate=request.rotate,
         clear_until=check_clear_view(request.clear_view, caller, call, uncovered=off),
+        zones=request.zone_values(),
+        lines=request.line_values(),
     )
     note(call, stream_id=stream_id)
     return PushReply.of(stream_id)

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from app.analytics.rules import RULES, RuleEntry
+from app.analytics.rules.scope import ScopeSettings
 
 
 def document_rules(app: FastAPI) -> None:
@@ -41,6 +42,9 @@ def _rule_schema(name: str, entry: RuleEntry) -> dict[str, Any]:
     template = "#/components/schemas/" + _title(name) + "/$defs/{model}"
     events = "\n".join(f"- `{event}`: {about}" for event, about in entry.events.items())
     schema = entry.settings.model_json_schema(ref_template=template)
+    shared = ScopeSettings.model_json_schema(ref_template=template)
+    for part in ("properties", "$defs"):
+        schema[part] = schema.get(part, {}) | shared.get(part, {})
     return {
         **schema,
         "title": _title(name),

@@ -8,7 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app import urls
 from app.api.clear_view import ClearViewField
+from app.api.place_schemas import PlaceCountsReply
 from app.api.reduced import ReducedReply
+from app.place_options import LineShape, ZoneShape
 from app.stream_options import ANALYTICS, BasicOptions, PublishedOptions, RuleSettings
 from app.types import BlurStyle, Rotation, StreamSpec, StreamStats, StreamStatus, Transport
 
@@ -41,13 +43,16 @@ class StartRequest(PublishedOptions, ClearViewField):
 
     def to_spec(self, stream_id: str) -> StreamSpec:
         """The stream that is requested. Raises InvalidUrl or AddressNotAllowed."""
-        given = self.model_dump(exclude={"rtsp_url", "output_url", "detect_url", "clear_view"})
+        apart = {"rtsp_url", "output_url", "detect_url", "clear_view", "zones", "lines"}
+        given = self.model_dump(exclude=apart)
         return StreamSpec(
             stream_id,
             urls.check_rtsp(self.rtsp_url),
             urls.check_rtsp(self.output_url) if self.output_url is not None else None,
             detect_url=urls.check_substream(self.detect_url),
             clear_until=self.clear_view.until if self.clear_view is not None else None,
+            zones=self.zone_values(),
+            lines=self.line_values(),
             **given,
         )
 
@@ -117,13 +122,17 @@ class StreamConfig(BaseModel):
     stall_timeout_s: float | None = Field(exclude_if=lambda limit: limit is None)
     start_timeout_s: float | None = Field(exclude_if=lambda limit: limit is None)
     detect_url: str | None = Field(exclude_if=lambda url: url is None)
+    zones: list[ZoneShape] = Field(exclude_if=lambda zones: not zones)
+    lines: list[LineShape] = Field(exclude_if=lambda lines: not lines)
 
     @classmethod
     def of(cls, spec: StreamSpec) -> StreamConfig:
-        shown = {
+        shown: dict[str, Any] = {
             "rtsp_url": urls.without_credentials(spec.source),
             "output_url": spec.output and urls.without_credentials(spec.output),
             "detect_url": spec.detect_url and urls.without_credentials(spec.detect_url),
+            "zones": [ZoneShape.of(zone) for zone in spec.zones],
+            "lines": [LineShape.of(line) for line in spec.lines],
         }
         same = {name: getattr(spec, name) for name in cls.model_fields if name not in shown}
         return cls(**shown, **same)
@@ -185,12 +194,17 @@ class StreamStatsReply(BaseModel):
     height: int | None
     uptime_s: float
     substream: SubstreamReply | None = Field(exclude_if=lambda stats: stats is None)
+    places: PlaceCountsReply | None = Field(
+        exclude_if=lambda counts: counts is None,
+        description="Counts of zones and lines, where the rule `objects` runs.",
+    )
 
     @classmethod
     def of(cls, stats: StreamStats) -> StreamStatsReply:
         values: dict[str, Any] = {
             name: getattr(stats, name) for name in cls.model_fields if hasattr(stats, name)
         }
+        values["places"] = PlaceCountsReply.of(stats.places)
         latency = Latency(p50=stats.latency_p50_ms, p95=stats.latency_p95_ms)
         return cls(**values, latency_ms=latency)
 

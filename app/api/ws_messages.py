@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field, RootModel
 from app.api.events import EventMessage, MissedMessage
 from app.events import Event, EventRow
 from app.pipeline.push import FrameAck
+from app.place_options import LineShape, ZoneShape
 from app.types import LABELS, BlurStyle, FrameMetadata, StreamSpec, StreamState, Track
 
 VERSION: Literal[1] = 1
@@ -59,6 +60,8 @@ class HelloMessage(Message):
     state: State
     blur: BlurStyle
     analytics: list[str] = Field(description="Rules that run on this stream; may be empty.")
+    zones: list[ZoneShape] = Field(exclude_if=lambda zones: not zones)
+    lines: list[LineShape] = Field(exclude_if=lambda lines: not lines)
 
 
 class ResultMessage(Message):
@@ -150,6 +153,8 @@ def hello(spec: StreamSpec, state: StreamState) -> HelloMessage:
         state=state.value,
         blur=spec.blur,
         analytics=sorted(spec.analytics),
+        zones=[ZoneShape.of(zone) for zone in spec.zones],
+        lines=[LineShape.of(line) for line in spec.lines],
     )
 
 

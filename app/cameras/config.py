@@ -12,7 +12,7 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 from app import urls
 from app.errors import CameraFailed, in_words
 from app.stream_options import DEFAULTS, CameraOptions, RuleSettings
-from app.types import Analytics, BlurStyle, Rotation, StreamSpec, Transport, Zone
+from app.types import Analytics, BlurStyle, Line, Rotation, StreamSpec, Transport, Zone
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class CameraConfig:
         rotate: degrees to turn the frames clockwise: 0, 90, 180 or 270.
         analytics: rules to run, as names or with settings; default: ``bags``, if the network for
             it is installed.
-        zones: parts of the frame to watch or to ignore.
+        zones: parts of the frame to watch, to ignore, or to count objects in.
+        lines: lines in the frame that the rule ``objects`` counts crossings of.
         stall_timeout_s: seconds without a frame after which a slow camera counts as lost.
         start_timeout_s: seconds to wait for the first frame of a slow camera.
         interval: seconds between two requests to a URL of a single image.
@@ -56,6 +57,7 @@ class CameraConfig:
     transport: Transport = DEFAULTS.transport
     analytics: Analytics | Sequence[str] | None = None
     zones: Sequence[Zone] = ()
+    lines: Sequence[Line] = ()
     stall_timeout_s: float | None = DEFAULTS.stall_timeout_s
     start_timeout_s: float | None = DEFAULTS.start_timeout_s
     interval: float | None = DEFAULTS.interval
@@ -88,6 +90,7 @@ class CameraConfig:
             paced=True,
             analytics=analytics,
             zones=tuple(self.zones),
+            lines=tuple(self.lines),
             detect_url=urls.check_substream(self.detect_url),
             **{name: getattr(self, name) for name in same},
         )
@@ -115,3 +118,4 @@ class _Limits(CameraOptions):
     render_enabled: bool
     analytics: RuleSettings | None  # type: ignore[assignment]
     zones: Sequence[Zone]  # type: ignore[assignment]
+    lines: Sequence[Line]  # type: ignore[assignment]

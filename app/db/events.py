@@ -198,6 +198,8 @@ def _conditions(wanted: EventFilter) -> list[ColumnElement[bool]]:
         conditions.append(EventTable.ts >= wanted.since)
     if wanted.until < float("inf"):
         conditions.append(EventTable.ts < wanted.until)
+    for name, value in wanted.details.items():
+        conditions.append(EventTable.details[name].as_string() == value)
     return [*conditions, *_allowed(wanted.access)]
 
 

@@ -14,7 +14,7 @@ from app.db.engine import opened
 from app.db.tables import StreamTable
 from app.db.vault import Vault
 from app.errors import SecretUnreadable
-from app.types import StoredStream, StreamSpec, StreamState, Zone
+from app.types import Line, StoredStream, StreamSpec, StreamState, Zone
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +31,7 @@ _OPTIONS = (
     "loop",
     "paced",
     "zones",
+    "lines",
     "stall_timeout_s",
     "start_timeout_s",
     "interval",
@@ -91,11 +92,9 @@ class StreamRepository:
     def _stored(self, row: StreamTable) -> StoredStream | None:
         try:
             options: dict[str, Any] = {k: v for k, v in row.options.items() if k in _OPTIONS}
-            if "zones" in options:  # JSON knows no tuples
-                options["zones"] = tuple(
-                    Zone(kind, tuple((x, y) for x, y in points), name)
-                    for kind, points, name in options["zones"]
-                )
+            for name, kind in (("zones", Zone), ("lines", Line)):
+                if name in options:
+                    options[name] = tuple(kind(*map(_frozen, one)) for one in options[name])
             spec = StreamSpec(row.stream_id, row.source, row.output, **options)
             wanted = StreamState(row.wanted)
         except (
@@ -114,3 +113,8 @@ class StreamRepository:
             return StoredStream(spec, StreamState.FAILED, str(error), decryptable=False)
         spec = replace(spec, source=source, output=output, detect_url=next(iter(detect_url), None))
         return StoredStream(spec, wanted, last_error)
+
+
+def _frozen(value: Any) -> Any:
+    """A JSON value with tuples instead of lists."""
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value

@@ -88,6 +88,19 @@ class CounterTable(Table):
     value: Mapped[int] = mapped_column(BigInteger)
 
 
+class DailyCountsTable(Table):
+    """What one stream has counted on its newest day.
+
+    Each of ``counts`` is what was counted and how often, as in ``["zone", "door", "person", 3]``.
+    """
+
+    __tablename__ = "daily_counts"
+
+    stream_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    day: Mapped[str] = mapped_column(String(10))
+    counts: Mapped[list[Any]]
+
+
 class JobTable(Table):
     """One collection job.
 

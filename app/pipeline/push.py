@@ -11,7 +11,7 @@ import asyncio
 import itertools
 import logging
 import secrets
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -20,7 +20,16 @@ from app.errors import NotPushable, TooManyStreams, WatchpostError
 from app.pipeline.hub import Subscription
 from app.pipeline.manager import StreamManager
 from app.pipeline.sources.push import codec_of
-from app.types import Analytics, BlurStyle, FrameMetadata, Rotation, StreamSpec, WithheldFrame
+from app.types import (
+    Analytics,
+    BlurStyle,
+    FrameMetadata,
+    Line,
+    Rotation,
+    StreamSpec,
+    WithheldFrame,
+    Zone,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -141,6 +150,8 @@ class PushStreams:
         blur: BlurStyle,
         rotate: Rotation = 0,
         clear_until: float | None = None,
+        zones: Sequence[Zone] = (),
+        lines: Sequence[Line] = (),
     ) -> str:
         """Start a stream that waits for its first frame; returns its id.
 
@@ -160,6 +171,8 @@ class PushStreams:
             analytics=analytics,
             rotate=rotate,
             clear_until=clear_until,
+            zones=zones,
+            lines=lines,
         )
         self._manager.start_ephemeral(spec)
         stream = self._streams[stream_id] = _PushStream()

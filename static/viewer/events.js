@@ -3,6 +3,7 @@
 import { at } from "./api.js";
 import { announce, make, write } from "./dom.js";
 import { clock, number, onChange, percent, t, textOr } from "./i18n.js";
+import { nameOf } from "./labels.js";
 
 /**
  * @typedef {import("./wire.js").StreamEvent} StreamEvent
@@ -10,6 +11,7 @@ import { clock, number, onChange, percent, t, textOr } from "./i18n.js";
  */
 
 const MOST = 100;
+const OF_OBJECTS = /^(object|zone|line)_/;
 
 export class Events {
   /** @type {{entry: HTMLLIElement, message: StreamEvent | Missed}[]} newest first */
@@ -103,12 +105,15 @@ function fill({ entry, message }) {
 function titleOf({ event, details }) {
   const readable = event.replaceAll("_", " ");
   const title = textOr(`event.${event}`, readable.charAt(0).toUpperCase() + readable.slice(1));
-  return typeof details.plate_number === "string" ? `${title}: ${details.plate_number}` : title;
+  const subject = [details.plate_number, details.zone, details.line].find((one) => typeof one === "string");
+  return subject === undefined ? title : `${title}: ${subject}`;
 }
 
 /** @param {StreamEvent} message */
-function factsOf({ track_id: track, confidence, duration_s: duration }) {
+function factsOf({ event, track_id: track, confidence, duration_s: duration, details }) {
   const facts = [];
+  if (OF_OBJECTS.test(event) && typeof details.label === "string") facts.push(nameOf(details.label));
+  if (event === "line_crossed") facts.push(`${details.from} → ${details.to}`);
   if (track !== null) facts.push(t("events.track", { n: String(track) }));
   if (confidence !== null) facts.push(t("events.sure", { n: percent(confidence) }));
   if (duration !== null) facts.push(t("events.lasted", { n: number(duration, duration < 10 ? 1 : 0) }));

@@ -151,6 +151,7 @@ function onMessage(message, text) {
     case "hello":
       if (!watch.hello) loadEvents(watch);
       watch.hello = message;
+      stage.places = { zones: message.zones ?? [], lines: message.lines ?? [] };
       setState(message.state, "");
       break;
     case "state":

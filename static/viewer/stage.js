@@ -2,10 +2,12 @@
 
 import { percent } from "./i18n.js";
 import { colourOf, isSure, nameOf } from "./labels.js";
+import { drawPlaces } from "./places.js";
 
 /**
  * @typedef {import("./wire.js").Result} Result
  * @typedef {import("./wire.js").Detection} Detection
+ * @typedef {{zones: import("./wire.js").Zone[], lines: import("./wire.js").Line[]}} Places
  * @typedef {{left: number, top: number, width: number, height: number}} Rectangle
  */
 
@@ -22,6 +24,8 @@ export class Stage {
   #scheduled = false;
   #busy = false;
   #withBoxes = true;
+  /** @type {Places} */
+  #places = { zones: [], lines: [] };
   #era = 0;
 
   /**
@@ -64,7 +68,14 @@ export class Stage {
     this.#era += 1;
     this.#next = null;
     this.#shown = null;
+    this.#places = { zones: [], lines: [] };
     this.#paper.transferFromImageBitmap(null);
+    this.redraw();
+  }
+
+  /** Zones and lines are shown with the boxes. @param {Places} places */
+  set places(places) {
+    this.#places = places;
     this.redraw();
   }
 
@@ -126,7 +137,9 @@ export class Stage {
     this.#ink.clearRect(0, 0, clientWidth, clientHeight);
     const shown = this.#shown;
     if (!shown || !this.#withBoxes || !shown.width || !shown.height) return;
-    this.#drawBoxes(shown, fit(shown, clientWidth, clientHeight), ratio);
+    const area = fit(shown, clientWidth, clientHeight);
+    drawPlaces(this.#ink, this.#places, area);
+    this.#drawBoxes(shown, area, ratio);
   }
 
   /**

@@ -17,6 +17,20 @@
  * @property {StreamState} state
  * @property {string} blur
  * @property {string[]} analytics
+ * @property {Zone[]} [zones]  if there are any
+ * @property {Line[]} [lines]
+ *
+ * @typedef {object} Zone  points are shares of the frame's width and height
+ * @property {"watch" | "ignore" | "count"} kind
+ * @property {string} name
+ * @property {[number, number][]} points
+ * @property {string} [color]
+ *
+ * @typedef {object} Line
+ * @property {string} name
+ * @property {[[number, number], [number, number]]} points
+ * @property {[string, string]} sides  A is on the left hand from the first point to the second
+ * @property {string} [color]
  *
  * @typedef {object} Result
  * @property {"result"} type

@@ -99,6 +99,31 @@ async def site(shared: Site) -> AsyncIterator[Site]:
         await shared.http.delete(f"/camera/{camera}")
 
 
+async def test_zones_and_lines_are_kept_as_given(site: Site) -> None:
+    zones = [
+        {"kind": "ignore", "name": "tree", "points": [[0, 0], [0.5, 0], [0.5, 0.5]]},
+        {
+            "kind": "count",
+            "name": "hall",
+            "points": [[0, 0], [1, 0], [1, 1]],
+            "color": "#ff8800",
+            "labels": ["person"],
+            "rules": ["objects"],
+        },
+    ]
+    line = {"name": "door", "points": [[0.2, 0.5], [0.8, 0.5]], "sides": ["yard", "house"]}
+    reply = await site.add(zones=zones, lines=[line], analytics=["objects"])
+    assert reply.status_code == 201, reply.text
+    assert reply.json()["zones"] == zones, "a zone as it was always given has no new fields"
+    assert reply.json()["lines"] == [line | {"direction": "both"}]
+    counts = (await site.http.get("/camera/CAM_01/stats")).json()["places"]
+    assert counts["zones"] == [{"name": "hall", "now": {}, "today": {}}]
+    assert counts["lines"] == [{"name": "door", "today": {"a_to_b": {}, "b_to_a": {}}}]
+    (listed,) = (await site.http.get("/cameras")).json()
+    assert listed["stats"]["places"] == counts
+    assert (await site.http.get("/camera/CAM_01")).json()["numbers"]["places"] == counts
+
+
 async def test_a_file_becomes_a_camera(site: Site) -> None:
     reply = await site.add(
         name="Gate",
@@ -191,6 +216,11 @@ async def test_a_file_plays_to_its_end(site: Site) -> None:
         ({"analytics": ["flying"]}, 400, "INVALID_REQUEST"),
         ({"zones": [{"points": [[0, 0], [1, 1]]}]}, 400, "INVALID_REQUEST"),
         ({"zones": [{"points": [[0, 0], [2, 1], [0, 1]]}]}, 400, "INVALID_REQUEST"),
+        ({"lines": [{"points": [[0, 0]]}]}, 400, "INVALID_REQUEST"),
+        ({"lines": [{"points": [[0.5, 0.5], [0.5, 0.5]]}]}, 400, "INVALID_REQUEST"),
+        ({"lines": [{"points": [[0, 0], [1, 1]], "sides": ["A"]}]}, 400, "INVALID_REQUEST"),
+        ({"zones": [{"points": [[0, 0], [1, 0], [1, 1]], "color": "red"}]}, 400, "INVALID_REQUEST"),
+        ({"analytics": {"objects": {"hours": [{"from": "22"}]}}}, 400, "INVALID_REQUEST"),
         ({"unknown": 1}, 400, "INVALID_REQUEST"),
         ({"source": 63}, 502, "INPUT_FAILED"),
     ],

@@ -111,6 +111,30 @@ def test_what_is_not_there_is_said(events: EventRepository) -> None:
         events.snapshot(1)
 
 
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        (EventFilter(label="person"), [2, 1]),
+        (EventFilter(zone="hall"), [3, 1]),
+        (EventFilter(label="person", zone="hall"), [1]),
+        (EventFilter(line="door"), [2]),
+        (EventFilter(zone='" OR 1=1 --'), []),
+    ],
+)
+def test_events_are_found_by_label_zone_and_line(
+    events: EventRepository, wanted: EventFilter, expected: list[int]
+) -> None:
+    rows = [
+        replace(event(1), details={"label": "person", "zone": "hall"}),
+        replace(event(2), details={"label": "person", "line": "door"}),
+        replace(event(3), details={"label": "car", "zone": "hall"}),
+        replace(event(4), details={}),
+    ]
+    add(events, *rows)
+    assert ids(events.page(wanted, 10).events) == expected
+    assert [row.event_id for row in rows if wanted.takes_record(row)] == sorted(expected)
+
+
 def test_pages_are_newest_first_and_meet(events: EventRepository) -> None:
     add(events, *(event(number) for number in range(1, 11)))
     first = events.page(ALL, 4)

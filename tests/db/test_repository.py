@@ -8,13 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, text, update
 
 from app.db.engine import open_database
 from app.db.streams import StreamRepository
+from app.db.tables import StreamTable
 from app.db.vault import KEY_FILE, open_vault
 from app.errors import StoreError
-from app.types import StoredStream, StreamSpec, StreamState
+from app.types import Line, StoredStream, StreamSpec, StreamState, Zone
 
 PLAIN = StreamSpec("plain", "rtsp://192.0.2.1/x", "rtsp://192.0.2.1/x-blur")
 FULL = StreamSpec(
@@ -57,6 +58,21 @@ def test_a_stream_comes_back_as_it_was(
     stored = StoredStream(spec, wanted, "why it failed")
     store.save(stored)
     assert store.load() == [stored]
+
+
+def test_zones_and_lines_come_back_also_from_an_older_version(
+    store: StreamRepository, engine: Engine
+) -> None:
+    corners = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0))
+    zone = Zone("count", corners, "hall", "#ff8800", ("person", "car"), ("objects",))
+    line = Line(((0.0, 0.5), (1.0, 0.5)), "door", ("in", "out"), "a_to_b", None, ("person",))
+    spec = StreamSpec("cam", "file:/a.mp4", zones=(zone,), lines=(line,))
+    store.save(StoredStream(spec, StreamState.RUNNING))
+    assert store.load()[0].spec == spec
+    with engine.begin() as connection:
+        old = {"zones": [["ignore", [[0, 0], [1, 0], [1, 1]], "tree"]]}
+        connection.execute(update(StreamTable).values(options=old))
+    assert store.load()[0].spec.zones == (Zone("ignore", corners, "tree"),)
 
 
 def test_a_second_stream_is_all_that_needs_a_secret(store: StreamRepository) -> None:

@@ -154,6 +154,7 @@ def test_the_lines_for_push_streams(demo: Server) -> None:
     [
         ("docs/guides/analytics.md", "The call", "hall"),
         ("docs/guides/anpr.md", "Plates that pass a camera", "gate"),
+        ("docs/guides/zones.md", "The call", "entry"),
     ],
 )
 def test_the_lines_for_analytics(demo: Server, page: str, title: str, camera_id: str) -> None:

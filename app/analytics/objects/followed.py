@@ -104,6 +104,7 @@ class FollowedObjects:
     def update(self, tracks: Sequence[Track], now: float) -> list[FollowedObject]:
         """Take the tracks of a frame; returns the objects that were detected in it."""
         detected = [track for track in tracks if track.age_s == 0]
+        self._detach_swapped(detected, now)
         known = [track for track in detected if track.track_id in self._by_track]
         seen = [self._by_track[track.track_id] for track in known]
         for one, track in zip(seen, known, strict=True):
@@ -116,6 +117,25 @@ class FollowedObjects:
             one.update(track, now, self._tuning)
             seen.append(one)
         return seen
+
+    def _detach_swapped(self, detected: Sequence[Track], now: float) -> None:
+        """Take tracks from their objects that have jumped to where another lost object should be:
+        the tracker has confused both."""
+        own = {track.track_id: self._by_track.get(track.track_id) for track in detected}
+        jumped = {
+            track.track_id: one
+            for track in detected
+            if (one := own[track.track_id]) and self._distance(one, track, now) is None
+        }
+        lost = [one for track_id, one in self._by_track.items() if track_id not in own]
+        free = [*jumped.values(), *lost]
+        for track in detected:
+            one = jumped.get(track.track_id)
+            if one is not None and any(
+                other is not one and self._distance(other, track, now) is not None for other in free
+            ):
+                del self._by_track[track.track_id]
+                self._by_track[-one.object_id] = one  # until a track goes on with it
 
     def take_gone(self, now: float) -> list[FollowedObject]:
         """Forget the objects that have left, and return them."""
@@ -162,18 +182,20 @@ class FollowedObjects:
         """The object that a new track goes on with: the nearest of those that were lost nearby."""
         best: tuple[float, int] | None = None
         for track_id, one in self._by_track.items():
-            if one.seen_at == now or family(one.track.label) != family(track.label):
+            if one.seen_at == now:
                 continue
-            distance = self._distance(one, track.box, now)
+            distance = self._distance(one, track, now)
             if distance is not None and (best is None or distance < best[0]):
                 best = distance, track_id
         return None if best is None else self._by_track.pop(best[1])
 
-    def _distance(self, one: FollowedObject, box: Box, now: float) -> float | None:
-        """From where a lost object should be now, in sizes; None if it cannot be there."""
+    def _distance(self, one: FollowedObject, track: Track, now: float) -> float | None:
+        """From where an object should be now, in sizes; None if the track cannot be of it."""
+        if family(one.track.label) != family(track.label):
+            return None
         tuning, gap_s = self._tuning, now - one.seen_at
-        last = one.track.box
-        if last.iou(box) >= tuning.same_iou:
+        last, box = one.track.box, track.box
+        if last.iou(box) >= tuning.same_iou and gap_s <= max(tuning.found_again_s, one.still_s):
             return 0.0
         if gap_s > tuning.found_again_s:
             return None
