@@ -15,12 +15,14 @@ HALL = ("zone", "hall", "car")
 
 
 def test_counts_come_back_as_they_were_and_old_ones_do_not(database_url: str) -> None:
-    repository = DailyCountsRepository(open_database(database_url))
+    engine = open_database(database_url)
+    repository = DailyCountsRepository(engine)
     repository.save([DayCounts("gate", TODAY, {DOOR: 2, HALL: 1})])
     repository.save([DayCounts("gate", TODAY, {DOOR: 3, HALL: 1})])
     repository.save([DayCounts("old", TODAY - timedelta(days=3), {DOOR: 9})])
     assert repository.load(TODAY) == [DayCounts("gate", TODAY, {DOOR: 3, HALL: 1})]
     assert repository.load(TODAY + timedelta(days=3)) == []
+    engine.dispose()
 
 
 def test_what_changed_is_taken_once_and_put_back_if_it_cannot_be_stored() -> None:
