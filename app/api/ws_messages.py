@@ -60,8 +60,8 @@ class HelloMessage(Message):
     state: State
     blur: BlurStyle
     analytics: list[str] = Field(description="Rules that run on this stream; may be empty.")
-    zones: list[ZoneShape] = Field(exclude_if=lambda zones: not zones)
-    lines: list[LineShape] = Field(exclude_if=lambda lines: not lines)
+    zones: list[ZoneShape] = Field([], exclude_if=lambda zones: not zones)
+    lines: list[LineShape] = Field([], exclude_if=lambda lines: not lines)
 
 
 class ResultMessage(Message):
