@@ -26,6 +26,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app import urls
 from app.errors import RequestError
+from app.oidc_settings import OidcSettings
 
 
 def _rtsp_url(url: str) -> str:
@@ -362,6 +363,7 @@ class Settings(_Sources):
     claude_model: str = Field("claude-opus-4-5", description="Claude model for the second reading.")
 
     auth: AuthSettings = AuthSettings()
+    oidc: OidcSettings = OidcSettings()
     tls: TlsSettings = TlsSettings()
     audit: AuditSettings = AuditSettings()
     streams: StreamSettings = StreamSettings()

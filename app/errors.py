@@ -145,6 +145,34 @@ class WrongPassword(Unauthorized):
     template = "The name or the password is wrong."
 
 
+class SignInExpired(Unauthorized):
+    """A sign-in through the identity provider took too long, or was used before."""
+
+    code = "SIGN_IN_EXPIRED"
+    template = "This sign-in has expired or was already used. Please start again."
+
+
+class ProviderRefused(Unauthorized):
+    """The identity provider did not sign the person in."""
+
+    code = "PROVIDER_REFUSED"
+    template = "The identity provider did not sign you in."
+
+
+class ProviderNotTrusted(Unauthorized):
+    """The identity provider's reply is not genuine, or not for this sign-in."""
+
+    code = "PROVIDER_NOT_TRUSTED"
+    template = "The identity provider's reply could not be verified. The server's log says why."
+
+
+class NoAccount(Unauthorized):
+    """The identity provider signed a person in who has no account here."""
+
+    code = "NO_ACCOUNT"
+    template = "You have no account here. An administrator can give you one."
+
+
 class Forbidden(WatchpostError):
     """The caller is known, but lacks a right."""
 
@@ -302,6 +330,13 @@ class UserExists(Conflict):
     template = "There is already a user, so {name} cannot be added in this way."
 
 
+class SubjectInUse(Conflict):
+    """Another user has this id at the identity provider."""
+
+    code = "SUBJECT_IN_USE"
+    template = "User {user_id} already signs in with this id of the identity provider."
+
+
 class LastAdministrator(Conflict):
     """Without this user nobody could manage users."""
 
@@ -356,6 +391,13 @@ class SinkError(FarEndError):
 
     code = "OUTPUT_FAILED"
     template = "The output failed: {reason} ({url})"
+
+
+class ProviderFailed(FarEndError):
+    """The identity provider does not answer, or refuses this server."""
+
+    code = "PROVIDER_FAILED"
+    template = "The identity provider is not available. The server's log says why."
 
 
 class Unavailable(WatchpostError):

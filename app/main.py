@@ -22,6 +22,7 @@ from app.api import (
     doctor,
     errors,
     jobs,
+    oidc,
     plates,
     privacy,
     push,
@@ -132,6 +133,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(events_api.router)
     app.include_router(plates.router)
     app.include_router(accounts.router)
+    app.include_router(oidc.router)
     app.include_router(users.router)
     app.include_router(tokens.router)
     app.include_router(audit.router)

@@ -200,7 +200,9 @@ async def open_runtime(
             open_engine(settings.resolved_database_url(), vault, settings.recordings_dir())
         )
         stack.push_async_callback(threads.finish_calls)  # queries of tasks that were cancelled
-        access = stack.enter_context(open_access(engine, throttle or Throttle()))
+        access = stack.enter_context(
+            open_access(engine, vault, throttle or Throttle(), settings.oidc)
+        )
         audit = await stack.enter_async_context(open_audit(settings, engine, vault))
         networks = await stack.enter_async_context(
             open_networks(settings, settings.device, settings.data_dir)

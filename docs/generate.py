@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from http import HTTPStatus
@@ -138,11 +139,11 @@ def _setting(name: str, field: FieldInfo, flags: dict[str, str]) -> Row:
 def default_of(field: FieldInfo) -> str:
     """The default as text; a dash if there is none."""
     value = field.default
-    if value is PydanticUndefined or value is None or value in ([], (), ""):
+    if value is PydanticUndefined or value is None or value in ([], (), {}, ""):
         return "–"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
-    return f"`{value}`"
+    return f"`{json.dumps(value) if isinstance(value, tuple) else value}`"
 
 
 def type_of(field: FieldInfo) -> str:
@@ -164,6 +165,8 @@ def _type(kind: Any) -> str:
         return ", ".join(f"`{choice}`" for choice in arguments)
     if origin in (list, tuple):
         return "list"
+    if origin is dict:
+        return "JSON object"
     if hasattr(kind, "__metadata__"):  # Annotated
         return _type(arguments[0])
     wanted = [part for part in arguments if part is not type(None)]

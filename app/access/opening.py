@@ -21,21 +21,32 @@ from app.db.user_sessions import UserSessionRepository
 from app.db.users import UserRepository
 from app.db.vault import Vault
 from app.errors import StoreError
+from app.oidc_settings import OidcSettings
 from app.process import background
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from app.access.oidc import OidcProvider
+
 logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def open_access(engine: Engine, throttle: Throttle) -> Iterator[AccessService]:
+def open_access(
+    engine: Engine, vault: Vault, throttle: Throttle, oidc: OidcSettings
+) -> Iterator[AccessService]:
     """Open the accounts: users, sessions and tokens."""
     users, rows = UserRepository(engine), UserSessionRepository(engine)
     passwords = Passwords()
     access = AccessService(
-        users, rows, ApiTokenRepository(engine), passwords, Sessions(users, rows), throttle
+        users,
+        rows,
+        ApiTokenRepository(engine),
+        passwords,
+        Sessions(users, rows),
+        throttle,
+        provider=_provider(oidc, vault),
     )
     if users.count() == 0:
         logger.info("no users yet; set-up code for the first one: %s", access.setup_code)
@@ -43,6 +54,15 @@ def open_access(engine: Engine, throttle: Throttle) -> Iterator[AccessService]:
         yield access
     finally:
         passwords.close()
+
+
+def _provider(settings: OidcSettings, vault: Vault) -> OidcProvider | None:
+    """The identity provider, if there is one. Authlib is only imported for it."""
+    if settings.issuer is None:
+        return None
+    from app.access.oidc import OidcProvider
+
+    return OidcProvider(settings, vault)
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ import asyncio
 import hmac
 import time
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from app.access.open_calls import OpenCalls
 from app.access.passwords import Passwords
@@ -19,6 +20,9 @@ from app.db.users import UserRepository
 from app.errors import Unauthorized, UserNotFound, WrongPassword
 from app.rights import Access, Caller, Grant, Role
 
+if TYPE_CHECKING:
+    from app.access.oidc import OidcProvider
+
 TOUCH_S = 60.0
 REPLY_S = 0.5
 
@@ -29,6 +33,7 @@ class AccessService:
 
     Attributes:
         throttle: slows guessing down; shared with the check of the server's own token.
+        provider: the identity provider; None if there is none.
         setup_code: lets another machine make the first user.
     """
 
@@ -38,6 +43,7 @@ class AccessService:
     passwords: Passwords
     sessions: Sessions
     throttle: Throttle
+    provider: OidcProvider | None = None
     calls: OpenCalls = field(default_factory=OpenCalls)
     setup_code: str = field(default_factory=new_secret, repr=False)
 

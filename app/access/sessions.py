@@ -34,6 +34,7 @@ class SessionTuning:
         touch_s: how exactly the last use is stored.
         idle_s: a session that was not used for this long has ended.
         longest_s: age after which a session has ended in any case.
+        provider_s: the same for users of a provider, who may have lost their account there.
     """
 
     rotate_s: float = 3600.0
@@ -41,6 +42,7 @@ class SessionTuning:
     touch_s: float = 60.0
     idle_s: float = 3 * DAY_S
     longest_s: float = 30 * DAY_S
+    provider_s: float = DAY_S / 2
 
 
 DEFAULT_TUNING = SessionTuning()
@@ -110,7 +112,9 @@ class Sessions:
             user = self._users.get(session.user_id)
         except UserNotFound:
             return None
-        if user.disabled:
+        if user.disabled or (
+            user.subject is not None and now - session.created_ts > self._tuning.provider_s
+        ):
             return None
         return SignedIn(user, session, self._use(found, hashed, now, rotate))
 

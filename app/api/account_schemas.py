@@ -75,9 +75,35 @@ class GrantSchema(BaseModel):
         return Grant(self.role, cameras_from_json(self.cameras), frozenset(self.also))
 
 
-class UserRequest(SignInRequest):
-    """A new user."""
+Subject = Annotated[
+    str,
+    StringConstraints(strict=True, min_length=1, max_length=200, pattern=r"^[\x21-\x7e]*$"),
+    Field(
+        description="Id (`sub`) of the user at the identity provider, who can then sign in there."
+    ),
+]
 
+
+class UserRequest(BaseModel):
+    """A new user, with a password, or an id at the identity provider, or both."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        hide_input_in_errors=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "kim",
+                    "password": "correct horse battery",
+                    "grants": [{"role": "viewer", "cameras": ["cam-1"]}],
+                }
+            ]
+        },
+    )
+
+    name: Name
+    password: Password | None = None
+    subject: Subject | None = None
     grants: list[GrantSchema] = Field(max_length=32, description="None: the user may do nothing.")
 
     def to_grants(self) -> tuple[Grant, ...]:
@@ -92,6 +118,7 @@ class UserChange(BaseModel):
     grants: list[GrantSchema] = Field([], max_length=32)
     disabled: bool = Field(False, strict=True, description="Such a user can do nothing.")
     password: Password = ""
+    subject: Subject | None = Field(None, description="Null: not through the identity provider.")
 
 
 class UserReply(BaseModel):
@@ -102,6 +129,7 @@ class UserReply(BaseModel):
     grants: list[GrantSchema]
     disabled: bool
     has_password: bool = Field(description="False for users of an identity provider.")
+    subject: str | None = Field(description="Id at the identity provider.")
     created_ts: float
 
     @classmethod
@@ -112,6 +140,7 @@ class UserReply(BaseModel):
             grants=[GrantSchema(**grant) for grant in grants_as_json(user.grants)],
             disabled=user.disabled,
             has_password=user.password_hash is not None,
+            subject=user.subject.rpartition("#")[2] if user.subject is not None else None,
             created_ts=user.created_ts,
         )
 
@@ -121,6 +150,7 @@ class Account(BaseModel):
 
     caller: str = Field(description="As the audit log names the caller, such as `user 3`.")
     name: str | None = Field(description="Name of the signed-in user.")
+    has_password: bool = Field(description="Whether the signed-in user can use a password.")
     rights: dict[Right, list[str]] = Field(
         description='The cameras that each right covers; `["*"]`: all.'
     )
@@ -130,6 +160,7 @@ class Account(BaseModel):
         return cls(
             caller=caller.name,
             name=user.name if user is not None else None,
+            has_password=user is not None and user.password_hash is not None,
             rights=_rights(caller.access),
         )
 
@@ -150,6 +181,12 @@ class SignInOptions(BaseModel):
     users: bool = Field(description="Whether there are any users.")
     setup: Literal["open", "code"] | None = Field(
         description="How the first user can be made: without or with the code from the log."
+    )
+    provider: str | None = Field(
+        None, description="Name of the identity provider that can sign users in."
+    )
+    problem: str | None = Field(
+        None, description="Why a sign-in through the identity provider failed, in words."
     )
 
 
@@ -174,6 +211,14 @@ class Done(BaseModel):
     """The call has succeeded."""
 
     done: Literal[True] = True
+
+
+class SignedOut(Done):
+    """The session has ended."""
+
+    continue_at: str | None = Field(
+        None, description="The identity provider's page that ends the session there, too."
+    )
 
 
 class TokenRequest(BaseModel):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from app.access.service import AccessService
 from app.access.sessions import SignedIn
@@ -15,16 +15,18 @@ from app.api.account_schemas import (
     Done,
     PasswordChange,
     SetupRequest,
+    SignedOut,
     SignInOptions,
     SignInReply,
     SignInRequest,
 )
 from app.api.audit_middleware import note
-from app.api.auth import session_cookie
-from app.api.credentials import TOKEN_COOKIE, address_of
-from app.api.deps import AccessServiceDep, CallerDep
+from app.api.credentials import address_of
+from app.api.deps import AccessServiceDep, CallerDep, LanguageDep
 from app.api.errors import ErrorReply
-from app.errors import SignInNeeded, SignInNotFound, UserNotFound
+from app.api.i18n import describe
+from app.api.sign_in import problem_of, server_url, set_session
+from app.errors import ProviderFailed, SignInNeeded, SignInNotFound, TooManyAttempts, UserNotFound
 from app.rights import Caller, Right
 
 router = APIRouter(
@@ -42,12 +44,27 @@ SessionId = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
 
 @router.get("/sign-in", summary="How to sign in")
-async def options(access: AccessServiceDep, caller: CallerDep) -> SignInOptions:
+async def options(
+    access: AccessServiceDep,
+    caller: CallerDep,
+    language: LanguageDep,
+    problem: Annotated[
+        str | None,
+        Query(max_length=40, description="Code of a failed sign-in, which the reply describes."),
+    ] = None,
+) -> SignInOptions:
     """What the sign-in of a page needs to know. Open to everybody."""
     users = await asyncio.to_thread(access.users.count) > 0
     may_set_up = caller.access.everywhere(Right.ADMINISTER)
     setup = None if users else ("open" if may_set_up else "code")
-    return SignInOptions(signed_in=caller.access.rights != {}, users=users, setup=setup)
+    error, provider = problem_of(problem), access.provider
+    return SignInOptions(
+        signed_in=caller.access.rights != {},
+        users=users,
+        setup=setup,
+        provider=provider.settings.name if provider is not None else None,
+        problem=describe(error, language) if error is not None else None,
+    )
 
 
 @router.post("/sign-in", summary="Sign in")
@@ -81,14 +98,23 @@ async def set_up(
 @router.post("/sign-out", summary="Sign out")
 async def sign_out(
     request: Request, response: Response, access: AccessServiceDep, caller: CallerDep
-) -> Done:
-    """End the caller's session, and forget the token that the page stores."""
+) -> SignedOut:
+    """End the caller's session, and forget the token that the page stores.
+
+    A user of an identity provider is still signed in there, until the browser has been at
+    `continue_at`.
+    """
     if caller.session_id is not None:
         await asyncio.to_thread(access.session_rows.delete, caller.session_id)
         access.end_later(f"session {caller.session_id}")
-    response.headers.append("Set-Cookie", session_cookie("", request.scope))
-    response.headers.append("Set-Cookie", f"{TOKEN_COOKIE}=; Path=/; HttpOnly; Max-Age=0")
-    return Done()
+    set_session(None, request, response)
+    user, provider = await _user_of(access, caller), access.provider
+    if provider is None or user is None or user.subject is None:
+        return SignedOut()
+    try:
+        return SignedOut(continue_at=await provider.end_session_url(server_url(request, access)))
+    except (ProviderFailed, TooManyAttempts):
+        return SignedOut()  # the session here has ended
 
 
 @router.get("/account", summary="Who am I, and what may I do?")
@@ -133,9 +159,7 @@ async def end_sign_in(session_id: SessionId, access: AccessServiceDep, caller: C
 def _signed_in(signed_in: SignedIn, request: Request, response: Response) -> Account:
     """The reply that begins a session. It replaces a token that the page stored."""
     user, session = signed_in.user, signed_in.session
-    cookie = session_cookie(signed_in.cookie or "", request.scope)
-    response.headers.append("Set-Cookie", cookie)
-    response.headers.append("Set-Cookie", f"{TOKEN_COOKIE}=; Path=/; HttpOnly; Max-Age=0")
+    set_session(signed_in, request, response)
     caller = Caller(
         f"user {user.user_id}", user.access, user_id=user.user_id, session_id=session.session_id
     )

@@ -22,11 +22,17 @@ MAX_ID = 64
 DENIED = (401, 403, 429)
 UNKNOWN = "unknown path"
 NOTES = "audit_notes"
+REFUSED = "audit_refused"
 
 
 def note(connection: HTTPConnection, **ids: str | int | float | bool | None) -> None:
     """Add ids to the audit entry of a call, such as that of a new job; never names or texts."""
     connection.scope["state"].setdefault(NOTES, {}).update(ids)
+
+
+def note_refusal(connection: HTTPConnection) -> None:
+    """Mark a call as denied whose reply leads a browser to a page that says why."""
+    connection.scope["state"][REFUSED] = True
 
 
 class _NotWritten(Exception):
@@ -57,6 +63,7 @@ class AuditMiddleware:
             outcome = None if written else outcome_of(message)
             if outcome is not None:
                 written = True
+                outcome = "denied" if state.get(REFUSED) else outcome
                 try:
                     await self._write(log, scope, outcome)
                 except StoreError as error:

@@ -49,7 +49,7 @@ from app.rights import EVERYTHING, NOBODY, Caller
 
 COOKIE = TOKEN_COOKIE
 OPEN = ("/", "/viewer", "/healthz")
-SIGN_IN = ("/api/sign-in", "/api/setup")
+SIGN_IN = ("/api/sign-in", "/api/sign-in/oidc", "/api/sign-in/oidc/callback", "/api/setup")
 OPEN_BELOW = ("/static/",)
 HOW = "sign in, or send it in the Authorization header (Bearer) or in the query parameter token"
 STRONG = 32
@@ -231,14 +231,14 @@ def _with_page_cookie(identity: Identity, token: str, scope: Scope, headers: Hea
     page = scope["type"] == "http" and "text/html" in headers.get("accept", "")
     if not page or token != query_token(scope):
         return identity
-    return replace(identity, cookie=f"{COOKIE}={quote(token, safe='')}; {_attributes(scope)}")
+    return replace(identity, cookie=f"{COOKIE}={quote(token, safe='')}; {cookie_attributes(scope)}")
 
 
 def session_cookie(value: str, scope: Scope) -> str:
     """The ``Set-Cookie`` header of a session; without a value, it removes the cookie."""
     if not value:
-        return f"{SESSION_COOKIE}=; {_attributes(scope)}; Max-Age=0"
-    return f"{SESSION_COOKIE}={value}; {_attributes(scope)}"
+        return f"{SESSION_COOKIE}=; {cookie_attributes(scope)}; Max-Age=0"
+    return f"{SESSION_COOKIE}={value}; {cookie_attributes(scope)}"
 
 
 def is_open(path: str) -> bool:
@@ -246,9 +246,10 @@ def is_open(path: str) -> bool:
     return path in (*OPEN, *SIGN_IN) or (path.startswith(OPEN_BELOW) and ".." not in path)
 
 
-def _attributes(scope: Scope) -> str:
+def cookie_attributes(scope: Scope, same_site: str = "Strict") -> str:
+    """The attributes of every cookie: not for scripts, and over HTTPS only where it is used."""
     secure = "; Secure" if scope.get("scheme") == "https" else ""
-    return f"Path=/; HttpOnly; SameSite=Strict{secure}"
+    return f"Path=/; HttpOnly; SameSite={same_site}{secure}"
 
 
 def _with_cookie(cookie: str | None, scope: Scope, send: Send) -> Send:

@@ -68,9 +68,11 @@ AUDITED_READS = frozenset(
         "/api/sessions/{session_id}/image",
         "/collect/jobs/{job_id}/files/{file_id}",
         "/api/audit/export.csv",
+        "/api/sign-in/oidc/callback",
     }
 )
-"""Reads that are written to the audit log: live video, exports, and images of plates."""
+"""Reads that are written to the audit log: live video, exports, images of plates, and the sign-in
+that a provider's page ends."""
 
 
 def _row(methods: str, path: str, reach: Reach, right: Right | None = None) -> RouteRight:
@@ -115,6 +117,8 @@ TABLE: tuple[RouteRight, ...] = (
     _all("GET", "/api/doctor", Right.MONITOR),
     # Accounts.
     _open("GET POST", "/api/sign-in"),
+    _open("GET", "/api/sign-in/oidc"),
+    _open("GET", "/api/sign-in/oidc/callback"),
     _open("POST", "/api/setup"),
     _signed_in("POST", "/api/sign-out"),
     _signed_in("GET", "/api/account"),

@@ -8,10 +8,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Request
 
 from app.access.passwords import check_length
+from app.access.service import AccessService
 from app.api.account_schemas import Done, UserChange, UserReply, UserRequest
 from app.api.audit_middleware import note
 from app.api.deps import AccessServiceDep
 from app.api.errors import error_replies
+from app.errors import InvalidRequest
 
 router = APIRouter(
     prefix="/api/users",
@@ -39,12 +41,24 @@ async def list_users(access: AccessServiceDep) -> list[UserReply]:
 @router.post("", summary="Add a user", status_code=201)
 async def add_user(body: UserRequest, request: Request, access: AccessServiceDep) -> UserReply:
     """Roles are per camera: a user may be viewer of one and operator of another."""
-    hashed = await access.passwords.hash(body.password)
+    if body.password is None and body.subject is None:
+        raise InvalidRequest(field="password", reason="give a password, or a subject")
+    hashed = None if body.password is None else await access.passwords.hash(body.password)
+    subject = _subject(body.subject, access)
     user = await asyncio.to_thread(
-        lambda: access.users.add(body.name, body.to_grants(), password_hash=hashed)
+        lambda: access.users.add(body.name, body.to_grants(), password_hash=hashed, subject=subject)
     )
     note(request, user_id=user.user_id)
     return UserReply.of(user)
+
+
+def _subject(user_at_provider: str | None, access: AccessService) -> str | None:
+    """The value that is stored. Raises InvalidRequest if there is no identity provider."""
+    if user_at_provider is None:
+        return None
+    if access.provider is None:
+        raise InvalidRequest(field="subject", reason="no identity provider is set up")
+    return access.provider.subject(user_at_provider)
 
 
 @router.get("/{user_id}", summary="Show a user")
@@ -62,6 +76,8 @@ async def change_user(user_id: UserId, body: UserChange, access: AccessServiceDe
         changes["grants"] = tuple(grant.to_grant() for grant in body.grants)
     if "disabled" in body.model_fields_set:
         changes["disabled"] = body.disabled
+    if "subject" in body.model_fields_set:
+        changes["subject"] = _subject(body.subject, access)
     user = await asyncio.to_thread(access.users.change, user_id, changes)
     if "password" in body.model_fields_set:
         await access.set_password(user_id, body.password)

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from app.accounts import User, grants_as_json, grants_from_json
 from app.db.access_tables import UserTable
 from app.db.engine import opened
-from app.errors import LastAdministrator, UserExists, UserNotFound
+from app.errors import LastAdministrator, SubjectInUse, UserExists, UserNotFound
 from app.rights import Grant
 
 
@@ -31,7 +31,7 @@ class UserRepository:
         subject: str | None = None,
         first: bool = False,
     ) -> User:
-        """Add a user. Raises UserExists.
+        """Add a user. Raises UserExists, SubjectInUse.
 
         Args:
             first: refuse, with UserExists, if there is any user.
@@ -41,6 +41,7 @@ class UserRepository:
             query = select(UserTable.user_id)
             if session.scalar((query if first else query.where(taken)).limit(1)) is not None:
                 raise UserExists(name=name)
+            _check_subject(session, subject)
             row = UserTable(
                 name=name,
                 name_key=key_of(name),
@@ -74,20 +75,25 @@ class UserRepository:
         """The user with a name, without regard to case."""
         return self._one(UserTable.name_key == key_of(name))
 
+    def with_subject(self, subject: str) -> User | None:
+        """The user whom an OpenID Connect provider knows by this subject."""
+        return self._one(UserTable.subject == subject)
+
     def _one(self, condition: Any) -> User | None:
         with opened(self._engine) as session:
             row = session.scalar(select(UserTable).where(condition))
             return None if row is None else _user(row)
 
     def change(self, user_id: int, changes: Mapping[str, Any]) -> User:
-        """Change columns. Raises UserNotFound; LastAdministrator, and then changes nothing.
+        """Change columns, or nothing. Raises UserNotFound, SubjectInUse, LastAdministrator.
 
         Args:
-            changes: ``grants`` as values, ``disabled``, ``password_hash``.
+            changes: ``grants`` as values, ``disabled``, ``password_hash``, ``subject``.
         """
         with opened(self._engine) as session:
             row = _row(session, user_id)
             was_administrator = _user(row).is_administrator
+            _check_subject(session, changes.get("subject"), user_id)
             for name, value in changes.items():
                 setattr(row, name, grants_as_json(value) if name == "grants" else value)
             session.flush()
@@ -111,6 +117,13 @@ def _keep_an_administrator(session: Session) -> None:
     left = [_user(row) for row in session.scalars(select(UserTable))]
     if left and not any(user.is_administrator for user in left):
         raise LastAdministrator
+
+
+def _check_subject(session: Session, subject: str | None, user_id: int | None = None) -> None:
+    """Raises SubjectInUse if another user has this subject."""
+    found = session.scalar(select(UserTable.user_id).where(UserTable.subject == subject))
+    if subject is not None and found not in (None, user_id):
+        raise SubjectInUse(user_id=found)
 
 
 def key_of(name: str) -> str:

@@ -1,11 +1,12 @@
 /** Signing in and out, the first user, and a person's own account. */
 
-import { Refused, call } from "./api.js";
+import { Refused, at, call } from "./api.js";
 import { announce, byId, make, tell, write } from "./dom.js";
 import { onChange, t } from "./i18n.js";
 
 /**
- * @typedef {{signed_in: boolean, users: boolean, setup: "open" | "code" | null}} Options
+ * @typedef {{signed_in: boolean, users: boolean, setup: "open" | "code" | null,
+ *   provider: string | null, problem: string | null}} Options
  * @typedef {{session_id: number, current: boolean, seen_ts: number, address: string, agent: string}} SignIn
  */
 
@@ -19,9 +20,10 @@ export class Account {
   #code = /** @type {HTMLInputElement} */ (byId("account-code"));
   #problem = byId("account-problem");
   /** @type {Options} */
-  #options = { signed_in: false, users: false, setup: null };
+  #options = { signed_in: false, users: false, setup: null, provider: null, problem: null };
   /** @type {string | null}  the signed-in user's name */
   #user = null;
+  #hasPassword = false;
   /** @type {SignIn[]} */
   #signIns = [];
   #onChanged;
@@ -39,6 +41,9 @@ export class Account {
       this.#dialog.close();
       onToken();
     });
+    byId("account-provider").addEventListener("click", () => {
+      location.assign(at("api/sign-in/oidc"));
+    });
     byId("account-sign-out").addEventListener("click", () => this.#signOut());
     this.#onSubmit("account-form", () => this.#signIn());
     this.#onSubmit("password-form", () => this.#changePassword());
@@ -48,24 +53,27 @@ export class Account {
 
   /** Whether people sign in here with names. */
   get hasUsers() {
-    return this.#options.users;
+    return this.#options.users || this.#options.provider !== null;
   }
 
   /** Ask the server who the person is. */
   async load() {
     try {
-      this.#options = await call("api/sign-in");
+      this.#options = await call(`api/sign-in${failedSignIn()}`);
       const account = this.#options.signed_in ? await call("api/account") : null;
       this.#user = account?.name ?? null;
+      this.#hasPassword = account?.has_password ?? false;
     } catch {
       return; // the list of streams says that the server does not answer
     }
     this.#render();
+    if (this.#options.problem) this.ask(this.#options.problem);
   }
 
-  async ask() {
+  /** @param {string} [problem]  why the last attempt failed */
+  async ask(problem = "") {
     if (this.#dialog.open) return;
-    tell(this.#problem, "");
+    tell(this.#problem, problem);
     tell(byId("password-problem"), "");
     if (this.#user !== null) await this.#loadSignIns();
     this.#render();
@@ -104,9 +112,17 @@ export class Account {
   }
 
   async #signOut() {
-    const problem = await attempt(() => call("api/sign-out", {}));
+    /** @type {string | null | undefined}  where the session at the provider ends, too */
+    let next;
+    const problem = await attempt(async () => {
+      next = (await call("api/sign-out", {})).continue_at;
+    });
     tell(byId("password-problem"), problem);
     if (problem) return;
+    if (next) {
+      location.assign(next);
+      return;
+    }
     this.#user = null;
     this.#dialog.close();
     await this.load();
@@ -149,9 +165,12 @@ export class Account {
   }
 
   #render() {
-    const { users, setup } = this.#options;
+    const { users, setup, provider } = this.#options;
     const known = this.#user !== null;
-    this.#open.hidden = !known && !users && !setup;
+    this.#open.hidden = !known && !users && !setup && !provider;
+    byId("account-provider").hidden = !provider;
+    write(byId("account-provider"), t("account.with", { name: provider ?? "" }));
+    byId("password-form").hidden = !this.#hasPassword;
     write(this.#open, this.#user ?? t(setup ? "account.first" : "account.sign_in"));
     byId("account-form").hidden = known;
     byId("account-own").hidden = !known;
@@ -175,6 +194,16 @@ export class Account {
     end.addEventListener("click", () => this.#end(id));
     return make("li", {}, what, end);
   }
+}
+
+/** The query that asks why a sign-in elsewhere failed; the address forgets it. */
+function failedSignIn() {
+  const page = new URL(location.href);
+  const problem = page.searchParams.get("problem");
+  if (problem === null) return "";
+  page.searchParams.delete("problem");
+  history.replaceState(null, "", page);
+  return `?problem=${encodeURIComponent(problem.slice(0, 40))}`;
 }
 
 /**

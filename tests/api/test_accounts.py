@@ -105,6 +105,8 @@ async def test_another_machine_needs_the_code_of_the_log(server: Running) -> Non
             "signed_in": False,
             "users": False,
             "setup": "code",
+            "provider": None,
+            "problem": None,
         }
         body = {"name": "kim", "password": PASSWORD}
         assert (await client.post("/api/setup", json=body)).status_code == 401

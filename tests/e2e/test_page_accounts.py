@@ -9,6 +9,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 from support import browser as chrome
+from support.identity_provider import (
+    CLIENT_ID,
+    CLIENT_SECRET,
+    IdentityProvider,
+    identity_provider,
+)
 from support.watchpost import Server
 
 pytestmark = pytest.mark.skipif(bool(chrome.available()), reason=chrome.available())
@@ -21,6 +27,12 @@ PASSWORD = "a long enough password"
 def server(tmp_path: Path) -> Iterator[Server]:
     with Server(tmp_path) as server:
         yield server
+
+
+@pytest.fixture
+def provider() -> Iterator[IdentityProvider]:
+    with identity_provider() as provider:
+        yield provider
 
 
 def sign_in(page: Page, password: str = PASSWORD) -> None:
@@ -56,3 +68,41 @@ def test_the_first_user_signs_in_out_and_in_again(server: Server) -> None:
         assert page.evaluate("document.cookie") == ""
     for secret in (PASSWORD, found[1], cookie["value"]):
         assert secret not in server.log().replace(found[0], "")
+
+
+def test_a_person_signs_in_and_out_at_an_identity_provider(
+    tmp_path: Path, provider: IdentityProvider
+) -> None:
+    provider.user |= {"groups": ["nobody of ours"]}
+    settings = {
+        "oidc__issuer": provider.issuer,
+        "oidc__client_id": CLIENT_ID,
+        "oidc__client_secret": CLIENT_SECRET,
+        "oidc__name": "Our SSO",
+        "oidc__create": "mapped",
+        "oidc__roles": '{"staff": "viewer"}',
+    }
+    direct = {"NO_PROXY": "127.0.0.1"}
+    with Server(tmp_path, direct, **settings) as server, chrome.chromium() as browser:
+        page = browser.new_context(locale="en-US").new_page()
+        page.goto(f"http://{chrome.OUTSIDE}:{server.port}/viewer")
+        page.get_by_role("button", name="Sign in with Our SSO").click()
+        expect(page.get_by_role("alert")).to_contain_text("You have no account here")
+        assert "problem" not in page.url
+
+        provider.user |= {"groups": ["staff"]}
+        page.get_by_role("button", name="Sign in with Our SSO").click()
+        page.get_by_role("button", name="kim").click()
+        expect(page.get_by_label("New password")).to_be_hidden()
+        [cookie] = page.context.cookies(f"http://{chrome.OUTSIDE}")
+        assert (cookie["name"], cookie["httpOnly"], cookie["sameSite"]) == (
+            "watchpost_session",
+            True,
+            "Strict",
+        )
+        page.get_by_role("button", name="Sign out").click()
+        expect(page.get_by_role("heading", name="Signed out")).to_be_visible()
+        page.goto(f"http://{chrome.OUTSIDE}:{server.port}/viewer")
+        expect(page.get_by_role("button", name="Sign in with Our SSO")).to_be_visible()
+    for secret in (CLIENT_SECRET, cookie["value"], *provider.tokens):
+        assert secret not in server.log()
