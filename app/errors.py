@@ -145,6 +145,20 @@ class WrongPassword(Unauthorized):
     template = "The name or the password is wrong."
 
 
+class CodeNeeded(Unauthorized):
+    """The password is right; the user also needs a one-time code."""
+
+    code = "CODE_NEEDED"
+    template = "Enter the code of your authenticator app, or a recovery code."
+
+
+class WrongCode(Unauthorized):
+    """The one-time code or recovery code is wrong, or was used."""
+
+    code = "WRONG_CODE"
+    template = "The code is wrong or was already used. Wait for the next one."
+
+
 class SignInExpired(Unauthorized):
     """A sign-in through the identity provider took too long, or was used before."""
 
@@ -328,6 +342,20 @@ class UserExists(Conflict):
 
     code = "USER_EXISTS"
     template = "There is already a user, so {name} cannot be added in this way."
+
+
+class TwoFactorOn(Conflict):
+    """Two-factor sign-in is on already."""
+
+    code = "TWO_FACTOR_ON"
+    template = "Two-factor sign-in is already on."
+
+
+class TwoFactorOff(Conflict):
+    """Two-factor sign-in is off, or its set-up has not begun."""
+
+    code = "TWO_FACTOR_OFF"
+    template = "Two-factor sign-in is off."
 
 
 class SubjectInUse(Conflict):

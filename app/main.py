@@ -30,6 +30,7 @@ from app.api import (
     streams,
     system,
     tokens,
+    two_factor,
     users,
     viewer,
 )
@@ -134,6 +135,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(plates.router)
     app.include_router(accounts.router)
     app.include_router(oidc.router)
+    app.include_router(two_factor.router)
     app.include_router(users.router)
     app.include_router(tokens.router)
     app.include_router(audit.router)

@@ -13,10 +13,12 @@ from app.access.passwords import Passwords
 from app.access.service import AccessService
 from app.access.sessions import Sessions
 from app.access.throttle import Throttle
+from app.access.two_factor import TwoFactor
 from app.audit import AuditEntry
 from app.config import Settings
 from app.db.api_tokens import ApiTokenRepository
 from app.db.audit import AuditRepository
+from app.db.two_factor import TwoFactorRepository
 from app.db.user_sessions import UserSessionRepository
 from app.db.users import UserRepository
 from app.db.vault import Vault
@@ -46,6 +48,7 @@ def open_access(
         passwords,
         Sessions(users, rows),
         throttle,
+        TwoFactor(TwoFactorRepository(engine, vault)),
         provider=_provider(oidc, vault),
     )
     if users.count() == 0:

@@ -13,6 +13,7 @@ from app.access.passwords import Passwords
 from app.access.secrets import digest, new_secret
 from app.access.sessions import Sessions, SignedIn
 from app.access.throttle import Throttle, address_key, user_key
+from app.access.two_factor import TwoFactor
 from app.accounts import ApiToken, User
 from app.db.api_tokens import ApiTokenRepository
 from app.db.user_sessions import UserSessionRepository
@@ -33,6 +34,7 @@ class AccessService:
 
     Attributes:
         throttle: slows guessing down; shared with the check of the server's own token.
+        two_factor: codes that some users need beside the password.
         provider: the identity provider; None if there is none.
         setup_code: lets another machine make the first user.
     """
@@ -43,17 +45,23 @@ class AccessService:
     passwords: Passwords
     sessions: Sessions
     throttle: Throttle
+    two_factor: TwoFactor
     provider: OidcProvider | None = None
     calls: OpenCalls = field(default_factory=OpenCalls)
     setup_code: str = field(default_factory=new_secret, repr=False)
 
     # ── signing in ───────────────────────────────────────────────────────────────────────
 
-    async def sign_in(self, name: str, password: str, address: str, agent: str) -> SignedIn:
+    async def sign_in(
+        self, name: str, password: str, address: str, agent: str, code: str | None = None
+    ) -> SignedIn:
         """Begin a session, with its cookie.
 
+        Args:
+            code: a one-time code or recovery code, for a user who needs one.
+
         Raises:
-            WrongPassword: also for an unknown user; TooManyAttempts.
+            WrongPassword: also for an unknown user; CodeNeeded, WrongCode, TooManyAttempts.
         """
         user = await asyncio.to_thread(self.users.named, name)
         keys = await self._keys(name, user, address)
@@ -63,6 +71,7 @@ class AccessService:
         if user is None or not right:
             self.throttle.failed(*keys)
             raise WrongPassword
+        await self.two_factor.check(user.user_id, code)
         self.throttle.succeeded(*keys)
         return await self.begin(user, address, agent)
 
@@ -102,6 +111,10 @@ class AccessService:
         """
         hashed = await self.passwords.hash(password)
         await asyncio.to_thread(self.users.change, user_id, {"password_hash": hashed})
+        await self.end_sessions(user_id, keep)
+
+    async def end_sessions(self, user_id: int, keep: int | None = None) -> None:
+        """End the sessions of a user, but one."""
         ended = await asyncio.to_thread(self.session_rows.delete_of_user, user_id, keep)
         for session_id in ended:
             self.end_later(f"session {session_id}")

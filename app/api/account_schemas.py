@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
@@ -29,7 +30,14 @@ CameraIds = Annotated[
 ]
 
 
-class SignInRequest(BaseModel):
+Code = Annotated[
+    str,
+    StringConstraints(strict=True, min_length=1, max_length=40),
+    Field(description="One-time code of the authenticator app, or a recovery code."),
+]
+
+
+class Credentials(BaseModel):
     """A name and a password."""
 
     model_config = ConfigDict(
@@ -42,7 +50,13 @@ class SignInRequest(BaseModel):
     password: Password
 
 
-class SetupRequest(SignInRequest):
+class SignInRequest(Credentials):
+    """A name, a password, and a code where the user needs one."""
+
+    one_time_code: Code | None = None
+
+
+class SetupRequest(Credentials):
     """The first user."""
 
     code: str | None = Field(
@@ -57,6 +71,52 @@ class PasswordChange(BaseModel):
 
     current: Password
     new: Password
+
+
+class PasswordAgain(BaseModel):
+    """The caller's password."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    password: Password
+
+
+class OneTimeCode(BaseModel):
+    """A code of the caller's authenticator app."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        hide_input_in_errors=True,
+        json_schema_extra={"examples": [{"one_time_code": "123456"}]},
+    )
+
+    one_time_code: Code
+
+
+class PasswordAndCode(PasswordAgain):
+    """The caller's password, and a code."""
+
+    one_time_code: Code
+
+
+class TwoFactorReply(BaseModel):
+    """Whether the caller's sign-ins need a code."""
+
+    enabled: bool
+    recovery_codes_left: int
+
+
+class TwoFactorSecret(BaseModel):
+    """A secret for an authenticator app; shown only here."""
+
+    secret: str = Field(description="In base32, to be typed.")
+    otpauth_url: str = Field(description="To be opened on the phone, or shown as a QR code.")
+
+
+class RecoveryCodes(BaseModel):
+    """Codes for when the app is lost, each usable once; shown only here."""
+
+    recovery_codes: list[str]
 
 
 class GrantSchema(BaseModel):
@@ -130,10 +190,12 @@ class UserReply(BaseModel):
     disabled: bool
     has_password: bool = Field(description="False for users of an identity provider.")
     subject: str | None = Field(description="Id at the identity provider.")
+    two_factor: bool = Field(description="Whether sign-ins with the password need a code.")
     created_ts: float
 
     @classmethod
-    def of(cls, user: User) -> UserReply:
+    def of(cls, user: User, two_factor: Container[int]) -> UserReply:
+        """``two_factor``: the ids of users who have set it up."""
         return cls(
             user_id=user.user_id,
             name=user.name,
@@ -141,6 +203,7 @@ class UserReply(BaseModel):
             disabled=user.disabled,
             has_password=user.password_hash is not None,
             subject=user.subject.rpartition("#")[2] if user.subject is not None else None,
+            two_factor=user.user_id in two_factor,
             created_ts=user.created_ts,
         )
 

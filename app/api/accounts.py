@@ -7,9 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from app.access.service import AccessService
 from app.access.sessions import SignedIn
-from app.accounts import User
 from app.api.account_schemas import (
     Account,
     Done,
@@ -25,8 +23,8 @@ from app.api.credentials import address_of
 from app.api.deps import AccessServiceDep, CallerDep, LanguageDep
 from app.api.errors import ErrorReply
 from app.api.i18n import describe
-from app.api.sign_in import problem_of, server_url, set_session
-from app.errors import ProviderFailed, SignInNeeded, SignInNotFound, TooManyAttempts, UserNotFound
+from app.api.sign_in import problem_of, server_url, set_session, signed_in_user, user_of
+from app.errors import ProviderFailed, SignInNotFound, TooManyAttempts
 from app.rights import Caller, Right
 
 router = APIRouter(
@@ -71,9 +69,10 @@ async def options(
 async def sign_in(
     body: SignInRequest, request: Request, response: Response, access: AccessServiceDep
 ) -> Account:
-    """Begin a session; its cookie is sent with every later call of the browser."""
+    """Begin a session; its cookie is sent with every later call of the browser. A user who has
+    set up two-factor sign-in also needs `one_time_code`; without it, the error is `CODE_NEEDED`."""
     address, agent = address_of(request.scope), request.headers.get("user-agent", "")
-    signed_in = await access.sign_in(body.name, body.password, address, agent)
+    signed_in = await access.sign_in(body.name, body.password, address, agent, body.one_time_code)
     note(request, user_id=signed_in.user.user_id)
     return _signed_in(signed_in, request, response)
 
@@ -108,7 +107,7 @@ async def sign_out(
         await asyncio.to_thread(access.session_rows.delete, caller.session_id)
         access.end_later(f"session {caller.session_id}")
     set_session(None, request, response)
-    user, provider = await _user_of(access, caller), access.provider
+    user, provider = await user_of(access, caller), access.provider
     if provider is None or user is None or user.subject is None:
         return SignedOut()
     try:
@@ -119,7 +118,7 @@ async def sign_out(
 
 @router.get("/account", summary="Who am I, and what may I do?")
 async def account(access: AccessServiceDep, caller: CallerDep) -> Account:
-    return Account.of(caller, await _user_of(access, caller))
+    return Account.of(caller, await user_of(access, caller))
 
 
 @router.put("/account/password", summary="Change my password")
@@ -127,7 +126,7 @@ async def change_password(
     body: PasswordChange, request: Request, access: AccessServiceDep, caller: CallerDep
 ) -> Done:
     """The other sign-ins of the user end."""
-    user = await _signed_in_user(access, caller)
+    user = await signed_in_user(access, caller)
     await access.check_password(user, body.current, address_of(request.scope))
     await access.set_password(user.user_id, body.new, keep=caller.session_id)
     return Done()
@@ -136,7 +135,7 @@ async def change_password(
 @router.get("/account/sign-ins", summary="My sign-ins")
 async def sign_ins(access: AccessServiceDep, caller: CallerDep) -> list[SignInReply]:
     """Newest first."""
-    user = await _signed_in_user(access, caller)
+    user = await signed_in_user(access, caller)
     sessions = await asyncio.to_thread(access.session_rows.of_user, user.user_id)
     return [SignInReply.of(session, caller.session_id) for session in sessions]
 
@@ -147,7 +146,7 @@ async def sign_ins(access: AccessServiceDep, caller: CallerDep) -> list[SignInRe
     responses={404: {"model": ErrorReply, "description": "No such sign-in"}},
 )
 async def end_sign_in(session_id: SessionId, access: AccessServiceDep, caller: CallerDep) -> Done:
-    user = await _signed_in_user(access, caller)
+    user = await signed_in_user(access, caller)
     sessions = await asyncio.to_thread(access.session_rows.of_user, user.user_id)
     if session_id not in [session.session_id for session in sessions]:
         raise SignInNotFound(session_id=session_id)
@@ -164,20 +163,3 @@ def _signed_in(signed_in: SignedIn, request: Request, response: Response) -> Acc
         f"user {user.user_id}", user.access, user_id=user.user_id, session_id=session.session_id
     )
     return Account.of(caller, user)
-
-
-async def _user_of(access: AccessService, caller: Caller) -> User | None:
-    if caller.user_id is None:
-        return None
-    try:
-        return await asyncio.to_thread(access.users.get, caller.user_id)
-    except UserNotFound:
-        return None
-
-
-async def _signed_in_user(access: AccessService, caller: Caller) -> User:
-    """The user whose browser calls. Raises SignInNeeded for tokens, and for this machine."""
-    user = await _user_of(access, caller)
-    if user is None or caller.session_id is None:
-        raise SignInNeeded
-    return user

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from fastapi import Request, Response
 
 from app.access.service import AccessService
 from app.access.sessions import SignedIn
+from app.accounts import User
 from app.api.auth import cookie_attributes, session_cookie
 from app.api.credentials import TOKEN_COOKIE
 from app.errors import (
@@ -14,8 +17,11 @@ from app.errors import (
     ProviderNotTrusted,
     ProviderRefused,
     SignInExpired,
+    SignInNeeded,
+    UserNotFound,
     WatchpostError,
 )
+from app.rights import Caller
 
 PAGE = "viewer"
 SHOWN: tuple[type[WatchpostError], ...] = (
@@ -37,6 +43,24 @@ def server_url(request: Request, access: AccessService) -> str:
     """The URL under which browsers reach this server, with a slash at the end."""
     public = access.provider.settings.public_url if access.provider is not None else None
     return f"{(public or str(request.base_url)).rstrip('/')}/"
+
+
+async def user_of(access: AccessService, caller: Caller) -> User | None:
+    """The user behind a call; None for the server's own token, and for this machine."""
+    if caller.user_id is None:
+        return None
+    try:
+        return await asyncio.to_thread(access.users.get, caller.user_id)
+    except UserNotFound:
+        return None
+
+
+async def signed_in_user(access: AccessService, caller: Caller) -> User:
+    """The user whose browser calls. Raises SignInNeeded for tokens, and for this machine."""
+    user = await user_of(access, caller)
+    if user is None or caller.session_id is None:
+        raise SignInNeeded
+    return user
 
 
 def set_session(signed_in: SignedIn | None, request: Request, response: Response) -> None:

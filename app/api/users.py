@@ -35,7 +35,9 @@ UserId = Annotated[int, Path(ge=1, le=2**31 - 1)]
 @router.get("", summary="List users")
 async def list_users(access: AccessServiceDep) -> list[UserReply]:
     """Oldest first."""
-    return [UserReply.of(user) for user in await asyncio.to_thread(access.users.all)]
+    two_factor = await asyncio.to_thread(access.two_factor.rows.enabled)
+    users = await asyncio.to_thread(access.users.all)
+    return [UserReply.of(user, two_factor) for user in users]
 
 
 @router.post("", summary="Add a user", status_code=201)
@@ -49,7 +51,7 @@ async def add_user(body: UserRequest, request: Request, access: AccessServiceDep
         lambda: access.users.add(body.name, body.to_grants(), password_hash=hashed, subject=subject)
     )
     note(request, user_id=user.user_id)
-    return UserReply.of(user)
+    return UserReply.of(user, two_factor=())
 
 
 def _subject(user_at_provider: str | None, access: AccessService) -> str | None:
@@ -63,7 +65,8 @@ def _subject(user_at_provider: str | None, access: AccessService) -> str | None:
 
 @router.get("/{user_id}", summary="Show a user")
 async def show_user(user_id: UserId, access: AccessServiceDep) -> UserReply:
-    return UserReply.of(await asyncio.to_thread(access.users.get, user_id))
+    user = await asyncio.to_thread(access.users.get, user_id)
+    return UserReply.of(user, await asyncio.to_thread(access.two_factor.rows.enabled))
 
 
 @router.patch("/{user_id}", summary="Change a user")
@@ -82,7 +85,7 @@ async def change_user(user_id: UserId, body: UserChange, access: AccessServiceDe
     if "password" in body.model_fields_set:
         await access.set_password(user_id, body.password)
     access.end_later(f"user {user_id}")
-    return UserReply.of(user)
+    return UserReply.of(user, await asyncio.to_thread(access.two_factor.rows.enabled))
 
 
 @router.delete("/{user_id}", summary="Remove a user")
@@ -90,4 +93,12 @@ async def remove_user(user_id: UserId, access: AccessServiceDep) -> Done:
     """With all of their sign-ins and tokens."""
     await asyncio.to_thread(access.users.delete, user_id)
     access.end_later(f"user {user_id}")
+    return Done()
+
+
+@router.delete("/{user_id}/two-factor", summary="Reset a user's two-factor sign-in")
+async def reset_two_factor(user_id: UserId, access: AccessServiceDep) -> Done:
+    """For a user who has lost the authenticator app and the recovery codes."""
+    await asyncio.to_thread(access.users.get, user_id)
+    await access.two_factor.reset(user_id)
     return Done()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Float, ForeignKey, String
+from sqlalchemy import BigInteger, Float, ForeignKey, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.tables import Table
@@ -23,6 +23,30 @@ class UserTable(Table):
     disabled: Mapped[bool] = mapped_column(default=False)
     subject: Mapped[str | None] = mapped_column(String(255), unique=True)
     created_ts: Mapped[float] = mapped_column(Float(53))
+
+
+class TwoFactorTable(Table):
+    """The authenticator app of one user: its encrypted secret, and the last code that was used."""
+
+    __tablename__ = "two_factor"
+
+    user_id: Mapped[int] = mapped_column(
+        ForeignKey("users.user_id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    secret: Mapped[bytes] = mapped_column(LargeBinary)
+    confirmed: Mapped[bool]
+    last_step: Mapped[int] = mapped_column(BigInteger)
+
+
+class RecoveryCodeTable(Table):
+    """One recovery code; it is removed when it is used."""
+
+    __tablename__ = "recovery_codes"
+
+    code_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user_id: Mapped[int] = mapped_column(
+        ForeignKey("users.user_id", ondelete="CASCADE"), index=True
+    )
 
 
 class UserSessionTable(Table):

@@ -1,8 +1,9 @@
 /** Signing in and out, the first user, and a person's own account. */
 
-import { Refused, at, call } from "./api.js";
+import { at, attempt, call } from "./api.js";
 import { announce, byId, make, tell, write } from "./dom.js";
 import { onChange, t } from "./i18n.js";
+import { TwoFactor } from "./two_factor.js";
 
 /**
  * @typedef {{signed_in: boolean, users: boolean, setup: "open" | "code" | null,
@@ -18,6 +19,9 @@ export class Account {
   #name = /** @type {HTMLInputElement} */ (byId("account-name"));
   #password = /** @type {HTMLInputElement} */ (byId("account-password"));
   #code = /** @type {HTMLInputElement} */ (byId("account-code"));
+  #oneTimeCode = /** @type {HTMLInputElement} */ (byId("account-one-time-code"));
+  #needsCode = false;
+  #twoFactor = new TwoFactor();
   #problem = byId("account-problem");
   /** @type {Options} */
   #options = { signed_in: false, users: false, setup: null, provider: null, problem: null };
@@ -72,10 +76,12 @@ export class Account {
 
   /** @param {string} [problem]  why the last attempt failed */
   async ask(problem = "") {
+    if (problem || !this.#dialog.open) tell(this.#problem, problem);
     if (this.#dialog.open) return;
-    tell(this.#problem, problem);
     tell(byId("password-problem"), "");
+    this.#needsCode = false;
     if (this.#user !== null) await this.#loadSignIns();
+    if (this.#hasPassword) await this.#twoFactor.load();
     this.#render();
     this.#dialog.showModal();
     if (this.#user === null) this.#name.focus();
@@ -96,19 +102,35 @@ export class Account {
     const { setup } = this.#options;
     const body = { name: this.#name.value.trim(), password: this.#password.value };
     const code = setup === "code" ? { code: this.#code.value.trim() } : {};
+    const second = this.#needsCode ? { one_time_code: this.#oneTimeCode.value } : {};
     if (setup && body.password.length < SHORTEST) {
       tell(this.#problem, t("account.short", { n: SHORTEST }));
       return;
     }
-    const sent = await attempt(() => call(setup ? "api/setup" : "api/sign-in", { ...body, ...code }));
-    tell(this.#problem, sent);
+    const path = setup ? "api/setup" : "api/sign-in";
+    let refusal = "";
+    const sent = await attempt(
+      () => call(path, { ...body, ...code, ...second }),
+      (code) => { refusal = code; },
+    );
+    if (refusal === "CODE_NEEDED") this.#askCode();
+    else tell(this.#problem, sent);
     if (sent) {
-      this.#password.select();
+      const input = this.#needsCode ? this.#oneTimeCode : this.#password;
+      input.focus();
+      input.select();
       return;
     }
     this.#dialog.close();
     await this.load();
     this.#onChanged();
+  }
+
+  /** The password is right; the person needs a second factor, too. */
+  #askCode() {
+    this.#needsCode = true;
+    tell(this.#problem, "");
+    this.#render();
   }
 
   async #signOut() {
@@ -159,9 +181,12 @@ export class Account {
   }
 
   #forget() {
-    for (const id of ["account-password", "account-code", "password-current", "password-new"]) {
-      /** @type {HTMLInputElement} */ (byId(id)).value = "";
-    }
+    const ids = [
+      ...["account-password", "account-code", "account-one-time-code"],
+      ...["password-current", "password-new"],
+    ];
+    for (const id of ids) /** @type {HTMLInputElement} */ (byId(id)).value = "";
+    this.#twoFactor.forget();
   }
 
   #render() {
@@ -170,7 +195,10 @@ export class Account {
     this.#open.hidden = !known && !users && !setup && !provider;
     byId("account-provider").hidden = !provider;
     write(byId("account-provider"), t("account.with", { name: provider ?? "" }));
-    byId("password-form").hidden = !this.#hasPassword;
+    byId("password-form").hidden = byId("two-factor").hidden = !this.#hasPassword;
+    this.#twoFactor.render();
+    byId("account-one-time-code-field").hidden = !this.#needsCode;
+    this.#oneTimeCode.required = this.#needsCode;
     write(this.#open, this.#user ?? t(setup ? "account.first" : "account.sign_in"));
     byId("account-form").hidden = known;
     byId("account-own").hidden = !known;
@@ -204,19 +232,4 @@ function failedSignIn() {
   page.searchParams.delete("problem");
   history.replaceState(null, "", page);
   return `?problem=${encodeURIComponent(problem.slice(0, 40))}`;
-}
-
-/**
- * Run a call; the server's words if it refuses, or nothing.
- *
- * @param {() => Promise<unknown>} action
- * @returns {Promise<string>}
- */
-async function attempt(action) {
-  try {
-    await action();
-    return "";
-  } catch (error) {
-    return error instanceof Refused ? error.message : t("token.unreachable");
-  }
 }

@@ -1,6 +1,6 @@
 /** HTTP calls to this page's server. */
 
-import { current } from "./i18n.js";
+import { current, t } from "./i18n.js";
 
 const PATIENCE_MS = 10_000;
 
@@ -92,5 +92,23 @@ export async function probe() {
   } catch (error) {
     if (error instanceof Refused) return error.status === 401 ? "locked" : "fine";
     return "unreachable";
+  }
+}
+
+/**
+ * Run a call; the server's words if it refuses, or nothing.
+ *
+ * @param {() => Promise<unknown>} action
+ * @param {(code: string) => void} [onRefused]  gets the error's code
+ * @returns {Promise<string>}
+ */
+export async function attempt(action, onRefused) {
+  try {
+    await action();
+    return "";
+  } catch (error) {
+    if (!(error instanceof Refused)) return t("token.unreachable");
+    onRefused?.(error.code);
+    return error.message;
   }
 }

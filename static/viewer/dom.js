@@ -100,7 +100,7 @@ async function toClipboard(text) {
 function copySelected(text) {
   const focused = /** @type {HTMLElement | null} */ (document.activeElement);
   const field = make("textarea", { value: text, className: "unseen" });
-  document.body.append(field);
+  (document.querySelector("dialog[open]") ?? document.body).append(field); // all else is inert
   field.select();
   const done = document.execCommand("copy");
   field.remove();

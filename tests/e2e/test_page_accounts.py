@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyotp
 import pytest
 from playwright.sync_api import Page, expect
 from support import browser as chrome
@@ -105,4 +106,41 @@ def test_a_person_signs_in_and_out_at_an_identity_provider(
         page.goto(f"http://{chrome.OUTSIDE}:{server.port}/viewer")
         expect(page.get_by_role("button", name="Sign in with Our SSO")).to_be_visible()
     for secret in (CLIENT_SECRET, cookie["value"], *provider.tokens):
+        assert secret not in server.log()
+
+
+def test_a_person_sets_up_an_authenticator_app_and_signs_in_with_it(server: Server) -> None:
+    made = server.http.post("/api/setup", json={"name": "kim", "password": PASSWORD})
+    assert made.status_code == 201
+    with chrome.chromium() as browser:
+        page = browser.new_context(locale="en-US").new_page()
+        page.goto(f"http://{chrome.OUTSIDE}:{server.port}/viewer")
+        sign_in(page)
+        page.get_by_role("button", name="kim").click()
+        section = page.get_by_role("region", name="Two-factor sign-in")
+        section.get_by_label("Current password").fill(PASSWORD)
+        section.get_by_role("button", name="Set up").click()
+        link = section.get_by_role("link", name="Open in an app").get_attribute("href")
+        app = pyotp.parse_uri(link or "")
+        assert isinstance(app, pyotp.TOTP)
+        assert app.secret == section.locator("code").inner_text().replace(" ", "")
+        section.get_by_label("Code from").fill("000000")
+        section.get_by_role("button", name="Turn on").click()
+        expect(section.get_by_role("alert")).to_contain_text("wrong")
+        section.get_by_label("Code from").fill(app.now())
+        section.get_by_role("button", name="Turn on").click()
+        expect(section).to_contain_text("On. 10 recovery codes left.")
+        codes = section.get_by_role("region", name="Recovery codes").inner_text().split()
+        assert len(codes) == 10
+        assert chrome.nameless(page) == []
+        assert chrome.faint(page) == []
+
+        page.get_by_role("button", name="Sign out").click()
+        sign_in(page)
+        page.locator("#account-form").get_by_label("Code from").fill(codes[0].lower())
+        page.locator("#account-form").get_by_role("button", name="Sign in").click()
+        page.get_by_role("button", name="kim").click()
+        expect(section).to_contain_text("On. 9 recovery codes left.")
+        expect(section.get_by_role("region", name="Recovery codes")).to_be_hidden()
+    for secret in (app.secret, *codes, *(code.replace("-", "") for code in codes)):
         assert secret not in server.log()
