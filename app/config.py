@@ -120,6 +120,20 @@ class StreamSettings(BaseModel):
     )
     backoff_max_s: float = Field(30.0, description="Longest pause between two attempts.")
     max_pixels: int = Field(50_000_000, description="Largest frame, in pixels.")
+    record_height: int = Field(
+        720,
+        ge=144,
+        le=1080,
+        description="Most pixels of the shorter side in clips and recordings of a stream that has "
+        "no RTSP output; with one, its video is used.",
+    )
+    record_fps: float = Field(
+        5.0,
+        ge=1,
+        le=30,
+        description="Most frames per second in clips and recordings of a stream that has no RTSP "
+        "output.",
+    )
     decoder: Literal["auto", "cpu", "cuda", "videotoolbox", "d3d11va", "qsv", "amf", "v4l2m2m"] = (
         Field(
             "auto",
@@ -277,6 +291,26 @@ class CollectSettings(BaseModel):
     backoff_max_s: float = Field(60.0, gt=0, description="Longest pause between two attempts.")
 
 
+class RecordingSettings(BaseModel):
+    """Clips of events and continuous recordings of cameras: files, and how long they are kept."""
+
+    segment_s: float = Field(
+        300.0, ge=10, le=3600, description="Length of the files of a continuous recording."
+    )
+    continuous_days: float | None = Field(
+        7.0, gt=0, description="Age in days after which continuous recordings are removed."
+    )
+    event_days: float | None = Field(
+        30.0, gt=0, description="Age in days after which clips of events are removed."
+    )
+    flagged_days: float | None = Field(
+        None,
+        gt=0,
+        description="Age in days after which flagged clips and recordings are removed. Default: "
+        "they are kept, and are the last to be removed for space.",
+    )
+
+
 class SpaceSettings(BaseModel):
     """Retention: limits for recordings, snapshots and plate images together."""
 
@@ -372,6 +406,7 @@ class Settings(_Sources):
     plates: PlateSettings = PlateSettings()
     push: PushSettings = PushSettings()
     collect: CollectSettings = CollectSettings()
+    recording: RecordingSettings = RecordingSettings()
     space: SpaceSettings = SpaceSettings()
 
     def allowed_folders(self) -> list[Path]:
@@ -381,6 +416,10 @@ class Settings(_Sources):
     def recordings_dir(self) -> Path:
         """The folder of recordings, with one folder for each job."""
         return self.data_dir / "recordings"
+
+    def footage_dir(self) -> Path:
+        """The folder of clips and continuous recordings."""
+        return self.data_dir / "footage"
 
     def resolved_database_url(self) -> str:
         """The URL of the database, with the default filled in."""

@@ -236,6 +236,23 @@ class SnapshotRemoved(NoSnapshot):
     template = "The snapshot of event {event_id} was removed."
 
 
+class NoFootage(NotFound):
+    """Nothing was recorded there, or it was removed."""
+
+    code = "NO_RECORDING"
+    template = "Nothing is recorded of that time. It was not recorded, or it was removed."
+
+
+class NoClip(NoFootage):
+    """An event has no clip."""
+
+    code = "NO_CLIP"
+    template = (
+        "Event {event_id} has no clip. Its stream records none (`record` is `off`), or the clip "
+        "was removed."
+    )
+
+
 class JobNotFound(NotFound):
     """No collection job has this id."""
 
@@ -477,6 +494,13 @@ class NoPicture(Unavailable):
 
     code = "NO_PICTURE"
     template = "Stream {stream_id} has no frame to show; its state is {status}."
+
+
+class ClipNotReady(Unavailable):
+    """An event is so new that its clip is still being recorded."""
+
+    code = "CLIP_NOT_READY"
+    template = "The clip of event {event_id} will be ready at {ready_at}."
 
 
 class StoreError(Unavailable):

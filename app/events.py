@@ -43,6 +43,7 @@ class Event:
             client must be small.
         has_snapshot: whether a snapshot will be stored.
         session_id: the run of the stream in which it happened.
+        has_clip: whether a clip will be recorded.
     """
 
     event_id: int
@@ -52,6 +53,7 @@ class Event:
     frame: BlurredFrame | None = field(default=None, repr=False)
     has_snapshot: bool = False
     session_id: str | None = None
+    has_clip: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class EventRow:
         box: of the main track, in pixels of the snapshot.
         snapshot: whether there is a snapshot.
         snapshot_file: name of the snapshot's file, once it is written.
+        clip: whether there is a clip, or will be in a moment.
     """
 
     event_id: int
@@ -80,6 +83,7 @@ class EventRow:
     snapshot: bool = False
     session_id: str | None = None
     snapshot_file: str | None = None
+    clip: bool = False
 
     @classmethod
     def of(cls, event: Event) -> EventRow:
@@ -99,6 +103,7 @@ class EventRow:
             details=rule_event.details,
             snapshot=event.has_snapshot,
             session_id=event.session_id,
+            clip=event.has_clip,
         )
 
 

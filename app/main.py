@@ -26,6 +26,7 @@ from app.api import (
     plates,
     privacy,
     push,
+    recordings,
     schedules,
     streams,
     system,
@@ -77,6 +78,10 @@ TAGS = [
         "name": "plates",
         "description": "Number plates: upload a photo; view, correct, search, count and delete "
         "readings; the watch list.",
+    },
+    {
+        "name": "recordings",
+        "description": "Clips of events and continuous recordings of cameras, faces covered.",
     },
     {"name": "collection", "description": "Jobs that record video as files."},
     {"name": "accounts", "description": "Signing in, users, and API tokens."},
@@ -132,6 +137,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(push.router)
     app.include_router(cameras.router)
     app.include_router(events_api.router)
+    app.include_router(recordings.router)
     app.include_router(plates.router)
     app.include_router(accounts.router)
     app.include_router(oidc.router)
@@ -203,6 +209,8 @@ def _state(runtime: Runtime, settings: Settings) -> State:
             jobs.recordings,
             settings.recordings_dir(),
             runtime.privacy.fingerprint,
+            runtime.footage.service.store,
+            runtime.footage.exporter,
         ),
         "kept": runtime.privacy.kept,
         "plates": PlateServices(
@@ -220,6 +228,8 @@ def _state(runtime: Runtime, settings: Settings) -> State:
             runtime.networks,
             DatabaseProbe(jobs.repository),
         ),
+        "footage": runtime.footage.service,
+        "exporter": runtime.footage.exporter,
         "doctor": DoctorService(settings),
         # Decoding an image of 50 megapixels takes 150 MB.
         "upload_slots": asyncio.Semaphore(usable_cpus()),

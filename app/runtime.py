@@ -35,6 +35,7 @@ from app.db.daily_counts import DailyCountsRepository
 from app.db.engine import open_database
 from app.db.event_pruner import EventPruner
 from app.db.events import EventRepository
+from app.db.footage import FootageRepository
 from app.db.job_log import JobLogRepository
 from app.db.jobs import JobRepository
 from app.db.kept import KeptRepository
@@ -63,9 +64,11 @@ from app.pipeline.event_log import EventLog
 from app.pipeline.manager import StreamManager
 from app.pipeline.push import PushStreams
 from app.pipeline.registry import StreamStore
+from app.pipeline.runner import NewPackets
 from app.pipeline.sources.hardware import available_decoders
 from app.process import background, on_exit_signal, worker_threads
 from app.recording.context import JobContext
+from app.recording.footage_opening import FootageParts, open_footage
 from app.recording.job_manager import JobManager
 from app.recording.job_metrics import JobMetrics
 from app.recording.retention import (
@@ -176,6 +179,7 @@ class Runtime:
     access: AccessService
     audit: AuditLog
     privacy: Privacy
+    footage: FootageParts
 
 
 @asynccontextmanager
@@ -208,7 +212,15 @@ async def open_runtime(
             open_networks(settings, settings.device, settings.data_dir)
         )
         plates = await stack.enter_async_context(_open_plates(settings, engine, networks.objects))
-        events = await stack.enter_async_context(open_events(engine, settings.data_dir / SNAPSHOTS))
+        clips = FootageRepository(engine, settings.footage_dir())
+        events = await stack.enter_async_context(
+            open_events(engine, settings.data_dir / SNAPSHOTS, clips=clips)
+        )
+        space = DiskSpace(settings.recordings_dir(), settings.space)
+        make_folder(settings.recordings_dir())  # whose disk is watched
+        footage = await stack.enter_async_context(
+            open_footage(settings.footage_dir(), settings.recording, clips, events.log, space)
+        )
         await stack.enter_async_context(_record_plates(events.log, plates.service))
         daily_counts = await stack.enter_async_context(_open_daily_counts(engine))
         manager = await stack.enter_async_context(
@@ -220,10 +232,11 @@ async def open_runtime(
                 engine,
                 plates.read_queue,
                 daily_counts,
+                footage.service.new_packets,
             )
         )
         jobs = await stack.enter_async_context(
-            _open_jobs(settings, manager, engine, vault, events.pruner, plates.repository)
+            _open_jobs(settings, manager, engine, vault, events.pruner, plates.repository, space)
         )
         await stack.enter_async_context(
             background(_resume(manager, jobs.manager, demo=settings.demo), "resume")
@@ -244,6 +257,7 @@ async def open_runtime(
             access,
             audit,
             Privacy(PlateEraser(engine), KeptRepository(engine), vault.fingerprint),
+            footage,
         )
 
 
@@ -296,13 +310,17 @@ async def open_networks(
 
 @asynccontextmanager
 async def open_events(
-    engine: Engine, snapshot_folder: Path, on_event: OnEvent | None = None
+    engine: Engine,
+    snapshot_folder: Path,
+    on_event: OnEvent | None = None,
+    clips: FootageRepository | None = None,
 ) -> AsyncIterator[Events]:
     """Open the log of events and the writer that stores them; on leaving, the last are written.
 
     Args:
         on_event: called with each event once its snapshot is saved, and with the snapshot's path
             if it has one. It must return quickly.
+        clips: has the clips of events, which are deleted with them.
     """
     snapshots = SnapshotFolder(snapshot_folder)
     repository = EventRepository(engine, snapshots)
@@ -317,7 +335,7 @@ async def open_events(
         writer = EventWriter(arriving, repository, snapshots, draw.snapshot, saved)
         writer.start()
         try:
-            yield Events(log, repository, EventPruner(engine, snapshots), writer)
+            yield Events(log, repository, EventPruner(engine, snapshots, clips), writer)
         finally:
             log.close()
             await writer.close(FLUSH_TIMEOUT_S)
@@ -332,12 +350,14 @@ async def open_manager(
     engine: Engine,
     read_queue: PlateReadQueue | None = None,
     daily_counts: DailyCounts | None = None,
+    new_packets: NewPackets = lambda _: None,
 ) -> AsyncIterator[StreamManager]:
     """Open the manager of all streams; on leaving, they are stopped.
 
     Args:
         read_queue: reads number plates; None if streams cannot use that rule.
         daily_counts: keeps what streams count; None if each run of a stream begins at 0.
+        new_packets: makes the ring of a stream that is recorded.
     """
     services: dict[str, object] = {"plates": read_queue} if read_queue is not None else {}
     if daily_counts is not None:
@@ -351,6 +371,7 @@ async def open_manager(
         analyzers,
         log,
         StreamSessionRepository(engine).next_today,
+        new_packets,
     )
     try:
         yield manager
@@ -436,13 +457,13 @@ async def _open_jobs(
     vault: Vault,
     events: EventPruner,
     plates: PlateRepository,
+    space: DiskSpace,
 ) -> AsyncIterator[Jobs]:
     """Open collection jobs, schedules and retention; on leaving, the jobs' files are closed."""
     folder = settings.recordings_dir()
     make_folder(folder)
     jobs, job_log = JobRepository(engine, vault), JobLogRepository(engine, vault)
     recordings = RecordingRepository(engine, vault)
-    space = DiskSpace(folder, settings.space)
     space.register(PrunableRecordings(folder, recordings))
     space.register(PrunableEvents(settings.data_dir / SNAPSHOTS, events, settings.space))
     _register_plate_files(space, settings.data_dir, plates)

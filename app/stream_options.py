@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
 
 from app import urls
 from app.place_options import MAX_PLACES, LineShape, ZoneShape
-from app.types import BlurStyle, Line, Rotation, StreamSpec, Transport, Zone
+from app.types import BlurStyle, Line, Record, Rotation, StreamSpec, Transport, Zone
 
 DEFAULTS = StreamSpec("", "")
 MAX_NAME = 100
@@ -32,6 +32,10 @@ DETECT_URL = (
     "are detected in it. While nobody watches, it is also shown instead of the first one, which is "
     "then not decoded, if it is at least as large as the face detector's input "
     "(`WATCHPOST_FACES__WIDTH`). Both must show the same view."
+)
+RECORD = (
+    "What is recorded, always with faces covered: `events`, a clip of each event; `continuous`, "
+    "everything, and the clips; or `off`."
 )
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
@@ -71,6 +75,13 @@ class BasicOptions(BaseModel):
     analytics: RuleSettings = Field({}, description=ANALYTICS)
     blur: BlurStyle = Field(DEFAULTS.blur, description="How faces are covered.")
     rotate: Rotation = Field(DEFAULTS.rotate, description=ROTATE)
+    record: Record = Field(DEFAULTS.record, description=RECORD)
+    clip_before_s: Number = Field(
+        DEFAULTS.clip_before_s, ge=0, le=30, description="Seconds before an event in its clip."
+    )
+    clip_after_s: Number = Field(
+        DEFAULTS.clip_after_s, ge=1, le=60, description="Seconds after an event in its clip."
+    )
     zones: list[ZoneShape] = Field(
         default_factory=list, max_length=MAX_PLACES, description="Parts of the upright frame."
     )

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from av import VideoFrame
 
 BlurStyle = Literal["gaussian", "pixelate", "solid", "off"]
+Record = Literal["off", "events", "continuous"]
 Transport = Literal["tcp", "udp"]
 Rotation = Literal[0, 90, 180, 270]
 Analytics = Mapping[str, Mapping[str, Any]]
@@ -212,6 +213,7 @@ class ProcessedFrame:
         finished_at: when the frame was processed.
         fps: current frame rate of the output.
         jumped_s: total jumps of the source's clock so far.
+        covered: its faces were searched and covered; False during a clear view.
     """
 
     frame: BlurredFrame
@@ -222,6 +224,7 @@ class ProcessedFrame:
     finished_at: float = 0.0
     fps: float = 0.0
     jumped_s: float = 0.0
+    covered: bool = False
 
     def metadata(self) -> FrameMetadata:
         """Everything but the image."""
@@ -301,6 +304,8 @@ class StreamSpec:
         rotate: degrees to turn the frames clockwise, for a camera that is mounted sideways.
         detect_url: RTSP URL of the camera's substream, in which objects are detected.
         clear_until: Unix seconds from which on faces are covered although ``blur`` is off.
+        record: what is recorded: nothing, a clip of each event, or everything and the clips.
+        clip_before_s, clip_after_s: what a clip shows before and after its event.
     """
 
     stream_id: str
@@ -326,6 +331,16 @@ class StreamSpec:
     rotate: Rotation = 0
     detect_url: str | None = field(default=None, repr=False)
     clear_until: float | None = None
+    record: Record = "events"
+    clip_before_s: float = 5.0
+    clip_after_s: float = 10.0
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether there is anything to record; an uncovered stream never is."""
+        covered = self.blur != "off" or self.clear_until is not None
+        has_events = self.record == "events" and bool(self.analytics)
+        return covered and not self.waits and (has_events or self.record == "continuous")
 
     def is_clear(self, now: float) -> bool:
         """Whether faces are not covered at a time, Unix seconds."""

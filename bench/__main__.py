@@ -21,6 +21,7 @@ from bench import (
     parts,
     passages,
     push,
+    record,
     search,
     stills,
     trace,
@@ -51,6 +52,7 @@ ALL = {
     "tracking": tracking.run,
     "passages": passages.run,
     "search": search.run,
+    "record": record.run,
 }
 
 

@@ -42,6 +42,7 @@ ROWS = (
         "mjpeg",
         "process",
         "events",
+        "footage",
         "jobs",
         "plates",
         "plate_text",

@@ -17,7 +17,7 @@ from app.api.schemas import StreamStatsReply
 from app.pipeline.sources.named import MAX_INDEX, MAX_PATH, source_url
 from app.place_options import LineShape, ZoneShape
 from app.stream_options import CameraOptions
-from app.types import BlurStyle, Rotation, StreamSpec, StreamStatus, Transport
+from app.types import BlurStyle, Record, Rotation, StreamSpec, StreamStatus, Transport
 
 Kind = Literal["demo", "rtsp", "push", "camera"]
 KINDS: dict[str, Kind] = {"demo": "demo", "push": "push"}
@@ -182,6 +182,9 @@ class CameraDetail(BaseModel):
     stall_timeout_s: float | None
     start_timeout_s: float | None
     interval: float | None
+    record: Record
+    clip_before_s: float
+    clip_after_s: float
     detect_url: str | None = Field(exclude_if=lambda url: url is None)
     stats: CameraStats
     numbers: StreamStatsReply
@@ -191,8 +194,9 @@ class CameraDetail(BaseModel):
         spec = status.spec
         same = ("loop", "max_fps", "downscale", "blur", "blur_margin", "rotate", "transport")
         limits = ("stall_timeout_s", "start_timeout_s", "interval")
+        recording = ("record", "clip_before_s", "clip_after_s")
         return cls(
-            **{name: getattr(spec, name) for name in (*same, *limits)},
+            **{name: getattr(spec, name) for name in (*same, *limits, *recording)},
             camera_id=spec.stream_id,
             name=spec.name or spec.stream_id,
             source=_public(spec.source),

@@ -28,6 +28,8 @@ from app.db.writer import EventWriter
 from app.pipeline.event_log import EventLog
 from app.pipeline.manager import StreamManager
 from app.pipeline.push import PushStreams
+from app.recording.footage_export import FootageExporter
+from app.recording.footage_service import FootageService
 from app.recording.job_manager import JobManager
 from app.recording.running_jobs import RunningJobs
 from app.recording.schedules import Scheduler
@@ -127,6 +129,8 @@ JobRepositoryDep = Annotated[JobRepository, _state("job_repository")]
 JobLogRepositoryDep = Annotated[JobLogRepository, _state("job_log_repository")]
 RecordingRepositoryDep = Annotated[RecordingRepository, _state("recording_repository")]
 RunningJobsDep = Annotated[RunningJobs, _state("running_jobs")]
+FootageDep = Annotated[FootageService, _state("footage")]
+ExporterDep = Annotated[FootageExporter, _state("exporter")]
 SchedulerDep = Annotated[Scheduler, _state("scheduler")]
 RecordingsFolderDep = Annotated[Path, Depends(_recordings_folder)]
 SettingsDep = Annotated[Settings, Depends(_settings)]

@@ -18,6 +18,9 @@ from app.db.events import EventRepository
 from app.db.plate_eraser import PlateEraser, PlateRows
 from app.db.recordings import RecordingRepository
 from app.errors import EventNotFound, ImageGone, NoSnapshot, StoreError
+from app.footage import Period
+from app.recording.footage_export import FootageExporter
+from app.recording.stores import FootageStore
 
 IN_MEMORY = 8 << 20
 
@@ -42,6 +45,8 @@ class Eraser:
     Attributes:
         recordings_folder: where the paths of recordings begin.
         fingerprint: a keyed hash, which stands for a plate in the audit log.
+        footage: clips and continuous recordings; events are erased with their clips.
+        exporter: has copies of them.
     """
 
     events: EventRepository
@@ -51,9 +56,12 @@ class Eraser:
     recordings: RecordingRepository
     recordings_folder: Path
     fingerprint: Callable[[str], str]
+    footage: FootageStore
+    exporter: FootageExporter
 
     def erase_event(self, event_id: int) -> ErasedCounts:
         """Erase an event and its snapshot. Raises EventNotFound."""
+        self.exporter.clear()
         if not self.pruner.delete_one(event_id):
             raise EventNotFound(event_id=event_id)
         return ErasedCounts(events=1)
@@ -63,17 +71,19 @@ class Eraser:
 
         An image that shows other plates as well is erased, too; their rows stay.
         """
+        self.exporter.clear()
         rows = self.plates.of_number(number)
         images = self._erase_plates(rows)
         events = self.pruner.delete_of_plate(number)
         return ErasedCounts(events, len(rows.plates), images, 0, len(rows.watch_ids))
 
     def erase_camera(self, camera: str, since: float, until: float) -> ErasedCounts:
-        """Erase all of a camera from a period: events, snapshots, plates, and recordings of it.
+        """Erase all of a camera from a period: events, snapshots, plates, clips and recordings.
 
         A recording that lies in the period only partly is erased as a whole.
         """
-        recordings = 0
+        self.exporter.clear()
+        recordings = self.footage.remove(self.footage.of_stream(camera, Period(since, until)))
         for recording in self.recordings.all():
             begin, end = recording.started_ts, recording.started_ts + recording.facts.seconds
             if recording.source == camera and begin < until and end > since:
@@ -84,6 +94,10 @@ class Eraser:
         images = self._erase_plates(rows)
         events = self.pruner.delete_of_camera(camera, since, until)
         return ErasedCounts(events, len(rows.plates), images, recordings)
+
+    def events_of_plate(self, number: str) -> set[int]:
+        """The ids of all events that contain a number."""
+        return {event.event_id for event in self.events.of_plate(number)}
 
     def _erase_plates(self, rows: PlateRows) -> int:
         paths = rows.paths

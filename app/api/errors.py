@@ -98,7 +98,7 @@ def _headers(error: WatchpostError) -> dict[str, str]:
     """Headers that HTTP requires with the status (RFC 9110, 11.6.1 and 14.4)."""
     if isinstance(error, errors.Unauthorized):
         return {"WWW-Authenticate": "Bearer"}
-    if isinstance(error, errors.TooManyAttempts):
+    if isinstance(error, errors.TooManyAttempts | errors.ClipNotReady):
         return {"Retry-After": str(error.details["retry_after_s"])}
     if isinstance(error, errors.BadRange):
         return {"Content-Range": f"bytes */{error.details['bytes']}"}

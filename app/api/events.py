@@ -21,6 +21,7 @@ from app.api.deps import (
     EventLogDep,
     EventRepositoryDep,
     EventWriterDep,
+    FootageDep,
 )
 from app.api.errors import ErrorReply
 from app.api.times import FORMATS, Time
@@ -30,6 +31,7 @@ from app.db.writer import EventWriter
 from app.errors import EventNotFound, InvalidRequest
 from app.events import EventFilter, EventRow
 from app.pipeline.event_log import MissedEvents, follow
+from app.recording.footage_service import FootageService
 from app.rights import Caller
 from app.types import LABELS
 
@@ -69,6 +71,9 @@ class EventMessage(BaseModel):
     duration_s: float | None = Field(description="How long it lasted, for events that mark an end.")
     session_id: str | None = Field(description="The run of the stream in which it happened.")
     snapshot: str | None = Field(description="Path of the blurred frame, if one is stored.")
+    clip: str | None = Field(
+        description="Path of the video around it, which may not be ready yet; null for none."
+    )
     details: dict[str, Any] = Field(description="Further values; they depend on the type.")
 
     @classmethod
@@ -83,6 +88,7 @@ class EventMessage(BaseModel):
             box=record.box and tuple(record.box),
             session_id=record.session_id,
             snapshot=f"/api/events/{record.event_id}/snapshot.jpg" if record.snapshot else None,
+            clip=f"/api/events/{record.event_id}/clip.mp4" if record.clip else None,
             details=dict(record.details),
         )
 
@@ -247,6 +253,7 @@ def _last_id(text: str) -> int:
 async def history(
     event_repository: EventRepositoryDep,
     wanted: Wanted,
+    footage: FootageDep,
     since: Since = None,
     until: Until = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
@@ -262,7 +269,7 @@ async def history(
     return EventPage(
         total=page.total,
         cursor=page.cursor,
-        events=[EventMessage.of(record) for record in page.events],
+        events=[EventMessage.of(with_pending_clip(record, footage)) for record in page.events],
     )
 
 
@@ -276,8 +283,10 @@ async def one(
     event_repository: EventRepositoryDep,
     writer: EventWriterDep,
     caller: CallerDep,
+    footage: FootageDep,
 ) -> EventMessage:
-    return EventMessage.of(await _event(event_id, event_repository, writer, caller))
+    row = await find_event(event_id, event_repository, writer, caller)
+    return EventMessage.of(with_pending_clip(row, footage))
 
 
 @router.get(
@@ -296,14 +305,19 @@ async def snapshot(
     caller: CallerDep,
 ) -> Response:
     """The blurred frame of the event, with boxes around its subjects."""
-    await _event(event_id, event_repository, writer, caller)
+    await find_event(event_id, event_repository, writer, caller)
     jpeg = await asyncio.to_thread(event_repository.snapshot, event_id)
     return Response(
         jpeg, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"}
     )
 
 
-async def _event(
+def with_pending_clip(row: EventRow, footage: FootageService) -> EventRow:
+    """A stored event; its clip may still be on its way."""
+    return replace(row, clip=row.clip or footage.clips.ready_ts(row.event_id) is not None)
+
+
+async def find_event(
     event_id: int, event_repository: EventRepository, writer: EventWriter, caller: Caller
 ) -> EventRow:
     """An event that the caller may see. Raises EventNotFound."""

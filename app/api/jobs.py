@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path as FilePath
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, WebSocket
 from fastapi.responses import FileResponse
-from starlette.types import Message, Receive, Scope, Send
 
 from app.api.audit_middleware import note
 from app.api.deps import (
@@ -23,6 +21,7 @@ from app.api.deps import (
     RecordingsFolderDep,
     RunningJobsDep,
 )
+from app.api.downloads import Download
 from app.api.errors import ErrorReply
 from app.api.events import MAX_ID, Since, Until
 from app.api.job_deps import JOB_ERRORS, JobId, OwnJob, check_job, find_job, may_see_job, own_spec
@@ -40,7 +39,7 @@ from app.api.job_schemas import (
 )
 from app.api.websockets import GOING_AWAY, NORMAL, NOT_FOUND, ClientSocket, json_text
 from app.db.job_log import JobLogRepository
-from app.errors import BadRange, FileNotFound, JobNotFound
+from app.errors import FileNotFound, JobNotFound
 from app.jobs import JobLine, JobState
 from app.recording.job_manager import JobManager
 from app.rights import Right
@@ -50,24 +49,6 @@ router = APIRouter(tags=["collection"], responses=JOB_ERRORS)
 
 Limit = Annotated[int, Query(ge=1, le=500)]
 Offset = Annotated[int, Query(ge=0, le=MAX_ID)]
-
-
-class Download(FileResponse):
-    """A file, or parts of it; invalid ranges get our error reply instead of plain text."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refused = False
-
-        async def unless_refused(message: Message) -> None:
-            nonlocal refused
-            refused |= message.get("status") in (400, 416)
-            if not refused:
-                await send(message)
-
-        await super().__call__(scope, receive, unless_refused)
-        if refused:
-            stat = await asyncio.to_thread(FilePath(self.path).stat)
-            raise BadRange(bytes=stat.st_size)
 
 
 # ── jobs ─────────────────────────────────────────────────────────────────────────────────────

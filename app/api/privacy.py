@@ -14,13 +14,14 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from app import plate_text
 from app.api.audit_middleware import note
-from app.api.deps import AuditLogDep, CallerDep, SettingsDep
+from app.api.deps import AuditLogDep, CallerDep, FootageDep, SettingsDep
 from app.api.erasure import ErasedCounts, Eraser
 from app.api.errors import error_replies
 from app.api.times import Time
 from app.audit import AuditEntry
 from app.config import Settings
 from app.db.kept import Kept, KeptRepository
+from app.footage import Period
 
 CHUNK = 1 << 16
 PROOF = 16
@@ -140,21 +141,29 @@ async def kept(rows: Annotated[KeptRepository, Depends(_kept)], settings: Settin
 
 @router.post("/erase", summary="Erase data, with proof")
 async def erase(
-    body: EraseRequest, request: Request, eraser: EraserDep, audit: AuditLogDep, caller: CallerDep
+    body: EraseRequest,
+    request: Request,
+    eraser: EraserDep,
+    footage: FootageDep,
+    audit: AuditLogDep,
+    caller: CallerDep,
 ) -> ErasedReply:
     """Erase files and rows for good. The proof is an entry of the audit log with the numbers; it
     names a plate by a keyed hash only. Backups are not changed."""
     target: dict[str, str | int | float] = {}
     if body.event_id is not None:
         target = {"event_id": body.event_id}
+        await footage.clips.forget_events({body.event_id})
         counts = await asyncio.to_thread(eraser.erase_event, body.event_id)
     elif body.plate_number is not None:
         number = plate_text.normalised(body.plate_number)
         target = {"plate": eraser.fingerprint(number)[:PROOF]}
+        await footage.clips.forget_events(await asyncio.to_thread(eraser.events_of_plate, number))
         counts = await asyncio.to_thread(eraser.erase_plate, number)
     else:
         camera, since, until = body.camera or "", body.since or 0.0, body.until or 0.0
         target = {"camera_id": camera, "since": since, "until": until}
+        await footage.release(camera, Period(since, until))
         counts = await asyncio.to_thread(eraser.erase_camera, camera, since, until)
     note(request, **target)
     row = await audit.prove(_proof(caller.name, target, counts))

@@ -110,6 +110,9 @@ async def request_stream(
         clear_until=check_clear_view(request.clear_view, caller, call, uncovered=off),
         zones=request.zone_values(),
         lines=request.line_values(),
+        record=request.record,
+        clip_before_s=request.clip_before_s,
+        clip_after_s=request.clip_after_s,
     )
     note(call, stream_id=stream_id)
     return PushReply.of(stream_id)

@@ -67,6 +67,8 @@ AUDITED_READS = frozenset(
         "/api/plates/{plate_id}/image",
         "/api/sessions/{session_id}/image",
         "/collect/jobs/{job_id}/files/{file_id}",
+        "/api/recordings/export",
+        "/api/recordings/play.mp4",
         "/api/audit/export.csv",
         "/api/sign-in/oidc/callback",
     }
@@ -173,6 +175,13 @@ TABLE: tuple[RouteRight, ...] = (
     _own("GET", "/api/events", Right.VIEW),
     _own("GET", "/api/events/{event_id}", Right.VIEW),
     _own("GET", "/api/events/{event_id}/snapshot.jpg", Right.VIEW),
+    _own("GET HEAD", "/api/events/{event_id}/clip.mp4", Right.VIEW),
+    # Recordings: the camera is in the query, and so the handlers check it.
+    _own("GET", "/api/recordings", Right.VIEW),
+    _own("PATCH", "/api/recordings", Right.CONTROL),
+    _own("GET HEAD", "/api/recordings/export", Right.EXPORT),
+    _own("GET HEAD", "/api/recordings/play.mp4", Right.VIEW),
+    _own("GET", "/api/recordings/frame", Right.VIEW),
     # Plates.
     _all("POST", "/api/upload", Right.PLATES),
     _all("POST", "/api/upload/batch", Right.PLATES),

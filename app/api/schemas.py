@@ -11,8 +11,22 @@ from app.api.clear_view import ClearViewField
 from app.api.place_schemas import PlaceCountsReply
 from app.api.reduced import ReducedReply
 from app.place_options import LineShape, ZoneShape
-from app.stream_options import ANALYTICS, BasicOptions, PublishedOptions, RuleSettings
-from app.types import BlurStyle, Rotation, StreamSpec, StreamStats, StreamStatus, Transport
+from app.stream_options import (
+    ANALYTICS,
+    DEFAULTS,
+    BasicOptions,
+    PublishedOptions,
+    RuleSettings,
+)
+from app.types import (
+    BlurStyle,
+    Record,
+    Rotation,
+    StreamSpec,
+    StreamStats,
+    StreamStatus,
+    Transport,
+)
 
 T = TypeVar("T")
 EXAMPLE_INPUT = "rtsp://192.0.2.10:554/live/cam1"
@@ -124,6 +138,9 @@ class StreamConfig(BaseModel):
     detect_url: str | None = Field(exclude_if=lambda url: url is None)
     zones: list[ZoneShape] = Field(exclude_if=lambda zones: not zones)
     lines: list[LineShape] = Field(exclude_if=lambda lines: not lines)
+    record: Record = Field(exclude_if=lambda record: record == DEFAULTS.record)
+    clip_before_s: float = Field(exclude_if=lambda seconds: seconds == DEFAULTS.clip_before_s)
+    clip_after_s: float = Field(exclude_if=lambda seconds: seconds == DEFAULTS.clip_after_s)
 
     @classmethod
     def of(cls, spec: StreamSpec) -> StreamConfig:

@@ -20,6 +20,8 @@ from app.db.writer import EventWriter
 from app.pipeline.event_log import EventLog
 from app.pipeline.manager import StreamManager
 from app.pipeline.push import PushStreams
+from app.recording.footage_export import FootageExporter
+from app.recording.footage_service import FootageService
 from app.recording.job_manager import JobManager
 from app.recording.running_jobs import RunningJobs
 from app.recording.schedules import Scheduler
@@ -43,6 +45,8 @@ class State(TypedDict):
     job_manager: JobManager
     running_jobs: RunningJobs
     scheduler: Scheduler
+    footage: FootageService
+    exporter: FootageExporter
     plates: PlateServices
     health: HealthService
     doctor: DoctorService

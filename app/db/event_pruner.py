@@ -1,4 +1,4 @@
-"""Deletes events: their rows and their pictures together."""
+"""Deletes events: their rows, their pictures and their clips together."""
 
 from __future__ import annotations
 
@@ -9,16 +9,26 @@ from sqlalchemy import Engine, delete, func, select
 
 from app.db.engine import opened
 from app.db.events import LAST_DELETED, last_deleted, of_plate
+from app.db.footage import FootageRepository
 from app.db.snapshots import SnapshotFolder
 from app.db.tables import CounterTable, EventTable
 
+BATCH = 500
+
 
 class EventPruner:
-    """Counts and deletes events. Blocking; raises StoreError when the database fails."""
+    """Counts and deletes events. Blocking; raises StoreError when the database fails.
 
-    def __init__(self, engine: Engine, snapshots: SnapshotFolder) -> None:
+    Args:
+        footage: has the clips of events; None where no clips are recorded.
+    """
+
+    def __init__(
+        self, engine: Engine, snapshots: SnapshotFolder, footage: FootageRepository | None = None
+    ) -> None:
         self._engine = engine
         self._snapshots = snapshots
+        self._footage = footage
 
     def count(self) -> int:
         """Number of all events."""
@@ -40,21 +50,36 @@ class EventPruner:
 
     def delete_one(self, event_id: int) -> int:
         """Delete one event; returns how many that was."""
-        return self._delete(_snapshots().where(EventTable.event_id == event_id))[0]
+        return self._erase(_snapshots().where(EventTable.event_id == event_id))
 
     def delete_of_camera(self, camera: str, since: float, until: float) -> int:
         """Delete the events of a camera from a period in Unix seconds; returns how many."""
         period = (EventTable.ts >= since) & (EventTable.ts < until)
-        return self._delete(_snapshots().where(EventTable.stream_id == camera, period))[0]
+        return self._erase(_snapshots().where(EventTable.stream_id == camera, period))
 
     def delete_of_plate(self, number: str) -> int:
         """Delete the events that contain a plate's number; returns how many."""
-        return self._delete(_snapshots().where(of_plate(number)))[0]
+        return self._erase(_snapshots().where(of_plate(number)))
 
-    def _delete(self, query: Any, names: Sequence[str] = ()) -> tuple[int, int]:
+    def _erase(self, query: Any) -> int:
+        """Delete events for good, with all that shows them."""
+        return self._delete(query, erase=True)[0]
+
+    def _delete(
+        self, query: Any, names: Sequence[str] = (), *, erase: bool = False
+    ) -> tuple[int, int]:
+        """Delete events.
+
+        Args:
+            erase: delete their clips even if other events share them.
+        """
         with opened(self._engine) as session:
             rows = session.execute(query).all()
-            ids = [row.event_id for row in rows]
+        ids = [row.event_id for row in rows]
+        if self._footage is not None:  # before the rows, so that a failure leaves what names them
+            for start in range(0, len(ids), BATCH):
+                self._footage.remove_clips(ids[start : start + BATCH], shared=erase)
+        with opened(self._engine) as session:
             session.execute(delete(EventTable).where(EventTable.event_id.in_(ids)))
             if ids:  # a number is never used twice
                 newest = max(*ids, last_deleted(session))

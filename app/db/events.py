@@ -18,6 +18,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.orm import Session
 
 from app.db.engine import opened, store_errors
+from app.db.footage import events_with_clip
 from app.db.snapshots import SnapshotFolder
 from app.db.tables import CounterTable, EventTable
 from app.errors import EventNotFound, NoSnapshot, SnapshotRemoved
@@ -157,9 +158,11 @@ class EventRepository:
 
     def _rows(self, query: Any) -> list[EventRow]:
         with opened(self._engine) as session:
-            return [self._row(row) for row in session.scalars(query)]
+            rows = list(session.scalars(query))
+            clips = events_with_clip(session, [row.event_id for row in rows])
+            return [self._row(row, clip=row.event_id in clips) for row in rows]
 
-    def _row(self, row: EventTable) -> EventRow:
+    def _row(self, row: EventTable, *, clip: bool) -> EventRow:
         """The row as a value; a snapshot whose file was removed is none."""
         there = row.snapshot is not None and self._snapshots.exists(row.snapshot)
         return EventRow(
@@ -168,6 +171,7 @@ class EventRepository:
             details=row.details,
             snapshot=there,
             snapshot_file=row.snapshot if there else None,
+            clip=clip,
         )
 
 

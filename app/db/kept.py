@@ -12,7 +12,7 @@ from sqlalchemy import Engine, func, select
 from app.db.access_tables import ApiTokenTable, AuditTable, UserSessionTable, UserTable
 from app.db.engine import opened
 from app.db.plate_tables import ClaudeCallTable, PlateTable, SessionTable, WatchTable
-from app.db.tables import EventTable, JobFileTable, JobTable, StreamTable
+from app.db.tables import EventTable, FootageTable, JobFileTable, JobTable, StreamTable
 
 KINDS: Mapping[str, Any] = {
     "streams": StreamTable.created_at,
@@ -21,6 +21,7 @@ KINDS: Mapping[str, Any] = {
     "plate sessions": SessionTable.timestamp,
     "watch list": WatchTable.created_at,
     "calls to Claude": ClaudeCallTable.timestamp,
+    "clips and recordings of cameras": FootageTable.begin_ts,
     "jobs": JobTable.created_ts,
     "recordings": JobFileTable.started_ts,
     "users": UserTable.created_ts,

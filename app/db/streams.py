@@ -37,6 +37,9 @@ _OPTIONS = (
     "interval",
     "rotate",
     "clear_until",
+    "record",
+    "clip_before_s",
+    "clip_after_s",
 )
 
 

@@ -79,6 +79,33 @@ class EventTable(Table):
     snapshot: Mapped[str | None] = mapped_column(String(128))
 
 
+class FootageTable(Table):
+    """A file with the clip of events, or a segment of a continuous recording."""
+
+    __tablename__ = "footage"
+    __table_args__ = (Index("ix_footage_stream_id", "stream_id", "begin_ts"),)
+
+    footage_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    stream_id: Mapped[str] = mapped_column(String(64))
+    kind: Mapped[str] = mapped_column(String(16))
+    begin_ts: Mapped[float] = mapped_column(Float(53))
+    end_ts: Mapped[float] = mapped_column(Float(53))
+    path: Mapped[str] = mapped_column(Text)
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    flagged: Mapped[bool]
+
+
+class ClipTable(Table):
+    """Which file has the clip of an event; events that overlap share one."""
+
+    __tablename__ = "clips"
+
+    event_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    footage_id: Mapped[int] = mapped_column(
+        ForeignKey("footage.footage_id", ondelete="CASCADE"), index=True
+    )
+
+
 class CounterTable(Table):
     """Counters, each with a name."""
 

@@ -8,9 +8,13 @@ from collections.abc import Callable
 
 from app.config import StreamSettings
 from app.pipeline.channel import FILE_QUEUE, Channel
+from app.pipeline.packets import PacketRing
 from app.pipeline.sinks import Output, Preview, Sink
+from app.pipeline.sinks.recording import RecordingEncoder
+from app.pipeline.sinks.ring_feed import RingFeed
+from app.pipeline.sinks.rtsp import RtspSink
 from app.pipeline.subscribers import Subscribers
-from app.pipeline.supervisor import OUTPUT, PREVIEW, Worker
+from app.pipeline.supervisor import OUTPUT, PREVIEW, RECORDING, Closable, Worker
 from app.types import ProcessedFrame, StreamSpec
 
 IDLE_CHECK_S = 0.5
@@ -19,11 +23,12 @@ OnDelivered = Callable[[str, float, float], None]
 
 
 class Delivery:
-    """Hands every processed frame to the preview and, where there is one, to the output.
+    """Hands every processed frame to the preview and to the output, and some to be recorded.
 
     Args:
         live: the source does not wait, so a slow sink gets only the newest frames.
         make_sink: creates the output; gives None for a stream that is only previewed.
+        packets: the ring to fill; None for a stream that is not recorded.
     """
 
     def __init__(
@@ -34,6 +39,7 @@ class Delivery:
         on_delivered: OnDelivered,
         live: bool,
         make_sink: Output,
+        packets: PacketRing | None = None,
     ) -> None:
         output = make_sink(spec, settings, functools.partial(on_delivered, OUTPUT))
         self.preview = Preview(subscribers.jpegs, functools.partial(on_delivered, PREVIEW))
@@ -41,14 +47,24 @@ class Delivery:
         self._sinks: dict[str, tuple[Sink, Channel[ProcessedFrame]]] = {
             PREVIEW: (self.preview, Channel(1, live=True))
         }
+        self._recording: RecordingEncoder | None = None
+        if packets is not None:
+            recorded = functools.partial(on_delivered, RECORDING)
+            self._recording = RecordingEncoder(spec, settings, packets, recorded)
+            self._sinks[RECORDING] = (self._recording, Channel(1, live=True))
+            if isinstance(output, RtspSink):
+                output.feed = RingFeed(packets, by_output=True)
+        self._packets = packets
+        self._records_all = packets is not None and spec.record == "continuous"
         if output is not None:
             self._sinks[OUTPUT] = (output, Channel(2 if live else FILE_QUEUE, live=live))
         self._channels = [channel for _, channel in self._sinks.values()]
 
     def put(self, frame: ProcessedFrame) -> None:
         """Queue a frame for every sink. Raises Closed when the stream ends."""
-        for channel in self._channels:
-            channel.put(frame)
+        for sink, channel in self._sinks.values():
+            if sink is not self._recording or self._recording.wants(frame):
+                channel.put(frame)
 
     @property
     def channels(self) -> list[Channel[ProcessedFrame]]:
@@ -62,10 +78,14 @@ class Delivery:
 
     @property
     def is_watched(self) -> bool:
-        """Whether somebody gets the frames now: an output, a viewer or a recording."""
+        """Whether somebody gets the frames now: an output, a viewer or a recording.
+
+        The clips of events do not count: they show what there is, for no more than they need.
+        """
         subscribers = self._subscribers
         has_viewers = subscribers.jpegs.wanted or subscribers.processed.wanted
-        return OUTPUT in self._sinks or has_viewers or self.preview.recently_shown
+        needed = OUTPUT in self._sinks or self._records_all
+        return needed or has_viewers or self.preview.recently_shown
 
     @property
     def encoder(self) -> str | None:
@@ -78,10 +98,16 @@ class Delivery:
             Worker(
                 name,
                 functools.partial(_deliver, sink, channel),
-                subscriptions=[self._subscribers.jpegs] if name == PREVIEW else [],
+                subscriptions=self._ends_with(name),
             )
             for name, (sink, channel) in self._sinks.items()
         ]
+
+    def _ends_with(self, name: str) -> list[Closable]:
+        """What a sink's end closes."""
+        if name == PREVIEW:
+            return [self._subscribers.jpegs]
+        return [self._packets] if name == RECORDING and self._packets is not None else []
 
 
 def _deliver(sink: Sink, channel: Channel[ProcessedFrame]) -> None:

@@ -1,6 +1,6 @@
-"""Draws the objects of an event into its snapshot: from one ``BlurredFrame`` to another.
+"""Makes one ``BlurredFrame`` of another: with the objects of an event, or smaller.
 
-The frame is shared by all sinks, so boxes are drawn on a copy.
+The frame is shared by all sinks, so it is a copy that is changed.
 """
 
 from __future__ import annotations
@@ -8,9 +8,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import numpy.typing as npt
+from av.video.reformatter import ColorRange, Interpolation
 
 from app.events import Event
-from app.pipeline.planes import copy_of, pixels
+from app.pipeline.planes import FORMAT, copy_colours, copy_of, pixels
 from app.pipeline.sinks.jpeg import encode_jpeg
 from app.types import BlurredFrame, Box
 
@@ -18,6 +19,7 @@ FIRST_YUV = (170, 40, 160)  # amber: the main object
 OTHERS_YUV = (150, 170, 60)  # blue
 LINE = 1 / 200  # of the frame's height
 FONT = cv2.FONT_HERSHEY_SIMPLEX
+WIDEST = 16 / 9
 
 
 def snapshot(event: Event) -> bytes:
@@ -43,6 +45,28 @@ def marked(frame: BlurredFrame, boxes: list[Box], text: str) -> BlurredFrame:
         _rectangle(planes, box, FIRST_YUV, line)
         _write(planes, box, text, line)
     return BlurredFrame(image)
+
+
+def shrunk(frame: BlurredFrame, height: int) -> BlurredFrame:
+    """A copy as limited-range YUV 4:2:0 in which the shorter side has at most ``height`` pixels.
+
+    The longer side has at most 16/9 of that.
+    """
+    image, (width, tall) = frame.image, frame.size
+    scale = min(1.0, height / min(width, tall), height * WIDEST / max(width, tall))
+    if scale == 1.0 and image.format.name == FORMAT:
+        return BlurredFrame(copy_of(image))
+    small = image.reformat(
+        max(2, round(width * scale) // 2 * 2),
+        max(2, round(tall * scale) // 2 * 2),
+        FORMAT,
+        dst_color_range=ColorRange.MPEG,
+        interpolation=Interpolation.AREA,
+        threads=1,
+    )
+    copy_colours(image, small)
+    small.color_range = ColorRange.MPEG
+    return BlurredFrame(small)
 
 
 def _rectangle(

@@ -59,12 +59,15 @@ class EventLog:
         ts: float,
         frame: BlurredFrame | None,
         session_id: str | None = None,
+        *,
+        has_clip: bool = False,
     ) -> None:
         """Number an event and publish it; from any thread, in the order of the numbers."""
         with self._lock:
             frame = self._within_limit(frame)
+            has_snapshot = frame is not None
             event = Event(
-                self._next_id, stream_id, ts, rule_event, frame, frame is not None, session_id
+                self._next_id, stream_id, ts, rule_event, frame, has_snapshot, session_id, has_clip
             )
             self._keepers.publish(event)
             self._clients.publish(replace(event, frame=None))

@@ -26,7 +26,7 @@ from app.pipeline import outputs
 from app.pipeline.event_log import EventLog
 from app.pipeline.handle import StreamHandle
 from app.pipeline.registry import StreamEntry, StreamRegistry, StreamStore
-from app.pipeline.runner import StreamRunner
+from app.pipeline.runner import NewPackets, StreamRunner
 from app.pipeline.sinks import Output, make_output
 from app.pipeline.starter import StreamStarter
 from app.types import StreamSpec, StreamState, StreamStatus
@@ -43,6 +43,7 @@ class StreamManager:
         analyzers: creates the analytics of streams that ask for them.
         events: takes the events of the analytics.
         new_session: gives the number of a run; blocks, raises StoreError.
+        new_packets: the ring for a run's encoded frames; None for one that is not recorded.
 
     Attributes:
         registry, runner, starter: what other policies, such as that of cameras, build on.
@@ -57,10 +58,13 @@ class StreamManager:
         analyzers: AnalyzerFactory,
         events: EventLog,
         new_session: Callable[[], str] | None = None,
+        new_packets: NewPackets = lambda _: None,
     ) -> None:
         self.settings = settings
         self.registry = StreamRegistry(store)
-        self.runner = StreamRunner(settings, face_settings, faces, analyzers, events, new_session)
+        self.runner = StreamRunner(
+            settings, face_settings, faces, analyzers, events, new_session, new_packets
+        )
         self.starter = StreamStarter(self.registry, self.runner, settings)
         self._analyzers = analyzers
 

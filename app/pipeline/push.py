@@ -20,11 +20,13 @@ from app.errors import NotPushable, TooManyStreams, WatchpostError
 from app.pipeline.hub import Subscription
 from app.pipeline.manager import StreamManager
 from app.pipeline.sources.push import codec_of
+from app.stream_options import DEFAULTS
 from app.types import (
     Analytics,
     BlurStyle,
     FrameMetadata,
     Line,
+    Record,
     Rotation,
     StreamSpec,
     WithheldFrame,
@@ -152,6 +154,9 @@ class PushStreams:
         clear_until: float | None = None,
         zones: Sequence[Zone] = (),
         lines: Sequence[Line] = (),
+        record: Record = DEFAULTS.record,
+        clip_before_s: float = DEFAULTS.clip_before_s,
+        clip_after_s: float = DEFAULTS.clip_after_s,
     ) -> str:
         """Start a stream that waits for its first frame; returns its id.
 
@@ -173,6 +178,9 @@ class PushStreams:
             clear_until=clear_until,
             zones=zones,
             lines=lines,
+            record=record,
+            clip_before_s=clip_before_s,
+            clip_after_s=clip_after_s,
         )
         self._manager.start_ephemeral(spec)
         stream = self._streams[stream_id] = _PushStream()

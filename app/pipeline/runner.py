@@ -14,14 +14,17 @@ from app.errors import ShuttingDown, StoreError
 from app.events import RuleEvent
 from app.models.faces import FaceDetector
 from app.pipeline.event_log import EventLog
+from app.pipeline.packets import PacketRing
 from app.pipeline.registry import StreamEntry
 from app.pipeline.sinks import Output, make_output
 from app.pipeline.stream import Stream
 from app.pipeline.subscribers import Subscribers
 from app.process import GarbageCollection
-from app.types import BlurredFrame
+from app.types import BlurredFrame, StreamSpec
 
 logger = logging.getLogger(__name__)
+
+NewPackets = Callable[[StreamSpec], PacketRing | None]
 
 
 class StreamRunner:
@@ -32,6 +35,7 @@ class StreamRunner:
     Args:
         faces: detector on the shared network.
         new_session: gives the number of a run; blocks, raises StoreError.
+        new_packets: the ring for a run's encoded frames; None for one that is not recorded.
 
     Attributes:
         closing: the server is about to shut down, so nothing starts any more.
@@ -45,6 +49,7 @@ class StreamRunner:
         analyzers: AnalyzerFactory,
         events: EventLog,
         new_session: Callable[[], str] | None = None,
+        new_packets: NewPackets = lambda _: None,
     ) -> None:
         self.closing = False
         self._settings = settings
@@ -53,7 +58,7 @@ class StreamRunner:
         self._analyzers = analyzers
         self._events = events
         self._budget = Budget()
-        self._new_session = new_session
+        self._new_session, self._new_packets = new_session, new_packets
         self._numbering: set[asyncio.Task[None]] = set()
         self._garbage_collection = GarbageCollection()
 
@@ -79,6 +84,7 @@ class StreamRunner:
             budget=budget,
             keeps_trying=keeps_trying,
             make_sink=make_sink,
+            packets=self._new_packets(spec) if spec.is_recorded else None,
         )
         entry.stream.start()
         return entry.stream
@@ -106,7 +112,10 @@ class StreamRunner:
     def _publish_event(
         self, entry: StreamEntry, rule_event: RuleEvent, ts: float, frame: BlurredFrame | None
     ) -> None:
-        self._events.report(entry.spec.stream_id, rule_event, ts, frame, entry.session_id)
+        has_clip = entry.stream is not None and entry.stream.packets is not None
+        self._events.report(
+            entry.spec.stream_id, rule_event, ts, frame, entry.session_id, has_clip=has_clip
+        )
 
     def _number_soon(self, entry: StreamEntry) -> None:
         if self._new_session is not None:

@@ -41,6 +41,7 @@ from app.pipeline.delivery import Delivery
 from app.pipeline.intake import FrameIntake
 from app.pipeline.normalise import normalised
 from app.pipeline.object_analysis import ObjectAnalysis
+from app.pipeline.packets import PacketRing
 from app.pipeline.patience import Patience
 from app.pipeline.planes import copy_of
 from app.pipeline.reduction import reduction
@@ -78,6 +79,7 @@ class Stream:
         budget: its share in what the machine can do; None for a file, which waits.
         keeps_trying: the stream has run before, so an error at the start does not end it.
         make_sink: creates the output; that of a recording has no URL.
+        packets: gets the encoded frames; None for a stream that is not recorded.
     """
 
     def __init__(
@@ -92,8 +94,9 @@ class Stream:
         budget: StreamBudget | None = None,
         keeps_trying: bool = False,
         make_sink: Output = make_output,
+        packets: PacketRing | None = None,
     ) -> None:
-        self.spec, self.subscribers = spec, subscribers
+        self.spec, self.subscribers, self.packets = spec, subscribers, packets
         self._settings, self._face_settings = settings, face_settings
         self._face_scanner = FaceScanner(faces, face_settings)
         self._face_tracker = FaceTracker(
@@ -122,7 +125,9 @@ class Stream:
             hurried=self._another_waits,
             report=subscribers.report,
         )
-        self._delivery = Delivery(spec, settings, subscribers, on_delivered, live, make_sink)
+        self._delivery = Delivery(
+            spec, settings, subscribers, on_delivered, live, make_sink, packets
+        )
         self.preview = self._delivery.preview
 
     def start(self) -> None:
@@ -234,7 +239,15 @@ class Stream:
         objects = self._analysis.process(inference.objects, known, raw, at, blurred, frame.restarts)
         tracks, fps = (*faces, *objects), self._metrics.output_fps
         return ProcessedFrame(
-            blurred, tracks, at, frame.number, frame.taken_at, time.monotonic(), fps, frame.jumped_s
+            blurred,
+            tracks,
+            at,
+            frame.number,
+            frame.taken_at,
+            time.monotonic(),
+            fps,
+            frame.jumped_s,
+            covered=known is not None,
         )
 
     def _faces_in(self, asked: Inference, size: tuple[int, int], at: float) -> tuple[Track, ...]:

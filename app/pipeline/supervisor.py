@@ -30,7 +30,7 @@ from app.urls import scrub, without_credentials
 logger = logging.getLogger(__name__)
 
 INPUT, OUTPUT, PREVIEW, ANALYSIS = "input", "output", "preview", "analysis"
-SUBSTREAM = "substream"
+SUBSTREAM, RECORDING = "substream", "recording"
 SLOW_STREAM_INTERVALS = 3
 TEMPORARY_REASONS = (FailureReason.TIMEOUT, FailureReason.STALLED)
 
@@ -205,9 +205,11 @@ class Supervisor:
         _settle(self.started, None)
 
     def _is_vital(self, end: str) -> bool:
-        """Whether the stream needs this end. Analytics, a substream, or a preview beside an output
-        may fail."""
-        return end not in (ANALYSIS, SUBSTREAM) and (end != PREVIEW or self._far_end == PREVIEW)
+        """Whether the stream needs this end. Analytics, a substream, a recording, or a preview
+        beside an output may fail."""
+        if end in (ANALYSIS, SUBSTREAM, RECORDING):
+            return False
+        return end != PREVIEW or self._far_end == PREVIEW
 
     @property
     def _has_lost_vital_end(self) -> bool:

@@ -30,12 +30,18 @@ MAX_EVENTS_PER_SWEEP = 50_000
 
 @dataclass(frozen=True, slots=True)
 class StoredItem:
-    """Something that may be removed; ``key`` is the name that its ``Prunable`` knows it by."""
+    """Something that may be removed.
+
+    Attributes:
+        key: the name that its ``Prunable`` knows it by.
+        max_days: age after which it is removed, beside the limit for everything; None: no limit.
+    """
 
     key: str
     bytes: int
     ts: float
     protected: bool = False
+    max_days: float | None = None
 
 
 class DiskUsage(NamedTuple):
@@ -216,6 +222,13 @@ class DiskSpace:
         """Whether less space is free than the settings require."""
         return self.free() < self._settings.min_free
 
+    def has_room(self, bytes_more: int = 0) -> bool:
+        """Whether so many bytes may be written; also if the disk cannot tell."""
+        try:
+            return self.free() - bytes_more >= self._settings.min_free
+        except OSError:
+            return True
+
     def sweep(self) -> int:
         """Remove what exceeds the limits; returns the number of items removed. Blocks."""
         with self._sweeping:
@@ -253,8 +266,9 @@ class DiskSpace:
         """Why an item must be removed now; None if it may stay."""
         limits = self._settings
         age_days = (time.time() - item.ts) / DAY_S
-        if limits.max_days is not None and not item.protected and age_days > limits.max_days:
-            return f"older than {limits.max_days:g} days"
+        for max_days in (item.max_days, None if item.protected else limits.max_days):
+            if max_days is not None and age_days > max_days:
+                return f"older than {max_days:g} days"
         if limits.max_bytes is not None and self.used_bytes > limits.max_bytes:
             return "the limit on stored bytes is exceeded"
         return "the disk is nearly full" if self.is_low() else None

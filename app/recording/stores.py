@@ -1,9 +1,11 @@
-"""What collection jobs need of the database."""
+"""What jobs, clips and recordings need of the database."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
+from app.footage import Footage, Period
 from app.jobs import Job, JobLine, Recording
 
 
@@ -37,3 +39,21 @@ class RecordingStore(Protocol):
     def all(self) -> list[Recording]: ...
 
     def mark_removed(self, file_id: int) -> None: ...
+
+
+class FootageStore(Protocol):
+    """Where clips and continuous recordings are stored. Blocking; raises StoreError."""
+
+    def add(self, footage: Footage, event_ids: Sequence[int]) -> None: ...
+
+    def flag(self, stream_id: str, period: Period, *, flagged: bool) -> int: ...
+
+    def of_stream(self, stream_id: str, period: Period) -> list[Footage]: ...
+
+    def all(self) -> list[Footage]: ...
+
+    def paths(self) -> set[str]: ...
+
+    def clip_of(self, event_id: int) -> Footage | None: ...
+
+    def remove(self, footage: Iterable[Footage]) -> int: ...

@@ -90,15 +90,17 @@ function fill({ entry, message }) {
     write(entry, t("events.missed", { n: message.events }));
     return;
   }
-  const known = entry.querySelector("a");
+  const [known, film] = [entry.querySelector("a"), entry.querySelector("video")];
   entry.className = message.event.endsWith("_ended") ? "event over" : "event";
   entry.replaceChildren(
     make("time", { dateTime: isoOf(message.ts) }, clock(message.ts)),
     make("strong", {}, titleOf(message)),
     make("span", { className: "quiet" }, factsOf(message).join(" · ")),
     ...(message.snapshot ? [known ?? pictureOf(message.snapshot)] : []),
+    ...(message.clip ? [film ?? clipOf(message.clip)] : []),
   );
   entry.querySelector("img")?.setAttribute("alt", t("events.snapshot"));
+  entry.querySelector("video")?.setAttribute("aria-label", t("events.clip"));
 }
 
 /** @param {StreamEvent} message */
@@ -126,6 +128,14 @@ function pictureOf(path) {
   const image = make("img", { src: href, loading: "lazy", decoding: "async" });
   image.addEventListener("error", () => (image.hidden = true)); // the snapshot was removed; the event stays
   return make("a", { href, target: "_blank", rel: "noopener" }, image);
+}
+
+/** @param {string} path  of the clip, on this server; it is ready seconds after the event */
+function clipOf(path) {
+  const film = make("video", { src: at(path).href, controls: true, preload: "none", muted: true });
+  film.playsInline = true;
+  film.addEventListener("error", () => film.load()); // too early: the next click asks again
+  return film;
 }
 
 /** @param {number} seconds  since 1970 */

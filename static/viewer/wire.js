@@ -52,6 +52,7 @@
  * @property {number | null} confidence
  * @property {number | null} duration_s
  * @property {string | null} snapshot  path of the snapshot on this server
+ * @property {string | null} clip  path of the video around it on this server
  * @property {Record<string, unknown>} details
  *
  * @typedef {object} Missed

@@ -10,6 +10,7 @@ from fractions import Fraction
 import av
 from av.error import FFmpegError
 from av.video.codeccontext import VideoCodecContext
+from av.video.frame import PictureType
 
 from app.config import usable_cpus
 from app.errors import SinkError
@@ -51,6 +52,9 @@ class H264Encoder:
             continues when the hardware fails.
         bitrate: bits a second; None derives it from size and rate.
         colours: range, matrix, primaries and transfer of the frames, stated in the stream.
+        threads: of libx264; None for what suits the machine.
+        timed_keyframes: a keyframe every two seconds of the timestamps, too, however few frames
+            come.
 
     Raises:
         SinkError: when the named encoder does not work on this machine.
@@ -66,8 +70,12 @@ class H264Encoder:
         encoder: str = "auto",
         bitrate: int | None = None,
         colours: Colours = UNSTATED,
+        threads: int | None = None,
+        timed_keyframes: bool = False,
     ) -> None:
         self.width, self.height, self._pix_fmt, self._colours = width, height, pix_fmt, colours
+        self._threads = threads or max(1, min(4, usable_cpus() // 2))
+        self._timed_keyframes, self._keyframe_pts = timed_keyframes, 0
         self._fps = fps
         self._bitrate = bitrate or max(MIN_BITRATE, int(width * height * fps * BITS_PER_PIXEL))
         self.name = best_encoder() if encoder == "auto" else encoder
@@ -93,6 +101,8 @@ class H264Encoder:
         image = picture.image
         image.pts, image.time_base = pts, TIME_BASE
         image.pict_type = 0  # keyframes of the input need not be keyframes of the output
+        if self._timed_keyframes and pts - self._keyframe_pts >= KEYFRAME_SECONDS / TIME_BASE:
+            self._keyframe_pts, image.pict_type = pts, PictureType.I
         try:
             packets = self._context.encode(image)
         except FFmpegError as error:
@@ -103,8 +113,16 @@ class H264Encoder:
         return [Packet(bytes(packet), packet.pts or 0, packet.is_keyframe) for packet in packets]
 
     def _open(self) -> VideoCodecContext:
-        size = self.width, self.height
-        return _open(self.name, *size, self._fps, self._pix_fmt, self._bitrate, self._colours)
+        return _open(
+            self.name,
+            self.width,
+            self.height,
+            self._fps,
+            self._pix_fmt,
+            self._bitrate,
+            self._colours,
+            self._threads,
+        )
 
     def _fall_back(self, error: Exception) -> None:
         """Continue with libx264, beginning with a keyframe."""
@@ -121,6 +139,7 @@ def _open(
     pix_fmt: str,
     bitrate: int,
     colours: Colours,
+    threads: int,
 ) -> VideoCodecContext:
     context = av.CodecContext.create(name, "w")
     assert isinstance(context, VideoCodecContext)
@@ -131,7 +150,7 @@ def _open(
     context.bit_rate = bitrate
     context.gop_size = max(1, round(fps * KEYFRAME_SECONDS))
     context.max_b_frames = 0
-    context.thread_count = max(1, min(4, usable_cpus() // 2))
+    context.thread_count = threads
     context.options = {
         **_LOW_LATENCY.get(name, {}),
         "maxrate": str(bitrate),
@@ -159,7 +178,7 @@ def best_encoder() -> str:
 
 def _works(name: str) -> bool:
     try:
-        context = _open(name, 640, 384, 15, "yuv420p", 1_000_000, UNSTATED)
+        context = _open(name, 640, 384, 15, "yuv420p", 1_000_000, UNSTATED, threads=1)
         image = av.VideoFrame(640, 384, "yuv420p")
         image.pts, image.time_base = 0, TIME_BASE
         return bool(context.encode(image) or context.encode(None))

@@ -22,6 +22,7 @@ from app.models.colours import Colours
 from app.pipeline.sinks.base import Delivered
 from app.pipeline.sinks.encode import TIME_BASE, H264Encoder, Packet
 from app.pipeline.sinks.publisher import HEADER
+from app.pipeline.sinks.ring_feed import RingFeed
 from app.types import ProcessedFrame, StreamSpec, Transport
 
 CHILD = Path(__file__).with_name("publisher.py")
@@ -35,7 +36,12 @@ class RtspSink:
 
     Args:
         delivered: called when the server has accepted a packet.
+
+    Attributes:
+        feed: gets every packet once it is sent, if the stream is recorded.
     """
+
+    feed: RingFeed | None = None
 
     def __init__(self, spec: StreamSpec, settings: StreamSettings, delivered: Delivered) -> None:
         assert spec.output is not None
@@ -66,10 +72,15 @@ class RtspSink:
                 encoder=self._spec.encoder,
                 bitrate=self._spec.bitrate,
                 colours=Colours.of(picture.image),
+                timed_keyframes=self.feed is not None,
             )
             self._started_at, self._last_pts = result.captured_at, -1
+            if self.feed is not None:
+                self.feed.begin(encoder, result.captured_at)
         pts = round((result.captured_at - self._started_at) / TIME_BASE)
         self._last_pts = pts = max(pts, self._last_pts + 1)
+        if self.feed is not None:
+            self.feed.frame(pts, covered=result.covered)
         for packet in encoder.encode(picture, pts):
             if publisher is None:
                 publisher = self._publisher = self._connect(encoder)
@@ -77,6 +88,8 @@ class RtspSink:
                 publisher.wait_first(self._settings.open_timeout_s)
             else:
                 publisher.send(packet, result.captured_at)
+            if self.feed is not None:
+                self.feed.packet(packet, encoder)
 
     def idle(self, seconds: float) -> None:
         if self._publisher is None:

@@ -1,0 +1,255 @@
+"""Clips of events, and what is recorded of cameras: what there is, play, download, one picture.
+
+The files of collection jobs have paths of their own, below ``/collect``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import FileResponse, Response
+
+from app.api.audit_middleware import note
+from app.api.deps import (
+    CallerDep,
+    EventRepositoryDep,
+    EventWriterDep,
+    ExporterDep,
+    FootageDep,
+    ManagerDep,
+)
+from app.api.downloads import Download
+from app.api.errors import ErrorReply, error_replies
+from app.api.events import EventId, find_event
+from app.api.recording_schemas import FlagReply, FlagRequest, RecordedSpans, RequiredTime
+from app.api.times import FORMATS
+from app.errors import ClipNotReady, Forbidden, InvalidRequest, NoClip, StreamNotFound
+from app.footage import Footage, Period
+from app.pipeline.manager import StreamManager
+from app.recording.footage_export import pieces_of
+from app.recording.footage_service import FootageService
+from app.rights import Caller, Right
+from app.types import Record
+
+HOUR_S = 3600.0
+LONGEST_LIST_S = 31 * 24 * HOUR_S
+LONGEST_EXPORT_S = 24 * HOUR_S
+LONGEST_PLAY_S = HOUR_S
+VIDEO = "video/mp4"
+FOREVER = {"Cache-Control": "private, max-age=3600"}
+NOT_STORED = {"Cache-Control": "no-store"}
+RANGE_REPLIES: dict[int | str, dict[str, Any]] = {
+    200: {"content": {VIDEO: {}}},
+    206: {"description": "A part of it"},
+    416: {"model": ErrorReply, "description": "The range is not in the file"},
+}
+
+router = APIRouter(
+    responses=error_replies(
+        {
+            400: "Wrong parameter",
+            401: "Token needed",
+            403: "The caller lacks the right",
+            404: "No such stream or event, or nothing is recorded",
+            503: "Not ready yet, or the disk or the database failed",
+        }
+    ),
+)
+
+Stream = Annotated[str, Query(description="The id of the stream or camera.", max_length=64)]
+From = Annotated[RequiredTime, Query(alias="from", description=f"From this time on: {FORMATS}.")]
+To = Annotated[RequiredTime, Query(alias="to", description=f"Before this time: {FORMATS}.")]
+
+
+def _period(since: From, until: To) -> Period:
+    """The period of a request. Raises InvalidRequest."""
+    if since >= until:
+        raise InvalidRequest(field="to", reason="is not later than `from`")
+    return Period(since, until)
+
+
+PeriodDep = Annotated[Period, Depends(_period)]
+
+# ── clips ────────────────────────────────────────────────────────────────────────────────────
+
+
+@router.head("/api/events/{event_id}/clip.mp4", include_in_schema=False)
+@router.get(
+    "/api/events/{event_id}/clip.mp4",
+    tags=["events"],
+    summary="An event's clip",
+    response_class=FileResponse,
+    responses=RANGE_REPLIES,
+)
+async def clip(
+    event_id: EventId,
+    event_repository: EventRepositoryDep,
+    writer: EventWriterDep,
+    footage: FootageDep,
+    caller: CallerDep,
+) -> FileResponse:
+    """The seconds around the event, with faces covered; supports `Range`. 503 with `Retry-After`
+    while it is still being recorded."""
+    await find_event(event_id, event_repository, writer, caller)
+    path = await asyncio.to_thread(footage.clip_of, event_id)
+    if path is None:
+        ready_ts = footage.clips.ready_ts(event_id)
+        if ready_ts is None:
+            raise NoClip(event_id=event_id)
+        ready_at = datetime.fromtimestamp(ready_ts, UTC).isoformat(timespec="seconds")
+        wait_s = max(1, round(ready_ts - time.time()))
+        raise ClipNotReady(event_id=event_id, ready_at=ready_at, retry_after_s=wait_s)
+    return Download(path, media_type=VIDEO, headers=FOREVER)
+
+
+# ── recordings ───────────────────────────────────────────────────────────────────────────────
+
+
+@router.get("/api/recordings", tags=["recordings"], summary="What is recorded, and the gaps")
+async def spans(
+    stream: Stream,
+    period: PeriodDep,
+    footage: FootageDep,
+    manager: ManagerDep,
+    caller: CallerDep,
+) -> RecordedSpans:
+    """Clips and continuous recordings of a stream in a period of at most 31 days."""
+    _check(stream, period, caller, Right.VIEW, LONGEST_LIST_S)
+    found = await asyncio.to_thread(footage.of_stream, stream, period)
+    record = _record(manager, stream)
+    if record is None and not found:
+        raise StreamNotFound(stream_id=stream)
+    problem = None
+    if record not in (None, "off"):
+        problem = await asyncio.to_thread(footage.problem, stream)
+    return RecordedSpans.of(stream, period, found, record=record, problem=problem)
+
+
+@router.patch("/api/recordings", tags=["recordings"], summary="Flag recordings")
+async def flag(
+    body: FlagRequest, request: Request, footage: FootageDep, caller: CallerDep
+) -> FlagReply:
+    """Flagged clips and recordings have a limit in days of their own, and are the last to be
+    removed for space."""
+    period = _period(body.since, body.until)
+    _check(body.stream, period, caller, Right.CONTROL, LONGEST_LIST_S)
+    note(request, stream_id=body.stream, since=period.begin_ts, until=period.end_ts)
+    files = await asyncio.to_thread(footage.store.flag, body.stream, period, flagged=body.flagged)
+    return FlagReply(files=files)
+
+
+@router.head("/api/recordings/export", include_in_schema=False)
+@router.get(
+    "/api/recordings/export",
+    tags=["recordings"],
+    summary="Download a recording",
+    response_class=FileResponse,
+    responses=RANGE_REPLIES,
+)
+async def export(
+    stream: Stream,
+    period: PeriodDep,
+    request: Request,
+    footage: FootageDep,
+    exporter: ExporterDep,
+    caller: CallerDep,
+) -> FileResponse:
+    """At most 24 hours as one MP4 file. It begins up to two seconds early, and gaps are left
+    out."""
+    _check(stream, period, caller, Right.EXPORT, LONGEST_EXPORT_S)
+    path, begin_ts = await _file(stream, period, request, footage, exporter)
+    at = datetime.fromtimestamp(begin_ts, UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
+    name = f"{stream}-{at}.mp4"
+    return Download(path, media_type=VIDEO, filename=name, headers=NOT_STORED)
+
+
+@router.head("/api/recordings/play.mp4", include_in_schema=False)
+@router.get(
+    "/api/recordings/play.mp4",
+    tags=["recordings"],
+    summary="Play a recording",
+    response_class=FileResponse,
+    responses=RANGE_REPLIES,
+)
+async def play(
+    stream: Stream,
+    period: PeriodDep,
+    request: Request,
+    footage: FootageDep,
+    exporter: ExporterDep,
+    caller: CallerDep,
+) -> FileResponse:
+    """At most an hour as MP4, for the `src` of a `<video>`; supports `Range`."""
+    _check(stream, period, caller, Right.VIEW, LONGEST_PLAY_S)
+    path, _ = await _file(stream, period, request, footage, exporter)
+    return Download(path, media_type=VIDEO, headers=NOT_STORED)
+
+
+@router.get(
+    "/api/recordings/frame",
+    tags=["recordings"],
+    summary="One recorded picture",
+    response_class=Response,
+    responses={200: {"content": {"image/jpeg": {}}}},
+)
+async def frame(
+    stream: Stream,
+    at: Annotated[RequiredTime, Query(description=f"The time: {FORMATS}.")],
+    footage: FootageDep,
+    exporter: ExporterDep,
+    caller: CallerDep,
+    width: Annotated[int | None, Query(ge=16, le=3840, description="At most, in pixels.")] = None,
+) -> Response:
+    """The frame that was shown at a time, as JPEG."""
+    _check(stream, Period(at, at), caller, Right.VIEW, 0.0)
+    around = Period(at - 1.0, at + 1.0)
+
+    def read() -> bytes:
+        return exporter.frame(footage.of_stream(stream, around), at, width)
+
+    jpeg = await asyncio.to_thread(read)
+    return Response(jpeg, media_type="image/jpeg", headers=FOREVER)
+
+
+def _check(stream: str, period: Period, caller: Caller, right: Right, longest_s: float) -> None:
+    """Refuse another's camera, or too long a period.
+
+    Raises StreamNotFound, Forbidden, InvalidRequest.
+    """
+    if not caller.access.may(Right.VIEW, stream):
+        raise StreamNotFound(stream_id=stream)
+    if not caller.access.may(right, stream):
+        raise Forbidden(right=right.value)
+    if period.end_ts - period.begin_ts > longest_s:
+        hours = longest_s / HOUR_S
+        raise InvalidRequest(field="to", reason=f"is more than {hours:g} hours after `from`")
+
+
+async def _file(
+    stream: str,
+    period: Period,
+    request: Request,
+    footage: FootageService,
+    exporter: ExporterDep,
+) -> tuple[Path, float]:
+    """A period as one file, and when it begins. Raises NoFootage, StoreError."""
+    note(request, stream_id=stream, since=period.begin_ts, until=period.end_ts)
+
+    def make() -> tuple[Path, float]:
+        found: list[Footage] = footage.of_stream(stream, period)
+        path = exporter.export(found, period)
+        return path, pieces_of(found, period)[0].period.begin_ts
+
+    return await asyncio.to_thread(make)
+
+
+def _record(manager: StreamManager, stream: str) -> Record | None:
+    try:
+        return manager.stream(stream).status.spec.record
+    except StreamNotFound:
+        return None

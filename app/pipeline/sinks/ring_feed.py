@@ -1,0 +1,42 @@
+"""Hands an encoder's packets to a ``PacketRing``, but none of an uncovered frame."""
+
+from __future__ import annotations
+
+from app.pipeline.packets import PacketRing
+from app.pipeline.sinks.encode import TIME_BASE, H264Encoder, Packet
+
+
+class RingFeed:
+    """Feeds a ring from one encoder after another.
+
+    Args:
+        by_output: the encoder is that of the stream's RTSP output.
+    """
+
+    def __init__(self, ring: PacketRing, *, by_output: bool) -> None:
+        self._ring = ring
+        self._by_output = by_output
+        self._begun_at = 0.0
+        self._uncovered_pts = -1
+        self._run, self._encoder = 0, ""
+
+    def begin(self, encoder: H264Encoder, at: float) -> None:
+        """Note a new encoder, whose timestamps begin at a time, monotonic."""
+        self._begun_at, self._uncovered_pts = at, -1
+        self._run, self._encoder = self._ring.begin_run(), encoder.name
+
+    def frame(self, pts: int, *, covered: bool) -> None:
+        """Note a frame before it is encoded."""
+        if not covered:
+            self._uncovered_pts = pts
+
+    def packet(self, packet: Packet, encoder: H264Encoder) -> None:
+        """Add a packet, unless its frame or one before the next keyframe shows uncovered faces."""
+        if packet.pts <= self._uncovered_pts:
+            self._ring.skip()
+            return
+        if encoder.name != self._encoder:  # hardware failed, and libx264 continues
+            self._run, self._encoder = self._ring.begin_run(), encoder.name
+        at = self._begun_at + float(packet.pts * TIME_BASE)
+        keyframe, by_output = packet.is_keyframe, self._by_output
+        self._ring.add(packet.data, at, self._run, is_keyframe=keyframe, by_output=by_output)
