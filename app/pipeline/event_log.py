@@ -1,7 +1,7 @@
 """The events of all streams, numbered, for everybody who follows them.
 
 Frames go only to those who keep events: what waits for a slow client must be small. So there are
-two feeds, and a limit on how many frames may wait to be kept.
+separate feeds, and a limit on how many frames may wait to be kept.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ class EventLog:
     def __init__(self, loop: asyncio.AbstractEventLoop, first_id: int = 1) -> None:
         self._clients: EventStream[Event] = EventStream(loop)
         self._keepers: EventStream[Event] = EventStream(loop)
+        self._recorded: EventStream[Event] = EventStream(loop)
         self._frames: weakref.WeakSet[BlurredFrame] = weakref.WeakSet()
         self._lock = threading.Lock()
         self._next_id = first_id
@@ -70,7 +71,10 @@ class EventLog:
                 self._next_id, stream_id, ts, rule_event, frame, has_snapshot, session_id, has_clip
             )
             self._keepers.publish(event)
-            self._clients.publish(replace(event, frame=None))
+            frameless = replace(event, frame=None)
+            self._clients.publish(frameless)
+            if has_clip:
+                self._recorded.publish(frameless)
             self._next_id += 1
         self.counts.labels(rule_event.type).inc()
 
@@ -100,14 +104,18 @@ class EventLog:
         """Every event from here on, with its frame: for those who keep events."""
         return self._keepers.subscribed(KEEPER_BACKLOG)
 
+    def with_clip(self) -> AbstractContextManager[Subscription[Event]]:
+        """Every event from here on that gets a clip, without its frame."""
+        return self._recorded.subscribed(KEEPER_BACKLOG)
+
     def close_clients(self) -> None:
         """End the subscriptions of clients; those who keep events still get the last ones."""
         self._clients.close()
 
     def close(self) -> None:
         """End all subscriptions once they have taken what waits."""
-        self._clients.close()
-        self._keepers.close()
+        for feed in (self._clients, self._keepers, self._recorded):
+            feed.close()
 
 
 class EventHistory(Protocol):

@@ -103,7 +103,7 @@ class ClipRecorder:
 
     async def run(self) -> None:
         """Take events until there are no more."""
-        with self._log.subscribed(wants=lambda event: event.has_clip) as events:
+        with self._log.with_clip() as events:
             async for event in events:
                 if missed := events.missed():
                     logger.error("%d events have no clip: they came too fast", missed)

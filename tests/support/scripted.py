@@ -157,6 +157,7 @@ def event(event_id: int, kind: str = "smoking_started", **fields: Any) -> dict[s
         "confidence": 0.83,
         "duration_s": None,
         "snapshot": None,
+        "clip": None,
         "details": {},
     }
     return message("event", id=event_id, event=kind, **{**usual, **fields})
