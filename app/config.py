@@ -329,6 +329,42 @@ class SpaceSettings(BaseModel):
     every_s: float = Field(60.0, gt=0, description="Seconds between two checks of the limits.")
 
 
+class NotifySettings(BaseModel):
+    """Notifications: webhooks, MQTT, messengers and the phone."""
+
+    base_url: str | None = Field(
+        None,
+        max_length=500,
+        pattern=r"^https?://[^\s/]+(/[^\s?#]*)?$",
+        description="URL of this server as receivers reach it, such as https://cameras.example. "
+        "Links in messages begin with it; without it they are paths.",
+    )
+    local_receivers: tuple[str, ...] = Field(
+        (),
+        description="Addresses or networks of receivers that are not public, such as "
+        '["192.168.1.0/24", "127.0.0.1"]. Default: none may be used.',
+    )
+    timeout_s: float = Field(
+        10.0, gt=0, le=60, description="How long a target may take for one message."
+    )
+    give_up_s: float = Field(
+        86_400.0, gt=0, description="How long a message is tried before it counts as dead."
+    )
+    keep_days: float = Field(
+        7.0, gt=0, description="Days for which sent and dead messages are listed."
+    )
+    max_waiting: int = Field(
+        10_000, ge=1, description="Most messages that wait for one target; the oldest are dropped."
+    )
+
+    @field_validator("local_receivers")
+    @classmethod
+    def _networks(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        for network in given:
+            ipaddress.ip_network(network, strict=False)  # raises ValueError
+        return given
+
+
 class _Sources(BaseSettings):
     """Reads settings from the environment, then from ``.env``."""
 
@@ -408,6 +444,7 @@ class Settings(_Sources):
     collect: CollectSettings = CollectSettings()
     recording: RecordingSettings = RecordingSettings()
     space: SpaceSettings = SpaceSettings()
+    notify: NotifySettings = NotifySettings()
 
     def allowed_folders(self) -> list[Path]:
         """Folders with files that callers may open."""

@@ -73,6 +73,16 @@ class AddressNotAllowed(RequestError):
     template = "{host} resolves to {address}, an address that streams may not use."
 
 
+class ReceiverNotAllowed(AddressNotAllowed):
+    """A target of notifications leads to a local address that is not allowed."""
+
+    code = "RECEIVER_NOT_ALLOWED"
+    template = (
+        "{host} resolves to {address}, a local address. To allow it, add it or its network to "
+        "WATCHPOST_NOTIFY__LOCAL_RECEIVERS."
+    )
+
+
 class BadFrame(RequestError):
     """A pushed frame cannot be used."""
 
@@ -323,6 +333,27 @@ class SignInNotFound(NotFound):
     template = "There is no sign-in {session_id}."
 
 
+class TargetNotFound(NotFound):
+    """No target of notifications has this id."""
+
+    code = "TARGET_NOT_FOUND"
+    template = "There is no target {target_id}."
+
+
+class RouteNotFound(NotFound):
+    """No route of notifications has this id."""
+
+    code = "ROUTE_NOT_FOUND"
+    template = "There is no route {route_id}."
+
+
+class DeliveryNotFound(NotFound):
+    """No delivery has this id, or it was removed since."""
+
+    code = "DELIVERY_NOT_FOUND"
+    template = "There is no delivery {delivery_id}."
+
+
 class TooManyAttempts(WatchpostError):
     """Too many wrong passwords or tokens came from this address or for this user."""
 
@@ -404,6 +435,20 @@ class NotPushable(Conflict):
         "Stream {stream_id} does not accept pushed frames. "
         "Request a stream with POST /stream/request."
     )
+
+
+class NotDead(Conflict):
+    """The delivery was not given up, so it cannot be sent again."""
+
+    code = "NOT_DEAD"
+    template = "Delivery {delivery_id} is {state}; only dead ones can be sent again."
+
+
+class TooManyTargets(Conflict):
+    """The limit on targets or routes of notifications is reached."""
+
+    code = "TOO_MANY_TARGETS"
+    template = "There are already {count} {what}. Remove one first."
 
 
 class OutputInUse(Conflict):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from app.rights import EVERYTHING, Access
@@ -105,6 +106,27 @@ class EventRow:
             session_id=event.session_id,
             clip=event.has_clip,
         )
+
+
+SAME_FIELDS = ("stream_id", "ts", "track_id", "person_id", "bag_id", "confidence", "duration_s")
+
+
+def event_fields(row: EventRow) -> dict[str, Any]:
+    """An event as every API and every message has it, JSON-ready; see ``docs/reference/events``."""
+    return {
+        "type": "event",
+        "version": 1,
+        **{name: getattr(row, name) for name in SAME_FIELDS},
+        "id": row.event_id,
+        "camera_id": row.stream_id,
+        "time": datetime.fromtimestamp(row.ts, UTC).isoformat(),
+        "event": row.type,
+        "box": list(row.box) if row.box else None,
+        "session_id": row.session_id,
+        "snapshot": f"/api/events/{row.event_id}/snapshot.jpg" if row.snapshot else None,
+        "clip": f"/api/events/{row.event_id}/clip.mp4" if row.clip else None,
+        "details": dict(row.details),
+    }
 
 
 def _subject(rule_event: RuleEvent, kind: str) -> int | None:

@@ -19,6 +19,7 @@ from app.api import (
     audit,
     auth,
     cameras,
+    deliveries,
     doctor,
     errors,
     jobs,
@@ -27,9 +28,11 @@ from app.api import (
     privacy,
     push,
     recordings,
+    routes,
     schedules,
     streams,
     system,
+    targets,
     tokens,
     two_factor,
     users,
@@ -44,6 +47,7 @@ from app.api.doctor import DoctorService
 from app.api.erasure import Eraser
 from app.api.headers import SecurityHeadersMiddleware
 from app.api.health import DatabaseProbe, HealthService
+from app.api.notify_deps import NotifyServices
 from app.api.route_rights import RouteTable
 from app.api.rules_schema import document_rules
 from app.api.state import State
@@ -74,6 +78,10 @@ TAGS = [
         "description": "Files, webcams, RTSP and HTTP video: watched, and kept over restarts.",
     },
     {"name": "events", "description": "Events: live, resumed, and as history."},
+    {
+        "name": "notifications",
+        "description": "Targets that get events, routes that lead to them, and what is on its way.",
+    },
     {
         "name": "plates",
         "description": "Number plates: upload a photo; view, correct, search, count and delete "
@@ -138,6 +146,9 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(cameras.router)
     app.include_router(events_api.router)
     app.include_router(recordings.router)
+    app.include_router(targets.router)
+    app.include_router(routes.router)
+    app.include_router(deliveries.router)
     app.include_router(plates.router)
     app.include_router(accounts.router)
     app.include_router(oidc.router)
@@ -187,6 +198,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
 
 def _state(runtime: Runtime, settings: Settings) -> State:
     events, jobs, plates = runtime.events, runtime.jobs, runtime.plates
+    notify = runtime.notify
     return {
         "manager": runtime.manager,
         "push_streams": runtime.push_streams,
@@ -216,6 +228,9 @@ def _state(runtime: Runtime, settings: Settings) -> State:
         "plates": PlateServices(
             plates.service, plates.repository, plates.search, plates.counts, plates.watchlist
         ),
+        "notify": NotifyServices(
+            notify.targets, notify.routes, notify.deliveries, notify.dispatcher
+        ),
         "health": HealthService(
             runtime.manager,
             jobs.metrics,
@@ -227,6 +242,8 @@ def _state(runtime: Runtime, settings: Settings) -> State:
             plates.read_queue,
             runtime.networks,
             DatabaseProbe(jobs.repository),
+            notify.dispatcher.metrics,
+            notify.deliveries,
         ),
         "footage": runtime.footage.service,
         "exporter": runtime.footage.exporter,

@@ -37,7 +37,7 @@ MEANING: Mapping[Right, str] = {
     Right.EXPORT: "download recordings and lists",
     Right.CLEAR_VIEW: "start a stream or job whose faces are not covered",
     Right.MONITOR: "read the metrics and the doctor's report",
-    Right.ADMINISTER: "manage users, tokens of others, the audit log and erasure",
+    Right.ADMINISTER: "manage users, tokens of others, the audit log, erasure, and notifications",
 }
 
 

@@ -32,6 +32,7 @@ from app.anpr.service import PlateService
 from app.config import Settings
 from app.data_folder import locked, make_folder
 from app.db.daily_counts import DailyCountsRepository
+from app.db.deliveries import DeliveryRepository
 from app.db.engine import open_database
 from app.db.event_pruner import EventPruner
 from app.db.events import EventRepository
@@ -44,10 +45,12 @@ from app.db.plate_eraser import PlateEraser
 from app.db.plate_search import PlateSearch
 from app.db.plates import PlateRepository
 from app.db.recordings import RecordingRepository
+from app.db.routes import RouteRepository
 from app.db.schedules import ScheduleRepository
 from app.db.snapshots import SnapshotFolder
 from app.db.stream_sessions import StreamSessionRepository
 from app.db.streams import StreamRepository
+from app.db.targets import TargetRepository
 from app.db.vault import Vault, open_vault
 from app.db.watchlist import ClaudeCalls, Watchlist
 from app.db.writer import EventWriter
@@ -59,6 +62,10 @@ from app.models.faces import FaceDetector, load_faces
 from app.models.objects import ObjectDetector, load_objects
 from app.models.plates.claude import ClaudeReader
 from app.models.plates.networks import PlateNetworks, load_plates
+from app.notify.base import NotifyContext
+from app.notify.cameras import ManagedCameras
+from app.notify.composer import Composer
+from app.notify.dispatcher import Dispatcher
 from app.pipeline import draw
 from app.pipeline.event_log import EventLog
 from app.pipeline.manager import StreamManager
@@ -79,6 +86,7 @@ from app.recording.retention import (
 )
 from app.recording.schedules import Scheduler
 from app.types import Analytics, StreamSpec
+from app.urls import ReceiverCheck
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -163,6 +171,16 @@ class Privacy:
 
 
 @dataclass(frozen=True, slots=True)
+class Notify:
+    """Targets and routes of notifications, and what is on its way."""
+
+    targets: TargetRepository
+    routes: RouteRepository
+    deliveries: DeliveryRepository
+    dispatcher: Dispatcher
+
+
+@dataclass(frozen=True, slots=True)
 class Runtime:
     """The running parts of a server.
 
@@ -180,6 +198,7 @@ class Runtime:
     audit: AuditLog
     privacy: Privacy
     footage: FootageParts
+    notify: Notify
 
 
 @asynccontextmanager
@@ -213,8 +232,9 @@ async def open_runtime(
         )
         plates = await stack.enter_async_context(_open_plates(settings, engine, networks.objects))
         clips = FootageRepository(engine, settings.footage_dir())
+        written = asyncio.Event()
         events = await stack.enter_async_context(
-            open_events(engine, settings.data_dir / SNAPSHOTS, clips=clips)
+            open_events(engine, settings.data_dir / SNAPSHOTS, clips=clips, on_written=written.set)
         )
         space = DiskSpace(settings.recordings_dir(), settings.space)
         make_folder(settings.recordings_dir())  # whose disk is watched
@@ -238,6 +258,9 @@ async def open_runtime(
         jobs = await stack.enter_async_context(
             _open_jobs(settings, manager, engine, vault, events.pruner, plates.repository, space)
         )
+        notify = await stack.enter_async_context(
+            _open_notify(settings, manager, engine, vault, events.repository, written)
+        )
         await stack.enter_async_context(
             background(_resume(manager, jobs.manager, demo=settings.demo), "resume")
         )
@@ -258,6 +281,7 @@ async def open_runtime(
             audit,
             Privacy(PlateEraser(engine), KeptRepository(engine), vault.fingerprint),
             footage,
+            notify,
         )
 
 
@@ -314,6 +338,7 @@ async def open_events(
     snapshot_folder: Path,
     on_event: OnEvent | None = None,
     clips: FootageRepository | None = None,
+    on_written: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[Events]:
     """Open the log of events and the writer that stores them; on leaving, the last are written.
 
@@ -321,6 +346,7 @@ async def open_events(
         on_event: called with each event once its snapshot is saved, and with the snapshot's path
             if it has one. It must return quickly.
         clips: has the clips of events, which are deleted with them.
+        on_written: called when events, and messages about them, are in the database.
     """
     snapshots = SnapshotFolder(snapshot_folder)
     repository = EventRepository(engine, snapshots)
@@ -332,7 +358,7 @@ async def open_events(
             on_event(row, path)
 
     with log.with_frames() as arriving:
-        writer = EventWriter(arriving, repository, snapshots, draw.snapshot, saved)
+        writer = EventWriter(arriving, repository, snapshots, draw.snapshot, saved, on_written)
         writer.start()
         try:
             yield Events(log, repository, EventPruner(engine, snapshots, clips), writer)
@@ -477,6 +503,27 @@ async def _open_jobs(
         await stack.enter_async_context(background(space.run(), "retention"))
         await stack.enter_async_context(background(scheduler.run(), "schedules"))
         yield Jobs(jobs, job_log, recordings, ctx.metrics, job_manager, scheduler, space)
+
+
+@asynccontextmanager
+async def _open_notify(
+    settings: Settings,
+    manager: StreamManager,
+    engine: Engine,
+    vault: Vault,
+    events: EventRepository,
+    written: asyncio.Event,
+) -> AsyncIterator[Notify]:
+    """Open the outbox of notifications; on leaving, what was not sent waits for the next start."""
+    targets, deliveries = TargetRepository(engine, vault), DeliveryRepository(engine)
+    cameras = ManagedCameras(manager)
+    check = ReceiverCheck(settings.notify.local_receivers)
+    instance = vault.fingerprint("this server")[:16]
+    context = NotifyContext(settings.notify, check, cameras, instance)
+    composer = Composer(events, cameras)
+    dispatcher = Dispatcher(targets, deliveries, composer, context, written)
+    async with background(dispatcher.run(), "notifications"):
+        yield Notify(targets, RouteRepository(engine), deliveries, dispatcher)
 
 
 def _register_plate_files(space: DiskSpace, data_dir: Path, plates: PlateRepository) -> None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from urllib.parse import SplitResult, quote, unquote, urlsplit, urlunsplit
 
-from app.errors import AddressNotAllowed, InvalidUrl
+from app.errors import AddressNotAllowed, InvalidUrl, ReceiverNotAllowed
 
 RTSP = ("rtsp", "rtsps")
+NAT64 = ipaddress.ip_network("64:ff9b::/96")
 DEFAULT_PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 MAX_LENGTH = 2048
 MASK = "***"
@@ -175,11 +176,46 @@ def _check_address(host: str, address: str) -> None:
         raise AddressNotAllowed(host=host, address=str(ip))
 
 
+CheckAddress = Callable[[str, str], None]
+"""Takes a host and one of its addresses; raises AddressNotAllowed."""
+
+
+class ReceiverCheck:
+    """The check of addresses that messages are sent to.
+
+    What no stream may use is refused, and so is every address that is not public, unless it is on
+    the list: a message could otherwise reach services that trust their own network.
+
+    Args:
+        local_receivers: addresses and networks that are allowed although they are not public.
+    """
+
+    def __init__(self, local_receivers: Iterable[str] = ()) -> None:
+        self._allowed = [ipaddress.ip_network(one, strict=False) for one in local_receivers]
+
+    def __call__(self, host: str, address: str) -> None:
+        """Raises AddressNotAllowed."""
+        _check_address(host, address)
+        ip = ipaddress.ip_address(address.split("%", 1)[0])
+        if isinstance(ip, ipaddress.IPv6Address):
+            ip = _embedded(ip) or ip
+            _check_address(host, str(ip))
+        if not ip.is_global and not any(ip in network for network in self._allowed):
+            raise ReceiverNotAllowed(host=host, address=str(ip))
+
+
+def _embedded(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address that an address of IPv6 leads to."""
+    if ip in NAT64:
+        return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+    return ip.ipv4_mapped or ip.sixtofour
+
+
 def scheme_of(url: str) -> str:
     return url.partition(":")[0].lower()
 
 
-def resolve(url: str) -> list[str]:
+def resolve(url: str, check_address: CheckAddress = _check_address) -> list[str]:
     """Look the host up and return one URL per address, host replaced by that address.
 
     Connecting to what is returned, and not to the name again, is what makes the check hold:
@@ -197,7 +233,7 @@ def resolve(url: str) -> list[str]:
         raise socket.gaierror(socket.EAI_NONAME, "no such name") from None
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     for address in addresses:
-        _check_address(host, address)
+        check_address(host, address)
     addresses.sort(key=lambda address: ":" in address)
     return [_with_host(parts, address, port) for address in addresses]
 

@@ -33,6 +33,8 @@ from app.errors import CameraFailed, SetupError, WatchpostError
 from app.failure_reason import WORDS
 from app.metric_types import Collector
 from app.models.batching import BatchingRunner, RunnerMetrics
+from app.notifications import NotifyMetrics
+from app.notify.targets import TARGETS
 from app.pipeline.event_log import event_counter
 from app.recording.job_metrics import JobMetrics
 from app.recording.retention import DiskUsage
@@ -307,12 +309,15 @@ def metrics_page() -> str:
 def families() -> list[Metric]:
     """All families in a scrape of a server without streams and jobs."""
     runner = cast("BatchingRunner", SimpleNamespace(metrics=RunnerMetrics(), waiting=0))
+    notify = NotifyMetrics(tuple(TARGETS))
     collectors: list[Collector] = [
         *JobMetrics().all(),
         NetworkCollector({"any": runner}),
         event_counter(),
         plate_counter(),
         write_histogram(),
+        notify.attempts,
+        notify.latency,
     ]
     snapshot = MetricsSnapshot(
         streams=[],

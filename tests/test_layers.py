@@ -51,6 +51,7 @@ ROWS = (
         "oidc_settings",
         "audit",
         "tls",
+        "notifications",
     ),
 )
 BASE = ROWS[-1]
@@ -84,7 +85,7 @@ ROOMS = {
     "openvino": ("app.models",),
     "pydantic_settings": ("app.config",),
     "prometheus_client": ("app.metric_types", "app.api"),
-    "httpx2": ("app.pipeline.sources.http", "app.access.oidc"),
+    "httpx2": ("app.pipeline.sources.http", "app.access.oidc", "app.notify.http_post"),
     "authlib": ("app.access.oidc",),
     "joserfc": ("app.access.oidc",),
     "pyotp": ("app.access.two_factor",),

@@ -6,7 +6,6 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, Depends, Header, Path, Query, WebSocket
@@ -29,7 +28,7 @@ from app.api.websockets import BAD_REQUEST, ClientSocket
 from app.db.events import EventRepository
 from app.db.writer import EventWriter
 from app.errors import EventNotFound, InvalidRequest
-from app.events import EventFilter, EventRow
+from app.events import EventFilter, EventRow, event_fields
 from app.pipeline.event_log import MissedEvents, follow
 from app.recording.footage_service import FootageService
 from app.rights import Caller
@@ -78,19 +77,7 @@ class EventMessage(BaseModel):
 
     @classmethod
     def of(cls, record: EventRow) -> EventMessage:
-        same = ("stream_id", "ts", "track_id", "person_id", "bag_id", "confidence", "duration_s")
-        return cls(
-            **{name: getattr(record, name) for name in same},
-            id=record.event_id,
-            camera_id=record.stream_id,
-            time=datetime.fromtimestamp(record.ts, UTC).isoformat(),
-            event=record.type,
-            box=record.box and tuple(record.box),
-            session_id=record.session_id,
-            snapshot=f"/api/events/{record.event_id}/snapshot.jpg" if record.snapshot else None,
-            clip=f"/api/events/{record.event_id}/clip.mp4" if record.clip else None,
-            details=dict(record.details),
-        )
+        return cls(**event_fields(record))
 
 
 class MissedMessage(BaseModel):

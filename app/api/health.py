@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,12 +15,14 @@ from fastapi.requests import HTTPConnection
 from app.anpr.read_queue import PlateReadQueue
 from app.anpr.service import PlateService
 from app.api.metrics import PROCESS, MetricsSnapshot, NetworkCollector
+from app.db.deliveries import DeliveryRepository
 from app.db.jobs import JobRepository
 from app.db.writer import EventWriter
 from app.errors import StoreError
 from app.jobs import JobState
 from app.metric_types import Collector, CollectorRegistry
 from app.models.batching import BatchingRunner
+from app.notifications import NotifyMetrics
 from app.pipeline.event_log import EventLog
 from app.pipeline.manager import StreamManager
 from app.recording.captures import OWN_IDS
@@ -79,12 +82,15 @@ class HealthService:
     read_queue: PlateReadQueue
     networks: Mapping[str, BatchingRunner | None]
     database: DatabaseProbe
+    notify_metrics: NotifyMetrics
+    deliveries: DeliveryRepository
 
     @cached_property
     def registry(self) -> CollectorRegistry:
         """The counters and histograms of this server, and the metrics of its process."""
         metrics: list[Collector] = [PROCESS, self.events.counts, self.writer.written]
         metrics += [self.plate_service.outcomes, *self.job_metrics.all()]
+        metrics += [self.notify_metrics.attempts, self.notify_metrics.latency]
         registry = CollectorRegistry()
         for metric in (*metrics, NetworkCollector(self.networks)):
             registry.register(metric)
@@ -94,8 +100,9 @@ class HealthService:
         """The current values that a scrape shows beside the registry."""
         try:
             jobs_by_state = await self.database.jobs_by_state()
+            backlogs = await asyncio.to_thread(self.deliveries.backlog, time.time())
         except StoreError:
-            jobs_by_state = None
+            jobs_by_state, backlogs = None, []
         disk = await self._disk()
         space = self.space
         return MetricsSnapshot(
@@ -117,6 +124,7 @@ class HealthService:
             stored_bytes=space.used_bytes,
             stored_limit=space.settings.max_bytes,
             removed=space.removed,
+            backlogs=backlogs,
         )
 
     async def issues(self) -> list[HealthIssue]:

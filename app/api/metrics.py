@@ -28,6 +28,7 @@ from app.api.place_metrics import PlaceFamilies
 from app.jobs import Job, JobState
 from app.metric_types import PREFIX, Collector, HistogramSnapshot
 from app.models.batching import BatchingRunner
+from app.notifications import Backlog
 from app.pipeline.registry import ALIVE
 from app.pipeline.stream_metrics import StreamGauges
 from app.recording.retention import DiskUsage
@@ -103,6 +104,7 @@ class MetricsSnapshot:
     stored_bytes: int
     stored_limit: int | None
     removed: int
+    backlogs: Sequence[Backlog] = ()
 
     def collect(self) -> Iterator[Metric]:
         """All metric families; ``prometheus_client`` calls this."""
@@ -112,6 +114,7 @@ class MetricsSnapshot:
         yield from _streams(_shown(self.streams))
         yield from self._queues()
         yield from self._disk()
+        yield from self._notifications()
 
     def _jobs(self) -> Iterator[Metric]:
         if self.jobs_by_state is not None:
@@ -152,6 +155,15 @@ class MetricsSnapshot:
             about = "Upper limit of kept_bytes."
             yield _gauge("kept_limit_bytes", about, self.stored_limit)
         yield _counter("kept_removed", "Files removed to free space.", self.removed)
+
+    def _notifications(self) -> Iterator[Metric]:
+        waiting = {one.kind: one.waiting for one in self.backlogs}
+        yield _gauges("notifications_waiting", "Messages to deliver.", "kind", waiting)
+        dead = {one.kind: one.dead for one in self.backlogs}
+        yield _gauges("notifications_dead", "Messages that were given up.", "kind", dead)
+        oldest = {one.kind: one.oldest_s for one in self.backlogs}
+        about = "How long the oldest message has waited."
+        yield _gauges("notifications_oldest_seconds", about, "kind", oldest)
 
 
 # ── streams ──────────────────────────────────────────────────────────────────────────────────

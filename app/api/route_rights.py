@@ -182,6 +182,18 @@ TABLE: tuple[RouteRight, ...] = (
     _own("GET HEAD", "/api/recordings/export", Right.EXPORT),
     _own("GET HEAD", "/api/recordings/play.mp4", Right.VIEW),
     _own("GET", "/api/recordings/frame", Right.VIEW),
+    # Notifications. Targets get events of cameras that their routes name, and hold secrets.
+    _all("GET POST", "/api/targets", Right.ADMINISTER),
+    _all("GET", "/api/targets/kinds", Right.ADMINISTER),
+    _all("GET PATCH DELETE", "/api/targets/{target_id}", Right.ADMINISTER),
+    _all("POST", "/api/targets/{target_id}/test", Right.ADMINISTER),
+    _all("POST", "/api/targets/{target_id}/rotate", Right.ADMINISTER),
+    _all("GET POST", "/api/routes", Right.ADMINISTER),
+    _all("GET PATCH DELETE", "/api/routes/{route_id}", Right.ADMINISTER),
+    _all("GET", "/api/deliveries", Right.ADMINISTER),
+    _all("POST", "/api/deliveries/send-dead", Right.ADMINISTER),
+    _all("GET", "/api/deliveries/{delivery_id}", Right.ADMINISTER),
+    _all("POST", "/api/deliveries/{delivery_id}/send", Right.ADMINISTER),
     # Plates.
     _all("POST", "/api/upload", Right.PLATES),
     _all("POST", "/api/upload/batch", Right.PLATES),

@@ -11,6 +11,7 @@ from app.api.deps import PlateServices
 from app.api.doctor import DoctorService
 from app.api.erasure import Eraser
 from app.api.health import HealthService
+from app.api.notify_deps import NotifyServices
 from app.db.events import EventRepository
 from app.db.job_log import JobLogRepository
 from app.db.jobs import JobRepository
@@ -48,6 +49,7 @@ class State(TypedDict):
     footage: FootageService
     exporter: FootageExporter
     plates: PlateServices
+    notify: NotifyServices
     health: HealthService
     doctor: DoctorService
     upload_slots: asyncio.Semaphore

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Engine, and_, func, select, update
@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 
 from app.db.engine import opened, store_errors
 from app.db.footage import events_with_clip
+from app.db.outbox import enqueue
 from app.db.snapshots import SnapshotFolder
 from app.db.tables import CounterTable, EventTable
 from app.errors import EventNotFound, NoSnapshot, SnapshotRemoved
@@ -59,7 +60,8 @@ class EventRepository:
     def add(self, rows: Sequence[EventRow]) -> int:
         """Write events; returns how many of them can never be written.
 
-        What an earlier attempt has written stays as it is. If the number of an event is taken by
+        What routes want to be told of them is put into the outbox in the same transaction. What an
+        earlier attempt has written stays as it is. If the number of an event is taken by
         a different one, because two processes write to one database, it gets the next free one.
         """
         with store_errors():
@@ -87,6 +89,8 @@ class EventRepository:
     def _insert(self, rows: Sequence[EventRow]) -> None:
         with Session(self._engine) as session, session.begin():
             session.add_all(_table_row(row) for row in rows)
+            session.flush()  # before anything is read: a number that is taken fails here
+            enqueue(session, rows)
 
     def _insert_around_taken(self, rows: Sequence[EventRow]) -> None:
         """Insert where some event numbers are taken."""
@@ -97,6 +101,7 @@ class EventRepository:
             found = session.scalars(select(EventTable).where(EventTable.event_id.in_(numbers)))
             taken = {row.event_id: row for row in found}
             free = max(_next_id(session), *numbers) + 1
+            added: list[EventRow] = []
             for row in rows:
                 new, other = _table_row(row), taken.get(row.event_id)
                 if other is not None:
@@ -104,6 +109,9 @@ class EventRepository:
                         continue
                     new.event_id, free = free, free + 1
                 session.add(new)
+                added.append(replace(row, event_id=new.event_id))
+            session.flush()
+            enqueue(session, added)
 
     # ── reading ──────────────────────────────────────────────────────────────────────────
 

@@ -63,6 +63,7 @@ class EventWriter:
         draw: makes the JPEG of an event that has a picture. Blocks.
         on_saved: called with each event once its picture is saved, whatever the database does;
             must be quick.
+        on_written: called each time events have become rows; must be quick.
 
     Attributes:
         lost: events that will never be in the database.
@@ -76,6 +77,7 @@ class EventWriter:
         snapshots: SnapshotFolder,
         draw: Callable[[Event], bytes],
         on_saved: Callable[[EventRow], None] = lambda _: None,
+        on_written: Callable[[], None] = lambda: None,
     ) -> None:
         self.lost = 0
         self.written = write_histogram()
@@ -84,6 +86,7 @@ class EventWriter:
         self._snapshots = snapshots
         self._draw = draw
         self._on_saved = on_saved
+        self._on_written = on_written
         self._drawing: Event | None = None
         self._queue: deque[_Queued] = deque()
         self._changed = asyncio.Condition()
@@ -200,6 +203,7 @@ class EventWriter:
             self._lose(lost, "they cannot be written")
             for queued in batch[lost:]:
                 self.written.observe(time.monotonic() - queued.since)
+            self._on_written()
             written = {id(queued) for queued in batch}
             async with self._changed:
                 while self._queue and id(self._queue[0]) in written:

@@ -1,0 +1,10 @@
+"""The kinds of targets. A new one is one file here and one line in ``TARGETS``."""
+
+from __future__ import annotations
+
+from app.notify.base import TargetKind
+from app.notify.targets import webhook
+
+TARGETS: dict[str, TargetKind] = {
+    "webhook": webhook.KIND,
+}
