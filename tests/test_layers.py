@@ -85,6 +85,8 @@ ROOMS = {
     "openvino": ("app.models",),
     "pydantic_settings": ("app.config",),
     "prometheus_client": ("app.metric_types", "app.api"),
+    "aiomqtt": ("app.notify.mqtt_client", "app.notify.targets.mqtt"),
+    "paho": ("app.notify.mqtt_client",),
     "httpx2": ("app.pipeline.sources.http", "app.access.oidc", "app.notify.http_post"),
     "authlib": ("app.access.oidc",),
     "joserfc": ("app.access.oidc",),

@@ -89,6 +89,8 @@ class Dispatcher:
     async def test(self, target: Target) -> Attempt:
         """Send a test message with the options that a target has now."""
         began = time.monotonic()
+        if target.enabled and target.target_id not in self._running:
+            await self.reload()  # a broker ends the first of two connections of one target
         running = self._running.get(target.target_id)
         worker = running.worker if running else self._worker(target)
         task = asyncio.create_task(worker.sender.run()) if running is None else None

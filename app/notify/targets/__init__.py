@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from app.notify.base import TargetKind
-from app.notify.targets import webhook
+from app.notify.targets import mqtt, webhook
 
 TARGETS: dict[str, TargetKind] = {
+    "mqtt": mqtt.KIND,
     "webhook": webhook.KIND,
 }
