@@ -26,7 +26,7 @@ def cloud_event(message: Message, source: str, link: Callable[[str], str]) -> di
     Args:
         link: makes a URL of a path of this server.
     """
-    events = [_linked(event, link) for event in message.events]
+    events = [linked_fields(event, link) for event in message.events]
     if len(events) == 1:
         kind, data = message.events[0].type, events[0]
     elif events:
@@ -46,6 +46,7 @@ def cloud_event(message: Message, source: str, link: Callable[[str], str]) -> di
     return envelope | ({"subject": message.stream_id} if message.stream_id else {})
 
 
-def _linked(event: EventRow, link: Callable[[str], str]) -> dict[str, Any]:
+def linked_fields(event: EventRow, link: Callable[[str], str]) -> dict[str, Any]:
+    """An event as the API has it, with the URLs of its snapshot and its clip."""
     fields = event_fields(event)
-    return fields | {"snapshot": fields["snapshot"] and link(fields["snapshot"])}
+    return fields | {name: fields[name] and link(fields[name]) for name in ("snapshot", "clip")}

@@ -13,10 +13,11 @@ import aiomqtt
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints, field_validator
 
 from app.errors import AddressNotAllowed, WatchpostError
-from app.events import EventRow, event_fields
+from app.events import EventRow
 from app.notify import home_assistant
 from app.notify.base import Message, NotifyContext, Options, SendFailed, TargetKind
 from app.notify.camera_states import camera_state, topic_part
+from app.notify.cloud_events import linked_fields
 from app.notify.mqtt_client import (
     KEEPALIVE_S,
     MAX_INCOMING,
@@ -112,10 +113,8 @@ class MqttSender:
 
     async def _tell(self, client: BrokerClient, message: Message, event: EventRow) -> None:
         camera = self._camera_topic(event.stream_id)
-        link = self._context.link
-        fields = event_fields(event)
+        fields = linked_fields(event, self._context.link)
         fields |= {"message_id": message.message_id, "camera_name": message.camera_name}
-        fields["snapshot"] = fields["snapshot"] and link(fields["snapshot"])
         payload = json.dumps(fields, ensure_ascii=False).encode()
         await client.publish_acknowledged(f"{camera}/events", payload)
         for key, on in self._rules.seen(event).items():
