@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from app import __version__
 from app.notify.camera_states import object_id
 from app.notify.rule_sensors import RULE_SENSORS
 from app.types import StreamSpec
@@ -41,10 +40,9 @@ def discovery(
             "identifiers": [device],
             "name": spec.name or spec.stream_id,
             "manufacturer": "Watchpost",
-            "sw_version": __version__,
             **page,
         },
-        "origin": {"name": "Watchpost", "sw_version": __version__},
+        "origin": {"name": "Watchpost"},
         "availability": [{"topic": f"{base}/status"}],
         "components": components,
     }
