@@ -9,23 +9,37 @@ import pytest
 from support.rtsp import RtspServer, available, make_video
 
 LONG = (
+    "analytics/test_bags.py",
     "analytics/test_face_scanner.py",
     "analytics/test_staged.py",
-    "api/test_generated_calls.py",
+    "api/test_camera.py",
     "api/test_demo.py",
+    "api/test_events.py",
+    "api/test_generated_calls.py",
     "api/test_plates.py",
+    "api/test_secrets.py",
     "api/test_space.py",
+    "db/test_sealed_urls.py",
     "e2e",
+    "models/test_claude.py",
     "models/test_command.py",
     "models/test_devices.py",
     "models/test_shipped.py",
     "models/test_ultralytics.py",
+    "pipeline/test_http.py",
+    "pipeline/test_played.py",
     "pipeline/test_substream.py",
+    "recording/test_job_manager.py",
     "test_cameras.py",
     "test_docs.py",
     "test_lean.py",
     "test_private.py",
     "test_run.py",
+    "test_tls.py",
+    "test_training_cars.py",
+    "test_training_faces.py",
+    "test_training_join.py",
+    "test_training_plates.py",
     "test_wheel.py",
 )
 """Files and folders whose tests start servers or programs, or run networks for seconds."""
@@ -41,6 +55,14 @@ ALONE = (
 )
 """Those that need the CPU for themselves, to meet time limits or to count what is left behind, and
 those whose servers run the demo, which takes the CPU from others."""
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even import the slow files where none of their tests is asked for."""
+    if config.option.markexpr != "not long":
+        return None
+    path = collection_path.relative_to(Path(__file__).parent)
+    return True if path.as_posix() in LONG else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

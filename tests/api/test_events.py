@@ -197,17 +197,21 @@ async def test_history_pages_and_filters(site: Site) -> None:
         ("/events?last_event_id=-1", 400, "INVALID_REQUEST"),
     ],
 )
-async def test_wrong_values_are_said(site: Site, path: str, status: int, code: str) -> None:
-    reply = await site.http.get(path)
+async def test_wrong_values_are_said(
+    local_client: httpx.AsyncClient, path: str, status: int, code: str
+) -> None:
+    reply = await local_client.get(path)
     assert (reply.status_code, reply.json()["code"]) == (status, code), reply.text
     assert set(reply.json()) == {"code", "message", "details"}
 
 
 @pytest.mark.parametrize("path", ["/api/events?type=bag", "/events?type=bag"])
-async def test_an_unknown_type_is_said_with_those_that_there_are(site: Site, path: str) -> None:
-    async with site.http.stream("GET", path) as reply:
-        assert reply.status_code == 400
-        body = json.loads(await reply.aread())
+async def test_an_unknown_type_is_said_with_those_that_there_are(
+    local_client: httpx.AsyncClient, path: str
+) -> None:
+    reply = await local_client.get(path)
+    assert reply.status_code == 400
+    body = reply.json()
     assert (body["code"], body["details"]["field"]) == ("INVALID_REQUEST", "type")
     assert "bag_placed" in body["message"]
 

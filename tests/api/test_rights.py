@@ -116,7 +116,8 @@ def streams(served: Running) -> None:
         entry = manager.registry.get(stream_id)
         if entry is None or not entry.alive:
             manager.registry.forget(stream_id)
-            manager.start_ephemeral(StreamSpec(stream_id, "push:"))
+            # Nobody pushes frames, so that each restart waits that long.
+            manager.start_ephemeral(StreamSpec(stream_id, "push:", start_timeout_s=0.2))
 
 
 async def call(

@@ -104,6 +104,7 @@ async def test_events_of_this_stream_reach_viewers_and_pushers(
                 "duration_s": None,
                 "session_id": None,
                 "snapshot": None,
+                "clip": None,
                 "details": {"where": "gate"},
             }
 

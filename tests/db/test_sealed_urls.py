@@ -118,15 +118,15 @@ FILE = FileFacts(1.5, 30, "h264", 640, 360, 99, "f" * 64)
 
 
 @pytest.fixture
-def old(database_url: str, tmp_path: Path) -> str:
+def old(empty_database_url: str, tmp_path: Path) -> str:
     """The URL of a database of the version before, whose log file still has its last writes."""
-    upgrade_to(database_url, "0020")
-    fill(database_url, Vault(SECRET))
+    upgrade_to(empty_database_url, "0020")
+    fill(empty_database_url, Vault(SECRET))
     folder = tmp_path / "recordings" / JOB
     folder.mkdir(parents=True)
     for ending in ("0001.mp4", "0002.part.mp4"):
         (folder / f"{OLD_FILE}-{ending}").write_bytes(b"video")
-    return database_url
+    return empty_database_url
 
 
 def words_in(folder: Path) -> list[str]:
@@ -181,7 +181,7 @@ def test_an_older_database_is_encrypted_and_gives_back_the_same(old: str, tmp_pa
         engine.dispose()
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("empty_database_url", ["sqlite"], indirect=True)
 def test_nothing_of_the_old_rows_is_left_in_the_files(old: str, tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "watchpost.db") as writer:
         writer.execute("PRAGMA journal_mode=WAL")
@@ -220,7 +220,7 @@ engine.open_database(sys.argv[1], Killing(b"0123456789abcdef"), Path(sys.argv[2]
 """
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("empty_database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("encryptions", [1, 40, 85, 92, 93, 95, 0])
 def test_a_kill_half_way_costs_nothing(old: str, tmp_path: Path, encryptions: int) -> None:
     recordings = tmp_path / "recordings"
@@ -248,14 +248,14 @@ def test_rows_are_not_left_plain_where_there_is_no_key(old: str) -> None:
         open_database(old)
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_a_file_is_written_anew_once(database_url: str, tmp_path: Path) -> None:
-    open_database(database_url).dispose()
+@pytest.mark.parametrize("empty_database_url", ["sqlite"], indirect=True)
+def test_a_file_is_written_anew_once(empty_database_url: str, tmp_path: Path) -> None:
+    open_database(empty_database_url).dispose()
     with sqlite3.connect(tmp_path / "watchpost.db") as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (ERASED,)
     connection.close()
     before = (tmp_path / "watchpost.db").read_bytes()
-    open_database(database_url).dispose()
+    open_database(empty_database_url).dispose()
     assert (tmp_path / "watchpost.db").read_bytes() == before
 
 
@@ -263,8 +263,8 @@ def test_a_file_is_written_anew_once(database_url: str, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = open_database(database_url)
+def engine(empty_database_url: str) -> Iterator[Engine]:
+    engine = open_database(empty_database_url)
     yield engine
     engine.dispose()
 

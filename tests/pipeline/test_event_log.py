@@ -12,7 +12,7 @@ import pytest
 from support.doubles import noise
 from support.metrics import counts
 
-from app.analytics.rules import bags, event_types, plates, smoking
+from app.analytics.rules import bags, event_types, objects, plates, smoking
 from app.events import EventFilter, EventRow, RuleEvent
 from app.pipeline.blur import conceal
 from app.pipeline.event_log import CLIENT_BACKLOG, MAX_FRAMES, EventLog, MissedEvents, follow
@@ -20,6 +20,7 @@ from app.types import BlurredFrame, Box, Track
 
 TYPE = (
     r"(bag|plate)_(placed|unattended|abandoned|reclaimed|taken|seen|match)|camera_moved|smoking_\w+"
+    r"|object_(appeared|left)|zone_(entered|left|loitering)|line_crossed"
 )
 
 pytestmark = pytest.mark.anyio
@@ -205,7 +206,7 @@ async def test_events_are_counted_by_type_whether_or_not_somebody_listens() -> N
 def test_every_type_that_a_rule_reports_is_in_its_entry() -> None:
     """A word of the form ``thing_happened`` in a rule, outside of its entry."""
     reported: set[str] = set()
-    for module in (bags, plates, smoking):
+    for module in (bags, objects, plates, smoking):
         tree = ast.parse(inspect.getsource(module))
         tree.body = [node for node in tree.body if not ast.unparse(node).startswith("ENTRY =")]
         words = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant)}

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from app import pace
 from app.pipeline import stream_metrics
 from app.pipeline.stream_metrics import RECENT_S, RateCounter, StreamMetrics
 
@@ -26,7 +27,8 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(stream_metrics, "time", clock)
+    for module in (stream_metrics, pace):
+        monkeypatch.setattr(module, "time", clock)
     return clock
 
 

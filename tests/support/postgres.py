@@ -38,17 +38,17 @@ class Postgres:
         self.url = f"postgresql+psycopg://watchpost:hidden-word@127.0.0.1:{self.port}/postgres"
 
     def start(self) -> None:
-        where = f"-p {self.port} -k {self._folder} -c listen_addresses=127.0.0.1"
+        where = f"-p {self.port} -k {self._folder} -c listen_addresses=127.0.0.1 -c fsync=off"
         self._run("pg_ctl", "-o", where, "-l", str(self._folder / "log"), "-w", "start")
 
     def stop(self) -> None:
         """Stop at once, as in a power failure."""
         self._run("pg_ctl", "-m", "immediate", "-w", "stop")
 
-    def new_database(self) -> str:
-        """The URL of one more database, which is empty."""
+    def new_database(self, template: str = "template1") -> str:
+        """The URL of one more database: empty, or a copy of another one that nobody uses."""
         name = f"test{next(self._numbers)}"
-        create = f"CREATE DATABASE {name}"
+        create = f"CREATE DATABASE {name} TEMPLATE {template.rpartition('/')[2]}"
         self._call("psql", "-U", "watchpost", *self._there(), "-q", "-c", create, "postgres")
         return f"{self.url.rpartition('/')[0]}/{name}"
 
