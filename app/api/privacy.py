@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
-from typing import IO, Annotated, Literal
+from typing import IO, Annotated
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.requests import HTTPConnection
@@ -199,20 +199,23 @@ def _proof(actor: str, target: dict[str, str | int | float], counts: ErasedCount
     return AuditEntry(actor, "", "erased", details={**target, **numbers})
 
 
-LIMITED: dict[str, Literal["space", "audit"]] = {
-    "events": "space",
-    "recordings": "space",
-    "audit log": "audit",
-}
-
-
 def _with_limits(one: Kept, settings: Settings) -> KeptReply:
-    limit = LIMITED.get(one.what)
-    days = {"space": settings.space.max_days, "audit": settings.audit.max_days}
+    space, recording = settings.space.max_days, settings.recording
+    days = {
+        "events": space,
+        "recordings": space,
+        "clips of events": _shorter(space, recording.event_days),
+        "continuous recordings": _shorter(space, recording.continuous_days),
+        "audit log": settings.audit.max_days,
+    }
     return KeptReply(
         what=one.what,
         count=one.count,
         oldest_ts=one.oldest_ts,
-        max_days=days[limit] if limit is not None else None,
+        max_days=days.get(one.what),
         max_count=settings.space.max_events if one.what == "events" else None,
     )
+
+
+def _shorter(*limits: float | None) -> float | None:
+    return min((limit for limit in limits if limit is not None), default=None)

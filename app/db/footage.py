@@ -17,6 +17,8 @@ from app.footage import Footage, Period
 
 _COLUMNS = ("stream_id", "kind", "begin_ts", "end_ts", "path", "bytes", "flagged")
 _FILE, _CLIP = FootageTable, ClipTable
+_VALUES = [getattr(_FILE, name) for name in (*_COLUMNS, "footage_id")]
+"""In the order of the fields of ``Footage``; there may be tens of thousands of rows."""
 
 
 class FootageRepository:
@@ -53,12 +55,12 @@ class FootageRepository:
 
     def of_stream(self, stream_id: str, period: Period) -> list[Footage]:
         """The files of a stream that overlap a period, in order."""
-        query = select(_FILE).where(*_of(stream_id, period))
+        query = select(*_VALUES).where(*_of(stream_id, period))
         return self._read(query.order_by(_FILE.begin_ts, _FILE.footage_id))
 
     def all(self) -> list[Footage]:
         """Every file."""
-        return self._read(select(_FILE))
+        return self._read(select(*_VALUES))
 
     def paths(self) -> set[str]:
         """The path of every file."""
@@ -67,12 +69,12 @@ class FootageRepository:
 
     def clip_of(self, event_id: int) -> Footage | None:
         """The file with the clip of an event."""
-        query = select(_FILE).join(_CLIP).where(_CLIP.event_id == event_id)
+        query = select(*_VALUES).join(_CLIP).where(_CLIP.event_id == event_id)
         return next(iter(self._read(query)), None)
 
     def _read(self, query: Any) -> list[Footage]:
         with opened(self._engine) as session:
-            return [_footage(row) for row in session.scalars(query)]
+            return [Footage(*row) for row in session.execute(query)]
 
     # ── deleting ─────────────────────────────────────────────────────────────────────────
 
@@ -98,8 +100,8 @@ class FootageRepository:
             if not shared:
                 others = _CLIP.footage_id.in_(ids), _CLIP.event_id.not_in(event_ids)
                 ids -= set(session.scalars(select(_CLIP.footage_id).where(*others)))
-            unused = select(_FILE).where(_FILE.footage_id.in_(ids))
-            files = [_footage(row) for row in session.scalars(unused)]
+            unused = select(*_VALUES).where(_FILE.footage_id.in_(ids))
+            files = [Footage(*row) for row in session.execute(unused)]
         self.remove(files)  # with the rows of their clips
         with opened(self._engine) as session:
             session.execute(delete(_CLIP).where(_CLIP.event_id.in_(event_ids)))
@@ -117,10 +119,6 @@ def _of(stream_id: str, period: Period) -> tuple[ColumnElement[bool], ...]:
         _FILE.begin_ts < period.end_ts,
         _FILE.end_ts > period.begin_ts,
     )
-
-
-def _footage(row: FootageTable) -> Footage:
-    return Footage(**{name: getattr(row, name) for name in (*_COLUMNS, "footage_id")})
 
 
 def _unlink(path: Path) -> None:

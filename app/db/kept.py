@@ -21,7 +21,8 @@ KINDS: Mapping[str, Any] = {
     "plate sessions": SessionTable.timestamp,
     "watch list": WatchTable.created_at,
     "calls to Claude": ClaudeCallTable.timestamp,
-    "clips and recordings of cameras": FootageTable.begin_ts,
+    "clips of events": FootageTable.begin_ts,
+    "continuous recordings": FootageTable.begin_ts,
     "jobs": JobTable.created_ts,
     "recordings": JobFileTable.started_ts,
     "users": UserTable.created_ts,
@@ -30,6 +31,12 @@ KINDS: Mapping[str, Any] = {
     "audit log": AuditTable.ts,
 }
 """The time of each kind of row."""
+ONLY: Mapping[str, Any] = {
+    "clips of events": FootageTable.kind == "event",
+    "continuous recordings": FootageTable.kind == "continuous",
+    "recordings": JobFileTable.removed_ts.is_(None),
+}
+"""Which rows of a table count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +60,8 @@ class KeptRepository:
             found = []
             for what, column in KINDS.items():
                 query = select(func.count(), func.min(column))
-                if column is JobFileTable.started_ts:
-                    query = query.where(JobFileTable.removed_ts.is_(None))
+                if what in ONLY:
+                    query = query.where(ONLY[what])
                 count, oldest = session.execute(query).one()
                 ts = oldest.timestamp() if isinstance(oldest, datetime) else oldest
                 found.append(Kept(what, count, ts))

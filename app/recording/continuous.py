@@ -26,17 +26,24 @@ from app.recording.footage_files import CONTINUOUS, FootageFiles
 from app.recording.packet_file import PacketFile
 from app.recording.segments import FINISHED, GROWING, finished_name
 from app.recording.stores import FootageStore
+from app.types import StreamSpec
 
 logger = logging.getLogger(__name__)
 
 BACKLOG = 256  # packets that may wait for the disk
-GAP_S = 5.0
+GAP_S, SLOW_INTERVALS = 5.0, 3
 CLOCK_STEP_S = 1.0
 RETRY_S = 5.0
 MAX_UNWRITTEN = 1000
 FULL = "the disk is nearly full"
 TimeOf = Callable[[float], float]
 """The Unix time of a monotonic time."""
+
+
+def gap_of(spec: StreamSpec) -> float:
+    """Seconds without a frame that are a gap: more for a camera with few frames."""
+    interval_s = max(1 / spec.max_fps, spec.interval or 0.0)
+    return max(GAP_S, SLOW_INTERVALS * interval_s)
 
 
 def wall_time(at: float) -> float:
@@ -51,6 +58,7 @@ class SegmentRecorder:
         store: gets a row for each finished segment.
         segment_s: length of a segment.
         has_room: whether the disk has space to write more.
+        gap_s: seconds without a frame after which a segment ends.
 
     Attributes:
         problem: why nothing is written now; None if all is well.
@@ -64,6 +72,7 @@ class SegmentRecorder:
         segment_s: float,
         has_room: Callable[[], bool] = lambda: True,
         time_of: TimeOf = wall_time,
+        gap_s: float = GAP_S,
     ) -> None:
         self.problem: str | None = None
         self._stream_id = stream_id
@@ -72,6 +81,7 @@ class SegmentRecorder:
         self._segment_s = segment_s
         self._has_room = has_room
         self._time_of = time_of
+        self._gap_s = gap_s
         self._file: PacketFile | None = None
         self._begin_ts = 0.0
         self._last: VideoPacket | None = None
@@ -131,7 +141,7 @@ class SegmentRecorder:
         assert file is not None and last is not None
         if packet.run != file.run or packet.number != last.number + 1:
             return True
-        if packet.captured_at - last.captured_at > GAP_S:
+        if packet.captured_at - last.captured_at > self._gap_s:
             return True
         length_s = packet.captured_at - file.begin_at
         if abs(self._time_of(packet.captured_at) - (self._begin_ts + length_s)) > CLOCK_STEP_S:

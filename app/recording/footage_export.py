@@ -36,7 +36,7 @@ KEPT_S = 3600.0
 MAX_KEPT = 8
 SHORTEST_S = 0.5
 LONGEST_PAUSE_S = 5.0
-"""A longer time between two frames is a gap, of which only a moment is left."""
+"""A longer time between two files is a gap, of which only a moment is left."""
 JPEG_QUALITY = 85
 CHANGED = "the size or the encoder of the video changes at {at}; export it in two parts"
 
@@ -162,12 +162,14 @@ class _Joiner:
         with av.open(str(path)) as source:
             video = source.streams.video[0]
             self._check(video, piece)
+            begins = True
             for packet, ts in _packets(source, piece, whole=self._stream is None):
                 if self._stream is None:
                     self._stream = self._target.add_stream_from_template(video, opaque=True)
                     self._stream.time_base = TIME_BASE
                     self._shift_s = -ts
-                self._put(packet, ts)
+                self._put(packet, ts, begins=begins)
+                begins = False
 
     def _check(self, video: VideoStream, piece: Piece) -> None:
         extradata = video.codec_context.extradata
@@ -176,9 +178,12 @@ class _Joiner:
             raise InvalidRequest(field="to", reason=CHANGED.format(at=at))
         self._extradata = extradata
 
-    def _put(self, packet: Packet[Any], ts: float) -> None:
-        if self._last_ts is not None and not 0 <= ts - self._last_ts <= LONGEST_PAUSE_S:
-            self._shift_s -= ts - self._last_ts - TYPICAL_STEP_S
+    def _put(self, packet: Packet[Any], ts: float, *, begins: bool) -> None:
+        """Copy a packet; a gap before the first one of a file is left out."""
+        if begins and self._last_ts is not None:
+            pause_s = ts - self._last_ts
+            if not 0 <= pause_s <= LONGEST_PAUSE_S:
+                self._shift_s -= pause_s - TYPICAL_STEP_S
         self._last_ts = ts
         ticks = max(round((ts + self._shift_s) / TIME_BASE), self._last_ticks + 1)
         self._last_ticks = ticks

@@ -13,7 +13,7 @@ from app.footage import Footage, Period
 from app.pipeline.event_log import EventLog
 from app.pipeline.packets import PacketRing
 from app.recording.clips import ClipRecorder, ring_limits
-from app.recording.continuous import FULL, ContinuousRecording, SegmentRecorder
+from app.recording.continuous import FULL, ContinuousRecording, SegmentRecorder, gap_of
 from app.recording.footage_files import CONTINUOUS, FootageFiles
 from app.recording.stores import FootageStore
 from app.types import StreamSpec
@@ -59,7 +59,12 @@ class FootageService:
         if spec.record == CONTINUOUS:
             segment_s = self._settings.segment_s
             recorder = SegmentRecorder(
-                spec.stream_id, self.files, self.store, segment_s, self._has_room
+                spec.stream_id,
+                self.files,
+                self.store,
+                segment_s,
+                self._has_room,
+                gap_s=gap_of(spec),
             )
             recording = ContinuousRecording(recorder, ring, spec.stream_id)
             self._recordings[spec.stream_id] = recording

@@ -381,9 +381,12 @@ async def test_a_camera_and_a_period_are_erased_with_what_is_still_recorded(
 
 async def test_what_is_kept_is_listed(client: httpx.AsyncClient) -> None:
     kept = (await client.get("/api/privacy")).json()["kept"]
-    (mine,) = [one for one in kept if one["what"] == "clips and recordings of cameras"]
-    assert mine["count"] >= 5
-    assert mine["oldest_ts"] == BEGIN_TS
+    mine = {one["what"]: one for one in kept}
+    recordings, clips = mine["continuous recordings"], mine["clips of events"]
+    assert recordings["count"] >= 4
+    assert recordings["oldest_ts"] == BEGIN_TS
+    assert clips["count"] >= 1
+    assert (recordings["max_days"], clips["max_days"]) == (7, 30)
 
 
 # ── every API ────────────────────────────────────────────────────────────────────────────────

@@ -109,7 +109,7 @@ def test_nothing_of_an_uncovered_frame_and_of_frames_that_need_it_is_kept() -> N
     kept = ring()
     feed = RingFeed(kept, by_output=True)
     encoder = H264Encoder(320, 192, fps=5, encoder="libx264", threads=1, timed_keyframes=True)
-    feed.begin(encoder, 0.0)
+    feed.begin(0.0)
     for place in range(30):
         feed.frame(place * 18_000, covered=not 5 <= place < 15)
         for packet in encoder.encode(conceal(noise(), [], "off", 0), place * 18_000):
@@ -123,13 +123,29 @@ def test_a_packet_that_the_encoder_holds_back_is_of_its_own_frame() -> None:
     kept = ring()
     feed = RingFeed(kept, by_output=True)
     encoder = H264Encoder(320, 192, fps=5, encoder="libx264", threads=1)
-    feed.begin(encoder, 0.0)
+    feed.begin(0.0)
     feed.frame(0, covered=False)
     feed.frame(18_000, covered=True)
     feed.packet(Packet(b"of the first frame", 0, True), encoder)
     assert kept.newest_at is None
     feed.packet(Packet(b"of the second frame", 18_000, True), encoder)
     assert kept.newest_at == pytest.approx(0.2)
+
+
+def test_an_output_that_connects_late_takes_over_from_the_small_encoder() -> None:
+    kept = ring()
+    output = RingFeed(kept, by_output=True)
+    encoder = H264Encoder(320, 192, fps=5, encoder="libx264", threads=1)
+    output.begin(0.0)  # it connects from now on
+    first = encoder.encode(conceal(noise(), [], "off", 0), 0)
+    RecordingEncoder(SPEC, StreamSettings(), kept, lambda *_: None).write(processed(0.1))
+    assert not kept.fed_by_output
+    for packet in first:
+        output.packet(packet, encoder)
+    for packet in encoder.encode(conceal(noise(), [], "off", 0), 90_000):
+        output.packet(packet, encoder)
+    assert kept.newest_at == pytest.approx(1.0)
+    assert kept.fed_by_output
 
 
 def test_the_small_encoder_takes_no_uncovered_frame() -> None:

@@ -24,10 +24,11 @@ from app.errors import StoreError
 from app.footage import Footage, Period, gaps_of, spans_of
 from app.pipeline.packets import PacketRing, RingLimits, VideoPacket
 from app.recording import continuous, packet_file
-from app.recording.continuous import ContinuousRecording, SegmentRecorder
+from app.recording.continuous import ContinuousRecording, SegmentRecorder, gap_of
 from app.recording.footage_files import FootageFiles
 from app.recording.footage_retention import PrunableFootage
 from app.recording.retention import DAY_S, DiskSpace
+from app.types import StreamSpec
 
 EVER = Period(0, 1e12)
 BEGIN_TS = 1_764_288_000.0
@@ -109,6 +110,16 @@ def test_a_gap_ends_a_segment_and_is_listed(
     wanted = Period(BEGIN_TS, BEGIN_TS + 40)
     gaps = gaps_of(spans_of(store.of_stream("gate", wanted), wanted), wanted)
     assert [(round(a - BEGIN_TS), round(b - BEGIN_TS)) for a, b in gaps] == [(4, 30), (34, 40)]
+
+
+def test_a_slow_camera_has_no_gaps(
+    files: FootageFiles, store: FootageRepository, clock: Clock
+) -> None:
+    spec = StreamSpec("gate", "http://192.0.2.1/image.jpg", interval=10.0)
+    recorder = SegmentRecorder("gate", files, store, 300.0, time_of=clock, gap_s=gap_of(spec))
+    write(recorder, *encoded([1000.0 + 10 * place for place in range(40)]))
+    recorder.finish()
+    assert periods(store) == [(0, 300), (300, 400)]
 
 
 def test_another_encoder_and_lost_packets_begin_a_new_segment_at_a_keyframe(

@@ -65,7 +65,7 @@ class RecordingEncoder:
                 timed_keyframes=True,
             )
             self._begun_at, self._last_pts = result.captured_at, -1
-            self._feed.begin(encoder, result.captured_at)
+            self._feed.begin(result.captured_at)
         pts = round((result.captured_at - self._begun_at) / TIME_BASE)
         self._last_pts = pts = max(pts, self._last_pts + 1)
         for packet in encoder.encode(picture, pts):

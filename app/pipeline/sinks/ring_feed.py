@@ -20,10 +20,10 @@ class RingFeed:
         self._uncovered_pts = -1
         self._run, self._encoder = 0, ""
 
-    def begin(self, encoder: H264Encoder, at: float) -> None:
+    def begin(self, at: float) -> None:
         """Note a new encoder, whose timestamps begin at a time, monotonic."""
         self._begun_at, self._uncovered_pts = at, -1
-        self._run, self._encoder = self._ring.begin_run(), encoder.name
+        self._encoder = ""
 
     def frame(self, pts: int, *, covered: bool) -> None:
         """Note a frame before it is encoded."""
@@ -35,7 +35,9 @@ class RingFeed:
         if packet.pts <= self._uncovered_pts:
             self._ring.skip()
             return
-        if encoder.name != self._encoder:  # hardware failed, and libx264 continues
+        # A run begins with its first packet: an output has to connect before it has one. And when
+        # hardware fails, libx264 continues.
+        if encoder.name != self._encoder:
             self._run, self._encoder = self._ring.begin_run(), encoder.name
         at = self._begun_at + float(packet.pts * TIME_BASE)
         keyframe, by_output = packet.is_keyframe, self._by_output

@@ -76,7 +76,7 @@ class RtspSink:
             )
             self._started_at, self._last_pts = result.captured_at, -1
             if self.feed is not None:
-                self.feed.begin(encoder, result.captured_at)
+                self.feed.begin(result.captured_at)
         pts = round((result.captured_at - self._started_at) / TIME_BASE)
         self._last_pts = pts = max(pts, self._last_pts + 1)
         if self.feed is not None:
