@@ -47,13 +47,15 @@ def marked(frame: BlurredFrame, boxes: list[Box], text: str) -> BlurredFrame:
     return BlurredFrame(image)
 
 
-def shrunk(frame: BlurredFrame, height: int) -> BlurredFrame:
+def shrunk(frame: BlurredFrame, height: int | None) -> BlurredFrame:
     """A copy as limited-range YUV 4:2:0 in which the shorter side has at most ``height`` pixels.
 
-    The longer side has at most 16/9 of that.
+    The longer side has at most 16/9 of that. With None the size stays.
     """
     image, (width, tall) = frame.image, frame.size
-    scale = min(1.0, height / min(width, tall), height * WIDEST / max(width, tall))
+    scale = 1.0
+    if height is not None:
+        scale = min(1.0, height / min(width, tall), height * WIDEST / max(width, tall))
     if scale == 1.0 and image.format.name == FORMAT:
         return BlurredFrame(copy_of(image))
     small = image.reformat(

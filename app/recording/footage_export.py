@@ -38,7 +38,7 @@ SHORTEST_S = 0.5
 LONGEST_PAUSE_S = 5.0
 """A longer time between two files is a gap, of which only a moment is left."""
 JPEG_QUALITY = 85
-CHANGED = "the size or the encoder of the video changes at {at}; export it in two parts"
+CHANGED = "the size of the video changes at {at}; export it in two parts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ class _Joiner:
     def __init__(self, target: OutputContainer) -> None:
         self._target = target
         self._stream: VideoStream | None = None
-        self._extradata: bytes | None = None
+        self._size: tuple[int, int] | None = None
         self._shift_s = 0.0  # from Unix time to time in the file
         self._last_ts: float | None = None
         self._last_ticks = -1
@@ -172,11 +172,12 @@ class _Joiner:
                 begins = False
 
     def _check(self, video: VideoStream, piece: Piece) -> None:
-        extradata = video.codec_context.extradata
-        if self._extradata is not None and extradata != self._extradata:
+        """Refuse another size. Other parameter sets are in the keyframes, too."""
+        size = video.width, video.height
+        if self._size is not None and size != self._size:
             at = datetime.fromtimestamp(piece.period.begin_ts, UTC).isoformat(timespec="seconds")
             raise InvalidRequest(field="to", reason=CHANGED.format(at=at))
-        self._extradata = extradata
+        self._size = size
 
     def _put(self, packet: Packet[Any], ts: float, *, begins: bool) -> None:
         """Copy a packet; a gap before the first one of a file is left out."""

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from fixtures import LOOPBACK, REMOTE, Running
 from support.clips import boxes
-from support.encoded import encoded, number_of, seconds
+from support.encoded import FPS, SIZE, encoded, number_of, seconds
 
 from app.audit import AuditFilter
 from app.events import RuleEvent
@@ -34,18 +34,27 @@ BEGIN_TS = 1_764_288_000.0
 """Of the recordings of the camera ``gate``: 20 s, a gap of 40 s, and 20 s more."""
 
 
-def add(served: Running, stream: str, begin_ts: float, count: int, kind: Any = CONTINUOUS) -> Path:
-    """A file with frames of 5 a second, numbered from 0."""
+def add(
+    served: Running,
+    stream: str,
+    begin_ts: float,
+    count: int,
+    kind: Any = CONTINUOUS,
+    *,
+    size: tuple[int, int] = SIZE,
+    fps: float = FPS,
+) -> Path:
+    """A file with frames that are numbered from 0."""
     service = served.state["footage"]
     files: FootageFiles = service.files
     path = files.new(stream, kind, begin_ts)
-    packets = list(encoded(seconds(count)))
+    packets = list(encoded(seconds(count, fps=fps), size=size, fps=fps))
     file = PacketFile(path, packets[0], fragmented=True)
     for packet in packets:
         file.add(packet)
     file.close()
     name = path.relative_to(files.root).as_posix()
-    end_ts = begin_ts + count / 5
+    end_ts = begin_ts + count / fps
     service.store.add(Footage(stream, kind, begin_ts, end_ts, name, path.stat().st_size), ())
     return path
 
@@ -186,21 +195,22 @@ async def test_nothing_recorded_is_a_404(client: httpx.AsyncClient) -> None:
 
 async def test_a_size_that_changes_says_when(served: Running, client: httpx.AsyncClient) -> None:
     add(served, "wide", BEGIN_TS, 50)
-    files: FootageFiles = served.state["footage"].files
-    path = files.new("wide", CONTINUOUS, BEGIN_TS + 10)
-    packets = list(encoded(seconds(20), size=(96, 64)))
-    file = PacketFile(path, packets[0], fragmented=True)
-    for packet in packets:
-        file.add(packet)
-    file.close()
-    name = path.relative_to(files.root).as_posix()
-    served.state["footage"].store.add(
-        Footage("wide", CONTINUOUS, BEGIN_TS + 10, BEGIN_TS + 14, name, 1), ()
-    )
+    add(served, "wide", BEGIN_TS + 10, 20, size=(96, 64))
     reply = await client.get("/api/recordings/export", params=span("wide", 0, 20))
     assert reply.status_code == 400
     assert "2025-11-28T00:00:10+00:00" in reply.json()["details"]["reason"]
-    assert not list(files.root.glob("exports/.*"))
+    assert not list(served.state["footage"].files.root.glob("exports/.*"))
+
+
+async def test_two_encoders_of_one_size_are_joined(
+    served: Running, client: httpx.AsyncClient
+) -> None:
+    """As after a restart of a published stream, whose output takes a moment to connect."""
+    add(served, "joined", BEGIN_TS, 5)
+    add(served, "joined", BEGIN_TS + 1, 45, fps=15)
+    reply = await client.get("/api/recordings/export", params=span("joined", 0, 20))
+    numbers = [number for _, number in frames(reply.content)]
+    assert numbers == [*range(5), *range(45)]
 
 
 @pytest.mark.parametrize(("at", "number"), [(0.0, 0), (4.3, 21), (9.9, 1), (62.5, 12)])

@@ -189,6 +189,14 @@ def test_the_small_encoder_keeps_its_rate_size_and_keyframes() -> None:
     assert {(one.width, one.height, one.format.name) for one in frames} == {(240, 144, "yuv420p")}
 
 
+def test_while_an_output_is_away_frames_have_its_size() -> None:
+    kept = ring()
+    spec = replace(SPEC, output="rtsp://192.0.2.1/out")
+    sink = RecordingEncoder(spec, StreamSettings(record_height=144), kept, lambda *_: None)
+    sink.write(processed(1.0, size=(640, 384)))
+    assert {(one.width, one.height) for one in decoded(kept.between(0, 2))} == {(640, 384)}
+
+
 def test_a_slow_camera_has_a_keyframe_every_two_seconds() -> None:
     kept = ring()
     sink = RecordingEncoder(SPEC, StreamSettings(), kept, lambda *_: None)

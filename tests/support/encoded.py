@@ -32,10 +32,15 @@ def number_of(image: av.VideoFrame) -> int:
 
 
 def encoded(
-    times: Iterable[float], *, run: int = 1, first: int = 0, size: tuple[int, int] = SIZE
+    times: Iterable[float],
+    *,
+    run: int = 1,
+    first: int = 0,
+    size: tuple[int, int] = SIZE,
+    fps: float = FPS,
 ) -> Iterator[VideoPacket]:
     """A packet for each time, as one encoder makes them; frames are numbered from ``first``."""
-    encoder = H264Encoder(*size, fps=FPS, encoder="libx264", threads=1, timed_keyframes=True)
+    encoder = H264Encoder(*size, fps=fps, encoder="libx264", threads=1, timed_keyframes=True)
     begin: float | None = None
     for place, at in enumerate(times):
         begin = at if begin is None else begin
@@ -57,6 +62,6 @@ def filled(packets: Iterable[VideoPacket], limits: RingLimits = PLENTY) -> Packe
     return ring
 
 
-def seconds(count: int, begin: float = 1000.0) -> list[float]:
-    """The times of this many frames at ``FPS``."""
-    return [begin + place / FPS for place in range(count)]
+def seconds(count: int, begin: float = 1000.0, fps: float = FPS) -> list[float]:
+    """The times of this many frames."""
+    return [begin + place / fps for place in range(count)]

@@ -23,7 +23,8 @@ ENCODER_THREADS = 1  # small frames gain nothing from more
 class RecordingEncoder:
     """A sink that fills a ``PacketRing``: at most ``record_height`` and ``record_fps``.
 
-    It takes frames only if their faces were covered, and none while the output encodes.
+    It takes frames only if their faces were covered, and none while the output encodes. While an
+    output is away, frames have its size: one file can only have one.
     """
 
     def __init__(
@@ -34,7 +35,7 @@ class RecordingEncoder:
         delivered: Delivered,
     ) -> None:
         self._spec = spec
-        self._height = settings.record_height
+        self._height = settings.record_height if spec.output is None else None
         self._fps = min(settings.record_fps, spec.max_fps)
         self._idle_s = settings.idle_output_s
         self._packets = packets
