@@ -128,6 +128,7 @@ async def test_an_event_as_it_is_kept(site: Site) -> None:
         "duration_s": 1.5,
         "session_id": None,
         "snapshot": "/api/events/1/snapshot.jpg",
+        "clip": None,
         "details": {"zone": "dock"},
     }
     reply = await site.http.get(event["snapshot"])
