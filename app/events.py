@@ -22,6 +22,8 @@ class RuleEvent:
         at: when it happened (monotonic), if that was earlier than the frame that showed it.
         details: further values, JSON-ready.
         crop: JPEG of a number plate, not blurred, to be stored; clients never get it.
+        frame_at: when the frame was captured (monotonic) that shows the tracks, if it is an earlier
+            one that the rule had asked to hold.
     """
 
     type: str
@@ -31,6 +33,7 @@ class RuleEvent:
     details: Mapping[str, Any] = field(default_factory=dict)
     at: float | None = None
     crop: bytes | None = field(default=None, repr=False, compare=False)
+    frame_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,6 +132,16 @@ class WatchEntry:
     note: str
     action: Literal["allow", "alert"]
 
+    def match(self, number: str) -> dict[str, str | int]:
+        """The details of the event that a number matches this entry."""
+        return {
+            "plate_number": number,
+            "watch_id": self.watch_id,
+            "watched": self.number,
+            "note": self.note,
+            "action": self.action,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class ClaudeCall:

@@ -29,6 +29,7 @@ from app.anpr.event_recorder import PlateEventRecorder
 from app.anpr.files import CROPS, UPLOADS, PlateFiles
 from app.anpr.read_queue import PlateReadQueue
 from app.anpr.service import PlateService
+from app.anpr.upload_alarms import UploadAlarms
 from app.config import Settings
 from app.data_folder import locked, make_folder
 from app.db.daily_counts import DailyCountsRepository
@@ -230,11 +231,13 @@ async def open_runtime(
         networks = await stack.enter_async_context(
             open_networks(settings, settings.device, settings.data_dir)
         )
-        plates = await stack.enter_async_context(_open_plates(settings, engine, networks.objects))
         clips = FootageRepository(engine, settings.footage_dir())
         written = asyncio.Event()
         events = await stack.enter_async_context(
             open_events(engine, settings.data_dir / SNAPSHOTS, clips=clips, on_written=written.set)
+        )
+        plates = await stack.enter_async_context(
+            _open_plates(settings, engine, networks.objects, events.log)
         )
         space = DiskSpace(settings.recordings_dir(), settings.space)
         make_folder(settings.recordings_dir())  # whose disk is watched
@@ -410,7 +413,7 @@ async def open_manager(
 
 @asynccontextmanager
 async def _open_plates(
-    settings: Settings, engine: Engine, objects: ObjectDetector | None
+    settings: Settings, engine: Engine, objects: ObjectDetector | None, log: EventLog
 ) -> AsyncIterator[Plates]:
     """Open the parts that read and store number plates; Claude only if there is a key."""
     options, repository = settings.plates, PlateRepository(engine)
@@ -432,7 +435,8 @@ async def _open_plates(
         read_queue = PlateReadQueue(reader, watchlist)
         stack.push_async_callback(asyncio.to_thread, read_queue.close)
         files = PlateFiles(settings.data_dir)
-        service = PlateService(options, reader, claude, repository, files)
+        alarms = UploadAlarms(log, read_queue.watch_entries)
+        service = PlateService(options, reader, claude, repository, files, alarms.check)
         search, counts = PlateSearch(engine), PlateCounts(engine)
         yield Plates(service, repository, search, counts, watchlist, read_queue, networks)
 

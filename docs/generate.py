@@ -197,7 +197,7 @@ DETAILS = {
     "bag_reclaimed": BAG,
     "bag_taken": BAG,
     "plate_seen": "`plate_number`, `alternatives`, `votes`, `reads`",
-    "plate_match": "`plate_number`, `watch_id`, `watched`, `note`, `action`",
+    "plate_match": "`plate_number`, `watch_id`, `watched`, `note`, `action`, perhaps `plate_id`",
 }
 """The ``details`` of each event that has any."""
 

@@ -264,6 +264,11 @@ class StreamAnalyzer:
         return self._rules.end()
 
     @property
+    def held_frames(self) -> set[float]:
+        """When the frames were captured that rules need for later events."""
+        return self._rules.held_frames
+
+    @property
     def place_counts(self) -> PlaceCounts | None:
         """The counts of zones and lines; None if no rule counts them."""
         return self._rules.place_counts

@@ -8,6 +8,7 @@ from app.analytics.rules import (
     AnalyzedFrame,
     CountsObjects,
     CountsPlaces,
+    HoldsFrames,
     RequestsCrops,
     Rule,
     RuleScope,
@@ -46,6 +47,13 @@ class RuleSet:
             if isinstance(rule, RequestsCrops)
             for box in rule.crop_requests[:MAX_CROP_REQUESTS]
         ]
+
+    @property
+    def held_frames(self) -> set[float]:
+        """When the frames were captured that rules need for later events."""
+        return {
+            at for rule in self._rules if isinstance(rule, HoldsFrames) for at in rule.held_frames
+        }
 
     @property
     def counts(self) -> Mapping[str, int]:

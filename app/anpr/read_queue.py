@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import logging
 import threading
 import time
@@ -112,10 +111,10 @@ def matches(wanted: str, number: str) -> bool:
     Numbers may differ by look-alikes and one edit; patterns (``*`` any characters, ``?`` one) only
     by look-alikes.
     """
+    if plate_text.is_match(wanted, number):
+        return True
     read, shape = plate_text.shape(number), plate_text.shape(wanted)
-    if "*" in shape or "?" in shape:
-        return fnmatch.fnmatchcase(read, shape.replace("[", "[[]"))
-    return read == shape or plate_text.one_edit_apart(read, shape)
+    return not set("*?") & set(shape) and plate_text.one_edit_apart(read, shape)
 
 
 __all__ = ["PlateReadQueue", "matches"]

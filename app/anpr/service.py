@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
@@ -37,6 +38,7 @@ class PlateService:
 
     Args:
         second: Claude as second reader; None without a key.
+        on_upload: called with each stored upload.
 
     Attributes:
         outcomes: stored plates, by their source and one of ``OUTCOMES``.
@@ -49,12 +51,14 @@ class PlateService:
         second: SecondReader | None,
         store: SessionStore,
         files: PlateFiles,
+        on_upload: Callable[[StoredSession], None] = lambda _: None,
     ) -> None:
         self.settings = settings
         self.reader = reader
         self.files = files
         self._second = second
         self._store = store
+        self._on_upload = on_upload
         self.outcomes = plate_counter()
 
     def upload(self, name: str, data: bytes) -> StoredSession:
@@ -79,6 +83,7 @@ class PlateService:
         for plate in plates:
             self.outcomes.labels(UPLOAD, _outcome(plate.read)).inc()
         self._name_plates(plates, session)
+        self._on_upload(session)
         return session
 
     def store_from_camera(

@@ -27,23 +27,28 @@ def utc_text(moment: datetime) -> str:
 
 
 def _number(text: str) -> str:
-    """A number in its stored spelling; empty for a plate that cannot be read."""
-    found = plate_text.normalised(text)
-    if text.strip() and not found:
-        raise ValueError("it contains no letter or digit of a plate")
-    if len(found) > plate_text.MAX_LENGTH:
-        raise ValueError(f"a plate has at most {plate_text.MAX_LENGTH} characters")
+    """A number as it was typed; empty for a plate that cannot be read."""
+    found = plate_text.written(text)
+    if found:
+        _check(plate_text.folded(found), found)
     return found
 
 
 def _pattern(text: str) -> str:
-    parts = [c if c in "*?" else plate_text.normalised(c) for c in text]
-    found = "".join(parts)
-    if not found.strip("*?") or len(found) > plate_text.MAX_LENGTH:
-        raise ValueError(
-            f"give 1 to {plate_text.MAX_LENGTH} letters or digits; * and ? are wildcards"
-        )
+    found = plate_text.written(text)
+    bare = found.replace("*", "").replace("?", "")
+    if not plate_text.folded(bare):
+        raise ValueError("give letters or digits; * and ? are wildcards")
+    _check(plate_text.folded(found), bare, found)
     return found
+
+
+def _check(key: str, number: str, whole: str = "") -> None:
+    """Raises ValueError for what cannot be a number."""
+    if not plate_text.is_writable(number) or not any(c.isalnum() for c in number):
+        raise ValueError("a plate has letters, digits, spaces, hyphens and dots")
+    if len(key) > plate_text.MAX_LENGTH or len(whole or number) > plate_text.MAX_WRITTEN:
+        raise ValueError(f"a plate has at most {plate_text.MAX_LENGTH} characters")
 
 
 Moment = Annotated[datetime, PlainSerializer(utc_text, return_type=str)]

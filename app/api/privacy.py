@@ -156,7 +156,7 @@ async def erase(
         await footage.clips.forget_events({body.event_id})
         counts = await asyncio.to_thread(eraser.erase_event, body.event_id)
     elif body.plate_number is not None:
-        number = plate_text.normalised(body.plate_number)
+        number = plate_text.folded(body.plate_number)
         target = {"plate": eraser.fingerprint(number)[:PROOF]}
         await footage.clips.forget_events(await asyncio.to_thread(eraser.events_of_plate, number))
         counts = await asyncio.to_thread(eraser.erase_plate, number)
@@ -180,7 +180,7 @@ async def erase(
 async def export(body: ExportRequest, request: Request, eraser: EraserDep) -> StreamingResponse:
     """A ZIP file: `data.json` with readings and events, and all images. The number is in the body,
     so that no log shows it."""
-    number = plate_text.normalised(body.plate_number)
+    number = plate_text.folded(body.plate_number)
     note(request, plate=eraser.fingerprint(number)[:PROOF])
     file = await asyncio.to_thread(eraser.export_plate, number)
     name = f"watchpost-{time.strftime('%Y-%m-%d')}.zip"

@@ -17,6 +17,7 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.orm import Session
 
+from app import plate_text
 from app.db.engine import opened, store_errors
 from app.db.footage import events_with_clip
 from app.db.outbox import enqueue
@@ -195,8 +196,9 @@ def last_deleted(session: Session) -> int:
 
 
 def of_plate(number: str) -> ColumnElement[bool]:
-    """The condition that an event contains a plate's number."""
-    named = EventTable.details["plate_number"].as_string() == number
+    """The condition that an event contains a plate's number, which cameras read as its key."""
+    read = plate_text.folded(number)
+    named = EventTable.details["plate_number"].as_string() == read
     return and_(EventTable.type.in_(PLATE_EVENTS), named)
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from sqlalchemy import ColumnElement, Engine, delete, or_, select, update
 from sqlalchemy.orm import Session
 
+from app import plate_text
 from app.db.engine import opened
 from app.db.plate_tables import ClaudeCallTable, PlateTable, SessionTable, WatchTable
 from app.db.plates import plate_of
@@ -45,11 +46,15 @@ class PlateEraser:
         self._engine = engine
 
     def of_number(self, number: str) -> PlateRows:
-        """All plates that were read as a number, and its entries of the watch list."""
+        """All plates of a number, and its entries of the watch list, in any spelling."""
+        key = plate_text.folded(number)
         with opened(self._engine) as session:
-            plates = _plates(session, PlateTable.plate_number == number)
-            watched = select(WatchTable.id).where(WatchTable.number == number)
-            return PlateRows(plates, list(session.scalars(watched)))
+            alike = _plates(session, PlateTable.shape == plate_text.shape(number))
+            watched = session.execute(select(WatchTable.id, WatchTable.number))
+            return PlateRows(
+                [one for one in alike if plate_text.folded(one.plate_number) == key],
+                [watch_id for watch_id, listed in watched if plate_text.folded(listed) == key],
+            )
 
     def of_source(self, source: str, since: float, until: float) -> PlateRows:
         """All plates of a camera, or of uploads, from a period in Unix seconds."""

@@ -111,12 +111,13 @@ class PlateRepository:
             return plate_of(_get(session, plate_id, deleted=deleted))
 
     def update(self, plate_id: int, changes: dict[str, Any]) -> StoredPlate:
-        """Change columns. A changed number marks the reading as corrected by a person."""
+        """Change columns. A changed number marks the reading as corrected by a person, who is
+        certain."""
         with opened(self._engine) as session:
             row = _get(session, plate_id)
             number = changes.get("plate_number")
             if number is not None and number != row.plate_number:
-                row.processed_by = MANUAL
+                row.processed_by, row.confidence = MANUAL, float(bool(number))
             for name, value in changes.items():
                 setattr(row, name, value)
             session.flush()

@@ -8,6 +8,7 @@ from typing import Literal, cast
 
 from sqlalchemy import Engine, func, select
 
+from app import plate_text
 from app.db.engine import opened
 from app.db.plate_tables import ClaudeCallTable, WatchTable
 from app.errors import InvalidRequest, WatchNotFound
@@ -29,9 +30,11 @@ class Watchlist:
             return [_entry(row) for row in rows]
 
     def add(self, number: str, note: str, action: str) -> WatchEntry:
-        """Raises InvalidRequest for a number that is on the list."""
+        """Raises InvalidRequest for a number that is on the list, however it was spelled."""
+        key = plate_text.folded(number)
         with opened(self._engine) as session:
-            if session.scalar(select(WatchTable.id).where(WatchTable.number == number)):
+            listed = session.scalars(select(WatchTable.number))
+            if any(plate_text.folded(other) == key for other in listed):
                 raise InvalidRequest(field="number", reason=f"{number} is on the list already")
             row = WatchTable(number=number, note=note, action=action)
             session.add(row)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -34,6 +35,7 @@ PATIENCE = 0.5  # intervals between frames for which one waits for the objects i
 LATE = 1.5  # intervals between inferences
 RECENT_S = 5.0
 ENOUGH = 0.9  # of the configured rate
+MAX_HELD = 8  # frames for later events; about 25 MB at 1080p
 
 Report = Callable[[RuleEvent, float, BlurredFrame | None], None]
 
@@ -74,6 +76,8 @@ class ObjectAnalysis:
         self._running: Future[tuple[Track, ...]] | None = None
         self._submitted_at = self._late_at = -math.inf
         self._rate = RateCounter()
+        self._held: dict[float, BlurredFrame] = {}
+        self._holding = threading.Lock()
 
     @property
     def active(self) -> bool:
@@ -185,9 +189,26 @@ class ObjectAnalysis:
             tracks, rule_events = analyzer.process(pending, faces, pixels, blurred.size)
             snapshot = None if faces is None else blurred  # none of faces that are not covered
             for rule_event in rule_events:
-                self._report(rule_event, pixels.captured_at, snapshot)
+                self._report_with(rule_event, pixels.captured_at, snapshot)
+            self._hold(analyzer.held_frames, pixels.captured_at, snapshot)
             return tracks
         return ()
+
+    def _report_with(
+        self, rule_event: RuleEvent, captured_at: float, snapshot: BlurredFrame | None
+    ) -> None:
+        """Report an event with the frame that shows its tracks, else with this one."""
+        if rule_event.frame_at is not None:
+            snapshot = self._held.get(rule_event.frame_at, snapshot)
+        self._report(rule_event, captured_at, snapshot)
+
+    def _hold(self, wanted: set[float], captured_at: float, frame: BlurredFrame | None) -> None:
+        """Keep the frames that rules need for later events, the newest of them."""
+        with self._holding:
+            held = {at: kept for at, kept in self._held.items() if at in wanted}
+            if frame is not None and captured_at in wanted:
+                held[captured_at] = frame
+            self._held = dict(sorted(held.items())[-MAX_HELD:])
 
     def end(self) -> None:
         """Finish what was begun, and report the last events, when the stream ends."""
@@ -196,7 +217,8 @@ class ObjectAnalysis:
             executor.shutdown()
         if self._analyzer is not None:
             for rule_event in self._analyzer.end():
-                self._report(rule_event, time.monotonic(), None)
+                self._report_with(rule_event, time.monotonic(), None)
+            self._held = {}
 
     @contextmanager
     def _best_effort(self) -> Iterator[None]:

@@ -68,6 +68,18 @@ def no_frame(_: int) -> NoReturn:
     pytest.fail("the rule needs crops only")
 
 
+LISTED = WatchEntry(7, "ABC123", "stolen", "alert")
+
+
+def passing(road: Road, text: str, number: int) -> list[tuple[str, str]]:
+    """The events of a vehicle that passes: their types, and the number."""
+    road.read_queue.reads = [{text: 0.999}] * 9
+    events = [event for _ in range(4) for event in road.look(number)]
+    events += road.look(None, step_s=5)
+    road.read_queue.reads = []
+    return [(event.type, event.details["plate_number"]) for event in events]
+
+
 class Road:
     def __init__(self, *reads: Votes, **settings: float) -> None:
         self.read_queue = Attendant(*reads)
@@ -321,3 +333,61 @@ def test_passages_do_not_pile_up() -> None:
     for number in range(1, 300):
         road.look(number)
     assert len(road.rule._plates) < 10
+
+
+# ── the watch list: each alarm once, none lost ───────────────────────────────────────────────
+
+
+def test_a_listed_car_is_reported_although_almost_the_same_number_was_just_seen() -> None:
+    road = Road()
+    road.read_queue.watched = [LISTED]
+    assert ("plate_seen", "ABC124") in passing(road, "ABC124", 1)
+    assert passing(road, "ABC123", 2) == [("plate_seen", "ABC123"), ("plate_match", "ABC123")]
+
+
+def test_an_alarm_is_reported_once_also_if_the_number_is_misread_meanwhile() -> None:
+    road = Road()
+    road.read_queue.watched = [LISTED]
+    assert passing(road, "ABC123", 1) == [("plate_seen", "ABC123"), ("plate_match", "ABC123")]
+    assert passing(road, "ABC123", 2) == []
+    assert passing(road, "ABC128", 3) == []
+    road.look(None, step_s=61)
+    assert passing(road, "ABC123", 4) == [("plate_seen", "ABC123"), ("plate_match", "ABC123")]
+
+
+def test_each_car_that_matches_a_pattern_is_reported() -> None:
+    road = Road()
+    road.read_queue.watched = [WatchEntry(8, "ABC12*", "", "alert")]
+    alarms = [passing(road, text, n) for n, text in enumerate(["ABC123", "ABC124", "ABC123"], 1)]
+    assert [("plate_match" in dict(each)) for each in alarms] == [True, True, False]
+
+
+def test_a_file_that_begins_again_reports_its_plates_again() -> None:
+    road = Road()
+    road.read_queue.watched = [LISTED]
+    for number in range(1, 6):
+        assert passing(road, "ABC123", number) == [
+            ("plate_seen", "ABC123"),
+            ("plate_match", "ABC123"),
+        ]
+        road.rule.restart()
+
+
+def test_a_plate_of_the_last_round_does_not_hide_itself_in_the_next() -> None:
+    road = Road(*[{"ABC123": 0.5, "ABC128": 0.3}] * 2)
+    assert [event for _ in range(2) for event in road.look()] == []
+    road.rule.restart()
+    assert [event.type for event in road.look(None, step_s=5)] == ["plate_seen"]
+    assert passing(road, "ABC123", 2) == [("plate_seen", "ABC123")]
+
+
+def test_one_that_is_no_longer_there_is_shown_in_the_frame_that_shows_it() -> None:
+    road = Road(*[{"ABC123": 0.5, "ABC128": 0.3}] * 2)
+    road.look()
+    road.look()
+    read_at = road.now
+    assert read_at in road.rule.held_frames
+    (seen,) = road.look(None, step_s=5)
+    assert seen.tracks[0].box == WHERE
+    assert seen.frame_at in (read_at, pytest.approx(read_at - 0.2))
+    assert road.rule.held_frames == []

@@ -97,7 +97,8 @@ async def test_correct_search_delete_and_count(local_client: httpx.AsyncClient) 
 
     changed = await local_client.put(url, json={"plate_number": "х999хх 77", "is_verified": True})
     assert changed.json() == plate | {
-        "plate_number": "X999XX77", "is_verified": True, "processed_by": "manual",
+        "plate_number": "х999хх 77", "is_verified": True, "processed_by": "manual",
+        "confidence": 1.0,
     }  # fmt: skip
     found = await local_client.get("/api/search", params={"query": "999хх", "limit": 5})
     assert [hit["id"] for hit in found.json()] == [plate["id"]]
@@ -233,6 +234,7 @@ def exif_of_wrong_types(jpeg: bytes) -> bytes:
     "body",
     [
         {"plate_number": None}, {"plate_number": "???"}, {"plate_number": "A" * 30},
+        {"plate_number": "- ."}, {"plate_number": "A123<b>"}, {"plate_number": "A" + " ." * 20},
         {"plate_number": 7}, {"is_verified": "yes"}, {"is_verified": None}, {"speed": 1},
         {"alternative_readings": "A" * 600}, [],
     ],
@@ -297,7 +299,7 @@ async def test_the_watch_list(local_client: httpx.AsyncClient) -> None:
     made = await local_client.post("/api/watchlist", json={"number": "а123вс*", "note": "stolen"})
     assert made.status_code == 201
     entry = made.json()
-    assert entry == {"id": entry["id"], "number": "A123BC*", "note": "stolen", "action": "alert"}
+    assert entry == {"id": entry["id"], "number": "а123вс*", "note": "stolen", "action": "alert"}
     assert (await local_client.get("/api/watchlist")).json() == [entry]
     error_of(
         await local_client.post("/api/watchlist", json={"number": "A123BC*"}),
@@ -331,3 +333,19 @@ async def test_claude_decides_what_is_doubtful(
             service.answers = [(500, message(""))]
             (other,) = (await upload(local_client, photo_jpeg("RK884AL")))["plates"]
             assert (other["plate_number"], other["processed_by"]) == ("RK884AL", "local")
+
+
+async def test_an_upload_is_matched_with_the_watch_list(local_client: httpx.AsyncClient) -> None:
+    made = await local_client.post("/api/watchlist", json={"number": "pjy-54*", "note": "stolen"})
+    (plate,) = (await upload(local_client))["plates"]
+    query = {"type": "plate_match", "camera": "upload"}
+    (match,) = (await local_client.get("/api/events", params=query)).json()["events"]
+    assert match["details"] == {
+        "plate_number": "PJY5472",
+        "watch_id": made.json()["id"],
+        "watched": "pjy-54*",
+        "note": "stolen",
+        "action": "alert",
+        "plate_id": plate["id"],
+    }
+    await local_client.delete(f"/api/watchlist/{made.json()['id']}")

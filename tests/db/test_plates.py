@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import itertools
+import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic.config import Config
 from sqlalchemy import Engine, event, text
 
-from app.db.engine import open_database
+from app import plate_text
+from app.db.engine import MIGRATIONS, open_database
 from app.db.plate_counts import PlateCounts
+from app.db.plate_eraser import PlateEraser
 from app.db.plate_search import PlateSearch
 from app.db.plates import PlateRepository
 from app.db.watchlist import ClaudeCalls, Watchlist
@@ -300,3 +305,98 @@ def test_calls_are_counted_answered_from_the_record_and_named(engine: Engine) ->
     with engine.connect() as connection:
         row = connection.execute(text("SELECT * FROM claude_calls WHERE plate_id = 7")).one()
     assert (row.outcome, row.input_tokens, row.output_tokens) == ("read", 300, 9)
+
+
+# ── letters of all scripts ───────────────────────────────────────────────────────────────────
+
+WRITTEN = (
+    "GÖ-AB 123",
+    "12가3456",
+    "京A12345",
+    "А123ВС77",
+    "о001оо 99",
+    "ΙΚΥ-1234",
+    "١٢٣ ا ب",
+    "O'Q_I.1/0",
+    "Łódź·ñ—7",
+)
+
+
+def test_the_database_computes_the_same_key_whoever_writes_the_row(engine: Engine) -> None:
+    rows = [*WRITTEN, *(f"{c}1" for c in plate_text.FOLDING), *(f"1{c}" for c in plate_text.GAPS)]
+    with engine.begin() as connection:  # as another program does it
+        for number in rows:
+            insert = "INSERT INTO license_plates (plate_number) VALUES (:number)"
+            connection.execute(text(insert), {"number": number})
+        found = connection.execute(text("SELECT plate_number, shape FROM license_plates"))
+        assert {one.plate_number: one.shape for one in found} == {
+            number: plate_text.shape(number) for number in rows
+        }
+        connection.execute(text("UPDATE license_plates SET plate_number = 'Ёб-О1'"))
+        shapes = connection.execute(text("SELECT DISTINCT shape FROM license_plates"))
+        assert list(shapes.scalars()) == [plate_text.shape("Ёб-О1")]
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("A123BC", ["А123ВС77"]),
+        ("а123вс", ["А123ВС77"]),
+        ("가", ["12가3456"]),
+        ("goab", ["GÖ-AB 123"]),
+        ("gö", ["GÖ-AB 123"]),
+        ("ky12", ["ΙΚΥ-1234"]),
+        ("京", ["京A12345"]),
+        ("ooi00", ["о001оо 99"]),
+    ],
+)
+def test_any_spelling_finds_a_number_as_it_was_typed(
+    rows: PlateRepository, engine: Engine, query: str, found: list[str]
+) -> None:
+    add(rows, *WRITTEN[:6])
+    assert [plate.plate_number for plate in PlateSearch(engine).find(query, 10)] == found
+    assert numbers_of(rows, number=query) == found
+
+
+def test_erasing_a_number_takes_all_its_spellings_and_no_look_alike(
+    rows: PlateRepository, engine: Engine
+) -> None:
+    add(rows, "А123ВО", "a-123 bo", "A123B0", "A123BOX")
+    watchlist = Watchlist(engine)
+    entry = watchlist.add("а123во", "", "alert")
+    watchlist.add("A123B*", "", "alert")
+    found = PlateEraser(engine).of_number("A123BO")
+    assert [plate.plate_number for plate in found.plates] == ["А123ВО", "a-123 bo"]
+    assert found.watch_ids == [entry.watch_id]
+
+
+def test_one_number_is_on_the_watch_list_once_however_it_is_spelled(engine: Engine) -> None:
+    watchlist = Watchlist(engine)
+    watchlist.add("а123 вс*", "", "alert")
+    with pytest.raises(InvalidRequest):
+        watchlist.add("A123BC*", "", "alert")
+    assert [entry.number for entry in watchlist.entries()] == ["а123 вс*"]
+
+
+def test_old_rows_are_found_by_the_new_key(tmp_path: Path) -> None:
+    from alembic import command
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("sqlalchemy.url", f"sqlite:///{tmp_path / 'old.db'}")
+    command.upgrade(config, "0080")
+    with sqlite3.connect(tmp_path / "old.db") as old:
+        old.execute("INSERT INTO license_plates (plate_number) VALUES ('ΙΚΥ-12О4'), ('A1')")
+    command.upgrade(config, "head")
+    with sqlite3.connect(tmp_path / "old.db") as new:
+        shapes = new.execute("SELECT plate_number, shape FROM license_plates").fetchall()
+    assert shapes == [("ΙΚΥ-12О4", "1KY1204"), ("A1", "A1")]
+
+
+def test_a_person_who_corrects_a_number_is_certain(rows: PlateRepository) -> None:
+    (plate,) = add(rows, "A123BC", sure=0.41).plates
+    same = rows.update(plate.plate_id, {"plate_number": "A123BC", "is_verified": True})
+    assert (same.confidence, same.processed_by) == (0.41, "local")
+    changed = rows.update(plate.plate_id, {"plate_number": "А123ВС"})
+    assert (changed.plate_number, changed.confidence) == ("А123ВС", 1.0)
+    assert (changed.processed_by, changed.first_reading) == ("manual", "A123BC")

@@ -109,10 +109,34 @@ def test_two_lines_are_joined() -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "stored"), [("а123вс 77", "A123BC77"), ("ab-12 cd", "AB12CD"), ("???", "")]
+    ("typed", "stored", "key"),
+    [
+        ("  GÖ-AB  123 ", "GÖ-AB 123", "GOAB123"),
+        ("GO\u0308-AB 123", "GÖ-AB 123", "GOAB123"),
+        ("12가3456", "12가3456", "12가3456"),
+        ("京A12345", "京A12345", "京A12345"),
+        ("京Ａ·１２３４５", "京A·12345", "京A12345"),
+        ("А123ВС77", "А123ВС77", "A123BC77"),
+        ("а123вс 77", "а123вс 77", "A123BC77"),
+        ("ΙΚΥ-1234", "ΙΚΥ-1234", "IKY1234"),
+        ("١٢٣ ا ب", "١٢٣ ا ب", "123اب"),
+        ("ab-12 cd", "ab-12 cd", "AB12CD"),
+    ],
 )
-def test_numbers_are_stored_in_latin_capitals(written: str, stored: str) -> None:
-    assert plate_text.normalised(written) == stored
+def test_a_number_is_kept_as_typed_beside_a_key(typed: str, stored: str, key: str) -> None:
+    assert plate_text.written(typed) == stored
+    assert plate_text.folded(typed) == plate_text.folded(stored) == key
+    assert plate_text.is_writable(stored)
+
+
+def test_a_shape_is_also_equal_for_what_cameras_confuse() -> None:
+    assert plate_text.shape("OQI-А") == plate_text.shape("001A") == "001A"
+    assert plate_text.folded("O0") == "O0"
+
+
+@pytest.mark.parametrize("text", ["<A1>", "A1;", "A\t1\n😀", "A=1"])
+def test_what_no_plate_has_is_known(text: str) -> None:
+    assert not plate_text.is_writable(text)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from app.errors import DetectorError
 from app.events import RuleEvent
 from app.models.detections import PendingDetections, RawDetections
 from app.models.network import Outputs
-from app.pipeline.object_analysis import ObjectAnalysis
+from app.pipeline.object_analysis import MAX_HELD, ObjectAnalysis
 from app.types import BlurredFrame, Box, StreamSpec, Track
 
 FPS = 15.0
@@ -36,6 +36,8 @@ class Analyzer:
     max_fps: float = 5.0
     lacks_crops: bool = False
     pending: list[Future[Outputs]] = field(default_factory=list)
+    held_frames: set[float] = field(default_factory=set)
+    events: list[RuleEvent] = field(default_factory=lambda: [RuleEvent("seen")])
 
     def submit(self, captured_at: float, resized: object) -> PendingDetections:
         answer: Future[Outputs] = Future()
@@ -54,7 +56,7 @@ class Analyzer:
         assert self.answering.wait(PATIENCE_S)
         if self.fails_with is not None:
             raise self.fails_with
-        return (DETECTED,), [RuleEvent("seen")]
+        return (DETECTED,), self.events
 
     def end(self) -> list[RuleEvent]:
         return [RuleEvent("over")]
@@ -210,3 +212,35 @@ def test_at_the_end_what_was_begun_is_finished_and_reported_first(stage: Stage) 
     threading.Timer(SLOW_S / 2, stage.analyzer.answering.set).start()
     analysis.end()
     assert [name for name, _ in stage.reported] == ["seen", "over"]
+
+
+def test_an_event_about_an_earlier_frame_has_that_frame(stage: Stage) -> None:
+    reported: list[BlurredFrame | None] = []
+    analysis = stage.analysis("file:/a.mp4")
+    analysis._report = lambda event, at, frame: reported.append(frame)
+    stage.analyzer.answering.set()
+    stage.analyzer.events = []
+    frames = [BlurredFrame(noise()) for _ in range(20)]
+
+    def play(number: int) -> None:
+        image = noise()
+        analysis.process(analysis.submit(image, number), (), image, number, frames[number])
+
+    stage.analyzer.held_frames = {2.0, 3.0, 99.0}
+    for number in range(5):
+        play(number)
+    stage.analyzer.events = [
+        RuleEvent("seen", frame_at=2.0),
+        RuleEvent("seen", frame_at=1.0),
+        RuleEvent("seen"),
+    ]
+    play(5)
+    assert reported == [frames[2], frames[5], frames[5]]
+
+    stage.analyzer.held_frames, stage.analyzer.events = set(map(float, range(20))), []
+    for number in range(6, 20):
+        play(number)
+    assert len(analysis._held) == MAX_HELD
+    stage.analyzer.held_frames = set()
+    play(19)
+    assert not analysis._held

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 from zoneinfo import ZoneInfo
@@ -106,6 +106,18 @@ class SeesRestarts(Protocol):
     def restart(self) -> None:
         """Forget them: a file that loops begins again, and nothing is where it was."""
         ...
+
+
+@runtime_checkable
+class HoldsFrames(Protocol):
+    """A rule whose events are about frames that are over.
+
+    Attributes:
+        held_frames: when the frames were captured that are to be held for ``frame_at``. Only some
+            of the newest are.
+    """
+
+    held_frames: Collection[float]
 
 
 @runtime_checkable

@@ -11,6 +11,7 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+from app.analytics.rules.plate_repeats import PlateRepeats
 from app.errors import DetectorError
 from app.models.batching import Image
 from app.models.plates.reader import CropRead
@@ -93,11 +94,16 @@ class CropReader(Protocol):
 
 
 class PlateCrop(NamedTuple):
-    """A plate with its surroundings, its width in pixels, and its box in the image."""
+    """A plate with its surroundings, its width in pixels, and its box in the image.
+
+    Attributes:
+        at: when the frame was captured.
+    """
 
     image: Image
     width: float
     box: Box
+    at: float
 
 
 class _Reading(NamedTuple):
@@ -120,10 +126,12 @@ class PlateTrack:
         read_at: when the last read started.
         read_twice: the best crop was read a second time, because there was no other.
         decided: it was reported, or never will be.
+        repeats: what was reported in the round of the file in which it was seen.
     """
 
     track: Track
     seen_at: float
+    repeats: PlateRepeats
     waiting: list[PlateCrop] = field(default_factory=list)
     votes: list[tuple[Votes, float]] = field(default_factory=list)
     reads: int = 0
@@ -158,6 +166,14 @@ class PlateTrack:
             self.shown = _part(crop.image, read.where.padded(self.tuning.shown_margin * read.width))
         return read.votes, read.width**2
 
+    @property
+    def frames(self) -> list[float]:
+        """When the frames were captured of which one will show it in its event."""
+        if self.decided:
+            return []
+        crops = [*self.waiting, *([self.reading.crop] if self.reading else ())]
+        return [crop.at for crop in (*crops, *([self.best] if self.best else ()))]
+
     def read_next(self, read_queue: CropReader, now: float) -> bool:
         """Start to read the widest crop, unless one is being read. Returns whether any is left."""
         if self.decided:
@@ -174,7 +190,9 @@ class PlateTrack:
 
     def successor(self) -> PlateTrack:
         """A new one for the next plate, where a track went over to another vehicle."""
-        return PlateTrack(self.track, self.seen_at, waiting=self.waiting, tuning=self.tuning)
+        return PlateTrack(
+            self.track, self.seen_at, self.repeats, waiting=self.waiting, tuning=self.tuning
+        )
 
     def _start(
         self, read_queue: CropReader, crop: PlateCrop, now: float, *, again: bool = False

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import difflib
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from app import plate_text
 from app.analytics.rules.base import AnalyzedFrame, RuleEntry
+from app.analytics.rules.plate_repeats import PlateRepeats
 from app.analytics.rules.plate_track import (
     DEFAULT,
     CropReader,
@@ -73,10 +76,12 @@ class PlateRule:
         self._read_queue = read_queue
         read_queue.prepare()
         self._plates: dict[int, PlateTrack] = {}
-        self._reported: dict[str, float] = {}
+        self._repeats = PlateRepeats(settings.again_s, tuning.remembered)
         self._undecided: list[PlateTrack] = []
+        self._frame_at: float | None = None  # of the frame of ``update``
 
     def update(self, frame: AnalyzedFrame) -> list[RuleEvent]:
+        self._frame_at = frame.now
         for track in frame.labelled(LABEL):
             if track.age_s == 0:
                 self._observe(track, frame)
@@ -89,6 +94,11 @@ class PlateRule:
             rule_events += self._advance(track_id, frame.now, left=unseen_s > 0)
         return rule_events
 
+    @property
+    def held_frames(self) -> list[float]:
+        """When the frames were captured of which some will be the snapshots of events."""
+        return [at for plate in self._plates.values() for at in plate.frames]
+
     def skipped_frame(self, frame: AnalyzedFrame) -> None:
         """Keep crops of where plates are expected, if few others wait to be read: where inferences
         are rare, a vehicle may be in only one or two of them."""
@@ -100,6 +110,7 @@ class PlateRule:
                 self._keep(plate, track.box, around, frame)
 
     def end(self) -> list[RuleEvent]:
+        self._frame_at = None
         rule_events: list[RuleEvent] = []
         deadline = time.monotonic() + self._tuning.last_reads_s
         for track_id, plate in list(self._plates.items()):
@@ -111,10 +122,15 @@ class PlateRule:
         self._plates.clear()
         return rule_events
 
+    def restart(self) -> None:
+        """The next plates pass for the first time: a file that loops begins again."""
+        self._repeats = PlateRepeats(self._settings.again_s, self._tuning.remembered)
+        self._undecided.clear()
+
     def _observe(self, track: Track, frame: AnalyzedFrame) -> None:
         """Take the plate of a track that was detected in this frame."""
         plate = self._plates.setdefault(
-            track.track_id, PlateTrack(track, frame.now, tuning=self._tuning)
+            track.track_id, PlateTrack(track, frame.now, self._repeats, tuning=self._tuning)
         )
         plate.track, plate.seen_at = track, frame.now
         self._keep(plate, track.box, track.box.grown(self._tuning.crop_margin), frame)
@@ -130,7 +146,7 @@ class PlateRule:
         window = CropWindow(*around.scaled(scale, scale).pixels(frame.pixels.size))
         image = frame.pixels.crop(window)
         if min(image.shape[:2]) >= 8:
-            plate.keep(PlateCrop(image, width, box))
+            plate.keep(PlateCrop(image, width, box, frame.now))
 
     def _advance(
         self, track_id: int, now: float, *, left: bool, wait_s: float = 0.0
@@ -185,9 +201,13 @@ class PlateRule:
         if not decision.text or not (last or enough or idle or sure >= self._tuning.certain):
             return []
         plate.decided = True
-        if sure < least or self._was_reported(decision.text, now):
+        if sure < least:
             return []
-        return self._events(plate, decision, sure, reads)
+        entries = self._read_queue.watch_entries(decision.text)
+        alarms = plate.repeats.new_alarms(decision.text, entries, now)
+        if plate.repeats.is_repeat(decision.text, now) and not alarms:
+            return []
+        return self._events(plate, decision, sure, alarms)
 
     def _merge_parts(self, plate: PlateTrack, now: float) -> None:
         """Add the reads of earlier tracks of the same number: the track of a fast plate breaks
@@ -201,49 +221,29 @@ class PlateRule:
         self._undecided = [*self._undecided, plate][-self._tuning.max_parts :]
 
     def _events(
-        self, plate: PlateTrack, decision: Decision, sure: float, reads: int
+        self, plate: PlateTrack, decision: Decision, sure: float, alarms: Sequence[WatchEntry]
     ) -> list[RuleEvent]:
         others = [text for text, _ in decision.ranked[1:4]]
         details: dict[str, Any] = {
             "plate_number": decision.text,
             "alternatives": others,
             "votes": {text: round(share, 4) for text, share in decision.ranked[:8]},
-            "reads": reads,
+            "reads": len(plate.votes),
         }
         own, best = plate.track, plate.best
         assert best is not None and plate.shown is not None
-        if own.age_s > 0:  # the vehicle is no longer in the snapshot
-            own = Track(own.track_id, own.label, own.confidence, best.box)
-        tracks = (own,)
+        frame_at = None
+        if plate.seen_at != self._frame_at:  # where it was last detected, it is no longer
+            own, frame_at = Track(own.track_id, own.label, own.confidence, best.box), best.at
         crop = self._read_queue.jpeg(plate.shown)
-        seen = RuleEvent("plate_seen", tracks, round(sure, 4), details=details, crop=crop)
+        seen = RuleEvent(
+            "plate_seen", (own,), round(sure, 4), details=details, crop=crop, frame_at=frame_at
+        )
         matches = [
-            RuleEvent("plate_match", tracks, round(sure, 4), details=_match(decision.text, entry))
-            for entry in self._read_queue.watch_entries(decision.text)
+            replace(seen, type="plate_match", details=entry.match(decision.text), crop=None)
+            for entry in alarms
         ]
         return [seen, *matches]
-
-    def _was_reported(self, text: str, now: float) -> bool:
-        """Whether this number, or one that it may be misread from, was reported recently."""
-        shape = plate_text.shape(text)
-        recent = {s: at for s, at in self._reported.items() if now - at <= self._settings.again_s}
-        self._reported = dict(list(recent.items())[-self._tuning.remembered :])
-        for before in self._reported:
-            if before == shape or plate_text.one_edit_apart(before, shape):
-                self._reported[before] = now
-                return True
-        self._reported[shape] = now
-        return False
-
-
-def _match(text: str, entry: WatchEntry) -> dict[str, Any]:
-    return {
-        "plate_number": text,
-        "watch_id": entry.watch_id,
-        "watched": entry.number,
-        "note": entry.note,
-        "action": entry.action,
-    }
 
 
 def _is_cut_off(box: Box, size: tuple[int, int], edge: float) -> bool:
@@ -258,7 +258,7 @@ ENTRY = RuleEntry(
     settings=PlateRuleSettings,
     events={
         "plate_seen": "A plate passed, and its number is certain enough.",
-        "plate_match": "Its number is on the watch-list.",
+        "plate_match": "Its number is on the watch-list; also for an uploaded image.",
     },
     section="plate_rule",
     needs="plates",

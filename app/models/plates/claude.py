@@ -217,7 +217,8 @@ def _parsed(message: Any, model: str) -> ClaudeCall:
     readable, number = reports[0].get("readable"), reports[0].get("number")
     if readable is False:
         return replace(call, outcome="unreadable")
-    text = plate_text.normalised(number) if isinstance(number, str) else ""
+    folded = plate_text.folded(number) if isinstance(number, str) else ""
+    text = "".join(filter(str.isalnum, folded))
     if readable is not True or not formats.MIN_LENGTH <= len(text) <= formats.MAX_LENGTH:
         return call
     return replace(call, outcome="read", answer=text)
