@@ -427,6 +427,13 @@ class NotACamera(Conflict):
     template = "{camera_id} is not a camera. It was started through another API; stop it there."
 
 
+class OtherApi(Conflict):
+    """The stream is a camera or a push stream, which the stream control API does not change."""
+
+    code = "OTHER_API"
+    template = "{stream_id} is a {kind}. Change it through the API that started it."
+
+
 class NotPushable(Conflict):
     """Frames were pushed to a stream that has a source of its own."""
 

@@ -48,6 +48,7 @@ from app.api.erasure import Eraser
 from app.api.headers import SecurityHeadersMiddleware
 from app.api.health import DatabaseProbe, HealthService
 from app.api.notify_deps import NotifyServices
+from app.api.openapi import complete_document, operation_id
 from app.api.route_rights import RouteTable
 from app.api.rules_schema import document_rules
 from app.api.state import State
@@ -65,9 +66,10 @@ DESCRIPTION = """
 Self-hosted video analytics. Video comes in, faces are blurred before a pixel leaves, blurred
 video goes out.
 
-Calls from this machine need no token; calls from elsewhere need it, as
-`Authorization: Bearer …` or `?token=…`. Every error has the form `{"code", "message", "details"}`;
-`Accept-Language` (`ko`, `en`, `ru`) chooses the language of messages.
+Calls from this machine need no token. Others need one, as `Authorization: Bearer …` (**Authorize**
+on this page) or `?token=…`, or the cookie of a sign-in. Every error has the form
+`{"code", "message", "details"}`; `Accept-Language` (`en`, `ko`, `ru`) chooses the language of
+messages.
 """
 
 TAGS = [
@@ -137,6 +139,7 @@ def create_app(settings: Settings) -> FastAPI:
             authorization,
         ],
         redoc_url=None,
+        generate_unique_id_function=operation_id,
         license_info={"name": "AGPL-3.0-or-later"},
     )
     app.state.settings = settings
@@ -165,6 +168,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.mount("/static", viewer.ViewerFiles(), name="static")
     errors.install(app)
     document_rules(app)
+    complete_document(app)
     return app
 
 

@@ -249,7 +249,8 @@ def errors_page() -> str:
             "# Errors",
             HEAD,
             "All errors of all APIs are JSON in the same form. `message` is for people, in the "
-            "language of `Accept-Language` (`en`, `ko`, `ru`; default: Korean); `code` and "
+            "language of `Accept-Language` (`en`, `ko`, `ru`; default: English, but Korean for "
+            "`/api/streams`, as its contract has it); `code` and "
             "`details` are for programs.",
             '```json\n{"code": "STREAM_NOT_FOUND", "message": "Stream not found: cam-1",\n'
             ' "details": {"stream_id": "cam-1"}}\n```',

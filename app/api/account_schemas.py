@@ -67,7 +67,13 @@ class SetupRequest(Credentials):
 class PasswordChange(BaseModel):
     """The new password of the caller."""
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        hide_input_in_errors=True,
+        json_schema_extra={
+            "examples": [{"current": "correct horse battery", "new": "staple for a long night"}]
+        },
+    )
 
     current: Password
     new: Password
@@ -76,7 +82,11 @@ class PasswordChange(BaseModel):
 class PasswordAgain(BaseModel):
     """The caller's password."""
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        hide_input_in_errors=True,
+        json_schema_extra={"examples": [{"password": "correct horse battery"}]},
+    )
 
     password: Password
 
@@ -95,6 +105,12 @@ class OneTimeCode(BaseModel):
 
 class PasswordAndCode(PasswordAgain):
     """The caller's password, and a code."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"password": "correct horse battery", "one_time_code": "123456"}]
+        }
+    )
 
     one_time_code: Code
 
@@ -173,7 +189,11 @@ class UserRequest(BaseModel):
 class UserChange(BaseModel):
     """Fields of a user to change; a new password ends the user's sign-ins."""
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        hide_input_in_errors=True,
+        json_schema_extra={"examples": [{"grants": [{"role": "operator", "cameras": ["cam-1"]}]}]},
+    )
 
     grants: list[GrantSchema] = Field([], max_length=32)
     disabled: bool = Field(False, strict=True, description="Such a user can do nothing.")

@@ -38,11 +38,11 @@ router = APIRouter(
     },
 )
 
-SessionId = Annotated[int, Path(ge=1, le=2**31 - 1)]
+SessionId = Annotated[int, Path(ge=1, le=2**31 - 1, examples=[3])]
 
 
 @router.get("/sign-in", summary="How to sign in")
-async def options(
+async def sign_in_options(
     access: AccessServiceDep,
     caller: CallerDep,
     language: LanguageDep,
@@ -78,7 +78,7 @@ async def sign_in(
 
 
 @router.post("/setup", summary="Make the first user", status_code=201)
-async def set_up(
+async def make_first_user(
     body: SetupRequest,
     request: Request,
     response: Response,
@@ -117,7 +117,8 @@ async def sign_out(
 
 
 @router.get("/account", summary="Who am I, and what may I do?")
-async def account(access: AccessServiceDep, caller: CallerDep) -> Account:
+async def show_account(access: AccessServiceDep, caller: CallerDep) -> Account:
+    """The caller's name and rights; for programs, those of their token."""
     return Account.of(caller, await user_of(access, caller))
 
 
@@ -133,7 +134,7 @@ async def change_password(
 
 
 @router.get("/account/sign-ins", summary="My sign-ins")
-async def sign_ins(access: AccessServiceDep, caller: CallerDep) -> list[SignInReply]:
+async def list_sign_ins(access: AccessServiceDep, caller: CallerDep) -> list[SignInReply]:
     """Newest first."""
     user = await signed_in_user(access, caller)
     sessions = await asyncio.to_thread(access.session_rows.of_user, user.user_id)
@@ -146,6 +147,7 @@ async def sign_ins(access: AccessServiceDep, caller: CallerDep) -> list[SignInRe
     responses={404: {"model": ErrorReply, "description": "No such sign-in"}},
 )
 async def end_sign_in(session_id: SessionId, access: AccessServiceDep, caller: CallerDep) -> Done:
+    """That browser is signed out at once; what it watches ends."""
     user = await signed_in_user(access, caller)
     sessions = await asyncio.to_thread(access.session_rows.of_user, user.user_id)
     if session_id not in [session.session_id for session in sessions]:

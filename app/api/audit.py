@@ -78,7 +78,7 @@ class AuditCheck(BaseModel):
 def _wanted(
     actor: Annotated[str | None, Query(max_length=64, description="Such as `user 3`.")] = None,
     action: Annotated[str | None, Query(max_length=100, description="A part of it.")] = None,
-    outcome: Outcome | None = None,
+    outcome: Annotated[Outcome | None, Query(description="How the call ended.")] = None,
     since: Since = None,
     until: Until = None,
 ) -> AuditFilter:
@@ -95,11 +95,14 @@ Wanted = Annotated[AuditFilter, Depends(_wanted)]
 
 
 @router.get("", summary="The audit log")
-async def show(
+async def show_audit_log(
     audit: AuditLogDep,
     wanted: Wanted,
-    limit: Annotated[int, Query(ge=1, le=500)] = 50,
-    cursor: Annotated[int | None, Query(ge=0, le=MAX_ID)] = None,
+    limit: Annotated[int, Query(ge=1, le=500, description="Most rows of the reply.")] = 50,
+    cursor: Annotated[
+        int | None,
+        Query(ge=0, le=MAX_ID, description="That of the reply before, for the next page."),
+    ] = None,
 ) -> AuditPage:
     """Newest first."""
     rows, total = await asyncio.to_thread(audit.rows.page, wanted, limit + 1, cursor)
@@ -117,7 +120,7 @@ async def show(
     response_class=StreamingResponse,
     responses={200: {"content": {"text/csv": {}}}},
 )
-async def export(audit: AuditLogDep, wanted: Wanted) -> StreamingResponse:
+async def export_audit_log(audit: AuditLogDep, wanted: Wanted) -> StreamingResponse:
     """All matching rows, newest first."""
     return StreamingResponse(
         _csv(audit.rows.all(wanted)),
@@ -127,7 +130,7 @@ async def export(audit: AuditLogDep, wanted: Wanted) -> StreamingResponse:
 
 
 @router.get("/check", summary="Is the audit log complete and unchanged?")
-async def check(audit: AuditLogDep) -> AuditCheck:
+async def check_audit_log(audit: AuditLogDep) -> AuditCheck:
     """Recomputes the chain of hashes and verifies the signatures, as `watchpost doctor` does."""
     problem = await asyncio.to_thread(audit.rows.check)
     return AuditCheck(ok=problem is None, problem=problem)

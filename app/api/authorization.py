@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.api.errors import method_not_allowed, reply
+from app.api.errors import language_for, method_not_allowed, reply
 from app.api.route_rights import SOCKET, Match, Reach, RouteTable
 from app.errors import Forbidden, NotFound, StreamNotFound, WatchpostError
 from app.rights import NOBODY, Caller, Right
@@ -39,7 +39,7 @@ class RightsMiddleware:
             await refuse_socket(error, scope, receive, send)
 
     def _response(self, match: Match, error: WatchpostError, scope: Scope) -> Response:
-        language = Headers(scope=scope).get("accept-language")
+        language = language_for(HTTPConnection(scope))
         if match.row is None and match.allowed:
             return method_not_allowed(scope["path"], match.allowed, language)
         return reply(error, language)
@@ -75,7 +75,7 @@ async def refuse(error: WatchpostError, scope: Scope, receive: Receive, send: Se
     if scope["type"] == "websocket":
         await refuse_socket(error, scope, receive, send)
         return
-    response = reply(error, Headers(scope=scope).get("accept-language"))
+    response = reply(error, language_for(HTTPConnection(scope)))
     await response(scope, receive, send)
 
 
@@ -84,5 +84,5 @@ async def refuse_socket(error: WatchpostError, scope: Scope, receive: Receive, s
     if "websocket.http.response" not in scope.get("extensions", {}):
         await send({"type": "websocket.close", "code": 1008, "reason": str(error)[:100]})
         return
-    response = reply(error, Headers(scope=scope).get("accept-language"))
+    response = reply(error, language_for(HTTPConnection(scope)))
     await response(scope, receive, send)

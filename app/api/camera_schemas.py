@@ -83,6 +83,7 @@ class Camera(BaseModel):
     name: str
     kind: Kind = Field(description="The API that started it.")
     state: str
+    last_error: str | None = Field(description="Why it does not run, or last did not.")
     fps: float
     width: int | None
     height: int | None
@@ -101,6 +102,7 @@ class Camera(BaseModel):
             name=spec.name or spec.stream_id,
             kind=kind_of(spec),
             state=status.state.value,
+            last_error=stats.last_error,
             fps=stats.output_fps,
             width=stats.width,
             height=stats.height,

@@ -65,7 +65,7 @@ async def list_cameras(
 
 
 @router.post("/cameras", status_code=201, summary="Add a camera", responses=ERRORS)
-async def add(
+async def add_camera(
     body: CameraRequest,
     request: Request,
     manager: ManagerDep,
@@ -82,12 +82,13 @@ async def add(
 
 
 @router.get("/camera/{camera_id}", summary="Show a camera", responses=ERRORS)
-async def show(camera_id: CameraId, manager: ManagerDep) -> CameraDetail:
+async def show_camera(camera_id: CameraId, manager: ManagerDep) -> CameraDetail:
+    """Its settings, with passwords in URLs masked, and its state."""
     return CameraDetail.of(manager.stream(camera_id).status)
 
 
 @router.patch("/camera/{camera_id}", summary="Change a camera", responses=ERRORS)
-async def change(
+async def change_camera(
     camera_id: CameraId,
     body: CameraChanges,
     request: Request,
@@ -107,7 +108,7 @@ async def change(
 
 
 @router.delete("/camera/{camera_id}", status_code=204, summary="Remove a camera", responses=ERRORS)
-async def remove(camera_id: CameraId, manager: ManagerDep) -> None:
+async def remove_camera(camera_id: CameraId, manager: ManagerDep) -> None:
     """Stop and remove it. Its events are kept."""
     _camera(manager, camera_id)
     await manager.disconnect(camera_id)
@@ -122,7 +123,8 @@ def _camera(manager: StreamManager, camera_id: str) -> StreamSpec:
 
 
 @router.get("/camera/{camera_id}/stats", summary="Show a camera's statistics", responses=ERRORS)
-async def stats(camera_id: CameraId, manager: ManagerDep) -> CameraStats:
+async def camera_stats(camera_id: CameraId, manager: ManagerDep) -> CameraStats:
+    """What is counted in the newest frame."""
     return CameraStats.of(manager.stream(camera_id).status)
 
 
@@ -132,7 +134,7 @@ async def stats(camera_id: CameraId, manager: ManagerDep) -> CameraStats:
     response_class=Response,
     responses={200: {"content": {"image/jpeg": {}}}, **ERRORS},
 )
-async def jpeg(camera_id: CameraId, manager: ManagerDep, caller: CallerDep) -> Response:
+async def camera_jpeg(camera_id: CameraId, manager: ManagerDep, caller: CallerDep) -> Response:
     """The newest blurred frame; 503 while there is none."""
     may_watch(manager, camera_id, caller)
     return jpeg_response(await manager.stream(camera_id).snapshot())
@@ -144,7 +146,9 @@ async def jpeg(camera_id: CameraId, manager: ManagerDep, caller: CallerDep) -> R
     response_class=StreamingResponse,
     responses={200: {"content": {MEDIA_TYPE: {}}}, **ERRORS},
 )
-async def mjpeg(camera_id: CameraId, manager: ManagerDep, caller: CallerDep) -> StreamingResponse:
+async def camera_mjpeg(
+    camera_id: CameraId, manager: ManagerDep, caller: CallerDep
+) -> StreamingResponse:
     """Blurred frames as MJPEG, until the camera is stopped or changed."""
     may_watch(manager, camera_id, caller)
     return mjpeg_response(manager.stream(camera_id).jpegs())

@@ -27,8 +27,11 @@ async def list_deliveries(
     state: State = None,
     target: OfTarget = None,
     camera: OfCamera = None,
-    limit: Annotated[int, Query(ge=1, le=500)] = 50,
-    cursor: Annotated[int | None, Query(ge=0, le=MAX_ID)] = None,
+    limit: Annotated[int, Query(ge=1, le=500, description="Most rows of the reply.")] = 50,
+    cursor: Annotated[
+        int | None,
+        Query(ge=0, le=MAX_ID, description="That of the reply before, for the next page."),
+    ] = None,
 ) -> DeliveryPage:
     """Newest first. `dead` ones were given up after a day; their `answer` says why."""
     wanted = DeliveryFilter(state, target, camera)
@@ -53,6 +56,7 @@ async def send_all(
 
 @router.get("/{delivery_id}", summary="Show a delivery")
 async def show_delivery(delivery_id: DeliveryId, notify: NotifyDep) -> DeliveryReply:
+    """With what the other side answered."""
     return DeliveryReply.of(await asyncio.to_thread(notify.deliveries.get, delivery_id))
 
 

@@ -13,7 +13,7 @@ from app.access.audit import AuditLog
 from app.access.service import AccessService
 from app.anpr.service import PlateService
 from app.api.authorization import caller_of
-from app.api.i18n import Language, language_of
+from app.api.i18n import Language, default_of, language_of
 from app.api.websockets import ClientSocket
 from app.config import Settings
 from app.db.events import EventRepository
@@ -71,11 +71,24 @@ def _recordings_folder(connection: HTTPConnection) -> Path:
 
 
 def _language(
+    connection: HTTPConnection,
     accept_language: Annotated[
-        str | None, Header(description="`ko` (default), `en` or `ru`: the language of messages.")
+        str | None,
+        Header(
+            description="`en` (default), `ko` (default of the stream control API) or `ru`: the "
+            "language of messages."
+        ),
     ] = None,
 ) -> Language:
-    return language_of(accept_language)
+    return language_of(accept_language, default_of(connection.url.path))
+
+
+def _plate_language(
+    accept_language: Annotated[
+        str | None, Header(description="`ru` (default), `en` or `ko`: the language of messages.")
+    ] = None,
+) -> Language:
+    return language_of(accept_language, "ru")
 
 
 def _client_socket(websocket: WebSocket) -> ClientSocket:
@@ -135,6 +148,7 @@ SchedulerDep = Annotated[Scheduler, _state("scheduler")]
 RecordingsFolderDep = Annotated[Path, Depends(_recordings_folder)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
 LanguageDep = Annotated[Language, Depends(_language)]
+PlateLanguageDep = Annotated[Language, Depends(_plate_language)]
 ClientSocketDep = Annotated[ClientSocket, Depends(_client_socket)]
 PlateServiceDep = Annotated[PlateService, Depends(_plate_service)]
 PlateRepositoryDep = Annotated[PlateRepository, Depends(_plate_repository)]

@@ -78,7 +78,7 @@ def _doctor(connection: HTTPConnection) -> DoctorService:
 
 
 @router.get("/api/doctor", summary="What this machine has, and how many cameras it can process")
-async def doctor(
+async def doctor_report(
     service: Annotated[DoctorService, Depends(_doctor)],
     measure: Annotated[
         bool, Query(description="Also measure the costs, which takes some ten seconds.")

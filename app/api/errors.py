@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
@@ -13,9 +12,10 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 
 from app import errors
-from app.api.i18n import LOCALES, describe, language_of
+from app.api.i18n import LOCALES, Language, default_of, describe, language_of
 from app.errors import WatchpostError, in_words
 from app.urls import scrub
 
@@ -52,7 +52,7 @@ class ErrorReply(BaseModel):
         "json_schema_extra": {
             "example": {
                 "code": "STREAM_NOT_FOUND",
-                "message": "스트림을 찾을 수 없습니다: d4633bc5",
+                "message": "Stream not found: d4633bc5",
                 "details": {"stream_id": "d4633bc5"},
             }
         }
@@ -75,11 +75,16 @@ def status_of(error: WatchpostError) -> HTTPStatus:
     return HTTPStatus.INTERNAL_SERVER_ERROR
 
 
-def reply(error: WatchpostError, accept_language: str | None) -> JSONResponse:
-    """The reply for an error, in the caller's language."""
+def language_for(connection: HTTPConnection) -> Language:
+    """The language of a call's texts: the caller's, or that of the contract, or English."""
+    return language_of(connection.headers.get("accept-language"), default_of(connection.url.path))
+
+
+def reply(error: WatchpostError, language: Language) -> JSONResponse:
+    """The reply for an error."""
     body = ErrorReply(
         code=error.code,
-        message=scrub(describe(error, language_of(accept_language))),
+        message=scrub(describe(error, language)),
         details={name: _scrubbed(value) for name, value in error.details.items()},
     )
     return JSONResponse(body.model_dump(mode="json"), status_of(error), _headers(error))
@@ -112,36 +117,34 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(WatchpostError)
     async def expected(request: Request, error: WatchpostError) -> JSONResponse:
-        return reply(error, request.headers.get("accept-language"))
+        return reply(error, language_for(request))
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        return reply(_first_problem(error), request.headers.get("accept-language"))
+        return reply(_first_problem(error), language_for(request))
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
-        accept_language = request.headers.get("accept-language")
+        language = language_for(request)
         if error.status_code == HTTPStatus.NOT_FOUND:
-            return reply(errors.NotFound(path=scrub(request.url.path)), accept_language)
-        return _http_error(error, request.url.path, accept_language)
+            return reply(errors.NotFound(path=scrub(request.url.path)), language)
+        return _http_error(error, request.url.path, language)
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
         logger.error("%s %s: %s", request.method, request.url.path, type(error).__name__)
-        return reply(WatchpostError(), request.headers.get("accept-language"))
+        return reply(WatchpostError(), language_for(request))
 
 
-def method_not_allowed(
-    path: str, allowed: Iterable[str], accept_language: str | None
-) -> JSONResponse:
+def method_not_allowed(path: str, allowed: Iterable[str], language: Language) -> JSONResponse:
     """The reply to a method that a path does not have."""
     error = HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": ", ".join(allowed)})
-    return _http_error(error, path, accept_language)
+    return _http_error(error, path, language)
 
 
-def _http_error(error: HTTPException, path: str, accept_language: str | None) -> JSONResponse:
+def _http_error(error: HTTPException, path: str, language: Language) -> JSONResponse:
     code = HTTPStatus(error.status_code).name
-    message = LOCALES[language_of(accept_language)].errors.get(code, str(error.detail))
+    message = LOCALES[language].errors.get(code, str(error.detail))
     body = ErrorReply(code=code, message=message, details={"path": scrub(path)})
     return JSONResponse(body.model_dump(), error.status_code, error.headers)
 
@@ -171,8 +174,3 @@ def _field(location: tuple[int | str, ...]) -> str:
     """``("body", "max_fps")`` as ``max_fps``; the body itself as ``body``."""
     named = [str(part) for part in location[1:] if not isinstance(part, int)]
     return scrub(".".join(named))[:MAX_FIELD] or str(location[0])
-
-
-def as_bytes(error: WatchpostError, accept_language: str | None) -> bytes:
-    """The reply's body, for code below FastAPI."""
-    return json.dumps(json.loads(bytes(reply(error, accept_language).body))).encode()

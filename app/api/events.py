@@ -105,7 +105,7 @@ ZoneName = Annotated[str | None, Query(description="Only at this zone.", max_len
 LineName = Annotated[str | None, Query(description="Only at this line.", max_length=80)]
 Since = Annotated[Time, Query(description=f"From this time on: {FORMATS}.")]
 Until = Annotated[Time, Query(description=f"Before this time: {FORMATS}.")]
-EventId = Annotated[int, Path(ge=0, le=MAX_ID)]
+EventId = Annotated[int, Path(ge=0, le=MAX_ID, examples=[1024])]
 AfterId = Annotated[int | None, Query(ge=0, le=MAX_ID, description="Events after this one.")]
 LastId = Annotated[str | None, Header(alias="last-event-id", description="As browsers send it.")]
 
@@ -147,7 +147,7 @@ Wanted = Annotated[EventFilter, Depends(_wanted)]
     response_class=StreamingResponse,
     responses={200: {"content": {EVENT_STREAM: {}}}},
 )
-async def server_sent(
+async def follow_events(
     events: EventLogDep,
     writer: EventWriterDep,
     wanted: Wanted,
@@ -237,14 +237,17 @@ def _last_id(text: str) -> int:
 
 
 @router.get("/api/events", summary="List events")
-async def history(
+async def list_events(
     event_repository: EventRepositoryDep,
     wanted: Wanted,
     footage: FootageDep,
     since: Since = None,
     until: Until = None,
-    limit: Annotated[int, Query(ge=1, le=500)] = 50,
-    cursor: Annotated[int | None, Query(ge=0, le=MAX_ID)] = None,
+    limit: Annotated[int, Query(ge=1, le=500, description="Most rows of the reply.")] = 50,
+    cursor: Annotated[
+        int | None,
+        Query(ge=0, le=MAX_ID, description="That of the reply before, for the next page."),
+    ] = None,
 ) -> EventPage:
     """Stored events, newest first."""
     wanted = replace(
@@ -265,13 +268,14 @@ async def history(
     summary="Show an event",
     responses={404: {"model": ErrorReply, "description": "No such event"}},
 )
-async def one(
+async def show_event(
     event_id: EventId,
     event_repository: EventRepositoryDep,
     writer: EventWriterDep,
     caller: CallerDep,
     footage: FootageDep,
 ) -> EventMessage:
+    """One event; ids are those of the live events."""
     row = await find_event(event_id, event_repository, writer, caller)
     return EventMessage.of(with_pending_clip(row, footage))
 
@@ -285,7 +289,7 @@ async def one(
         404: {"model": ErrorReply, "description": "No such event, or it has no snapshot"},
     },
 )
-async def snapshot(
+async def event_snapshot(
     event_id: EventId,
     event_repository: EventRepositoryDep,
     writer: EventWriterDep,

@@ -8,7 +8,7 @@ those of reasons in ``app/failure_reason.py``, because logs and the Python API n
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from typing import Literal, NamedTuple, get_args
 
@@ -17,7 +17,9 @@ from app.failure_reason import WORDS
 
 Language = Literal["ko", "en", "ru"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
-DEFAULT: Language = "ko"
+DEFAULT: Language = "en"
+CONTRACTS: Mapping[str, Language] = {"/api/streams": "ko"}
+"""Where the texts of a contract are in another language, by the start of the path."""
 
 
 class Locale(NamedTuple):
@@ -57,9 +59,16 @@ def reply(code: str, language: Language) -> str:
     return LOCALES[language].replies[code]
 
 
-def language_of(accept_language: str | None) -> Language:
-    """The caller's preferred language of ours (RFC 9110, 12.5.4); Korean, as in the contract, if
-    there is none."""
+def default_of(path: str) -> Language:
+    """The language of a call that names none of ours."""
+    for start, language in CONTRACTS.items():
+        if path == start or path.startswith(f"{start}/"):
+            return language
+    return DEFAULT
+
+
+def language_of(accept_language: str | None, default: Language = DEFAULT) -> Language:
+    """The caller's preferred language of ours (RFC 9110, 12.5.4); the default if there is none."""
     choices: list[tuple[float, Language]] = []
     for part in (accept_language or "").split(","):
         tag, _, weight = part.replace(" ", "").lower().partition(";q=")
@@ -71,7 +80,7 @@ def language_of(accept_language: str | None) -> Language:
         for language in LANGUAGES:
             if primary == language and quality > 0:
                 choices.append((quality, language))
-    return max(choices, key=lambda choice: choice[0])[1] if choices else DEFAULT
+    return max(choices, key=lambda choice: choice[0])[1] if choices else default
 
 
 def describe(error: WatchpostError, language: Language) -> str:

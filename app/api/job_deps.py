@@ -33,7 +33,10 @@ JOB_ERRORS = error_replies(
 NO_SOURCE = "name the cameras to record"
 NONE_RUNS = "none of your cameras is running"
 
-JobId = Annotated[str, Path(description="From `POST /collect`.")]
+JobId = Annotated[
+    str,
+    Path(description="From `POST /collect`.", examples=["7d0e6f0c-3f0b-4d35-9a83-2a1f7c9be0d1"]),
+]
 
 
 def may_see_job(job: Job, caller: Caller, right: Right = Right.JOBS) -> bool:

@@ -171,7 +171,12 @@ class JobList(BaseModel):
 class JobChange(BaseModel):
     """Fields of a job to change."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"name": "night of the storm", "tags": ["storm"], "flagged": True}]
+        },
+    )
 
     name: Name | None = None
     tags: list[Tag] = Field([], max_length=32)
@@ -265,7 +270,10 @@ class ScheduleRequest(CollectRequest):
 class ScheduleChange(BaseModel):
     """Fields of a schedule to change."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"cron": "0 22 * * *", "timezone": "Europe/Berlin"}]},
+    )
 
     cron: Annotated[str, StringConstraints(strict=True, min_length=1, max_length=200)] = ""
     timezone: Annotated[str, StringConstraints(strict=True, max_length=64)] = "UTC"

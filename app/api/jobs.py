@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, WebSocket
+from fastapi import APIRouter, Path, Query, Request, WebSocket
 from fastapi.responses import FileResponse
 
 from app.api.audit_middleware import note
@@ -47,15 +47,15 @@ from app.urls import scrub
 
 router = APIRouter(tags=["collection"], responses=JOB_ERRORS)
 
-Limit = Annotated[int, Query(ge=1, le=500)]
-Offset = Annotated[int, Query(ge=0, le=MAX_ID)]
+Limit = Annotated[int, Query(ge=1, le=500, description="Most rows of the reply.")]
+Offset = Annotated[int, Query(ge=0, le=MAX_ID, description="Rows to leave out.")]
 
 
 # ── jobs ─────────────────────────────────────────────────────────────────────────────────────
 
 
 @router.post("/collect", summary="Start a collection job")
-async def collect(
+async def start_job(
     request: Request,
     job_manager: JobManagerDep,
     manager: ManagerDep,
@@ -80,10 +80,12 @@ async def list_jobs(
     jobs: JobRepositoryDep,
     running: RunningJobsDep,
     caller: CallerDep,
-    state: JobState | None = None,
+    state: Annotated[JobState | None, Query(description="Only jobs in this state.")] = None,
     name: Annotated[str | None, Query(description="The name or a part of it.")] = None,
-    tag: str | None = None,
-    schedule_id: str | None = None,
+    tag: Annotated[str | None, Query(description="Only jobs with this tag.")] = None,
+    schedule_id: Annotated[
+        str | None, Query(description="Only jobs that this schedule has started.")
+    ] = None,
     since: Since = None,
     until: Until = None,
     limit: Limit = 50,
@@ -167,9 +169,9 @@ async def job_files(job: OwnJob, recordings: RecordingRepositoryDep) -> JobFiles
         416: {"model": ErrorReply, "description": "The range is not in the file"},
     },
 )
-async def download(
+async def download_job_file(
     job_id: JobId,
-    file_id: str,
+    file_id: Annotated[str, Path(description="From the list of files.", examples=["12"])],
     jobs: JobRepositoryDep,
     running: RunningJobsDep,
     recordings: RecordingRepositoryDep,

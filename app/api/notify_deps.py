@@ -39,6 +39,6 @@ def _notify(connection: HTTPConnection) -> NotifyServices:
 
 
 NotifyDep = Annotated[NotifyServices, Depends(_notify)]
-TargetId = Annotated[int, Path(ge=1, le=MAX_ID)]
-RouteId = Annotated[int, Path(ge=1, le=MAX_ID)]
-DeliveryId = Annotated[int, Path(ge=1, le=MAX_ID)]
+TargetId = Annotated[int, Path(ge=1, le=MAX_ID, examples=[3])]
+RouteId = Annotated[int, Path(ge=1, le=MAX_ID, examples=[3])]
+DeliveryId = Annotated[int, Path(ge=1, le=MAX_ID, examples=[3])]

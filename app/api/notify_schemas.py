@@ -57,7 +57,7 @@ class TargetRequest(BaseModel):
 class TargetChange(BaseModel):
     """Fields of a target to change."""
 
-    model_config = CLOSED
+    model_config = ConfigDict(**CLOSED, json_schema_extra={"examples": [{"enabled": False}]})
 
     name: Name = ""
     enabled: bool = Field(True, strict=True, description="Off: it gets no more events.")

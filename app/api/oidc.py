@@ -47,7 +47,7 @@ router = APIRouter(
 
 
 @router.get("", summary="Sign in through the identity provider", status_code=303)
-async def begin(request: Request, access: AccessServiceDep) -> Response:
+async def begin_provider_sign_in(request: Request, access: AccessServiceDep) -> Response:
     """Lead a browser to the provider's page. The cookie lets only this browser finish."""
     provider = _provider(access, request)
     try:
@@ -63,7 +63,7 @@ async def begin(request: Request, access: AccessServiceDep) -> Response:
 
 
 @router.get("/callback", summary="Finish a sign-in through the identity provider", status_code=303)
-async def finish(request: Request, access: AccessServiceDep) -> Response:
+async def finish_provider_sign_in(request: Request, access: AccessServiceDep) -> Response:
     """The provider leads the browser here, with `state` and `code`, or with `error`."""
     provider = _provider(access, request)
     address, agent = address_of(request.scope), request.headers.get("user-agent", "")

@@ -76,14 +76,18 @@ def _filter(
         str | None,
         Query(max_length=64, pattern=PLAIN, description="The number or a part of it."),
     ] = None,
-    verified: Annotated[bool | None, Query()] = None,
+    verified: Annotated[
+        bool | None, Query(description="Only plates that were verified, or were not.")
+    ] = None,
     since: Annotated[Time, Query(alias="from", description=f"{FORMATS}.")] = None,
     until: Annotated[Time, Query(alias="to", description=f"{FORMATS}.")] = None,
     source: Annotated[
         str | None,
         Query(max_length=64, pattern=PLAIN, description="`upload`, or a stream's id."),
     ] = None,
-    min_confidence: Annotated[float | None, Query(ge=0, le=1)] = None,
+    min_confidence: Annotated[
+        float | None, Query(ge=0, le=1, description="Lowest confidence.")
+    ] = None,
 ) -> PlateFilter:
     return PlateFilter(
         plate_number, verified, utc(since), utc(until), source, min_confidence, cameras

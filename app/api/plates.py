@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
 
 from app.anpr.service import PlateService
@@ -18,6 +18,7 @@ from app.api.deps import (
     CallerDep,
     LanguageDep,
     PlateCountsDep,
+    PlateLanguageDep,
     PlateRepositoryDep,
     PlateSearchDep,
     PlateServiceDep,
@@ -93,7 +94,7 @@ router = APIRouter(
 
 
 @router.post("/upload", summary="Read an image", openapi_extra=BODY, responses=UNUSABLE)
-async def upload(request: Request, plate_service: PlateServiceDep) -> Uploaded:
+async def upload_image(request: Request, plate_service: PlateServiceDep) -> Uploaded:
     """Find and read the number plates in a JPEG, PNG, WebP or BMP image (not HEIC) of up to 20 MB
     and 50 megapixels, turned upright by its EXIF data."""
     [file] = await read_uploads(request, max_bytes=plate_service.settings.max_bytes)
@@ -101,7 +102,7 @@ async def upload(request: Request, plate_service: PlateServiceDep) -> Uploaded:
 
 
 @router.post("/upload/batch", summary="Read several images", openapi_extra=MANY, responses=UNUSABLE)
-async def upload_batch(
+async def upload_images(
     request: Request, plate_service: PlateServiceDep, language: LanguageDep
 ) -> list[Uploaded | Refused]:
     """Read several `file` parts, each as its own session; results are in the same order. A file
@@ -147,6 +148,7 @@ async def list_sessions(
 
 @router.get("/sessions/{session_id}", summary="Show a session", responses=MISSING)
 async def show_session(session: OwnSession) -> SessionReply:
+    """One uploaded image, with the plates read in it."""
     return SessionReply.of(session)
 
 
@@ -172,7 +174,9 @@ async def list_plates(
     response_class=StreamingResponse,
     responses={200: {"content": {"text/csv": {}}}},
 )
-async def export(wanted: Wanted, rows: PlateRepositoryDep, caller: CallerDep) -> StreamingResponse:
+async def export_plates(
+    wanted: Wanted, rows: PlateRepositoryDep, caller: CallerDep
+) -> StreamingResponse:
     """All matching plates, newest first, with country and votes. Needs the right `plates`, too."""
     if not caller.access.somewhere(Right.PLATES):
         raise Forbidden(right=Right.PLATES.value)
@@ -187,21 +191,24 @@ async def export(wanted: Wanted, rows: PlateRepositoryDep, caller: CallerDep) ->
 
 @router.get("/plates/{plate_id}", summary="Show a plate", responses=MISSING)
 async def show_plate(plate: OwnPlate) -> Plate:
+    """One reading."""
     return Plate.of(plate)
 
 
 @router.get("/plates/{plate_id}/details", summary="Show a plate's details", responses=MISSING)
-async def details(plate: OwnPlate) -> PlateDetails:
+async def plate_details(plate: OwnPlate) -> PlateDetails:
+    """A reading with its alternatives, and how it was found."""
     return PlateDetails.of(plate)
 
 
 @router.get("/plates/{plate_id}/image", summary="A plate's image", responses=IMAGES | MISSING)
 async def plate_image(plate: OwnPlate, plate_service: PlateServiceDep) -> FileResponse:
+    """The crop of the plate."""
     return _image(plate_service, plate.image_path)
 
 
 @router.put("/plates/{plate_id}", summary="Correct or verify", responses=MISSING)
-async def change(
+async def change_plate(
     plate_id: Id, body: PlateChange, rows: PlateRepositoryDep, cameras: OwnCameras
 ) -> Plate:
     """A corrected plate becomes `manual`, and the statistics count it as corrected."""
@@ -212,37 +219,42 @@ async def change(
 
 
 @router.delete("/plates/{plate_id}", summary="Delete a plate", responses=MISSING)
-async def delete(
+async def delete_plate(
     plate: OwnPlate,
     rows: PlateRepositoryDep,
-    language: LanguageDep,
-    accept_language: Annotated[str | None, Header(include_in_schema=False)] = None,
+    language: PlateLanguageDep,
 ) -> PlateDeleted:
     """Hide a plate from lists, search and statistics; its row and its images stay."""
     await asyncio.to_thread(rows.delete, plate.plate_id)
-    chosen = language if accept_language else "ru"
-    return PlateDeleted(message=reply("PLATE_DELETED", chosen), id=plate.plate_id)
+    return PlateDeleted(message=reply("PLATE_DELETED", language), id=plate.plate_id)
 
 
 @router.delete("/plates/{plate_id}/data", summary="Erase images", responses=MISSING)
-async def erase(
+async def erase_plate_images(
     plate: OwnOrDeletedPlate,
     rows: PlateRepositoryDep,
     plate_service: PlateServiceDep,
-    language: LanguageDep,
-    accept_language: Annotated[str | None, Header(include_in_schema=False)] = None,
+    language: PlateLanguageDep,
 ) -> PlateDeleted:
     """Remove from the disk: the plate's image, the whole image it is from, and all other crops of
     that image. Works for deleted plates, too."""
     paths = await asyncio.to_thread(rows.forget_pictures, plate.plate_id)
     await asyncio.to_thread(plate_service.files.erase, paths)
-    chosen = language if accept_language else "ru"
-    return PlateDeleted(message=reply("PICTURES_ERASED", chosen), id=plate.plate_id)
+    return PlateDeleted(message=reply("PICTURES_ERASED", language), id=plate.plate_id)
 
 
 @router.get("/search", summary="Search")
-async def search(
-    query: Annotated[str, Query(min_length=1, max_length=64, pattern=PLAIN, examples=["A123"])],
+async def search_plates(
+    query: Annotated[
+        str,
+        Query(
+            min_length=1,
+            max_length=64,
+            pattern=PLAIN,
+            description="A number or a part of it.",
+            examples=["A123"],
+        ),
+    ],
     limit: Limit,
     searcher: PlateSearchDep,
     cameras: OwnCameras,
@@ -254,23 +266,25 @@ async def search(
 
 
 @router.get("/statistics", summary="Statistics")
-async def statistics(counts: PlateCountsDep, cameras: OwnCameras) -> Statistics:
+async def plate_statistics(counts: PlateCountsDep, cameras: OwnCameras) -> Statistics:
+    """How many plates were read, verified and corrected."""
     return Statistics.of(await asyncio.to_thread(counts.statistics, cameras))
 
 
 @router.get("/statistics/activity", summary="Counts by hour, day and source")
-async def activity(counts: PlateCountsDep, cameras: OwnCameras) -> Activity:
+async def plate_activity(counts: PlateCountsDep, cameras: OwnCameras) -> Activity:
     """Also how often people had to correct a reading."""
     return Activity.of(await asyncio.to_thread(counts.activity, cameras))
 
 
 @router.get("/watchlist", summary="Show the watch list")
-async def watchlist(watchlist_rows: WatchlistDep) -> list[WatchReply]:
+async def list_watched_plates(watchlist_rows: WatchlistDep) -> list[WatchReply]:
+    """The numbers that raise `plate_match` events."""
     return [WatchReply.of(entry) for entry in await asyncio.to_thread(watchlist_rows.entries)]
 
 
 @router.post("/watchlist", summary="Add a number to the watch list", status_code=201)
-async def watch(body: WatchChange, watchlist_rows: WatchlistDep) -> WatchReply:
+async def watch_plate(body: WatchChange, watchlist_rows: WatchlistDep) -> WatchReply:
     """Streams with `analytics.plates` report `plate_match` when it passes."""
     return WatchReply.of(
         await asyncio.to_thread(watchlist_rows.add, body.number, body.note, body.action)
@@ -280,7 +294,8 @@ async def watch(body: WatchChange, watchlist_rows: WatchlistDep) -> WatchReply:
 @router.delete(
     "/watchlist/{watch_id}", summary="Remove a number from the watch list", responses=MISSING
 )
-async def unwatch(watch_id: Id, watchlist_rows: WatchlistDep) -> WatchDeleted:
+async def unwatch_plate(watch_id: Id, watchlist_rows: WatchlistDep) -> WatchDeleted:
+    """Events that it has raised stay."""
     await asyncio.to_thread(watchlist_rows.remove, watch_id)
     return WatchDeleted(id=watch_id)
 

@@ -129,7 +129,9 @@ EraserDep = Annotated[Eraser, Depends(_eraser)]
 
 
 @router.get("", summary="What is kept, and for how long")
-async def kept(rows: Annotated[KeptRepository, Depends(_kept)], settings: SettingsDep) -> KeptList:
+async def list_kept_data(
+    rows: Annotated[KeptRepository, Depends(_kept)], settings: SettingsDep
+) -> KeptList:
     """Every kind of data, with its age and its limits."""
     found = await asyncio.to_thread(rows.all)
     return KeptList(
@@ -140,7 +142,7 @@ async def kept(rows: Annotated[KeptRepository, Depends(_kept)], settings: Settin
 
 
 @router.post("/erase", summary="Erase data, with proof")
-async def erase(
+async def erase_data(
     body: EraseRequest,
     request: Request,
     eraser: EraserDep,
@@ -177,7 +179,9 @@ async def erase(
     response_class=StreamingResponse,
     responses={200: {"content": {"application/zip": {}}}},
 )
-async def export(body: ExportRequest, request: Request, eraser: EraserDep) -> StreamingResponse:
+async def export_plate_data(
+    body: ExportRequest, request: Request, eraser: EraserDep
+) -> StreamingResponse:
     """A ZIP file: `data.json` with readings and events, and all images. The number is in the body,
     so that no log shows it."""
     number = plate_text.folded(body.plate_number)

@@ -89,7 +89,7 @@ StreamId = Annotated[str, Path(description="Of any stream of the server.", examp
         503: {"model": ErrorReply, "description": "Too many streams, or no analytics here"},
     },
 )
-async def request_stream(
+async def request_push_stream(
     call: Request,
     manager: ManagerDep,
     push_streams: PushStreamsDep,
@@ -124,7 +124,9 @@ async def request_stream(
     response_class=StreamingResponse,
     responses={200: {"content": {MEDIA_TYPE: {}}}, 404: UNKNOWN, 503: NO_PICTURE},
 )
-async def video(stream_id: StreamId, manager: ManagerDep, caller: CallerDep) -> StreamingResponse:
+async def watch_video(
+    stream_id: StreamId, manager: ManagerDep, caller: CallerDep
+) -> StreamingResponse:
     """Blurred frames as MJPEG, for VLC, ffplay and ``<img>``. Waits for the first frame and ends
     with the stream; watching does not keep a push stream alive."""
     may_watch(manager, stream_id, caller)
@@ -173,7 +175,7 @@ async def socket(
         426: {"model": ErrorReply, "description": "Plain HTTP: connect with a WebSocket"},
     },
 )
-async def explain_socket(
+async def stream_socket(
     stream_id: StreamId,
     manager: ManagerDep,
     pictures: Annotated[bool, Query(description="Send the JPEG after each result.")] = False,

@@ -42,6 +42,7 @@ async def add_route(body: RouteRequest, request: Request, notify: NotifyDep) -> 
 
 @router.get("/{route_id}", summary="Show a route")
 async def show_route(route_id: RouteId, notify: NotifyDep) -> RouteReply:
+    """Which events it sends, and where."""
     return RouteReply.of(await asyncio.to_thread(notify.routes.get, route_id))
 
 

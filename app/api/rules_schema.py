@@ -20,7 +20,10 @@ def document_rules(app: FastAPI) -> None:
             for schema in list(schemas.values()):
                 for shape in _settings_by_rule(schema.get("properties", {}).get("analytics", {})):
                     shape["properties"] = {name: _ref(name) for name in RULES}
-            schemas.update({_title(name): _rule_schema(name, RULES[name]) for name in RULES})
+            for name, entry in RULES.items():
+                schema = _rule_schema(name, entry)
+                schemas.update(schema.pop("$defs"))  # of all rules, so that clients find them
+                schemas[_title(name)] = schema
         assert app.openapi_schema is not None
         return app.openapi_schema
 
@@ -39,7 +42,7 @@ def _alternatives(shape: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _rule_schema(name: str, entry: RuleEntry) -> dict[str, Any]:
-    template = "#/components/schemas/" + _title(name) + "/$defs/{model}"
+    template = "#/components/schemas/{model}"
     events = "\n".join(f"- `{event}`: {about}" for event, about in entry.events.items())
     schema = entry.settings.model_json_schema(ref_template=template)
     shared = ScopeSettings.model_json_schema(ref_template=template)

@@ -19,7 +19,13 @@ router = APIRouter(prefix="/collect/schedules", tags=["collection"], responses=J
 
 NO_END = "a schedule has no end, and uncovered faces need one: start single jobs"
 
-ScheduleId = Annotated[str, Path(description="From `POST /collect/schedules`.")]
+ScheduleId = Annotated[
+    str,
+    Path(
+        description="From `POST /collect/schedules`.",
+        examples=["7d0e6f0c-3f0b-4d35-9a83-2a1f7c9be0d1"],
+    ),
+]
 
 
 async def _own_schedule(
@@ -63,6 +69,7 @@ async def list_schedules(schedules: SchedulerDep, caller: CallerDep) -> list[Sch
 
 @router.get("/{schedule_id}", summary="Show a schedule")
 async def show_schedule(schedule: OwnSchedule, schedules: SchedulerDep) -> ScheduleReply:
+    """One schedule, with the time of its next job."""
     return ScheduleReply.of(schedule, schedules.due(schedule.schedule_id))
 
 
@@ -70,6 +77,7 @@ async def show_schedule(schedule: OwnSchedule, schedules: SchedulerDep) -> Sched
 async def change_schedule(
     schedule: OwnSchedule, body: ScheduleChange, schedules: SchedulerDep
 ) -> ScheduleReply:
+    """The given fields are changed; jobs that run already go on."""
     changes = {name: getattr(body, name) for name in body.model_fields_set}
     changed = replace(schedule, **changes)
     await schedules.put(changed)

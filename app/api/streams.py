@@ -12,6 +12,7 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
 from app import urls
+from app.api.camera_schemas import kind_of
 from app.api.clear_view import check_clear_view, may_watch
 from app.api.deps import CallerDep, LanguageDep, ManagerDep, visible
 from app.api.errors import error_replies
@@ -33,11 +34,13 @@ from app.api.schemas import (
     StreamStarted,
     StreamStatsReply,
 )
-from app.errors import InvalidRequest
+from app.errors import InvalidRequest, OtherApi
 from app.mjpeg import MEDIA_TYPE
 from app.pipeline import input_policy
+from app.pipeline.manager import StreamManager
 
 RESERVED = ("by-input", "register")
+OTHER_KINDS = {"push": "push stream"}
 
 router = APIRouter(
     prefix="/api/streams",
@@ -72,9 +75,11 @@ async def list_streams(manager: ManagerDep, caller: CallerDep) -> Envelope[list[
 
 
 @router.get("/by-input", summary="Find or create by input URL")
-async def by_input(
+async def find_or_create_stream(
     request: Request,
-    input_url: Annotated[str, Query(examples=[EXAMPLE_INPUT])],
+    input_url: Annotated[
+        str, Query(description="An rtsp:// or rtsps:// URL.", examples=[EXAMPLE_INPUT])
+    ],
     manager: ManagerDep,
     language: LanguageDep,
 ) -> Envelope[StreamByInput]:
@@ -96,7 +101,7 @@ async def by_input(
 
 
 @router.post("/register", summary="Replace all streams of an input")
-async def register(body: RegisterRequest, manager: ManagerDep) -> Envelope[StreamRegistered]:
+async def register_stream(body: RegisterRequest, manager: ManagerDep) -> Envelope[StreamRegistered]:
     """Disconnect all streams that read this input, start a new one and wait until it runs."""
     status = await input_policy.register(manager, urls.check_rtsp(body.rtsp_url))
     return Envelope(
@@ -105,7 +110,7 @@ async def register(body: RegisterRequest, manager: ManagerDep) -> Envelope[Strea
 
 
 @router.get("/{stream_id}", summary="Show a stream")
-async def show(
+async def show_stream(
     stream_id: StreamId, manager: ManagerDep, language: LanguageDep
 ) -> Envelope[StreamDetail]:
     """State, effective settings and statistics."""
@@ -122,7 +127,7 @@ async def show(
 
 
 @router.post("/{stream_id}/start", summary="Start")
-async def start(
+async def start_stream(
     stream_id: NewStreamId,
     body: StartRequest,
     request: Request,
@@ -134,6 +139,7 @@ async def start(
         raise InvalidRequest(field="stream_id", reason=f"{stream_id} is a reserved name")
     off = body.blur == "off"
     check_clear_view(body.clear_view, caller, request, uncovered=off, camera=stream_id)
+    await _check_own(manager, stream_id)
     status = await manager.start(body.to_spec(stream_id))
     return Envelope(
         data=StreamStarted(
@@ -143,24 +149,27 @@ async def start(
 
 
 @router.post("/{stream_id}/stop", summary="Stop")
-async def stop(stream_id: StreamId, manager: ManagerDep) -> Envelope[StreamBrief]:
+async def stop_stream(stream_id: StreamId, manager: ManagerDep) -> Envelope[StreamBrief]:
     """Stop the stream and keep it; ``restart`` starts it again."""
+    await _check_own(manager, stream_id)
     await manager.stop(stream_id)
     return Envelope(data=StreamBrief(stream_id=stream_id, status="STOPPED"))
 
 
 @router.post("/{stream_id}/restart", summary="Restart")
-async def restart(stream_id: StreamId, manager: ManagerDep) -> Envelope[StreamBrief]:
+async def restart_stream(stream_id: StreamId, manager: ManagerDep) -> Envelope[StreamBrief]:
     """Stop, start with the same settings, wait until it runs."""
+    await _check_own(manager, stream_id)
     status = await manager.restart(stream_id)
     return Envelope(data=StreamBrief(stream_id=stream_id, status=status.state.value))
 
 
 @router.post("/{stream_id}/disconnect", summary="Disconnect")
-async def disconnect(
+async def disconnect_stream(
     stream_id: StreamId, manager: ManagerDep, language: LanguageDep
 ) -> Envelope[StreamDisconnected]:
     """Stop the stream, release its resources and remove it. Succeeds also if it is gone already."""
+    await _check_own(manager, stream_id)
     await manager.disconnect(stream_id)
     return Envelope(
         data=StreamDisconnected(
@@ -177,7 +186,7 @@ async def disconnect(
     response_class=Response,
     responses={200: {"content": {"image/jpeg": {}}}},
 )
-async def jpeg(stream_id: StreamId, manager: ManagerDep, caller: CallerDep) -> Response:
+async def stream_jpeg(stream_id: StreamId, manager: ManagerDep, caller: CallerDep) -> Response:
     """The newest blurred frame; 503 while there is none."""
     may_watch(manager, stream_id, caller)
     return jpeg_response(await manager.stream(stream_id).snapshot())
@@ -189,10 +198,21 @@ async def jpeg(stream_id: StreamId, manager: ManagerDep, caller: CallerDep) -> R
     response_class=StreamingResponse,
     responses={200: {"content": {MEDIA_TYPE: {}}}},
 )
-async def mjpeg(stream_id: StreamId, manager: ManagerDep, caller: CallerDep) -> StreamingResponse:
+async def stream_mjpeg(
+    stream_id: StreamId, manager: ManagerDep, caller: CallerDep
+) -> StreamingResponse:
     """Blurred frames as MJPEG, for VLC, ffplay and ``<img>``, until the stream ends."""
     may_watch(manager, stream_id, caller)
     return mjpeg_response(manager.stream(stream_id).jpegs())
+
+
+async def _check_own(manager: StreamManager, stream_id: str) -> None:
+    """Raises OtherApi for a camera or a push stream; the demo has no other API."""
+    await manager.registry.load()
+    entry = manager.registry.get(stream_id)
+    kind = "demo" if entry is None or entry.spec.output is not None else kind_of(entry.spec)
+    if kind != "demo":
+        raise OtherApi(stream_id=stream_id, kind=OTHER_KINDS.get(kind, kind))
 
 
 def pasted_url(query: str) -> str | None:

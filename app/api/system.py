@@ -46,7 +46,8 @@ class Version(BaseModel):
 
 
 @router.get("/healthz", summary="Liveness: does the process answer?")
-async def healthz() -> Health:
+async def health() -> Health:
+    """Open to everybody, and without any data: for load balancers and containers."""
     return Health()
 
 
@@ -55,7 +56,7 @@ async def healthz() -> Health:
     summary="Readiness: can the server work?",
     responses={503: {"model": ErrorReply, "description": "What is missing"}},
 )
-async def readyz(health: HealthDep) -> Readiness:
+async def readiness(health: HealthDep) -> Readiness:
     """Checks database, networks and disk. `details.missing` of the error lists what fails."""
     if missing := await health.issues():
         listed = [issue._asdict() for issue in missing]
@@ -79,6 +80,7 @@ async def metrics(request: Request, health: HealthDep) -> Response:
 
 @router.get("/api/version", summary="Version, licence and source")
 async def version() -> Version:
+    """Of the running server."""
     return Version()
 
 

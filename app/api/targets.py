@@ -71,6 +71,7 @@ async def add_target(body: TargetRequest, request: Request, notify: NotifyDep) -
 
 @router.get("/{target_id}", summary="Show a target")
 async def show_target(target_id: TargetId, notify: NotifyDep) -> TargetReply:
+    """Its secrets are masked; `error` says why it cannot be used."""
     return TargetReply.of(await asyncio.to_thread(notify.targets.get, target_id))
 
 

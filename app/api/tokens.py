@@ -30,7 +30,7 @@ router = APIRouter(
     ),
 )
 
-TokenId = Annotated[int, Path(ge=1, le=2**31 - 1)]
+TokenId = Annotated[int, Path(ge=1, le=2**31 - 1, examples=[3])]
 
 
 @router.get("", summary="List API tokens")

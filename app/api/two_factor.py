@@ -37,6 +37,7 @@ router = APIRouter(
 
 @router.get("", summary="Show my two-factor sign-in")
 async def show_two_factor(access: AccessServiceDep, caller: CallerDep) -> TwoFactorReply:
+    """Whether it is on, and how many recovery codes are left."""
     user = await signed_in_user(access, caller)
     row = await asyncio.to_thread(access.two_factor.rows.get, user.user_id)
     if row is None or not row.confirmed:

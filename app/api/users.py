@@ -29,7 +29,7 @@ router = APIRouter(
     ),
 )
 
-UserId = Annotated[int, Path(ge=1, le=2**31 - 1)]
+UserId = Annotated[int, Path(ge=1, le=2**31 - 1, examples=[3])]
 
 
 @router.get("", summary="List users")
@@ -65,6 +65,7 @@ def _subject(user_at_provider: str | None, access: AccessService) -> str | None:
 
 @router.get("/{user_id}", summary="Show a user")
 async def show_user(user_id: UserId, access: AccessServiceDep) -> UserReply:
+    """One user, without any secret."""
     user = await asyncio.to_thread(access.users.get, user_id)
     return UserReply.of(user, await asyncio.to_thread(access.two_factor.rows.enabled))
 

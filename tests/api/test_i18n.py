@@ -12,7 +12,7 @@ from fixtures import ROOT
 
 from app import errors
 from app.api import errors as http
-from app.api.i18n import LANGUAGES, LOCALES, Language, describe, language_of, reply
+from app.api.i18n import LANGUAGES, LOCALES, Language, default_of, describe, language_of, reply
 from app.errors import WatchpostError
 from app.failure_reason import WORDS as WORDS_IN_ENGLISH
 from app.failure_reason import FailureReason
@@ -143,6 +143,16 @@ def test_braces_in_details_are_only_text() -> None:
         assert "/{0.__class__}/{path}" in describe(error, language)
 
 
-@pytest.mark.parametrize("header", [None, "", "xx", "*", ",", ";q=1", "en;q=-1", "q=1", "ko;q="])
-def test_strange_languages_are_answered_in_korean(header: str | None) -> None:
-    assert language_of(header) == "ko"
+@pytest.mark.parametrize("header", [None, "", "xx", "*", ",", ";q=1", "en;q=-1", "q=1", "ko;q=0"])
+def test_strange_languages_are_answered_in_english_or_that_of_the_contract(
+    header: str | None,
+) -> None:
+    assert language_of(header) == "en"
+    for path in ("/api/streams", "/api/streams/x/stop"):
+        assert language_of(header, default_of(path)) == "ko"
+    for path in ("/", "/cameras", "/api/streamsX", "/ws/stream/x"):
+        assert language_of(header, default_of(path)) == "en"
+
+
+def test_a_language_without_a_weight_is_the_first_choice() -> None:
+    assert language_of("ko;q=") == "ko"

@@ -25,6 +25,8 @@ from .test_auth import walk
 pytestmark = pytest.mark.anyio
 
 SEEN, OTHER = "seen", "other"
+UNUSED = "rtsp://192.0.2.1/nobody-publishes"
+"""The streams never publish, but so they belong to the API that stops them."""
 BODIES = ("POST", "PUT", "PATCH")
 
 
@@ -117,7 +119,7 @@ def streams(served: Running) -> None:
         if entry is None or not entry.alive:
             manager.registry.forget(stream_id)
             # Nobody pushes frames, so that each restart waits that long.
-            manager.start_ephemeral(StreamSpec(stream_id, "push:", start_timeout_s=0.2))
+            manager.start_ephemeral(StreamSpec(stream_id, "push:", UNUSED, start_timeout_s=0.2))
 
 
 async def call(

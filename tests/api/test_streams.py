@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from types import SimpleNamespace
@@ -9,9 +10,11 @@ from typing import Any
 
 import httpx
 import pytest
+from fixtures import Running
 
 from app.api.streams import RESERVED, pasted_url
 from app.mjpeg import multipart
+from app.types import StreamSpec
 
 pytestmark = pytest.mark.anyio
 
@@ -427,3 +430,63 @@ async def test_the_parts_of_a_picture_stream_have_their_lengths() -> None:
         b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: 8\r\n\r\n\xff\xd8second\r\n"
         b"--frame\r\n"
     )
+
+
+@pytest.mark.parametrize("accepted", [None, "de-DE,de;q=0.9", "*"])
+async def test_other_apis_are_english_unless_a_contract_says_otherwise(
+    accepted: str | None, local_client: httpx.AsyncClient
+) -> None:
+    headers = {} if accepted is None else {"Accept-Language": accepted}
+    paths = ("/camera/x", "/api/plates/987654", "/collect/jobs/x", "/no-such-path")
+    replies = [await local_client.get(path, headers=headers) for path in paths]
+    texts = [reply.json()["message"] for reply in replies]
+    assert texts == [
+        "Stream not found: x",
+        "Plate not found: 987654",
+        "There is no collection job x.",
+        "Not found: /no-such-path",
+    ]
+    wrong = await local_client.put("/cameras", headers=headers)
+    assert wrong.json()["message"] == "This method is not allowed here."
+
+
+# ── other APIs' streams ──────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("call", ["stop", "restart", "disconnect", "start"])
+@pytest.mark.parametrize("kind", ["camera", "push stream"])
+async def test_a_stream_of_another_api_is_not_changed(
+    kind: str, call: str, served: Running, local_client: httpx.AsyncClient
+) -> None:
+    manager, stream_id = served.state["manager"], f"not-ours-{kind[:4]}"
+    source = "push:" if kind == "push stream" else "rtsp://192.0.2.1:9/x"
+    manager.start_ephemeral(StreamSpec(stream_id, source))
+    before = manager.registry.get(stream_id).spec
+    reply = await local_client.post(
+        f"/api/streams/{stream_id}/{call}",
+        json={"rtsp_url": URL} if call == "start" else None,
+        headers={"Accept-Language": "en"},
+    )
+    assert (reply.status_code, reply.json()["code"]) == (409, "OTHER_API")
+    assert reply.json()["message"].startswith(f"{stream_id} is a {kind}.")
+    entry = manager.registry.get(stream_id)
+    assert entry.alive
+    assert entry.spec == before
+    assert (await local_client.get(f"/api/streams/{stream_id}")).status_code == 200
+
+
+async def test_everything_that_runs_is_in_one_list_with_its_error(
+    served: Running, local_client: httpx.AsyncClient
+) -> None:
+    manager = served.state["manager"]
+    manager.start_ephemeral(StreamSpec("no-camera", "http://127.0.0.1:9/x.mjpg"))
+    async with asyncio.timeout(20):
+        while True:
+            listed = {one["camera_id"]: one for one in (await local_client.get("/cameras")).json()}
+            if listed["no-camera"]["last_error"]:
+                break
+            await asyncio.sleep(0.05)
+    assert listed["no-camera"]["kind"] == "camera"
+    assert listed["no-camera"]["state"] in ("starting", "reconnecting")
+    assert "refused" in listed["no-camera"]["last_error"]
+    await manager.disconnect("no-camera")
