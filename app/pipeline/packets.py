@@ -125,6 +125,12 @@ class PacketRing:
         with self._lock:
             return self._packets[-1].captured_at if self._packets else None
 
+    @property
+    def oldest_at(self) -> float | None:
+        """When the oldest frame was captured, monotonic; None before the first."""
+        with self._lock:
+            return self._packets[0].captured_at if self._packets else None
+
     def between(self, begin_at: float, end_at: float) -> list[VideoPacket]:
         """The packets of a period that can be decoded together, from a keyframe on.
 

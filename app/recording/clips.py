@@ -35,6 +35,8 @@ SHARED_S = 15.0
 LATE_S = 5.0
 """How long to wait for frames that are still being processed when the clip should end."""
 POLL_S = 0.25
+REPORTED_S = 60.0
+"""How late an event may be reported: that something is gone is known a minute later."""
 KEYFRAME_S = 2.0
 MAX_RING_BYTES = 48 * 2**20
 AT_ONCE = 2
@@ -44,12 +46,15 @@ HasRoom = Callable[[], bool]
 
 
 def ring_limits(spec: StreamSpec) -> RingLimits:
-    """What the ring of a stream must keep for its clips."""
-    clip_s = spec.clip_before_s + spec.clip_after_s
-    return RingLimits(clip_s + SHARED_S + LATE_S + 2 * KEYFRAME_S, MAX_RING_BYTES)
+    """What the ring of a stream must keep for its clips.
+
+    The packets of an output are large, so there are none for events that are reported very late.
+    """
+    seconds = spec.clip_before_s + spec.clip_after_s + SHARED_S + LATE_S + 2 * KEYFRAME_S
+    return RingLimits(seconds + (REPORTED_S if spec.output is None else 0.0), MAX_RING_BYTES)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class PendingClip:
     """A clip that is not on disk yet; times are monotonic.
 
@@ -89,8 +94,7 @@ class ClipRecorder:
         self._store = store
         self._has_room = has_room
         self._streams: dict[str, tuple[StreamSpec, PacketRing]] = {}
-        self._pending: dict[str, list[PendingClip]] = {}
-        self._tasks: dict[asyncio.Task[None], PendingClip] = {}
+        self._pending: dict[asyncio.Task[None], PendingClip] = {}
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._closing = asyncio.Event()
 
@@ -112,15 +116,14 @@ class ClipRecorder:
     async def close(self) -> None:
         """Write the clips that wait, as far as they have come."""
         self._closing.set()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=CLOSE_S)
+        if self._pending:
+            await asyncio.wait(self._pending, timeout=CLOSE_S)
 
     def ready_ts(self, event_id: int) -> float | None:
         """When the clip of an event will be there, Unix seconds; None if none is pending."""
-        for clips in self._pending.values():
-            for clip in clips:
-                if event_id in clip.event_ids:
-                    return wall_time(clip.end_at + LATE_S)
+        for clip in self._pending.values():
+            if event_id in clip.event_ids:
+                return wall_time(clip.end_at + LATE_S)
         return None
 
     async def forget(self, stream_id: str, period: Period) -> None:
@@ -139,9 +142,9 @@ class ClipRecorder:
 
     async def _forget(self, chosen: Callable[[PendingClip], bool]) -> None:
         """Drop clips, and wait for those that are being written: they are on disk then."""
-        tasks = [task for task, clip in self._tasks.items() if chosen(clip)]
+        tasks = [task for task, clip in self._pending.items() if chosen(clip)]
         for task in tasks:
-            clip = self._tasks[task]
+            clip = self._pending[task]
             clip.dropped = not clip.cut
         if tasks:
             await asyncio.wait(tasks, timeout=CLOSE_S)
@@ -151,20 +154,21 @@ class ClipRecorder:
         if known is None:
             return
         spec, ring = known
-        at = time.monotonic() - (time.time() - event.ts)
+        at, oldest_at = time.monotonic() - (time.time() - event.ts), ring.oldest_at
+        if oldest_at is not None and at < oldest_at:
+            at = time.monotonic()  # too long ago: the clip shows when it was noticed
         begin_at, end_at = at - spec.clip_before_s, at + spec.clip_after_s
         longest_s = spec.clip_before_s + spec.clip_after_s + SHARED_S
-        for clip in self._pending.get(event.stream_id, ()):
+        for clip in self._pending.values():
             if clip.ring is ring and clip.takes(begin_at, end_at, longest_s):
                 clip.begin_at = min(clip.begin_at, begin_at)
                 clip.end_at = max(clip.end_at, end_at)
                 clip.event_ids.append(event.event_id)
                 return
         clip = PendingClip(event.stream_id, ring, begin_at, end_at, [event.event_id])
-        self._pending.setdefault(event.stream_id, []).append(clip)
         task = asyncio.create_task(self._finish(clip))
-        self._tasks[task] = clip
-        task.add_done_callback(self._tasks.pop)
+        self._pending[task] = clip
+        task.add_done_callback(self._pending.pop)
 
     async def _finish(self, clip: PendingClip) -> None:
         """Wait for the end of a clip and write it, unless it was dropped meanwhile."""
@@ -177,10 +181,6 @@ class ClipRecorder:
                     await asyncio.to_thread(self._write, clip)
         except (FFmpegError, OSError, StoreError) as error:
             logger.error("stream %s: a clip is lost: %s", clip.stream_id, _reason(error))
-        finally:
-            self._pending[clip.stream_id].remove(clip)
-            if not self._pending[clip.stream_id]:
-                del self._pending[clip.stream_id]
 
     def _is_complete(self, clip: PendingClip) -> bool:
         newest_at = clip.ring.newest_at

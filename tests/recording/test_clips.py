@@ -151,6 +151,17 @@ async def test_many_events_do_not_make_a_clip_without_an_end(store: FootageRepos
     assert max(lengths) <= 15 + clips_module.SHARED_S + 2.5
 
 
+async def test_an_event_from_before_the_ring_shows_when_it_was_noticed(
+    store: FootageRepository,
+) -> None:
+    site = Site(store, filled(encoded(past(50))))
+    event_id = await site.tell(ago_s=500)
+    await site.end()
+    clip = store.clip_of(event_id)
+    assert clip is not None
+    assert abs(clip.end_ts - time.time()) < 2
+
+
 async def test_the_ring_is_long_enough_for_the_longest_clip() -> None:
     limits = ring_limits(SPEC)
     assert limits.seconds >= 15 + clips_module.SHARED_S + clips_module.LATE_S + 2
