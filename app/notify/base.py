@@ -24,6 +24,10 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
+    def secret_pieces(self) -> list[str]:
+        """Parts of secrets that answers may repeat alone."""
+        return []
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -169,7 +173,7 @@ def _masked(value: Any) -> Any:
 
 
 def secrets_of(value: Any) -> list[str]:
-    """Every secret in the options, longest first."""
+    """Every secret in the options."""
     found: list[str] = []
     if isinstance(value, SecretStr):
         found = [value.get_secret_value()]
@@ -181,12 +185,13 @@ def secrets_of(value: Any) -> list[str]:
         found = [one for each in value.values() for one in secrets_of(each)]
     elif isinstance(value, list | tuple):
         found = [one for each in value for one in secrets_of(each)]
-    return sorted(found, key=len, reverse=True)
+    return found
 
 
-def clean_answer(text: str, options: BaseModel) -> str:
+def clean_answer(text: str, options: Options) -> str:
     """What another side said, on one line, short, and without secrets."""
-    for secret in secrets_of(options):
+    secrets = sorted([*secrets_of(options), *options.secret_pieces()], key=len, reverse=True)
+    for secret in secrets:
         if len(secret) >= MIN_SECRET:
             text = text.replace(secret, MASK)
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())

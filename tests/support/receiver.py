@@ -41,6 +41,8 @@ class Handler(BaseHTTPRequestHandler):
         with contextlib.suppress(OSError):
             self.server.receiver.behaviour(self)
 
+    do_PUT = do_POST  # noqa: N815
+
     def answer(self, status: int, text: str = "", **headers: str) -> None:
         data = text.encode()
         self.send_response(status)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from app.notify.base import TargetKind
-from app.notify.targets import mqtt, webhook
+from app.notify.targets import apprise, mqtt, webhook
 
 TARGETS: dict[str, TargetKind] = {
+    "apprise": apprise.KIND,
     "mqtt": mqtt.KIND,
     "webhook": webhook.KIND,
 }
