@@ -243,6 +243,7 @@ class Asked:
     """An analysis that sees nothing, and knows by how many frames it was asked early."""
 
     numbers = None
+    held_frames: frozenset[float] = frozenset()
 
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
