@@ -122,6 +122,48 @@ def test_boxes_lie_where_the_picture_has_them(
     expect(page.get_by_role("button", name="Boxes")).to_have_attribute("aria-pressed", "false")
 
 
+def test_zones_and_lines_are_drawn_and_named_in_events(
+    scripted: ScriptedServer, open_page: OpenPage
+) -> None:
+    corners = [[0.5, 0.25], [1, 0.25], [1, 0.75], [0.5, 0.75]]
+    zone = {"kind": "count", "name": "", "points": corners, "color": "#ff0000"}
+    line = {"name": "", "points": [[0.1, 0.5], [0.4, 0.5]], "sides": ["A", "B"]}
+    crossed = {"label": "person", "line": "door", "from": "street", "to": "yard"}
+
+    async def script(socket: WebSocket) -> None:
+        await socket.send_json(hello(zones=[zone], lines=[line]))
+        await socket.send_json(event(1, "line_crossed", details=crossed))
+        for frame in range(2000):
+            await socket.send_json(result(frame))
+            await socket.send_bytes(picture(frame))
+            await asyncio.sleep(0.05)
+
+    scripted.scripts["gate"] = script
+    page = open_page("#gate")
+    eventually(lambda: chrome.inked(page), bool, 10, "the places appear")
+    colours = page.evaluate(
+        """() => {
+          const canvas = document.querySelector("#boxes");
+          const ink = canvas.getContext("2d");
+          const row = (y, from, to) => {
+            const x = Math.round(from * canvas.width);
+            const width = Math.round((to - from) * canvas.width);
+            const { data } = ink.getImageData(x, Math.round(y * canvas.height) - 3, width, 7);
+            const found = new Set();
+            for (let i = 0; i < data.length; i += 4) found.add(data.slice(i, i + 3).join(" "));
+            return [...found];
+          };
+          return { zone: row(0.25, 0.6, 0.9), line: row(0.5, 0.15, 0.35), none: row(0.9, 0, 1) };
+        }"""
+    )
+    assert "255 0 0" in colours["zone"]
+    assert "255 209 102" in colours["line"]
+    assert colours["none"] == ["0 0 0"]
+    entry = page.locator("#events li")
+    expect(entry).to_contain_text("Crossed a line: door")
+    expect(entry).to_contain_text("person · street → yard")
+
+
 def test_the_boxes_are_those_of_the_very_picture(
     scripted: ScriptedServer, open_page: OpenPage
 ) -> None:
