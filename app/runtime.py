@@ -244,6 +244,7 @@ async def open_runtime(
         footage = await stack.enter_async_context(
             open_footage(settings.footage_dir(), settings.recording, clips, events.log, space)
         )
+        events.repository.has_pending_clip = footage.service.clips.is_pending
         await stack.enter_async_context(_record_plates(events.log, plates.service))
         daily_counts = await stack.enter_async_context(_open_daily_counts(engine))
         manager = await stack.enter_async_context(

@@ -20,7 +20,6 @@ from app.api.deps import (
     EventLogDep,
     EventRepositoryDep,
     EventWriterDep,
-    FootageDep,
 )
 from app.api.errors import ErrorReply
 from app.api.times import FORMATS, Time
@@ -30,7 +29,6 @@ from app.db.writer import EventWriter
 from app.errors import EventNotFound, InvalidRequest
 from app.events import EventFilter, EventRow, event_fields
 from app.pipeline.event_log import MissedEvents, follow
-from app.recording.footage_service import FootageService
 from app.rights import Caller
 from app.types import LABELS
 
@@ -240,7 +238,6 @@ def _last_id(text: str) -> int:
 async def list_events(
     event_repository: EventRepositoryDep,
     wanted: Wanted,
-    footage: FootageDep,
     since: Since = None,
     until: Until = None,
     limit: Annotated[int, Query(ge=1, le=500, description="Most rows of the reply.")] = 50,
@@ -259,7 +256,7 @@ async def list_events(
     return EventPage(
         total=page.total,
         cursor=page.cursor,
-        events=[EventMessage.of(with_pending_clip(record, footage)) for record in page.events],
+        events=[EventMessage.of(record) for record in page.events],
     )
 
 
@@ -273,11 +270,9 @@ async def show_event(
     event_repository: EventRepositoryDep,
     writer: EventWriterDep,
     caller: CallerDep,
-    footage: FootageDep,
 ) -> EventMessage:
     """One event; ids are those of the live events."""
-    row = await find_event(event_id, event_repository, writer, caller)
-    return EventMessage.of(with_pending_clip(row, footage))
+    return EventMessage.of(await find_event(event_id, event_repository, writer, caller))
 
 
 @router.get(
@@ -301,11 +296,6 @@ async def event_snapshot(
     return Response(
         jpeg, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"}
     )
-
-
-def with_pending_clip(row: EventRow, footage: FootageService) -> EventRow:
-    """A stored event; its clip may still be on its way."""
-    return replace(row, clip=row.clip or footage.clips.ready_ts(row.event_id) is not None)
 
 
 async def find_event(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -50,11 +50,16 @@ class Page:
 
 
 class EventRepository:
-    """Events as rows. Blocking; raises StoreError when the database fails."""
+    """Events as rows. Blocking; raises StoreError when the database fails.
+
+    Attributes:
+        has_pending_clip: whether the clip of an event is still being recorded; from any thread.
+    """
 
     def __init__(self, engine: Engine, snapshots: SnapshotFolder) -> None:
         self._engine = engine
         self._snapshots = snapshots
+        self.has_pending_clip: Callable[[int], bool] = lambda _: False
 
     # ── writing ──────────────────────────────────────────────────────────────────────────
 
@@ -169,7 +174,10 @@ class EventRepository:
         with opened(self._engine) as session:
             rows = list(session.scalars(query))
             clips = events_with_clip(session, [row.event_id for row in rows])
-            return [self._row(row, clip=row.event_id in clips) for row in rows]
+            return [
+                self._row(row, clip=row.event_id in clips or self.has_pending_clip(row.event_id))
+                for row in rows
+            ]
 
     def _row(self, row: EventTable, *, clip: bool) -> EventRow:
         """The row as a value; a snapshot whose file was removed is none."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,17 +94,16 @@ class ClipRecorder:
         self._files = files
         self._store = store
         self._has_room = has_room
-        self._streams: dict[str, tuple[StreamSpec, PacketRing]] = {}
+        # A run keeps its ring alive, and so does a clip that is not written yet.
+        self._streams: dict[str, tuple[StreamSpec, weakref.ref[PacketRing]]] = {}
         self._pending: dict[asyncio.Task[None], PendingClip] = {}
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._closing = asyncio.Event()
 
     def watch(self, spec: StreamSpec, ring: PacketRing) -> None:
         """Cut the clips of a stream from this ring from now on."""
-        self._streams = {
-            name: known for name, known in self._streams.items() if not known[1].closed
-        }
-        self._streams[spec.stream_id] = (spec, ring)
+        self._streams = {name: known for name, known in self._streams.items() if known[1]()}
+        self._streams[spec.stream_id] = (spec, weakref.ref(ring))
 
     async def run(self) -> None:
         """Take events until there are no more."""
@@ -120,11 +120,18 @@ class ClipRecorder:
             await asyncio.wait(self._pending, timeout=CLOSE_S)
 
     def ready_ts(self, event_id: int) -> float | None:
-        """When the clip of an event will be there, Unix seconds; None if none is pending."""
-        for clip in self._pending.values():
+        """When the clip of an event will be there, Unix seconds; None if none is pending.
+
+        From any thread.
+        """
+        for clip in list(self._pending.values()):
             if event_id in clip.event_ids:
                 return wall_time(clip.end_at + LATE_S)
         return None
+
+    def is_pending(self, event_id: int) -> bool:
+        """Whether the clip of an event is still being recorded; from any thread."""
+        return self.ready_ts(event_id) is not None
 
     async def forget(self, stream_id: str, period: Period) -> None:
         """Drop the clips that are not on disk yet and show a part of a period."""
@@ -150,10 +157,10 @@ class ClipRecorder:
             await asyncio.wait(tasks, timeout=CLOSE_S)
 
     def _take(self, event: Event) -> None:
-        known = self._streams.get(event.stream_id)
-        if known is None:
+        spec, find_ring = self._streams.get(event.stream_id, (None, None))
+        ring = find_ring() if find_ring is not None else None
+        if spec is None or ring is None:
             return
-        spec, ring = known
         at, oldest_at = time.monotonic() - (time.time() - event.ts), ring.oldest_at
         if oldest_at is not None and at < oldest_at:
             at = time.monotonic()  # too long ago: the clip shows when it was noticed

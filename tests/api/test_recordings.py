@@ -22,6 +22,7 @@ from support.encoded import FPS, SIZE, encoded, number_of, seconds
 from app.audit import AuditFilter
 from app.events import RuleEvent
 from app.footage import Footage
+from app.pipeline.packets import PacketRing
 from app.recording.footage_files import CONTINUOUS, EVENT, FootageFiles
 from app.recording.packet_file import PacketFile
 from app.rights import RIGHTS_OF, Right, Role
@@ -232,11 +233,16 @@ async def test_the_picture_of_a_moment(client: httpx.AsyncClient, at: float, num
 # ── clips ────────────────────────────────────────────────────────────────────────────────────
 
 
+RINGS: list[PacketRing] = []
+"""Of streams that still run."""
+
+
 async def happened(served: Running, stream: str, ago_s: float = 15.0) -> int:
     """An event of a stream whose ring is full; returns its number."""
     log, service = served.state["event_log"], served.state["footage"]
     spec = StreamSpec(stream, "rtsp://192.0.2.1/x", analytics={"smoking": {}})
     ring = service.new_packets(spec)
+    RINGS.append(ring)
     begin = time.monotonic() - 40
     for packet in encoded(seconds(200, begin)):
         ring.add(

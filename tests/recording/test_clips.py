@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -160,6 +162,19 @@ async def test_an_event_from_before_the_ring_shows_when_it_was_noticed(
     clip = store.clip_of(event_id)
     assert clip is not None
     assert abs(clip.end_ts - time.time()) < 2
+
+
+async def test_a_stream_that_has_ended_keeps_no_packets(store: FootageRepository) -> None:
+    site = Site(store, filled(encoded(past(50))))
+    event_id = await site.tell()
+    ring = weakref.ref(site.ring)
+    site.ring.close()
+    del site.ring
+    assert ring() is not None  # a clip is not written yet
+    await site.end()
+    gc.collect()
+    assert ring() is None
+    assert store.clip_of(event_id) is not None
 
 
 async def test_the_ring_is_long_enough_for_the_longest_clip() -> None:
