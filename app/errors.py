@@ -590,6 +590,20 @@ class DetectorError(WatchpostError):
     template = "{network} failed: {reason}"
 
 
+class DetectorLate(DetectorError):
+    """A network took longer than its time limit, as on a busy machine.
+
+    Args:
+        task: what it does, in English.
+    """
+
+    code = "DETECTOR_LATE"
+    template = "{task} is falling behind."
+
+    def __init__(self, task: str = "Detection") -> None:
+        super().__init__(task=task)
+
+
 class SetupError(WatchpostError):
     """The server cannot start with its configuration."""
 

@@ -283,7 +283,7 @@ async def list_watched_plates(watchlist_rows: WatchlistDep) -> list[WatchReply]:
     return [WatchReply.of(entry) for entry in await asyncio.to_thread(watchlist_rows.entries)]
 
 
-@router.post("/watchlist", summary="Add a number to the watch list", status_code=201)
+@router.post("/watchlist", summary="Add to watch-list", status_code=201)
 async def watch_plate(body: WatchChange, watchlist_rows: WatchlistDep) -> WatchReply:
     """Streams with `analytics.plates` report `plate_match` when it passes."""
     return WatchReply.of(

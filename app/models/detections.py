@@ -10,9 +10,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from app.errors import DetectorError
+from app.errors import DetectorError, DetectorLate
 from app.models.network import Outputs
 from app.types import Box, Detection
+
+TASKS = {"objects": "Object detection", "faces": "Face detection"}
+"""What a network does, by its name, for people."""
 
 
 class RawDetections(NamedTuple):
@@ -60,7 +63,7 @@ class PendingDetections:
             outputs = self._answer.result(timeout_s)
         except FutureTimeout:
             self._answer.cancel()
-            raise DetectorError(network=self._network, reason="timed out") from None
+            raise DetectorLate(TASKS.get(self._network, "Detection")) from None
         try:
             boxes, confidences, labels = self._read(outputs)
         except (ValueError, IndexError) as error:

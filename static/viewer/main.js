@@ -96,6 +96,7 @@ function begin(streamId) {
     onPicture: onlyMine(onPicture),
   });
   streams.mark(streamId);
+  if (!byId("share").hidden) toggleShare(true); // the addresses are those of this stream
   render();
   if (innerWidth < 900) byId("stage").scrollIntoView({ block: "nearest" });
 }

@@ -12,6 +12,9 @@ import { drawPlaces } from "./places.js";
  */
 
 const CROWDED = 12;
+const SMALL = 480; // CSS pixels of the video's width
+const LETTERS = 13;
+const SMALL_LETTERS = 11;
 const LINE = 2;
 const DOTS = [2, 6];
 const TEXT_COLOUR = "#0b0f12";
@@ -161,9 +164,12 @@ export class Stage {
     /** @type {Rectangle[]} */
     const taken = [];
     const named = placed.filter(({ detection }) => isSure(detection));
-    const brief = named.length > CROWDED || area.width < 480;
+    const brief = named.length > CROWDED;
+    const small = area.width < SMALL;
+    const write = small ? this.#drawName : this.#drawLabel;
     for (const { detection, box } of named) {
-      taken.push(this.#drawLabel(detection, box, area, taken, brief));
+      const place = write.call(this, detection, box, area, taken, brief);
+      if (place) taken.push(place);
     }
   }
 
@@ -196,18 +202,45 @@ export class Stage {
    */
   #drawLabel(detection, box, area, taken, brief) {
     const ink = this.#ink;
-    const size = area.width < 480 ? 11 : 13;
     const text = brief ? nameOf(detection.label) : describe(detection);
-    ink.font = `600 ${size}px system-ui, sans-serif`;
+    ink.font = `600 ${LETTERS}px system-ui, sans-serif`;
     ink.textBaseline = "middle";
-    const wanted = { width: ink.measureText(text).width + 10, height: size + 7 };
-    const place = findPlace(wanted, box, area, taken);
+    const wanted = { width: ink.measureText(text).width + 10, height: LETTERS + 7 };
+    const { place } = findPlace(wanted, box, area, taken);
     ink.fillStyle = "rgb(0 0 0 / 60%)";
     ink.fillRect(place.left - 1, place.top - 1, place.width + 2, place.height + 2);
     ink.fillStyle = colourOf(detection.label);
     ink.fillRect(place.left, place.top, place.width, place.height);
     ink.fillStyle = TEXT_COLOUR;
     ink.fillText(text, place.left + 5, place.top + place.height / 2 + 0.5);
+    return place;
+  }
+
+  /**
+   * On a phone a label would hide much of the video: the outlined name alone, and only where there
+   * is room. The list below the video has all of them.
+   *
+   * @param {Detection} detection
+   * @param {Rectangle} box
+   * @param {Rectangle} area
+   * @param {Rectangle[]} taken  the names drawn so far
+   * @returns {Rectangle | null} the name's place, if it has one
+   */
+  #drawName(detection, box, area, taken) {
+    const ink = this.#ink;
+    const text = nameOf(detection.label);
+    ink.font = `600 ${SMALL_LETTERS}px system-ui, sans-serif`;
+    ink.textBaseline = "middle";
+    const wanted = { width: ink.measureText(text).width + 4, height: SMALL_LETTERS + 2 };
+    const { place, free } = findPlace(wanted, box, area, taken);
+    if (!free) return null;
+    const [x, y] = [place.left + 2, place.top + place.height / 2 + 0.5];
+    ink.setLineDash([]);
+    ink.lineWidth = 3;
+    ink.strokeStyle = "rgb(0 0 0 / 85%)";
+    ink.strokeText(text, x, y);
+    ink.fillStyle = colourOf(detection.label);
+    ink.fillText(text, x, y);
     return place;
   }
 }
@@ -238,7 +271,7 @@ function fit(frame, width, height) {
  * @param {Rectangle} box
  * @param {Rectangle} area
  * @param {Rectangle[]} taken
- * @returns {Rectangle}
+ * @returns {{place: Rectangle, free: boolean}}  not free if there is none without another label
  */
 function findPlace(size, box, area, taken) {
   const furthest = area.left + area.width - size.width;
@@ -249,7 +282,8 @@ function findPlace(size, box, area, taken) {
     .filter((top) => top >= area.top && top <= lowest)
     .map((top) => ({ left, top, ...size }));
   const fallback = { left, top: Math.max(area.top, Math.min(box.top, lowest)), ...size };
-  return places.find((place) => !taken.some((other) => overlap(place, other))) ?? places[0] ?? fallback;
+  const free = places.find((place) => !taken.some((other) => overlap(place, other)));
+  return { place: free ?? places[0] ?? fallback, free: free !== undefined };
 }
 
 /** @param {Rectangle} a @param {Rectangle} b */

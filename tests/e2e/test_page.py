@@ -542,6 +542,65 @@ def test_links_and_the_back_button(scripted: ScriptedServer, open_page: OpenPage
     expect(page.get_by_label("Stream ID")).to_be_focused()
 
 
+def test_shared_addresses_are_those_of_the_watched_stream(
+    scripted: ScriptedServer, open_page: OpenPage
+) -> None:
+    scripted.scripts = {"one": playing(name="First"), "two": playing(name="Second")}
+    page = open_page("#one")
+    page.get_by_role("button", name="Share").click()
+    expect(page.locator("#share-page")).to_have_value(re.compile("/viewer#one$"))
+    page.get_by_label("Stream ID").fill("two")
+    page.keyboard.press("Enter")
+    expect(page.locator("#stream-name")).to_have_text("Second")
+    expect(page.locator("#share-page")).to_have_value(re.compile("/viewer#two$"))
+    expect(page.locator("#share-video")).to_have_value(re.compile("/stream/video/two$"))
+
+
+@pytest.mark.parametrize("locale", ["en-US", "ru-RU", "ko-KR"])
+def test_on_a_phone_the_video_stands_first(
+    scripted: ScriptedServer, open_page: OpenPage, locale: str
+) -> None:
+    scripted.scripts["gate"] = playing(PERSON)
+    page = open_page("#gate", locale=locale, viewport={"width": 390, "height": 844})
+    page.locator("#account-open").evaluate(
+        """(button) => {
+          button.hidden = false;
+          button.textContent = "Create the first user of this server";
+        }"""
+    )
+    expect(page.locator("#fps")).not_to_have_text("–")
+    stage, header = page.locator("#stage").bounding_box(), page.locator(".top").bounding_box()
+    form = page.locator("#watch-form").bounding_box()
+    assert stage is not None
+    assert header is not None
+    assert form is not None
+    assert header["height"] < 64, "the header has one line"
+    assert stage["y"] <= header["y"] + header["height"] + 12
+    assert form["y"] > stage["y"] + stage["height"]
+    expect(page.get_by_role("heading", name="Watchpost")).to_be_attached()
+
+
+def test_on_a_phone_a_label_hides_nearly_nothing(
+    scripted: ScriptedServer, open_page: OpenPage
+) -> None:
+    """Of nine people at one place some are named, by letters without a plate."""
+    people = [detection("person", (160, 100, 320, 260), track_id=n) for n in range(9)]
+    scripted.scripts["gate"] = playing(*people)
+    page = open_page("#gate", viewport={"width": 390, "height": 844})
+    expect(page.locator("#fps")).not_to_have_text("–")
+    page.wait_for_timeout(300)
+    covered: float = page.evaluate(
+        """() => {
+          const canvas = document.querySelector("#boxes");
+          const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+          let inked = 0;
+          for (let index = 3; index < data.length; index += 4) inked += data[index] > 100;
+          return inked / (canvas.width * canvas.height);
+        }"""
+    )
+    assert 0.02 < covered < 0.05
+
+
 def test_the_list_of_what_runs(scripted: ScriptedServer, open_page: OpenPage) -> None:
     scripted.cameras = [
         {
@@ -570,7 +629,7 @@ def test_the_list_of_what_runs(scripted: ScriptedServer, open_page: OpenPage) ->
     scripted.cameras = scripted.cameras[:1]
     expect(page.get_by_role("button", name="yard")).to_have_count(0)
     scripted.cameras = []
-    expect(page.locator("#streams-note")).to_contain_text("No streams are running")
+    expect(page.locator("#streams-note")).to_contain_text("No cameras running")
 
 
 # ── languages ────────────────────────────────────────────────────────────────────────────────

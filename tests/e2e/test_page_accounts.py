@@ -55,7 +55,7 @@ def test_the_first_user_signs_in_out_and_in_again(server: Server) -> None:
         assert found is not None
         page.get_by_label("Set-up code").fill(found[1])
         sign_in(page)
-        expect(page.get_by_text("No streams are running")).to_be_visible()
+        expect(page.get_by_text("No cameras running")).to_be_visible()
 
         page.get_by_role("button", name="kim").click()
         expect(page.get_by_role("listitem")).to_contain_text("127.0.0.1")

@@ -179,7 +179,7 @@ def test_a_stranger_who_has_no_token_now(context: BrowserContext, server: Server
     page.keyboard.press("Enter")
     expect(page.locator("#token")).to_be_visible()
     page.keyboard.press("Escape")
-    expect(page.locator("#curtain")).to_contain_text("requires a token")
+    expect(page.locator("#curtain")).to_contain_text("Enter the access token")
     page.locator("#curtain-action").click()
     expect(page.get_by_label("Token", exact=True)).to_be_focused()
 

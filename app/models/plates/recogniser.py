@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from app.errors import DetectorError
+from app.errors import DetectorLate
 from app.models.batching import BatchingRunner, Image
 from app.models.plates.text_lines import Quad
 
@@ -49,7 +49,7 @@ class Recogniser:
         try:
             return [answer.result(TIMEOUT_S)[0] for answer in answers]
         except TimeoutError:
-            raise DetectorError(network="plate_text", reason="timed out") from None
+            raise DetectorLate("Plate reading") from None
 
 
 def padded_strip(strip: Image) -> Image:

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from app.errors import DetectorError
+from app.errors import DetectorLate
 from app.models.batching import BatchingRunner, Image
 
 Quad = npt.NDArray[np.float32]
@@ -85,7 +85,7 @@ class TextLineDetector:
             try:
                 heat = answer.result(TIMEOUT_S)[0][0]
             except TimeoutError:
-                raise DetectorError(network="text_lines", reason="timed out") from None
+                raise DetectorLate("Plate reading") from None
             found = decode(heat, self._core, self._min_confidence)
             return [
                 TextLine((line.quad / scale).astype(np.float32), line.confidence) for line in found
