@@ -101,9 +101,8 @@ class Broker:
                 process.wait()
 
     def _messages(self, output: bytes) -> dict[str, bytes]:
-        return {
-            one["topic"]: one["payload"].encode() for one in map(json.loads, output.splitlines())
-        }
+        lines = output.decode("utf-8", "replace").splitlines()  # a snapshot is no text
+        return {one["topic"]: one["payload"].encode() for one in map(json.loads, lines)}
 
     def _answers(self) -> bool:
         arguments = ["-t", "probe", "-m", "x"]
