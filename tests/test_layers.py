@@ -89,8 +89,8 @@ ROOMS = {
     "aiomqtt": ("app.notify.mqtt_client", "app.notify.targets.mqtt"),
     "paho": ("app.notify.mqtt_client",),
     "httpx2": ("app.pipeline.sources.http", "app.access.oidc", "app.notify.http_post"),
-    "authlib": ("app.access.oidc",),
-    "joserfc": ("app.access.oidc",),
+    "authlib": ("app.access.oidc", "app.access.oidc_tokens"),
+    "joserfc": ("app.access.oidc_tokens",),
     "pyotp": ("app.access.two_factor",),
 }
 NEVER_AT_THE_TOP = (

@@ -25,17 +25,12 @@ import httpx2
 from authlib.common.urls import add_params_to_uri
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.httpx_client import AsyncOAuth2Client
-from authlib.oidc.core import CodeIDToken
 from authlib.oidc.discovery import get_well_known_url
-from joserfc import jwt
-from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
-from joserfc.jws import JWSRegistry
 
+from app.access.oidc_tokens import claims_of, not_trusted
 from app.db.vault import Vault
 from app.errors import (
     ProviderFailed,
-    ProviderNotTrusted,
     ProviderRefused,
     SecretUnreadable,
     SignInExpired,
@@ -45,11 +40,6 @@ from app.oidc_settings import OidcSettings, is_secure
 
 logger = logging.getLogger(__name__)
 
-ALGORITHMS = [
-    *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
-    *("ES256", "ES384", "ES512", "Ed25519", "EdDSA"),
-]
-"""Signatures with public keys only: a shared secret or no signature proves nothing here."""
 ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 MAX_SUBJECT = 255
 
@@ -152,14 +142,22 @@ class OidcProvider:
         """
         flow = self._flow(query.get("state", ""), cookie)
         if query.get("iss", self._issuer) != self._issuer:
-            raise _not_trusted("the reply is from another issuer")
+            raise not_trusted("the reply is from another issuer")
         if "error" in query:
             logger.info("the identity provider refused a sign-in: %.40s", query["error"])
             raise ProviderRefused
         async with self._client(flow.redirect_uri) as (client, metadata):
             token = await self._token(client, metadata, query.get("code", ""), flow.verifier)
             keys = await _get(client, metadata["jwks_uri"])
-        return self._claims(token, keys, flow.nonce)
+        return claims_of(
+            token,
+            keys,
+            issuer=self._issuer,
+            client_id=self.settings.client_id,
+            nonce=flow.nonce,
+            now=self._clock(),
+            leeway_s=self.tuning.leeway_s,
+        )
 
     async def end_session_url(self, return_to: str) -> str | None:
         """Where a browser ends the session at the provider; None if it offers no such page.
@@ -180,7 +178,7 @@ class OidcProvider:
         """The value that stands for a user of this provider. Raises ProviderNotTrusted."""
         subject = f"{self._issuer}#{user_at_provider}"
         if not user_at_provider or len(subject) > MAX_SUBJECT:
-            raise _not_trusted(f"the id of the user is empty or longer than {MAX_SUBJECT}")
+            raise not_trusted(f"the id of the user is empty or longer than {MAX_SUBJECT}")
         return subject
 
     # ── the steps ────────────────────────────────────────────────────────────────────────
@@ -267,37 +265,6 @@ class OidcProvider:
             raise ProviderFailed from None
         return token
 
-    def _claims(self, token: dict[str, Any], keys: Any, nonce: str) -> dict[str, Any]:
-        """The checked claims of an ID token. Raises ProviderNotTrusted."""
-        client_id = self.settings.client_id
-        try:
-            found = jwt.decode(
-                str(token.get("id_token", "")),
-                KeySet.import_key_set(keys),
-                registry=JWSRegistry(algorithms=ALGORITHMS, strict_check_header=False),
-            )
-            claims = CodeIDToken(
-                found.claims,
-                found.header,
-                {
-                    "iss": {"essential": True, "value": self._issuer},
-                    "aud": {"essential": True, "value": client_id},
-                    "nonce": {"essential": True},
-                },
-                {
-                    "nonce": nonce,
-                    "client_id": client_id,
-                    "access_token": token.get("access_token"),
-                },
-            )
-            claims.validate(now=int(self._clock()), leeway=self.tuning.leeway_s)
-        except (JoseError, ValueError, KeyError, TypeError) as error:
-            claim = getattr(error, "claim", "")
-            raise _not_trusted(f"{type(error).__name__} {claim}".strip()) from None
-        if not isinstance(claims["sub"], str):
-            raise _not_trusted("the id of the user is no text")
-        return dict(claims)
-
 
 async def _get(client: AsyncOAuth2Client, url: str) -> dict[str, Any]:
     """A JSON object. Raises httpx2.HTTPError, or ValueError for anything else."""
@@ -307,8 +274,3 @@ async def _get(client: AsyncOAuth2Client, url: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ValueError("no JSON object")
     return found
-
-
-def _not_trusted(why: str) -> ProviderNotTrusted:
-    logger.warning("the identity provider's reply cannot be trusted: %s", why)
-    return ProviderNotTrusted()

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Container
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from app.accounts import (
-    ApiToken,
     User,
     UserSession,
     cameras_as_json,
     cameras_from_json,
     grants_as_json,
 )
-from app.rights import ALL, Access, Caller, Cameras, Grant, Right, Role
+from app.rights import ALL, Access, Caller, Grant, Right, Role
 
 Name = Annotated[
     str,
@@ -77,62 +76,6 @@ class PasswordChange(BaseModel):
 
     current: Password
     new: Password
-
-
-class PasswordAgain(BaseModel):
-    """The caller's password."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        hide_input_in_errors=True,
-        json_schema_extra={"examples": [{"password": "correct horse battery"}]},
-    )
-
-    password: Password
-
-
-class OneTimeCode(BaseModel):
-    """A code of the caller's authenticator app."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        hide_input_in_errors=True,
-        json_schema_extra={"examples": [{"one_time_code": "123456"}]},
-    )
-
-    one_time_code: Code
-
-
-class PasswordAndCode(PasswordAgain):
-    """The caller's password, and a code."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"password": "correct horse battery", "one_time_code": "123456"}]
-        }
-    )
-
-    one_time_code: Code
-
-
-class TwoFactorReply(BaseModel):
-    """Whether the caller's sign-ins need a code."""
-
-    enabled: bool
-    recovery_codes_left: int
-
-
-class TwoFactorSecret(BaseModel):
-    """A secret for an authenticator app; shown only here."""
-
-    secret: str = Field(description="In base32, to be typed.")
-    otpauth_url: str = Field(description="To be opened on the phone, or shown as a QR code.")
-
-
-class RecoveryCodes(BaseModel):
-    """Codes for when the app is lost, each usable once; shown only here."""
-
-    recovery_codes: list[str]
 
 
 class GrantSchema(BaseModel):
@@ -302,61 +245,3 @@ class SignedOut(Done):
     continue_at: str | None = Field(
         None, description="The identity provider's page that ends the session there, too."
     )
-
-
-class TokenRequest(BaseModel):
-    """A new API token."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "examples": [{"name": "dashboard", "rights": ["view"], "cameras": ["cam-1"]}]
-        },
-    )
-
-    name: Annotated[
-        str, StringConstraints(strict=True, strip_whitespace=True, min_length=1, max_length=100)
-    ]
-    rights: list[Right] = Field(min_length=1, max_length=16)
-    cameras: CameraIds = [ALL]
-    expires_ts: float | None = Field(
-        None, gt=0, lt=1e11, description="Unix seconds. Default: it does not expire."
-    )
-
-    @field_validator("name")
-    @classmethod
-    def _plain(cls, name: str) -> str:
-        if not name.isprintable():
-            raise ValueError("use printable characters")
-        return name
-
-    def to_cameras(self) -> Cameras:
-        return cameras_from_json(self.cameras)
-
-
-class TokenReply(BaseModel):
-    """An API token, without its secret."""
-
-    token_id: int
-    user_id: int | None = Field(description="Its owner; null if the server's own token made it.")
-    name: str
-    rights: list[Right]
-    cameras: list[str]
-    created_ts: float
-    expires_ts: float | None
-    used_ts: float | None = Field(description="When it was last used, to the minute.")
-
-    @classmethod
-    def of(cls, token: ApiToken) -> TokenReply:
-        same = ("token_id", "user_id", "name", "created_ts", "expires_ts", "used_ts")
-        return cls(
-            **{name: getattr(token, name) for name in same},
-            rights=sorted(token.rights),
-            cameras=cameras_as_json(token.cameras),
-        )
-
-
-class TokenMade(TokenReply):
-    """A new API token; its secret is shown only here."""
-
-    token: str

@@ -10,10 +10,11 @@ from fastapi import APIRouter, Path, Request
 
 from app.access.secrets import TOKEN_PREFIX, digest, new_secret
 from app.accounts import ApiToken
-from app.api.account_schemas import Done, TokenMade, TokenReply, TokenRequest
+from app.api.account_schemas import Done
 from app.api.audit_middleware import note
 from app.api.deps import AccessServiceDep, CallerDep
 from app.api.errors import error_replies
+from app.api.token_schemas import TokenMade, TokenReply, TokenRequest
 from app.errors import Forbidden, InvalidRequest, SignInNeeded, TokenNotFound
 from app.rights import Caller, Right
 

@@ -6,8 +6,12 @@ import asyncio
 
 from fastapi import APIRouter, Request
 
-from app.api.account_schemas import (
-    Done,
+from app.api.account_schemas import Done
+from app.api.credentials import address_of
+from app.api.deps import AccessServiceDep, CallerDep
+from app.api.errors import error_replies
+from app.api.sign_in import signed_in_user
+from app.api.two_factor_schemas import (
     OneTimeCode,
     PasswordAgain,
     PasswordAndCode,
@@ -15,10 +19,6 @@ from app.api.account_schemas import (
     TwoFactorReply,
     TwoFactorSecret,
 )
-from app.api.credentials import address_of
-from app.api.deps import AccessServiceDep, CallerDep
-from app.api.errors import error_replies
-from app.api.sign_in import signed_in_user
 
 router = APIRouter(
     prefix="/api/account/two-factor",
