@@ -90,7 +90,8 @@ def concrete(path: str, camera: str) -> str:
     for name in ("{job_id}", "{schedule_id}"):
         path = path.replace(name, "no-such-job")
     path = path.replace("{path:path}", "viewer/main.js")
-    for name in ("event", "session", "plate", "watch", "file", "user", "token"):
+    names = ("event", "session", "plate", "watch", "file", "user", "token")
+    for name in (*names, "target", "route", "delivery"):
         path = path.replace(f"{{{name}_id}}", "987654")
     return path
 
