@@ -144,3 +144,21 @@ def test_a_person_sets_up_an_authenticator_app_and_signs_in_with_it(server: Serv
         expect(section.get_by_role("region", name="Recovery codes")).to_be_hidden()
     for secret in (app.secret, *codes, *(code.replace("-", "") for code in codes)):
         assert secret not in server.log()
+
+
+def test_authorize_in_the_documentation_sends_the_token(tmp_path: Path) -> None:
+    token = "a-token-that-nobody-guesses-0123456789"
+    with Server(tmp_path, auth__token=token) as server, chrome.chromium() as browser:
+        page = browser.new_context(locale="en-US").new_page()
+        page.goto(f"http://{chrome.OUTSIDE}:{server.port}/docs?token={token}")
+        page.locator("button.authorize").first.click()
+        page.locator(".auth-container input").first.fill(token)
+        page.locator(".auth-container button.authorize").first.click()
+        page.locator(".close-modal").click()
+        page.context.clear_cookies()  # from here on, only the header says who calls
+        call = page.locator("#operations-cameras-list_cameras")
+        call.locator(".opblock-summary").click()
+        call.get_by_role("button", name="Try it out").click()
+        call.get_by_role("button", name="Execute").click()
+        status = call.locator(".live-responses-table tbody .response-col_status").first
+        expect(status).to_contain_text("200")
