@@ -221,9 +221,9 @@ class ObjectSettings(BaseModel):
         1.0,
         ge=0,
         le=60,
-        description="While nothing moves in a frame, its objects are remembered, and it is only "
-        "analysed again after this many seconds, or four times as many where nothing has moved "
-        "for long. 0: every frame is analysed.",
+        description="Objects are only searched for where a frame changed; after this many seconds "
+        "in all of it, or after four times as many where nothing has changed for long. 0: always "
+        "in all of it.",
     )
     start_confidence: float = Field(
         0.4, gt=0, lt=1, description="Lowest confidence that starts a track."

@@ -33,13 +33,13 @@ from app.analytics.rules import (
     make_rules,
     match_margin,
 )
+from app.analytics.scene_memory import PendingObjects
 from app.analytics.zones import ZoneFilter
 from app.budget import Level, StreamBudget
 from app.config import ObjectSettings
 from app.errors import NoAnalytics
 from app.events import RuleEvent
 from app.models.batching import Image
-from app.models.detections import PendingDetections
 from app.models.nms import merged
 from app.models.objects import ObjectDetector
 from app.pace import RateLimit
@@ -153,9 +153,7 @@ class StreamAnalyzer:
         self._tracking = threading.Lock()
         self._restarts = 0
 
-    def submit(
-        self, captured_at: float, resized: Callable[[int], Image]
-    ) -> PendingDetections | None:
+    def submit(self, captured_at: float, resized: Callable[[int], Image]) -> PendingObjects | None:
         """Start inference on a frame if it is time for one.
 
         Args:
@@ -168,7 +166,7 @@ class StreamAnalyzer:
 
     def process(
         self,
-        pending: PendingDetections | None,
+        pending: PendingObjects | None,
         faces: Sequence[Track] | None,
         pixels: FramePixels,
         size: tuple[int, int],

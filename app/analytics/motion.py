@@ -69,13 +69,18 @@ class MotionRegion(NamedTuple):
 class MotionDetector:
     """Finds the regions of one stream's images, all of one size, that changed.
 
+    Args:
+        shares: the shapes of regions, as in ``SHAPES``.
+
     Attributes:
         shapes: width and height of the regions in pixels, smallest first.
     """
 
-    def __init__(self, width: int, height: int) -> None:
+    def __init__(
+        self, width: int, height: int, shares: Sequence[tuple[float, float]] = SHAPES
+    ) -> None:
         self.width, self.height = width, height
-        shapes = [self._shape(*shape) for shape in SHAPES]
+        shapes = [self._shape(*shape) for shape in shares]
         self.shapes = [(w, h) for w, h in shapes if w * h <= MAX_AREA * width * height]
         self._reference: Image | None = None
 
@@ -106,11 +111,6 @@ class MotionDetector:
         for face in faces:
             _extend_to_face(changed, face)
         return self._regions_around(changed), covering
-
-    def has_changed(self, cells: Image) -> bool:
-        """Whether any part of the image changed, or may have changed in the noise."""
-        changed = self._changed(cells)
-        return changed is None or bool(changed.any())
 
     def mark_scanned(self, cells: Image, regions: list[MotionRegion] | None) -> None:
         """Remember what went to the network: the cores of regions, or the whole image (None)."""

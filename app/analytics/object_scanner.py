@@ -2,7 +2,7 @@
 
 Of the network only the part is computed that detects what the stream's rules look for. Where a rule
 needs objects that are too small in the whole frame, inference runs again on enlarged crops of a few
-people. While nothing in the image changes, what was detected is remembered.
+people. Where nothing in the image changes, what was detected is remembered.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from app.analytics.rules import FramePixels
-from app.analytics.scene_memory import SceneMemory
+from app.analytics.scene_memory import PendingObjects, RegionDetections, SceneMemory
 from app.config import ObjectSettings
 from app.errors import DetectorError
 from app.models.batching import Image
@@ -58,15 +58,17 @@ class ObjectScanner:
         )
         self._refiner = refiner if small else None
         self._memory = SceneMemory(settings.recheck_s)
-        self._scanned: tuple[PendingDetections, tuple[int, int], ScannedObjects] | None = None
+        self._last: PendingObjects | None = None
+        self._known: tuple[Sequence[Box], tuple[int, int]] | None = None
+        self._scanned: tuple[PendingObjects, tuple[int, int], ScannedObjects] | None = None
 
     @property
     def enlarges_people(self) -> bool:
         """Whether crops of people are examined, if that is allowed."""
         return self._refiner is not None
 
-    def submit(self, resized: Callable[[int], Image], captured_at: float) -> PendingDetections:
-        """Start inference on a frame, or return the last one if nothing has changed since.
+    def submit(self, resized: Callable[[int], Image], captured_at: float) -> PendingObjects:
+        """Start inference on what changed in a frame; if nothing did, return the last detections.
 
         Args:
             resized: gives the frame as (H, W, 3) RGB, its longer side at most this many pixels.
@@ -75,14 +77,25 @@ class ObjectScanner:
             DetectorError: when the network is overloaded.
         """
         image = resized(self.whole.longest)
-        pending = self._memory.recall(image, captured_at)
-        if pending is None:
-            pending = self.whole.submit(image)
-            self._memory.keep(pending, captured_at)
+        size = image.shape[1], image.shape[0]
+        known, pending = self._known, self._last
+        regions = self._memory.changes(image, captured_at, _scaled(known, size))
+        if regions and (known is None or self.whole.fixed_size is not None):
+            regions = None  # it is not known what is there, or a region costs as much as the whole
+        if regions is None or pending is None:
+            regions, pending = None, self.whole.submit(image)
+        elif regions:
+            scale = self.whole.longest / max(size)
+            inferences = [self.whole.submit_part(part.crop(image), scale) for part in regions]
+            pending = RegionDetections(pending, size, regions, inferences)
+        else:
+            return pending
+        self._memory.keep(captured_at, regions)
+        self._last = pending
         return pending
 
     def objects(
-        self, pending: PendingDetections, pixels: FramePixels, *, enlarge: bool = True
+        self, pending: PendingObjects, pixels: FramePixels, *, enlarge: bool = True
     ) -> ScannedObjects:
         """Wait for the objects in a frame and in the crops of its people.
 
@@ -98,6 +111,7 @@ class ObjectScanner:
         try:
             scanned, complete = self._scan(pending, pixels, enlarge)
         except DetectorError:
+            self._known = None
             self._memory.forget()
             raise
         if complete:
@@ -133,9 +147,12 @@ class ObjectScanner:
         return CropDetections(Box(*part).scaled(1 / x, 1 / y), found)
 
     def _scan(
-        self, pending: PendingDetections, pixels: FramePixels, enlarge: bool
+        self, pending: PendingObjects, pixels: FramePixels, enlarge: bool
     ) -> tuple[ScannedObjects, bool]:
         found = pending.detections(self._timeout_s, pixels.size)
+        self._known = [detection.box for detection in found], pixels.size
+        if isinstance(pending, RegionDetections) and pending.truncated:
+            self._memory.forget()
         if self._refiner is None:
             return ScannedObjects(found, None), True
         crops = self._refiner.submit(
@@ -143,6 +160,16 @@ class ObjectScanner:
         )
         found = crops.detections(self._timeout_s)
         return ScannedObjects(found, crops.examined), crops.complete
+
+
+def _scaled(
+    known: tuple[Sequence[Box], tuple[int, int]] | None, size: tuple[int, int]
+) -> list[Box]:
+    """Boxes of an image of a size, in pixels of the same image at another one."""
+    if known is None:
+        return []
+    boxes, (width, height) = known
+    return [box.scaled(size[0] / width, size[1] / height) for box in boxes]
 
 
 def _square(box: Box, size: tuple[int, int]) -> CropWindow:

@@ -112,6 +112,15 @@ class ObjectDetector:
         side = side or self.crop_size
         return self._submit(crop, (side, side))
 
+    def submit_part(self, part: Image, scale: float) -> PendingDetections:
+        """Request the objects in a part of an image at the same scale as in the whole.
+
+        Args:
+            scale: pixels of the network's input for each pixel of the image.
+        """
+        height, width = part.shape[:2]
+        return self._submit(part, (padded(scale * height), padded(scale * width)))
+
     def close(self) -> None:
         """Finish the waiting requests, then end the network's threads."""
         self.runner.close()

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 
 from app.analytics.analyzer import StreamAnalyzer
 from app.analytics.rules import FramePixels
+from app.analytics.scene_memory import PendingObjects
 from app.errors import DetectorError
 from app.events import RuleEvent
-from app.models.detections import PendingDetections
 from app.pipeline.scale import part_to_rgb, to_rgb
 from app.pipeline.stream_metrics import RateCounter
 from app.pipeline.supervisor import ANALYSIS, Supervisor
@@ -72,7 +72,7 @@ class ObjectAnalysis:
         self._patience_s = math.inf if pushed else PATIENCE / spec.max_fps
         self._name = f"{spec.stream_id}-analyze"
         self._executor: ThreadPoolExecutor | None = None
-        self._pending: PendingDetections | None = None
+        self._pending: PendingObjects | None = None
         self._running: Future[tuple[Track, ...]] | None = None
         self._submitted_at = self._late_at = -math.inf
         self._rate = RateCounter()
@@ -94,7 +94,7 @@ class ObjectAnalysis:
         """The counts of zones and lines; None if no rule counts them."""
         return None if self._analyzer is None else self._analyzer.place_counts
 
-    def submit(self, image: VideoFrame, captured_at: float) -> PendingDetections | None:
+    def submit(self, image: VideoFrame, captured_at: float) -> PendingObjects | None:
         """Start inference on a frame if it is time for one, and the one before is done."""
         if self._analyzer is None:
             return None
@@ -134,7 +134,7 @@ class ObjectAnalysis:
 
     def process(
         self,
-        pending: PendingDetections | None,
+        pending: PendingObjects | None,
         faces: tuple[Track, ...] | None,
         image: VideoFrame,
         captured_at: float,
@@ -180,7 +180,7 @@ class ObjectAnalysis:
     def _analyze(
         self,
         analyzer: StreamAnalyzer,
-        pending: PendingDetections | None,
+        pending: PendingObjects | None,
         faces: tuple[Track, ...] | None,
         pixels: FramePixels,
         blurred: BlurredFrame,

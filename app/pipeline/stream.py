@@ -29,11 +29,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from app.analytics.analyzer import StreamAnalyzer
 from app.analytics.face_scanner import FaceScanner, PendingFaces
 from app.analytics.face_tracker import FaceTracker
+from app.analytics.scene_memory import PendingObjects
 from app.budget import StreamBudget
 from app.config import FaceSettings, StreamSettings
 from app.errors import DetectorError, WatchpostError
 from app.metric_types import HistogramSnapshot
-from app.models.detections import PendingDetections
 from app.models.faces import FaceDetector
 from app.pipeline.blur import conceal
 from app.pipeline.channel import FILE_QUEUE, Channel, Closed
@@ -67,7 +67,7 @@ class Inference(NamedTuple):
     """The inferences started on one frame; None where none was."""
 
     faces: PendingFaces | None
-    objects: PendingDetections | None
+    objects: PendingObjects | None
 
 
 class Stream:
@@ -177,13 +177,13 @@ class Stream:
             with self._fail_closed(DETECT, frame):
                 self._inferences.put((frame, Inference(self._submit_faces(frame), objects)))
 
-    def _frames_with_objects(self) -> Iterator[tuple[Frame, PendingDetections | None]]:
+    def _frames_with_objects(self) -> Iterator[tuple[Frame, PendingObjects | None]]:
         """Frames, each with its inference for objects.
 
         For a file, inference starts some frames ahead, because it takes longer than a frame.
         """
         ahead = 0 if self.source.live else FILE_QUEUE
-        waiting: deque[tuple[Frame, PendingDetections | None]] = deque()
+        waiting: deque[tuple[Frame, PendingObjects | None]] = deque()
         try:
             while (raw := self._frames.get()) is not None:
                 with self._fail_closed(DETECT, raw):
