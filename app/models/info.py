@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import numpy as np
 
@@ -14,8 +15,11 @@ from app.models.devices import DEVICES, missing
 from app.models.faces import load_faces
 from app.models.letterbox import Size, canvas_for
 from app.models.objects import load_objects
+from app.models.plates.networks import load_plates
 
 WIDESCREEN = (9, 16)
+PHOTO_SIZE, LINE_SIZE = (640, 640), (48, 320)
+"""Typical sizes of what the networks for plates get; they take others, too."""
 WARM_UP_RUNS, SINGLE_RUNS, CONCURRENT_RUNS = 8, 15, 32
 TIMEOUT_S = 120.0
 
@@ -27,9 +31,14 @@ def info(settings: Settings) -> Iterator[str]:
         SetupError: when a network cannot be loaded.
     """
     data_dir = settings.data_dir if settings.data_dir.is_dir() else None
-    faces = load_faces(settings.device, data_dir / "cache" if data_dir else None)
-    objects = load_objects(settings.objects, settings.device, data_dir)
-    try:
+    cache_dir = data_dir / "cache" if data_dir else None
+    with ExitStack() as loaded:
+        faces = load_faces(settings.device, cache_dir)
+        loaded.callback(faces.close)
+        objects = load_objects(settings.objects, settings.device, data_dir)
+        loaded.callback(objects.close)
+        plates = load_plates(settings.device, cache_dir)
+        loaded.callback(plates.close)
         yield from _describe("faces to blur", faces)
         yield f"  labels      face, from {settings.faces.min_confidence:.2f}"
         yield _speed("frame", faces, canvas_for(WIDESCREEN, settings.faces.width))
@@ -42,10 +51,13 @@ def info(settings: Settings) -> Iterator[str]:
         crop = objects.fixed_size or (objects.crop_size, objects.crop_size)
         yield _speed("crop", objects.runner, crop)
         yield ""
+        yield from _describe("text lines of plates", plates.lines)
+        yield _speed("photo", plates.lines, PHOTO_SIZE)
+        yield ""
+        yield from _describe("text of plates", plates.text)
+        yield _speed("line", plates.text, LINE_SIZE)
+        yield ""
         yield from _accelerators()
-    finally:
-        faces.close()
-        objects.close()
 
 
 def _describe(title: str, runner: BatchingRunner) -> Iterator[str]:

@@ -302,10 +302,12 @@ def test_info_says_what_is_loaded_where_and_how_fast(weights: str, folder: Path)
     assert done.returncode == 0, done.stderr
     for words in ("yunet", weights, "fp32", "CPU, OpenVINO", "person from 0.30"):
         assert words in done.stdout
-    faces, objects, accelerators = done.stdout.split("\n\n")
+    faces, objects, text_lines, text, accelerators = done.stdout.split("\n\n")
     assert "weights     fp32\n" in faces
     assert "weights     fp32\n" in objects
-    assert done.stdout.count(" ms latency") == 3
+    assert "text_lines.xml" in text_lines
+    assert "plate_text.xml" in text
+    assert done.stdout.count(" ms latency") == 5
     assert "cuda        NVIDIA GPU: " in accelerators
     assert sorted(path.name for path in folder.iterdir()) == ["own.bin", "own.xml"]
 
