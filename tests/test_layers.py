@@ -16,6 +16,7 @@ ROWS = (
     ("main",),
     ("cameras",),
     ("runtime",),
+    ("startup",),
     ("api", "cluster"),
     ("doctor",),
     ("data_folder",),
@@ -56,7 +57,7 @@ ROWS = (
 )
 BASE = ROWS[-1]
 BASE_ROW = len(ROWS) - 1  # ``db`` is apart, just above the base modules
-MAY_ASK_THE_DATABASE = ("api", "runtime", "data_folder", "doctor", "access")
+MAY_ASK_THE_DATABASE = ("api", "runtime", "startup", "data_folder", "doctor", "access")
 PIXELS = (
     "app.pipeline.sources",
     "app.pipeline.sinks",
@@ -394,6 +395,14 @@ def test_every_module_says_what_it_is_for() -> None:
         ("app.recording.recorder", "from app.db import tables"),
         ("app.db.tables", "from app.pipeline import hub"),
         ("app.api.streams", "from app import runtime"),
+        ("app.api.streams", "from app.startup.events import Events"),
+        ("app.data_folder", "from app import startup"),
+        ("app.db.tables", "from app.startup.database import open_engine"),
+        ("app.startup.events", "from app import runtime"),
+        ("app.startup.events", "import app.cameras"),
+        ("app.startup.events", "from app import main"),
+        ("app.startup.database", "from sqlalchemy import Engine"),
+        ("app.startup.networks", "import openvino"),
         ("app.api.metrics", "import alembic"),
         ("app.pipeline.hub", "import prometheus_client"),
         ("app.anpr.service", "import cv2"),
@@ -426,6 +435,7 @@ def test_a_breach_is_found(module: str, source: str) -> None:
             "app.cli",
             "app.cameras",
             "app.runtime",
+            "app.startup",
             "app.recording",
             "app.anpr",
         ],
@@ -438,11 +448,15 @@ def test_a_breach_is_found(module: str, source: str) -> None:
     ("module", "source"),
     [
         ("app.main", "from app.api import streams\nfrom app.runtime import x\nimport fastapi"),
-        ("app.cameras", "from app.runtime import open_engine"),
+        ("app.cameras", "from app.startup.database import open_engine"),
+        ("app.runtime", "from app.startup.events import open_events"),
         ("app.main", "from app import __version__, logs"),
         ("app.cli", "import uvicorn\nfrom app.main import locked\nfrom app import __version__"),
         ("app.api.streams", "from app.pipeline.manager import StreamManager"),
         ("app.runtime", "from app.db import tables\nfrom app.pipeline import hub"),
+        ("app.startup.events", "from app.db import tables\nfrom app.pipeline import hub"),
+        ("app.startup.plates", "from app.startup.events import x\nfrom app.anpr import files"),
+        ("app.startup.jobs", "if TYPE_CHECKING:\n    from sqlalchemy import Engine"),
         ("app.recording.recorder", "from app.pipeline import hub\nimport av"),
         ("app.pipeline.stream", "from app.analytics import motion"),
         ("app.cameras", "import uvicorn"),
@@ -463,6 +477,7 @@ def test_what_is_allowed_is_no_breach(module: str, source: str) -> None:
             "app.db.tables",
             "app.api.streams",
             "app.runtime",
+            "app.startup",
             "app.pipeline.hub",
             "app.analytics.motion",
         ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import importlib
 import signal
 import threading
 import time
@@ -27,8 +28,10 @@ from app.jobs import Schedule
 from app.models.batching import BatchingRunner
 from app.models.plates.networks import PlateNetworks
 from app.runtime import open_runtime
+from app.startup import networks, plates
 
-SOURCE = (ROOT / "app" / "runtime.py").read_text(encoding="utf-8")
+BUILDING_BLOCKS = sorted(path.stem for path in (ROOT / "app" / "startup").glob("[!_]*.py"))
+MODULES = ("app.runtime", *(f"app.startup.{name}" for name in BUILDING_BLOCKS))
 NO_STEP = {
     "background",  # its coroutine would never be awaited
     "available_decoders",  # part of what follows once the server answers
@@ -41,9 +44,14 @@ class Broken(Exception):
     """The error of a failing step."""
 
 
-def steps() -> list[str]:
-    """Everything that ``app.runtime`` imports and calls, found in its source."""
-    tree = ast.parse(SOURCE)
+def steps() -> list[tuple[str, str]]:
+    """Everything that the modules import and call, found in their sources: module and name."""
+    return [(module, name) for module in MODULES for name in steps_of(module)]
+
+
+def steps_of(module: str) -> list[str]:
+    path = ROOT.joinpath(*module.split(".")).with_suffix(".py")
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     imported = {
         alias.asname or alias.name
         for node in tree.body
@@ -71,16 +79,16 @@ def objects() -> Any:
 
 
 def plate_networks() -> PlateNetworks:
-    networks = [BatchingRunner(FaceNetwork(name=name)) for name in ("lines", "text")]
-    return PlateNetworks(*networks)
+    runners = [BatchingRunner(FaceNetwork(name=name)) for name in ("lines", "text")]
+    return PlateNetworks(*runners)
 
 
 @pytest.fixture(autouse=True)
 def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Networks without weights, each with its thread: loading the real ones takes seconds."""
-    monkeypatch.setattr(runtime, "load_faces", lambda *_: BatchingRunner(FaceNetwork()))
-    monkeypatch.setattr(runtime, "load_objects", lambda *_: objects())
-    monkeypatch.setattr(runtime, "load_plates", lambda *_: plate_networks())
+    monkeypatch.setattr(networks, "load_faces", lambda *_: BatchingRunner(FaceNetwork()))
+    monkeypatch.setattr(networks, "load_objects", lambda *_: objects())
+    monkeypatch.setattr(plates, "load_plates", lambda *_: plate_networks())
 
 
 def breaks(*_: object, **__: object) -> Any:
@@ -128,21 +136,23 @@ def run(work: Callable[[], Any]) -> None:
 
 
 def test_the_steps_are_found() -> None:
-    assert {"open_database", "load_faces", "load_plates", "EventWriter", "JobManager"} <= {*steps()}
-    assert len(steps()) > 25
+    names = {name for _, name in steps()}
+    assert {"open_database", "load_faces", "load_plates", "EventWriter", "JobManager"} <= names
+    assert len(names) > 25
+    assert all(steps_of(module) for module in MODULES)
 
 
-@pytest.mark.parametrize("step", steps())
+@pytest.mark.parametrize(("module", "step"), steps())
 def test_a_step_that_fails_leaves_nothing(
-    step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    module: str, step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runtime, step, breaks)
+    monkeypatch.setattr(importlib.import_module(module), step, breaks)
 
     async def fail() -> None:
         traces = Traces()
         with pytest.raises(Broken):
             async with open_runtime(settings(tmp_path)):
-                pytest.fail(f"{step} is not part of the start")
+                pytest.fail(f"{step} of {module} is not part of the start")
         await traces.assert_nothing_is_left(tmp_path)
 
     run(fail)

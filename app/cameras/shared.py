@@ -12,7 +12,10 @@ from app.config import Settings
 from app.events import EventRow
 from app.pipeline.channel import Channel
 from app.pipeline.manager import StreamManager
-from app.runtime import SNAPSHOTS, Networks, open_engine, open_events, open_manager, open_networks
+from app.startup.database import open_engine
+from app.startup.events import SNAPSHOTS, open_events
+from app.startup.manager import open_manager
+from app.startup.networks import Networks, open_networks
 from app.types import StoredStream
 from app.urls import normalised
 
