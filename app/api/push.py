@@ -14,6 +14,7 @@ from fastapi.responses import Response, StreamingResponse
 
 from app.api import push_examples
 from app.api.audit_middleware import note
+from app.api.camera_schemas import kind_of
 from app.api.clear_view import check_clear_view, may_watch
 from app.api.deps import (
     CallerDep,
@@ -29,7 +30,7 @@ from app.api.mjpeg import mjpeg_head, mjpeg_response
 from app.api.schemas import PushReply, PushRequest
 from app.api.stream_socket import StreamSocket
 from app.api.ws_messages import VERSION, LiveMessage
-from app.errors import UpgradeRequired
+from app.errors import NotPushable, UpgradeRequired
 from app.mjpeg import MEDIA_TYPE
 
 SOCKET_DESCRIPTION = f"""
@@ -137,6 +138,20 @@ async def watch_video(
 async def video_head(stream_id: StreamId, manager: ManagerDep) -> Response:
     manager.stream(stream_id)
     return mjpeg_head()
+
+
+@router.delete(
+    "/stream/{stream_id}",
+    summary="End a push stream",
+    status_code=204,
+    responses={404: UNKNOWN, 409: {"model": ErrorReply, "description": "Not a push stream"}},
+)
+async def end_push_stream(stream_id: StreamId, manager: ManagerDep) -> None:
+    """End it before its clients do; they are told with `end`. Its events are kept."""
+    spec = manager.stream(stream_id).status.spec
+    if kind_of(spec) != "push":
+        raise NotPushable(stream_id=stream_id)
+    await manager.disconnect(stream_id)
 
 
 @router.websocket("/ws/stream/{stream_id}")

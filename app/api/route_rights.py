@@ -155,6 +155,7 @@ TABLE: tuple[RouteRight, ...] = (
     _camera("POST", "/api/streams/{stream_id}/disconnect", Right.CONTROL),
     # Push streams.
     _all("POST", "/stream/request", Right.CONTROL),
+    _camera("DELETE", "/stream/{stream_id}", Right.CONTROL),
     _camera("GET HEAD", "/stream/video/{stream_id}", Right.VIEW),
     _camera("GET", "/ws/stream/{stream_id}", Right.VIEW),
     # Sockets answer an unknown id after the handshake, and so their handlers check the camera.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import struct
@@ -339,7 +340,12 @@ async def test_an_upload_is_matched_with_the_watch_list(local_client: httpx.Asyn
     made = await local_client.post("/api/watchlist", json={"number": "pjy-54*", "note": "stolen"})
     (plate,) = (await upload(local_client))["plates"]
     query = {"type": "plate_match", "camera": "upload"}
-    (match,) = (await local_client.get("/api/events", params=query)).json()["events"]
+    found: list[Any] = []
+    async with asyncio.timeout(30):
+        while not found:  # events are stored after the reply
+            found = (await local_client.get("/api/events", params=query)).json()["events"]
+            await asyncio.sleep(0.02)
+    (match,) = found
     assert match["details"] == {
         "plate_number": "PJY5472",
         "watch_id": made.json()["id"],

@@ -91,7 +91,7 @@ def test_a_photo_becomes_a_verified_row(server: Server) -> None:
 
     change = {"plate_number": "X777YZ", "is_verified": True, "alternative_readings": "X777YZ/X"}
     changed = server.http.put(f"/api/plates/{first['id']}", json=change).json()
-    assert changed == {**first, **change, "processed_by": "manual"}
+    assert changed == {**first, **change, "processed_by": "manual", "confidence": 1.0}
     assert server.http.get("/api/search?query=777&limit=20").json() == [changed]
 
     counted = server.http.get("/api/statistics").json()

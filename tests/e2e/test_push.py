@@ -28,7 +28,7 @@ from websockets.exceptions import ConnectionClosed
 
 MIB = 1 << 20
 LIMIT = 16 * MIB
-WARM_UP_ROUNDS = 5
+WARM_UP_ROUNDS = 12
 GRACE_S, UNUSED_S, SEND_TIMEOUT_S, BAD_FRAMES = 1.0, 4.0, 2.0, 5
 FIELDS = {"stream_token", "stream_id", "video_uuid", "video_id", "websocket_url", "status"}
 
@@ -560,7 +560,7 @@ def test_clients_are_told_when_somebody_ends_the_stream(server: Server) -> None:
     stream_id = request(server)
     with Live(server, stream_id) as viewer, Live(server, stream_id) as pusher:
         pusher.push(plain())
-        server.post(f"{stream_id}/disconnect")
+        assert server.http.delete(f"/stream/{stream_id}").status_code == 204
         for client in (viewer, pusher):
             assert client.until("end")["reason"]
             with pytest.raises(ConnectionClosed) as closed:
@@ -569,12 +569,26 @@ def test_clients_are_told_when_somebody_ends_the_stream(server: Server) -> None:
             assert closed.value.rcvd.code == 1000
 
 
-def test_a_stopped_stream_says_so(server: Server) -> None:
+def test_stream_control_does_not_stop_a_pushed_stream(server: Server) -> None:
     stream_id = request(server)
-    with Live(server, stream_id) as keeper:
-        server.post(f"{stream_id}/stop")
+    with Live(server, stream_id) as pusher:
+        for call in ("stop", "restart", "disconnect"):
+            refused = server.post(f"{stream_id}/{call}")
+            assert (refused.status_code, refused.json()["code"]) == (409, "OTHER_API")
+        pusher.push(plain())
+
+
+def test_only_push_streams_end_as_push_streams(server: Server) -> None:
+    refused = server.http.delete("/stream/demo")
+    assert (refused.status_code, refused.json()["code"]) == (409, "NOT_PUSHABLE")
+    assert server.http.delete("/stream/nobody").status_code == 404
+
+
+def test_a_stopped_stream_says_so(server: Server, demo: str) -> None:
+    with Live(server, demo) as keeper:
+        server.post(f"{demo}/stop")
         assert keeper.until("end")["reason"]
-        with Live(server, stream_id) as client:
+        with Live(server, demo) as client:
             assert client.next()["state"] == "stopped"
             assert "stopped" in client.next()["reason"]
 

@@ -78,6 +78,8 @@ class Analyzer:
     """Analytics that only remember how light the pictures are that they get."""
 
     numbers = None
+    held_frames: frozenset[float] = frozenset()
+    place_counts = None
 
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
