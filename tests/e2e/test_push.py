@@ -675,7 +675,7 @@ def test_twenty_streams_leave_nothing_behind(server: Server, person: bytes) -> N
         """Streams one after the other; the grace time of one runs while the next is pushed to."""
         ended = []
         for _ in range(count):
-            stream_id = request(server)
+            stream_id = request(server, record="off")  # clips' encoders take memory that varies
             with (
                 Live(server, stream_id, "?pictures=1") as viewer,
                 Live(server, stream_id) as pusher,
@@ -705,7 +705,13 @@ def test_twenty_streams_leave_nothing_behind(server: Server, person: bytes) -> N
         15,
         f"{threads} threads and {files} files again",
     )
-    assert process.memory_info().rss - memory < 20 * MIB
+    # The last ones are freed a moment after their end.
+    eventually(
+        lambda: process.memory_info().rss - memory,
+        lambda grown: grown < 20 * MIB,
+        15,
+        "the memory of twenty streams is free again",
+    )
 
 
 def test_sigterm_tells_who_is_connected(tmp_path: Path, person: bytes) -> None:
