@@ -1,11 +1,12 @@
 # Watchpost:        docker build -t watchpost .
 #   with torch, for .pt weights:                   --build-arg TORCH=cpu
 #   with torch for NVIDIA GPUs, several gigabytes: --build-arg TORCH=cuda
+#   with Ray, for --cluster:                       --build-arg CLUSTER=yes
 # Run:              docker run -p 8000:8000 -v watchpost:/data watchpost
 FROM python:3.11-slim
 
 WORKDIR /srv
-COPY requirements.txt requirements-lean.txt ./
+COPY requirements.txt requirements-lean.txt requirements-cluster.txt ./
 # The lists are complete, hence --no-deps. A container has no display, so OpenCV comes without
 # windows, which also spares libgl1 and libglib2.0-0. PyPI's torch brings gigabytes of CUDA; that of
 # PyTorch's own CPU index (2.x.y+cpu) needs none.
@@ -19,6 +20,13 @@ RUN case "$TORCH" in \
     && sed -i 's/^opencv-python==/opencv-python-headless==/' wanted.txt \
     && if [ "$TORCH" = cpu ]; then index="--extra-index-url https://download.pytorch.org/whl/cpu"; fi \
     && pip install --no-cache-dir --no-compile --no-deps -r wanted.txt $index
+# Only what Ray needs beyond that, with the versions of the list for clusters.
+ARG CLUSTER=no
+RUN case "$CLUSTER" in \
+      no) ;; \
+      yes) pip install --no-cache-dir --no-compile -c requirements-cluster.txt "ray[client]" ;; \
+      *) echo "CLUSTER is yes or no" && exit 1 ;; \
+    esac
 
 COPY LICENSE run.py main.py ./
 COPY static static

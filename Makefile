@@ -8,11 +8,11 @@ LOCK := $(if $(LEAN),requirements-lean.txt,requirements.txt)
 # The lean list has everything that is imported, but not matplotlib and what only it needs, 60 MB: a
 # package for trackers asks for it, for drawings that nothing here makes. Hence --no-deps. Python
 # compiles what it imports; compiling all packages would take another 70 MB.
-NOT_LEAN := matplotlib contourpy cycler fonttools kiwisolver packaging pyparsing python-dateutil
+NOT_LEAN := matplotlib contourpy cycler fonttools kiwisolver pyparsing python-dateutil
 PIP_FLAGS_requirements-lean.txt := --no-deps --no-compile
 DEMO_FLAG := $(if $(filter 0,$(DEMO)),,--demo)
 
-.PHONY: setup run doctor test test-fast test-long check bench docs docs-serve lock clean
+.PHONY: setup run doctor web test test-fast test-long check bench docs docs-serve pictures lock clean
 
 run: setup $(VENV)/speed.json  ## start the server; ARGS="--port 9000", DEMO=0, LEAN=1
 	@$(if $(DEMO_FLAG),$(BIN)/python -m app.doctor --demo-from $(VENV)/speed.json)
@@ -29,6 +29,13 @@ $(VENV)/speed.json: $(VENV)/.$(LOCK).installed
 
 setup: $(VENV)/.$(LOCK).installed
 
+# The built files are in the repository: only who changes web/ needs Node.js.
+web: | web/node_modules  ## build the control room, static/app/, from web/
+	@npm --prefix web run --silent build
+
+web/node_modules:
+	npm --prefix web ci --no-audit --no-fund
+
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed: make run PYTHON=python3.12"; exit 1; }
@@ -39,13 +46,13 @@ $(VENV)/.%.installed: % | $(BIN)/python
 	$(BIN)/python -m compileall -q app run.py main.py
 	@touch $@
 
-# Test files run in parallel processes, slow ones first: three for two cores, since tests mostly wait.
+# Test files run in parallel processes, slow ones first: six for two cores, since tests mostly wait.
 # A few need the CPU for themselves. Exit status 5: ARGS selected no test of that half.
-WORKERS ?= 3
+WORKERS ?= 6
 PYTEST = $(BIN)/python -m pytest
 BESIDE = $(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-test: setup $(VENV)/.requirements-dev.txt.installed  ## all tests; ARGS="-k auth", WORKERS=0
+test: setup $(VENV)/.requirements-dev.txt.installed $(VENV)/.requirements-cluster.txt.installed  ## all tests; ARGS="-k auth", WORKERS=0
 	@sh tests/install_tools.sh
 	$(BESIDE) -m "not alone" $(ARGS) || [ $$? -eq 5 ]
 	$(PYTEST) -m alone $(ARGS) || [ $$? -eq 5 ]
@@ -54,7 +61,7 @@ test-fast: setup $(VENV)/.requirements-dev.txt.installed  ## without the slow te
 	$(BESIDE) -m "not long" $(ARGS)
 
 test-long: export WATCHPOST_MEMORY_MINUTES ?= 30
-test-long: setup $(VENV)/.requirements-dev.txt.installed  ## only the slow tests: servers, browsers, networks
+test-long: setup $(VENV)/.requirements-dev.txt.installed $(VENV)/.requirements-cluster.txt.installed  ## only the slow tests: servers, browsers, networks
 	@sh tests/install_tools.sh
 	$(BESIDE) -m "long and not alone" $(ARGS) || [ $$? -eq 5 ]
 	$(PYTEST) -m alone $(ARGS) || [ $$? -eq 5 ]
@@ -75,10 +82,14 @@ docs: setup $(VENV)/.requirements-docs.txt.installed  ## the documentation as a 
 docs-serve: setup $(VENV)/.requirements-docs.txt.installed  ## the same on http://localhost:8001
 	$(BIN)/mkdocs serve --dev-addr localhost:8001
 
+pictures: setup $(VENV)/.requirements-dev.txt.installed  ## take the pictures of README and docs; VIDEOS=folder
+	$(BIN)/python -m docs.pictures $(if $(VIDEOS),--videos $(VIDEOS))
+
 lock: $(VENV)/.requirements-dev.txt.installed  ## update the requirements files
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile -q --universal --no-header --no-annotate --python-version 3.11 $(addprefix --no-emit-package ,$(NOT_LEAN)) pyproject.toml -o requirements-lean.txt
 	$(BIN)/uv pip compile -q --universal --no-header --no-annotate --python-version 3.11 --extra full -c requirements-lean.txt pyproject.toml -o requirements.txt
+	$(BIN)/uv pip compile -q --universal --no-header --no-annotate --python-version 3.11 --extra cluster -c requirements.txt pyproject.toml -o requirements-cluster.txt
 	$(BIN)/uv pip compile -q --universal --no-header --no-annotate --python-version 3.11 --group dev -c requirements.txt -o requirements-dev.txt
 	$(BIN)/uv pip compile -q --universal --no-header --no-annotate --python-version 3.11 --group docs -c requirements-dev.txt -o requirements-docs.txt
 

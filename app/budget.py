@@ -34,14 +34,17 @@ class Level:
     face_gap_s: float = 0.0
 
 
+SELDOM_FPS = 1.25
+"""Often enough for at least one detection each second, although frames come when they come."""
+
 LEVELS = (
     Level(),
     Level(object_fps=3),
     Level(object_fps=2),
-    Level(object_fps=1),
-    Level(object_fps=1, crops=False),
-    Level(object_fps=1, crops=False, face_gap_s=0.1),
-    Level(object_fps=1, crops=False, face_gap_s=0.2),
+    Level(object_fps=SELDOM_FPS),
+    Level(object_fps=SELDOM_FPS, crops=False),
+    Level(object_fps=SELDOM_FPS, crops=False, face_gap_s=0.1),
+    Level(object_fps=SELDOM_FPS, crops=False, face_gap_s=0.2),
 )
 ONLY_FACES = 5
 """The first level that restricts a stream without analytics."""

@@ -237,6 +237,18 @@ class PlateSettings(BaseModel):
     max_bytes: int = Field(20 * 2**20, ge=1, description="Largest upload, in bytes.")
     max_pixels: int = Field(50_000_000, ge=1, description="Largest image, in pixels.")
     max_files: int = Field(32, ge=1, le=1000, description="Most images in one batch.")
+    max_waiting: int = Field(
+        32,
+        ge=0,
+        le=10_000,
+        description="Uploads that may wait while others are read; more are answered with 429.",
+    )
+    max_wait_s: float = Field(
+        20.0,
+        gt=0,
+        le=600,
+        description="Seconds after which an upload that still waits is answered with 429.",
+    )
     countries: tuple[str, ...] = Field(
         (),
         description='Countries whose formats are expected, such as ["RU", "KZ"]. Default: all '
@@ -350,6 +362,19 @@ class NotifySettings(BaseModel):
     give_up_s: float = Field(
         86_400.0, gt=0, description="How long a message is tried before it counts as dead."
     )
+    link_s: float = Field(
+        86_400.0,
+        gt=0,
+        le=7 * 86_400,
+        description="Seconds for which the link to a snapshot in a message to a phone is valid.",
+    )
+    contact: str | None = Field(
+        None,
+        max_length=200,
+        pattern=r"^(mailto:[^\s@]+@[^\s@]+|https://\S+)$",
+        description="`mailto:` or `https:` URL that push services get with messages to phones. "
+        "Default: that of the project.",
+    )
     keep_days: float = Field(
         7.0, gt=0, description="Days for which sent and dead messages are listed."
     )
@@ -394,6 +419,44 @@ def read_sections(
     fields: dict[str, Any] = {name: (model, model()) for name, model in sections.items()}
     read = create_model("Sections", __base__=_Sources, **fields)(_env_file=env_file)
     return {name: getattr(read, name) for name in sections}
+
+
+class ClusterSettings(BaseModel):
+    """Streams on the machines of a Ray cluster."""
+
+    address: str | None = Field(
+        None,
+        description="The Ray cluster that streams run on: `auto` (the one of this machine), "
+        "`ray://host:10001`, or `local` (one that ends with this process). Default: none, and "
+        "streams run in this process.",
+    )
+    cpu_per_stream: float = Field(
+        1.0,
+        gt=0,
+        description="Cores that one stream takes, as `watchpost doctor` measures them. Ray places "
+        "no more streams on a node than its cores allow.",
+    )
+    sites: dict[str, str] = Field(
+        {},
+        description='Sites of streams, by patterns of their ids: with `{"yard-*": "north"}`, '
+        "those run only on nodes that were started with `ray start "
+        "--resources='{\"site:north\": 1}'`.",
+    )
+    lease_s: float = Field(
+        6.0,
+        ge=3,
+        le=60,
+        description="Seconds for which a machine may publish to RTSP outputs after it has renewed "
+        "its leases in the database. A cut-off machine has stopped, and another one may publish, "
+        "after this time.",
+    )
+
+    @field_validator("address")
+    @classmethod
+    def _known_address(cls, address: str | None) -> str | None:
+        if address is None or address in ("auto", "local") or address.startswith("ray://"):
+            return address
+        raise ValueError("use auto, local or ray://host:port")
 
 
 class Settings(_Sources):
@@ -445,6 +508,7 @@ class Settings(_Sources):
     recording: RecordingSettings = RecordingSettings()
     space: SpaceSettings = SpaceSettings()
     notify: NotifySettings = NotifySettings()
+    cluster: ClusterSettings = ClusterSettings()
 
     def allowed_folders(self) -> list[Path]:
         """Folders with files that callers may open."""

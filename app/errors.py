@@ -34,10 +34,18 @@ class WatchpostError(Exception):
         filled = details if text is None else {**details, "reason": self.fill(text, details)}
         super().__init__(self.fill(self.template, filled))
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Errors of other processes arrive as they were raised."""
+        return _raised_elsewhere, (type(self), self.details)
+
     @staticmethod
     def fill(template: str, details: dict[str, object]) -> str:
         """Fill a template with details; a placeholder without a detail stays as it is."""
         return template.format_map(_KeepMissing(details))
+
+
+def _raised_elsewhere(kind: type[WatchpostError], details: dict[str, object]) -> WatchpostError:
+    return kind(**details)
 
 
 class _KeepMissing(dict[str, object]):
@@ -225,6 +233,13 @@ class StreamNotFound(NotFound):
     template = "Stream not found: {stream_id}"
 
 
+class NodeNotFound(NotFound):
+    """No machine of the cluster has this id."""
+
+    code = "NODE_NOT_FOUND"
+    template = "There is no node {node_id} in the cluster."
+
+
 class EventNotFound(NotFound):
     """No event has this id."""
 
@@ -354,11 +369,25 @@ class DeliveryNotFound(NotFound):
     template = "There is no delivery {delivery_id}."
 
 
+class LinkNotValid(NotFound):
+    """A signed link was changed, was ended, or has expired."""
+
+    code = "LINK_NOT_VALID"
+    template = "This link is not valid, or it has expired."
+
+
 class TooManyAttempts(WatchpostError):
     """Too many wrong passwords or tokens came from this address or for this user."""
 
     code = "TOO_MANY_ATTEMPTS"
     template = "Too many wrong attempts. Try again in {retry_after_s} s."
+
+
+class TooManyUploads(WatchpostError):
+    """Too many uploaded images wait to be read already."""
+
+    code = "TOO_MANY_UPLOADS"
+    template = "Too many images are waiting to be read. Try again in {retry_after_s} s."
 
 
 class Conflict(WatchpostError):
@@ -383,6 +412,13 @@ class CameraExists(Conflict):
 
     code = "CAMERA_EXISTS"
     template = "There is already a camera {camera_id}. Change it with PATCH, or use another id."
+
+
+class NoOtherNode(Conflict):
+    """No other machine of the cluster could take the streams of one that is to be emptied."""
+
+    code = "NO_OTHER_NODE"
+    template = "There is no other node that could take the streams of node {node_id}."
 
 
 class UserExists(Conflict):
@@ -420,6 +456,16 @@ class LastAdministrator(Conflict):
     template = "This is the last administrator. Give another user that role first."
 
 
+class NoVideo(Conflict):
+    """The stream has no H.264 video for browsers; its frames can be had as JPEG."""
+
+    code = "NO_VIDEO"
+    template = (
+        "Stream {stream_id} has no H.264 video: its faces are not covered, or it is a file that is "
+        "read as fast as it can be. Watch it as MJPEG."
+    )
+
+
 class NotACamera(Conflict):
     """The stream was started through another API."""
 
@@ -449,6 +495,20 @@ class NotDead(Conflict):
 
     code = "NOT_DEAD"
     template = "Delivery {delivery_id} is {state}; only dead ones can be sent again."
+
+
+class BackupRunning(Conflict):
+    """A copy of the database is being made."""
+
+    code = "BACKUP_RUNNING"
+    template = "A copy of the database is being made. Try again when it is finished."
+
+
+class BackupElsewhere(Conflict):
+    """The database is not a file that the server can copy."""
+
+    code = "BACKUP_ELSEWHERE"
+    template = "The database is {database}. Back it up with its own tools, such as pg_dump."
 
 
 class TooManyTargets(Conflict):
@@ -488,6 +548,13 @@ class SinkError(FarEndError):
 
     code = "OUTPUT_FAILED"
     template = "The output failed: {reason} ({url})"
+
+
+class OnvifFailed(FarEndError):
+    """A camera was asked over ONVIF, and refused or did not answer."""
+
+    code = "ONVIF_FAILED"
+    template = "The camera could not be asked over ONVIF: {reason}"
 
 
 class ProviderFailed(FarEndError):
@@ -534,6 +601,20 @@ class TooManyJobs(Unavailable):
     )
 
 
+class TooManyTests(Unavailable):
+    """Too many cameras are being tested or searched for."""
+
+    code = "TOO_MANY_TESTS"
+    template = "{count} cameras are being tested already. Try again in a moment."
+
+
+class NoNetwork(Unavailable):
+    """This machine has no network in which cameras could be searched for."""
+
+    code = "NO_NETWORK"
+    template = "There is no network to search for cameras."
+
+
 class NoAnalytics(Unavailable):
     """The network for persons and objects is not installed."""
 
@@ -567,6 +648,16 @@ class NotReady(Unavailable):
 
     code = "NOT_READY"
     template = "The server is not ready. {reason}"
+
+
+class NodeGone(Unavailable):
+    """A node of the cluster does not answer, and what is wanted is only there."""
+
+    code = "NODE_GONE"
+    template = (
+        "Node {node} of the cluster does not answer. What it has stored can be had again when it "
+        "is back."
+    )
 
 
 class ShuttingDown(Unavailable):

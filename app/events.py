@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from app.local_time import DayHours
+from app.plate_text import folded
 from app.rights import EVERYTHING, Access
 from app.types import BlurredFrame, Box, Track, kind_of
 
@@ -48,6 +50,8 @@ class Event:
         has_snapshot: whether a snapshot will be stored.
         session_id: the run of the stream in which it happened.
         has_clip: whether a clip will be recorded.
+        snapshot_file: name of the snapshot's file, if another process has written it already.
+        node: of a cluster, on which the snapshot and the clip are; None: on this machine.
     """
 
     event_id: int
@@ -58,6 +62,17 @@ class Event:
     has_snapshot: bool = False
     session_id: str | None = None
     has_clip: bool = False
+    snapshot_file: str | None = None
+    node: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventComment:
+    """What a person wrote about an event; ``by`` is the name that the writer had then."""
+
+    text: str
+    by: str
+    ts: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +86,8 @@ class EventRow:
         snapshot: whether there is a snapshot.
         snapshot_file: name of the snapshot's file, once it is written.
         clip: whether there is a clip, or will be in a moment.
+        flagged: a person marked it as important, and so it is kept longer.
+        node: of a cluster, on which the snapshot is; None: on this machine.
     """
 
     event_id: int
@@ -88,6 +105,14 @@ class EventRow:
     session_id: str | None = None
     snapshot_file: str | None = None
     clip: bool = False
+    flagged: bool = False
+    comment: EventComment | None = None
+    node: str | None = None
+
+    @property
+    def plate(self) -> str | None:
+        """The number of the plate that was seen, if one was."""
+        return plate_of(self.details)
 
     @classmethod
     def of(cls, event: Event) -> EventRow:
@@ -108,7 +133,15 @@ class EventRow:
             snapshot=event.has_snapshot,
             session_id=event.session_id,
             clip=event.has_clip,
+            snapshot_file=event.snapshot_file,
+            node=event.node,
         )
+
+
+def plate_of(details: Mapping[str, Any]) -> str | None:
+    """The number of a plate in the details of an event, as a key; None if there is none."""
+    number = details.get("plate_number")
+    return folded(number) if isinstance(number, str) else None
 
 
 SAME_FIELDS = ("stream_id", "ts", "track_id", "person_id", "bag_id", "confidence", "duration_s")
@@ -148,6 +181,9 @@ class EventFilter:
     Attributes:
         label, zone, line: as the event's ``details`` have them.
         access: of the caller, who gets only the events that it allows to see.
+        plate: key of a plate's number, or of its beginning.
+        hours: of the day.
+        flagged: only events that are flagged, or only those that are not.
     """
 
     stream_id: str | None = None
@@ -158,6 +194,9 @@ class EventFilter:
     label: str | None = None
     zone: str | None = None
     line: str | None = None
+    plate: str | None = None
+    hours: DayHours | None = None
+    flagged: bool | None = None
 
     @property
     def details(self) -> dict[str, str]:
@@ -167,17 +206,26 @@ class EventFilter:
 
     def takes(self, event: Event) -> bool:
         rule_event = event.rule_event
-        return self._takes(event.stream_id, rule_event.type, event.ts, rule_event.details)
+        return self.flagged is not True and self._takes(
+            event.stream_id, rule_event.type, event.ts, rule_event.details
+        )
 
     def takes_record(self, record: EventRow) -> bool:
-        return self._takes(record.stream_id, record.type, record.ts, record.details)
+        return self.flagged in (None, record.flagged) and self._takes(
+            record.stream_id, record.type, record.ts, record.details
+        )
 
     def _takes(self, stream_id: str, kind: str, ts: float, details: Mapping[str, Any]) -> bool:
         if any(details.get(name) != value for name, value in self.details.items()):
             return False
+        if self.plate is not None:
+            number = plate_of(details)
+            if number is None or not number.startswith(self.plate):
+                return False
         return (
             self.stream_id in (None, stream_id)
             and self.type in (None, kind)
             and self.since <= ts < self.until
+            and (self.hours is None or self.hours.include(ts))
             and self.access.sees_event(stream_id, kind)
         )

@@ -60,6 +60,7 @@ class FailureReason(StrEnum):
     REDIRECTED = "redirected"
     WEB_PAGE = "web_page"
     STOPPED = "stopped"
+    NO_LEASE = "no_lease"
 
     EMPTY = "empty"
     NO_PICTURE = "no_picture"
@@ -155,6 +156,7 @@ WORDS = {
     "redirected": "it redirects to {location}; use that URL instead",
     "web_page": "it is a web page, not video; look up the URL of the camera's video or image",
     "stopped": "the stream was stopped",
+    "no_lease": "this machine does not hold the output's lease now, so another one may publish",
     "no_encoder": "this encoder does not work here",
     "empty": "it is empty",
     "no_picture": "it is not a JPEG, PNG or WebP image",

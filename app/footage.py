@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 FootageKind = Literal["event", "continuous"]
+Ended = Literal["no_video", "full", "failed", "stopped", "killed"]
+"""Why a segment ended, if not because it was long enough: the camera sent nothing, the disk was
+full, writing failed, the stream was stopped, the server was killed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +23,9 @@ class Footage:
         begin_ts, end_ts: of the video, Unix seconds.
         path: relative to the footage folder.
         flagged: a person marked it as important.
+        ended: why a segment ended; None if it was long enough, and for clips.
         footage_id: of its row; 0 for a file without one.
+        node: of a cluster, on which the file is; None: on this machine.
     """
 
     stream_id: str
@@ -30,7 +35,25 @@ class Footage:
     path: str
     bytes: int
     flagged: bool = False
+    ended: Ended | None = None
     footage_id: int = 0
+    node: str | None = None
+
+
+FILMS, PICTURES = "footage/", "snapshots/"
+"""Beginnings of the paths of what a node of a cluster stores: of ``Footage``, and of events."""
+
+
+class KeepDays(NamedTuple):
+    """How many days the footage of a stream is kept; None leaves it to the server's settings."""
+
+    continuous_days: float | None = None
+    event_days: float | None = None
+    flagged_days: float | None = None
+
+
+KEEP_DAYS = KeepDays._fields
+"""The same, as options of a stream are named."""
 
 
 class Period(NamedTuple):
@@ -47,6 +70,24 @@ class Span(NamedTuple):
     kind: FootageKind
     flagged: bool
     bytes: int
+
+
+WhyGap = Ended | Literal["not_recorded"]
+"""The same for a gap; ``not_recorded``: no continuous recording from before is kept."""
+
+
+def why_gap(gap: Period, footage: Iterable[Footage]) -> WhyGap | None:
+    """Why there is a gap: how the last segment before it ended; None if nothing says.
+
+    Args:
+        footage: of the stream, also the last segment from before the gap.
+    """
+    before = [
+        one
+        for one in footage
+        if one.kind == "continuous" and one.begin_ts < gap.begin_ts + JOINED_S
+    ]
+    return max(before, key=lambda one: one.end_ts).ended if before else "not_recorded"
 
 
 JOINED_S = 1.5

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
-from datetime import date, datetime, time, timedelta
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
@@ -12,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+DAY_S = 86_400
 CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9]"
 
 
@@ -31,6 +34,64 @@ def local(ts: float, zone: ZoneInfo | None) -> datetime:
 def local_day(ts: float, zone: ZoneInfo | None) -> date:
     """The day of a Unix time."""
     return local(ts, zone).date()
+
+
+def utc_offsets(zone: ZoneInfo, begin_ts: float, end_ts: float) -> list[tuple[float, int]]:
+    """The offsets from UTC that a zone has in a period, in order.
+
+    Returns:
+        The Unix time from which on each of them holds, and its seconds. The first begins with the
+        period; a clock that is changed twice within a day is not noticed.
+    """
+    found = [(begin_ts, _offset_s(zone, begin_ts))]
+    ts = begin_ts
+    while ts < end_ts:
+        later = min(ts + DAY_S, end_ts)
+        offset_s = _offset_s(zone, later)
+        if offset_s != found[-1][1]:
+            found.append((_changed_at(zone, ts, later), offset_s))
+        ts = later
+    return found
+
+
+def _changed_at(zone: ZoneInfo, before: float, after: float) -> float:
+    """The second at which the offset changes between two times."""
+    low, high = int(before), math.ceil(after)
+    old = _offset_s(zone, before)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if _offset_s(zone, middle) == old:
+            low = middle
+        else:
+            high = middle
+    return float(high)
+
+
+def _offset_s(zone: ZoneInfo, ts: float) -> int:
+    offset = datetime.fromtimestamp(ts, UTC).astimezone(zone).utcoffset()
+    return round(offset.total_seconds()) if offset is not None else 0
+
+
+@dataclass(frozen=True, slots=True)
+class DayHours:
+    """Hours of every day, in a time zone; they may pass midnight.
+
+    Attributes:
+        start_s, end_s: seconds since midnight, as a clock shows them; if they are equal, the hours
+            are the whole day.
+    """
+
+    start_s: int
+    end_s: int
+    zone: ZoneInfo
+
+    def include(self, ts: float) -> bool:
+        """Whether a Unix time is in these hours."""
+        at = local(ts, self.zone)
+        second = 3600 * at.hour + 60 * at.minute + at.second
+        if self.start_s < self.end_s:
+            return self.start_s <= second < self.end_s
+        return second >= self.start_s or second < self.end_s
 
 
 def _known(name: str) -> str:

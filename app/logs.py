@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 
+from app.recent_problems import RECENT
 from app.urls import masked_path, scrub
 
 FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
@@ -49,3 +50,6 @@ def install(level: str) -> None:
             inner = handler.formatter or logging.Formatter(FORMAT)
             if not isinstance(inner, ScrubbingFormatter):
                 handler.setFormatter(ScrubbingFormatter(inner))
+    for name in ("", "uvicorn"):  # uvicorn's messages do not reach the root
+        if RECENT not in logging.getLogger(name).handlers:
+            logging.getLogger(name).addHandler(RECENT)

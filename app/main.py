@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -18,29 +18,42 @@ from app.api import (
     accounts,
     audit,
     auth,
+    backup,
+    camera_setup,
     cameras,
     deliveries,
+    demo,
     doctor,
     errors,
+    event_reports,
     jobs,
+    live_settings,
+    nodes,
     oidc,
     plates,
     privacy,
     push,
     recordings,
     routes,
+    rules,
     schedules,
+    snapshot_links,
+    storage,
+    stored_events,
     streams,
     system,
+    system_status,
     targets,
     tokens,
     two_factor,
     users,
+    video,
     viewer,
 )
 from app.api import events as events_api
 from app.api.audit_middleware import AuditMiddleware
 from app.api.authorization import RightsMiddleware
+from app.api.camera_setup import CameraSetup
 from app.api.credentials import TrustedProxies
 from app.api.deps import PlateServices
 from app.api.doctor import DoctorService
@@ -49,12 +62,16 @@ from app.api.headers import SecurityHeadersMiddleware
 from app.api.health import DatabaseProbe, HealthService
 from app.api.notify_deps import NotifyServices
 from app.api.openapi import complete_document, operation_id
-from app.api.route_rights import RouteTable
+from app.api.route_rights import RightsTable
 from app.api.rules_schema import document_rules
 from app.api.state import State
+from app.api.system_deps import SystemServices
+from app.api.upload_queue import UploadQueue
+from app.api.video_socket import VideoMetrics
 from app.config import Settings, usable_cpus
 from app.data_folder import api_token
 from app.errors import DataFolderLocked, SetupError
+from app.pipeline.connection_test import ConnectionTester
 from app.process import long_lived_objects
 from app.runtime import Runtime, open_runtime
 
@@ -123,7 +140,7 @@ def create_app(settings: Settings) -> FastAPI:
         throttle=throttle,
         proxies=TrustedProxies(settings.auth.trusted_proxies, settings.auth.proxy_user_header),
     )
-    table = RouteTable()
+    table = RightsTable()
     authorization = Middleware(RightsMiddleware, table=table)
     app = FastAPIOffline(
         title="Watchpost",
@@ -145,13 +162,22 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings = settings
     app.state.throttle = throttle
     app.include_router(streams.router)
+    app.include_router(video.router)
     app.include_router(push.router)
     app.include_router(cameras.router)
+    app.include_router(demo.router)
+    app.include_router(camera_setup.router)
+    app.include_router(rules.router)
     app.include_router(events_api.router)
+    app.include_router(event_reports.router)  # before the ids of events
+    app.include_router(stored_events.router)
     app.include_router(recordings.router)
+    app.include_router(storage.router)
+    app.include_router(nodes.router)
     app.include_router(targets.router)
     app.include_router(routes.router)
     app.include_router(deliveries.router)
+    app.include_router(snapshot_links.router)
     app.include_router(plates.router)
     app.include_router(accounts.router)
     app.include_router(oidc.router)
@@ -162,10 +188,13 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(privacy.router)
     app.include_router(system.router)
     app.include_router(doctor.router)
+    app.include_router(system_status.router)
+    app.include_router(live_settings.router)
+    app.include_router(backup.router)
     app.include_router(viewer.router)
     app.include_router(schedules.router)
     app.include_router(jobs.router)  # last, since its /ws/{job_id} matches every name below /ws
-    app.mount("/static", viewer.ViewerFiles(), name="static")
+    app.mount("/static", viewer.files(), name="static")
     errors.install(app)
     document_rules(app)
     complete_document(app)
@@ -204,10 +233,13 @@ def _state(runtime: Runtime, settings: Settings) -> State:
     events, jobs, plates = runtime.events, runtime.jobs, runtime.plates
     notify = runtime.notify
     return {
-        "manager": runtime.manager,
+        "manager": runtime.streams,
+        "camera_setup": CameraSetup(ConnectionTester(runtime.manager)),
         "push_streams": runtime.push_streams,
         "event_log": events.log,
         "event_repository": events.repository,
+        "event_marks": events.marks,
+        "event_counts": events.counts,
         "event_writer": events.writer,
         "job_repository": jobs.repository,
         "job_log_repository": jobs.log,
@@ -227,17 +259,24 @@ def _state(runtime: Runtime, settings: Settings) -> State:
             runtime.privacy.fingerprint,
             runtime.footage.service.store,
             runtime.footage.exporter,
+            runtime.footage.frames,
         ),
         "kept": runtime.privacy.kept,
         "plates": PlateServices(
             plates.service, plates.repository, plates.search, plates.counts, plates.watchlist
         ),
         "notify": NotifyServices(
-            notify.targets, notify.routes, notify.deliveries, notify.dispatcher
+            notify.targets,
+            notify.routes,
+            notify.deliveries,
+            notify.dispatcher,
+            notify.vapid,
+            notify.links,
         ),
         "health": HealthService(
-            runtime.manager,
+            runtime.streams,
             jobs.metrics,
+            runtime.footage.service.metrics,
             jobs.manager.running,
             events.log,
             events.writer,
@@ -248,10 +287,15 @@ def _state(runtime: Runtime, settings: Settings) -> State:
             DatabaseProbe(jobs.repository),
             notify.dispatcher.metrics,
             notify.deliveries,
+            VideoMetrics(),
         ),
         "footage": runtime.footage.service,
         "exporter": runtime.footage.exporter,
+        "frames": runtime.footage.frames,
+        "space": jobs.space,
         "doctor": DoctorService(settings),
-        # Decoding an image of 50 megapixels takes 150 MB.
-        "upload_slots": asyncio.Semaphore(usable_cpus()),
+        "uploads": UploadQueue(
+            usable_cpus(), settings.plates.max_waiting, settings.plates.max_wait_s
+        ),
+        "system": SystemServices(settings, runtime.database, time.time()),
     }

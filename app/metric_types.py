@@ -12,16 +12,18 @@ import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.registry import Collector
 
 __all__ = [
     "Collector",
     "CollectorRegistry",
     "Counter",
+    "Gauge",
     "Histogram",
     "HistogramSnapshot",
     "counter",
+    "gauge",
     "histogram",
 ]
 PREFIX = "watchpost_"
@@ -36,6 +38,11 @@ def counter(name: str, about: str, **labels: Iterable[str]) -> Counter:
         for values in itertools.product(*labels.values()):
             created.labels(*values)
     return created
+
+
+def gauge(name: str, about: str) -> Gauge:
+    """A value that goes up and down, from 0."""
+    return Gauge(PREFIX + name, about, registry=None)
 
 
 def histogram(name: str, about: str, bounds: Sequence[float]) -> Histogram:

@@ -132,6 +132,15 @@ class DeliveryFilter:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerKey:
+    """A secret key that this server made for one purpose."""
+
+    key_id: int
+    secret: str = field(repr=False)
+    created_ts: float
+
+
+@dataclass(frozen=True, slots=True)
 class Backlog:
     """How much waits for one kind of target, and how much was given up.
 

@@ -36,8 +36,9 @@ MEANING: Mapping[Right, str] = {
     Right.PLATES: "read, upload, correct and delete number plates, and see their events",
     Right.EXPORT: "download recordings and lists",
     Right.CLEAR_VIEW: "start a stream or job whose faces are not covered",
-    Right.MONITOR: "read the metrics and the doctor's report",
-    Right.ADMINISTER: "manage users, tokens of others, the audit log, erasure, and notifications",
+    Right.MONITOR: "read the metrics, the last errors and the doctor's report",
+    Right.ADMINISTER: "manage users, tokens of others, the audit log, erasure, notifications, "
+    "settings and backups",
 }
 
 

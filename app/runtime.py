@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from app.access.audit import AuditLog
 from app.access.opening import open_access, open_audit
@@ -19,18 +19,24 @@ from app.access.service import AccessService
 from app.access.throttle import Throttle
 from app.config import Settings
 from app.data_folder import locked, make_folder
+from app.db.backup import DatabaseBackup
 from app.db.footage import FootageRepository
+from app.db.node_files import NodeFileRepository
 from app.db.streams import StreamRepository
 from app.db.vault import open_vault
 from app.models.batching import BatchingRunner
+from app.pipeline.demo import start_demo
+from app.pipeline.directory import StreamDirectory
 from app.pipeline.event_log import EventLog
 from app.pipeline.manager import StreamManager
 from app.pipeline.push import PushStreams
+from app.pipeline.registry import NullStreamStore
 from app.pipeline.sources.hardware import available_decoders
 from app.process import background, on_exit_signal, worker_threads
 from app.recording.footage_opening import FootageParts, open_footage
 from app.recording.job_manager import JobManager
 from app.recording.retention import DiskSpace
+from app.startup.cluster import open_cluster
 from app.startup.daily_counts import open_daily_counts
 from app.startup.database import open_engine
 from app.startup.events import SNAPSHOTS, Events, open_events
@@ -40,10 +46,8 @@ from app.startup.networks import open_networks
 from app.startup.notify import Notify, open_notify
 from app.startup.plates import Plates, open_plates, record_plates
 from app.startup.privacy import Privacy, open_privacy
-from app.types import Analytics, StreamSpec
 
 RESUME_AFTER_S = 0.5
-DEMO = StreamSpec("demo", "demo:", max_fps=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +55,13 @@ class Runtime:
     """The running parts of a server.
 
     Attributes:
+        manager: what runs streams in this process.
+        streams: all streams: those of the manager, or of a cluster.
         networks: runners by purpose; None for a network that is not installed.
     """
 
     manager: StreamManager
+    streams: StreamDirectory
     push_streams: PushStreams
     events: Events
     jobs: Jobs
@@ -65,6 +72,7 @@ class Runtime:
     privacy: Privacy
     footage: FootageParts
     notify: Notify
+    database: DatabaseBackup
 
 
 @asynccontextmanager
@@ -96,6 +104,7 @@ async def open_runtime(
         networks = await stack.enter_async_context(
             open_networks(settings, settings.device, settings.data_dir)
         )
+        streams = StreamRepository(engine, vault)
         clips = FootageRepository(engine, settings.footage_dir())
         written = asyncio.Event()
         events = await stack.enter_async_context(
@@ -107,16 +116,22 @@ async def open_runtime(
         space = DiskSpace(settings.recordings_dir(), settings.space)
         make_folder(settings.recordings_dir())  # whose disk is watched
         footage = await stack.enter_async_context(
-            open_footage(settings.footage_dir(), settings.recording, clips, events.log, space)
+            open_footage(
+                settings.footage_dir(),
+                settings.recording,
+                clips,
+                events.log,
+                space,
+                streams.keep_days,
+            )
         )
-        events.repository.has_pending_clip = footage.service.clips.is_pending
         await stack.enter_async_context(record_plates(events.log, plates.service))
         daily_counts = await stack.enter_async_context(open_daily_counts(engine))
         manager = await stack.enter_async_context(
             open_manager(
                 settings,
                 networks,
-                StreamRepository(engine, vault),
+                NullStreamStore() if settings.cluster.address is not None else streams,
                 events.log,
                 engine,
                 plates.read_queue,
@@ -124,11 +139,29 @@ async def open_runtime(
                 footage.service.new_packets,
             )
         )
+        directory: StreamDirectory = manager
+        if settings.cluster.address is not None:
+            directory = await stack.enter_async_context(
+                open_cluster(
+                    settings,
+                    manager,
+                    streams,
+                    events.log,
+                    NodeFileRepository(engine),
+                    streams.keep_days,
+                    plates.watchlist.entries,
+                )
+            )
+        events.repository.read_on_node = directory.files.read_picture
+        events.repository.has_pending_clip = lambda event_id: (
+            footage.service.clips.is_pending(event_id)
+            or directory.files.clip_ready_ts(event_id) is not None
+        )
         jobs = await stack.enter_async_context(
             open_jobs(settings, manager, engine, vault, events.pruner, plates.repository, space)
         )
         notify = await stack.enter_async_context(
-            open_notify(settings, manager, engine, vault, events.repository, written)
+            open_notify(settings, directory, engine, vault, events.repository, written)
         )
         await stack.enter_async_context(
             background(_resume(manager, jobs.manager, demo=settings.demo), "resume")
@@ -136,6 +169,7 @@ async def open_runtime(
         stack.enter_context(on_exit_signal(lambda: _begin_shutdown(manager, events.log)))
         yield Runtime(
             manager,
+            directory,
             PushStreams(manager, settings.push),
             events,
             jobs,
@@ -151,6 +185,7 @@ async def open_runtime(
             open_privacy(engine, vault),
             footage,
             notify,
+            DatabaseBackup(engine),
         )
 
 
@@ -163,8 +198,7 @@ async def _resume(manager: StreamManager, jobs: JobManager, *, demo: bool) -> No
     await asyncio.to_thread(available_decoders)  # tried before a camera waits for them
     await manager.resume()
     if demo:
-        analytics: Analytics = {"smoking": {}} if manager.has_analytics else {}
-        manager.start_ephemeral(replace(DEMO, analytics=analytics))
+        start_demo(manager)
     await jobs.resume()
 
 

@@ -37,6 +37,8 @@ RECORD = (
     "What is recorded, always with faces covered: `events`, a clip of each event; `continuous`, "
     "everything, and the clips; or `off`."
 )
+MAX_DAYS = 36_500
+DAYS = "Days to keep, instead of the server's setting, of"
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
@@ -129,6 +131,15 @@ class StreamOptions(BasicOptions):
         le=120,
         description="Seconds to wait for the first frame of a slow source. A request still gets "
         "its reply within the server's limit; the stream then keeps starting.",
+    )
+    continuous_days: Number | None = Field(
+        DEFAULTS.continuous_days, gt=0, le=MAX_DAYS, description=f"{DAYS} continuous recordings."
+    )
+    event_days: Number | None = Field(
+        DEFAULTS.event_days, gt=0, le=MAX_DAYS, description=f"{DAYS} clips of events."
+    )
+    flagged_days: Number | None = Field(
+        DEFAULTS.flagged_days, gt=0, le=MAX_DAYS, description=f"{DAYS} what was flagged of both."
     )
     detect_url: str | None = Field(
         DEFAULTS.detect_url, strict=True, max_length=urls.MAX_LENGTH, description=DETECT_URL

@@ -13,6 +13,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from app.errors import WatchpostError
+from app.footage import KeepDays
 from app.places import Line as Line
 from app.places import PlaceCounts
 from app.places import Zone as Zone
@@ -306,6 +307,8 @@ class StreamSpec:
         clear_until: Unix seconds from which on faces are covered although ``blur`` is off.
         record: what is recorded: nothing, a clip of each event, or everything and the clips.
         clip_before_s, clip_after_s: what a clip shows before and after its event.
+        continuous_days, event_days, flagged_days: how long its recordings, its clips, and what is
+            flagged of both are kept; None for the server's settings.
     """
 
     stream_id: str
@@ -334,13 +337,26 @@ class StreamSpec:
     record: Record = "events"
     clip_before_s: float = 5.0
     clip_after_s: float = 10.0
+    continuous_days: float | None = None
+    event_days: float | None = None
+    flagged_days: float | None = None
+
+    @property
+    def keep_days(self) -> KeepDays:
+        """How long what is recorded of it is kept."""
+        return KeepDays(self.continuous_days, self.event_days, self.flagged_days)
 
     @property
     def is_recorded(self) -> bool:
-        """Whether there is anything to record; an uncovered stream never is."""
-        covered = self.blur != "off" or self.clear_until is not None
+        """Whether there is anything to record."""
         has_events = self.record == "events" and bool(self.analytics)
-        return covered and not self.waits and (has_events or self.record == "continuous")
+        return self.has_video and (has_events or self.record == "continuous")
+
+    @property
+    def has_video(self) -> bool:
+        """Whether it may be encoded for recordings and browsers; an uncovered stream never is."""
+        covered = self.blur != "off" or self.clear_until is not None
+        return covered and not self.waits
 
     def is_clear(self, now: float) -> bool:
         """Whether faces are not covered at a time, Unix seconds."""

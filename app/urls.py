@@ -245,6 +245,19 @@ def _with_host(parts: SplitResult, host: str, port: int | None) -> str:
     return urlunsplit((parts.scheme, netloc, parts.path, parts.query, ""))
 
 
+def with_login(url: str, user: str, password: str) -> str:
+    """The URL with a user and password instead of those that it may have, percent-encoded."""
+    parts = urlsplit(url)
+    login = quote(user, safe="") + (f":{quote(password, safe='')}" if password else "")
+    return urlunsplit(parts._replace(netloc=f"{login}@{parts.netloc.rpartition('@')[2]}"))
+
+
+def without_login(url: str) -> str:
+    """The URL without the user and password before its host; the rest may still be secret."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
 # ── what may be shown ────────────────────────────────────────────────────────────────────────
 
 

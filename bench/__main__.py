@@ -5,12 +5,16 @@ from __future__ import annotations
 import argparse
 
 from bench import (
+    browser,
     budget,
     cameras,
     clips,
+    cluster,
     decode,
     demo,
     doctor,
+    event_writes,
+    events,
     idle,
     leaks,
     live,
@@ -34,6 +38,7 @@ ALL = {
     "parts": parts.run,
     "live": live.run,
     "demo": demo.run,
+    "browser": browser.run,
     "budget": budget.run,
     "trace": trace.run,
     "doctor": doctor.run,
@@ -49,9 +54,12 @@ ALL = {
     "turned": turned.run,
     "leaks": leaks.run,
     "cameras": cameras.run,
+    "cluster": cluster.run,
     "tracking": tracking.run,
     "passages": passages.run,
     "search": search.run,
+    "events": events.run,
+    "event_writes": event_writes.run,
     "record": record.run,
 }
 

@@ -21,7 +21,7 @@ from app.config import FaceSettings, ObjectSettings
 from app.models.batching import BatchingRunner
 from app.models.faces import FaceDetector, load_faces
 from app.models.objects import load_objects
-from app.pipeline.scale import part_to_rgb, to_rgb
+from app.pipeline.scale import ScaledFrame, part_to_rgb, to_rgb
 from app.types import StreamSpec
 from bench import clip
 from bench.table import show
@@ -71,7 +71,7 @@ def _faces(settings: FaceSettings) -> Iterator[Step]:
     scanner = FaceScanner(FaceDetector(runner, min_confidence=settings.keep_confidence), settings)
 
     def step(image: av.VideoFrame, at: float) -> int:
-        pending = scanner.submit(to_rgb(image, settings.width), at)
+        pending = scanner.submit(ScaledFrame(image, settings.width), at)
         pending.detections(TIMEOUT_S, (image.width, image.height))
         return len(pending.inferences)
 

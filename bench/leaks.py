@@ -30,7 +30,7 @@ from app.budget import LEVELS
 from app.config import FaceSettings
 from app.models.faces import FaceDetector, load_faces
 from app.pipeline.blur import SOLID_YUV, conceal
-from app.pipeline.scale import to_output, to_rgb
+from app.pipeline.scale import ScaledFrame, to_output, to_rgb
 from app.types import Box, StreamSpec
 from bench.copies import COPIES, Copy, Points
 from bench.face_labels import Face, LabelledImage, labelled_images
@@ -46,6 +46,10 @@ TIMEOUT_S = 60.0
 MARGIN = StreamSpec("leaks", "file:").blur_margin
 GRID = (np.arange(16) + 0.5) / 16
 WHITE = 235
+
+
+Look = Callable[[LabelledImage, VideoFrame, Sequence[Box], Sequence[Face]], None]
+"""Is shown each frame with the boxes that are blurred and the faces that leak."""
 
 
 class Candidate(NamedTuple):
@@ -112,8 +116,9 @@ class Judge:
         width: the longer side of what the network sees.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, look: Look | None = None) -> None:
         self._width = width
+        self._look = look
         self.outcome = Outcome()
 
     def see(
@@ -127,18 +132,22 @@ class Judge:
         size = output_size(image)
         mask = painted(size, boxes)
         scale = min(1.0, self._width / max(image.width, image.height))
+        leaking = []
         for face in labels.faces:
             points = inner_points(face) if move is None else move(inner_points(face))
             if len(within(points, size)) < VISIBLE * len(points):
                 continue
             side = min(face.box.width, face.box.height) * scale
             covered = share_painted(points, mask)
-            self.outcome.sightings.append(
-                Sighting(labels.source, face.kind, side, face.track, covered)
-            )
+            sighting = Sighting(labels.source, face.kind, side, face.track, covered)
+            self.outcome.sightings.append(sighting)
+            if sighting.leaks:
+                leaking.append(face)
         if move is None:
             self.outcome.stray += sum(is_stray(box, labels.faces) for box in boxes)
         self.outcome.frames += 1
+        if self._look is not None:
+            self._look(labels, image, boxes, leaking)
 
 
 # ── all frames ───────────────────────────────────────────────────────────────────────────────
@@ -178,9 +187,10 @@ def alone(
     settings: FaceSettings,
     pictures: Iterable[tuple[LabelledImage, VideoFrame]],
     copy: Callable[[Image], Copy] | None = None,
+    look: Look | None = None,
 ) -> Outcome:
     """Score each frame, or a copy of it, as if it were the first of a stream."""
-    judge = Judge(settings.width)
+    judge = Judge(settings.width, look)
     for labels, original in pictures:
         image, move = original, None
         if copy is not None:
@@ -199,9 +209,10 @@ def through_pipeline(
     clip: Path,
     wanted: Mapping[int, LabelledImage],
     gap_s: float = 0.0,
+    look: Look | None = None,
 ) -> Outcome:
     """Play a clip to its last labelled frame as a stream does, and score the labelled ones."""
-    judge = Judge(settings.width)
+    judge = Judge(settings.width, look)
     scanner = FaceScanner(detector, settings)
     tracker = FaceTracker(start_confidence=settings.min_confidence, hold_s=settings.hold_s)
     times = {number: at for number, _, at in frames(clip) if number in wanted}
@@ -209,7 +220,7 @@ def through_pipeline(
         # Tracks end where time jumps, and hardly one lives longer than this.
         if not any(-LEAD_S <= at - time <= 0 for time in times.values()):
             continue
-        pending = scanner.submit(to_rgb(image, settings.width), at, gap_s=gap_s)
+        pending = scanner.submit(ScaledFrame(image, settings.width), at, gap_s=gap_s)
         size = output_size(image)
         tracks = tracker.update(pending.detections(TIMEOUT_S, size), at)
         if number in wanted:

@@ -22,7 +22,7 @@ from app.analytics.face_tracker import FaceTracker
 from app.config import FaceSettings
 from app.models.batching import BatchingRunner
 from app.models.faces import FaceDetector, load_faces
-from app.pipeline.scale import to_rgb
+from app.pipeline.scale import ScaledFrame
 from app.types import Box
 from bench.table import show
 
@@ -51,7 +51,7 @@ class FacePipeline:
 
     def process(self, image: av.VideoFrame, at: float, truth: list[Box] | None) -> None:
         """Process a frame, and score it if the ground truth is given."""
-        small = to_rgb(image, self._settings.width)
+        small = ScaledFrame(image, self._settings.width)
         pending = self._scanner.submit(small, at)
         parts = [pending.size] if pending.regions is None else [w[2:4] for w in pending.regions]
         self.scanned += sum(width * height for width, height in parts)

@@ -9,17 +9,16 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Engine, text
 
 from app.db.engine import open_database
 from app.db.plate_search import PlateSearch
 from app.db.plates import PlateRepository
 from app.plates import PlateFilter
+from bench.query_plans import plan_of, recorded_statements
 from bench.table import show
 
 ROWS, TIMES, LIMIT = 1_000_000, 5, 20
@@ -60,12 +59,12 @@ def report(engine: Engine, number: str) -> None:
     search, rows = PlateSearch(engine), PlateRepository(engine)
     times, plans = [], {}
     for name, query in queries.items():
-        with _recorded_statements(engine) as sent:
+        with recorded_statements(engine) as sent:
             found = len(search.find(query, LIMIT))
         took = _median_ms(lambda query=query: search.find(query, LIMIT))
         times.append([name, query, found, f"{took:.0f} ms"])
         for statement, values in sent:
-            plans[statement] = _plan(engine, statement, values)
+            plans[statement] = plan_of(engine, statement, values)
     wanted = PlateFilter(number=number[2:6])
     took = _median_ms(lambda: rows.plates(wanted, 0, LIMIT))
     times.append(
@@ -74,27 +73,6 @@ def report(engine: Engine, number: str) -> None:
     show(f"Search among {ROWS} plates", ["kind", "query", "found", "median"], times)
     steps = [[_short(statement), "; ".join(plan)] for statement, plan in plans.items()]
     show("Query plans", ["condition", "SQLite's plan"], steps)
-
-
-@contextmanager
-def _recorded_statements(engine: Engine) -> Iterator[list[tuple[str, Any]]]:
-    """Record the statements sent to the database meanwhile, with their parameters."""
-    sent: list[tuple[str, Any]] = []
-
-    def record(_: object, __: object, statement: str, values: Any, *___: object) -> None:
-        sent.append((statement, values))
-
-    event.listen(engine, "before_cursor_execute", record)
-    try:
-        yield sent
-    finally:
-        event.remove(engine, "before_cursor_execute", record)
-
-
-def _plan(engine: Engine, statement: str, values: Any) -> list[str]:
-    with engine.connect() as connection:
-        rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
-        return [str(row.detail) for row in rows]
 
 
 def _median_ms(call: Any) -> float:

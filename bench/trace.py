@@ -22,7 +22,7 @@ from unittest import mock
 from app.budget import Budget
 from app.config import FaceSettings, StreamSettings
 from app.models.faces import FaceDetector, load_faces
-from app.pipeline.delivery import Delivery
+from app.pipeline.delivery import FrameDelivery
 from app.pipeline.intake import FrameIntake
 from app.pipeline.patience import Patience
 from app.pipeline.sinks.rtsp import RtspSink
@@ -121,7 +121,7 @@ def recorded(recorder: Recorder) -> Iterator[None]:
         after(FrameIntake, "get", taken),
         after(Patience, "submit", lambda s, a, _: mark("requested", named(s), a[2])),
         after(Stream, "_faces_in", lambda s, a, _: mark("found", s.spec.stream_id, a[2])),
-        before(Delivery, "put", lambda s, a: mark("blurred", named(s), a[0].captured_at)),
+        before(FrameDelivery, "put", lambda s, a: mark("blurred", named(s), a[0].captured_at)),
         before(
             RtspSink, "write", lambda s, a: mark("encoding", s._spec.stream_id, a[0].captured_at)
         ),

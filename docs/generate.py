@@ -27,6 +27,7 @@ from app.anpr.service import plate_counter
 from app.api.errors import status_of
 from app.api.events import EventMessage
 from app.api.metrics import MetricsSnapshot, NetworkCollector
+from app.api.video_socket import VideoMetrics
 from app.config import Settings
 from app.db.writer import write_histogram
 from app.errors import CameraFailed, SetupError, WatchpostError
@@ -36,6 +37,7 @@ from app.models.batching import BatchingRunner, RunnerMetrics
 from app.notifications import NotifyMetrics
 from app.notify.targets import TARGETS
 from app.pipeline.event_log import event_counter
+from app.recording.footage_metrics import FootageMetrics
 from app.recording.job_metrics import JobMetrics
 from app.recording.retention import DiskUsage
 from docs import rights_page as rights
@@ -313,12 +315,14 @@ def families() -> list[Metric]:
     notify = NotifyMetrics(tuple(TARGETS))
     collectors: list[Collector] = [
         *JobMetrics().all(),
+        *FootageMetrics().all(),
         NetworkCollector({"any": runner}),
         event_counter(),
         plate_counter(),
         write_histogram(),
         notify.attempts,
         notify.latency,
+        *VideoMetrics().all(),
     ]
     snapshot = MetricsSnapshot(
         streams=[],

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import gc
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,15 @@ LONG = (
     "analytics/test_face_scanner.py",
     "analytics/test_staged.py",
     "api/test_camera.py",
+    "api/test_camera_setup.py",
     "api/test_demo.py",
     "api/test_events.py",
     "api/test_generated_calls.py",
     "api/test_plates.py",
     "api/test_secrets.py",
     "api/test_space.py",
+    "cluster/test_cluster.py",
+    "cluster/test_node_files.py",
     "db/test_sealed_urls.py",
     "e2e",
     "models/test_claude.py",
@@ -48,24 +52,46 @@ LONG = (
 """Files and folders whose tests start servers or programs, or run networks for seconds."""
 
 ALONE = (
+    "cluster/test_cluster.py",
+    "cluster/test_node_files.py",
     "e2e/test_cycles.py",
-    "e2e/test_docs.py",
     "e2e/test_memory.py",
-    "e2e/test_plates.py",
-    "e2e/test_privacy.py",
     "e2e/test_prometheus.py",
-    "test_run.py",
+    "e2e/test_zones.py",
 )
-"""Those that need the CPU for themselves, to meet time limits or to count what is left behind, and
-those whose servers run the demo, which takes the CPU from others."""
+"""Those that need the CPU for themselves, to meet time limits, to count what is left behind, or
+because no alarm may be raised."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Import the tests without garbage collections: nothing is freed, and they take a third."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Do not even import the slow files where none of their tests is asked for."""
-    if config.option.markexpr != "not long":
-        return None
-    path = collection_path.relative_to(Path(__file__).parent)
-    return True if path.as_posix() in LONG else None
+    """Do not even import files without a test that is asked for: all take half a minute."""
+    path = collection_path.relative_to(Path(__file__).parent).as_posix()
+    match config.option.markexpr:
+        case "not long":
+            ignored = path in LONG
+        case "not alone" | "long and not alone":
+            ignored = path in ALONE
+        case "alone":
+            ignored = collection_path.suffix == ".py" and not _runs_alone(path, collection_path)
+        case _:
+            ignored = False
+    return ignored or None
+
+
+def _runs_alone(path: str, file: Path) -> bool:
+    """Whether a file, or one of its tests, runs beside no other."""
+    return path in ALONE or "pytest.mark.alone" in file.read_text(encoding="utf-8")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

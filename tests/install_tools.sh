@@ -1,8 +1,12 @@
 #!/bin/sh
 # What the end-to-end tests need from the system: an RTSP server (GStreamer's), ffmpeg, a browser,
-# Prometheus with promtool, a display without a screen, an MQTT broker and its clients.
+# Prometheus with promtool, a display without a screen, an MQTT broker and its clients. And axe,
+# which judges whether everybody can use the page, where there is npm.
 # Installed where that is possible (root, apt); elsewhere those tests say why they are skipped.
 set -eu
+if command -v npm >/dev/null 2>&1 && [ ! -d web/node_modules ]; then
+    npm --prefix web ci --silent --no-audit --no-fund || echo "axe is missing: its tests are skipped"
+fi
 packages="ffmpeg python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-good gstreamer1.0-plugins-bad prometheus xvfb mosquitto mosquitto-clients openssl"
 command -v chromium >/dev/null 2>&1 || packages="$packages chromium"
 command -v apt-get >/dev/null 2>&1 || exit 0

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -547,3 +548,24 @@ def test_a_script_ends_in_order_whether_it_stops_the_cameras_or_not(
     assert done.stdout.splitlines() == [f"True {sorted(KEYS)}", "[]"]
     assert "Traceback" not in done.stderr
     assert (tmp_path / "antiterror.db").exists()
+
+
+def test_a_script_records_what_it_asks_for(
+    service: MultiCameraService, video: str, tmp_path: Path
+) -> None:
+    db = str(tmp_path / "rec" / "antiterror.db")
+    service.start_camera(config("on", video, db, loop=True, record="continuous"))
+    service.start_camera(config("off", video, db, loop=True))
+    folder = tmp_path / "rec" / "footage" / "continuous"
+    files = folder.rglob
+    eventually(lambda: any(p.stat().st_size > 2000 for p in files("*.mp4")), timeout_s=120)
+    service.stop_all()
+    (file,) = folder.rglob("*.mp4")
+    assert file.parent.parent.name == "on"
+    with av.open(str(file)) as container:
+        assert sum(1 for _ in container.decode(video=0)) >= 5
+    with sqlite3.connect(db) as database:
+        rows = database.execute("SELECT stream_id, kind, ended FROM footage").fetchall()
+    assert rows == [("on", "continuous", "stopped")]
+    with pytest.raises(CameraFailed, match="record"):
+        service.start_camera(config("bad", video, db, record="always"))

@@ -28,6 +28,7 @@ WAYS = [
     ("--output-base", "rtsp://h/b", "streams.output_base", "rtsp://h/b", "STREAMS__OUTPUT_BASE"),
     ("--token", "t0ken", "auth.token", "t0ken", "AUTH__TOKEN"),
     ("--require-token", None, "auth.require_token", True, "AUTH__REQUIRE_TOKEN"),
+    ("--cluster", "ray://h:1", "cluster.address", "ray://h:1", "CLUSTER__ADDRESS"),
     ("--no-auth", None, "auth.disabled", True, "AUTH__DISABLED"),
     ("--tls-cert", "/c.pem", "tls.cert", Path("/c.pem"), "TLS__CERT"),
     ("--tls-key", "/k.pem", "tls.key", Path("/k.pem"), "TLS__KEY"),

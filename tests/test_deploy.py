@@ -142,6 +142,83 @@ def test_compose_gives_settings_that_exist(monkeypatch: pytest.MonkeyPatch) -> N
     assert settings.streams.output_base == "rtsp://mediamtx:8554"
 
 
+# ── a cluster in compose ─────────────────────────────────────────────────────────────────────
+
+
+def cluster() -> dict[str, Any]:
+    """As compose reads it: anchors and merges are YAML's own."""
+    return dict(yaml.safe_load((COMPOSE / "cluster.yaml").read_text(encoding="utf-8")))
+
+
+def test_only_the_front_of_a_cluster_has_an_open_port() -> None:
+    services = cluster()["services"]
+    assert set(services) == {"front", "north", "south", "postgres"}
+    assert [name for name, service in services.items() if "ports" in service] == ["front"]
+    assert services["front"]["ports"] == ["8000:8000"]
+    for name in ("front", "north", "south"):
+        for volume in services[name]["volumes"]:
+            source, _, target = volume.partition(":")
+            assert source in cluster()["volumes"] or target.endswith(":ro"), volume
+
+
+def test_each_node_asks_for_the_token_and_encrypts() -> None:
+    for name in ("front", "north", "south"):
+        given = cluster()["services"][name]["environment"]
+        assert given["RAY_AUTH_MODE"] == "token"
+        assert given["RAY_AUTH_TOKEN"].startswith("${RAY_TOKEN:?")
+        assert given["RAY_USE_TLS"] == "1"
+        for part in ("SERVER_CERT", "SERVER_KEY", "CA_CERT"):
+            assert given[f"RAY_TLS_{part}"].startswith("/run/tls/")
+        assert "./tls:/run/tls:ro" in cluster()["services"][name]["volumes"]
+
+
+def test_the_nodes_join_the_front_with_addresses_of_the_network() -> None:
+    services = cluster()["services"]
+    front = " ".join(services["front"]["command"])
+    address = services["front"]["networks"]["cluster"]["ipv4_address"]
+    assert f"--node-ip-address={address} --port=6379" in front
+    assert "--num-cpus=0" in front  # no stream runs there
+    (flags,) = re.findall(r"run\.py (.+)$", front)
+    assert cli.parse(shlex.split(flags)).cluster == "auto"
+    for name in ("north", "south"):
+        command = shlex.split(services[name]["command"])
+        assert command[:2] == ["ray", "start"]
+        assert f"--address={address}:6379" in command
+        own = services[name]["networks"]["cluster"]["ipv4_address"]
+        assert f"--node-ip-address={own}" in command
+        (resources,) = [one for one in command if one.startswith("--resources=")]
+        assert json.loads(resources.partition("=")[2]) == {f"site:{name}": 1}
+
+
+def test_a_cluster_in_compose_gets_settings_that_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("front", "north"):
+        given = cluster()["services"][name]["environment"]
+        for variable, value in given.items():
+            if variable.startswith("WATCHPOST_"):
+                monkeypatch.setenv(variable, re.sub(r"\$\{(\w+):\?[^}]*\}", r"\1-word", value))
+        settings = Settings(_env_file=None)
+        assert name != "north" or settings.data_dir == Path("/data")
+    assert settings.auth.token is not None
+    assert settings.resolved_database_url().startswith("postgresql+psycopg://watchpost:")
+    assert 'args: {CLUSTER: "yes"}' in (COMPOSE / "cluster.yaml").read_text(encoding="utf-8")
+
+
+def test_the_certificates_of_a_cluster_are_for_its_addresses(tmp_path: Path) -> None:
+    script = tmp_path / "cluster-certificates.sh"
+    shutil.copy(COMPOSE / script.name, script)
+    tool("sh", str(script), "192.0.2.7")
+    tls = tmp_path / "tls"
+    tool("openssl", "verify", "-CAfile", str(tls / "ca.crt"), str(tls / "node.crt"))
+    shown = tool(
+        "openssl", "x509", "-in", str(tls / "node.crt"), "-noout", "-ext", "subjectAltName"
+    )
+    assert "IP Address:192.0.2.7" in shown
+    assert (tls / "node.key").stat().st_mode & 0o077 == 0
+    default = re.findall(r"set -- ([\d. ]+)", script.read_text(encoding="utf-8"))[0].split()
+    nodes = [cluster()["services"][name] for name in ("front", "north", "south")]
+    assert default == [node["networks"]["cluster"]["ipv4_address"] for node in nodes]
+
+
 def test_no_secret_stands_in_a_file() -> None:
     for path in COMPOSE.rglob("*.y*ml"):
         for line in path.read_text(encoding="utf-8").splitlines():

@@ -16,7 +16,7 @@ from app.config import FaceSettings
 from app.models.detections import PendingDetections, RawDetections
 from app.models.faces import FaceDetector
 from app.types import Box
-from bench import leak_tables, leaks
+from bench import leak_sheets, leak_tables, leaks
 from bench.copies import COPIES
 from bench.face_labels import Face, LabelledImage, labelled_images
 from bench.leak_tables import ENOUGH, Outcome, leaking_tracks, size_class, source_name
@@ -192,3 +192,16 @@ def test_a_label_that_cannot_be_is_refused(face: dict[str, object], tmp_path: Pa
     path.write_text(json.dumps({"images": [entry]}), encoding="utf-8")
     with pytest.raises(ValueError, match="not a label"):
         labelled_images(path)
+
+
+def test_sheets_show_what_leaks_and_what_is_blurred_for_nothing() -> None:
+    sheets = leak_sheets.Sheets()
+    detector = Scripted(LEFT.box, Box(5, 190, 35, 230))
+    leaks.alone(detector, FaceSettings(), [(LABELS, picture())], look=sheets.look)
+    [(side, leak)], [(other_side, stray)] = sheets.leaks, sheets.stray
+    assert (side, other_side) == (RIGHT.box.width, 30)
+    assert leak.shape == stray.shape == (leak_sheets.TILE, leak_sheets.TILE, 3)
+    grey = 90
+    assert leak[..., 1].max() > 1.3 * grey  # the label
+    assert leak[..., 2].max() < 1.1 * grey  # nothing is blurred there
+    assert stray[..., 2].max() > 1.3 * grey

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ NAMED = (
 )  # fmt: skip
 LOCKS = (
     "requirements.txt", "requirements-lean.txt", "requirements-dev.txt", "requirements-docs.txt",
+    "requirements-cluster.txt",
 )  # fmt: skip
 DEMO = f"""
 import asyncio, sys
@@ -88,6 +90,13 @@ def versions(pins: set[str]) -> set[str]:
     return {pin.partition(" ;")[0] for pin in pins}
 
 
+def installed_bytes(package: str) -> int:
+    """Of a package's files, without what Python compiled of them."""
+    files = metadata.distribution(package).files or ()
+    paths = [Path(str(file.locate())) for file in files if file.suffix != ".pyc"]
+    return sum(path.stat().st_size for path in paths if path.is_file())
+
+
 def test_the_demo_runs_without_torch(tmp_path: Path) -> None:
     done = python(tmp_path, DEMO)
     assert done.returncode == 0, done.stderr
@@ -134,6 +143,19 @@ def test_the_lean_list_is_installed_without_what_packages_ask_for() -> None:
     """Otherwise pip would add, unpinned, what the list leaves out."""
     assert "PIP_FLAGS_requirements-lean.txt := --no-deps" in (ROOT / "Makefile").read_text("utf-8")
     assert "--no-deps" in (ROOT / "Dockerfile").read_text("utf-8")
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/getting-started.md"])
+def test_the_lean_list_is_as_small_as_the_pages_say(page: str) -> None:
+    """Packages only for some Pythons or systems are counted if they are here."""
+    said = re.search(
+        r"^make run LEAN=1 .*?([\d.]+) GB", (ROOT / page).read_text(encoding="utf-8"), re.M
+    )
+    assert said
+    here = {one.name.lower().replace("_", "-") for one in metadata.distributions()}
+    pins = lock("requirements-lean.txt")
+    assert {name for name, lines in pins.items() if not any(";" in one for one in lines)} <= here
+    assert sum(map(installed_bytes, set(pins) & here)) < (float(said[1]) + 0.05) * 1e9
 
 
 @pytest.mark.parametrize("package", NAMED)

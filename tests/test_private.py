@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fixtures import ROOT, Server, clean_environment, eventually, server
+from fixtures import ROOT, START_S, Server, clean_environment, eventually, server
 
 # Runs in every Python process of the server, including children and forks. An attempt to reach
 # another machine is recorded and fails: a test must not send what it looks for.
@@ -56,7 +56,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, 
     )
     with server(folder, "--demo", env=env) as started:
         started.wait_ready()
-        eventually(lambda: started.runs("demo"))
+        eventually(lambda: started.runs("demo"), timeout_s=START_S)
         yield started, log
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import platform
 from collections.abc import Iterator
 
+import psutil
 import pytest
 
 from app.process import GarbageCollection, long_lived_objects
@@ -45,6 +47,24 @@ async def test_a_later_end_is_followed_by_another_collection(full_collections: l
     garbage.soon()
     await asyncio.sleep(0.3)
     assert len(full_collections) == 2
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be asked for that")
+async def test_free_memory_between_used_memory_goes_back_to_the_system(
+    full_collections: list[int],
+) -> None:
+    process = psutil.Process()
+    blocks = [bytes(4000) for _ in range(25_000)]  # 100 MB
+    used = blocks[::100]
+    del blocks
+    before = process.memory_info().rss
+    GarbageCollection().soon()
+    for _ in range(50):
+        await asyncio.sleep(0.05)
+        if before - process.memory_info().rss > 50e6:
+            break
+    assert before - process.memory_info().rss > 50e6
+    assert len(used) == 250
 
 
 def test_collections_leave_out_what_existed_before() -> None:

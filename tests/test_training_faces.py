@@ -1,21 +1,21 @@
-"""Training the face network: its weights there and back, its samples, its loss, its scores."""
+"""Training the face network: its weights there and back, its samples, its loss, its scores.
+
+Tests import torch themselves: it takes a second and 300 MB in each process that collects tests.
+"""
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import openvino as ov
 import pytest
 
-pytest.importorskip("torch")
-
-import torch
-
 from app.models.faces import SHIPPED
-from training.choose_faces import FOLDS, GRID, choose, count
 from training.face_copies import (
     Mix,
     Sample,
@@ -27,12 +27,18 @@ from training.face_copies import (
     tilted,
     worsened,
 )
-from training.face_loss import Truth, all_cells, assign, eiou_loss, face_loss
 from training.face_samples import SIZE, SampleSource
 from training.label_faces import LabelledPicture, folds
-from training.score_faces import Bounds, Frame, Score, look, score
-from training.yunet import YuNet, from_openvino, into_openvino
 
+if TYPE_CHECKING:
+    import torch
+
+    from training.score_faces import Frame
+    from training.yunet import YuNet
+
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("torch") is None, reason="torch is not installed"
+)
 BOX = (40.0, 20.0, 60.0, 50.0)
 
 
@@ -43,6 +49,8 @@ def model() -> ov.Model:
 
 @pytest.fixture(scope="module")
 def network(model: ov.Model) -> YuNet:
+    from training.yunet import from_openvino
+
     return from_openvino(model).eval()
 
 
@@ -68,6 +76,8 @@ def white_box(image: np.ndarray) -> np.ndarray:
 
 
 def test_torch_computes_what_openvino_does(model: ov.Model, network: YuNet) -> None:
+    import torch
+
     image = np.random.default_rng(0).uniform(0, 255, (2, 3, 64, 96)).astype(np.float32)
     with torch.no_grad():
         maps = network(torch.from_numpy(image))
@@ -78,6 +88,10 @@ def test_torch_computes_what_openvino_does(model: ov.Model, network: YuNet) -> N
 
 
 def test_trained_weights_reach_the_openvino_model(network: YuNet) -> None:
+    import torch
+
+    from training.yunet import YuNet, into_openvino
+
     image = np.full((1, 3, 32, 32), 100, np.float32)
     changed = YuNet({name: value.clone() for name, value in network.state_dict().items()})
     with torch.no_grad():
@@ -94,6 +108,10 @@ def test_trained_weights_reach_the_openvino_model(network: YuNet) -> None:
 
 
 def test_a_face_is_answered_for_by_cells_at_its_centre() -> None:
+    import torch
+
+    from training.face_loss import Truth, all_cells, assign
+
     maps = [torch.zeros(1, 6, 64 // s, 96 // s) for s in (8, 16, 32)]
     places = all_cells(maps)
     faces = torch.tensor([[20.0, 20.0, 36.0, 36.0], [70.0, 30.0, 78.0, 40.0]])
@@ -107,10 +125,16 @@ def test_a_face_is_answered_for_by_cells_at_its_centre() -> None:
 
 
 def boxes_of_torch(*rows: tuple[float, ...]) -> torch.Tensor:
+    import torch
+
     return torch.tensor(rows, dtype=torch.float32).reshape(-1, 4)
 
 
 def test_training_on_one_face_finds_it_and_unsure_places_are_not_judged() -> None:
+    import torch
+
+    from training.face_loss import Truth, face_loss
+
     torch.manual_seed(0)
     maps = [torch.zeros(1, 6, 64 // s, 64 // s, requires_grad=True) for s in (8, 16, 32)]
     truth = Truth(boxes_of_torch((20, 20, 36, 36)), boxes_of_torch((47, 47, 64, 64)))
@@ -131,6 +155,8 @@ def test_training_on_one_face_finds_it_and_unsure_places_are_not_judged() -> Non
 
 
 def test_equal_boxes_have_no_loss_and_distant_ones_more_than_near_ones() -> None:
+    from training.face_loss import eiou_loss
+
     box = boxes_of_torch((10, 10, 30, 40))
     losses = [float(eiou_loss(box + shift, box)) for shift in (0, 5, 100)]
     assert losses[0] == pytest.approx(0, abs=1e-6)
@@ -223,11 +249,15 @@ class Sees:
 
 
 def seen(confidence: float, *faces: tuple[float, ...]) -> Frame:
+    from training.score_faces import look
+
     image = np.zeros((96, 96, 3), np.uint8)
     return look(Sees(confidence), Sample(image, boxes_of(faces), boxes_of([])), 0)  # type: ignore[arg-type]
 
 
 def test_a_covered_face_does_not_leak_and_the_margin_counts() -> None:
+    from training.score_faces import Bounds, score
+
     inside, in_margin, beside = (16, 16, 32, 32), (20, 20, 36, 36), (26, 26, 42, 42)
     for box, leaks in ((inside, 0), (in_margin, 0), (beside, 1)):
         result = score([seen(0.5, box)], Bounds())
@@ -236,6 +266,8 @@ def test_a_covered_face_does_not_leak_and_the_margin_counts() -> None:
 
 
 def test_an_unsure_detection_covers_nothing_and_a_box_beside_all_faces_is_false() -> None:
+    from training.score_faces import Bounds, Score, score
+
     frame = seen(0.12, (16, 16, 32, 32))
     assert score([frame], Bounds()).leaks == (0, 1, 0)
     assert score([frame], Bounds(small=0.1)).leaks == (0, 0, 0)
@@ -243,6 +275,8 @@ def test_an_unsure_detection_covers_nothing_and_a_box_beside_all_faces_is_false(
 
 
 def test_the_cheapest_bounds_are_chosen() -> None:
+    from training.choose_faces import FOLDS, GRID, choose, count
+
     face, nothing = seen(0.22, (16, 16, 32, 32)), seen(0.17)
     frames = [replace(frame, group=fold) for frame in (face, nothing) for fold in range(FOLDS)]
     bounds, unseen = choose([count(frames)], box_cost=1)

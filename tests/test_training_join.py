@@ -1,24 +1,27 @@
-"""The joined network gives exactly the original network's results for COCO's classes."""
+"""The joined network gives exactly the original network's results for COCO's classes.
 
+Tests import torch themselves: it takes seconds and memory in each process that collects tests.
+"""
+
+import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("ultralytics")
+from training.boxes import CLASSES, COCO_CLASSES, NEW_CLASSES
 
-from ultralytics.nn.tasks import DetectionModel  # noqa: E402
-
-from training.boxes import CLASSES, COCO_CLASSES, NEW_CLASSES  # noqa: E402
-from training.join import CIGARETTE_SCALE, Joined  # noqa: E402
-from training.network import checkpoint  # noqa: E402
-from training.start import branch  # noqa: E402
-
+pytestmark = pytest.mark.skipif(
+    any(importlib.util.find_spec(name) is None for name in ("torch", "ultralytics")),
+    reason="torch and ultralytics are not installed",
+)
 NAMES = [*COCO_CLASSES, "stop sign", "face", "cigarette"]
 
 
 def random_network(path: Path, seed: int) -> Path:
+    import torch
+    from ultralytics.nn.tasks import DetectionModel
+
     torch.manual_seed(seed)
     network = DetectionModel("yolov8n.yaml", nc=len(NAMES), verbose=False)
     network.names = dict(enumerate(NAMES))
@@ -28,6 +31,8 @@ def random_network(path: Path, seed: int) -> Path:
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    from training.start import branch
+
     folder = tmp_path_factory.mktemp("networks")
     coco = random_network(folder / "coco.pt", 0)
     branch(coco, random_network(folder / "earlier.pt", 1), folder / "branch.pt")
@@ -36,11 +41,18 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture(autouse=True)
 def without_gradients() -> Iterator[None]:
+    import torch
+
     with torch.no_grad():
         yield
 
 
 def test_the_coco_branch_is_the_coco_network(files: tuple[Path, Path]) -> None:
+    import torch
+
+    from training.join import Joined
+    from training.network import checkpoint
+
     images = torch.rand(2, 3, 64, 96)
     whole = checkpoint(files[0])[0](images)[0]
     joined = Joined(*files)(images)
@@ -53,6 +65,11 @@ def test_the_coco_branch_is_the_coco_network(files: tuple[Path, Path]) -> None:
 
 
 def test_only_cigarette_boxes_are_enlarged(files: tuple[Path, Path], tmp_path: Path) -> None:
+    import torch
+
+    from training.join import CIGARETTE_SCALE, Joined
+    from training.network import checkpoint
+
     content = torch.load(files[1], weights_only=False)
     for scale, bias in zip(content["model"].model[-1].cv3, (5, -30, -30), strict=True):
         scale[-1].bias.data[2] = bias  # small objects are cigarettes
@@ -70,6 +87,10 @@ def test_only_cigarette_boxes_are_enlarged(files: tuple[Path, Path], tmp_path: P
 def test_a_branch_that_trained_the_shared_layers_is_refused(
     files: tuple[Path, Path], tmp_path: Path
 ) -> None:
+    import torch
+
+    from training.join import Joined
+
     content = torch.load(files[1], weights_only=False)
     content["model"].model[0].conv.weight.data += 1
     torch.save(content, tmp_path / "trained.pt")

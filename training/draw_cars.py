@@ -23,9 +23,10 @@ from tqdm import tqdm
 
 from training import draw_plates
 from training.boxes import CIGARETTE, FACE, NO_BOXES, PLATE, Boxes, intersection
-from training.draw_plates import CAP, Floats, Image, Rng
+from training.draw_plates import Floats, Image, Rng
 from training.evaluate import read_boxes
 from training.images import SourceImage, read_image
+from training.letters import CAP
 from training.prepare import Labels, Manifest, Row, write_image, write_index
 
 REPLACED = 2

@@ -21,13 +21,13 @@ from PIL import ImageDraw, ImageFont
 
 from app.models.plates import formats
 from training.dies import DIES
+from training.draw_regions import letters_with_region
+from training.letters import CAP, Letters
 
 Image = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 Rng = np.random.Generator
 
-CAP = 64
-"""Height of a letter in the drawing in pixels, before it is scaled down."""
 HEIGHT = 48
 MAX_WIDTH = 448
 FONTS = (
@@ -47,13 +47,6 @@ class Drawn(NamedTuple):
     text: str
 
 
-class Letters(NamedTuple):
-    """A mask (H, W), 1 where there is paint, and the x centres of the wider gaps."""
-
-    mask: Floats
-    gaps: list[float]
-
-
 def fonts(folders: list[Path]) -> list[Path]:
     """Return the files of the ``FONTS`` that are installed."""
     found = {path.name: path for folder in folders for path in folder.rglob("*.[to]tf")}
@@ -63,10 +56,13 @@ def fonts(folders: list[Path]) -> list[Path]:
 def draw(rng: Rng, faces: list[Path]) -> Drawn:
     """Draw one line of a plate as a camera sees it, cropped and stretched as by the reader."""
     text = random_text(rng)
-    if rng.random() < 0.6 or not faces:
-        letters = stroke_letters(rng, text)
-    else:
-        letters = font_letters(rng, text, faces[rng.integers(len(faces))])
+    stroked = rng.random() < 0.6 or not faces
+    face = None if stroked else faces[rng.integers(len(faces))]
+
+    def letters_of(part: str) -> Letters:
+        return stroke_letters(rng, part) if face is None else font_letters(rng, part, face)
+
+    letters = letters_with_region(rng, text, letters_of)
     return Drawn(_photographed(rng, painted_plate(rng, letters)), text)
 
 

@@ -144,7 +144,9 @@ class StreamAnalyzer:
         self._settings = settings
         self._rules = RuleSet(rules, scopes)
         self._budget = budget
-        self._scanner = ObjectScanner(settings, objects, labels, self._rules.crop_labels)
+        self._scanner = ObjectScanner(
+            settings, objects, labels, self._rules.crop_labels, self._rules.requested_labels
+        )
         self.counts = self._count(())
         self._limit = RateLimit(settings.max_fps)
         self._paused_until = -math.inf

@@ -18,7 +18,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from app.analytics.motion import MotionDetector, MotionRegion, to_cells
+from app.analytics.motion import ArrayImage, MotionDetector, MotionRegion, NetworkImage
 from app.config import FaceSettings
 from app.errors import DetectorError
 from app.models.detections import PendingDetections
@@ -50,24 +50,26 @@ class FaceScanner:
         self._known: tuple[Detection, ...] | None = None
         self._was_truncated = False
 
-    def submit(self, image: Image, at: float, *, gap_s: float = 0.0) -> PendingFaces:
-        """Start inference on an (H, W, 3) RGB image that was captured at ``at`` (seconds).
+    def submit(self, image: Image | NetworkImage, at: float, *, gap_s: float = 0.0) -> PendingFaces:
+        """Start inference on an image that was captured at ``at`` (seconds).
 
         Args:
+            image: (H, W, 3) RGB, or one that is made only if something changed.
             gap_s: for how long a covered face may change under its cover before inference runs on
                 it again. Where anything changes that no cover hides, it runs at once.
 
         Raises:
             DetectorError: when overloaded; then the image counts as not seen.
         """
-        height, width = image.shape[:2]
+        image = ArrayImage(image) if isinstance(image, np.ndarray) else image
+        width, height = image.size
         motion = self._motion
         if motion is None or (motion.width, motion.height) != (width, height):
             motion = self._motion = MotionDetector(width, height)
-        cells = to_cells(image)
+        cells = image.cells
         covered = self._covered() if gap_s and at - self._complete_at <= gap_s else ()
         regions, held = self._regions(motion, cells, at, covered)
-        parts = [image] if regions is None else [region.crop(image) for region in regions]
+        parts = [image.rgb] if regions is None else [part.crop(image.rgb) for part in regions]
         inferences = [self._faces.submit(part) for part in parts]
         motion.mark_scanned(cells, regions)
         if regions is None:

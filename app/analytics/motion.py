@@ -14,7 +14,7 @@ contrast; the next inference on the whole image finds them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import cv2
 import numpy as np
@@ -36,6 +36,42 @@ SHAPES = ((1 / 6, 1 / 6), (1 / 4, 1 / 4), (1 / 3, 1 / 3), (1 / 3, 1.0), (1 / 2, 
 Most changes that come from a codec fit the smallest: it saves a fifth in front of fixed cameras.
 A person who walks by fits the third, which saves a twentieth to a fifth of what is left."""
 GRID = 32  # pixels of the network's coarsest cell: a smaller shift alters its output
+
+
+class NetworkImage(Protocol):
+    """An image at the size that a network takes, made only when somebody looks at it: while
+    nothing moves, its cells are enough."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        ...
+
+    @property
+    def cells(self) -> Image:
+        """As by ``to_cells``."""
+        ...
+
+    @property
+    def rgb(self) -> Image:
+        """The image itself, (H, W, 3)."""
+        ...
+
+
+class ArrayImage(NamedTuple):
+    """An image that has been made already."""
+
+    rgb: Image
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.rgb.shape[1], self.rgb.shape[0]
+
+    @property
+    def cells(self) -> Image:
+        """Its cells."""
+        return to_cells(self.rgb)
 
 
 class MotionRegion(NamedTuple):
@@ -110,7 +146,7 @@ class MotionDetector:
         covering = _take_covered(changed, covers) if covers else []
         for face in faces:
             _extend_to_face(changed, face)
-        return self._regions_around(changed), covering
+        return (self._regions_around(changed) if changed.any() else []), covering
 
     def mark_scanned(self, cells: Image, regions: list[MotionRegion] | None) -> None:
         """Remember what went to the network: the cores of regions, or the whole image (None)."""

@@ -41,6 +41,7 @@ class ObjectScanner:
         objects: the detector that all streams share.
         labels: what to look for in whole frames.
         crop_labels: what to look for in crops of people, too.
+        requested_labels: what to look for in the parts that rules request.
     """
 
     def __init__(
@@ -49,10 +50,12 @@ class ObjectScanner:
         objects: ObjectDetector,
         labels: Iterable[str],
         crop_labels: Iterable[str],
+        requested_labels: Iterable[str] = (),
     ) -> None:
         self._timeout_s = settings.timeout_s
         small = frozenset(crop_labels)
         self.whole = objects.for_labels({*labels, *(small if not settings.max_crops else ())})
+        self._requested = objects.for_labels(requested_labels)
         refiner = CropRefiner(
             objects, max_crops=settings.max_crops, labels=small, first_labels=self.whole.labels
         )
@@ -132,7 +135,9 @@ class ObjectScanner:
         x, y = pixels.size[0] / size[0], pixels.size[1] / size[1]
         parts = [_square(box.scaled(x, y), pixels.size) for box in boxes]
         return [
-            functools.partial(self._enlarged, part, self.whole.submit_crop(pixels.crop(part)), x, y)
+            functools.partial(
+                self._enlarged, part, self._requested.submit_crop(pixels.crop(part)), x, y
+            )
             for part in parts
             if min(part.size) > 0
         ]

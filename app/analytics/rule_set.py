@@ -49,6 +49,12 @@ class RuleSet:
         ]
 
     @property
+    def requested_labels(self) -> frozenset[str]:
+        """What the parts that rules request are searched for."""
+        asking = [rule for rule in self._rules if isinstance(rule, RequestsCrops)]
+        return frozenset(label for rule in asking for label in rule.requested_labels)
+
+    @property
     def held_frames(self) -> set[float]:
         """When the frames were captured that rules need for later events."""
         return {

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.access.audit import AuditLog
 from app.api.authorization import caller_of, refuse
 from app.api.credentials import address_of
-from app.api.route_rights import SOCKET, RouteTable
+from app.api.route_rights import SOCKET, RightsTable
 from app.audit import AuditEntry, Outcome
 from app.errors import StoreError
 from app.urls import scrub
@@ -45,7 +45,7 @@ class AuditMiddleware:
     What a caller gets to see is written before it is sent: without an entry there is no reply.
     """
 
-    def __init__(self, app: ASGIApp, table: RouteTable) -> None:
+    def __init__(self, app: ASGIApp, table: RightsTable) -> None:
         self._app = app
         self._table = table
 

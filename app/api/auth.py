@@ -4,8 +4,8 @@ This is ASGI middleware around the whole application, so a new route is protecte
 is open. What a known caller may do is another question, which ``authorization.py`` answers. The
 rules, in order:
 
-1. Open paths hold no data and need no caller: ``OPEN``, ``SIGN_IN`` and those below
-   ``OPEN_BELOW``.
+1. Open paths hold no data, or only what a signed link shows, and need no caller: ``OPEN``,
+   ``SIGN_IN`` and those below ``OPEN_BELOW``.
 2. A foreign web page must not act through the user's browser: ``Sec-Fetch-Site: cross-site`` is
    refused, and so is an ``Origin`` other than the request's own host on sockets and unsafe methods.
 3. A token says who calls: ``Authorization: Bearer``, the page's cookie, or ``?token=`` for players
@@ -50,7 +50,7 @@ from app.rights import EVERYTHING, NOBODY, Caller
 COOKIE = TOKEN_COOKIE
 OPEN = ("/", "/viewer", "/healthz")
 SIGN_IN = ("/api/sign-in", "/api/sign-in/oidc", "/api/sign-in/oidc/callback", "/api/setup")
-OPEN_BELOW = ("/static/",)
+OPEN_BELOW = ("/static/", "/shared/")
 HOW = "sign in, or send it in the Authorization header (Bearer) or in the query parameter token"
 STRONG = 32
 """Characters from which on a token cannot be guessed, so that it need not wait for a pause."""

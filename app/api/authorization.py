@@ -7,7 +7,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.errors import language_for, method_not_allowed, reply
-from app.api.route_rights import SOCKET, Match, Reach, RouteTable
+from app.api.route_rights import SOCKET, Match, Reach, RightsTable
 from app.errors import Forbidden, NotFound, StreamNotFound, WatchpostError
 from app.rights import NOBODY, Caller, Right
 from app.urls import scrub
@@ -20,7 +20,7 @@ class RightsMiddleware:
     cannot be used by anybody.
     """
 
-    def __init__(self, app: ASGIApp, table: RouteTable) -> None:
+    def __init__(self, app: ASGIApp, table: RightsTable) -> None:
         self._app = app
         self._table = table
 

@@ -10,16 +10,18 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 
 from app import urls
 from app.api.clear_view import ClearViewField
-from app.api.i18n import Language
+from app.api.i18n import Language, reason_in
 from app.api.place_schemas import PlaceCountsReply
 from app.api.reduced import ReducedReply
 from app.api.schemas import StreamStatsReply
+from app.footage import KEEP_DAYS
 from app.pipeline.sources.named import MAX_INDEX, MAX_PATH, source_url
 from app.place_options import LineShape, ZoneShape
+from app.recording.captures import OWN_ID
 from app.stream_options import CameraOptions
 from app.types import BlurStyle, Record, Rotation, StreamSpec, StreamStatus, Transport
 
-Kind = Literal["demo", "rtsp", "push", "camera"]
+Kind = Literal["demo", "rtsp", "push", "camera", "job"]
 KINDS: dict[str, Kind] = {"demo": "demo", "push": "push"}
 ID = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$"
 SOURCE = "the index of a webcam, the path of a file, or an rtsp(s):// or http(s):// URL"
@@ -81,9 +83,16 @@ class Camera(BaseModel):
 
     camera_id: str
     name: str
-    kind: Kind = Field(description="The API that started it.")
+    kind: Kind = Field(
+        description="What started it: the API of `camera`s, stream control (`rtsp`), a client that "
+        "pushes frames (`push`), a collection `job`, or the server itself (`demo`)."
+    )
+    source: str = Field(description="What may be a password in it is masked.")
     state: str
     last_error: str | None = Field(description="Why it does not run, or last did not.")
+    problem: str | None = Field(
+        description="The reason alone, in the caller's language.", examples=["connection refused"]
+    )
     fps: float
     width: int | None
     height: int | None
@@ -93,16 +102,22 @@ class Camera(BaseModel):
     reduced: ReducedReply | None = Field(
         description="What it goes without because the machine cannot do everything; null: nothing."
     )
+    node: str | None = Field(
+        description="The machine of the cluster that runs it; null: this one.",
+        examples=["north-1"],
+    )
 
     @classmethod
-    def of(cls, status: StreamStatus, language: Language) -> Camera:
+    def of(cls, status: StreamStatus, language: Language, node: str | None = None) -> Camera:
         spec, stats = status.spec, status.stats
         return cls(
             camera_id=spec.stream_id,
             name=spec.name or spec.stream_id,
             kind=kind_of(spec),
+            source=_public(spec.source),
             state=status.state.value,
             last_error=stats.last_error,
+            problem=reason_in(stats.last_error, language),
             fps=stats.output_fps,
             width=stats.width,
             height=stats.height,
@@ -110,11 +125,14 @@ class Camera(BaseModel):
             analytics=sorted(spec.analytics),
             stats=CameraStats.of(status),
             reduced=ReducedReply.of(stats.reduced, language),
+            node=node,
         )
 
 
 def kind_of(spec: StreamSpec) -> Kind:
-    """The API that started a stream; published streams belong to stream control."""
+    """What started a stream; published streams belong to stream control."""
+    if OWN_ID.fullmatch(spec.stream_id):
+        return "job"
     return KINDS.get(urls.scheme_of(spec.source), "camera" if spec.output is None else "rtsp")
 
 
@@ -187,6 +205,9 @@ class CameraDetail(BaseModel):
     record: Record
     clip_before_s: float
     clip_after_s: float
+    continuous_days: float | None
+    event_days: float | None
+    flagged_days: float | None
     detect_url: str | None = Field(exclude_if=lambda url: url is None)
     stats: CameraStats
     numbers: StreamStatsReply
@@ -196,7 +217,7 @@ class CameraDetail(BaseModel):
         spec = status.spec
         same = ("loop", "max_fps", "downscale", "blur", "blur_margin", "rotate", "transport")
         limits = ("stall_timeout_s", "start_timeout_s", "interval")
-        recording = ("record", "clip_before_s", "clip_after_s")
+        recording = ("record", "clip_before_s", "clip_after_s", *KEEP_DAYS)
         return cls(
             **{name: getattr(spec, name) for name in (*same, *limits, *recording)},
             camera_id=spec.stream_id,

@@ -32,8 +32,7 @@ from app.api.mjpeg import jpeg_response, mjpeg_response
 from app.api.websockets import FORBIDDEN, NOT_FOUND, ClientSocket
 from app.errors import Forbidden, NotACamera, StreamNotFound, WatchpostError
 from app.mjpeg import MEDIA_TYPE
-from app.pipeline.camera_policy import put_camera
-from app.pipeline.manager import StreamManager
+from app.pipeline.directory import StreamDirectory
 from app.rights import Right
 from app.types import JpegFrame, StreamSpec
 
@@ -61,7 +60,10 @@ async def list_cameras(
     manager: ManagerDep, caller: CallerDep, language: LanguageDep
 ) -> list[Camera]:
     """Every stream, whichever API started it, with its state."""
-    return [Camera.of(status, language) for status in visible(manager.all(), caller)]
+    return [
+        Camera.of(status, language, manager.node_of(status.spec.stream_id))
+        for status in visible(manager.all(), caller)
+    ]
 
 
 @router.post("/cameras", status_code=201, summary="Add a camera", responses=ERRORS)
@@ -78,7 +80,7 @@ async def add_camera(
     check_clear_view(body.clear_view, caller, request, uncovered=off, camera=body.camera_id)
     note(request, camera_id=body.camera_id)
     spec = await asyncio.to_thread(body.to_spec, settings.allowed_folders())
-    return CameraDetail.of(await put_camera(manager, spec, replace=False))
+    return CameraDetail.of(await manager.put_camera(spec, replace=False))
 
 
 @router.get("/camera/{camera_id}", summary="Show a camera", responses=ERRORS)
@@ -104,7 +106,7 @@ async def change_camera(
     if "blur" not in body.model_fields_set and spec.is_clear(time.time()):
         check_right(caller, camera_id)  # else its clear view could be turned to another source
     changes = await asyncio.to_thread(body.changes, settings.allowed_folders())
-    return CameraDetail.of(await put_camera(manager, replace(spec, **changes), replace=True))
+    return CameraDetail.of(await manager.put_camera(replace(spec, **changes), replace=True))
 
 
 @router.delete("/camera/{camera_id}", status_code=204, summary="Remove a camera", responses=ERRORS)
@@ -114,7 +116,31 @@ async def remove_camera(camera_id: CameraId, manager: ManagerDep) -> None:
     await manager.disconnect(camera_id)
 
 
-def _camera(manager: StreamManager, camera_id: str) -> StreamSpec:
+@router.post("/camera/{camera_id}/start", summary="Start a camera", responses=ERRORS)
+async def start_camera(camera_id: CameraId, manager: ManagerDep) -> CameraDetail:
+    """Run a stopped camera again, with the settings it had. One that runs is left alone."""
+    _camera(manager, camera_id)
+    if manager.stream(camera_id).alive:
+        return CameraDetail.of(manager.stream(camera_id).status)
+    return CameraDetail.of(await manager.run_again(camera_id))
+
+
+@router.post("/camera/{camera_id}/restart", summary="Restart a camera", responses=ERRORS)
+async def restart_camera(camera_id: CameraId, manager: ManagerDep) -> CameraDetail:
+    """End its connection and open it again; a stopped camera is started."""
+    _camera(manager, camera_id)
+    return CameraDetail.of(await manager.run_again(camera_id))
+
+
+@router.post("/camera/{camera_id}/stop", summary="Stop a camera", responses=ERRORS)
+async def stop_camera(camera_id: CameraId, manager: ManagerDep) -> CameraDetail:
+    """End it, and keep its settings and events; it stays stopped when the server restarts."""
+    _camera(manager, camera_id)
+    await manager.stop(camera_id)
+    return CameraDetail.of(manager.stream(camera_id).status)
+
+
+def _camera(manager: StreamDirectory, camera_id: str) -> StreamSpec:
     """The settings of a camera. Raises StreamNotFound, NotACamera."""
     spec = manager.stream(camera_id).status.spec
     if kind_of(spec) != "camera":
@@ -134,10 +160,18 @@ async def camera_stats(camera_id: CameraId, manager: ManagerDep) -> CameraStats:
     response_class=Response,
     responses={200: {"content": {"image/jpeg": {}}}, **ERRORS},
 )
-async def camera_jpeg(camera_id: CameraId, manager: ManagerDep, caller: CallerDep) -> Response:
+async def camera_jpeg(
+    camera_id: CameraId,
+    manager: ManagerDep,
+    caller: CallerDep,
+    width: Annotated[
+        int | None,
+        Query(ge=16, le=16384, description="Of a smaller image, rounded up. Default: as it is."),
+    ] = None,
+) -> Response:
     """The newest blurred frame; 503 while there is none."""
     may_watch(manager, camera_id, caller)
-    return jpeg_response(await manager.stream(camera_id).snapshot())
+    return jpeg_response(await manager.stream(camera_id).snapshot(width))
 
 
 @router.get(
@@ -178,7 +212,7 @@ async def socket(
 
 
 async def _send(
-    client: ClientSocket, manager: StreamManager, camera_id: str, frames: AsyncIterator[JpegFrame]
+    client: ClientSocket, manager: StreamDirectory, camera_id: str, frames: AsyncIterator[JpegFrame]
 ) -> None:
     with suppress(WatchpostError):  # the camera was removed
         async for frame in with_pauses(frames, STATS_EVERY_S):

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from app.api.audit_middleware import note
 from app.errors import Forbidden, InvalidRequest
-from app.pipeline.manager import StreamManager
+from app.pipeline.directory import StreamDirectory
 from app.rights import Caller, Right
 from app.urls import scrub
 
@@ -86,7 +86,7 @@ def check_right(caller: Caller, camera: str | None) -> None:
         raise Forbidden(right=Right.CLEAR_VIEW.value)
 
 
-def may_watch(manager: StreamManager, stream_id: str, caller: Caller) -> None:
+def may_watch(manager: StreamDirectory, stream_id: str, caller: Caller) -> None:
     """Refuse uncovered video to callers without the right. Raises Forbidden, StreamNotFound."""
     if manager.stream(stream_id).status.spec.is_clear(time.time()):
         check_right(caller, stream_id)

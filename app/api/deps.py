@@ -16,6 +16,8 @@ from app.api.authorization import caller_of
 from app.api.i18n import Language, default_of, language_of
 from app.api.websockets import ClientSocket
 from app.config import Settings
+from app.db.event_counts import EventCounts
+from app.db.event_marks import EventMarks
 from app.db.events import EventRepository
 from app.db.job_log import JobLogRepository
 from app.db.jobs import JobRepository
@@ -25,12 +27,14 @@ from app.db.plates import PlateRepository
 from app.db.recordings import RecordingRepository
 from app.db.watchlist import Watchlist
 from app.db.writer import EventWriter
+from app.pipeline.directory import StreamDirectory
 from app.pipeline.event_log import EventLog
-from app.pipeline.manager import StreamManager
 from app.pipeline.push import PushStreams
 from app.recording.footage_export import FootageExporter
+from app.recording.footage_frames import FootageFrames
 from app.recording.footage_service import FootageService
 from app.recording.job_manager import JobManager
+from app.recording.retention import DiskSpace
 from app.recording.running_jobs import RunningJobs
 from app.recording.schedules import Scheduler
 from app.rights import Caller, Right
@@ -132,10 +136,12 @@ def _watchlist(plates: PlateServicesDep) -> Watchlist:
 AuditLogDep = Annotated[AuditLog, _state("audit")]
 AccessServiceDep = Annotated[AccessService, _state("access")]
 CallerDep = Annotated[Caller, Depends(_caller)]
-ManagerDep = Annotated[StreamManager, _state("manager")]
+ManagerDep = Annotated[StreamDirectory, _state("manager")]
 PushStreamsDep = Annotated[PushStreams, _state("push_streams")]
 EventLogDep = Annotated[EventLog, _state("event_log")]
 EventRepositoryDep = Annotated[EventRepository, _state("event_repository")]
+EventMarksDep = Annotated[EventMarks, _state("event_marks")]
+EventCountsDep = Annotated[EventCounts, _state("event_counts")]
 EventWriterDep = Annotated[EventWriter, _state("event_writer")]
 JobManagerDep = Annotated[JobManager, _state("job_manager")]
 JobRepositoryDep = Annotated[JobRepository, _state("job_repository")]
@@ -144,6 +150,8 @@ RecordingRepositoryDep = Annotated[RecordingRepository, _state("recording_reposi
 RunningJobsDep = Annotated[RunningJobs, _state("running_jobs")]
 FootageDep = Annotated[FootageService, _state("footage")]
 ExporterDep = Annotated[FootageExporter, _state("exporter")]
+FramesDep = Annotated[FootageFrames, _state("frames")]
+SpaceDep = Annotated[DiskSpace, _state("space")]
 SchedulerDep = Annotated[Scheduler, _state("scheduler")]
 RecordingsFolderDep = Annotated[Path, Depends(_recordings_folder)]
 SettingsDep = Annotated[Settings, Depends(_settings)]

@@ -20,6 +20,7 @@ from app.db.recordings import RecordingRepository
 from app.errors import EventNotFound, ImageGone, NoSnapshot, StoreError
 from app.footage import Period
 from app.recording.footage_export import FootageExporter
+from app.recording.footage_frames import FootageFrames
 from app.recording.stores import FootageStore
 
 IN_MEMORY = 8 << 20
@@ -47,6 +48,7 @@ class Eraser:
         fingerprint: a keyed hash, which stands for a plate in the audit log.
         footage: clips and continuous recordings; events are erased with their clips.
         exporter: has copies of them.
+        frames: has single frames of them.
     """
 
     events: EventRepository
@@ -58,10 +60,11 @@ class Eraser:
     fingerprint: Callable[[str], str]
     footage: FootageStore
     exporter: FootageExporter
+    frames: FootageFrames
 
     def erase_event(self, event_id: int) -> ErasedCounts:
         """Erase an event and its snapshot. Raises EventNotFound."""
-        self.exporter.clear()
+        self._forget_copies()
         if not self.pruner.delete_one(event_id):
             raise EventNotFound(event_id=event_id)
         return ErasedCounts(events=1)
@@ -71,7 +74,7 @@ class Eraser:
 
         An image that shows other plates as well is erased, too; their rows stay.
         """
-        self.exporter.clear()
+        self._forget_copies()
         rows = self.plates.of_number(number)
         images = self._erase_plates(rows)
         events = self.pruner.delete_of_plate(number)
@@ -82,7 +85,7 @@ class Eraser:
 
         A recording that lies in the period only partly is erased as a whole.
         """
-        self.exporter.clear()
+        self._forget_copies()
         recordings = self.footage.remove(self.footage.of_stream(camera, Period(since, until)))
         for recording in self.recordings.all():
             begin, end = recording.started_ts, recording.started_ts + recording.facts.seconds
@@ -98,6 +101,10 @@ class Eraser:
     def events_of_plate(self, number: str) -> set[int]:
         """The ids of all events that contain a number."""
         return {event.event_id for event in self.events.of_plate(number)}
+
+    def _forget_copies(self) -> None:
+        self.exporter.clear()
+        self.frames.forget()
 
     def _erase_plates(self, rows: PlateRows) -> int:
         paths = rows.paths

@@ -34,11 +34,15 @@ STATUS: dict[type[WatchpostError], HTTPStatus] = {
     errors.Forbidden: HTTPStatus.FORBIDDEN,
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.TooManyAttempts: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.TooManyUploads: HTTPStatus.TOO_MANY_REQUESTS,
     errors.Conflict: HTTPStatus.CONFLICT,
     errors.SecretUnreadable: HTTPStatus.CONFLICT,
     errors.FarEndError: HTTPStatus.BAD_GATEWAY,
     errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.DetectorError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
+LATE_RETRY_S = 2
+"""When a machine whose networks are falling behind may be asked again."""
 
 
 class ErrorReply(BaseModel):
@@ -80,13 +84,18 @@ def language_for(connection: HTTPConnection) -> Language:
     return language_of(connection.headers.get("accept-language"), default_of(connection.url.path))
 
 
-def reply(error: WatchpostError, language: Language) -> JSONResponse:
-    """The reply for an error."""
-    body = ErrorReply(
+def reply_body(error: WatchpostError, language: Language) -> ErrorReply:
+    """An error as replies have it."""
+    return ErrorReply(
         code=error.code,
         message=scrub(describe(error, language)),
         details={name: _scrubbed(value) for name, value in error.details.items()},
     )
+
+
+def reply(error: WatchpostError, language: Language) -> JSONResponse:
+    """The reply for an error."""
+    body = reply_body(error, language)
     return JSONResponse(body.model_dump(mode="json"), status_of(error), _headers(error))
 
 
@@ -103,8 +112,10 @@ def _headers(error: WatchpostError) -> dict[str, str]:
     """Headers that HTTP requires with the status (RFC 9110, 11.6.1 and 14.4)."""
     if isinstance(error, errors.Unauthorized):
         return {"WWW-Authenticate": "Bearer"}
-    if isinstance(error, errors.TooManyAttempts | errors.ClipNotReady):
+    if isinstance(error, errors.TooManyAttempts | errors.TooManyUploads | errors.ClipNotReady):
         return {"Retry-After": str(error.details["retry_after_s"])}
+    if isinstance(error, errors.DetectorLate):
+        return {"Retry-After": str(LATE_RETRY_S)}
     if isinstance(error, errors.BadRange):
         return {"Content-Range": f"bytes */{error.details['bytes']}"}
     return {}
@@ -117,6 +128,8 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(WatchpostError)
     async def expected(request: Request, error: WatchpostError) -> JSONResponse:
+        if isinstance(error, errors.DetectorError):
+            logger.warning("%s %s: %s", request.method, request.url.path, error)
         return reply(error, language_for(request))
 
     @app.exception_handler(RequestValidationError)

@@ -1,15 +1,15 @@
-"""Events: live (server-sent events, WebSocket), and the stored history."""
+"""Live events (server-sent events, WebSocket), and the filters of all events."""
 
 from __future__ import annotations
 
 import asyncio
-import math
+import re
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
 from typing import Annotated, Any, Literal, TypeVar
+from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Depends, Header, Path, Query, WebSocket
-from fastapi.responses import Response, StreamingResponse
+from fastapi import APIRouter, Depends, Header, Query, WebSocket
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
 from app.analytics.bags.item import OBJECT as UNKNOWN_OBJECT
@@ -18,18 +18,16 @@ from app.api.deps import (
     CallerDep,
     ClientSocketDep,
     EventLogDep,
-    EventRepositoryDep,
     EventWriterDep,
 )
 from app.api.errors import ErrorReply
 from app.api.times import FORMATS, Time
 from app.api.websockets import BAD_REQUEST, ClientSocket
-from app.db.events import EventRepository
-from app.db.writer import EventWriter
-from app.errors import EventNotFound, InvalidRequest
-from app.events import EventFilter, EventRow, event_fields
+from app.errors import InvalidRequest
+from app.events import EventComment, EventFilter, EventRow, event_fields
+from app.local_time import CLOCK, DayHours, time_zone
 from app.pipeline.event_log import MissedEvents, follow
-from app.rights import Caller
+from app.plate_text import MAX_WRITTEN, folded
 from app.types import LABELS
 
 T = TypeVar("T")
@@ -45,6 +43,18 @@ router = APIRouter(
         401: {"model": ErrorReply, "description": "Token needed"},
     },
 )
+
+
+class CommentReply(BaseModel):
+    """What a person wrote about an event."""
+
+    text: str
+    by: str = Field(description="The name of the user, or what the caller was.")
+    ts: float = Field(description="When it was written, Unix seconds.")
+
+    @classmethod
+    def of(cls, comment: EventComment) -> CommentReply:
+        return cls(text=comment.text, by=comment.by, ts=comment.ts)
 
 
 class EventMessage(BaseModel):
@@ -72,10 +82,30 @@ class EventMessage(BaseModel):
         description="Path of the video around it, which may not be ready yet; null for none."
     )
     details: dict[str, Any] = Field(description="Further values; they depend on the type.")
+    plate: str | None = Field(
+        None,
+        exclude_if=lambda plate: plate is None,
+        description="The number of a plate; else absent.",
+    )
+    flagged: bool = Field(
+        False,
+        exclude_if=lambda flagged: not flagged,
+        description="A person marked it as important, and it is kept longer; else absent.",
+    )
+    comment: CommentReply | None = Field(
+        None,
+        exclude_if=lambda comment: comment is None,
+        description="What a person wrote about it; else absent.",
+    )
 
     @classmethod
     def of(cls, record: EventRow) -> EventMessage:
-        return cls(**event_fields(record))
+        return cls(
+            **event_fields(record),
+            plate=record.plate,
+            flagged=record.flagged,
+            comment=None if record.comment is None else CommentReply.of(record.comment),
+        )
 
 
 class MissedMessage(BaseModel):
@@ -86,14 +116,6 @@ class MissedMessage(BaseModel):
     events: int
 
 
-class EventPage(BaseModel):
-    """Events, newest first."""
-
-    total: int = Field(description="Number of matching events, on all pages.")
-    cursor: int | None = Field(description="The `cursor` of the next page; null on the last.")
-    events: list[EventMessage]
-
-
 Camera = Annotated[str | None, Query(description="Only of this camera or stream.", max_length=64)]
 Kind = Annotated[str | None, Query(alias="type", description="Only of this type.", max_length=64)]
 LabelName = Annotated[
@@ -101,9 +123,26 @@ LabelName = Annotated[
 ]
 ZoneName = Annotated[str | None, Query(description="Only at this zone.", max_length=80)]
 LineName = Annotated[str | None, Query(description="Only at this line.", max_length=80)]
+PlateNumber = Annotated[
+    str | None,
+    Query(
+        description="Only of this plate: its number or the beginning of it.",
+        max_length=MAX_WRITTEN,
+        pattern=r"^[^\x00]*$",
+    ),
+]
+DayTime = Annotated[
+    str | None,
+    Query(
+        description="Only in these hours of the day, such as `22:00-06:00`; see `timezone`.",
+        max_length=11,
+    ),
+]
+TimeZone = Annotated[
+    str, Query(description="What `hours` and days mean: an IANA name.", max_length=64)
+]
 Since = Annotated[Time, Query(description=f"From this time on: {FORMATS}.")]
 Until = Annotated[Time, Query(description=f"Before this time: {FORMATS}.")]
-EventId = Annotated[int, Path(ge=0, le=MAX_ID, examples=[1024])]
 AfterId = Annotated[int | None, Query(ge=0, le=MAX_ID, description="Events after this one.")]
 LastId = Annotated[str | None, Header(alias="last-event-id", description="As browsers send it.")]
 
@@ -115,8 +154,11 @@ def _wanted(
     label: LabelName = None,
     zone: ZoneName = None,
     line: LineName = None,
+    plate: PlateNumber = None,
+    hours: DayTime = None,
+    timezone: TimeZone = "UTC",
 ) -> EventFilter:
-    """The filter of a request. Raises InvalidRequest for a type or label that does not exist."""
+    """The filter of a request. Raises InvalidRequest for what does not exist."""
     return EventFilter(
         camera,
         _existing("type", kind, event_types()),
@@ -124,7 +166,25 @@ def _wanted(
         label=_existing("label", label, (*LABELS, UNKNOWN_OBJECT)),
         zone=zone,
         line=line,
+        plate=folded(plate) or None if plate else None,
+        hours=None if hours is None else _day_hours(hours, timezone),
     )
+
+
+def zone_of(timezone: str) -> ZoneInfo:
+    """The time zone with an IANA name. Raises InvalidRequest."""
+    try:
+        return time_zone(timezone)
+    except ValueError as error:
+        raise InvalidRequest(field="timezone", reason=str(error)) from None
+
+
+def _day_hours(hours: str, timezone: str) -> DayHours:
+    """``22:00-06:00`` as hours. Raises InvalidRequest."""
+    if not re.fullmatch(f"{CLOCK}-{CLOCK}", hours):
+        raise InvalidRequest(field="hours", reason="two times, such as 22:00-06:00")
+    start, end = (60 * (60 * int(clock[:2]) + int(clock[3:])) for clock in hours.split("-"))
+    return DayHours(start, end, zone_of(timezone))
 
 
 def _existing(field: str, value: str | None, known: Sequence[str]) -> str | None:
@@ -179,13 +239,15 @@ async def socket(
     writer: EventWriterDep,
     caller: CallerDep,
 ) -> None:
-    """Live events as JSON messages; takes `?camera=&type=&label=&zone=&line=&last_event_id=`."""
+    """Live events as JSON messages; takes the query of `GET /events`."""
     await client.accept()
     query = websocket.query_params
     try:
         after_id = _last_id(query["last_event_id"]) if "last_event_id" in query else None
-        names = ("camera", "type", "label", "zone", "line")
-        wanted = _wanted(caller, *(query.get(name) for name in names))
+        names = ("camera", "type", "label", "zone", "line", "plate", "hours")
+        camera, kind, label, zone, line, plate, hours = (query.get(name) for name in names)
+        timezone = query.get("timezone", "UTC")
+        wanted = _wanted(caller, camera, kind, label, zone, line, plate, hours, timezone)
     except InvalidRequest as error:
         await client.refuse(error, BAD_REQUEST)
         return
@@ -229,81 +291,3 @@ def _last_id(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) <= MAX_ID):
         raise InvalidRequest(field="last_event_id", reason="the id of an event, a whole number")
     return int(text)
-
-
-# ── stored ───────────────────────────────────────────────────────────────────────────────────
-
-
-@router.get("/api/events", summary="List events")
-async def list_events(
-    event_repository: EventRepositoryDep,
-    wanted: Wanted,
-    since: Since = None,
-    until: Until = None,
-    limit: Annotated[int, Query(ge=1, le=500, description="Most rows of the reply.")] = 50,
-    cursor: Annotated[
-        int | None,
-        Query(ge=0, le=MAX_ID, description="That of the reply before, for the next page."),
-    ] = None,
-) -> EventPage:
-    """Stored events, newest first."""
-    wanted = replace(
-        wanted,
-        since=-math.inf if since is None else since,
-        until=math.inf if until is None else until,
-    )
-    page = await asyncio.to_thread(event_repository.page, wanted, limit, cursor)
-    return EventPage(
-        total=page.total,
-        cursor=page.cursor,
-        events=[EventMessage.of(record) for record in page.events],
-    )
-
-
-@router.get(
-    "/api/events/{event_id}",
-    summary="Show an event",
-    responses={404: {"model": ErrorReply, "description": "No such event"}},
-)
-async def show_event(
-    event_id: EventId,
-    event_repository: EventRepositoryDep,
-    writer: EventWriterDep,
-    caller: CallerDep,
-) -> EventMessage:
-    """One event; ids are those of the live events."""
-    return EventMessage.of(await find_event(event_id, event_repository, writer, caller))
-
-
-@router.get(
-    "/api/events/{event_id}/snapshot.jpg",
-    summary="An event's snapshot",
-    response_class=Response,
-    responses={
-        200: {"content": {"image/jpeg": {}}},
-        404: {"model": ErrorReply, "description": "No such event, or it has no snapshot"},
-    },
-)
-async def event_snapshot(
-    event_id: EventId,
-    event_repository: EventRepositoryDep,
-    writer: EventWriterDep,
-    caller: CallerDep,
-) -> Response:
-    """The blurred frame of the event, with boxes around its subjects."""
-    await find_event(event_id, event_repository, writer, caller)
-    jpeg = await asyncio.to_thread(event_repository.snapshot, event_id)
-    return Response(
-        jpeg, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"}
-    )
-
-
-async def find_event(
-    event_id: int, event_repository: EventRepository, writer: EventWriter, caller: Caller
-) -> EventRow:
-    """An event that the caller may see. Raises EventNotFound."""
-    await writer.settled(event_id)
-    row = await asyncio.to_thread(event_repository.get, event_id)
-    if not caller.access.sees_event(row.stream_id, row.type):
-        raise EventNotFound(event_id=event_id)
-    return row

@@ -15,6 +15,7 @@ from fastapi.requests import HTTPConnection
 from app.anpr.read_queue import PlateReadQueue
 from app.anpr.service import PlateService
 from app.api.metrics import PROCESS, MetricsSnapshot, NetworkCollector
+from app.api.video_socket import VideoMetrics
 from app.db.deliveries import DeliveryRepository
 from app.db.jobs import JobRepository
 from app.db.writer import EventWriter
@@ -23,9 +24,10 @@ from app.jobs import JobState
 from app.metric_types import Collector, CollectorRegistry
 from app.models.batching import BatchingRunner
 from app.notifications import NotifyMetrics
+from app.pipeline.directory import StreamDirectory
 from app.pipeline.event_log import EventLog
-from app.pipeline.manager import StreamManager
 from app.recording.captures import OWN_IDS
+from app.recording.footage_metrics import FootageMetrics
 from app.recording.job_metrics import JobMetrics
 from app.recording.retention import DiskSpace, DiskUsage
 from app.recording.running_jobs import RunningJobs
@@ -72,8 +74,9 @@ class HealthService:
         networks: by purpose; None for one that is not installed.
     """
 
-    manager: StreamManager
+    manager: StreamDirectory
     job_metrics: JobMetrics
+    footage_metrics: FootageMetrics
     running_jobs: RunningJobs
     events: EventLog
     writer: EventWriter
@@ -84,13 +87,16 @@ class HealthService:
     database: DatabaseProbe
     notify_metrics: NotifyMetrics
     deliveries: DeliveryRepository
+    video_metrics: VideoMetrics
 
     @cached_property
     def registry(self) -> CollectorRegistry:
         """The counters and histograms of this server, and the metrics of its process."""
         metrics: list[Collector] = [PROCESS, self.events.counts, self.writer.written]
         metrics += [self.plate_service.outcomes, *self.job_metrics.all()]
+        metrics += self.footage_metrics.all()
         metrics += [self.notify_metrics.attempts, self.notify_metrics.latency]
+        metrics += self.video_metrics.all()
         registry = CollectorRegistry()
         for metric in (*metrics, NetworkCollector(self.networks)):
             registry.register(metric)
@@ -105,13 +111,15 @@ class HealthService:
             jobs_by_state, backlogs = None, []
         disk = await self._disk()
         space = self.space
+        # Streams that a job starts have a new id each time; the job's metrics cover them.
+        streams = [
+            (status, gauges)
+            for status, gauges in self.manager.measured()
+            if not status.spec.stream_id.startswith(OWN_IDS)
+        ]
+        names = [status.spec.stream_id for status, _ in streams]
         return MetricsSnapshot(
-            # Streams that a job starts have a new id each time; the job's metrics cover them.
-            streams=[
-                (entry.status(), entry.gauges())
-                for entry in self.manager.registry
-                if not entry.spec.stream_id.startswith(OWN_IDS)
-            ],
+            streams=streams,
             jobs_by_state=jobs_by_state,
             running=self.running_jobs.all(),
             crops_waiting=self.read_queue.waiting,
@@ -125,6 +133,12 @@ class HealthService:
             stored_limit=space.settings.max_bytes,
             removed=space.removed,
             backlogs=backlogs,
+            stored_by_kind=dict[str, int](space.bytes_of.items()),
+            nodes=self.manager.nodes(),
+            lost_nodes=self.manager.lost_nodes(),
+            node_of={
+                name: node for name in names if (node := self.manager.node_of(name)) is not None
+            },
         )
 
     async def issues(self) -> list[HealthIssue]:

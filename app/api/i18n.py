@@ -54,6 +54,11 @@ def _kinds(kind: type[WatchpostError]) -> Iterator[type[WatchpostError]]:
 LOCALES: dict[Language, Locale] = {language: _load(language) for language in LANGUAGES}
 
 
+def advice(reason: str, language: Language) -> str | None:
+    """What to do about a source that failed for a ``FailureReason``; None: nothing is known."""
+    return LOCALES[language].replies.get(f"ADVICE_{reason.upper()}")
+
+
 def reply(code: str, language: Language) -> str:
     """The text of a successful call, or of a socket that ends."""
     return LOCALES[language].replies[code]
@@ -93,3 +98,11 @@ def describe(error: WatchpostError, language: Language) -> str:
         if words is not None:
             details["reason"] = error.fill(words, details)
     return error.fill(template, details)
+
+
+def reason_in(text: str | None, language: Language) -> str | None:
+    """The reason that an error's English text contains, in a language; else the whole text."""
+    known = [code for code, words in WORDS.items() if text is not None and words in text]
+    if not known:
+        return text
+    return LOCALES[language].reasons[max(known, key=lambda code: len(WORDS[code]))]

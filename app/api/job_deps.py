@@ -17,7 +17,7 @@ from app.api.deps import CallerDep, JobRepositoryDep, RunningJobsDep
 from app.api.errors import error_replies
 from app.errors import Forbidden, InvalidRequest, JobNotFound
 from app.jobs import Job, JobSpec
-from app.pipeline.manager import StreamManager
+from app.pipeline.directory import StreamDirectory
 from app.pipeline.registry import ALIVE
 from app.rights import Caller, Right
 
@@ -31,6 +31,10 @@ JOB_ERRORS = error_replies(
     }
 )
 NO_SOURCE = "name the cameras to record"
+ELSEWHERE = (
+    "jobs do not record streams of a cluster yet: {names}. Name URLs, or use a server without "
+    "--cluster"
+)
 NONE_RUNS = "none of your cameras is running"
 
 JobId = Annotated[
@@ -75,9 +79,9 @@ OwnJob = Annotated[Job, Depends(_own_job)]
 
 
 def own_spec(
-    spec: JobSpec, caller: Caller, manager: StreamManager, *, may_choose: bool = True
+    spec: JobSpec, caller: Caller, manager: StreamDirectory, *, may_choose: bool = True
 ) -> JobSpec:
-    """A spec that records only cameras of the caller.
+    """A spec that records only cameras of the caller, in this process.
 
     Args:
         may_choose: without sources, take those of the caller's cameras that run now.
@@ -85,6 +89,7 @@ def own_spec(
     Raises:
         Forbidden: a source is no camera of the caller; InvalidRequest: nothing to record.
     """
+    _check_here(spec, manager)
     cameras = caller.access.cameras(Right.JOBS)
     if cameras is None:
         return spec
@@ -99,12 +104,20 @@ def own_spec(
     return spec
 
 
+def _check_here(spec: JobSpec, manager: StreamDirectory) -> None:
+    """Refuse streams that run on another machine. Raises InvalidRequest."""
+    asked = spec.sources or [status.spec.stream_id for status in manager.all()]
+    if elsewhere := [source for source in asked if not manager.here(source)]:
+        reason = ELSEWHERE.format(names=", ".join(elsewhere))
+        raise InvalidRequest(field="sources", reason=reason)
+
+
 def check_job(
     spec: JobSpec,
     clear_view: ClearView | None,
     caller: Caller,
     request: Request,
-    manager: StreamManager,
+    manager: StreamDirectory,
 ) -> None:
     """Refuse a job that would record uncovered faces, without the right, a reason or an end.
 

@@ -3,15 +3,16 @@
 Counters and histograms are defined by the code that counts, and are in the server's registry.
 
 The values of labels are bounded: states, types and outcomes are fixed words; networks are the few
-that are loaded; streams and jobs are those that exist now, streams ``MAX_STREAMS`` at most. No
-label holds a URL, a path or a secret, nor a name that people entered, except of the zones and lines
-of streams with the rule ``objects``: 32 of each stream at most.
+that are loaded; streams, jobs and nodes are those that exist now (nodes also while they are lost),
+streams ``MAX_STREAMS`` at most. No label holds a URL, a path or a secret, nor a name that people
+entered, except of the zones and lines of streams with the rule ``objects``: 32 of each stream at
+most.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from prometheus_client import ProcessCollector
 from prometheus_client.metrics_core import (
@@ -24,11 +25,13 @@ from prometheus_client.utils import floatToGoString
 
 from app import __version__
 from app.analytics.rules import counted_kinds
+from app.api.node_metrics import node_families
 from app.api.place_metrics import PlaceFamilies
 from app.jobs import Job, JobState
 from app.metric_types import PREFIX, Collector, HistogramSnapshot
 from app.models.batching import BatchingRunner
 from app.notifications import Backlog
+from app.pipeline.directory import NodeStatus
 from app.pipeline.registry import ALIVE
 from app.pipeline.stream_metrics import StreamGauges
 from app.recording.retention import DiskUsage
@@ -89,6 +92,10 @@ class MetricsSnapshot:
         running: the jobs in progress.
         write_lag_s: how long the oldest unwritten event has waited for the database.
         disk: None if it cannot be read.
+        stored_by_kind: bytes of what is stored, at the last sweep.
+        nodes: of a cluster.
+        lost_nodes: names of those that it has lost.
+        node_of: the nodes of streams that run on one.
     """
 
     streams: Sequence[tuple[StreamStatus, StreamGauges | None]]
@@ -105,16 +112,31 @@ class MetricsSnapshot:
     stored_limit: int | None
     removed: int
     backlogs: Sequence[Backlog] = ()
+    stored_by_kind: Mapping[str, int] = field(default_factory=dict)
+    nodes: Sequence[NodeStatus] = ()
+    lost_nodes: Sequence[str] = ()
+    node_of: Mapping[str, str] = field(default_factory=dict)
 
     def collect(self) -> Iterator[Metric]:
         """All metric families; ``prometheus_client`` calls this."""
         yield _gauge("build_info", "The running version; always 1.", 1, {"version": __version__})
         yield from self._jobs()
         yield from _all_streams(self.streams)
-        yield from _streams(_shown(self.streams))
+        shown = _shown(self.streams)
+        yield from _streams(shown)
+        yield self._stream_nodes({status.spec.stream_id for status, _ in shown})
+        yield from node_families(self.nodes, self.lost_nodes)
         yield from self._queues()
         yield from self._disk()
         yield from self._notifications()
+
+    def _stream_nodes(self, shown: set[str]) -> Metric:
+        about = "1 for the node that runs a stream."
+        family = GaugeMetricFamily(f"{PREFIX}stream_node", about, labels=["stream", "node"])
+        for stream, node in self.node_of.items():
+            if stream in shown:
+                family.add_metric([stream, node], 1)
+        return family
 
     def _jobs(self) -> Iterator[Metric]:
         if self.jobs_by_state is not None:
@@ -151,6 +173,7 @@ class MetricsSnapshot:
         yield _gauge("disk_floor_bytes", about, self.disk_floor)
         about = "Size of recordings, snapshots and plate images at the last sweep."
         yield _gauge("kept_bytes", about, self.stored_bytes)
+        yield _gauges("kept_kind_bytes", "The same by kind.", "kind", self.stored_by_kind)
         if self.stored_limit is not None:
             about = "Upper limit of kept_bytes."
             yield _gauge("kept_limit_bytes", about, self.stored_limit)

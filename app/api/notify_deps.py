@@ -12,6 +12,8 @@ from app.db.deliveries import DeliveryRepository
 from app.db.routes import RouteRepository
 from app.db.targets import TargetRepository
 from app.notify.dispatcher import Dispatcher
+from app.notify.snapshot_links import SnapshotLinks
+from app.notify.vapid import Vapid
 
 MAX_ID = 2**31 - 1
 NOTIFY_ERRORS = error_replies(
@@ -31,6 +33,8 @@ class NotifyServices(NamedTuple):
     routes: RouteRepository
     deliveries: DeliveryRepository
     dispatcher: Dispatcher
+    vapid: Vapid
+    links: SnapshotLinks
 
 
 def _notify(connection: HTTPConnection) -> NotifyServices:

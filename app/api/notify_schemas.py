@@ -104,6 +104,12 @@ class KindReply(BaseModel):
     options: dict[str, Any] = Field(description="A JSON schema.")
 
 
+class WebPushKey(BaseModel):
+    """What a browser needs to subscribe."""
+
+    public_key: str = Field(description="`applicationServerKey`, in Base64url.")
+
+
 class AttemptReply(BaseModel):
     """What became of a test message."""
 

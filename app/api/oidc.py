@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from app.access.oidc_users import user_of
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 COOKIE = "watchpost_sign_in"
+PAGE_COOKIE = "watchpost_page"
+PAGES = {"viewer": PAGE, "control-room": ""}
+"""Paths of the pages that a sign-in can begin at and lead back to."""
 CALLBACK = "api/sign-in/oidc/callback"
 GUESSES = (ProviderNotTrusted, SignInExpired)
 
@@ -47,18 +50,25 @@ router = APIRouter(
 
 
 @router.get("", summary="Sign in through the identity provider", status_code=303)
-async def begin_provider_sign_in(request: Request, access: AccessServiceDep) -> Response:
+async def begin_provider_sign_in(
+    request: Request,
+    access: AccessServiceDep,
+    page: Annotated[
+        Literal["viewer", "control-room"], Query(description="The page to lead back to.")
+    ] = "viewer",
+) -> Response:
     """Lead a browser to the provider's page. The cookie lets only this browser finish."""
     provider = _provider(access, request)
     try:
         access.throttle.check(address_key(address_of(request.scope)))
         begun = await provider.begin(server_url(request, access) + CALLBACK)
     except WatchpostError as error:
-        return _failed(error, request, access)
+        return _failed(error, request, access, page)
     response = RedirectResponse(begun.url, 303)
     # Lax, since it is the provider's page that leads the browser back.
     age = int(provider.tuning.valid_s)
-    set_cookie(COOKIE, begun.cookie, request, response, age=age, site="Lax")
+    for name, value in ((COOKIE, begun.cookie), (PAGE_COOKIE, page)):
+        set_cookie(name, value, request, response, age=age, site="Lax")
     return response
 
 
@@ -67,6 +77,7 @@ async def finish_provider_sign_in(request: Request, access: AccessServiceDep) ->
     """The provider leads the browser here, with `state` and `code`, or with `error`."""
     provider = _provider(access, request)
     address, agent = address_of(request.scope), request.headers.get("user-agent", "")
+    page = cookie_of(request.headers, PAGE_COOKIE)
     try:
         access.throttle.check(address_key(address))
         claims = await provider.finish(request.query_params, cookie_of(request.headers, COOKIE))
@@ -76,7 +87,7 @@ async def finish_provider_sign_in(request: Request, access: AccessServiceDep) ->
     except WatchpostError as error:
         if isinstance(error, GUESSES):
             access.throttle.failed(address_key(address))
-        return _failed(error, request, access)
+        return _failed(error, request, access, page)
     if found.changed:
         access.end_later(f"user {found.user.user_id}")
     note(
@@ -86,9 +97,9 @@ async def finish_provider_sign_in(request: Request, access: AccessServiceDep) ->
         created=found.created,
         rights_changed=found.changed,
     )
-    response = RedirectResponse(server_url(request, access) + PAGE, 303)
+    response = RedirectResponse(_address(page, request, access), 303)
     set_session(signed_in, request, response)
-    set_cookie(COOKIE, "", request, response, age=0, site="Lax")
+    _forget(request, response)
     return response
 
 
@@ -98,13 +109,26 @@ def _provider(access: AccessService, request: Request) -> OidcProvider:
     return access.provider
 
 
-def _failed(error: WatchpostError, request: Request, access: AccessService) -> Response:
+def _address(page: str | None, request: Request, access: AccessService) -> str:
+    """The URL of the page where a sign-in began."""
+    return server_url(request, access) + PAGES.get(page or "", PAGE)
+
+
+def _forget(request: Request, response: Response) -> None:
+    """Remove what the browser remembered of the sign-in."""
+    for name in (COOKIE, PAGE_COOKIE):
+        set_cookie(name, "", request, response, age=0, site="Lax")
+
+
+def _failed(
+    error: WatchpostError, request: Request, access: AccessService, page: str | None
+) -> Response:
     """Programs get the error; a browser gets the page, which shows it."""
     if not isinstance(error, SHOWN) or "text/html" not in request.headers.get("accept", ""):
         raise error
     if isinstance(error, Unauthorized):
         note_refusal(request)
-    page = server_url(request, access) + PAGE
-    response = RedirectResponse(f"{page}?problem={error.code}", 303)
-    set_cookie(COOKIE, "", request, response, age=0, site="Lax")
+    address = _address(page, request, access)
+    response = RedirectResponse(f"{address}?problem={error.code}", 303)
+    _forget(request, response)
     return response

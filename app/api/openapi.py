@@ -1,4 +1,4 @@
-"""Completes the OpenAPI document: who may make each call, and what files are.
+"""Completes the OpenAPI document: who may make each call, what files are, examples of replies.
 
 So Authorize works in ``/docs``, and generated clients have a function with a good name for each
 call.
@@ -13,7 +13,8 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from app.api.credentials import SESSION_COOKIE
-from app.api.route_rights import Reach, RouteRight, RouteTable
+from app.api.examples import add_examples
+from app.api.route_rights import Reach, RightsTable, RouteRight
 
 SCHEMES = {
     "token": {
@@ -44,7 +45,7 @@ def operation_id(route: APIRoute) -> str:
 def complete_document(app: FastAPI) -> None:
     """Say for each operation how callers authenticate, which right it needs, and what it sends."""
     generate: Callable[[], dict[str, Any]] = app.openapi
-    table = RouteTable()
+    table = RightsTable()
 
     def complete() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -58,6 +59,7 @@ def complete_document(app: FastAPI) -> None:
                     if row is not None:
                         _describe(operation, row)
                     _describe_files(operation)
+            add_examples(schema)
         assert app.openapi_schema is not None
         return app.openapi_schema
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import csv
-import io
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,6 +12,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
 
 from app.anpr.service import PlateService
+from app.api.csv_lines import csv_line
 from app.api.deps import (
     CallerDep,
     LanguageDep,
@@ -55,7 +54,7 @@ from app.api.plate_schemas import (
     utc_text,
 )
 from app.api.uploads import BODY, MANY, Upload, megabytes, read_uploads
-from app.errors import BadUpload, DetectorError, Forbidden, UploadTooLarge
+from app.errors import BadUpload, DetectorError, Forbidden, TooManyUploads, UploadTooLarge
 from app.plates import StoredPlate
 from app.rights import Right, common_cameras
 
@@ -83,6 +82,8 @@ UNUSABLE = _errors(
     e400="No file, or an image that is empty or damaged",
     e413="More bytes or pixels than the limit",
     e415="Not a JPEG, PNG, WebP or BMP image",
+    e429="Too many images wait already; `Retry-After` has the seconds to wait",
+    e503="A network failed or is falling behind (then with `Retry-After`), or the database failed",
 )
 MISSING = _errors(e404="No such plate, session, image or entry")
 
@@ -97,8 +98,9 @@ router = APIRouter(
 async def upload_image(request: Request, plate_service: PlateServiceDep) -> Uploaded:
     """Find and read the number plates in a JPEG, PNG, WebP or BMP image (not HEIC) of up to 20 MB
     and 50 megapixels, turned upright by its EXIF data."""
-    [file] = await read_uploads(request, max_bytes=plate_service.settings.max_bytes)
-    return await _read(request, plate_service, file)
+    async with request.state.uploads.place():
+        [file] = await read_uploads(request, max_bytes=plate_service.settings.max_bytes)
+        return await _read(request, plate_service, file)
 
 
 @router.post("/upload/batch", summary="Read several images", openapi_extra=MANY, responses=UNUSABLE)
@@ -107,28 +109,30 @@ async def upload_images(
 ) -> list[Uploaded | Refused]:
     """Read several `file` parts, each as its own session; results are in the same order. A file
     that cannot be used has an error in its place and does not affect the others."""
-    files = await read_uploads(
-        request,
-        max_bytes=plate_service.settings.max_bytes,
-        max_files=plate_service.settings.max_files,
-    )
-    replies: list[Uploaded | Refused] = []
-    for file in files:
-        try:
-            replies.append(await _read(request, plate_service, file))
-        except (BadUpload, DetectorError) as error:
-            error_reply = ErrorReply(
-                code=error.code, message=describe(error, language), details=error.details
-            )
-            replies.append(Refused(filename=file.name, error=error_reply))
+    async with request.state.uploads.place():
+        files = await read_uploads(
+            request,
+            max_bytes=plate_service.settings.max_bytes,
+            max_files=plate_service.settings.max_files,
+        )
+        replies: list[Uploaded | Refused] = []
+        for file in files:
+            try:
+                replies.append(await _read(request, plate_service, file))
+            except (BadUpload, DetectorError, TooManyUploads) as error:
+                error_reply = ErrorReply(
+                    code=error.code, message=describe(error, language), details=error.details
+                )
+                replies.append(Refused(filename=file.name, error=error_reply))
     return replies
 
 
 async def _read(request: Request, plate_service: PlateService, file: Upload) -> Uploaded:
-    """Read one file. Raises BadUpload, also if it has too many bytes."""
+    """Read one file when it is its turn. Raises BadUpload, also if it has too many bytes, and
+    TooManyUploads."""
     if len(file.data) > plate_service.settings.max_bytes:
         raise UploadTooLarge(limit=megabytes(plate_service.settings.max_bytes))
-    async with request.state.upload_slots:
+    async with request.state.uploads.turn():
         return Uploaded.of(await asyncio.to_thread(plate_service.upload, file.name, file.data))
 
 
@@ -152,7 +156,12 @@ async def show_session(session: OwnSession) -> SessionReply:
     return SessionReply.of(session)
 
 
-@router.get("/sessions/{session_id}/image", summary="A session's image", responses=IMAGES | MISSING)
+@router.get(
+    "/sessions/{session_id}/image",
+    summary="A session's image",
+    response_class=Response,
+    responses=IMAGES | MISSING,
+)
 async def session_image(session: OwnSession, plate_service: PlateServiceDep) -> FileResponse:
     """The whole image; for a camera, the blurred frame."""
     return _image(plate_service, session.source_image_path)
@@ -201,7 +210,12 @@ async def plate_details(plate: OwnPlate) -> PlateDetails:
     return PlateDetails.of(plate)
 
 
-@router.get("/plates/{plate_id}/image", summary="A plate's image", responses=IMAGES | MISSING)
+@router.get(
+    "/plates/{plate_id}/image",
+    summary="A plate's image",
+    response_class=Response,
+    responses=IMAGES | MISSING,
+)
 async def plate_image(plate: OwnPlate, plate_service: PlateServiceDep) -> FileResponse:
     """The crop of the plate."""
     return _image(plate_service, plate.image_path)
@@ -312,21 +326,10 @@ def _csv(plates: Iterator[StoredPlate]) -> Iterator[str]:
     names[names.index("processed_by") : names.index("processed_by")] = [
         "x_min", "y_min", "x_max", "y_max",
     ]  # fmt: skip
-    yield _line(names)
+    yield csv_line(names)
     for plate in plates:
         row: dict[str, Any] = PlateDetails.of(plate).model_dump()
         row |= row.pop("position")
         row["timestamp"] = utc_text(plate.at)
         row["votes"] = json.dumps(plate.votes) if plate.votes else ""
-        yield _line([_harmless(row[name]) for name in names])
-
-
-def _line(values: list[Any]) -> str:
-    file = io.StringIO()
-    csv.writer(file).writerow(values)
-    return file.getvalue()
-
-
-def _harmless(value: Any) -> Any:
-    """A value that no spreadsheet takes for a formula, as it would with these first characters."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" and value else value
+        yield csv_line([row[name] for name in names])

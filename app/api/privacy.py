@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from app import plate_text
 from app.api.audit_middleware import note
-from app.api.deps import AuditLogDep, CallerDep, FootageDep, SettingsDep
+from app.api.deps import AuditLogDep, CallerDep, FootageDep, ManagerDep, SettingsDep
 from app.api.erasure import ErasedCounts, Eraser
 from app.api.errors import error_replies
 from app.api.times import Time
@@ -147,6 +147,7 @@ async def erase_data(
     request: Request,
     eraser: EraserDep,
     footage: FootageDep,
+    manager: ManagerDep,
     audit: AuditLogDep,
     caller: CallerDep,
 ) -> ErasedReply:
@@ -156,16 +157,21 @@ async def erase_data(
     if body.event_id is not None:
         target = {"event_id": body.event_id}
         await footage.clips.forget_events({body.event_id})
+        await manager.files.forget_events({body.event_id})
         counts = await asyncio.to_thread(eraser.erase_event, body.event_id)
     elif body.plate_number is not None:
         number = plate_text.folded(body.plate_number)
         target = {"plate": eraser.fingerprint(number)[:PROOF]}
-        await footage.clips.forget_events(await asyncio.to_thread(eraser.events_of_plate, number))
+        event_ids = await asyncio.to_thread(eraser.events_of_plate, number)
+        await footage.clips.forget_events(event_ids)
+        await manager.files.forget_events(event_ids)
         counts = await asyncio.to_thread(eraser.erase_plate, number)
     else:
         camera, since, until = body.camera or "", body.since or 0.0, body.until or 0.0
         target = {"camera_id": camera, "since": since, "until": until}
         await footage.release(camera, Period(since, until))
+        if (node := manager.files.recording(camera)) is not None:
+            await node.release(camera, Period(since, until))
         counts = await asyncio.to_thread(eraser.erase_camera, camera, since, until)
     note(request, **target)
     row = await audit.prove(_proof(caller.name, target, counts))

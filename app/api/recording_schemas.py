@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from app.api.times import FORMATS, unix_seconds
-from app.footage import Footage, FootageKind, Period, Span, gaps_of, spans_of
+from app.footage import Footage, FootageKind, Period, Span, WhyGap, gaps_of, spans_of, why_gap
 from app.types import Record
 
 
@@ -52,6 +53,25 @@ class RecordingGap(BaseModel):
 
     begin_ts: float
     end_ts: float
+    reason: WhyGap | None = Field(
+        description="`no_video`: the camera sent none; `stopped`: the stream was stopped, or the "
+        "server; `full`: the disk was; `failed`: it could not be written; `killed`: the server was "
+        "ended by force; `not_recorded`: there was no continuous recording, or it was removed; "
+        "null: unknown."
+    )
+
+
+class RecordedDay(BaseModel):
+    """A day with video."""
+
+    day: date
+    bytes: int
+
+
+class RecordedDays(BaseModel):
+    """The days of a period that have video of a camera, newest first."""
+
+    days: list[RecordedDay]
 
 
 class RecordedSpans(BaseModel):
@@ -75,11 +95,14 @@ class RecordedSpans(BaseModel):
         wanted: Period,
         footage: Sequence[Footage],
         *,
+        before: Footage | None,
         record: Record | None,
         problem: str | None,
     ) -> RecordedSpans:
+        """A reply; ``before`` is the last segment from before the period."""
         spans = spans_of(footage, wanted)
         gaps = gaps_of(spans, wanted)
+        earlier = footage if before is None else [before, *footage]
         return cls(
             stream_id=stream_id,
             begin_ts=wanted.begin_ts,
@@ -87,7 +110,10 @@ class RecordedSpans(BaseModel):
             record=record,
             problem=problem,
             spans=[RecordedSpan.of(span) for span in spans],
-            gaps=[RecordingGap(begin_ts=gap.begin_ts, end_ts=gap.end_ts) for gap in gaps],
+            gaps=[
+                RecordingGap(begin_ts=gap.begin_ts, end_ts=gap.end_ts, reason=why_gap(gap, earlier))
+                for gap in gaps
+            ],
             bytes=sum(one.bytes for one in footage),
         )
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -21,17 +20,37 @@ from app.api.deps import (
     EventWriterDep,
     ExporterDep,
     FootageDep,
+    FramesDep,
     ManagerDep,
 )
 from app.api.downloads import Download
 from app.api.errors import ErrorReply, error_replies
-from app.api.events import EventId, find_event
-from app.api.recording_schemas import FlagReply, FlagRequest, RecordedSpans, RequiredTime
+from app.api.event_reports import LONGEST_DAYS
+from app.api.events import TimeZone, zone_of
+from app.api.recording_schemas import (
+    FlagReply,
+    FlagRequest,
+    RecordedDay,
+    RecordedDays,
+    RecordedSpans,
+    RequiredTime,
+)
+from app.api.remote_files import RemoteDownload, of_stream, only_node, why_not_recorded
+from app.api.stored_events import EventId, find_event
 from app.api.times import FORMATS
-from app.errors import ClipNotReady, Forbidden, InvalidRequest, NoClip, StreamNotFound
+from app.errors import (
+    ClipNotReady,
+    Forbidden,
+    InvalidRequest,
+    NoClip,
+    NoFootage,
+    StreamNotFound,
+)
 from app.footage import Footage, Period
-from app.pipeline.manager import StreamManager
-from app.recording.footage_export import pieces_of
+from app.local_time import DAY_S
+from app.pipeline.directory import StreamDirectory
+from app.recording.footage_export import FootageExporter, pieces_of
+from app.recording.footage_frames import file_at
 from app.recording.footage_service import FootageService
 from app.rights import Caller, Right
 from app.types import Record
@@ -91,14 +110,19 @@ async def clip(
     event_repository: EventRepositoryDep,
     writer: EventWriterDep,
     footage: FootageDep,
+    manager: ManagerDep,
     caller: CallerDep,
-) -> FileResponse:
+) -> Response:
     """The seconds around the event, with faces covered; supports `Range`. 503 with `Retry-After`
     while it is still being recorded."""
     await find_event(event_id, event_repository, writer, caller)
+    found = await asyncio.to_thread(footage.store.clip_of, event_id)
+    if found is not None and found.node is not None:
+        node = manager.files.of(found.node)
+        return await RemoteDownload.open(node, found.path, VIDEO, FOREVER)
     path = await asyncio.to_thread(footage.clip_of, event_id)
     if path is None:
-        ready_ts = footage.clips.ready_ts(event_id)
+        ready_ts = footage.clips.ready_ts(event_id) or manager.files.clip_ready_ts(event_id)
         if ready_ts is None:
             raise NoClip(event_id=event_id)
         ready_at = datetime.fromtimestamp(ready_ts, UTC).isoformat(timespec="seconds")
@@ -120,14 +144,29 @@ async def spans(
 ) -> RecordedSpans:
     """Clips and continuous recordings of a stream in a period of at most 31 days."""
     _check(stream, period, caller, Right.VIEW, LONGEST_LIST_S)
-    found = await asyncio.to_thread(footage.of_stream, stream, period)
+    found = await of_stream(footage, manager, stream, period)
     record = _record(manager, stream)
     if record is None and not found:
         raise StreamNotFound(stream_id=stream)
     problem = None
     if record not in (None, "off"):
-        problem = await asyncio.to_thread(footage.problem, stream)
-    return RecordedSpans.of(stream, period, found, record=record, problem=problem)
+        problem = await why_not_recorded(footage, manager, stream)
+    before = await asyncio.to_thread(footage.store.last_segment, stream, period.begin_ts)
+    return RecordedSpans.of(stream, period, found, before=before, record=record, problem=problem)
+
+
+@router.get("/api/recordings/days", tags=["recordings"], summary="Days that have recordings")
+async def days(
+    stream: Stream,
+    period: PeriodDep,
+    footage: FootageDep,
+    caller: CallerDep,
+    timezone: TimeZone = "UTC",
+) -> RecordedDays:
+    """For a calendar: at most 400 days; a day counts if a file begins on it."""
+    _check(stream, period, caller, Right.VIEW, LONGEST_DAYS * DAY_S)
+    found = await asyncio.to_thread(footage.store.days, stream, period, zone_of(timezone))
+    return RecordedDays(days=[RecordedDay(day=day, bytes=size) for day, size in found.items()])
 
 
 @router.patch("/api/recordings", tags=["recordings"], summary="Flag recordings")
@@ -157,15 +196,16 @@ async def export(
     request: Request,
     footage: FootageDep,
     exporter: ExporterDep,
+    manager: ManagerDep,
     caller: CallerDep,
-) -> FileResponse:
+) -> Response:
     """At most 24 hours as one MP4 file. It begins up to two seconds early, and gaps are left
     out."""
     _check(stream, period, caller, Right.EXPORT, LONGEST_EXPORT_S)
-    path, begin_ts = await _file(stream, period, request, footage, exporter)
+    found = await _found(stream, period, request, footage, manager)
+    begin_ts = pieces_of(found, period)[0].period.begin_ts
     at = datetime.fromtimestamp(begin_ts, UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
-    name = f"{stream}-{at}.mp4"
-    return Download(path, media_type=VIDEO, filename=name, headers=NOT_STORED)
+    return await _joined(found, period, exporter, manager, f"{stream}-{at}.mp4")
 
 
 @router.head("/api/recordings/play.mp4", include_in_schema=False)
@@ -182,12 +222,13 @@ async def play(
     request: Request,
     footage: FootageDep,
     exporter: ExporterDep,
+    manager: ManagerDep,
     caller: CallerDep,
-) -> FileResponse:
+) -> Response:
     """At most an hour as MP4, for the `src` of a `<video>`; supports `Range`."""
     _check(stream, period, caller, Right.VIEW, LONGEST_PLAY_S)
-    path, _ = await _file(stream, period, request, footage, exporter)
-    return Download(path, media_type=VIDEO, headers=NOT_STORED)
+    found = await _found(stream, period, request, footage, manager)
+    return await _joined(found, period, exporter, manager)
 
 
 @router.get(
@@ -201,18 +242,27 @@ async def frame(
     stream: Stream,
     at: Annotated[RequiredTime, Query(description=f"The time: {FORMATS}.")],
     footage: FootageDep,
-    exporter: ExporterDep,
+    frames: FramesDep,
+    manager: ManagerDep,
     caller: CallerDep,
     width: Annotated[int | None, Query(ge=16, le=3840, description="At most, in pixels.")] = None,
+    preview: Annotated[
+        bool,
+        Query(description="A keyframe instead: at most two seconds away, and quicker."),
+    ] = False,
 ) -> Response:
     """The frame that was shown at a time, as JPEG."""
     _check(stream, Period(at, at), caller, Right.VIEW, 0.0)
     around = Period(at - 1.0, at + 1.0)
 
-    def read() -> bytes:
-        return exporter.frame(footage.of_stream(stream, around), at, width)
-
-    jpeg = await asyncio.to_thread(read)
+    found = await of_stream(footage, manager, stream, around)
+    node = file_at(found, at).node
+    if node is None:
+        here = [one for one in found if one.node is None]
+        jpeg = await asyncio.to_thread(frames.preview if preview else frames.exact, here, at, width)
+    else:
+        there = [one for one in found if one.node == node]
+        jpeg = await manager.files.of(node).frame(there, at, width, preview=preview)
     return Response(jpeg, media_type="image/jpeg", headers=FOREVER)
 
 
@@ -230,25 +280,39 @@ def _check(stream: str, period: Period, caller: Caller, right: Right, longest_s:
         raise InvalidRequest(field="to", reason=f"is more than {hours:g} hours after `from`")
 
 
-async def _file(
+async def _found(
     stream: str,
     period: Period,
     request: Request,
     footage: FootageService,
-    exporter: ExporterDep,
-) -> tuple[Path, float]:
-    """A period as one file, and when it begins. Raises NoFootage, StoreError."""
+    manager: StreamDirectory,
+) -> list[Footage]:
+    """The files of a period. Raises NoFootage, StoreError."""
     note(request, stream_id=stream, since=period.begin_ts, until=period.end_ts)
-
-    def make() -> tuple[Path, float]:
-        found: list[Footage] = footage.of_stream(stream, period)
-        path = exporter.export(found, period)
-        return path, pieces_of(found, period)[0].period.begin_ts
-
-    return await asyncio.to_thread(make)
+    found = await of_stream(footage, manager, stream, period)
+    if not pieces_of(found, period):
+        raise NoFootage
+    return found
 
 
-def _record(manager: StreamManager, stream: str) -> Record | None:
+async def _joined(
+    found: list[Footage],
+    period: Period,
+    exporter: FootageExporter,
+    manager: StreamDirectory,
+    filename: str | None = None,
+) -> Response:
+    """Files as one. Raises NoFootage, InvalidRequest, StoreError, NodeGone."""
+    node = only_node(found, period)
+    if node is not None:
+        files = manager.files.of(node)
+        name = await files.export(found, period)
+        return await RemoteDownload.open(files, name, VIDEO, NOT_STORED, filename)
+    path = await asyncio.to_thread(exporter.export, found, period)
+    return Download(path, media_type=VIDEO, filename=filename, headers=NOT_STORED)
+
+
+def _record(manager: StreamDirectory, stream: str) -> Record | None:
     try:
         return manager.stream(stream).status.spec.record
     except StreamNotFound:

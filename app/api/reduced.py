@@ -13,7 +13,7 @@ class ReducedReply(BaseModel):
 
     message: str = Field(
         description="The same in words.",
-        examples=["This machine looks for objects 2 times a second instead of 5."],
+        examples=["This machine looks for objects 2 instead of 5 times a second."],
     )
     object_fps: float | None = Field(
         description="Frames a second on which objects are detected; null: as many as configured."

@@ -59,6 +59,7 @@ AUDITED_READS = frozenset(
     {
         "/api/streams/by-input",
         "/api/streams/{stream_id}/mjpeg",
+        "/api/streams/{stream_id}/video",
         "/camera/{camera_id}/mjpeg",
         "/stream/video/{stream_id}",
         "/ws/stream/{stream_id}",
@@ -67,9 +68,12 @@ AUDITED_READS = frozenset(
         "/api/plates/{plate_id}/image",
         "/api/sessions/{session_id}/image",
         "/collect/jobs/{job_id}/files/{file_id}",
+        "/api/events/export.csv",
+        "/api/events/export.json",
         "/api/recordings/export",
         "/api/recordings/play.mp4",
         "/api/audit/export.csv",
+        "/api/system/backup",
         "/api/sign-in/oidc/callback",
     }
 )
@@ -117,6 +121,13 @@ TABLE: tuple[RouteRight, ...] = (
     _signed_in("GET HEAD", "/static-offline-docs/{path:path}"),
     _all("GET", "/metrics", Right.MONITOR),
     _all("GET", "/api/doctor", Right.MONITOR),
+    _all("GET", "/api/system/status", Right.MONITOR),
+    _all("GET", "/api/system/log", Right.MONITOR),
+    _all("GET", "/api/nodes", Right.MONITOR),
+    _all("POST", "/api/nodes/{node_id}/drain", Right.ADMINISTER),
+    _all("POST", "/api/nodes/{node_id}/resume", Right.ADMINISTER),
+    _all("GET PATCH", "/api/system/settings", Right.ADMINISTER),
+    _all("GET", "/api/system/backup", Right.ADMINISTER),
     # Accounts.
     _open("GET POST", "/api/sign-in"),
     _open("GET", "/api/sign-in/oidc"),
@@ -149,6 +160,9 @@ TABLE: tuple[RouteRight, ...] = (
     _camera("GET", "/api/streams/{stream_id}", Right.VIEW),
     _camera("GET", "/api/streams/{stream_id}/jpeg", Right.VIEW),
     _camera("GET", "/api/streams/{stream_id}/mjpeg", Right.VIEW),
+    _camera("GET", "/api/streams/{stream_id}/video", Right.VIEW),
+    # Sockets of one stream: who may not view it is told so after the handshake.
+    _own(SOCKET, "/api/streams/{stream_id}/video", Right.VIEW),
     _camera("POST", "/api/streams/{stream_id}/start", Right.CONTROL),
     _camera("POST", "/api/streams/{stream_id}/stop", Right.CONTROL),
     _camera("POST", "/api/streams/{stream_id}/restart", Right.CONTROL),
@@ -163,10 +177,19 @@ TABLE: tuple[RouteRight, ...] = (
     # Cameras.
     _own("GET", "/cameras", Right.VIEW),
     _all("POST", "/cameras", Right.CONTROL),
+    _all("POST", "/api/demo", Right.CONTROL),
+    _all("POST", "/api/cameras/test", Right.CONTROL),
+    _all("POST", "/api/cameras/discover", Right.CONTROL),
+    _all("POST", "/api/cameras/onvif", Right.CONTROL),
+    _all("GET", "/api/cameras/makers", Right.CONTROL),
+    _signed_in("GET", "/api/rules"),
     _camera("GET", "/camera/{camera_id}", Right.VIEW),
     _camera("GET", "/camera/{camera_id}/stats", Right.VIEW),
     _camera("GET", "/camera/{camera_id}/jpeg", Right.VIEW),
     _camera("GET", "/camera/{camera_id}/mjpeg", Right.VIEW),
+    _camera("POST", "/camera/{camera_id}/start", Right.CONTROL),
+    _camera("POST", "/camera/{camera_id}/stop", Right.CONTROL),
+    _camera("POST", "/camera/{camera_id}/restart", Right.CONTROL),
     _camera("PATCH", "/camera/{camera_id}", Right.CONTROL),
     _camera("DELETE", "/camera/{camera_id}", Right.CONTROL),
     _own(SOCKET, "/ws/camera/{camera_id}", Right.VIEW),
@@ -174,7 +197,12 @@ TABLE: tuple[RouteRight, ...] = (
     _own("GET", "/events", Right.VIEW),
     _own(SOCKET, "/ws/events", Right.VIEW),
     _own("GET", "/api/events", Right.VIEW),
+    _own("GET", "/api/events/counts", Right.VIEW),
+    _own("GET", "/api/events/days", Right.VIEW),
+    _own("GET", "/api/events/export.csv", Right.EXPORT),
+    _own("GET", "/api/events/export.json", Right.EXPORT),
     _own("GET", "/api/events/{event_id}", Right.VIEW),
+    _own("PATCH", "/api/events/{event_id}", Right.CONTROL),
     _own("GET", "/api/events/{event_id}/snapshot.jpg", Right.VIEW),
     _own("GET HEAD", "/api/events/{event_id}/clip.mp4", Right.VIEW),
     # Recordings: the camera is in the query, and so the handlers check it.
@@ -183,9 +211,12 @@ TABLE: tuple[RouteRight, ...] = (
     _own("GET HEAD", "/api/recordings/export", Right.EXPORT),
     _own("GET HEAD", "/api/recordings/play.mp4", Right.VIEW),
     _own("GET", "/api/recordings/frame", Right.VIEW),
+    _own("GET", "/api/recordings/days", Right.VIEW),
+    _own("GET", "/api/storage", Right.VIEW),
     # Notifications. Targets get events of cameras that their routes name, and hold secrets.
     _all("GET POST", "/api/targets", Right.ADMINISTER),
     _all("GET", "/api/targets/kinds", Right.ADMINISTER),
+    _all("GET", "/api/targets/web-push-key", Right.ADMINISTER),
     _all("GET PATCH DELETE", "/api/targets/{target_id}", Right.ADMINISTER),
     _all("POST", "/api/targets/{target_id}/test", Right.ADMINISTER),
     _all("POST", "/api/targets/{target_id}/rotate", Right.ADMINISTER),
@@ -195,6 +226,9 @@ TABLE: tuple[RouteRight, ...] = (
     _all("POST", "/api/deliveries/send-dead", Right.ADMINISTER),
     _all("GET", "/api/deliveries/{delivery_id}", Right.ADMINISTER),
     _all("POST", "/api/deliveries/{delivery_id}/send", Right.ADMINISTER),
+    _all("DELETE", "/api/snapshot-links", Right.ADMINISTER),
+    # Whoever has a signed link may see its picture; the handler checks the signature.
+    _open("GET", "/shared/snapshots/{event_id}.jpg"),
     # Plates.
     _all("POST", "/api/upload", Right.PLATES),
     _all("POST", "/api/upload/batch", Right.PLATES),
@@ -250,7 +284,7 @@ class Match(NamedTuple):
     parts: Mapping[str, str] = MappingProxyType({})
 
 
-class RouteTable:
+class RightsTable:
     """Finds the row of a request; the first that matches counts, as in the app."""
 
     def __init__(self, rows: Sequence[RouteRight] = TABLE) -> None:

@@ -141,6 +141,9 @@ class StreamConfig(BaseModel):
     record: Record = Field(exclude_if=lambda record: record == DEFAULTS.record)
     clip_before_s: float = Field(exclude_if=lambda seconds: seconds == DEFAULTS.clip_before_s)
     clip_after_s: float = Field(exclude_if=lambda seconds: seconds == DEFAULTS.clip_after_s)
+    continuous_days: float | None = Field(exclude_if=lambda days: days is None)
+    event_days: float | None = Field(exclude_if=lambda days: days is None)
+    flagged_days: float | None = Field(exclude_if=lambda days: days is None)
 
     @classmethod
     def of(cls, spec: StreamSpec) -> StreamConfig:

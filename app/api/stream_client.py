@@ -10,7 +10,7 @@ from app.api import ws_messages
 from app.api.i18n import Language, describe, reply
 from app.api.websockets import GOING_AWAY, NORMAL, ClientGone, ClientSocket
 from app.errors import ShuttingDown, StreamNotFound, WatchpostError
-from app.pipeline.manager import StreamManager
+from app.pipeline.directory import StreamDirectory
 from app.types import StreamState
 from app.urls import scrub
 
@@ -27,7 +27,10 @@ class CloseSocket(Exception):
     """
 
     def __init__(
-        self, code: int | None = None, reason: str = "", last: ws_messages.Message | None = None
+        self,
+        code: int | None = None,
+        reason: str = "",
+        last: ws_messages.SocketMessage | None = None,
     ) -> None:
         self.code, self.reason, self.last = code, reason, last
         super().__init__(reason)
@@ -41,7 +44,7 @@ class StreamClient:
     """
 
     def __init__(
-        self, socket: ClientSocket, stream_id: str, manager: StreamManager, language: Language
+        self, socket: ClientSocket, stream_id: str, manager: StreamDirectory, language: Language
     ) -> None:
         self.stream_id = stream_id
         self._socket = socket

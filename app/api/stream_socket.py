@@ -23,9 +23,9 @@ from app.api.websockets import FORBIDDEN, NOT_FOUND, ClientSocket
 from app.config import PushSettings
 from app.errors import Forbidden, NoPicture, StreamNotFound
 from app.events import Event, EventFilter
+from app.pipeline.directory import StreamDirectory
 from app.pipeline.event_log import EventLog
 from app.pipeline.hub import Subscription
-from app.pipeline.manager import StreamManager
 from app.pipeline.push import PushStreams
 from app.rights import Access, Right
 from app.types import FrameMetadata, StreamState
@@ -47,7 +47,7 @@ class StreamSocket:
 
     socket: ClientSocket
     stream_id: str
-    manager: StreamManager
+    manager: StreamDirectory
     push_streams: PushStreams
     events: EventLog
     settings: PushSettings

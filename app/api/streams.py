@@ -34,10 +34,9 @@ from app.api.schemas import (
     StreamStarted,
     StreamStatsReply,
 )
-from app.errors import InvalidRequest, OtherApi
+from app.errors import InvalidRequest, OtherApi, StreamNotFound
 from app.mjpeg import MEDIA_TYPE
-from app.pipeline import input_policy
-from app.pipeline.manager import StreamManager
+from app.pipeline.directory import StreamDirectory
 
 RESERVED = ("by-input", "register")
 OTHER_KINDS = {"push": "push stream"}
@@ -86,7 +85,7 @@ async def find_or_create_stream(
     """Return the output of the stream that reads this input, in any state. If there is none,
     create it and wait until it runs. The call is idempotent."""
     source = urls.check_rtsp(pasted_url(request.url.query) or input_url)
-    status, created = await input_policy.find_or_create(manager, source)
+    status, created = await manager.find_or_create(source)
     spec = status.spec
     return Envelope(
         data=StreamByInput(
@@ -103,7 +102,7 @@ async def find_or_create_stream(
 @router.post("/register", summary="Replace all streams of an input")
 async def register_stream(body: RegisterRequest, manager: ManagerDep) -> Envelope[StreamRegistered]:
     """Disconnect all streams that read this input, start a new one and wait until it runs."""
-    status = await input_policy.register(manager, urls.check_rtsp(body.rtsp_url))
+    status = await manager.register(urls.check_rtsp(body.rtsp_url))
     return Envelope(
         data=StreamRegistered(output_url=urls.without_credentials(status.spec.output or ""))
     )
@@ -206,11 +205,14 @@ async def stream_mjpeg(
     return mjpeg_response(manager.stream(stream_id).jpegs())
 
 
-async def _check_own(manager: StreamManager, stream_id: str) -> None:
+async def _check_own(manager: StreamDirectory, stream_id: str) -> None:
     """Raises OtherApi for a camera or a push stream; the demo has no other API."""
-    await manager.registry.load()
-    entry = manager.registry.get(stream_id)
-    kind = "demo" if entry is None or entry.spec.output is not None else kind_of(entry.spec)
+    await manager.load()
+    try:
+        spec = manager.stream(stream_id).status.spec
+    except StreamNotFound:
+        return
+    kind = "demo" if spec.output is not None else kind_of(spec)
     if kind != "demo":
         raise OtherApi(stream_id=stream_id, kind=OTHER_KINDS.get(kind, kind))
 

@@ -65,7 +65,12 @@ async def readiness(health: HealthDep) -> Readiness:
     return Readiness()
 
 
-@router.get("/metrics", summary="Metrics for Prometheus", response_class=Response)
+@router.get(
+    "/metrics",
+    summary="Metrics for Prometheus",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {}}}},
+)
 async def metrics(request: Request, health: HealthDep) -> Response:
     """In Prometheus' text format, or OpenMetrics if the request accepts it.
 

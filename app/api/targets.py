@@ -21,6 +21,7 @@ from app.api.notify_schemas import (
     TargetMade,
     TargetReply,
     TargetRequest,
+    WebPushKey,
 )
 from app.errors import InvalidRequest, TooManyTargets
 from app.notifications import Target
@@ -46,6 +47,13 @@ async def list_kinds() -> list[KindReply]:
         KindReply(kind=name, summary=kind.summary, options=kind.options.model_json_schema())
         for name, kind in TARGETS.items()
     ]
+
+
+@router.get("/web-push-key", summary="The key with which a browser subscribes")
+async def web_push_key(notify: NotifyDep) -> WebPushKey:
+    """It stays the same: subscriptions are bound to it. Add the subscription as a target of the
+    kind `web_push`."""
+    return WebPushKey(public_key=notify.vapid.public_key)
 
 
 @router.post(

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 VERSION = 1
 NORMAL, GOING_AWAY, POLICY_VIOLATION = 1000, 1001, 1008
-BAD_REQUEST, FORBIDDEN, NOT_FOUND = 4400, 4403, 4404
+BAD_REQUEST, FORBIDDEN, NOT_FOUND, CONFLICT = 4400, 4403, 4404, 4409
 MAX_REASON = 123  # bytes (RFC 6455, 5.5)
 
 # uvicorn raises RuntimeError for a socket that it closed itself because pings were not answered.

@@ -22,7 +22,7 @@ VERSION: Literal[1] = 1
 State = Literal["starting", "running", "reconnecting", "stopped", "failed"]
 
 
-class Message(BaseModel):
+class SocketMessage(BaseModel):
     """Base of all messages."""
 
     version: Literal[1] = VERSION
@@ -51,7 +51,7 @@ class Timing(BaseModel):
     total_ms: float
 
 
-class HelloMessage(Message):
+class HelloMessage(SocketMessage):
     """The first message on every socket."""
 
     type: Literal["hello"] = "hello"
@@ -64,7 +64,7 @@ class HelloMessage(Message):
     lines: list[LineShape] = Field([], exclude_if=lambda lines: not lines)
 
 
-class ResultMessage(Message):
+class ResultMessage(SocketMessage):
     """To viewers: the detections of a frame. A slow viewer gets the newest frames only."""
 
     type: Literal["result"] = "result"
@@ -78,7 +78,7 @@ class ResultMessage(Message):
     detections: list[Detected]
 
 
-class StateMessage(Message):
+class StateMessage(SocketMessage):
     """The stream's state changed."""
 
     type: Literal["state"] = "state"
@@ -87,7 +87,7 @@ class StateMessage(Message):
     reason: str | None
 
 
-class AckMessage(Message):
+class AckMessage(SocketMessage):
     """To a pusher: one of its frames was processed."""
 
     type: Literal["ack"] = "ack"
@@ -100,7 +100,7 @@ class AckMessage(Message):
     detections: list[Detected]
 
 
-class DroppedMessage(Message):
+class DroppedMessage(SocketMessage):
     """To a pusher: one of its frames was replaced by a newer one, and no ack reports that."""
 
     type: Literal["dropped"] = "dropped"
@@ -108,7 +108,7 @@ class DroppedMessage(Message):
     frame: int
 
 
-class ErrorMessage(Message):
+class ErrorMessage(SocketMessage):
     """A message or the address is wrong. A pusher may continue."""
 
     type: Literal["error"] = "error"
@@ -118,7 +118,7 @@ class ErrorMessage(Message):
     frame: int | None
 
 
-class EndMessage(Message):
+class EndMessage(SocketMessage):
     """The stream has ended; the server closes the socket."""
 
     type: Literal["end"] = "end"
@@ -171,7 +171,7 @@ def result_text(stream_id: str, metadata: FrameMetadata) -> str:
         height=height,
         fps=metadata.fps,
         latency_ms=_ms(metadata.finished_at - metadata.captured_at),
-        detections=_detections(metadata.tracks),
+        detections=detections_of(metadata.tracks),
     ).text()
 
 
@@ -190,7 +190,7 @@ def ack(stream_id: str, answer: FrameAck) -> AckMessage:
         ),
         width=width,
         height=height,
-        detections=_detections(metadata.tracks),
+        detections=detections_of(metadata.tracks),
     )
 
 
@@ -199,7 +199,8 @@ def event_message(event: Event) -> EventMessage:
     return EventMessage.of(EventRow.of(event))
 
 
-def _detections(tracks: tuple[Track, ...]) -> list[Detected]:
+def detections_of(tracks: tuple[Track, ...]) -> list[Detected]:
+    """The persons and things of a frame, as they are sent."""
     return [
         Detected(
             track_id=track.track_id,

@@ -67,6 +67,7 @@ class CameraRuntime:
                 if cfg.preview_port is not None:
                     camera.server = await open_preview(cfg.camera_id, cfg.preview_port, manager)
                 spec = cfg.to_spec(url, has_objects=manager.has_analytics)
+                self._shared.keep_days[cfg.camera_id] = spec.keep_days
                 await put_camera(manager, spec, replace=False)
             except BaseException:
                 await self._end(cfg.camera_id)

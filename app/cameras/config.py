@@ -11,8 +11,9 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 
 from app import urls
 from app.errors import CameraFailed, in_words
+from app.footage import KEEP_DAYS
 from app.stream_options import DEFAULTS, CameraOptions, RuleSettings
-from app.types import Analytics, BlurStyle, Line, Rotation, StreamSpec, Transport, Zone
+from app.types import Analytics, BlurStyle, Line, Record, Rotation, StreamSpec, Transport, Zone
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,11 @@ class CameraConfig:
         start_timeout_s: seconds to wait for the first frame of a slow camera.
         interval: seconds between two requests to a URL of a single image.
         detect_url: RTSP URL of the camera's second, smaller stream, in which objects are detected.
+        record: ``off``, ``events`` for a clip of each event, or ``continuous`` for everything and
+            the clips. The files are in the folder ``footage`` beside ``db_path``.
+        clip_before_s, clip_after_s: what a clip shows before and after its event.
+        continuous_days, event_days, flagged_days: how long they are kept; default: as the settings
+            say.
     """
 
     camera_id: str
@@ -62,6 +68,12 @@ class CameraConfig:
     start_timeout_s: float | None = DEFAULTS.start_timeout_s
     interval: float | None = DEFAULTS.interval
     detect_url: str | None = field(default=DEFAULTS.detect_url, repr=False)
+    record: Record = "off"
+    clip_before_s: float = DEFAULTS.clip_before_s
+    clip_after_s: float = DEFAULTS.clip_after_s
+    continuous_days: float | None = DEFAULTS.continuous_days
+    event_days: float | None = DEFAULTS.event_days
+    flagged_days: float | None = DEFAULTS.flagged_days
 
     def check(self) -> None:
         """Check all fields. Raises CameraFailed with the camera and everything that is wrong."""
@@ -83,6 +95,7 @@ class CameraConfig:
             *("name", "loop", "max_fps", "downscale"),
             *("blur", "blur_margin", "rotate", "transport"),
             *("stall_timeout_s", "start_timeout_s", "interval"),
+            *("record", "clip_before_s", "clip_after_s", *KEEP_DAYS),
         )
         return StreamSpec(
             self.camera_id,

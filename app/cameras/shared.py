@@ -10,30 +10,14 @@ from typing import Any
 
 from app.config import Settings
 from app.events import EventRow
+from app.footage import KeepDays
 from app.pipeline.channel import Channel
 from app.pipeline.manager import StreamManager
+from app.pipeline.registry import NullStreamStore
 from app.startup.database import open_engine
-from app.startup.events import SNAPSHOTS, open_events
 from app.startup.manager import open_manager
 from app.startup.networks import Networks, open_networks
-from app.types import StoredStream
-from app.urls import normalised
-
-
-class NullStreamStore:
-    """A ``StreamStore`` that stores nothing: the script decides what to run next time."""
-
-    def fingerprint(self, source: str) -> str:
-        return normalised(source)
-
-    def save(self, stored: StoredStream) -> None:
-        pass
-
-    def delete(self, stream_id: str) -> None:
-        pass
-
-    def load(self) -> list[StoredStream]:
-        return []
+from app.startup.own_footage import open_recorded_events
 
 
 class SharedManagers:
@@ -41,9 +25,13 @@ class SharedManagers:
 
     Args:
         events: receives each event, as a callback gets it, with the id of its camera.
+
+    Attributes:
+        keep_days: how long what is recorded of each camera is kept.
     """
 
     def __init__(self, settings: Settings, events: Channel[tuple[str, dict[str, Any]]]) -> None:
+        self.keep_days: dict[str, KeepDays] = {}
         self._settings = settings
         self._events = events
         self._stack = AsyncExitStack()
@@ -72,10 +60,23 @@ class SharedManagers:
         """Open a database with its manager; a failed step undoes the earlier ones."""
         async with AsyncExitStack() as stack:
             engine = await stack.enter_async_context(open_engine(f"sqlite:///{db_path}"))
-            opening = open_events(engine, db_path.parent / SNAPSHOTS, self._on_event)
+            opening = open_recorded_events(
+                self._settings,
+                engine,
+                db_path.parent,
+                self._on_event,
+                lambda: dict(self.keep_days),
+            )
             events = await stack.enter_async_context(opening)
             manager = await stack.enter_async_context(
-                open_manager(self._settings, networks, NullStreamStore(), events.log, engine)
+                open_manager(
+                    self._settings,
+                    networks,
+                    NullStreamStore(),
+                    events.log,
+                    engine,
+                    new_packets=events.new_packets,
+                )
             )
             self._stack.push_async_callback(stack.pop_all().aclose)
         return manager

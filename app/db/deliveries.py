@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Engine, and_, delete, func, or_, select, update
+from sqlalchemy import Engine, and_, delete, func, not_, or_, select, update
 
 from app.db.engine import opened
 from app.db.notify_tables import DeliveryTable, TargetTable
@@ -34,10 +34,11 @@ class DeliveryRepository:
         """What may be sent to a target now, oldest first.
 
         For each camera that is the oldest message, and those that have failed often enough for
-        later ones to pass them.
+        later ones to pass them. A message that still collects events holds up no other.
         """
         mine = and_(DeliveryTable.target_id == target_id, WAITING)
-        blocking = and_(mine, DeliveryTable.failures < PASSED_AFTER)
+        collecting = and_(DeliveryTable.failures == 0, DeliveryTable.due_ts > now)
+        blocking = and_(mine, DeliveryTable.failures < PASSED_AFTER, not_(collecting))
         heads = select(func.min(DeliveryTable.delivery_id)).where(blocking)
         first = DeliveryTable.delivery_id.in_(heads.group_by(DeliveryTable.stream_id))
         passed = DeliveryTable.failures >= PASSED_AFTER

@@ -8,12 +8,16 @@ from typing import Any
 from sqlalchemy import Engine, delete, func, select
 
 from app.db.engine import opened
-from app.db.events import LAST_DELETED, last_deleted, of_plate
+from app.db.event_conditions import of_plate
+from app.db.events import LAST_DELETED, last_deleted
 from app.db.footage import FootageRepository
 from app.db.snapshots import SnapshotFolder
-from app.db.tables import CounterTable, EventTable
+from app.db.tables import CounterTable, EventTable, NodeErasureTable
+from app.footage import PICTURES
 
 BATCH = 500
+_HERE = EventTable.node.is_(None)
+"""The snapshot is on this machine."""
 
 
 class EventPruner:
@@ -35,18 +39,31 @@ class EventPruner:
         with opened(self._engine) as session:
             return session.scalar(select(func.count()).select_from(EventTable)) or 0
 
-    def delete_oldest(self, count: int) -> tuple[int, int]:
-        """Delete the oldest events; returns how many, and the bytes that their pictures had."""
-        return self._delete(_snapshots().order_by(EventTable.event_id).limit(count))
+    def flagged_snapshots(self) -> set[str]:
+        """The names of the pictures of flagged events."""
+        flagged = EventTable.flagged.is_(True), EventTable.snapshot.is_not(None), _HERE
+        with opened(self._engine) as session:
+            names = session.scalars(select(EventTable.snapshot).where(*flagged))
+            return {name for name in names if name is not None}
 
-    def delete_before(self, ts: float, limit: int) -> tuple[int, int]:
-        """Delete events from before a moment, the oldest first; returns as ``delete_oldest``."""
-        older = _snapshots().where(EventTable.ts < ts)
+    def delete_oldest(self, count: int) -> tuple[int, int]:
+        """Delete the oldest events that are not flagged; returns how many, and the bytes that their
+        pictures had."""
+        oldest = _snapshots().where(EventTable.flagged.is_(False)).order_by(EventTable.event_id)
+        return self._delete(oldest.limit(count))
+
+    def delete_before(self, ts: float, limit: int, *, flagged: bool = False) -> tuple[int, int]:
+        """Delete events from before a moment, the oldest first; returns as ``delete_oldest``.
+
+        Args:
+            flagged: delete those that are flagged; else only those that are not.
+        """
+        older = _snapshots().where(EventTable.ts < ts, EventTable.flagged.is_(flagged))
         return self._delete(older.order_by(EventTable.ts).limit(limit))
 
     def delete_with_snapshots(self, names: Sequence[str]) -> int:
         """Delete the events that have these snapshots; returns how many that were."""
-        return self._delete(_snapshots().where(EventTable.snapshot.in_(names)), names)[0]
+        return self._delete(_snapshots().where(EventTable.snapshot.in_(names), _HERE), names)[0]
 
     def delete_one(self, event_id: int) -> int:
         """Delete one event; returns how many that was."""
@@ -80,13 +97,19 @@ class EventPruner:
             for start in range(0, len(ids), BATCH):
                 self._footage.remove_clips(ids[start : start + BATCH], shared=erase)
         with opened(self._engine) as session:
+            session.add_all(
+                NodeErasureTable(node=row.node, path=f"{PICTURES}{row.snapshot}")
+                for row in rows
+                if row.node is not None and row.snapshot is not None
+            )
             session.execute(delete(EventTable).where(EventTable.event_id.in_(ids)))
             if ids:  # a number is never used twice
                 newest = max(*ids, last_deleted(session))
                 session.merge(CounterTable(name=LAST_DELETED, value=newest))
-        freed = self._snapshots.delete({*names, *(row.snapshot for row in rows if row.snapshot)})
+        here = {row.snapshot for row in rows if row.snapshot and row.node is None}
+        freed = self._snapshots.delete({*names, *here})
         return len(ids), freed
 
 
 def _snapshots() -> Any:
-    return select(EventTable.event_id, EventTable.snapshot)
+    return select(EventTable.event_id, EventTable.snapshot, EventTable.node)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Engine, and_, func, select, update
+from sqlalchemy import ColumnElement, Engine, func, insert, select, tuple_, update
 from sqlalchemy.exc import (
     IntegrityError,
     InterfaceError,
@@ -17,22 +18,25 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.orm import Session
 
-from app import plate_text
 from app.db.engine import opened, store_errors
+from app.db.event_conditions import conditions, of_plate
 from app.db.footage import events_with_clip
 from app.db.outbox import enqueue
 from app.db.snapshots import SnapshotFolder
 from app.db.tables import CounterTable, EventTable
-from app.errors import EventNotFound, NoSnapshot, SnapshotRemoved
-from app.events import EventFilter, EventRow
-from app.rights import PLATE_EVENTS, Access, Right
+from app.errors import EventNotFound, NodeGone, NoSnapshot, SnapshotRemoved
+from app.events import EventComment, EventFilter, EventRow, plate_of
+from app.local_time import DAY_S
 from app.types import Box
 
 logger = logging.getLogger(__name__)
 
 LAST_DELETED = "last deleted event"
 _IDENTITY = ("stream_id", "session_id", "type", "ts", "track_id", "person_id", "bag_id")
-_COLUMNS = ("event_id", *_IDENTITY, "confidence", "duration_s")
+_COLUMNS = ("event_id", *_IDENTITY, "confidence", "duration_s", "node")
+_SEARCHED = ("label", "zone", "line")
+Order = Literal["id", "time"]
+"""By number, which is the order in which events were reported, or by when they happened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +44,12 @@ class Page:
     """Events, newest first.
 
     Attributes:
-        total: number of events that match the filter, on all pages.
+        total: number of events that match the filter, on all pages; None if they were not counted.
         cursor: where the next page begins; None on the last one.
     """
 
     events: list[EventRow]
-    total: int
+    total: int | None
     cursor: int | None
 
 
@@ -54,12 +58,15 @@ class EventRepository:
 
     Attributes:
         has_pending_clip: whether the clip of an event is still being recorded; from any thread.
+        read_on_node: reads a snapshot of a node of a cluster: its name, and that of the file. None
+            if it was removed; raises NodeGone. Blocks.
     """
 
     def __init__(self, engine: Engine, snapshots: SnapshotFolder) -> None:
         self._engine = engine
         self._snapshots = snapshots
         self.has_pending_clip: Callable[[int], bool] = lambda _: False
+        self.read_on_node: Callable[[str, str], bytes | None] = _no_node
 
     # ── writing ──────────────────────────────────────────────────────────────────────────
 
@@ -93,9 +100,10 @@ class EventRepository:
         return True
 
     def _insert(self, rows: Sequence[EventRow]) -> None:
+        """Insert all with one statement; a number that is taken fails before anything is read."""
         with Session(self._engine) as session, session.begin():
-            session.add_all(_table_row(row) for row in rows)
-            session.flush()  # before anything is read: a number that is taken fails here
+            if rows:
+                session.execute(insert(EventTable), [_values(row) for row in rows])
             enqueue(session, rows)
 
     def _insert_around_taken(self, rows: Sequence[EventRow]) -> None:
@@ -109,7 +117,7 @@ class EventRepository:
             free = max(_next_id(session), *numbers) + 1
             added: list[EventRow] = []
             for row in rows:
-                new, other = _table_row(row), taken.get(row.event_id)
+                new, other = EventTable(**_values(row)), taken.get(row.event_id)
                 if other is not None:
                     if all(getattr(other, name) == getattr(new, name) for name in _IDENTITY):
                         continue
@@ -128,21 +136,65 @@ class EventRepository:
 
     def after(self, event_id: int, wanted: EventFilter, limit: int) -> list[EventRow]:
         """The first events with larger numbers, oldest first."""
-        query = select(EventTable).where(EventTable.event_id > event_id, *_conditions(wanted))
+        query = select(EventTable).where(EventTable.event_id > event_id, *self._matching(wanted))
         return self._rows(query.order_by(EventTable.event_id).limit(limit))
 
-    def page(self, wanted: EventFilter, limit: int, cursor: int | None = None) -> Page:
-        """Events, newest first, starting at the ``cursor`` of the previous page."""
-        conditions = _conditions(wanted)
-        query = select(EventTable).where(*conditions)
+    def page(
+        self,
+        wanted: EventFilter,
+        limit: int,
+        cursor: int | None = None,
+        *,
+        order: Order = "id",
+        counted: bool = True,
+    ) -> Page:
+        """Events, newest first, starting at the ``cursor`` of the previous page.
+
+        Args:
+            counted: also count all that match, which takes longer than reading a page.
+        """
+        matching = self._matching(wanted)
+        keys = [EventTable.event_id] if order == "id" else [EventTable.ts, EventTable.event_id]
+        query = select(EventTable).where(*matching).order_by(*(key.desc() for key in keys))
         if cursor is not None:
-            query = query.where(EventTable.event_id < cursor)
-        rows = self._rows(query.order_by(EventTable.event_id.desc()).limit(limit + 1))
-        with opened(self._engine) as session:
-            count = select(func.count()).select_from(EventTable).where(*conditions)
-            total = session.scalar(count) or 0
+            query = query.where(self._older(cursor, order))
+        rows = self._rows(query.limit(limit + 1))
         more = len(rows) > limit
+        total = self._count(matching) if counted else None
         return Page(rows[:limit], total, rows[limit - 1].event_id if more else None)
+
+    def batches(self, wanted: EventFilter, size: int) -> Iterator[list[EventRow]]:
+        """All events, newest first by time, each batch in a query of its own."""
+        cursor = None
+        while True:
+            page = self.page(wanted, size, cursor, order="time", counted=False)
+            yield page.events
+            cursor = page.cursor
+            if cursor is None:
+                return
+
+    def _older(self, cursor: int, order: Order) -> ColumnElement[bool]:
+        """What comes after an event in a list; if it was removed, after the one that was next."""
+        if order == "id":
+            return EventTable.event_id < cursor
+        nearest = select(EventTable.ts, EventTable.event_id).where(EventTable.event_id <= cursor)
+        with opened(self._engine) as session:
+            found = session.execute(nearest.order_by(EventTable.event_id.desc()).limit(1)).first()
+        if found is None:
+            return EventTable.event_id < cursor
+        return tuple_(EventTable.ts, EventTable.event_id) < tuple_(found.ts, found.event_id)
+
+    def _matching(self, wanted: EventFilter) -> list[ColumnElement[bool]]:
+        begin_ts = 0.0
+        if wanted.hours is not None:  # whose offset from UTC is needed for as long as there are any
+            with opened(self._engine) as session:
+                begin_ts = session.scalar(select(func.min(EventTable.ts))) or 0.0
+        return conditions(wanted, begin_ts, time.time() + DAY_S)
+
+    def _count(self, matching: list[ColumnElement[bool]]) -> int:
+        with opened(self._engine) as session:
+            count = select(func.count()).select_from(EventTable).where(*matching)
+            return session.scalar(count) or 0
 
     def of_plate(self, number: str) -> list[EventRow]:
         """The events that contain a plate's number, oldest first."""
@@ -157,15 +209,23 @@ class EventRepository:
         return found[0]
 
     def snapshot(self, event_id: int) -> bytes:
-        """The picture of an event as JPEG. Raises EventNotFound, NoSnapshot, SnapshotRemoved."""
+        """The picture of an event as JPEG.
+
+        Raises EventNotFound, NoSnapshot, SnapshotRemoved, NodeGone.
+        """
         with opened(self._engine) as session:
-            wanted = select(EventTable.snapshot).where(EventTable.event_id == event_id)
+            wanted = select(EventTable.snapshot, EventTable.node).where(
+                EventTable.event_id == event_id
+            )
             found = session.execute(wanted).first()
         if found is None:
             raise EventNotFound(event_id=event_id)
         if found.snapshot is None:
             raise NoSnapshot(event_id=event_id)
-        jpeg = self._snapshots.read(found.snapshot)
+        if found.node is None:
+            jpeg = self._snapshots.read(found.snapshot)
+        else:
+            jpeg = self.read_on_node(found.node, found.snapshot)
         if jpeg is None:
             raise SnapshotRemoved(event_id=event_id)
         return jpeg
@@ -181,7 +241,9 @@ class EventRepository:
 
     def _row(self, row: EventTable, *, clip: bool) -> EventRow:
         """The row as a value; a snapshot whose file was removed is none."""
-        there = row.snapshot is not None and self._snapshots.exists(row.snapshot)
+        there = row.snapshot is not None and (
+            row.node is not None or self._snapshots.exists(row.snapshot)
+        )
         return EventRow(
             **{name: getattr(row, name) for name in _COLUMNS},
             box=None if row.box is None else Box(*row.box),
@@ -189,7 +251,19 @@ class EventRepository:
             snapshot=there,
             snapshot_file=row.snapshot if there else None,
             clip=clip,
+            flagged=row.flagged,
+            comment=_comment(row),
         )
+
+
+def _no_node(node: str, _name: str) -> bytes | None:
+    raise NodeGone(node=node)
+
+
+def _comment(row: EventTable) -> EventComment | None:
+    if row.comment is None:
+        return None
+    return EventComment(row.comment, row.comment_by or "", row.comment_ts or 0.0)
 
 
 def _next_id(session: Session) -> int:
@@ -203,41 +277,18 @@ def last_deleted(session: Session) -> int:
     return counter.value if counter else 0
 
 
-def of_plate(number: str) -> ColumnElement[bool]:
-    """The condition that an event contains a plate's number, which cameras read as its key."""
-    read = plate_text.folded(number)
-    named = EventTable.details["plate_number"].as_string() == read
-    return and_(EventTable.type.in_(PLATE_EVENTS), named)
-
-
-def _conditions(wanted: EventFilter) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
-    if wanted.stream_id is not None:
-        conditions.append(EventTable.stream_id == wanted.stream_id)
-    if wanted.type is not None:
-        conditions.append(EventTable.type == wanted.type)
-    if wanted.since > -float("inf"):
-        conditions.append(EventTable.ts >= wanted.since)
-    if wanted.until < float("inf"):
-        conditions.append(EventTable.ts < wanted.until)
-    for name, value in wanted.details.items():
-        conditions.append(EventTable.details[name].as_string() == value)
-    return [*conditions, *_allowed(wanted.access)]
-
-
-def _allowed(access: Access) -> Iterator[ColumnElement[bool]]:
-    """``Access.sees_event`` as conditions."""
-    view, plates = access.cameras(Right.VIEW), access.cameras(Right.PLATES)
-    if view is not None:
-        yield EventTable.stream_id.in_(view)
-    if plates is not None:
-        yield EventTable.type.not_in(PLATE_EVENTS) | EventTable.stream_id.in_(plates)
-
-
-def _table_row(row: EventRow) -> EventTable:
-    return EventTable(
+def _values(row: EventRow) -> dict[str, Any]:
+    return {
         **{name: getattr(row, name) for name in _COLUMNS},
-        box=None if row.box is None else list(row.box),
-        details=dict(row.details),
-        snapshot=row.snapshot_file,
-    )
+        **{name: _text(row.details, name) for name in _SEARCHED},
+        "plate": plate_of(row.details),
+        "box": None if row.box is None else list(row.box),
+        "details": dict(row.details),
+        "snapshot": row.snapshot_file,
+    }
+
+
+def _text(details: Mapping[str, Any], name: str) -> str | None:
+    """A value of the details to be searched; PostgreSQL has no texts with a null character."""
+    value = details.get(name)
+    return value if isinstance(value, str) and "\x00" not in value else None

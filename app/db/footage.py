@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Engine, delete, select, update
+from sqlalchemy import ColumnElement, Engine, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from app.db.engine import opened
-from app.db.tables import ClipTable, FootageTable
+from app.db.event_conditions import day_of, local_seconds
+from app.db.event_marks import any_flagged
+from app.db.tables import ClipTable, FootageTable, NodeErasureTable
 from app.errors import StoreError
-from app.footage import Footage, Period
+from app.footage import FILMS, Footage, Period
+from app.local_time import DAY_S
 
-_COLUMNS = ("stream_id", "kind", "begin_ts", "end_ts", "path", "bytes", "flagged")
+_COLUMNS = ("stream_id", "kind", "begin_ts", "end_ts", "path", "bytes", "flagged", "ended")
 _FILE, _CLIP = FootageTable, ClipTable
-_VALUES = [getattr(_FILE, name) for name in (*_COLUMNS, "footage_id")]
+_VALUES = [getattr(_FILE, name) for name in (*_COLUMNS, "footage_id", "node")]
 """In the order of the fields of ``Footage``; there may be tens of thousands of rows."""
 
 
@@ -37,11 +42,7 @@ class FootageRepository:
     def add(self, footage: Footage, event_ids: Sequence[int] = ()) -> None:
         """Add a file, and note that it has the clip of these events."""
         with opened(self._engine) as session:
-            row = FootageTable(**{name: getattr(footage, name) for name in _COLUMNS})
-            session.add(row)
-            session.flush()
-            for event_id in event_ids:
-                session.merge(ClipTable(event_id=event_id, footage_id=row.footage_id))
+            add_footage(session, footage, event_ids)
 
     def flag(self, stream_id: str, period: Period, *, flagged: bool) -> int:
         """Flag the files of a stream from a period, or unflag them; returns how many."""
@@ -58,14 +59,34 @@ class FootageRepository:
         query = select(*_VALUES).where(*_of(stream_id, period))
         return self._read(query.order_by(_FILE.begin_ts, _FILE.footage_id))
 
+    def last_segment(self, stream_id: str, before_ts: float) -> Footage | None:
+        """The last segment of a stream that begins before a time."""
+        earlier = _FILE.kind == "continuous", _FILE.begin_ts < before_ts
+        query = select(*_VALUES).where(_FILE.stream_id == stream_id, *earlier)
+        return next(iter(self._read(query.order_by(_FILE.begin_ts.desc()).limit(1))), None)
+
+    def days(self, stream_id: str, period: Period, zone: ZoneInfo) -> dict[date, int]:
+        """The local days of a period on which files begin, and their bytes; newest first."""
+        second = local_seconds(_FILE.begin_ts, zone, *period)
+        day = (second // DAY_S).label("day")
+        query = (
+            select(day, func.sum(_FILE.bytes))
+            .where(*_of(stream_id, period))
+            .group_by(day)
+            .order_by(day.desc())
+        )
+        with opened(self._engine) as session:
+            return {day_of(number): int(total) for number, total in session.execute(query)}
+
     def all(self) -> list[Footage]:
-        """Every file."""
-        return self._read(select(*_VALUES))
+        """Every file on this machine."""
+        here = select(*_VALUES).where(_FILE.node.is_(None))
+        return self._read(here.order_by(_FILE.footage_id))
 
     def paths(self) -> set[str]:
-        """The path of every file."""
+        """The path of every file on this machine."""
         with opened(self._engine) as session:
-            return set(session.scalars(select(_FILE.path)))
+            return set(session.scalars(select(_FILE.path).where(_FILE.node.is_(None))))
 
     def clip_of(self, event_id: int) -> Footage | None:
         """The file with the clip of an event."""
@@ -79,12 +100,19 @@ class FootageRepository:
     # ── deleting ─────────────────────────────────────────────────────────────────────────
 
     def remove(self, footage: Iterable[Footage]) -> int:
-        """Delete files, then their rows; returns how many. Raises StoreError."""
-        ids = []
+        """Delete files, then their rows; returns how many. Raises StoreError.
+
+        A node of a cluster deletes its files as soon as it answers.
+        """
+        ids, elsewhere = [], []
         for one in footage:
-            _unlink(self.root / one.path)
+            if one.node is None:
+                _unlink(self.root / one.path)
+            else:
+                elsewhere.append(NodeErasureTable(node=one.node, path=f"{FILMS}{one.path}"))
             ids.append(one.footage_id)
         with opened(self._engine) as session:
+            session.add_all(elsewhere)
             session.execute(delete(_FILE).where(_FILE.footage_id.in_(ids)))
         return len(ids)
 
@@ -106,6 +134,16 @@ class FootageRepository:
         with opened(self._engine) as session:
             session.execute(delete(_CLIP).where(_CLIP.event_id.in_(event_ids)))
         return len(files)
+
+
+def add_footage(session: Session, footage: Footage, event_ids: Sequence[int]) -> None:
+    """Add a file, and note that it has the clip of these events."""
+    row = FootageTable(**{name: getattr(footage, name) for name in _COLUMNS}, node=footage.node)
+    row.flagged = footage.flagged or any_flagged(session, event_ids)
+    session.add(row)
+    session.flush()
+    for event_id in event_ids:
+        session.merge(ClipTable(event_id=event_id, footage_id=row.footage_id))
 
 
 def events_with_clip(session: Session, event_ids: Sequence[int]) -> set[int]:

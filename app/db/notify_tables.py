@@ -1,4 +1,4 @@
-"""The tables of notifications: targets, routes and deliveries."""
+"""The tables of notifications: targets, routes, deliveries, and the keys that they need."""
 
 from __future__ import annotations
 
@@ -20,6 +20,17 @@ class TargetTable(Table):
     name: Mapped[str] = mapped_column(String(100))
     enabled: Mapped[bool]
     options: Mapped[bytes] = mapped_column(LargeBinary)
+    created_ts: Mapped[float] = mapped_column(Float(53))
+
+
+class ServerKeyTable(Table):
+    """One secret key of this server, encrypted."""
+
+    __tablename__ = "server_keys"
+
+    key_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    purpose: Mapped[str] = mapped_column(String(32), index=True)
+    secret: Mapped[bytes] = mapped_column(LargeBinary)
     created_ts: Mapped[float] = mapped_column(Float(53))
 
 

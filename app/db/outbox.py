@@ -25,6 +25,7 @@ MINUTE_S = 60.0
 def enqueue(session: Session, events: Sequence[EventRow]) -> None:
     """Add what the routes want to be told of events that this transaction stores."""
     routes = [route for route in routes_of(session) if route.enabled and route.target_ids]
+    routes.sort(key=lambda route: route.group_s)  # of several, the one that waits least tells it
     if not routes:
         return
     enabled = set(session.scalars(select(TargetTable.target_id).where(TargetTable.enabled)))
@@ -61,8 +62,7 @@ def _add(session: Session, route: Route, target_id: int, event: EventRow, now: f
             created_ts=now,
             due_ts=now + route.group_s,
         )
-    )
-    session.flush()  # numbers are given in this order, and messages sent in it
+    )  # written before the next query; numbers are given in this order, and messages sent in it
 
 
 def _joins_group(

@@ -14,6 +14,7 @@ from app.db.engine import opened
 from app.db.tables import StreamTable
 from app.db.vault import Vault
 from app.errors import SecretUnreadable
+from app.footage import KEEP_DAYS, KeepDays
 from app.types import Line, StoredStream, StreamSpec, StreamState, Zone
 
 logger = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ _OPTIONS = (
     "record",
     "clip_before_s",
     "clip_after_s",
+    *KEEP_DAYS,
 )
 
 
@@ -92,6 +94,17 @@ class StreamRepository:
             rows = session.scalars(select(StreamTable).order_by(StreamTable.created_at)).all()
             return [stored for row in rows if (stored := self._stored(row)) is not None]
 
+    def keep_days(self) -> dict[str, KeepDays]:
+        """How long the recordings of each stream are kept, of those that do not leave it to the
+        server's settings."""
+        with opened(self._engine) as session:
+            rows = session.execute(select(StreamTable.stream_id, StreamTable.options)).all()
+        found = {
+            stream_id: KeepDays(*(_number(options.get(name)) for name in KEEP_DAYS))
+            for stream_id, options in rows
+        }
+        return {stream_id: days for stream_id, days in found.items() if any(days)}
+
     def _stored(self, row: StreamTable) -> StoredStream | None:
         try:
             options: dict[str, Any] = {k: v for k, v in row.options.items() if k in _OPTIONS}
@@ -116,6 +129,10 @@ class StreamRepository:
             return StoredStream(spec, StreamState.FAILED, str(error), decryptable=False)
         spec = replace(spec, source=source, output=output, detect_url=next(iter(detect_url), None))
         return StoredStream(spec, wanted, last_error)
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
 
 
 def _frozen(value: Any) -> Any:

@@ -15,6 +15,7 @@ from sqlalchemy import (
     LargeBinary,
     String,
     Text,
+    false,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -57,18 +58,29 @@ class StreamTable(Table):
 class EventTable(Table):
     """One event, numbered before anything is written.
 
-    ``snapshot`` is the name of a file below the snapshot folder; ``box`` is x1, y1, x2, y2 in
-    pixels of it.
+    ``snapshot`` is the name of a file below the snapshot folder, of ``node`` if that is set;
+    ``box`` is x1, y1, x2, y2 in pixels of it. ``label``, ``zone``, ``line`` and ``plate`` (a key)
+    repeat what ``details`` say, to be searched. Each index has the order in which lists are read;
+    the one of ``ts`` also has all that is counted by day, camera and type.
     """
 
     __tablename__ = "events"
-    __table_args__ = (Index("ix_events_stream_id", "stream_id", "event_id"),)
+    __table_args__ = (
+        Index("ix_events_stream_id", "stream_id", "event_id"),
+        Index("ix_events_ts", "ts", "event_id", "stream_id", "type"),
+        Index("ix_events_stream_ts", "stream_id", "ts", "event_id"),
+        Index("ix_events_type_ts", "type", "ts", "event_id"),
+        Index("ix_events_label_ts", "label", "ts", "event_id"),
+        Index("ix_events_zone_ts", "zone", "ts", "event_id"),
+        Index("ix_events_plate", "plate", "ts", "event_id"),
+        Index("ix_events_flagged", "flagged", "ts", "event_id"),
+    )
 
     event_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     stream_id: Mapped[str] = mapped_column(String(64))
     session_id: Mapped[str | None] = mapped_column(String(32))
-    type: Mapped[str] = mapped_column(String(64), index=True)
-    ts: Mapped[float] = mapped_column(Float(53), index=True)
+    type: Mapped[str] = mapped_column(String(64))
+    ts: Mapped[float] = mapped_column(Float(53))
     track_id: Mapped[int | None]
     person_id: Mapped[int | None]
     bag_id: Mapped[int | None]
@@ -77,13 +89,29 @@ class EventTable(Table):
     duration_s: Mapped[float | None] = mapped_column(Float(53))
     details: Mapped[dict[str, Any]]
     snapshot: Mapped[str | None] = mapped_column(String(128))
+    label: Mapped[str | None] = mapped_column(Text)
+    zone: Mapped[str | None] = mapped_column(Text)
+    line: Mapped[str | None] = mapped_column(Text)
+    plate: Mapped[str | None] = mapped_column(Text)
+    flagged: Mapped[bool] = mapped_column(default=False, server_default=false())
+    comment: Mapped[str | None] = mapped_column(Text)
+    comment_by: Mapped[str | None] = mapped_column(String(64))
+    comment_ts: Mapped[float | None] = mapped_column(Float(53))
+    node: Mapped[str | None] = mapped_column(String(80))
 
 
 class FootageTable(Table):
-    """A file with the clip of events, or a segment of a continuous recording."""
+    """A file with the clip of events, or a segment of a continuous recording.
+
+    ``ended`` says why a segment ended, if not because it was long enough; ``node`` has the file,
+    if it is on a node of a cluster.
+    """
 
     __tablename__ = "footage"
-    __table_args__ = (Index("ix_footage_stream_id", "stream_id", "begin_ts"),)
+    __table_args__ = (
+        Index("ix_footage_stream_id", "stream_id", "begin_ts"),
+        Index("ix_footage_node", "node", "path"),
+    )
 
     footage_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     stream_id: Mapped[str] = mapped_column(String(64))
@@ -93,6 +121,8 @@ class FootageTable(Table):
     path: Mapped[str] = mapped_column(Text)
     bytes: Mapped[int] = mapped_column(BigInteger)
     flagged: Mapped[bool]
+    ended: Mapped[str | None] = mapped_column(String(16))
+    node: Mapped[str | None] = mapped_column(String(80))
 
 
 class ClipTable(Table):
@@ -104,6 +134,16 @@ class ClipTable(Table):
     footage_id: Mapped[int] = mapped_column(
         ForeignKey("footage.footage_id", ondelete="CASCADE"), index=True
     )
+
+
+class NodeErasureTable(Table):
+    """A file that a node of a cluster must delete, as soon as it answers."""
+
+    __tablename__ = "node_erasures"
+
+    erasure_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    node: Mapped[str] = mapped_column(String(80), index=True)
+    path: Mapped[str] = mapped_column(Text)
 
 
 class CounterTable(Table):

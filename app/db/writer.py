@@ -10,6 +10,7 @@ loses pictures, not events.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import deque
@@ -26,8 +27,10 @@ from app.metric_types import Histogram, histogram
 
 logger = logging.getLogger(__name__)
 
-MAX_QUEUED = 2000
-BATCH = 200
+MAX_QUEUED = 20_000
+BATCH = 500
+GATHER_S = 0.05
+"""After a write, how long events gather for the next one: each commit waits for the disk."""
 RETRY_FIRST_S, RETRY_MAX_S = 0.5, 10.0
 SETTLE_S = 3.0
 WRITE_BOUNDS_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 30.0)
@@ -147,7 +150,9 @@ class EventWriter:
             self._drawing, since = event, time.monotonic()
             if missed := self._events.missed():
                 self._lose(missed, "they arrived faster than they could be stored")
-            row = await asyncio.to_thread(self._save_picture, event)
+            row = EventRow.of(event)
+            if event.frame is not None:
+                row = await asyncio.to_thread(self._save_picture, event, row)
             self._on_saved(row)
             async with self._changed:
                 self._drawing = None
@@ -162,11 +167,8 @@ class EventWriter:
             self._ended = True
             self._changed.notify_all()
 
-    def _save_picture(self, event: Event) -> EventRow:
+    def _save_picture(self, event: Event, row: EventRow) -> EventRow:
         """The event's row, with its picture if that could be drawn and saved."""
-        row = EventRow.of(event)
-        if event.frame is None:
-            return row
         try:
             name = self._snapshots.save(event.event_id, event.ts, self._draw(event))
         except StoreError as error:
@@ -209,6 +211,14 @@ class EventWriter:
                 while self._queue and id(self._queue[0]) in written:
                     self._queue.popleft()
                 self._changed.notify_all()
+            await self._gather()
+
+    async def _gather(self) -> None:
+        """Wait a moment for more events, unless there are enough or no more will come."""
+        async with self._changed:
+            enough = self._changed.wait_for(lambda: len(self._queue) >= BATCH or self._ended)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(enough, GATHER_S)
 
     async def _has_queued(self) -> bool:
         """Wait for queued rows; False once there will be none."""

@@ -18,6 +18,7 @@ from app.db.audit import check_audit
 from app.db.engine import reach
 from app.db.vault import KEY_FILE, open_vault
 from app.doctor.findings import Finding, ok, problem, warning
+from app.doctor.ray_nodes import ray_nodes
 from app.errors import DataFolderLocked, SetupError, StoreError
 
 CONNECT_TIMEOUT_S = 2.0
@@ -31,6 +32,7 @@ def surroundings(settings: Settings) -> Iterator[Finding]:
     yield database(settings)
     yield audit_log(settings)
     yield rtsp_output(settings)
+    yield ray_nodes()
 
 
 def data_folder(folder: Path) -> Finding:

@@ -88,11 +88,18 @@ def to_jpeg_matrix(colours: Colours) -> npt.NDArray[np.float64]:
 
     All values are 0 to 255.
     """
-    change = np.linalg.inv(_to_rgb(BT601)) @ _to_rgb(colours.matrix)
+    jpeg = np.linalg.inv(_to_rgb(BT601)) @ to_rgb_matrix(colours)
+    jpeg[:, 3] += (0, 128, 128)
+    return jpeg
+
+
+@functools.cache
+def to_rgb_matrix(colours: Colours) -> npt.NDArray[np.float64]:
+    """Return the (3, 4) matrix from (Y, Cb, Cr, 1) to RGB. All values are 0 to 255."""
     limited = colours.range != ColorRange.JPEG
     scale = np.diag([255 / 219, 255 / 224, 255 / 224] if limited else [1.0, 1.0, 1.0])
-    change = change @ scale
-    offset = np.array([0.0, 128, 128]) - change @ np.array([16.0 if limited else 0.0, 128, 128])
+    change = _to_rgb(colours.matrix) @ scale
+    offset = -change @ np.array([16.0 if limited else 0.0, 128, 128])
     return np.column_stack([change, offset])
 
 

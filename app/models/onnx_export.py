@@ -7,6 +7,7 @@ ONNX form of every checkpoint, also of an operator's own, is made where it is ne
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -327,6 +328,35 @@ def _slice(writer: _Writer, node: ov.Node, inputs: list[str]) -> list[str]:
     return writer.add("Slice", [data, start, stop, axes[0] if axes else "", step])
 
 
+def _reduce(kind: str, writer: _Writer, node: ov.Node, inputs: list[str]) -> list[str]:
+    axes = _int64(writer, node, 1, inputs[1])
+    return writer.add(kind, [inputs[0], axes], keepdims=int(node.get_attributes()["keep_dims"]))
+
+
+def _normalise(writer: _Writer, node: ov.Node, inputs: list[str]) -> list[str]:
+    """Layer normalisation over the last axis, without scale and offset."""
+    attributes, shape = node.get_attributes(), node.get_output_partial_shape(0)
+    last = _fixed(node, 1).tolist() in ([-1], [len(shape) - 1])
+    inside = attributes["eps_mode"].lower() == "inside_sqrt"
+    if not (last and inside and attributes["normalize_variance"]):
+        raise SetupError(reason="its normalisation has no ONNX form here")
+    scale = writer.constant(np.ones(shape[-1].get_length(), np.float32))
+    epsilon = attributes["eps"]
+    return writer.add("LayerNormalization", [inputs[0], scale], axis=-1, epsilon=epsilon)
+
+
+def _attention(writer: _Writer, node: ov.Node, inputs: list[str]) -> list[str]:
+    """Attention with a mask to add and a scale, as networks from PyTorch have it."""
+    if node.get_attributes()["causal"] or len(inputs) != 5:
+        raise SetupError(reason="its attention has no ONNX form here")
+    query, key, value, mask, scale = inputs
+    axes = len(node.get_input_partial_shape(1))
+    turned = writer.add("Transpose", [key], perm=[*range(axes - 2), axes - 1, axes - 2])
+    scores = writer.add("Mul", [*writer.add("MatMul", [query, *turned]), scale])
+    shares = writer.add("Softmax", writer.add("Add", [*scores, mask]), axis=-1)
+    return writer.add("MatMul", [*shares, value])
+
+
 def _split(writer: _Writer, node: ov.Node, inputs: list[str]) -> list[str]:
     axis = int(_fixed(node, 1))
     lengths = [value.get_partial_shape()[axis].get_length() for value in node.outputs()]
@@ -362,11 +392,10 @@ TRANSLATORS: dict[str, Translator] = {
     "BatchNormInference": lambda w, n, i: w.add(
         "BatchNormalization", i, epsilon=n.get_attributes()["epsilon"]
     ),
-    "ReduceMean": lambda w, n, i: w.add(
-        "ReduceMean",
-        [i[0], _int64(w, n, 1, i[1])],
-        keepdims=int(n.get_attributes()["keep_dims"]),
-    ),
+    "MVN": _normalise,
+    "ScaledDotProductAttention": _attention,
+    "ReduceMean": functools.partial(_reduce, "ReduceMean"),
+    "ReduceMax": functools.partial(_reduce, "ReduceMax"),
     "Transpose": lambda w, n, i: w.add("Transpose", i[:1], perm=_fixed(n, 1).tolist()),
     "Gather": lambda w, n, i: w.add("Gather", i[:2], axis=int(_fixed(n, 2))),
     "VariadicSplit": _split,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import functools
 import logging
 import math
 import os
@@ -14,9 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import openvino as ov
-from openvino import opset13 as opset
 from openvino.preprocess import PrePostProcessor
 
 from app.config import usable_cpus
@@ -24,6 +21,7 @@ from app.errors import SetupError
 from app.models.letterbox import IDLE_S
 from app.models.model_metadata import labels_by_part
 from app.models.network import Images, Outputs, in_batches
+from app.models.openvino_faults import opaque_identity, work_around_faults
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +109,7 @@ class OpenVinoNetwork:
             ) from error
         self.metadata: Mapping[str, object] = _metadata(model)
         self.precision = _precision(model)
-        _unpack_weights(model)
+        work_around_faults(model, target)
         self._model = model if outputs is None else _keep_outputs(model, outputs)
         self.fixed_size: tuple[int, int] | None = None
         self.max_batch = 1
@@ -222,7 +220,7 @@ class OpenVinoNetwork:
         steps.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
         if self._divide_by != 1:
             values = steps.input().preprocess().convert_element_type(ov.Type.f32)
-            values.custom(_opaque_identity)
+            values.custom(opaque_identity)
             values.scale(float(self._divide_by))
         steps.input().model().set_layout(ov.Layout("NCHW"))
         config = self._config()
@@ -257,60 +255,6 @@ def _keep_outputs(model: ov.Model, names: list[str]) -> ov.Model:
         model.get_parameters(),
         model.get_friendly_name(),
     )
-
-
-SCALING = ("Convert", "Subtract", "Multiply")
-"""Dequantisation steps: from integers to the values they represent, as in ONNX files."""
-
-
-def _opaque_identity(value: ov.Output) -> ov.Output:
-    """Pass the image on unchanged, in a step that OpenVINO cannot optimise away.
-
-    Without it OpenVINO 2026.4 takes a uint8 image for quantised data where a part of the network
-    computes in INT8, and the other parts return garbage.
-    """
-    return opset.maximum(value, opset.constant(np.float32(0))).output(0)
-
-
-def _unpack_weights(model: ov.Model) -> None:
-    """Dequantise weights stored as INT8, except where the convolution itself computes in INT8.
-
-    If they stay packed and the image is uint8, OpenVINO 2026 takes the whole network for an INT8
-    one and returns garbage.
-    """
-    for node in model.get_ordered_ops():
-        if node.get_type_name() == "Convolution" and not _is_quantised(node.input_value(0)):
-            weights = node.input(1).get_source_output()
-            values = _dequantised(weights.get_node())
-            if values is not None:
-                node.input(1).replace_source_output(opset.constant(values).output(0))
-
-
-def _is_quantised(value: ov.Output) -> bool:
-    """Whether this tensor was quantised to eight bits and only rearranged or scaled since."""
-    node = value.get_node()
-    kind = node.get_type_name()
-    if kind in ("Concat", "VariadicSplit", "MaxPool", "Interpolate", *SCALING):
-        return _is_quantised(node.input_value(0))
-    return bool(kind == "FakeQuantize")
-
-
-def _dequantised(node: ov.Node) -> npt.NDArray[np.float32] | None:
-    """Return INT8 weights times their scales; None for other weights."""
-    factors: list[npt.NDArray[np.float32]] = []
-    while node.get_type_name() in ("Convert", "Multiply"):
-        if node.get_type_name() == "Multiply":
-            scale = node.input_value(1).get_node()
-            while scale.get_type_name() == "Convert":
-                scale = scale.input_value(0).get_node()
-            if scale.get_type_name() != "Constant":
-                return None
-            factors.append(scale.data.astype(np.float32))
-        node = node.input_value(0).get_node()
-    if node.get_type_name() != "Constant" or node.get_element_type() != ov.Type.i8:
-        return None
-    integers: npt.NDArray[np.float32] = node.data.astype(np.float32)
-    return functools.reduce(np.multiply, factors, integers)
 
 
 def _metadata(model: ov.Model) -> dict[str, object]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
@@ -13,6 +13,10 @@ from app.errors import InvalidRequest, in_words
 from app.events import EventRow
 from app.types import StreamStatus
 from app.urls import MASK, ReceiverCheck, scrub
+
+if TYPE_CHECKING:
+    from app.notify.snapshot_links import SnapshotLinks
+    from app.notify.vapid import Vapid
 
 MAX_ANSWER = 500
 MIN_SECRET = 4
@@ -58,13 +62,17 @@ class SendFailed(Exception):
         answer: what the other side said, or why there was no answer; without secrets.
         unreachable: it says nothing about this message, but about the target as a whole.
         final: trying again is useless.
+        gone: the target itself ended at the other side, and is to be removed.
     """
 
-    def __init__(self, answer: str, *, unreachable: bool = False, final: bool = False) -> None:
+    def __init__(
+        self, answer: str, *, unreachable: bool = False, final: bool = False, gone: bool = False
+    ) -> None:
         super().__init__(answer)
         self.answer = answer
         self.unreachable = unreachable
-        self.final = final
+        self.final = final or gone
+        self.gone = gone
 
 
 class Sender(Protocol):
@@ -97,12 +105,16 @@ class NotifyContext:
 
     Attributes:
         instance: tells this server from others; reveals nothing.
+        vapid: its identity at push services.
+        links: to snapshots, for those who cannot sign in.
     """
 
     settings: NotifySettings
     check_address: ReceiverCheck
     cameras: CameraFeed
     instance: str
+    vapid: Vapid
+    links: SnapshotLinks
 
     @property
     def source(self) -> str:

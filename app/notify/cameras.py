@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from app.pipeline.manager import StreamManager
+from app.pipeline.directory import StreamDirectory
 from app.types import StreamStatus
 
 
 class ManagedCameras:
     """The streams of a manager."""
 
-    def __init__(self, manager: StreamManager) -> None:
+    def __init__(self, manager: StreamDirectory) -> None:
         self._manager = manager
 
     def statuses(self) -> Sequence[StreamStatus]:

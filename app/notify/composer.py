@@ -6,17 +6,17 @@ import asyncio
 import secrets
 import time
 
-from app.errors import EventNotFound, NoSnapshot
+from app.errors import EventNotFound, NodeGone, NoSnapshot
 from app.events import EventRow
 from app.notifications import Delivery
 from app.notify.base import CameraFeed, Message
-from app.notify.stores import EventStore
+from app.notify.stores import EventReader
 
 
 class Composer:
     """Reads events when their message is sent, so that an erased event is never told."""
 
-    def __init__(self, events: EventStore, cameras: CameraFeed) -> None:
+    def __init__(self, events: EventReader, cameras: CameraFeed) -> None:
         self._events = events
         self._cameras = cameras
 
@@ -56,7 +56,7 @@ class Composer:
             if event.snapshot:
                 try:
                     return self._events.snapshot(event.event_id)
-                except (EventNotFound, NoSnapshot):
+                except (EventNotFound, NoSnapshot, NodeGone):  # a message does not wait for it
                     continue
         return None
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from app.errors import StoreError, WatchpostError
+from app.errors import StoreError, TargetNotFound, WatchpostError
 from app.notifications import NotifyMetrics, Target
 from app.notify.base import NotifyContext, SendFailed, TargetKind, clean_answer
 from app.notify.composer import Composer
@@ -64,6 +64,7 @@ class Dispatcher:
         self._pauses = pauses
         self._kinds = kinds
         self._running: dict[int, _Running] = {}
+        self._removals: set[asyncio.Task[None]] = set()
         self._changing = asyncio.Lock()
 
     async def run(self) -> None:
@@ -98,6 +99,8 @@ class Dispatcher:
             answer, ok = await worker.test(self._composer.test_message()), True
         except SendFailed as failure:
             answer, ok = failure.answer, False
+            if failure.gone:
+                self._remove_soon(target.target_id)
         finally:
             if task is not None:
                 await _end(task)
@@ -153,9 +156,27 @@ class Dispatcher:
             self._composer,
             self.metrics,
             lambda text: clean_answer(text, options),
+            lambda: self._remove_soon(target.target_id),
             self._context.settings.give_up_s,
             self._pauses,
         )
+
+    def _remove_soon(self, target_id: int) -> None:
+        """Remove a target that ended at the other side; not from its worker, which that ends."""
+        task = asyncio.create_task(self._remove(target_id))
+        self._removals.add(task)
+        task.add_done_callback(self._removals.discard)
+
+    async def _remove(self, target_id: int) -> None:
+        try:
+            await asyncio.to_thread(self._targets.delete, target_id)
+            await self.reload()
+        except TargetNotFound:
+            return
+        except StoreError as error:  # the next message is refused like this one
+            logger.warning("target %d was not removed: %s", target_id, error)
+        else:
+            logger.warning("target %d was removed: it has ended at the other side", target_id)
 
     async def _stop(self, target_id: int) -> None:
         running = self._running.pop(target_id)

@@ -9,9 +9,11 @@ from app.notifications import Delivery, Target
 
 
 class TargetStore(Protocol):
-    """Targets as rows. Blocking; raises StoreError."""
+    """Targets as rows. Blocking; raises TargetNotFound, StoreError."""
 
     def all(self) -> list[Target]: ...
+
+    def delete(self, target_id: int) -> None: ...
 
 
 class DueDeliveries(Protocol):
@@ -40,8 +42,8 @@ class DeliveryStore(DueDeliveries, DeliveryResults, Protocol):
     def tidy(self, now: float, keep_s: float, max_waiting: int) -> int: ...
 
 
-class EventStore(Protocol):
-    """Stored events. Blocking; raises EventNotFound, NoSnapshot, StoreError."""
+class EventReader(Protocol):
+    """Stored events. Blocking; raises EventNotFound, NoSnapshot, NodeGone, StoreError."""
 
     def get(self, event_id: int) -> EventRow: ...
 

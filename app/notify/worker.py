@@ -58,6 +58,7 @@ class TargetWorker:
 
     Args:
         clean: removes secrets from an answer.
+        on_gone: is called when the other side says that the target itself has ended.
         give_up_s: how long a message is tried.
     """
 
@@ -71,6 +72,7 @@ class TargetWorker:
         composer: Composer,
         metrics: NotifyMetrics,
         clean: Callable[[str], str],
+        on_gone: Callable[[], None],
         give_up_s: float,
         pauses: Pauses = PAUSES,
     ) -> None:
@@ -80,6 +82,7 @@ class TargetWorker:
         self._composer = composer
         self._metrics = metrics
         self._clean = clean
+        self._on_gone = on_gone
         self._give_up_s = give_up_s
         self._pauses = pauses
         self._bell = asyncio.Event()
@@ -99,7 +102,7 @@ class TargetWorker:
         try:
             return self._clean(await self.sender.send(message))
         except SendFailed as failure:
-            raise SendFailed(self._clean(failure.answer)) from None
+            raise SendFailed(self._clean(failure.answer), gone=failure.gone) from None
 
     async def _work(self) -> None:
         while True:
@@ -161,6 +164,9 @@ class TargetWorker:
             self._metrics.count(self.target.kind, "failed")
             due_ts = now + self._pauses.after(delivery.failures + 1)
             await self._keep(self._store.failed, delivery.delivery_id, due_ts, answer)
+        if failure.gone:
+            self._on_gone()
+            await asyncio.sleep(self._pauses.idle_s)  # until it is removed, which ends this worker
         if failure.unreachable:
             if not self._unreachable:
                 logger.warning("target %d cannot be reached: %s", self._id, answer)

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import TYPE_CHECKING
 
 from app import urls
-from app.errors import CameraExists, StartTimeout, StreamNotFound, WatchpostError
+from app.errors import CameraExists, SecretUnreadable, StartTimeout, StreamNotFound, WatchpostError
 from app.pipeline.hub import outcome
-from app.pipeline.manager import StreamManager
 from app.pipeline.registry import StreamEntry
 from app.pipeline.starter import FAILED_START_STOP_S
 from app.pipeline.stream import Stream
 from app.types import StreamSpec, StreamState, StreamStatus
+
+if TYPE_CHECKING:
+    from app.pipeline.manager import StreamManager
 
 START_POLL_S = 0.05
 
@@ -49,6 +52,20 @@ async def put_camera(manager: StreamManager, spec: StreamSpec, *, replace: bool)
     while stream.supervisor.state is StreamState.STARTING and time.monotonic() < deadline:
         await asyncio.sleep(START_POLL_S)
     return entry.status()
+
+
+async def run_again(manager: StreamManager, camera_id: str) -> StreamStatus:
+    """Start a known camera once more, with the settings it has.
+
+    Raises:
+        SecretUnreadable: the key for its URLs is lost.
+        StreamNotFound, SourceError, StartTimeout: as ``put_camera``.
+    """
+    await manager.registry.load()
+    entry = manager.registry[camera_id]
+    if not entry.decryptable:
+        raise SecretUnreadable(key_file="secret.key", stream_id=camera_id)
+    return await put_camera(manager, entry.spec, replace=True)
 
 
 async def _try_camera(

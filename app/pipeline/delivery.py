@@ -22,13 +22,13 @@ OnDelivered = Callable[[str, float, float], None]
 """Called with the sink's name and a frame's times: captured_at, delivered_at."""
 
 
-class Delivery:
-    """Hands every processed frame to the preview and to the output, and some to be recorded.
+class FrameDelivery:
+    """Hands every processed frame to the preview and to the output, and some to be encoded.
 
     Args:
         live: the source does not wait, so a slow sink gets only the newest frames.
         make_sink: creates the output; gives None for a stream that is only previewed.
-        packets: the ring to fill; None for a stream that is not recorded.
+        packets: the ring to fill; None for a stream that must not be encoded here.
     """
 
     def __init__(
@@ -49,13 +49,15 @@ class Delivery:
         }
         self._recording: RecordingEncoder | None = None
         if packets is not None:
+            packets.viewers = subscribers.packets
             recorded = functools.partial(on_delivered, RECORDING)
             self._recording = RecordingEncoder(spec, settings, packets, recorded)
             self._sinks[RECORDING] = (self._recording, Channel(1, live=True))
             if isinstance(output, RtspSink):
                 output.feed = RingFeed(packets, by_output=True)
         self._packets = packets
-        self._records_all = packets is not None and spec.record == "continuous"
+        records = packets is not None and packets.recorded
+        self._records_all = records and spec.record == "continuous"
         if output is not None:
             self._sinks[OUTPUT] = (output, Channel(2 if live else FILE_QUEUE, live=live))
         self._channels = [channel for _, channel in self._sinks.values()]
@@ -83,7 +85,8 @@ class Delivery:
         The clips of events do not count: they show what there is, for no more than they need.
         """
         subscribers = self._subscribers
-        has_viewers = subscribers.jpegs.wanted or subscribers.processed.wanted
+        followed = (subscribers.jpegs, subscribers.processed, subscribers.packets)
+        has_viewers = any(one.wanted for one in followed)
         needed = OUTPUT in self._sinks or self._records_all
         return needed or has_viewers or self.preview.recently_shown
 

@@ -24,7 +24,7 @@ from app.types import BlurredFrame
 logger = logging.getLogger(__name__)
 
 MAX_FRAMES = 32  # about 100 MB at 1080p
-KEEPER_BACKLOG = 1024
+KEEPER_BACKLOG = 8192
 CLIENT_BACKLOG = 256
 PAGE = 200
 
@@ -62,13 +62,30 @@ class EventLog:
         session_id: str | None = None,
         *,
         has_clip: bool = False,
-    ) -> None:
-        """Number an event and publish it; from any thread, in the order of the numbers."""
+        snapshot_file: str | None = None,
+        node: str | None = None,
+    ) -> int:
+        """Number an event and publish it; from any thread, in the order of the numbers.
+
+        Args:
+            snapshot_file, node: of an event of a node, which has saved the snapshot.
+
+        Returns:
+            The number.
+        """
         with self._lock:
             frame = self._within_limit(frame)
-            has_snapshot = frame is not None
             event = Event(
-                self._next_id, stream_id, ts, rule_event, frame, has_snapshot, session_id, has_clip
+                self._next_id,
+                stream_id,
+                ts,
+                rule_event,
+                frame,
+                frame is not None or snapshot_file is not None,
+                session_id,
+                has_clip,
+                snapshot_file,
+                node,
             )
             self._keepers.publish(event)
             frameless = replace(event, frame=None)
@@ -77,6 +94,7 @@ class EventLog:
                 self._recorded.publish(frameless)
             self._next_id += 1
         self.counts.labels(rule_event.type).inc()
+        return event.event_id
 
     def _within_limit(self, frame: BlurredFrame | None) -> BlurredFrame | None:
         """The frame, or None while too many wait to be kept: the event then has no snapshot."""

@@ -7,10 +7,13 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import AbstractContextManager
 
-from app.errors import BadFrame, NoPicture, NotPushable
+from app.errors import BadFrame, NoPicture, NotPushable, NoVideo
 from app.pipeline.channel import Channel
 from app.pipeline.hub import Subscription
+from app.pipeline.live_video import followed
+from app.pipeline.packets import VideoPacket
 from app.pipeline.registry import StreamRegistry
+from app.pipeline.sinks.preview import WIDTHS
 from app.pipeline.sources.push import Pushed, PushSource
 from app.pipeline.stream import Stream
 from app.types import (
@@ -48,12 +51,28 @@ class StreamHandle:
             return entry.stream.supervisor.health
         return StreamHealth(entry.status().state, entry.last_error)
 
-    async def snapshot(self) -> bytes:
-        """The newest frame as JPEG. Raises NoPicture unless the stream runs."""
+    @property
+    def alive(self) -> bool:
+        """Whether it runs or is being started."""
+        return self._registry[self._stream_id].alive
+
+    @property
+    def recorded(self) -> bool:
+        """Whether the run in progress is recorded."""
+        ring = self.running().packets
+        return ring is not None and ring.recorded
+
+    async def snapshot(self, width: int | None = None) -> bytes:
+        """The newest frame as JPEG. Raises NoPicture unless the stream runs.
+
+        Args:
+            width: of a smaller image: the next larger one of ``WIDTHS``.
+        """
+        known = next((one for one in WIDTHS if width is not None and one >= width), None)
         entry = self._registry[self._stream_id]
         status = entry.status()
         if entry.stream is not None and status.state is StreamState.RUNNING:
-            jpeg = await asyncio.to_thread(entry.stream.preview.snapshot)
+            jpeg = await asyncio.to_thread(entry.stream.preview.snapshot, known)
             if jpeg is not None:
                 return jpeg
         raise NoPicture(stream_id=self._stream_id, status=status.state.value)
@@ -61,6 +80,17 @@ class StreamHandle:
     def jpegs(self) -> AsyncGenerator[JpegFrame]:
         """Frames as JPEG until the stream ends; a slow caller gets only the newest."""
         return self.running().subscribers.jpegs.subscribe()
+
+    def packets(self) -> AsyncGenerator[VideoPacket]:
+        """Encoded frames from a keyframe on, until the stream ends; a slow caller misses some.
+
+        Raises:
+            NoVideo: faces are not covered, or it is a file that is read as fast as it can be.
+        """
+        stream = self.running()
+        if stream.packets is None or stream.spec.is_clear(time.time()):
+            raise NoVideo(stream_id=self._stream_id)
+        return followed(stream.packets, stream.subscribers.packets)
 
     def metadata(self) -> AbstractContextManager[Subscription[FrameMetadata | WithheldFrame]]:
         """The metadata of processed frames; a slow caller gets only the newest."""

@@ -102,6 +102,11 @@ class EventStream(_LoopWaker, Generic[T]):
         self._closed = False
         self._subscribers: set[Subscription[T]] = set()
 
+    @property
+    def wanted(self) -> bool:
+        """Whether there are subscribers."""
+        return bool(self._subscribers)
+
     def publish(self, value: T) -> None:
         with self._lock:
             if not self._subscribers:
@@ -135,9 +140,12 @@ class EventStream(_LoopWaker, Generic[T]):
             with self._lock:
                 self._subscribers.discard(subscriber)
 
-    def _waiting_for(self, subscriber: Subscription[T]) -> list[T]:
+    def _waiting_for(self, subscriber: Subscription[T], *, take: bool = False) -> list[T]:
         with self._lock:
-            return list(subscriber.values)
+            values = list(subscriber.values)
+            if take:
+                subscriber.values.clear()
+            return values
 
     async def _next(self, subscriber: Subscription[T]) -> T:
         event = asyncio.Event()
@@ -178,6 +186,10 @@ class Subscription(Generic[T]):
     def waiting(self) -> list[T]:
         """The values that this subscriber has not taken yet, oldest first."""
         return self._stream._waiting_for(self)
+
+    def take_waiting(self) -> list[T]:
+        """Take all values that wait, oldest first, without waiting for another."""
+        return self._stream._waiting_for(self, take=True)
 
     def __aiter__(self) -> Subscription[T]:
         return self

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import secrets
+from typing import TYPE_CHECKING
 
-from app.pipeline.manager import StreamManager
 from app.pipeline.registry import StreamEntry
 from app.types import StreamSpec, StreamStatus
+
+if TYPE_CHECKING:
+    from app.pipeline.manager import StreamManager
 
 
 async def find_or_create(manager: StreamManager, source: str) -> tuple[StreamStatus, bool]:

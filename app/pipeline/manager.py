@@ -15,6 +15,7 @@ from app.analytics.analyzer import AnalyzerFactory
 from app.config import FaceSettings, StreamSettings
 from app.errors import (
     InvalidRequest,
+    NodeNotFound,
     SecretUnreadable,
     ShuttingDown,
     StartCancelled,
@@ -22,13 +23,16 @@ from app.errors import (
     WatchpostError,
 )
 from app.models.faces import FaceDetector
-from app.pipeline import outputs
+from app.pipeline import camera_policy, input_policy, outputs
+from app.pipeline.directory import NodeStatus
+from app.pipeline.elsewhere import FilesElsewhere, NothingElsewhere
 from app.pipeline.event_log import EventLog
 from app.pipeline.handle import StreamHandle
 from app.pipeline.registry import StreamEntry, StreamRegistry, StreamStore
 from app.pipeline.runner import NewPackets, StreamRunner
 from app.pipeline.sinks import Output, make_output
 from app.pipeline.starter import StreamStarter
+from app.pipeline.stream_metrics import StreamGauges
 from app.types import StreamSpec, StreamState, StreamStatus
 
 logger = logging.getLogger(__name__)
@@ -44,9 +48,11 @@ class StreamManager:
         events: takes the events of the analytics.
         new_session: gives the number of a run; blocks, raises StoreError.
         new_packets: the ring for a run's encoded frames; None for one that is not recorded.
+        make_output: creates the outputs of streams.
 
     Attributes:
         registry, runner, starter: what other policies, such as that of cameras, build on.
+        files: what other nodes have stored: nothing.
     """
 
     def __init__(
@@ -59,16 +65,33 @@ class StreamManager:
         events: EventLog,
         new_session: Callable[[], str] | None = None,
         new_packets: NewPackets = lambda _: None,
+        make_output: Output = make_output,
     ) -> None:
+        self.files: FilesElsewhere = NothingElsewhere()
         self.settings = settings
         self.registry = StreamRegistry(store)
         self.runner = StreamRunner(
-            settings, face_settings, faces, analyzers, events, new_session, new_packets
+            settings,
+            face_settings,
+            faces,
+            analyzers,
+            events,
+            new_session,
+            new_packets,
+            make_output,
         )
         self.starter = StreamStarter(self.registry, self.runner, settings)
         self._analyzers = analyzers
 
     # ── reading ──────────────────────────────────────────────────────────────────────────
+
+    async def load(self) -> None:
+        """Read what is stored, once; every caller waits until this is done."""
+        await self.registry.load()
+
+    def measured(self) -> list[tuple[StreamStatus, StreamGauges | None]]:
+        """The status of every stream, and the measurements of those that run."""
+        return [(entry.status(), entry.gauges()) for entry in self.registry]
 
     def all(self) -> list[StreamStatus]:
         """The status of every stream."""
@@ -77,6 +100,26 @@ class StreamManager:
     def stream(self, stream_id: str) -> StreamHandle:
         """One stream, to read, follow and feed it. Raises StreamNotFound."""
         return StreamHandle(self.registry, self.registry[stream_id].spec.stream_id)
+
+    def here(self, stream_id: str) -> bool:  # noqa: ARG002
+        """Whether a stream, if there is one, runs in this process: all of them do."""
+        return True
+
+    def node_of(self, stream_id: str) -> str | None:  # noqa: ARG002
+        """The node of a cluster that runs a stream: none, since it runs in this process."""
+        return None
+
+    def nodes(self) -> list[NodeStatus]:
+        """The machines of a cluster: there is none."""
+        return []
+
+    def lost_nodes(self) -> list[str]:
+        """The names of machines that a cluster lost: there is none."""
+        return []
+
+    async def drain(self, node_id: str, *, drain: bool) -> NodeStatus:  # noqa: ARG002
+        """Empty a machine of a cluster. Raises NodeNotFound."""
+        raise NodeNotFound(node_id=node_id)
 
     @property
     def closing(self) -> bool:
@@ -163,6 +206,22 @@ class StreamManager:
                 await self.runner.halt(entry)
                 await self.registry.remove(stream_id)
 
+    async def put_camera(self, spec: StreamSpec, *, replace: bool) -> StreamStatus:
+        """Start a new camera, or replace one: see ``camera_policy``."""
+        return await camera_policy.put_camera(self, spec, replace=replace)
+
+    async def run_again(self, camera_id: str) -> StreamStatus:
+        """Start a known camera once more, with the settings it has."""
+        return await camera_policy.run_again(self, camera_id)
+
+    async def find_or_create(self, source: str) -> tuple[StreamStatus, bool]:
+        """The stream of an input, and whether it was created: see ``input_policy``."""
+        return await input_policy.find_or_create(self, source)
+
+    async def register(self, source: str) -> StreamStatus:
+        """Register an input: see ``input_policy``."""
+        return await input_policy.register(self, source)
+
     # ── the life of the process ──────────────────────────────────────────────────────────
 
     async def resume(self) -> None:
@@ -183,7 +242,7 @@ class StreamManager:
                         logger.error("stream %s: %s", stream_id, error)
 
     def start_ephemeral(
-        self, spec: StreamSpec, *, make_sink: Output = make_output, keeps_trying: bool = True
+        self, spec: StreamSpec, *, make_sink: Output | None = None, keeps_trying: bool = True
     ) -> None:
         """Start a stream that ends with this process, such as the demo.
 

@@ -1,12 +1,13 @@
-"""The newest encoded packets of a stream, for clips and recordings: encoded once, used by all.
+"""The newest encoded packets of a stream: encoded once, used by all.
 
     RTSP output ──┐                          ┌──▶ clip of an event, seconds after it happened
-                  ├──packets──▶ PacketRing ──┤
-    small encoder ┘                          └──▶ continuous recording, packet by packet
+                  ├──packets──▶ PacketRing ──┼──▶ continuous recording, packet by packet
+    small encoder ┘                          └──▶ live video of viewers, packet by packet
 
 Whoever encodes adds its packets here. An RTSP output encodes anyway, so its packets are used while
-there are any, and ``sinks/recording.py`` encodes small frames only while there are none. Packets of
-frames whose faces were not covered are never added.
+there are any, and ``sinks/recording.py`` encodes small frames only while there are none: all the
+time for a stream that is recorded, else only while somebody watches. Packets of frames whose faces
+were not covered are never added.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from app.pipeline.channel import Broadcast, Channel
+from app.pipeline.hub import EventStream
 
 OUTPUT_SILENT_S = 1.5
 """Seconds without a packet of the output after which the small encoder takes over."""
@@ -32,6 +34,10 @@ class RingLimits(NamedTuple):
     bytes: int
 
 
+LIVE_LIMITS = RingLimits(seconds=5.0, bytes=16 * 2**20)
+"""Enough for the frames since the last keyframe, with which a viewer begins."""
+
+
 @dataclass(frozen=True, slots=True)
 class VideoPacket:
     """One encoded frame, H.264 in Annex B form; keyframes contain the parameter sets.
@@ -40,6 +46,7 @@ class VideoPacket:
         captured_at: of its frame, monotonic.
         run: of the encoder; packets of two runs cannot be decoded together. Later ones are higher.
         number: counts the packets of the ring, so that a reader notices that it missed some.
+        frame: the number of its frame, as ``ProcessedFrame`` has it.
     """
 
     data: bytes
@@ -47,12 +54,25 @@ class VideoPacket:
     is_keyframe: bool
     run: int
     number: int = 0
+    frame: int = 0
 
 
 class PacketRing:
-    """Keeps the newest packets of one run of a stream. Safe for every thread."""
+    """Keeps the newest packets of one run of a stream. Safe for every thread.
 
-    def __init__(self, limits: RingLimits) -> None:
+    Args:
+        recorded: clips or recordings are made of the packets, so there must always be some.
+
+    Attributes:
+        viewers: gets every packet while somebody watches; the stream sets it.
+        keyframe: the number of the newest keyframe; 0 before the first.
+    """
+
+    viewers: EventStream[VideoPacket] | None = None
+
+    def __init__(self, limits: RingLimits, *, recorded: bool = True) -> None:
+        self.recorded = recorded
+        self.keyframe = 0
         self._limits = limits
         self._packets: deque[VideoPacket] = deque()
         self._bytes = 0
@@ -72,12 +92,20 @@ class PacketRing:
             return next(self._runs)
 
     def add(
-        self, data: bytes, captured_at: float, run: int, *, is_keyframe: bool, by_output: bool
+        self,
+        data: bytes,
+        captured_at: float,
+        run: int,
+        *,
+        is_keyframe: bool,
+        by_output: bool,
+        frame: int = 0,
     ) -> None:
         """Add a packet. One that cannot be decoded with what is here, or is late, is left out.
 
         Args:
             by_output: the stream's RTSP output encoded it.
+            frame: the number of its frame.
         """
         with self._lock:
             if by_output:
@@ -90,11 +118,16 @@ class PacketRing:
             if self._needs_keyframe and not is_keyframe:
                 return
             self._needs_keyframe = False
-            packet = VideoPacket(data, captured_at, is_keyframe, run, next(self._numbers))
+            number = next(self._numbers)
+            if is_keyframe:
+                self.keyframe = number
+            packet = VideoPacket(data, captured_at, is_keyframe, run, number, frame)
             self._packets.append(packet)
             self._bytes += len(data)
             self._drop_old(captured_at)
             self._readers.publish(packet)
+            if self.viewers is not None:
+                self.viewers.publish(packet)
 
     def skip(self) -> None:
         """Note that the encoder got a frame that must not be kept: wait for its next keyframe."""
@@ -107,6 +140,16 @@ class PacketRing:
         at = self._output_at
         return at is not None and time.monotonic() - at < OUTPUT_SILENT_S
 
+    @property
+    def wanted(self) -> bool:
+        """Whether its packets are for somebody, so that they are worth encoding."""
+        return self.recorded or self.watched
+
+    @property
+    def watched(self) -> bool:
+        """Whether somebody watches live video."""
+        return self.viewers is not None and self.viewers.wanted
+
     def _drop_old(self, now: float) -> None:
         packets, (seconds, most) = self._packets, self._limits
         while packets and (now - packets[0].captured_at > seconds or self._bytes > most):
@@ -116,6 +159,8 @@ class PacketRing:
         """End every subscription: the run is over. What was added can still be read."""
         self.closed = True
         self._readers.close()
+        if self.viewers is not None:
+            self.viewers.close()
 
     # ── readers ──────────────────────────────────────────────────────────────────────────
 

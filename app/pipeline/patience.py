@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 
-from app.analytics.face_scanner import FaceScanner, Image, PendingFaces
+from app.analytics.face_scanner import FaceScanner, PendingFaces
+from app.analytics.motion import NetworkImage
 from app.errors import DetectorError
 from app.models.batching import OVERLOADED
 from app.pipeline.channel import Closed
@@ -30,7 +31,7 @@ class Patience:
         self._stopping = stopping
 
     def submit(
-        self, scanner: FaceScanner, image: Image, at: float, *, gap_s: float
+        self, scanner: FaceScanner, image: NetworkImage, at: float, *, gap_s: float
     ) -> PendingFaces:
         """Start inference for the faces of an image; a file retries while that is overloaded.
 

@@ -13,6 +13,7 @@ from app.pipeline.stream import Stream
 from app.pipeline.stream_locks import StreamLocks
 from app.pipeline.stream_metrics import StreamGauges
 from app.types import StoredStream, StreamSpec, StreamState, StreamStats, StreamStatus
+from app.urls import normalised
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +30,22 @@ class StreamStore(Protocol):
     def delete(self, stream_id: str) -> None: ...
 
     def load(self) -> list[StoredStream]: ...
+
+
+class NullStreamStore:
+    """A ``StreamStore`` that stores nothing: whoever runs the streams knows them."""
+
+    def fingerprint(self, source: str) -> str:
+        return normalised(source)
+
+    def save(self, stored: StoredStream) -> None:
+        pass
+
+    def delete(self, stream_id: str) -> None:
+        pass
+
+    def load(self) -> list[StoredStream]:
+        return []
 
 
 @dataclass(slots=True)

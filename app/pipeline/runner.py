@@ -14,7 +14,7 @@ from app.errors import ShuttingDown, StoreError
 from app.events import RuleEvent
 from app.models.faces import FaceDetector
 from app.pipeline.event_log import EventLog
-from app.pipeline.packets import PacketRing
+from app.pipeline.packets import LIVE_LIMITS, PacketRing
 from app.pipeline.registry import StreamEntry
 from app.pipeline.sinks import Output, make_output
 from app.pipeline.stream import Stream
@@ -36,6 +36,7 @@ class StreamRunner:
         faces: detector on the shared network.
         new_session: gives the number of a run; blocks, raises StoreError.
         new_packets: the ring for a run's encoded frames; None for one that is not recorded.
+        make_output: creates the outputs of runs.
 
     Attributes:
         closing: the server is about to shut down, so nothing starts any more.
@@ -50,6 +51,7 @@ class StreamRunner:
         events: EventLog,
         new_session: Callable[[], str] | None = None,
         new_packets: NewPackets = lambda _: None,
+        make_output: Output = make_output,
     ) -> None:
         self.closing = False
         self._settings = settings
@@ -59,11 +61,12 @@ class StreamRunner:
         self._events = events
         self._budget = Budget()
         self._new_session, self._new_packets = new_session, new_packets
+        self._make_output = make_output
         self._numbering: set[asyncio.Task[None]] = set()
         self._garbage_collection = GarbageCollection()
 
     def run(
-        self, entry: StreamEntry, *, keeps_trying: bool, make_sink: Output = make_output
+        self, entry: StreamEntry, *, keeps_trying: bool, make_sink: Output | None = None
     ) -> Stream:
         """Start a run of an entry that has none. Raises ShuttingDown, InvalidRequest."""
         if self.closing:
@@ -83,11 +86,23 @@ class StreamRunner:
             analyzer=self._analyzers.create(spec, budget),
             budget=budget,
             keeps_trying=keeps_trying,
-            make_sink=make_sink,
-            packets=self._new_packets(spec) if spec.is_recorded else None,
+            make_sink=make_sink or self._make_output,
+            packets=self._ring(spec),
         )
         entry.stream.start()
         return entry.stream
+
+    def try_out(self, spec: StreamSpec) -> Stream:
+        """Start a run that nobody knows of but the caller, who stops it.
+
+        It has no number, analytics or recording. Raises ShuttingDown.
+        """
+        if self.closing:
+            raise ShuttingDown
+        subscribers = Subscribers.on(asyncio.get_running_loop())
+        stream = Stream(spec, self._settings, self._face_settings, self._faces, subscribers)
+        stream.start()
+        return stream
 
     async def halt(self, entry: StreamEntry, timeout_s: float | None = None) -> None:
         """Stop the run in progress. Threads that have not ended after that time are abandoned."""
@@ -109,10 +124,18 @@ class StreamRunner:
         for task in self._numbering:
             task.cancel()
 
+    def _ring(self, spec: StreamSpec) -> PacketRing | None:
+        """The ring of a new run; without recordings it is only for viewers."""
+        recorded = self._new_packets(spec) if spec.is_recorded else None
+        if recorded is None and spec.has_video:
+            return PacketRing(LIVE_LIMITS, recorded=False)
+        return recorded
+
     def _publish_event(
         self, entry: StreamEntry, rule_event: RuleEvent, ts: float, frame: BlurredFrame | None
     ) -> None:
-        has_clip = entry.stream is not None and entry.stream.packets is not None
+        packets = entry.stream.packets if entry.stream is not None else None
+        has_clip = packets is not None and packets.recorded
         self._events.report(
             entry.spec.stream_id, rule_event, ts, frame, entry.session_id, has_clip=has_clip
         )

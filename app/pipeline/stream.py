@@ -37,7 +37,7 @@ from app.metric_types import HistogramSnapshot
 from app.models.faces import FaceDetector
 from app.pipeline.blur import conceal
 from app.pipeline.channel import FILE_QUEUE, Channel, Closed
-from app.pipeline.delivery import Delivery
+from app.pipeline.delivery import FrameDelivery
 from app.pipeline.intake import FrameIntake
 from app.pipeline.normalise import normalised
 from app.pipeline.object_analysis import ObjectAnalysis
@@ -45,7 +45,7 @@ from app.pipeline.packets import PacketRing
 from app.pipeline.patience import Patience
 from app.pipeline.planes import copy_of
 from app.pipeline.reduction import reduction
-from app.pipeline.scale import to_output, to_rgb
+from app.pipeline.scale import ScaledFrame, to_output
 from app.pipeline.sinks import Output, make_output
 from app.pipeline.sources import make_source
 from app.pipeline.sources.hardware import decoder_of
@@ -79,7 +79,7 @@ class Stream:
         budget: its share in what the machine can do; None for a file, which waits.
         keeps_trying: the stream has run before, so an error at the start does not end it.
         make_sink: creates the output; that of a recording has no URL.
-        packets: gets the encoded frames; None for a stream that is not recorded.
+        packets: gets the encoded frames; None for a stream that must not be encoded.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class Stream:
             hurried=self._another_waits,
             report=subscribers.report,
         )
-        self._delivery = Delivery(
+        self._delivery = FrameDelivery(
             spec, settings, subscribers, on_delivered, live, make_sink, packets
         )
         self.preview = self._delivery.preview
@@ -204,7 +204,7 @@ class Stream:
         """Start inference for the faces of a frame, if it is to be blurred."""
         if self.spec.is_clear(time.time()):
             return None
-        small = to_rgb(frame.image, self._face_settings.width)
+        small = ScaledFrame(frame.image, self._face_settings.width)
         gap_s = self._budget.level.face_gap_s if self._budget is not None else 0.0
         return self._patience.submit(self._face_scanner, small, frame.captured_at, gap_s=gap_s)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 import threading
 import time
 from contextlib import ExitStack, suppress
@@ -32,6 +33,8 @@ BACKLOG = 8  # frames; each holds megabytes
 LIVE_FPS = 15.0
 FILE_FPS = 1000.0  # higher than that of any file
 OWN_IDS = "job-"
+OWN_ID = re.compile(rf"{OWN_IDS}[0-9a-f]{{8}}-[0-9]+")
+"""The streams of jobs, which nothing else may change."""
 WITHHELD = "withheld, because inference failed and their faces are not known"
 DAMAGED = "damaged, so they could not be decoded"
 

@@ -25,6 +25,7 @@ from app.pipeline.event_log import EventLog
 from app.pipeline.packets import PacketRing, RingLimits
 from app.recording.continuous import wall_time
 from app.recording.footage_files import EVENT, FootageFiles
+from app.recording.footage_metrics import FootageMetrics
 from app.recording.packet_file import PacketFile, write_clip
 from app.recording.stores import FootageStore
 from app.types import StreamSpec
@@ -88,12 +89,18 @@ class ClipRecorder:
     """
 
     def __init__(
-        self, log: EventLog, files: FootageFiles, store: FootageStore, has_room: HasRoom
+        self,
+        log: EventLog,
+        files: FootageFiles,
+        store: FootageStore,
+        has_room: HasRoom,
+        metrics: FootageMetrics | None = None,
     ) -> None:
         self._log = log
         self._files = files
         self._store = store
         self._has_room = has_room
+        self._metrics = metrics or FootageMetrics()
         # A run keeps its ring alive, and so does a clip that is not written yet.
         self._streams: dict[str, tuple[StreamSpec, weakref.ref[PacketRing]]] = {}
         self._pending: dict[asyncio.Task[None], PendingClip] = {}
@@ -128,6 +135,14 @@ class ClipRecorder:
             if event_id in clip.event_ids:
                 return wall_time(clip.end_at + LATE_S)
         return None
+
+    def pending(self) -> dict[int, float]:
+        """When the clips will be there that are being recorded, by their events."""
+        return {
+            event_id: wall_time(clip.end_at + LATE_S)
+            for clip in list(self._pending.values())
+            for event_id in clip.event_ids
+        }
 
     def is_pending(self, event_id: int) -> bool:
         """Whether the clip of an event is still being recorded; from any thread."""
@@ -187,6 +202,7 @@ class ClipRecorder:
                 if clip.cut:
                     await asyncio.to_thread(self._write, clip)
         except (FFmpegError, OSError, StoreError) as error:
+            self._metrics.clips_failed.inc()
             logger.error("stream %s: a clip is lost: %s", clip.stream_id, _reason(error))
 
     def _is_complete(self, clip: PendingClip) -> bool:
@@ -212,6 +228,7 @@ class ClipRecorder:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 self._store.add(footage, clip.event_ids)
+                self._metrics.file(footage)
                 break
             except StoreError:
                 if attempt == ATTEMPTS:  # the next start finds the file and gives it a row

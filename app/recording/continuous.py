@@ -9,6 +9,7 @@ A full disk ends the segment; recording continues as soon as there is space.
 
 from __future__ import annotations
 
+import errno
 import logging
 import threading
 import time
@@ -19,10 +20,11 @@ from contextlib import suppress
 from av.error import FFmpegError
 
 from app.errors import StoreError
-from app.footage import Footage
+from app.footage import Ended, Footage
 from app.pipeline.channel import Closed
 from app.pipeline.packets import PacketRing, VideoPacket
 from app.recording.footage_files import CONTINUOUS, FootageFiles
+from app.recording.footage_metrics import FootageMetrics
 from app.recording.packet_file import PacketFile
 from app.recording.segments import FINISHED, GROWING, finished_name
 from app.recording.stores import FootageStore
@@ -73,6 +75,7 @@ class SegmentRecorder:
         has_room: Callable[[], bool] = lambda: True,
         time_of: TimeOf = wall_time,
         gap_s: float = GAP_S,
+        metrics: FootageMetrics | None = None,
     ) -> None:
         self.problem: str | None = None
         self._stream_id = stream_id
@@ -82,6 +85,7 @@ class SegmentRecorder:
         self._has_room = has_room
         self._time_of = time_of
         self._gap_s = gap_s
+        self._metrics = metrics or FootageMetrics()
         self._file: PacketFile | None = None
         self._begin_ts = 0.0
         self._last: VideoPacket | None = None
@@ -91,7 +95,7 @@ class SegmentRecorder:
     def write(self, packet: VideoPacket) -> None:
         """Write a packet, to a new segment if one is due."""
         if self._file is not None and self._ends_before(packet):
-            self.finish()
+            self.finish(self._why_ended(packet))
         self._last = packet
         if self._file is None and not self._begin(packet):
             return
@@ -113,8 +117,12 @@ class SegmentRecorder:
         path = file.path.relative_to(self._files.root).as_posix()
         return Footage(self._stream_id, CONTINUOUS, begin_ts, begin_ts + length_s, path, size)
 
-    def finish(self) -> None:
-        """Close the open segment and add its row; the next keyframe begins another."""
+    def finish(self, ended: Ended | None = None) -> None:
+        """Close the open segment and add its row; the next keyframe begins another.
+
+        Args:
+            ended: why there is a gap behind it; None if there is none.
+        """
         file, self._file = self._file, None
         if file is None:
             return
@@ -132,9 +140,17 @@ class SegmentRecorder:
         name = path.relative_to(self._files.root).as_posix()
         end_ts = self._begin_ts + length_s
         self._unwritten.append(
-            Footage(self._stream_id, CONTINUOUS, self._begin_ts, end_ts, name, size)
+            Footage(self._stream_id, CONTINUOUS, self._begin_ts, end_ts, name, size, ended=ended)
         )
+        self._metrics.file(self._unwritten[-1])
         self._write_rows()
+
+    def _why_ended(self, packet: VideoPacket) -> Ended | None:
+        """Why there is no video between the segment and this packet; None if there is."""
+        assert self._last is not None
+        if packet.captured_at - self._last.captured_at > self._gap_s:
+            return "no_video"
+        return None if self._has_room() else "full"
 
     def _ends_before(self, packet: VideoPacket) -> bool:
         file, last = self._file, self._last
@@ -172,8 +188,9 @@ class SegmentRecorder:
     def _fail(self, error: FFmpegError | OSError, packet: VideoPacket) -> None:
         """End the segment, whose part on disk can be used, and try again in a while."""
         self._say(str(error.strerror))
+        self._metrics.failures.inc()
         self._pause_until = packet.captured_at + RETRY_S
-        self.finish()
+        self.finish("full" if error.errno == errno.ENOSPC else "failed")
 
     def _say(self, problem: str) -> None:
         """Log a problem once, however often it is met."""
@@ -241,4 +258,4 @@ class ContinuousRecording:
                         self._rolled.set()
                     if packet is not None:
                         self.recorder.write(packet)
-            self.recorder.finish()
+            self.recorder.finish("stopped")

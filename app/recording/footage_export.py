@@ -1,4 +1,4 @@
-"""Footage of a period as one MP4 file, or as a single picture; nothing is encoded again for video.
+"""Footage of a period as one MP4 file; nothing is encoded again.
 
 Continuous recordings are preferred; clips fill in where there are none. The video begins at the
 keyframe before the period, up to two seconds early, and gaps are left out.
@@ -17,11 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import av
-import cv2
-import numpy as np
-import numpy.typing as npt
 from av.container import InputContainer, OutputContainer
-from av.error import FFmpegError
+from av.error import FFmpegError, InvalidDataError
 from av.packet import Packet
 from av.video.stream import VideoStream
 
@@ -30,6 +27,7 @@ from app.footage import Footage, Period
 from app.pipeline.sinks.encode import TIME_BASE
 from app.recording.footage_files import CONTINUOUS
 from app.recording.packet_file import INDEX_FIRST, TYPICAL_STEP_S
+from app.recording.segments import GROWING, finished_name
 
 FOLDER = "exports"
 KEPT_S = 3600.0
@@ -37,7 +35,6 @@ MAX_KEPT = 8
 SHORTEST_S = 0.5
 LONGEST_PAUSE_S = 5.0
 """A longer time between two files is a gap, of which only a moment is left."""
-JPEG_QUALITY = 85
 CHANGED = "the size of the video changes at {at}; export it in two parts"
 
 
@@ -124,27 +121,6 @@ class FootageExporter:
                 part.unlink(missing_ok=True)
         return path
 
-    def frame(self, footage: Sequence[Footage], ts: float, width: int | None = None) -> bytes:
-        """The picture at a time as JPEG. Raises NoFootage, StoreError."""
-        pieces = pieces_of(footage, Period(ts - SHORTEST_S, ts + SHORTEST_S))
-        around = [one.footage for one in pieces if one.footage.begin_ts <= ts < one.footage.end_ts]
-        if not around:
-            raise NoFootage
-        found = min(around, key=lambda one: one.kind != CONTINUOUS)
-        try:
-            with av.open(str(self._root / found.path)) as container:
-                image = _frame_at(container, ts - found.begin_ts)
-        except (FFmpegError, OSError, IndexError):
-            raise NoFootage from None
-        pixels: npt.NDArray[np.uint8] = image.to_ndarray(format="bgr24")  # type: ignore[assignment]
-        if width is not None and width < image.width:
-            size = width, max(1, round(image.height * width / image.width))
-            pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
-        encoded, jpeg = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-        if not encoded:
-            raise NoFootage
-        return jpeg.tobytes()
-
 
 class _Joiner:
     """Copies packets of several files into one; raises FFmpegError, OSError, InvalidRequest."""
@@ -159,7 +135,10 @@ class _Joiner:
         self._held: Packet[Any] | None = None
 
     def add(self, path: Path, piece: Piece) -> None:
-        with av.open(str(path)) as source:
+        source = _opened(path)
+        if source is None:
+            return
+        with source:
             video = source.streams.video[0]
             self._check(video, piece)
             begins = True
@@ -209,6 +188,24 @@ class _Joiner:
         self._flush(self._last_ticks + round(TYPICAL_STEP_S / TIME_BASE))
 
 
+def _opened(path: Path) -> InputContainer | None:
+    """A film; None for one that grows and of which nothing is on disk yet.
+
+    One that grew a moment ago may have its final name by now. Raises FFmpegError, OSError.
+    """
+    grows = path.name.endswith(GROWING)
+    try:
+        return av.open(str(path))
+    except FileNotFoundError:
+        if not grows:
+            raise
+        return av.open(str(finished_name(path)))
+    except InvalidDataError:
+        if not grows:
+            raise
+        return None
+
+
 def _packets(
     source: InputContainer, piece: Piece, *, whole: bool
 ) -> Iterator[tuple[Packet[Any], float]]:
@@ -234,19 +231,6 @@ def _packets(
             started = started or (packet.is_keyframe and not early)
             if started:
                 yield packet, ts
-
-
-def _frame_at(source: InputContainer, seconds: float) -> av.VideoFrame:
-    """The frame that is shown at a time in a file. Raises IndexError if there is none."""
-    video = source.streams.video[0]
-    source.seek(round(seconds / float(video.time_base or 1)), stream=video, backward=True)
-    newest: list[av.VideoFrame] = []
-    with suppress(FFmpegError):
-        for frame in source.decode(video):
-            if newest and frame.time is not None and frame.time > seconds:
-                break
-            newest = [frame]
-    return newest[0]
 
 
 def _key(pieces: Sequence[Piece]) -> str:

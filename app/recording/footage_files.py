@@ -10,7 +10,9 @@ is in their rows.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -54,16 +56,19 @@ class FootageFiles:
         relative = finished_name(path).relative_to(self.root).as_posix()
         return Footage(unquote(stream), known, begin_ts, begin_ts + length_s, relative, size)
 
-    def recover(self, store: FootageStore) -> int:
+    def recover(self, store: FootageStore, idle_s: float = 0.0) -> int:
         """Give rows to files without one, as a kill or a failed database leaves them. Blocks.
 
         Called before anything is recorded. Raises StoreError.
+
+        Args:
+            idle_s: leave files that were written to within this time: they may still grow.
 
         Returns:
             How many files were recovered.
         """
         known, count = store.paths(), 0
-        for path in self._found():
+        for path in self._found(time.time() - idle_s):
             if path.relative_to(self.root).as_posix() in known:
                 continue
             footage = self._usable(path)
@@ -76,8 +81,11 @@ class FootageFiles:
             logger.info("%d files of recordings were recovered", count)
         return count
 
-    def _found(self) -> Iterator[Path]:
+    def _found(self, before_ts: float) -> Iterator[Path]:
+        """Files that were last written to before a time; unfinished clips are deleted."""
         for path in sorted(self.root.glob("*/*/*/*")):
+            if path.stat().st_mtime > before_ts:
+                continue
             if path.name.endswith(".part"):  # a clip that was being written
                 path.unlink(missing_ok=True)
             elif path.name.endswith(FINISHED):
@@ -89,7 +97,8 @@ class FootageFiles:
             if path.name.endswith(GROWING):
                 trim(path)
             facts = examine(path)
-            return self.footage(path, facts.seconds, facts.bytes)
+            footage = self.footage(path, facts.seconds, facts.bytes)
+            return replace(footage, ended="killed") if path.name.endswith(GROWING) else footage
         except (WatchpostError, OSError, ValueError) as error:
             logger.warning("a recording that was cut off cannot be used: %s", error)
             if path.name.endswith(GROWING):

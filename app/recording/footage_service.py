@@ -15,6 +15,7 @@ from app.pipeline.packets import PacketRing
 from app.recording.clips import ClipRecorder, ring_limits
 from app.recording.continuous import FULL, ContinuousRecording, SegmentRecorder, gap_of
 from app.recording.footage_files import CONTINUOUS, FootageFiles
+from app.recording.footage_metrics import FootageMetrics
 from app.recording.stores import FootageStore
 from app.types import StreamSpec
 
@@ -31,6 +32,7 @@ class FootageService:
         has_room: whether the disk has space to record more.
 
     Attributes:
+        metrics: counts what is written.
         clips: writes the clips of events.
         files, store: where footage is.
     """
@@ -44,7 +46,8 @@ class FootageService:
         has_room: Callable[[], bool],
     ) -> None:
         self.files, self.store = files, store
-        self.clips = ClipRecorder(log, files, store, has_room)
+        self.metrics = FootageMetrics()
+        self.clips = ClipRecorder(log, files, store, has_room, self.metrics)
         self._settings = settings
         self._has_room = has_room
         self._recordings: dict[str, ContinuousRecording] = {}
@@ -65,6 +68,7 @@ class FootageService:
                 segment_s,
                 self._has_room,
                 gap_s=gap_of(spec),
+                metrics=self.metrics,
             )
             recording = ContinuousRecording(recorder, ring, spec.stream_id)
             self._recordings[spec.stream_id] = recording
@@ -76,10 +80,10 @@ class FootageService:
             name: recording for name, recording in self._recordings.items() if recording.running
         }
 
-    async def recover(self) -> None:
+    async def recover(self, idle_s: float = 0.0) -> None:
         """Give rows to what a killed process has left; called before anything is recorded."""
         try:
-            await asyncio.to_thread(self.files.recover, self.store)
+            await asyncio.to_thread(self.files.recover, self.store, idle_s)
         except (StoreError, OSError) as error:
             logger.error("recordings could not be recovered: %s", error)
 

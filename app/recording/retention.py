@@ -12,10 +12,10 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, get_args
 
 from app.config import SpaceSettings
 from app.errors import WatchpostError
@@ -24,8 +24,12 @@ from app.recording.stores import RecordingStore
 logger = logging.getLogger(__name__)
 
 DAY_S = 86_400.0
-BATCH = 500
-MAX_EVENTS_PER_SWEEP = 50_000
+
+
+StoredKind = Literal["continuous", "clip", "job", "event", "plate"]
+"""What a file is: a continuous recording, a clip, of a job, a snapshot, or an image of a plate."""
+NEXT_UP = 50
+"""How many of the items that go next are remembered for callers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,7 @@ class StoredItem:
     Attributes:
         key: the name that its ``Prunable`` knows it by.
         max_days: age after which it is removed, beside the limit for everything; None: no limit.
+        stream_id: whose video it is; None if it is of none, or unknown.
     """
 
     key: str
@@ -42,6 +47,8 @@ class StoredItem:
     ts: float
     protected: bool = False
     max_days: float | None = None
+    kind: StoredKind = "event"
+    stream_id: str | None = None
 
 
 class DiskUsage(NamedTuple):
@@ -75,9 +82,14 @@ class PrunableFolder(Prunable):
     """
 
     def __init__(
-        self, folder: Path, pattern: str = "**/*", protected: Callable[[], set[Path]] = set
+        self,
+        folder: Path,
+        pattern: str = "**/*",
+        protected: Callable[[], set[Path]] = set,
+        kind: StoredKind = "event",
     ) -> None:
         self._folder = folder
+        self._kind: StoredKind = kind
         self._pattern = pattern
         self._protected = protected
 
@@ -87,7 +99,9 @@ class PrunableFolder(Prunable):
             try:
                 if path.is_file():
                     stat = path.stat()
-                    yield StoredItem(str(path), stat.st_size, stat.st_mtime, path in protected)
+                    yield StoredItem(
+                        str(path), stat.st_size, stat.st_mtime, path in protected, kind=self._kind
+                    )
             except OSError:  # removed in the meantime
                 continue
 
@@ -105,82 +119,18 @@ class PrunableRecordings(Prunable):
     def items(self) -> Iterable[StoredItem]:
         for recording in self._store.all():
             key = f"{recording.file_id}:{recording.path}"
-            yield StoredItem(key, recording.facts.bytes, recording.started_ts, recording.flagged)
+            yield StoredItem(
+                key,
+                recording.facts.bytes,
+                recording.started_ts,
+                recording.flagged,
+                kind="job",
+            )
 
     def remove(self, item: StoredItem) -> None:
         file_id, _, path = item.key.partition(":")
         (self._folder / path).unlink(missing_ok=True)
         self._store.mark_removed(int(file_id))
-
-
-class EventStore(Protocol):
-    """Where events are stored with their pictures. Blocking; raises StoreError."""
-
-    def count(self) -> int: ...
-
-    def delete_oldest(self, count: int) -> tuple[int, int]: ...
-
-    def delete_before(self, ts: float, limit: int) -> tuple[int, int]: ...
-
-    def delete_with_snapshots(self, names: Sequence[str]) -> int: ...
-
-
-class PrunableEvents(PrunableFolder):
-    """Events: the pictures in the snapshot folder together with their rows.
-
-    A picture is removed first and its row at the end of the sweep, because a database on a full
-    disk may be unable to delete anything. Rows that cannot be deleted then are tried again.
-    """
-
-    def __init__(self, folder: Path, store: EventStore, settings: SpaceSettings) -> None:
-        super().__init__(folder, "*/*.jpg")
-        self._store = store
-        self._settings = settings
-        self._removed: list[str] = []
-
-    def remove(self, item: StoredItem) -> None:
-        super().remove(item)
-        self._removed.append(Path(item.key).relative_to(self._folder).as_posix())
-
-    def finish(self) -> int:
-        """Delete the rows of removed pictures, and events beyond the limits in days and number."""
-        while self._removed:
-            batch = self._removed[:BATCH]
-            self._store.delete_with_snapshots(batch)
-            del self._removed[: len(batch)]
-        return self._delete_too_old() + self._delete_too_many()
-
-    def _delete_too_old(self) -> int:
-        max_days = self._settings.max_days
-        if max_days is None:
-            return 0
-        oldest_ts = time.time() - max_days * DAY_S
-        return _in_batches(
-            MAX_EVENTS_PER_SWEEP,
-            lambda size: self._store.delete_before(oldest_ts, size)[0],
-            f"older than {max_days:g} days",
-        )
-
-    def _delete_too_many(self) -> int:
-        limit = self._settings.max_events
-        excess = min(self._store.count() - limit, MAX_EVENTS_PER_SWEEP)
-        return _in_batches(
-            excess, lambda size: self._store.delete_oldest(size)[0], f"more than {limit} are stored"
-        )
-
-
-def _in_batches(limit: int, delete: Callable[[int], int], why: str) -> int:
-    """Delete events, at most ``limit``, in transactions that do not block writers for long."""
-    deleted = 0
-    while deleted < limit:
-        size = min(BATCH, limit - deleted)
-        count = delete(size)
-        deleted += count
-        if count < size:
-            break
-    if deleted:
-        logger.info("removed %d events: %s", deleted, why)
-    return deleted
 
 
 class DiskSpace:
@@ -192,6 +142,8 @@ class DiskSpace:
     Attributes:
         removed: number of items that were removed.
         used_bytes: size of everything stored, as of the last sweep.
+        bytes_of: the same, by kind.
+        next_up: what goes next when space is needed, as of the last sweep.
     """
 
     def __init__(self, folder: Path, settings: SpaceSettings) -> None:
@@ -201,6 +153,8 @@ class DiskSpace:
         self._sweeping = threading.Lock()
         self.removed = 0
         self.used_bytes = 0
+        self.bytes_of: Mapping[StoredKind, int] = {}
+        self.next_up: Sequence[StoredItem] = ()
 
     def register(self, prunable: Prunable) -> None:
         self._prunables.append(prunable)
@@ -235,7 +189,9 @@ class DiskSpace:
             found = [(item, owner) for owner in self._prunables for item in _items(owner)]
             found.sort(key=lambda pair: (pair[0].protected, pair[0].ts))
             self.used_bytes = sum(item.bytes for item, _ in found)
-            removed = sum(self._remove_if_due(item, owner) for item, owner in found)
+            left = [item for item, owner in found if not self._remove_if_due(item, owner)]
+            self.bytes_of, self.next_up = _by_kind(left), left[:NEXT_UP]
+            removed = len(found) - len(left)
             removed += sum(_finish(owner) for owner in self._prunables)
             self.removed += removed
             return removed
@@ -272,6 +228,13 @@ class DiskSpace:
         if limits.max_bytes is not None and self.used_bytes > limits.max_bytes:
             return "the limit on stored bytes is exceeded"
         return "the disk is nearly full" if self.is_low() else None
+
+
+def _by_kind(items: Iterable[StoredItem]) -> dict[StoredKind, int]:
+    found = dict.fromkeys(get_args(StoredKind), 0)
+    for item in items:
+        found[item.kind] += item.bytes
+    return found
 
 
 def _items(owner: Prunable) -> list[StoredItem]:

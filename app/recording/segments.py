@@ -65,8 +65,8 @@ def stem_of(index: int, label: str) -> str:
 
 
 def finished_name(path: Path) -> Path:
-    """The name of a file once it is finished."""
-    return path.with_name(path.name.removesuffix(GROWING) + FINISHED)
+    """The name of a file once it is finished; of one that is, its own."""
+    return path.with_name(path.name.removesuffix(GROWING).removesuffix(FINISHED) + FINISHED)
 
 
 def _number(path: Path) -> int:

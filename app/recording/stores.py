@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from typing import Protocol
+from zoneinfo import ZoneInfo
 
 from app.footage import Footage, Period
 from app.jobs import Job, JobLine, Recording
@@ -49,6 +51,10 @@ class FootageStore(Protocol):
     def flag(self, stream_id: str, period: Period, *, flagged: bool) -> int: ...
 
     def of_stream(self, stream_id: str, period: Period) -> list[Footage]: ...
+
+    def last_segment(self, stream_id: str, before_ts: float) -> Footage | None: ...
+
+    def days(self, stream_id: str, period: Period, zone: ZoneInfo) -> Mapping[date, int]: ...
 
     def all(self) -> list[Footage]: ...
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from app.db.event_counts import EventCounts
+from app.db.event_marks import EventMarks
 from app.db.event_pruner import EventPruner
 from app.db.events import EventRepository
 from app.db.footage import FootageRepository
@@ -29,11 +31,17 @@ OnEvent = Callable[[EventRow, Path | None], None]
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """The events of one database: the live log, the writer, and the stored events."""
+    """The events of one database: the live log, the writer, and the stored events.
+
+    Attributes:
+        marks: flags and comments.
+    """
 
     log: EventLog
     repository: EventRepository
     pruner: EventPruner
+    marks: EventMarks
+    counts: EventCounts
     writer: EventWriter
 
 
@@ -66,7 +74,8 @@ async def open_events(
         writer = EventWriter(arriving, repository, snapshots, draw.snapshot, saved, on_written)
         writer.start()
         try:
-            yield Events(log, repository, EventPruner(engine, snapshots, clips), writer)
+            pruner = EventPruner(engine, snapshots, clips)
+            yield Events(log, repository, pruner, EventMarks(engine), EventCounts(engine), writer)
         finally:
             log.close()
             await writer.close(FLUSH_TIMEOUT_S)

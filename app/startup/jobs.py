@@ -21,9 +21,10 @@ from app.db.vault import Vault
 from app.pipeline.manager import StreamManager
 from app.process import background
 from app.recording.context import JobContext
+from app.recording.event_retention import PrunableEvents
 from app.recording.job_manager import JobManager
 from app.recording.job_metrics import JobMetrics
-from app.recording.retention import DiskSpace, PrunableEvents, PrunableFolder, PrunableRecordings
+from app.recording.retention import DiskSpace, PrunableFolder, PrunableRecordings
 from app.recording.schedules import Scheduler
 from app.startup.events import SNAPSHOTS
 
@@ -60,7 +61,11 @@ async def open_jobs(
     jobs, job_log = JobRepository(engine, vault), JobLogRepository(engine, vault)
     recordings = RecordingRepository(engine, vault)
     space.register(PrunableRecordings(folder, recordings))
-    space.register(PrunableEvents(settings.data_dir / SNAPSHOTS, events, settings.space))
+    space.register(
+        PrunableEvents(
+            settings.data_dir / SNAPSHOTS, events, settings.space, settings.recording.flagged_days
+        )
+    )
     _register_plate_files(space, settings.data_dir, plates)
     ctx = JobContext(
         manager, jobs, job_log, recordings, space, settings.collect, settings.streams, folder
@@ -79,4 +84,4 @@ def _register_plate_files(space: DiskSpace, data_dir: Path, plates: PlateReposit
         return {data_dir / path for path in plates.verified_pictures()}
 
     for folder in (CROPS, UPLOADS):
-        space.register(PrunableFolder(data_dir / folder, "*", protected=verified))
+        space.register(PrunableFolder(data_dir / folder, "*", verified, "plate"))

@@ -208,6 +208,7 @@ def test_where_frames_wait_long_there_are_fewer_inferences(max_wait: float, look
 class Doubter(Recorder):
     """Wants to see one place enlarged."""
 
+    requested_labels: ClassVar[frozenset[str]] = frozenset({"person"})
     crop_requests: list[Box] = field(default_factory=lambda: [Box(100, 100, 200, 150)])
 
 

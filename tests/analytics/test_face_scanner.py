@@ -11,7 +11,7 @@ from support.doubles import PATIENCE_S, FaceNetwork
 from support.faces import head
 
 from app.analytics.face_scanner import FaceScanner
-from app.analytics.motion import Image
+from app.analytics.motion import Image, to_cells
 from app.config import FaceSettings
 from app.errors import DetectorError
 from app.models.batching import BatchingRunner
@@ -49,6 +49,33 @@ def test_the_faces_stay_while_the_image_does(network: FaceNetwork, faces: FaceDe
     network.sees = []
     assert seen(scanner, scene()) == first
     assert network.asked == 1
+
+
+def test_an_image_in_which_nothing_moves_is_not_made(
+    network: FaceNetwork, faces: FaceDetector
+) -> None:
+    made = 0
+
+    class Camera:
+        size = (WIDTH, HEIGHT)
+
+        def __init__(self, image: Image) -> None:
+            self.image, self.cells = image, to_cells(image)
+
+        @property
+        def rgb(self) -> Image:
+            nonlocal made
+            made += 1
+            return self.image
+
+    network.sees = [(400, 200, 40, 60, 0.9)]
+    scanner = FaceScanner(faces, RARELY)
+    for _ in range(5):
+        found = scanner.submit(Camera(scene()), 0).detections(PATIENCE_S, (WIDTH, HEIGHT))
+        assert len(found) == 1
+    assert made == 1
+    scanner.submit(Camera(with_patch(scene(), Box(90, 90, 110, 110), 30)), 0)
+    assert made == 2
 
 
 def test_the_answer_is_given_in_pixels_of_the_size_asked_for(

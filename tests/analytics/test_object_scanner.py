@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from app.analytics.object_scanner import ObjectScanner
-from app.analytics.rules import FramePixels
+from app.analytics.rule_set import RuleSet
+from app.analytics.rules import FramePixels, make_rules, read_rule_settings
 from app.config import ObjectSettings
 from app.errors import DetectorError
 from app.types import Box, Detection
@@ -101,6 +102,30 @@ def test_a_network_of_one_size_always_gets_the_whole() -> None:
     for x in (100, 130, 160):
         camera.frame(x)
     assert camera.detector.looks == ["whole"] * 3
+
+
+class PartedDetector(Detector):
+    """Notes for which labels a crop is searched."""
+
+    def for_labels(self, labels: Iterable[str]) -> Detector:
+        return replace(self, labels=tuple(sorted(labels)))
+
+    def submit_crop(self, crop: np.ndarray) -> Pending:
+        self.looks.append(self.labels)
+        return Pending([])
+
+
+def test_a_requested_part_is_searched_for_what_the_rules_want_to_know_alone() -> None:
+    rules = RuleSet(make_rules({"bags": {}}, read_rule_settings()))
+    wanted = rules.requested_labels
+    assert wanted >= {"person", "handbag"}
+    detector = PartedDetector()
+    labels = ["person", "license_plate"]
+    scanner = ObjectScanner(ObjectSettings(), detector, labels, [], wanted)  # type: ignore[arg-type]
+    image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    pixels = FramePixels(SIZE, lambda part: image, lambda longest: image, 0.0)
+    scanner.enlarge([Box(100, 100, 200, 200)], pixels, SIZE)
+    assert detector.looks == [tuple(sorted(wanted))]
 
 
 def test_the_whole_is_searched_every_second_while_something_moves() -> None:

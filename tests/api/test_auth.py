@@ -159,7 +159,8 @@ async def test_no_path_through_an_open_one_leads_to_data(path: str, served: Runn
 
 async def test_what_is_open_holds_no_data() -> None:
     assert set(auth.OPEN) == {"/", "/viewer", "/healthz"}
-    assert set(auth.OPEN_BELOW) == {"/static/"}
+    # Below /shared/ each link is signed, for one snapshot and a time.
+    assert set(auth.OPEN_BELOW) == {"/static/", "/shared/"}
 
 
 # ── loopback ─────────────────────────────────────────────────────────────────────────────────

@@ -7,6 +7,7 @@ import contextlib
 import json
 import socket
 from collections.abc import AsyncIterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,18 @@ async def test_zones_and_lines_are_kept_as_given(site: Site) -> None:
     (listed,) = (await site.http.get("/cameras")).json()
     assert listed["stats"]["places"] == counts
     assert (await site.http.get("/camera/CAM_01")).json()["numbers"]["places"] == counts
+
+
+async def test_a_wall_gets_smaller_pictures(site: Site) -> None:
+    write_video(site.media / "wide.mp4", frames=10, width=800, height=448)
+    assert (await site.add(source=str(site.media / "wide.mp4"))).status_code == 201
+    await site.until("CAM_01", state="running")
+    for width, expected in ((17, (320, 178)), (321, (480, 268)), (9000, (800, 448))):
+        reply = await site.http.get("/camera/CAM_01/jpeg", params={"width": width})
+        assert Image.open(BytesIO(reply.content)).size == expected
+    for wrong in ("0", "-320", "many", "99999"):
+        reply = await site.http.get("/camera/CAM_01/jpeg", params={"width": wrong})
+        assert (reply.status_code, reply.json()["details"]["field"]) == (400, "width")
 
 
 async def test_a_file_becomes_a_camera(site: Site) -> None:
@@ -317,6 +330,9 @@ async def test_a_camera_that_cannot_be_reached_is_kept_and_tried(site: Site) -> 
     assert reply.status_code == 201
     assert reply.json()["state"] == "reconnecting"
     assert "refused" in reply.json()["last_error"]
+    for language, words in (("en", "connection refused"), ("ru", "соединение отклонено")):
+        reply = await site.http.get("/cameras", headers={"accept-language": language})
+        assert [camera["problem"] for camera in reply.json()] == [words]
     assert "very-hidden" not in reply.text
     seen = await site.show("far")
     assert seen["source"] == f"rtsp://127.0.0.1:{port}/x"

@@ -72,6 +72,14 @@ async def test_its_picture_is_a_jpeg_that_nobody_stores(local_client: httpx.Asyn
     assert reply.content[-2:] == b"\xff\xd9"
 
 
+async def test_the_page_can_start_it_where_it_runs_already(
+    local_client: httpx.AsyncClient,
+) -> None:
+    reply = await local_client.post("/api/demo")
+    assert reply.status_code == 201
+    assert (reply.json()["camera_id"], reply.json()["kind"]) == ("demo", "demo")
+
+
 async def test_it_can_be_stopped_and_restarted(local_client: httpx.AsyncClient) -> None:
     stopped = await local_client.post("/api/streams/demo/stop")
     assert stopped.json() == {"success": True, "data": {"stream_id": "demo", "status": "STOPPED"}}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from fixtures import LOOPBACK, REMOTE, Running, asgi
+from fixtures import LOOPBACK, REMOTE, Running
 
 pytestmark = pytest.mark.anyio
 
@@ -15,6 +15,7 @@ pytestmark = pytest.mark.anyio
         ("/healthz", REMOTE, 200),
         ("/docs", LOOPBACK, 200),
         ("/viewer", REMOTE, 200),
+        ("/static/app/main.js", REMOTE, 200),
         ("/static/viewer/main.js", REMOTE, 200),
         ("/static/nothing", REMOTE, 404),
         ("/api/nothing", LOOPBACK, 404),
@@ -25,8 +26,9 @@ pytestmark = pytest.mark.anyio
 async def test_every_reply_has_them(
     path: str, client: tuple[str, int], status: int, served: Running
 ) -> None:
-    reply = await asgi(served.asgi, path, client=client)
-    assert reply.status == status
+    async with served.client(client) as caller:
+        reply = await caller.get(path)
+    assert reply.status_code == status
     assert reply.headers["x-content-type-options"] == "nosniff"
     assert reply.headers["referrer-policy"] == "no-referrer"
     assert "frame-ancestors 'none'" in reply.headers["content-security-policy"]

@@ -12,7 +12,16 @@ from fixtures import ROOT
 
 from app import errors
 from app.api import errors as http
-from app.api.i18n import LANGUAGES, LOCALES, Language, default_of, describe, language_of, reply
+from app.api.i18n import (
+    LANGUAGES,
+    LOCALES,
+    Language,
+    default_of,
+    describe,
+    language_of,
+    reason_in,
+    reply,
+)
 from app.errors import WatchpostError
 from app.failure_reason import WORDS as WORDS_IN_ENGLISH
 from app.failure_reason import FailureReason
@@ -121,10 +130,12 @@ def test_every_error_has_its_status(kind: type[WatchpostError]) -> None:
         errors.Forbidden: 403,
         errors.NotFound: 404,
         errors.TooManyAttempts: 429,
+        errors.TooManyUploads: 429,
         errors.Conflict: 409,
         errors.SecretUnreadable: 409,
         errors.FarEndError: 502,
         errors.Unavailable: 503,
+        errors.DetectorError: 503,
     }
     status = next((expected[base] for base in kind.__mro__ if base in expected), 500)
     assert http.status_of(kind()) == status
@@ -141,6 +152,13 @@ def test_braces_in_details_are_only_text() -> None:
     error = errors.NotFound(path="/{0.__class__}/{path}")
     for language in LANGUAGES:
         assert "/{0.__class__}/{path}" in describe(error, language)
+
+
+def test_reasons_are_found_in_texts_of_errors() -> None:
+    text = str(errors.SourceError(end="input", reason=FailureReason.TIMEOUT, url="rtsp://x/y"))
+    assert reason_in(text, "ko") == LOCALES["ko"].reasons["timeout"]
+    assert reason_in("Something else.", "ko") == "Something else."
+    assert reason_in(None, "ko") is None
 
 
 @pytest.mark.parametrize("header", [None, "", "xx", "*", ",", ";q=1", "en;q=-1", "q=1", "ko;q=0"])

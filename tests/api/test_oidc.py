@@ -161,6 +161,15 @@ async def test_a_linked_user_signs_in_with_the_rights_given_here(
     assert not details["created"]
 
 
+async def test_a_sign_in_leads_back_to_the_page_where_it_began(server: Running) -> None:
+    linked(server, Grant(Role.VIEWER))
+    async with browser(server) as client:
+        begun = await client.get(BEGIN, params={"page": "control-room"})
+        reply = await client.get(await at_provider(begun.headers["location"]))
+        assert reply.headers["location"] == f"{SITE}/"
+        assert (await sign_in(client)).headers["location"] == f"{SITE}/viewer"
+
+
 async def test_the_request_to_the_provider_is_complete(
     server: Running, provider: IdentityProvider
 ) -> None:

@@ -12,12 +12,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 import pytest
 from fixtures import Running
+from support.poll import eventually
 from support.watchpost import Server
 
-from app.api.route_rights import Reach, RouteTable
+from app.api.errors import status_of
+from app.api.examples import MISSING
+from app.api.route_rights import Reach, RightsTable
 from app.config import AuthSettings, Settings
+from app.errors import WatchpostError
 from app.main import create_app
 
 Operation = tuple[str, str, dict[str, Any]]
@@ -72,7 +77,7 @@ def test_every_call_is_described_with_its_parameters_and_errors(document: dict[s
                 missing.append(f"{name}: example of {parameter['name']}")
             if parameter["in"] != "path" and not about:
                 missing.append(f"{name}: description of {parameter['name']}")
-        if RouteTable().find(method, path.replace("{", "").replace("}", "")).row is None:
+        if RightsTable().find(method, path.replace("{", "").replace("}", "")).row is None:
             missing.append(f"{name}: right")
         for status, reply in call["responses"].items():
             if not reply["description"]:
@@ -91,6 +96,57 @@ def test_every_json_body_has_an_example(document: dict[str, Any]) -> None:
     assert missing == []
 
 
+def test_every_reply_has_an_example_that_fits_its_schema(document: dict[str, Any]) -> None:
+    """A new field needs ``Field(examples=…)``, or a value in ``app/api/example_values.py``."""
+    components = {"components": document["components"]}
+    missing, examples = [], 0
+    for method, path, call in operations(document):
+        for status, reply in call["responses"].items():
+            for media_type, media in reply.get("content", {}).items():
+                if not media_type.startswith(("application/json", "text/")):
+                    continue
+                name = f"{method} {path} {status}"
+                example = media["example"]
+                missing += [f"{name}: {where}" for where in without_value(example)]
+                if "schema" in media:
+                    validator = jsonschema_rs.validator_for({**media["schema"], **components})
+                    missing += [f"{name}: {error}" for error in validator.iter_errors(example)]
+                examples += 1
+    assert missing == []
+    assert examples > 500
+
+
+def without_value(example: Any, where: str = "") -> Iterator[str]:
+    """The parts of an example for which no value is known."""
+    if isinstance(example, dict):
+        for name, value in example.items():
+            yield from without_value(value, f"{where}.{name}")
+    elif isinstance(example, list):
+        for value in example:
+            yield from without_value(value, f"{where}[]")
+    elif example == MISSING:
+        yield where or "all of it"
+
+
+def test_errors_in_examples_have_the_status_they_stand_for(document: dict[str, Any]) -> None:
+    kinds = {kind.code: kind for kind in error_kinds(WatchpostError)}
+    for method, path, call in operations(document):
+        for status, reply in call["responses"].items():
+            if int(status) >= 400 and path != "/readyz":
+                example = reply["content"]["application/json"]["example"]
+                error = kinds[example["code"]](**example["details"])
+                assert (status_of(error), str(error)) == (int(status), example["message"]), (
+                    method,
+                    path,
+                )
+
+
+def error_kinds(kind: type[WatchpostError]) -> Iterator[type[WatchpostError]]:
+    yield kind
+    for below in kind.__subclasses__():
+        yield from error_kinds(below)
+
+
 def test_errors_have_one_form(document: dict[str, Any]) -> None:
     for method, path, call in operations(document):
         for status, reply in call["responses"].items():
@@ -106,7 +162,7 @@ def test_each_call_says_how_to_authenticate_and_which_right_it_needs(
     assert (schemes["token"]["type"], schemes["token"]["scheme"]) == ("http", "bearer")
     assert schemes["session"]["name"] == "watchpost_session"
     for method, path, call in operations(document):
-        row = RouteTable().find(method, path.replace("{", "").replace("}", "")).row
+        row = RightsTable().find(method, path.replace("{", "").replace("}", "")).row
         assert row is not None
         if row.reach is Reach.OPEN:
             assert call["security"] == []
@@ -175,7 +231,13 @@ def test_the_generated_client_uses_a_real_server(generated: str, tmp_path: Path)
     with Server(tmp_path, **settings) as server:
         url = f"http://127.0.0.1:{server.port}"
         with client(url, token) as admin:
-            [demo] = module("api.cameras.list_cameras").sync(client=admin)
+            cameras = module("api.cameras.list_cameras")
+            [demo] = eventually(
+                lambda: cameras.sync(client=admin),
+                lambda found: [one.last_error for one in found] == [None],
+                60,
+                "the demo begins",
+            )
             assert (demo.camera_id, demo.kind, demo.last_error) == ("demo", "demo", None)
             models = module("models")
             body = models.TokenRequest(name="viewer", rights=[models.Right.VIEW])

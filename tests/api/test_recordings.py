@@ -24,7 +24,9 @@ from app.events import RuleEvent
 from app.footage import Footage
 from app.pipeline.packets import PacketRing
 from app.recording.footage_files import CONTINUOUS, EVENT, FootageFiles
+from app.recording.footage_frames import FootageFrames
 from app.recording.packet_file import PacketFile
+from app.recording.retention import DiskSpace, StoredItem
 from app.rights import RIGHTS_OF, Right, Role
 from app.types import StreamSpec
 
@@ -228,6 +230,76 @@ async def test_the_picture_of_a_moment(client: httpx.AsyncClient, at: float, num
     image = cv2.imdecode(np.frombuffer(small.content, np.uint8), cv2.IMREAD_GRAYSCALE)
     assert image is not None
     assert image.shape == (48, 80)
+
+
+async def test_previews_are_quick_and_near(
+    served: Running, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames: FootageFrames = served.state["frames"]
+    read: list[float] = []
+    original = FootageFrames._read
+
+    def counted(self: FootageFrames, path: str, at_s: float, *rest: Any, **more: Any) -> bytes:
+        read.append(at_s)
+        return original(self, path, at_s, *rest, **more)
+
+    monkeypatch.setattr(FootageFrames, "_read", counted)
+    for at in (4.3, 5.1, 4.9, 6.1):
+        query: dict[str, Any] = {
+            "stream": "gate",
+            "at": BEGIN_TS + at,
+            "width": 80,
+            "preview": True,
+        }
+        reply = await client.get("/api/recordings/frame", params=query)
+        image = cv2.imdecode(np.frombuffer(reply.content, np.uint8), cv2.IMREAD_GRAYSCALE)
+        assert image is not None
+        assert image.shape == (48, 80)
+        luma = float(np.asarray(image).mean()) * 219 / 255 + 16
+        assert abs(round((luma - 30) / 4) - at * FPS) <= 2 * FPS
+    assert len(read) == 2
+    frames.forget()
+    await client.get("/api/recordings/frame", params=query)
+    assert len(read) == 3
+
+
+async def test_days_that_have_recordings(client: httpx.AsyncClient) -> None:
+    query: dict[str, Any] = {**span("gate", -86_400, 86_400), "timezone": "Europe/Berlin"}
+    (day,) = (await client.get("/api/recordings/days", params=query)).json()["days"]
+    assert day["day"] == "2025-11-28"
+    listed = (await client.get("/api/recordings", params=span("gate", 0, 100))).json()
+    assert day["bytes"] == listed["bytes"]
+    late = {**query, "timezone": "America/New_York"}
+    (day,) = (await client.get("/api/recordings/days", params=late)).json()["days"]
+    assert day["day"] == "2025-11-27"
+    long = await client.get("/api/recordings/days", params=span("gate", 0, 401 * 86_400))
+    assert (long.status_code, long.json()["details"]["field"]) == (400, "to")
+
+
+async def test_what_goes_next_of_the_callers_cameras(
+    served: Running, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space: DiskSpace = served.state["space"]
+    items = [
+        StoredItem("1", 10, BEGIN_TS, max_days=7.0, kind="continuous", stream_id="gate"),
+        StoredItem("2", 20, BEGIN_TS, kind="clip", stream_id="yard"),
+        StoredItem("3", 30, BEGIN_TS, kind="job"),
+        StoredItem("4", 40, BEGIN_TS, protected=True, kind="clip", stream_id="gate"),
+    ]
+    monkeypatch.setattr(space, "next_up", items)
+    monkeypatch.setattr(space, "bytes_of", {"clip": 60})
+    monkeypatch.setattr(space.settings, "max_days", 30.0)
+    body = (await client.get("/api/storage")).json()
+    assert body["size"] >= body["free"] > 0
+    assert body["must_stay_free"] == space.settings.min_free
+    assert {one["kind"]: one["bytes"] for one in body["kinds"]}["clip"] == 60
+    ages = [one["removed_by_age_ts"] for one in body["next_up"]]
+    month = BEGIN_TS + 30 * 86_400
+    assert ages == [BEGIN_TS + 7 * 86_400, month, month, None]
+    headers = token_for(served, RIGHTS_OF[Role.VIEWER], "gate")
+    async with served.client(REMOTE, "http://watchpost.example", headers=headers) as viewer:
+        body = (await viewer.get("/api/storage")).json()
+        assert [one["bytes"] for one in body["next_up"]] == [10, 40]
 
 
 # ── clips ────────────────────────────────────────────────────────────────────────────────────

@@ -21,7 +21,7 @@ def status(reduced: Reduced | None) -> StreamStatus:
 def test_it_is_said_in_words() -> None:
     only_objects = Camera.of(status(Reduced(Rate(1.96, 5.0))), "en").reduced
     assert only_objects is not None
-    words = "This machine looks for objects 2 times a second instead of 5."
+    words = "This machine looks for objects 2 instead of 5 times a second."
     assert only_objects.message == words
     everything = Camera.of(status(EVERYTHING), "en").reduced
     assert everything is not None
@@ -51,7 +51,7 @@ def test_every_language_says_all_of_it(language: Language) -> None:
 def test_a_rate_below_one_is_not_said_to_be_none() -> None:
     reply = ReducedReply.of(Reduced(Rate(0.4, 5.0)), "en")
     assert reply is not None
-    assert "0.4 times" in reply.message
+    assert "0.4 instead of 5 times" in reply.message
 
 
 def test_nothing_given_up_is_null() -> None:

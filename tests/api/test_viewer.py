@@ -1,4 +1,4 @@
-"""The viewer page as the server sends it: authentication and security headers."""
+"""The pages as the server sends them: authentication and security headers."""
 
 from __future__ import annotations
 
@@ -18,22 +18,24 @@ pytestmark = pytest.mark.anyio
 
 HTML = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 PAGE = (ROOT / "static" / "viewer.html").read_text(encoding="utf-8")
+ROOM = (ROOT / "static" / "app" / "index.html").read_text(encoding="utf-8")
 
 
-async def test_a_person_is_led_to_the_page_from_anywhere(served: Running) -> None:
+@pytest.mark.parametrize(("path", "page"), [("/", ROOM), ("/viewer", PAGE)])
+async def test_a_person_gets_the_page_from_anywhere(path: str, page: str, served: Running) -> None:
     for client in (("127.0.0.1", 5), REMOTE):
-        reply = await asgi(served.app, "/", headers=HTML, client=client)
-        assert (reply.status, reply.headers["location"]) == (307, "viewer")
         async with served.client(client) as browser:
-            page = await browser.get("/viewer", headers=HTML)
-        assert page.status_code == 200
-        assert page.text == PAGE
+            reply = await browser.get(path, headers=HTML)
+        assert reply.status_code == 200
+        assert reply.text == page
 
 
 async def test_head_says_what_get_would(served: Running) -> None:
-    for path, status in (("/", 307), ("/viewer", 200)):
+    for path, page in (("/", ROOM), ("/viewer", PAGE)):
         reply = await asgi(served.app, path, method="HEAD", headers=HTML)
-        assert (reply.status, reply.body) == (status, b"")
+        assert (reply.status, reply.body) == (200, b"")
+        assert reply.headers["content-length"] == str(len(page.encode()))
+        assert reply.headers["content-type"].startswith("text/html")
 
 
 async def test_a_program_is_told_that_the_server_runs(served: Running) -> None:
@@ -45,14 +47,18 @@ async def test_the_token_is_gone_from_the_address_after_the_way_to_the_page(
     served: Running,
 ) -> None:
     reply = await asgi(served.app, "/", headers=HTML, client=REMOTE, query=f"token={TOKEN}")
-    assert reply.headers["location"] == "viewer"
+    assert (reply.status, reply.headers["location"]) == (307, "./")
     assert reply.headers["set-cookie"].startswith(f"{COOKIE}={TOKEN};")
     assert "HttpOnly" in reply.headers["set-cookie"]
 
 
-@pytest.mark.parametrize("path", ["/viewer", "/static/viewer.html", "/static/viewer/main.js"])
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/viewer", "/static/viewer.html", "/static/viewer/main.js", "/static/app/main.js"],
+)
 async def test_browsers_are_held_to_strict_rules(path: str, served: Running) -> None:
-    headers = (await asgi(served.app, path)).headers
+    async with served.client(REMOTE) as browser:
+        headers = (await browser.get(path, headers=HTML)).headers
     policy = dict(
         part.strip().split(" ", 1) for part in headers["content-security-policy"].split(";")
     )
@@ -66,10 +72,19 @@ async def test_browsers_are_held_to_strict_rules(path: str, served: Running) -> 
     assert headers["cache-control"] == "no-cache"
 
 
+async def test_files_are_sent_compressed(served: Running) -> None:
+    async with served.client(REMOTE) as browser:
+        reply = await browser.get("/static/app/main.js", headers={"accept-encoding": "gzip"})
+        assert reply.headers["content-encoding"] == "gzip"
+        assert reply.content == (ROOT / "static" / "app" / "main.js").read_bytes()
+        headers = {"accept-encoding": "gzip", "if-none-match": reply.headers["etag"]}
+        assert (await browser.get("/static/app/main.js", headers=headers)).status_code == 304
+
+
 async def test_scripts_come_as_scripts(served: Running) -> None:
-    assert (
-        "javascript" in (await asgi(served.app, "/static/viewer/main.js")).headers["content-type"]
-    )
+    async with served.client(REMOTE) as browser:
+        reply = await browser.get("/static/viewer/main.js")
+    assert "javascript" in reply.headers["content-type"]
 
 
 def test_the_page_names_no_other_host_but_the_one_of_its_source() -> None:

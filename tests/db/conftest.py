@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,11 +29,20 @@ def migrated_postgres(postgres: Postgres) -> str:
     return url
 
 
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of an SQLite database with all tables, to copy."""
+    file = tmp_path_factory.mktemp("migrated") / "watchpost.db"
+    open_database(f"sqlite:///{file}").dispose()
+    return file
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of a database without rows; one of SQLite has no tables yet, either."""
+    """The URL of a database with all tables, without rows."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'watchpost.db'}"
+        file = shutil.copy(request.getfixturevalue("migrated_sqlite"), tmp_path / "watchpost.db")
+        return f"sqlite:///{file}"
     server: Postgres = request.getfixturevalue("postgres")
     return server.new_database(request.getfixturevalue("migrated_postgres"))
 

@@ -174,6 +174,17 @@ def test_events_of_a_camera_are_grouped_until_the_message_is_due(outbox: Outbox)
     assert outbox.due(target, 31.0) == [1, 2]
 
 
+def test_an_urgent_route_does_not_wait_for_the_group_of_another(outbox: Outbox) -> None:
+    target = outbox.target()
+    outbox.route(target, group_s=30.0)
+    outbox.add(1)
+    outbox.route(target, types=(EVENT.type,))
+    outbox.add(2)
+    assert [each.event_ids for each in outbox.all()] == [(1,), (2,)]
+    assert outbox.due(target) == [2]
+    assert outbox.due(target, 31.0) == [1]  # the older one, and the other after it
+
+
 def test_a_group_has_a_limit(outbox: Outbox) -> None:
     outbox.route(outbox.target(), group_s=30.0)
     for number in range(1, 53):

@@ -116,6 +116,24 @@ async def test_everything_is_kept_in_order(desk: Desk) -> None:
     assert desk.writer.lost == 0
 
 
+async def test_events_that_come_together_are_written_together(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add, sizes = desk.repository.add, []
+
+    def counted(rows: Sequence[EventRow]) -> int:
+        sizes.append(len(rows))
+        return add(rows)
+
+    monkeypatch.setattr(desk.repository, "add", counted)
+    for number in range(1, 1001):
+        desk.arriving.tell(number)
+    desk.arriving.end()
+    await desk.writer.close(20)
+    assert desk.ids() == list(range(1, 1001))
+    assert len(sizes) < 50
+
+
 async def test_pictures_are_kept(desk: Desk) -> None:
     desk.arriving.tell(1, picture=True)
     desk.arriving.tell(2)

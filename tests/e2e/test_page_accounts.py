@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyotp
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 from support import browser as chrome
 from support.identity_provider import (
     CLIENT_ID,
@@ -19,9 +20,22 @@ from support.identity_provider import (
 from support.watchpost import Server
 
 pytestmark = pytest.mark.skipif(bool(chrome.available()), reason=chrome.available())
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=60_000)
 
 PASSWORD = "a long enough password"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chrome.chromium() as browser:
+        yield browser
+
+
+@contextmanager
+def another_profile(browser: Browser) -> Iterator[Page]:
+    """A page without the cookies and the storage of others."""
+    with browser.new_context(locale="en-US") as context:
+        yield context.new_page()
 
 
 @pytest.fixture
@@ -42,9 +56,8 @@ def sign_in(page: Page, password: str = PASSWORD) -> None:
     page.locator("#account-form").get_by_role("button", name="Sign in").click()
 
 
-def test_the_first_user_signs_in_out_and_in_again(server: Server) -> None:
-    with chrome.chromium() as browser:
-        page = browser.new_context(locale="en-US").new_page()
+def test_the_first_user_signs_in_out_and_in_again(browser: Browser, server: Server) -> None:
+    with another_profile(browser) as page:
         page.goto(f"http://{chrome.OUTSIDE}:{server.port}/viewer")
         page.get_by_role("button", name="Not now").click()  # the page asks for the token first
         page.get_by_role("button", name="Create the first user").click()
@@ -72,7 +85,7 @@ def test_the_first_user_signs_in_out_and_in_again(server: Server) -> None:
 
 
 def test_a_person_signs_in_and_out_at_an_identity_provider(
-    tmp_path: Path, provider: IdentityProvider
+    browser: Browser, tmp_path: Path, provider: IdentityProvider
 ) -> None:
     provider.user |= {"groups": ["nobody of ours"]}
     settings = {
@@ -84,8 +97,7 @@ def test_a_person_signs_in_and_out_at_an_identity_provider(
         "oidc__roles": '{"staff": "viewer"}',
     }
     direct = {"NO_PROXY": "127.0.0.1"}
-    with Server(tmp_path, direct, **settings) as server, chrome.chromium() as browser:
-        page = browser.new_context(locale="en-US").new_page()
+    with Server(tmp_path, direct, **settings) as server, another_profile(browser) as page:
         page.goto(f"http://{chrome.OUTSIDE}:{server.port}/viewer")
         page.get_by_role("button", name="Sign in with Our SSO").click()
         expect(page.get_by_role("alert")).to_contain_text("You have no account here")
@@ -109,11 +121,12 @@ def test_a_person_signs_in_and_out_at_an_identity_provider(
         assert secret not in server.log()
 
 
-def test_a_person_sets_up_an_authenticator_app_and_signs_in_with_it(server: Server) -> None:
+def test_a_person_sets_up_an_authenticator_app_and_signs_in_with_it(
+    browser: Browser, server: Server
+) -> None:
     made = server.http.post("/api/setup", json={"name": "kim", "password": PASSWORD})
     assert made.status_code == 201
-    with chrome.chromium() as browser:
-        page = browser.new_context(locale="en-US").new_page()
+    with another_profile(browser) as page:
         page.goto(f"http://{chrome.OUTSIDE}:{server.port}/viewer")
         sign_in(page)
         page.get_by_role("button", name="kim").click()
@@ -146,10 +159,9 @@ def test_a_person_sets_up_an_authenticator_app_and_signs_in_with_it(server: Serv
         assert secret not in server.log()
 
 
-def test_authorize_in_the_documentation_sends_the_token(tmp_path: Path) -> None:
+def test_authorize_in_the_documentation_sends_the_token(browser: Browser, tmp_path: Path) -> None:
     token = "a-token-that-nobody-guesses-0123456789"
-    with Server(tmp_path, auth__token=token) as server, chrome.chromium() as browser:
-        page = browser.new_context(locale="en-US").new_page()
+    with Server(tmp_path, auth__token=token) as server, another_profile(browser) as page:
         page.goto(f"http://{chrome.OUTSIDE}:{server.port}/docs?token={token}")
         page.locator("button.authorize").first.click()
         page.locator(".auth-container input").first.fill(token)

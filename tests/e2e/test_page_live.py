@@ -85,8 +85,7 @@ def wait_change(page: Page) -> None:
 
 
 def test_the_demo_is_found_and_watched(open_page: OpenPage) -> None:
-    page = open_page("/")
-    assert page.url.endswith("/viewer")
+    page = open_page("/viewer")
     page.get_by_role("button", name="demo").click()
     wait_live(page)
     wait_change(page)
@@ -172,7 +171,7 @@ def test_a_stranger_is_asked_for_the_token(context: BrowserContext, server: Serv
 
 def test_a_stranger_who_has_no_token_now(context: BrowserContext, server: Server) -> None:
     page = context.new_page()
-    page.goto(outside(server, "/"))
+    page.goto(outside(server, "/viewer"))
     page.get_by_role("button", name="Not now").click()
     expect(page.locator("#streams-note")).to_contain_text("requires the token")
     page.get_by_label("Stream ID").fill("demo")
@@ -184,12 +183,12 @@ def test_a_stranger_who_has_no_token_now(context: BrowserContext, server: Server
     expect(page.get_by_label("Token", exact=True)).to_be_focused()
 
 
-@pytest.mark.parametrize("path", ["/viewer", "/"])
 def test_a_link_with_the_token_leaves_none_in_the_address(
-    context: BrowserContext, server: Server, path: str
+    context: BrowserContext, server: Server
 ) -> None:
+    """For the control room, ``test_room_accounts.py`` tries that."""
     page = context.new_page()
-    page.goto(outside(server, f"{path}?{httpx.QueryParams(token=TOKEN)}#demo"))
+    page.goto(outside(server, f"/viewer?{httpx.QueryParams(token=TOKEN)}#demo"))
     wait_live(page)
     assert page.url == outside(server, "/viewer#demo")
     assert "a-token" not in secrets_kept(page)

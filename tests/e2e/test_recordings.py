@@ -122,7 +122,9 @@ def test_a_camera_is_recorded_with_faces_covered_and_survives_a_kill(
     span = next(one for one in spans if one["begin_ts"] <= event["ts"] <= one["end_ts"])
     happened_s = event["ts"] - span["begin_ts"]
     assert BEFORE_S - 0.5 <= happened_s <= BEFORE_S + 2.5
-    assert jump_s(found, happened_s) == pytest.approx(happened_s, abs=1.5)
+    # A busy machine looks for objects more rarely and sees later who came: the film begins early
+    # enough to show it.
+    assert happened_s - BEFORE_S <= jump_s(found, happened_s) <= happened_s + 0.5
     assert sum(faces(pictures((tmp_path / "hall.mp4").read_bytes()))) >= 5  # they can be found
     assert sum(faces(found)) == 0
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import time
 from collections.abc import Iterator
 
-import anthropic  # noqa: F401  so that no test waits for it
 import pytest
 from support.plates import Messages, message, messages_api, plate
 
@@ -16,6 +16,12 @@ from app.plates import ClaudeCall, PlateRead
 from app.types import Box
 
 KEY = "sk-ant-a-secret-that-nobody-may-see"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def imported() -> None:
+    """Import the SDK, which takes seconds, before the first test, so that none waits for it."""
+    importlib.import_module("anthropic")
 
 
 class Log:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from typing import cast
 
 import numpy as np
 import pytest
@@ -12,12 +13,15 @@ from support.plates import photo, plate
 
 from app import plate_text
 from app.errors import BadUpload, NotAnImage, UploadTooLarge
+from app.models.objects import ObjectDetector
 from app.models.plates import ctc, formats
 from app.models.plates.networks import load_plates
 from app.models.plates.photo import pixels, to_jpeg
 from app.models.plates.reader import CropRead, PlateReader
 from app.models.plates.text_lines import decode, ordered
+from app.models.plates.turned import turned
 from app.models.plates.voting import confidence, decide, two_line_votes
+from app.types import Box, Detection
 
 
 def columns(*steps: dict[str, float]) -> np.ndarray:
@@ -236,6 +240,62 @@ def test_drawn_plates_are_found_and_read(reader: PlateReader) -> None:
         assert each.read.confidence > 0.8
         assert each.read.box.width > 200
         assert each.crop.shape[1] >= each.read.box.width
+
+
+class WhiteAreaDetector:
+    """A plate detector that takes the bounding box of what is white for a plate, if it is wide."""
+
+    labels = ("plate",)
+
+    def for_labels(self, _: object) -> WhiteAreaDetector:
+        return self
+
+    def with_threshold(self, *_: object) -> WhiteAreaDetector:
+        return self
+
+    def submit(self, image: np.ndarray) -> WhiteAreaDetector:
+        ys, xs = np.nonzero(image.min(axis=2) > 200)
+        self._found = []
+        if len(xs) and np.ptp(xs) > np.ptp(ys):
+            box = Box(float(xs.min()), float(ys.min()), float(xs.max()), float(ys.max()))
+            self._found = [Detection("plate", 0.9, box)]
+        return self
+
+    def detections(self, *_: object) -> list[Detection]:
+        return self._found
+
+
+@pytest.fixture(scope="module")
+def detecting() -> Iterator[PlateReader]:
+    networks = load_plates()
+    yield networks.reader(cast(ObjectDetector, WhiteAreaDetector()))
+    networks.close()
+
+
+@pytest.mark.parametrize("quarters", [0, 1, 2, 3])
+def test_a_photo_is_read_however_it_lies(detecting: PlateReader, quarters: int) -> None:
+    image = turned(photo(plate("PJY5472")), quarters)
+    (found,) = detecting.read(image)
+    assert found.read.text == "PJY5472"
+    ys, xs = np.nonzero(image.min(axis=2) > 200)
+    box = found.read.box
+    assert (box.x1, box.y1) == pytest.approx((xs.min(), ys.min()), abs=2)
+    assert (box.x2, box.y2) == pytest.approx((xs.max(), ys.max()), abs=2)
+    assert found.crop.shape[1] > 2 * found.crop.shape[0], "the crop is upright"
+
+
+def test_a_plate_that_cannot_be_read_has_no_number_but_a_crop(detecting: PlateReader) -> None:
+    image = photo(np.full((70, 300, 3), 245, np.uint8))
+    (found,) = detecting.read(image)
+    assert (found.read.text, found.read.confidence) == ("", 0.0)
+    assert found.crop.shape[1] > 300
+
+
+def test_a_slogan_beside_a_plate_is_not_read(detecting: PlateReader) -> None:
+    image = photo(plate("PJY5472"))
+    sign = 255 - plate("TOYOTA")[6:-6, 6:-6]
+    image[400 : 400 + sign.shape[0], 500 : 500 + sign.shape[1]] = sign // 2
+    assert [found.read.text for found in detecting.read(image)] == ["PJY5472"]
 
 
 def test_a_turned_plate_is_straightened(reader: PlateReader) -> None:

@@ -17,6 +17,7 @@ from app.db.deliveries import DeliveryRepository
 from app.db.engine import open_database
 from app.db.events import EventRepository
 from app.db.routes import RouteRepository
+from app.db.server_keys import ServerKeyRepository
 from app.db.snapshots import SnapshotFolder
 from app.db.targets import TargetRepository
 from app.db.vault import Vault
@@ -25,14 +26,18 @@ from app.notifications import DeliveryFilter, Route, Target
 from app.notify.base import NotifyContext, plain
 from app.notify.composer import Composer
 from app.notify.dispatcher import Dispatcher
+from app.notify.snapshot_links import SnapshotLinks
 from app.notify.targets import TARGETS
+from app.notify.vapid import Vapid, new_key
 from app.notify.worker import Pauses
 from app.process import background
 from app.types import StreamStatus
 from app.urls import ReceiverCheck
 
 QUICK = Pauses(first_s=0.05, growth=1.0, target_first_s=0.02, target_longest_s=0.05, store_s=0.05)
-SETTINGS = NotifySettings(local_receivers=("127.0.0.0/8",), timeout_s=0.5)
+SETTINGS = NotifySettings(local_receivers=("127.0.0.0/8",), timeout_s=10)
+IMPATIENT = SETTINGS.model_copy(update={"timeout_s": 0.5})
+"""For receivers that never answer; a busy machine takes longer for one that does."""
 ALL = DeliveryFilter()
 EVENT = EventRow(1, "gate", "bag_placed", 1_793_500_000.25, details={"label": "bag"})
 
@@ -58,10 +63,14 @@ class Outbox:
         self.engine = open_database(f"sqlite:///{folder / 'watchpost.db'}")
         self.snapshots = SnapshotFolder(folder / "snapshots")
         self.events = EventRepository(self.engine, self.snapshots)
-        self.targets = TargetRepository(self.engine, Vault(b"a secret of these tests"))
+        vault = Vault(b"a secret of these tests")
+        self.targets = TargetRepository(self.engine, vault)
+        self.keys = ServerKeyRepository(self.engine, vault)
         self.routes = RouteRepository(self.engine)
         self.deliveries = DeliveryRepository(self.engine)
         self.cameras = Cameras()
+        self.vapid = Vapid(new_key())
+        self.links = SnapshotLinks(self.keys, SETTINGS.link_s)
         self.written = asyncio.Event()
         self._last_id = 0
 
@@ -91,7 +100,8 @@ class Outbox:
         self, settings: NotifySettings = SETTINGS, pauses: Pauses = QUICK, **more: Any
     ) -> AsyncIterator[Dispatcher]:
         check = ReceiverCheck(settings.local_receivers)
-        context = NotifyContext(settings, check, self.cameras, "0123456789abcdef")
+        instance = "0123456789abcdef"
+        context = NotifyContext(settings, check, self.cameras, instance, self.vapid, self.links)
         dispatcher = Dispatcher(
             self.targets,
             self.deliveries,
@@ -123,7 +133,7 @@ def hook() -> Iterator[Receiver]:
         yield one
 
 
-async def until(condition: Callable[[], Any], what: str = "", timeout_s: float = 10.0) -> Any:
+async def until(condition: Callable[[], Any], what: str = "", timeout_s: float = 30.0) -> Any:
     """Return the condition's value once it is true, while tasks of this loop go on."""
     deadline = asyncio.get_running_loop().time() + timeout_s
     while not (value := condition()):

@@ -15,6 +15,8 @@ import pytest
 from fixtures import ROOT, clean_environment
 from support.receiver import Receiver, answers, hang
 
+from app import child_process
+from app.analytics.bags.item import OBJECT as UNKNOWN_OBJECT
 from app.analytics.rules import event_types
 from app.config import NotifySettings
 from app.errors import InvalidRequest
@@ -204,7 +206,7 @@ open(certifi.where()).close()
 def test_the_process_gets_neither_settings_nor_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WATCHPOST_SECRET_KEY", "s3cr3t")
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
-    environment = apprise._environment()
+    environment = child_process.environment()
     assert environment["PATH"] == os.environ["PATH"]
     assert not [name for name in environment if "WATCHPOST" in name or "proxy" in name.lower()]
 
@@ -223,7 +225,7 @@ def message(*details: dict[str, Any], kind: str = "zone_entered") -> Message:
 def test_every_event_and_label_has_words_in_every_language(language: Language) -> None:
     words = WORDS[language]
     assert set(words.events) == set(event_types())
-    assert set(words.labels) == {*LABELS, "bag"}
+    assert set(words.labels) == {*LABELS, "bag", UNKNOWN_OBJECT}
     assert set(words.more) == set(WORDS["en"].more)
 
 

@@ -27,7 +27,7 @@ from app.notifications import DeliveryFilter, DeliveryState, Target
 from app.notify.targets import webhook
 from app.notify.targets.webhook import OVERLAP_S
 
-from .conftest import Outbox, until
+from .conftest import IMPATIENT, SETTINGS, Outbox, until
 
 pytestmark = pytest.mark.anyio
 
@@ -158,7 +158,7 @@ async def test_a_message_is_repeated_under_its_id_until_it_is_accepted(
 ) -> None:
     outbox.add_route(outbox.add_target(url=hook.url))
     hook.behaviour = behaviour
-    async with outbox.working():
+    async with outbox.working(IMPATIENT if "0.5 s" in why else SETTINGS):
         outbox.happen()
         await until(lambda: len(hook.received) >= 2, "a second attempt")
         await until(lambda: why in (outbox.answers()[0][1] or ""), f"{why}: {outbox.answers()}")
@@ -228,7 +228,7 @@ async def test_a_receiver_that_is_gone_for_good_is_not_tried_again(
 async def test_what_is_dead_can_be_sent_again(outbox: Outbox, hook: Receiver) -> None:
     hook.behaviour = answers(500)
     outbox.add_route(outbox.add_target(url=hook.url))
-    impatient = NotifySettings(local_receivers=("127.0.0.1",), give_up_s=0.2)
+    impatient = NotifySettings(local_receivers=("127.0.0.1",), give_up_s=1.5)
     async with outbox.working(impatient):
         outbox.happen()
         await until(lambda: outbox.answers()[0][0] == "dead")

@@ -729,9 +729,9 @@ async def test_jpegs_are_encoded_only_while_there_are_viewers(
     made: list[int] = []
     encode = jpeg.encode_jpeg
 
-    def counted(frame: BlurredFrame) -> bytes:
+    def counted(frame: BlurredFrame, width: int | None = None) -> bytes:
         made.append(1)
-        return encode(frame)
+        return encode(frame, width)
 
     monkeypatch.setattr(preview, "encode_jpeg", counted)
     await manager.start(spec())

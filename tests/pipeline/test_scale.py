@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import av
+import cv2
 import numpy as np
 import pytest
 from support.doubles import planes
 
-from app.pipeline.scale import to_output, to_rgb
+from app.analytics.motion import to_cells
+from app.pipeline.planes import pixels
+from app.pipeline.scale import ScaledFrame, to_output, to_rgb
 
 FORMATS = (
     "yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "nv12", "gray", "rgb24",
@@ -99,3 +102,50 @@ def test_colours_are_right() -> None:
     red[..., 0] = 255
     image = av.VideoFrame.from_ndarray(red, format="rgb24").reformat(format="yuv420p")
     assert np.allclose(to_rgb(image, 64)[32, 32], (255, 0, 0), atol=6)
+
+
+def coloured(width: int, height: int, name: str) -> av.VideoFrame:
+    """Soft patches of all colours."""
+    coarse = np.random.default_rng(1).integers(20, 235, (5, 8, 3)).astype(np.uint8)
+    picture = np.asarray(cv2.resize(coarse, (width, height)), np.uint8)
+    return av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format=name)
+
+
+@pytest.mark.parametrize("name", ["yuv420p", "yuvj420p", "nv12", "yuv422p10le"])
+@pytest.mark.parametrize(
+    "size", [(1920, 1080), (1280, 720), (1080, 1920), (640, 480), (642, 482), (300, 1000)]
+)
+def test_cells_are_those_of_the_resized_image(size: tuple[int, int], name: str) -> None:
+    scaled = ScaledFrame(coloured(*size, name), 640)
+    expected = to_cells(scaled.rgb)
+    assert scaled.size == (scaled.rgb.shape[1], scaled.rgb.shape[0])
+    assert scaled.cells.shape == expected.shape
+    difference = np.abs(scaled.cells.astype(int) - expected)
+    assert difference.mean() <= 2.5
+    assert difference.max() <= 14  # the resized image is shifted by up to a pixel
+
+
+@pytest.mark.parametrize("size", [(4000, 2), (2, 4000), (2, 2), (6, 6), (17, 9)])
+def test_even_a_narrow_image_has_cells(size: tuple[int, int]) -> None:
+    scaled = ScaledFrame(av.VideoFrame(*size, "yuv420p"), 640)
+    assert scaled.cells.shape == to_cells(scaled.rgb).shape
+
+
+def test_a_change_of_a_few_pixels_of_the_camera_changes_its_cell() -> None:
+    image = coloured(1920, 1080, "yuv420p")
+    before = ScaledFrame(image, 960).cells
+    pixels(image.planes[0])[800:808, 1200:1208] ^= 0x40
+    change = np.abs(ScaledFrame(image, 960).cells.astype(int) - before).max(axis=2)
+    assert change[100, 150] > 50
+    assert np.count_nonzero(change) == 1
+
+
+@pytest.mark.parametrize("name", ["yuv420p", "yuvj420p"])
+@pytest.mark.parametrize("size", [(1280, 720), (720, 1280), (1920, 1080), (644, 484)])
+def test_a_frame_halved_or_not_shows_the_same(size: tuple[int, int], name: str) -> None:
+    image = coloured(*size, name)
+    longest = max(size) // 2
+    scaled = ScaledFrame(image, longest).rgb
+    expected = to_rgb(image, longest)
+    assert scaled.shape == expected.shape
+    assert np.abs(scaled.astype(int) - expected).mean() <= 2.5

@@ -20,12 +20,13 @@ from support.encoded import LUMAS, encoded, number_of, seconds
 from app.config import RecordingSettings, SpaceSettings
 from app.db.engine import open_database
 from app.db.footage import FootageRepository
-from app.errors import StoreError
-from app.footage import Footage, Period, gaps_of, spans_of
+from app.errors import NoFootage, StoreError
+from app.footage import Footage, KeepDays, Period, gaps_of, spans_of, why_gap
 from app.pipeline.packets import PacketRing, RingLimits, VideoPacket
 from app.recording import continuous, packet_file
 from app.recording.continuous import ContinuousRecording, SegmentRecorder, gap_of
-from app.recording.footage_files import FootageFiles
+from app.recording.footage_export import FootageExporter
+from app.recording.footage_files import CONTINUOUS, FootageFiles
 from app.recording.footage_retention import PrunableFootage
 from app.recording.retention import DAY_S, DiskSpace
 from app.types import StreamSpec
@@ -76,6 +77,11 @@ def write(recorder: SegmentRecorder, *packets: VideoPacket) -> None:
         recorder.write(packet)
 
 
+def frames(film: Path) -> int:
+    with av.open(str(film), "r") as container:
+        return len(list(container.decode(video=0)))
+
+
 def periods(store: FootageRepository) -> list[tuple[float, float]]:
     """Begin and end of every segment, from the beginning of the test."""
     found = store.of_stream("gate", EVER)
@@ -110,6 +116,28 @@ def test_a_gap_ends_a_segment_and_is_listed(
     wanted = Period(BEGIN_TS, BEGIN_TS + 40)
     gaps = gaps_of(spans_of(store.of_stream("gate", wanted), wanted), wanted)
     assert [(round(a - BEGIN_TS), round(b - BEGIN_TS)) for a, b in gaps] == [(4, 30), (34, 40)]
+
+
+def test_a_gap_says_why(
+    files: FootageFiles, store: FootageRepository, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = [True]
+    recorder = SegmentRecorder("gate", files, store, 10.0, lambda: room[0], time_of=clock)
+    write(recorder, *encoded([*seconds(20), *seconds(60, 1030.0)]))
+    room[0] = False
+    write(recorder, *encoded([*seconds(60, 1042.0)]))
+    room[0] = True
+    write(recorder, *encoded([*seconds(20, 1060.0)]))
+    recorder.finish("stopped")
+    found = store.of_stream("gate", EVER)
+    assert [one.ended for one in found] == ["no_video", None, "full", "stopped"]
+    wanted = Period(BEGIN_TS - 10, BEGIN_TS + 100)
+    gaps = gaps_of(spans_of(found, wanted), wanted)
+    assert [why_gap(gap, found) for gap in gaps] == ["not_recorded", "no_video", "full", "stopped"]
+    last = store.last_segment("gate", BEGIN_TS + 100)
+    assert last is not None
+    assert why_gap(Period(BEGIN_TS + 100, BEGIN_TS + 200), [last]) == "stopped"
+    assert store.last_segment("gate", BEGIN_TS) is None
 
 
 def test_a_slow_camera_has_no_gaps(
@@ -218,6 +246,29 @@ def test_a_database_that_fails_gets_the_rows_later(
     assert periods(store) == [(0, 10), (10, 20)]
 
 
+def test_an_export_leaves_out_what_is_not_on_disk_yet_and_finds_what_was_renamed(
+    files: FootageFiles, store: FootageRepository, recorder: SegmentRecorder
+) -> None:
+    write(recorder, *encoded(seconds(10)))
+    recorder.finish()
+    (whole,) = store.all()
+    day = files.root / Path(whole.path).parent
+    just_begun = Footage("gate", CONTINUOUS, whole.end_ts, whole.end_ts + 2, "", 0)
+    for name, data in (("empty.part.mp4", b""), ("half.part.mp4", b"\0\0\0\x1cftyp")):
+        (day / name).write_bytes(data)
+        begun = replace(just_begun, path=(day / name).relative_to(files.root).as_posix())
+        exporter = FootageExporter(files.root, lambda _: True)
+        period = Period(whole.begin_ts, begun.end_ts)
+        assert frames(exporter.export([whole, begun], period)) == 10
+        with pytest.raises(NoFootage):
+            exporter.export([begun], period)
+    renamed = replace(whole, path=whole.path.replace(".mp4", ".part.mp4"))
+    assert frames(exporter.export([renamed], Period(whole.begin_ts, whole.end_ts))) == 10
+    lost = replace(whole, path=f"{CONTINUOUS}/gate/none.mp4")
+    with pytest.raises(StoreError):
+        exporter.export([lost], Period(whole.begin_ts, whole.end_ts))
+
+
 # ── restarts ─────────────────────────────────────────────────────────────────────────────────
 
 
@@ -232,7 +283,7 @@ def test_what_has_no_row_gets_one_and_what_cannot_be_played_goes(
     (day / ".7.mp4.part").write_bytes(b"half a clip")
     assert files.recover(store) == 1
     assert periods(store) == [(0, 2)]
-    assert len(list(day.iterdir())) == 1
+    assert [path.suffixes for path in day.iterdir()] == [[".mp4"]]
     assert files.recover(store) == 0
 
 
@@ -259,8 +310,10 @@ def test_after_a_kill_all_but_the_last_seconds_of_video_are_there(
     (growing,) = files.root.rglob("*.part.mp4")
     size = growing.stat().st_size
     assert store.all() == []
+    assert files.recover(store, idle_s=60) == 0  # it may belong to a process that lives
     assert files.recover(store) == 1
     (found,) = store.all()
+    assert found.ended == "killed"
     assert size - 20_000 < found.bytes <= size
     shown = numbers(store, found)
     assert len(shown) >= 20
@@ -333,6 +386,35 @@ def test_a_day_is_recorded_and_retention_keeps_what_it_should(
     assert len(sweep_at(BEGIN_TS + 9 * DAY_S)) == 1
     assert sweep_at(BEGIN_TS + 31 * DAY_S) == []
     assert list(files.root.rglob("*.mp4")) == []
+
+
+def test_a_stream_may_have_limits_of_its_own(
+    files: FootageFiles, store: FootageRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for stream in ("gate", "yard", "door"):
+        for number, (kind, flagged) in enumerate(
+            (("continuous", False), ("event", False), ("event", True))
+        ):
+            path = f"{stream}{number}"
+            footage = Footage(stream, kind, BEGIN_TS, BEGIN_TS + 1, path, 10, flagged=flagged)  # type: ignore[arg-type]
+            store.add(footage, ())
+    own = {"yard": KeepDays(20, None, 5), "door": KeepDays(event_days=1)}
+    space = DiskSpace(files.root.parent, SpaceSettings(min_free=0))
+    settings = RecordingSettings(continuous_days=7, event_days=30)
+    space.register(PrunableFootage(store, settings, lambda: own))
+    left = {}
+    for days in (0.5, 2, 6, 8, 21, 31):
+        monkeypatch.setattr(time, "time", lambda days=days: BEGIN_TS + days * DAY_S)
+        space.sweep()
+        left[days] = sorted(one.path for one in store.all())
+    assert left[0.5] == sorted(f"{s}{n}" for s in ("gate", "yard", "door") for n in range(3))
+    assert left[2] == sorted({*left[0.5]} - {"door1"})
+    assert left[6] == sorted({*left[2]} - {"yard2"})
+    assert left[8] == sorted({*left[6]} - {"gate0", "door0"})
+    assert left[21] == sorted({*left[8]} - {"yard0"})
+    assert left[31] == ["door2", "gate2"]
+    assert space.bytes_of["clip"] == 20
+    assert [item.stream_id for item in space.next_up] == ["gate", "door"]
 
 
 def test_over_the_limit_the_oldest_segments_go_first_and_flagged_ones_last(

@@ -12,22 +12,24 @@ import pytest
 
 from app.config import SpaceSettings
 from app.db.engine import open_database
+from app.db.event_marks import EventMarks
 from app.db.event_pruner import EventPruner
 from app.db.events import EventRepository
 from app.db.snapshots import SnapshotFolder
 from app.errors import StoreError
 from app.events import EventFilter, EventRow
-from app.recording import retention
+from app.recording import event_retention
+from app.recording.event_retention import PrunableEvents
 from app.recording.retention import (
     DAY_S,
     DiskSpace,
     Prunable,
-    PrunableEvents,
     PrunableFolder,
     StoredItem,
 )
 
 MB = 2**20
+FLAGGED_DAYS = 100.0
 
 
 class Shelf(Prunable):
@@ -151,7 +153,9 @@ class Events:
         self.rows = EventRepository(self.engine, self.snapshots)
         self.space = space(folder, **limits)
         self.pruner = EventPruner(self.engine, self.snapshots)
-        self.space.register(PrunableEvents(self.folder, self.pruner, self.space.settings))
+        self.marks = EventMarks(self.engine)
+        self.prunable = PrunableEvents(self.folder, self.pruner, self.space.settings, FLAGGED_DAYS)
+        self.space.register(self.prunable)
 
     def add(self, number: int, age_days: float, *, picture: bool = True) -> None:
         ts = time.time() - age_days * DAY_S
@@ -193,10 +197,28 @@ def test_events_that_are_too_old_go_with_and_without_pictures(events: Events) ->
     assert events.rows.next_id() == 5
 
 
+def test_flagged_events_have_a_limit_of_their_own_and_go_last(events: Events) -> None:
+    for number, age_days in ((1, 101), (2, 90), (3, 40), (4, 1)):
+        events.add(number, age_days)
+    events.add(5, 50, picture=False)
+    for number in (1, 2, 5):
+        events.marks.flag(number, flagged=True)
+    events.space.settings.max_days = 30
+    assert events.space.sweep() == 2
+    assert (events.ids(), events.pictures()) == ([2, 4, 5], [2, 4])
+    events.space.settings.max_events = 1
+    assert events.space.sweep() == 1
+    assert events.ids() == [2, 5]
+    events.add(6, 1)
+    events.space.settings.max_events, events.space.settings.max_bytes = 10, 100
+    assert events.space.sweep() == 1
+    assert events.pictures() == [2]
+
+
 def test_over_the_number_the_oldest_events_go_with_their_pictures(
     events: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retention, "BATCH", 2)
+    monkeypatch.setattr(event_retention, "BATCH", 2)
     for number in range(1, 8):
         events.add(number, 10 - number, picture=number % 2 == 0)
     events.space.settings.max_events = 2
@@ -208,7 +230,7 @@ def test_over_the_number_the_oldest_events_go_with_their_pictures(
 def test_one_sweep_deletes_a_limited_number_and_the_next_goes_on(
     events: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retention, "MAX_EVENTS_PER_SWEEP", 3)
+    monkeypatch.setattr(event_retention, "MAX_EVENTS_PER_SWEEP", 3)
     for number in range(1, 7):
         events.add(number, 1, picture=False)
     events.space.settings.max_events = 1

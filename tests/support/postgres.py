@@ -25,9 +25,14 @@ def programs() -> Path | None:
 
 
 class Postgres:
-    """A cluster with one empty database. It refuses root, so root becomes ``postgres``."""
+    """A cluster with one empty database. It refuses root, so root becomes ``postgres``.
 
-    def __init__(self) -> None:
+    Args:
+        fsync: wait for the disk, as a real one does.
+    """
+
+    def __init__(self, *, fsync: bool = False) -> None:
+        self._fsync = "on" if fsync else "off"
         folder = programs()
         assert folder is not None
         self._programs = folder
@@ -38,7 +43,8 @@ class Postgres:
         self.url = f"postgresql+psycopg://watchpost:hidden-word@127.0.0.1:{self.port}/postgres"
 
     def start(self) -> None:
-        where = f"-p {self.port} -k {self._folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+        listen = f"-p {self.port} -k {self._folder} -c listen_addresses=127.0.0.1"
+        where = f"{listen} -c fsync={self._fsync}"
         self._run("pg_ctl", "-o", where, "-l", str(self._folder / "log"), "-w", "start")
 
     def stop(self) -> None:

@@ -1,12 +1,13 @@
-"""A scripted server for the page, with the real protocol.
+"""A scripted server for the pages, with the real protocol.
 
 It sends what the real server sends rarely or never: events, hostile names, and streams that end
-badly. The page and its headers are the real ones.
+badly. The pages and their headers are the real ones.
 """
 
 from __future__ import annotations
 
 import asyncio
+import queue
 import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -19,6 +20,7 @@ import uvicorn
 from fastapi import FastAPI, Request, Response, WebSocket, WebSocketDisconnect
 
 from app.api import system, viewer
+from app.rights import Right
 from support.poll import eventually
 
 Script = Callable[[WebSocket], Awaitable[None]]
@@ -34,6 +36,9 @@ class ScriptedServer:
             of another id is told that there is none.
         cameras: the reply of ``GET /cameras``.
         history: the events of ``GET /api/events``, newest first.
+        rights: those of the caller, for all cameras.
+        happening: events that the socket of events sends, once it is open.
+        asked: paths of snapshots that were asked for.
         opened: sockets so far, by stream id.
         requests: bodies of ``POST /stream/request`` so far.
     """
@@ -42,6 +47,9 @@ class ScriptedServer:
         self.scripts: dict[str, Script] = {}
         self.cameras: list[dict[str, Any]] = []
         self.history: list[dict[str, Any]] = []
+        self.rights: list[str] = []
+        self.happening: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self.asked: list[str] = []
         self.opened: Counter[str] = Counter()
         self.requests: list[dict[str, Any]] = []
         config = uvicorn.Config(
@@ -75,16 +83,20 @@ class ScriptedServer:
         """Remove the scripts of earlier tests."""
         self.scripts, self.opened = {}, Counter()
         self.cameras, self.history, self.requests = [], [], []
+        self.rights, self.asked = [right.value for right in Right], []
+        self.happening = queue.SimpleQueue()
 
     def _build(self) -> FastAPI:
         app = FastAPI()
         app.include_router(viewer.router)
         app.include_router(system.router)
-        app.mount("/static", viewer.ViewerFiles())
+        app.mount("/static", viewer.files())
 
         @app.get("/cameras")
         async def cameras() -> list[dict[str, Any]]:
             return self.cameras
+
+        self._build_room(app)
 
         @app.post("/stream/request", status_code=201)
         async def request(request: Request) -> dict[str, str]:
@@ -110,6 +122,62 @@ class ScriptedServer:
                 return
 
         return app
+
+    def _build_room(self, app: FastAPI) -> None:
+        """What only the control room asks for."""
+
+        @app.get("/api/sign-in")
+        async def sign_in() -> dict[str, Any]:
+            options = {"users": False, "setup": "open", "provider": None, "problem": None}
+            return {"signed_in": True, **options}
+
+        @app.get("/api/account")
+        async def account() -> dict[str, Any]:
+            rights = {right: ["*"] for right in self.rights}
+            return {
+                "caller": "this machine",
+                "name": None,
+                "has_password": False,
+                "rights": rights,
+            }
+
+        @app.get("/camera/{camera_id}")
+        async def camera(camera_id: str) -> dict[str, Any]:
+            return {"camera_id": camera_id, "zones": [], "lines": []}
+
+        @app.get("/camera/{camera_id}/jpeg")
+        async def jpeg(camera_id: str, width: int) -> Response:
+            self.asked.append(camera_id)
+            return Response(picture(len(self.asked), (width, width * 9 // 16)))
+
+        @app.websocket("/ws/events")
+        async def events(socket: WebSocket) -> None:
+            await socket.accept()
+            gone = asyncio.create_task(socket.receive())
+            while not gone.done():
+                if self.happening.empty():
+                    await asyncio.sleep(0.05)
+                else:
+                    await socket.send_json(self.happening.get())
+
+
+def camera(camera_id: str, state: str = "running", **fields: Any) -> dict[str, Any]:
+    """A row of ``GET /cameras``."""
+    stats = {"camera_id": camera_id, "faces": 1, "ids": 2, "bags": 0, "owned": 0}
+    usual: dict[str, Any] = {
+        "name": camera_id.capitalize(),
+        "kind": "camera",
+        "last_error": None,
+        "problem": None,
+        "fps": 10.0,
+        "width": 640,
+        "height": 360,
+        "blur": "gaussian",
+        "analytics": [],
+        "stats": {**stats, "session_id": None},
+        "reduced": None,
+    }
+    return {"camera_id": camera_id, "state": state, **usual, **fields}
 
 
 async def unknown(socket: WebSocket) -> None:

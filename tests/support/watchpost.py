@@ -54,7 +54,7 @@ class Server:
 
     # ── the process ──────────────────────────────────────────────────────────────────────
 
-    def start(self, within: float = 60) -> Self:
+    def start(self, within: float = 180) -> Self:
         """Start the process and wait until it answers."""
         with self.log_file.open("ab") as log:
             self._child = subprocess.Popen(

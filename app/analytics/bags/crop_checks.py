@@ -13,6 +13,9 @@ from app.analytics.bags.geometry import same_place, share_of, square_around
 from app.analytics.bags.tuning import DEFAULT, BagTuning
 from app.types import BAG_LABELS, Box, CropDetections
 
+CHECKED_LABELS = frozenset({"person", *BAG_LABELS})
+"""What the crops are searched for."""
+
 
 @dataclass(slots=True)
 class _PendingCheck:

@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.analytics.bags.candidates import CandidateFinder
 from app.analytics.bags.carried import CarriedBags
-from app.analytics.bags.crop_checks import CropChecks
+from app.analytics.bags.crop_checks import CHECKED_LABELS, CropChecks
 from app.analytics.bags.geometry import (
     at_the_edge,
     gap,
@@ -87,6 +87,7 @@ class BagRule:
     """
 
     crop_labels: ClassVar[frozenset[str]] = frozenset(BAGS)
+    requested_labels: ClassVar[frozenset[str]] = CHECKED_LABELS
 
     def __init__(self, settings: BagSettings, tuning: BagTuning = DEFAULT) -> None:
         self._settings = settings

@@ -85,9 +85,12 @@ class RequestsCrops(Protocol):
 
     Attributes:
         crop_requests: the parts, in pixels of its last frame's boxes.
+        requested_labels: what they are searched for. Only the part of the network that detects
+            these is computed; other labels may or may not be among the detections.
     """
 
     crop_requests: Sequence[Box]
+    requested_labels: ClassVar[frozenset[str]]
 
 
 @runtime_checkable

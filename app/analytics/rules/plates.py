@@ -27,7 +27,7 @@ from app.analytics.rules.plate_track import (
 )
 from app.events import RuleEvent
 from app.models.crop_refiner import CropWindow
-from app.models.plates.voting import Decision, Votes, confidence
+from app.models.plates.voting import Decision, Votes, passage_confidence
 from app.plates import WatchEntry
 from app.types import Box, Track
 
@@ -193,7 +193,7 @@ class PlateRule:
         if reads < self._settings.min_reads or plate.best is None:
             return []
         decision = self._read_queue.combine(plate.votes)
-        sure = confidence(decision)
+        sure = passage_confidence(decision)
         least = self._tuning.lone if plate.read_twice else self._settings.min_confidence
         resting = plate.reading is None and not plate.waiting
         enough = resting and plate.reads >= self._settings.max_reads

@@ -9,19 +9,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 
 from app.models.batching import Image
-from app.models.plates.text_lines import MAX_ENLARGEMENT, TextLine, TextLineDetector
+from app.models.plates.text_lines import MAX_ENLARGEMENT, TextLine, TextLineDetector, ordered
 from app.types import Box
 
-QUICK_SIDE, FULL_SIDE, CANVAS_STEP = 768, 1024, 64
-"""Longer side at which a photo is searched for lines, and again if no plate was certain."""
-CROP_CANVAS = (320, 192)
+CANVAS_STEP = 64
+CROP_CANVAS, CROP_ENLARGEMENT = (320, 192), 4.0
 MIN_HEIGHT, MIN_RATIO, MAX_RATIO = 7.0, 1.2, 10.0
-MAX_LINES = 24
-PLATE_MARGIN = 0.15
+MIN_PIECE_RATIO = 0.2
+"""A line of one character, which is a part of a number where another line stands beside it."""
+PLATE_MARGIN, SMALL_PRINT, MIN_CUT_WIDTH = 0.15, 0.45, 120.0
 SAME_PLATE = 2.2
+JOIN_RATIO, JOIN_DOWN, JOIN_GAP = 1.4, 0.35, 1.5
 TWO_LINE_GAP, TWO_LINE_RATIO, TWO_LINE_OVERLAP = 0.9, 1.8, 0.5
 
 
@@ -41,23 +43,18 @@ def candidate_regions(
         boxes: plates of the object detector.
         lines: lines of text in the whole image.
     """
-    legible = sorted(filter(is_legible, lines), key=lambda line: -line.confidence * line.height)
+    legible = sorted(with_pieces(lines), key=lambda line: -line.confidence * line.height)
     inside = [[line for line in legible if _holds(box, line)] for box in boxes]
     taken = {id(line) for own in inside for line in own}
-    free = [line for line in legible if id(line) not in taken][:MAX_LINES]
+    free = [line for line in legible if id(line) not in taken]
     return [CandidateRegion(box, tuple(own)) for box, own in zip(boxes, inside, strict=True)], free
 
 
-def canvas_of(image: Image, longest: int = FULL_SIDE) -> tuple[int, int]:
+def canvas_of(image: Image, longest: int) -> tuple[int, int]:
     """Return the canvas width and height for finding lines in a whole image."""
     height, width = image.shape[:2]
-    scale = scale_of(image, longest)
+    scale = min(MAX_ENLARGEMENT, longest / max(image.shape[:2]))
     return _stepped(width * scale), _stepped(height * scale)
-
-
-def scale_of(image: Image, longest: int = FULL_SIDE) -> float:
-    """Return the factor by which an image is resized for its canvas."""
-    return float(min(MAX_ENLARGEMENT, longest / max(image.shape[:2])))
 
 
 def crop_lines(image: Image, box: Box, detector: TextLineDetector) -> list[TextLine]:
@@ -68,9 +65,28 @@ def crop_lines(image: Image, box: Box, detector: TextLineDetector) -> list[TextL
     if min(crop.shape[:2]) < 4:
         return []
     offset = np.array([left, top], np.float32)
-    lines = detector.lines(crop, CROP_CANVAS)
+    lines = detector.lines(crop, CROP_CANVAS, CROP_ENLARGEMENT)
     moved = [TextLine(line.quad + offset, line.confidence) for line in lines]
-    return [line for line in moved if is_legible(line)]
+    return with_pieces(moved)
+
+
+def with_pieces(lines: Sequence[TextLine]) -> list[TextLine]:
+    """Return the legible lines, and each of them joined with a single character beside it, which
+    an emblem or a wide gap may separate from the rest of a number."""
+    legible = [line for line in lines if is_legible(line)]
+    pieces = [line for line in lines if is_piece(line)]
+    joined = [
+        _union(piece, line)
+        for piece in pieces
+        for line in legible
+        if _are_beside(piece, line) or _are_beside(line, piece)
+    ]
+    return [*legible, *filter(is_legible, joined)]
+
+
+def is_piece(line: TextLine) -> bool:
+    """Whether a line has the size and shape of one character."""
+    return line.height >= MIN_HEIGHT and MIN_PIECE_RATIO <= line.width / line.height < MIN_RATIO
 
 
 def is_legible(line: TextLine) -> bool:
@@ -78,6 +94,50 @@ def is_legible(line: TextLine) -> bool:
     if line.height < MIN_HEIGHT:
         return False
     return MIN_RATIO <= line.width / line.height <= MAX_RATIO
+
+
+def is_cut_off(lines: Sequence[TextLine], box: Box, image: Image) -> bool:
+    """Whether the crop around a box may have cut lines off at the left or right.
+
+    On a small plate a line reaches the edges anyway, as its ends are not found exactly.
+    """
+    left, _, right, _ = box.grown(PLATE_MARGIN).pixels((image.shape[1], image.shape[0]))
+    across = np.concatenate([line.quad[:, 0] for line in lines])
+    at_left = left > 0 and across.min() < left + 1
+    at_right = right < image.shape[1] and across.max() > right - 1
+    return box.width >= MIN_CUT_WIDTH and bool(at_left or at_right)
+
+
+def with_joined(lines: Sequence[TextLine]) -> list[TextLine]:
+    """Add the joined pairs of lines that stand side by side: a gap in a number may divide it."""
+    joined = [
+        _union(a, b)
+        for a in lines
+        for b in lines
+        if a.centre[0] < b.centre[0] and _are_beside(a, b)
+    ]
+    return [*lines, *filter(is_legible, joined)]
+
+
+def _are_beside(left: TextLine, right: TextLine) -> bool:
+    tall, small = max(left.height, right.height), min(left.height, right.height)
+    down = abs(float(left.centre[1] - right.centre[1]))
+    gap = float(right.quad[:, 0].min() - left.quad[:, 0].max())
+    return (
+        tall <= JOIN_RATIO * small and down < JOIN_DOWN * small and -small < gap < JOIN_GAP * tall
+    )
+
+
+def _union(a: TextLine, b: TextLine) -> TextLine:
+    """The rectangle around two lines."""
+    corners = cv2.boxPoints(cv2.minAreaRect(np.concatenate([a.quad, b.quad])))
+    return TextLine(ordered(corners), min(a.confidence, b.confidence))
+
+
+def tall_lines(lines: Sequence[TextLine]) -> list[TextLine]:
+    """Leave out a plate's small print: stickers, slogans, the name of the state."""
+    tallest = max((line.height for line in lines), default=0.0)
+    return [line for line in lines if line.height >= SMALL_PRINT * tallest]
 
 
 def same_plate(a: TextLine, b: TextLine) -> bool:

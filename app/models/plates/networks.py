@@ -15,6 +15,7 @@ from app.models.plates.tuning import DEFAULT_TUNING, PlateReaderTuning
 from app.models.plates.voting import PlateLineReader
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
+RECOGNISER = WEIGHTS / "plate_text.xml"
 
 
 class PlateNetworks(NamedTuple):
@@ -39,9 +40,11 @@ class PlateNetworks(NamedTuple):
         return PlateReader(TextLineDetector(self.lines), reader, objects, countries, tuning)
 
 
-def load_plates(device: str = "auto", cache_dir: Path | None = None) -> PlateNetworks:
+def load_plates(
+    device: str = "auto", cache_dir: Path | None = None, recogniser: Path = RECOGNISER
+) -> PlateNetworks:
     """Load the networks for plates. Raises SetupError when their files are missing."""
-    files = WEIGHTS / "text_lines.xml", WEIGHTS / "plate_text.xml"
+    files = WEIGHTS / "text_lines.xml", recogniser
     # Photos have many sizes, and may take a moment longer.
     lines, text = (open_network(file, device, cache_dir=cache_dir, exact_sizes=0) for file in files)
     return PlateNetworks(BatchingRunner(lines), BatchingRunner(text, max_batch=4))

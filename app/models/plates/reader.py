@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
@@ -12,17 +11,21 @@ from app.models.batching import Image
 from app.models.objects import ObjectDetector
 from app.models.plates.candidates import (
     CROP_CANVAS,
-    QUICK_SIDE,
-    CandidateRegion,
     box_of,
     candidate_regions,
     canvas_of,
     crop_lines,
-    scale_of,
+    is_cut_off,
+    tall_lines,
+    with_joined,
 )
-from app.models.plates.line_candidates import LineCandidates
+from app.models.plates.evidence import FoundPlate, evidence, is_clear, is_sure, ranked
+from app.models.plates.light import brightened
+from app.models.plates.line_candidates import LineCandidate, LineCandidates
+from app.models.plates.reduced import ReducedSearch
 from app.models.plates.text_lines import TextLine, TextLineDetector
 from app.models.plates.tuning import DEFAULT_TUNING, PlateReaderTuning
+from app.models.plates.turned import QUARTERS, turned, turned_back
 from app.models.plates.voting import (
     NO_DECISION,
     Decision,
@@ -36,6 +39,7 @@ from app.types import Box
 
 LABEL = "plate"
 DETECTION_TIMEOUT_S = 10.0
+CUT_OFF = 0.1
 
 
 class SecondReader(Protocol):
@@ -58,11 +62,8 @@ class CropRead(NamedTuple):
     where: Box = Box(0, 0, 0, 0)
 
 
-class _Plates(NamedTuple):
-    """Plates, best first, and whether one was detected and read beyond doubt."""
-
-    all: list[ReadPlate]
-    is_clear: bool
+Boxes = Sequence[tuple[Box, float]]
+"""Plates of the object detector, with their confidences."""
 
 
 class PlateReader:
@@ -84,29 +85,61 @@ class PlateReader:
         self._lines = lines
         self._reader = reader
         sees_plates = objects is not None and LABEL in objects.labels
-        self._objects = objects.for_labels({LABEL}) if objects and sees_plates else None
+        self._objects = (
+            objects.for_labels({LABEL}).with_threshold(LABEL, tuning.min_detection)
+            if objects and sees_plates
+            else None
+        )
+        self._reduced = ReducedSearch(self._objects, LABEL) if self._objects else None
         self._countries = countries
         self._tuning = tuning
         self._candidates = LineCandidates(reader, tuning)
 
     def read(self, image: Image) -> list[ReadPlate]:
-        """Return the plates in an (H, W, 3) RGB image. Blocking.
+        """Return the plates in an (H, W, 3) RGB image, the likeliest first. Blocking.
 
-        Plates in the detector's boxes come first, then those found by text alone, then those that
-        could not be read; within each group large and confident ones come first. If a box of the
-        detector is read with confidence on the small canvas, the large one is not searched.
+        A plate that the detector is sure of, but that cannot be read, has an empty text. The text
+        outside of its boxes is read only if none of these is likely to be a plate; an image in
+        which nothing is read upright is also tried on its sides and upside down.
 
         Raises:
             DetectorError: when a network fails.
         """
-        if self._objects is None:
-            return self._plates(image, [], self._lines.lines(image, canvas_of(image))).all
-        pending = self._lines.submit(image, canvas_of(image, QUICK_SIDE))  # while the detector runs
-        boxes = self._detected(image, self._objects)
-        found = self._plates(image, boxes, pending(), scale_of(image, QUICK_SIDE))
-        if found.is_clear or canvas_of(image, QUICK_SIDE) == canvas_of(image):
-            return found.all
-        return self._plates(image, boxes, self._lines.lines(image, canvas_of(image))).all
+        chosen = ranked(self.find(image), (image.shape[1], image.shape[0]), self._tuning)
+        return [self._with_crop(image, plate) for plate in chosen]
+
+    def find(self, image: Image) -> list[FoundPlate]:
+        """Return everything in an image that may be a plate, for ``ranked`` to choose from.
+
+        Raises:
+            DetectorError: when a network fails.
+        """
+        image, size = brightened(image), (image.shape[1], image.shape[0])
+        boxes = self._detected(image)
+        found = self._in_boxes(image, boxes)
+        likely = [plate for plate in found if self._is_likely(plate, size)]
+        if likely:
+            return self._upside_down(image, likely) or found
+        found = self._everywhere(image, boxes, found)
+        if not self._has_sure(found, size):
+            found = self._in_turned(image, boxes) or found
+        if not ranked(found, size, self._tuning):
+            smeared = self._reduced.likeliest(image) if self._reduced else []
+            found = [*found, *self._in_boxes(image, smeared)]
+        return found
+
+    def _is_likely(self, plate: FoundPlate, size: tuple[int, int]) -> bool:
+        """Whether a box of the detector is a plate, read clearly or not. Neither the rest of the
+        image nor a second look at the same lines makes its text any clearer."""
+        if plate.number is None or not plate.is_whole:
+            return False
+        is_certain = plate.confidence >= self._tuning.certain_confidence
+        if is_certain and plate.number.is_number >= self._tuning.min_certain_number:
+            return True
+        return evidence(plate, size) >= self._tuning.sure_evidence
+
+    def _has_sure(self, found: Sequence[FoundPlate], size: tuple[int, int]) -> bool:
+        return any(is_sure(plate, size, self._tuning.sure_evidence) for plate in found)
 
     def read_crop(self, crop: Image, *, again: bool = False) -> CropRead:
         """Return the votes on a tight crop of one plate; none if it has no text, or is cut off.
@@ -121,12 +154,12 @@ class PlateReader:
         best = self._candidates.number_among(single)
         if (
             best is None
-            or best.decision.strength < self._tuning.min_strength_in_plate
+            or best.strength < self._tuning.min_strength_in_plate
             or _is_cut(best.lines, whole, self._tuning.crop_edge_pixels)
         ):
             return CropRead({})
         width = max(line.width for line in best.lines)
-        return CropRead(best.votes, width, _around(best.lines))
+        return CropRead(best.own.votes, width, _around(best.lines))
 
     def combine(self, votes: Sequence[tuple[Votes, float]]) -> Decision:
         """Combine several votes on one plate, each with its weight."""
@@ -141,83 +174,124 @@ class PlateReader:
         grey = np.full((*CROP_CANVAS[::-1], 3), 127, np.uint8)
         return [lambda: self._lines.lines(grey, CROP_CANVAS), *self._reader.warm_ups()]
 
-    def _plates(
-        self,
-        image: Image,
-        boxes: Sequence[tuple[Box, float]],
-        lines: Sequence[TextLine],
-        scale: float = math.inf,
-    ) -> _Plates:
-        """Read the detector's boxes and the lines of text outside of them.
-
-        Args:
-            scale: scale at which the lines were searched; boxes whose lines were small at that
-                scale are searched again in an enlarged crop.
-        """
-        confidences = dict(boxes)
-        regions, beside = candidate_regions(list(confidences), lines)
-        regions = [self._with_crop_lines(image, region, scale) for region in regions]
-        read, unread, is_clear = self._in_regions(image, regions, confidences)
-        vote = self._reader.quick_votes if is_clear else self._reader.first_votes
-        single = self._candidates.of_lines(beside, vote(image, beside) if beside else [])
-        tuning = self._tuning
-        least = tuning.min_strength_beside_plate if read else tuning.min_strength_text_only
-        size = image.shape[1], image.shape[0]
-        text_only = [
-            self._with_crop(image, best.decision, box_of(best.lines, size, 0.1))
-            for best in self._candidates.best_per_plate(image, single, least)
-        ]
-        plates = [*sorted(read, key=_rank), *sorted(text_only, key=_rank), *unread]
-        return _Plates(plates, is_clear)
-
-    def _in_regions(
-        self, image: Image, regions: Sequence[CandidateRegion], confidences: dict[Box, float]
-    ) -> tuple[list[ReadPlate], list[ReadPlate], bool]:
-        """Return read plates, confident detections without text, and whether one is certain."""
-        tuning = self._tuning
-        lines = [line for region in regions for line in region.lines]
-        votes = iter(self._reader.first_votes(image, lines) if lines else [])
-        read: list[ReadPlate] = []
-        unread: list[ReadPlate] = []
-        is_clear = False
-        for box, own_lines in regions:
-            sure = confidences[box] >= tuning.min_plate_confidence
-            least = tuning.min_strength_in_plate if sure else tuning.min_strength_text_only
-            single = self._candidates.of_lines(own_lines, [next(votes) for _ in own_lines])
-            best = self._candidates.best_of_plate(image, single)
-            if best and best.decision.strength >= least:
-                read.append(self._with_crop(image, best.decision, box))
-                is_clear |= sure and best.decision.strength >= tuning.min_strength_to_stop
-            elif sure:
-                unread.append(self._with_crop(image, NO_DECISION, box))
-        return read, unread, is_clear
-
-    def _with_crop_lines(
-        self, image: Image, region: CandidateRegion, scale: float
-    ) -> CandidateRegion:
-        """Replace a region's lines by those of an enlarged crop if they are small."""
-        tallest = max((line.height for line in region.lines), default=0.0)
-        if tallest * scale >= self._tuning.min_line_pixels:
-            return region
-        close = tuple(crop_lines(image, region.box, self._lines))
-        return region._replace(lines=close or region.lines)
-
-    def _detected(self, image: Image, objects: ObjectDetector) -> list[tuple[Box, float]]:
+    def _detected(self, image: Image) -> Boxes:
         """Return the boxes and confidences of the plates that the detector finds."""
+        if self._objects is None:
+            return []
         size = image.shape[1], image.shape[0]
-        found = objects.submit(image).detections(DETECTION_TIMEOUT_S, size)
+        found = self._objects.submit(image).detections(DETECTION_TIMEOUT_S, size)
         return [(each.box, each.confidence) for each in found if each.label == LABEL]
 
-    def _with_crop(self, image: Image, decision: Decision, box: Box) -> ReadPlate:
-        around = box.grown(self._tuning.crop_margin / 2)
-        left, top = max(0, int(around.x1)), max(0, int(around.y1))
-        crop = image[top : max(top + 2, int(around.y2)), left : max(left + 2, int(around.x2))]
-        return ReadPlate(plate_read(decision, box, self._countries), np.ascontiguousarray(crop))
+    def _in_boxes(self, image: Image, boxes: Boxes) -> list[FoundPlate]:
+        """Read the detector's boxes, each in an enlarged crop; those of the least certain, where
+        there are many, are not read."""
+        lines = [
+            crop_lines(image, box, self._lines) if number < self._tuning.max_boxes else []
+            for number, (box, _) in enumerate(boxes)
+        ]
+        found = self._numbers(image, boxes, [tall_lines(with_joined(own)) for own in lines])
+        return [
+            plate._replace(
+                is_whole=plate.number is None
+                or not is_cut_off(plate.number.lines, plate.box, image)
+            )
+            for plate in found
+        ]
+
+    def _everywhere(
+        self, image: Image, boxes: Boxes, found: Sequence[FoundPlate]
+    ) -> list[FoundPlate]:
+        """Search the whole image for lines of text, and read those in boxes and outside."""
+        lines = self._lines.lines(image, canvas_of(image, self._tuning.longest_side))
+        regions, beside = candidate_regions([box for box, _ in boxes], lines)
+        again = self._numbers(
+            image,
+            boxes,
+            [
+                [] if _is_read_whole(plate) else tall_lines(with_joined(region.lines))
+                for plate, region in zip(found, regions, strict=True)
+            ],
+        )
+        inside = [max(pair, key=_preference) for pair in zip(found, again, strict=True)]
+        beside = with_joined(beside[: self._tuning.max_lines])
+        single = self._candidates.of_lines(
+            beside, self._reader.quick_votes(image, beside) if beside else []
+        )
+        size = image.shape[1], image.shape[0]
+        best = self._candidates.best_per_plate(image, single)
+        return inside + [
+            FoundPlate(box_of(candidate.lines, size, 0.1), 0.0, candidate)
+            for candidate in best
+            if candidate.strength >= self._tuning.min_strength_text_only
+        ]
+
+    def _numbers(
+        self, image: Image, boxes: Boxes, lines: Sequence[Sequence[TextLine]]
+    ) -> list[FoundPlate]:
+        """Return each box with its number, from the lines of text in it."""
+        flat = [line for own in lines for line in own]
+        votes = iter(self._reader.quick_votes(image, flat) if flat else [])
+        found = []
+        for (box, confidence), own in zip(boxes, lines, strict=True):
+            single = self._candidates.of_lines(own, [next(votes) for _ in own])
+            best = self._candidates.best_of_plate(image, single)
+            found.append(FoundPlate(box, confidence, best))
+        return found
+
+    def _upside_down(self, image: Image, likely: Sequence[FoundPlate]) -> list[FoundPlate]:
+        """Return unclear plates that are read clearly upside down; none if one is clear upright."""
+        if any(map(is_clear, likely)):
+            return []
+        size = image.shape[1], image.shape[0]
+        turned_over = [
+            plate._replace(number=self._candidates.upside_down(image, plate.number), quarters=2)
+            for plate in likely
+            if plate.number is not None
+        ]
+        return [plate for plate in turned_over if self._has_sure([plate], size)]
+
+    def _in_turned(self, image: Image, boxes: Boxes) -> list[FoundPlate]:
+        """Return the plates of an image that is not upright; none if it is.
+
+        Upside down a plate is detected as well, so that its boxes need not be searched again.
+        """
+        size = image.shape[1], image.shape[0]
+        for quarters in QUARTERS:
+            other = turned(image, quarters)
+            if quarters == 2 and boxes:
+                own: Boxes = [(turned_back(box, 2, size), sure) for box, sure in boxes]
+            elif any(sure >= self._tuning.min_plate_confidence for _, sure in boxes):
+                continue
+            else:
+                own = self._detected(other)
+            around = other.shape[1], other.shape[0]
+            found = [
+                plate
+                for plate in self._in_boxes(other, own)
+                if plate.confidence > 0 and is_sure(plate, around, self._tuning.turned_evidence)
+            ]
+            if found:
+                return [plate.turned_back(quarters, size) for plate in found]
+        return []
+
+    def _with_crop(self, image: Image, plate: FoundPlate) -> ReadPlate:
+        around = plate.box.grown(self._tuning.crop_margin / 2)
+        left, top, right, bottom = around.pixels((image.shape[1], image.shape[0]))
+        crop = image[top : max(top + 2, bottom), left : max(left + 2, right)]
+        crop = turned(crop, plate.quarters)
+        decision = plate.number.decision if plate.number else NO_DECISION
+        read = plate_read(decision, plate.box, self._countries)
+        return ReadPlate(read, np.ascontiguousarray(crop))
 
 
-def _rank(plate: ReadPlate) -> float:
-    """Sort key: large and confident plates first."""
-    return -plate.read.confidence * plate.read.box.width
+def _is_read_whole(plate: FoundPlate) -> bool:
+    return plate.number is not None and plate.is_whole
+
+
+def _preference(plate: FoundPlate) -> float:
+    """How good the number of a box is; one that is cut off is better than none."""
+    strength = plate.number.strength if plate.number else 0.0
+    return strength if plate.is_whole else CUT_OFF * strength
 
 
 def _is_cut(lines: Sequence[TextLine], whole: Box, edge: float) -> bool:
@@ -231,4 +305,4 @@ def _around(lines: Sequence[TextLine]) -> Box:
     return Box(*map(float, (*points.min(axis=0), *points.max(axis=0))))
 
 
-__all__ = ["CropRead", "PlateReader", "ReadPlate", "SecondReader"]
+__all__ = ["CropRead", "LineCandidate", "PlateReader", "ReadPlate", "SecondReader"]

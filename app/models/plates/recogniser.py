@@ -23,6 +23,18 @@ BLUR_SIGMA = 1.2
 Columns = npt.NDArray[np.float32]
 
 
+class StripRead(NamedTuple):
+    """What the network says about a strip.
+
+    Attributes:
+        columns: probabilities (T, 37) of blank, 0-9 and A-Z.
+        is_number: probability that the line is the number of a plate, and not a slogan or a sign.
+    """
+
+    columns: Columns
+    is_number: float
+
+
 class Recogniser:
     """Reads straightened lines of text.
 
@@ -39,17 +51,18 @@ class Recogniser:
         strips = [np.full((HEIGHT, width, 3), GREY, np.uint8) for width in widths]
         return [functools.partial(self.read, [strip]) for strip in strips]
 
-    def read(self, strips: Sequence[Image]) -> list[Columns]:
-        """Return probabilities (T, 37) for each (48, W, 3) strip; equal widths form batches.
+    def read(self, strips: Sequence[Image]) -> list[StripRead]:
+        """Read each (48, W, 3) strip; equal widths form batches.
 
         Raises:
             DetectorError: when the network fails.
         """
         answers = [self._runner.submit(padded_strip(strip)) for strip in strips]
         try:
-            return [answer.result(TIMEOUT_S)[0] for answer in answers]
+            outputs = [answer.result(TIMEOUT_S) for answer in answers]
         except TimeoutError:
             raise DetectorLate("Plate reading") from None
+        return [StripRead(columns, float(is_number)) for columns, is_number in outputs]
 
 
 def padded_strip(strip: Image) -> Image:

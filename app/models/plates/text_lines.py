@@ -6,7 +6,6 @@ outputs, per pixel, the confidence of lying in the core of a line; cores are gro
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import cv2
@@ -46,6 +45,11 @@ class TextLine(NamedTuple):
         centre: npt.NDArray[np.float32] = self.quad.mean(axis=0)
         return centre
 
+    @property
+    def upside_down(self) -> TextLine:
+        """The same line, to be read turned by half a circle."""
+        return TextLine(np.roll(self.quad, 2, axis=0), self.confidence)
+
 
 class TextLineDetector:
     """Detects lines of text in an image.
@@ -63,41 +67,34 @@ class TextLineDetector:
         self._core = core
         self._min_confidence = min_confidence
 
-    def lines(self, image: Image, canvas: tuple[int, int]) -> list[TextLine]:
+    def lines(
+        self, image: Image, canvas: tuple[int, int], enlarged: float = MAX_ENLARGEMENT
+    ) -> list[TextLine]:
         """Return the lines in an (H, W, 3) RGB image, in its pixels.
 
         Args:
             canvas: width and height of the network's input, multiples of 32; the image is
                 resized to fit and placed in the top left corner.
+            enlarged: factor by which the image is enlarged at most.
 
         Raises:
             DetectorError: when the network fails.
         """
-        return self.submit(image, canvas)()
-
-    def submit(self, image: Image, canvas: tuple[int, int]) -> Callable[[], list[TextLine]]:
-        """Start ``lines`` and return a call that waits for it, so that other networks can run
-        meanwhile. Raises DetectorError."""
-        boxed, scale = fitted(image, canvas)
-        answer = self._runner.submit(boxed)
-
-        def lines() -> list[TextLine]:
-            try:
-                heat = answer.result(TIMEOUT_S)[0][0]
-            except TimeoutError:
-                raise DetectorLate("Plate reading") from None
-            found = decode(heat, self._core, self._min_confidence)
-            return [
-                TextLine((line.quad / scale).astype(np.float32), line.confidence) for line in found
-            ]
-
-        return lines
+        boxed, scale = fitted(image, canvas, enlarged)
+        try:
+            heat = self._runner.submit(boxed).result(TIMEOUT_S)[0][0]
+        except TimeoutError:
+            raise DetectorLate("Plate reading") from None
+        found = decode(heat, self._core, self._min_confidence)
+        return [TextLine((line.quad / scale).astype(np.float32), line.confidence) for line in found]
 
 
-def fitted(image: Image, canvas: tuple[int, int]) -> tuple[Image, float]:
+def fitted(
+    image: Image, canvas: tuple[int, int], enlarged: float = MAX_ENLARGEMENT
+) -> tuple[Image, float]:
     """Resize an image into the corner of a grey canvas; return the canvas and the scale."""
     width, height = canvas
-    scale = min(MAX_ENLARGEMENT, width / image.shape[1], height / image.shape[0])
+    scale = min(enlarged, width / image.shape[1], height / image.shape[0])
     size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     boxed = np.full((height, width, 3), 127, np.uint8)

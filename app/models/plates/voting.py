@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from app import plate_text
 from app.models.batching import Image
 from app.models.plates import ctc, formats
-from app.models.plates.recogniser import Augmentation, Columns, Recogniser, strip_of
+from app.models.plates.recogniser import Augmentation, Recogniser, StripRead, strip_of
 from app.models.plates.text_lines import TextLine
 from app.plates import PlateRead
 from app.types import Box
@@ -24,11 +25,31 @@ MORE_AUGMENTATIONS = (
     Augmentation(vertical_margin=-0.1, horizontal_margin=0.05, stretch=1.6),
 )
 MAX_ALTERNATIVES = 3
+MIN_CONFIDENCE = 0.15
+"""Of a number; with less, a plate counts as unreadable."""
 MIN_ALTERNATIVE_SHARE = 0.02
+FORMAT_BONUS = 1.5
+"""How much likelier a text is that fits a format, or only differs from one that does by O and 0 or
+I and 1. With more, formats spoil more readings than they mend: see the model card."""
 EDGE_MISREADS = 0.1, 0.05, 0.03
 """How likely a band, a seal or a frame is read as a letter: at the left end of a plate, where
 European plates have a band, at the right end, and at both."""
+UNEXPECTED = 0.2
+"""Factor for corrections by formats of countries that were not chosen."""
+LEAST = 1e-4
 Votes = Mapping[str, float]
+
+
+class LineVotes(NamedTuple):
+    """The votes on a line's text, and the probability that it is the number of a plate.
+
+    Attributes:
+        views: how many augmentations voted.
+    """
+
+    votes: Votes
+    is_number: float
+    views: int = 1
 
 
 class ReadPlate(NamedTuple):
@@ -71,15 +92,19 @@ class PlateLineReader:
         """Return calls that compile the recogniser; see there."""
         return self._recogniser.warm_ups()
 
-    def quick_votes(self, image: Image, lines: Sequence[TextLine]) -> list[Votes]:
+    def quick_votes(self, image: Image, lines: Sequence[TextLine]) -> list[LineVotes]:
         """Read one augmentation of each line, to separate possible plates from other text."""
         return self._votes(image, lines, AUGMENTATIONS[:1])
 
-    def first_votes(self, image: Image, lines: Sequence[TextLine]) -> list[Votes]:
+    def first_votes(self, image: Image, lines: Sequence[TextLine]) -> list[LineVotes]:
         """Read two augmentations of each line."""
         return self._votes(image, lines, AUGMENTATIONS)
 
-    def more_votes(self, image: Image, lines: Sequence[TextLine]) -> list[Votes]:
+    def second_votes(self, image: Image, lines: Sequence[TextLine]) -> list[LineVotes]:
+        """Read the other of the two augmentations of ``first_votes``."""
+        return self._votes(image, lines, AUGMENTATIONS[1:])
+
+    def more_votes(self, image: Image, lines: Sequence[TextLine]) -> list[LineVotes]:
         """Read two other augmentations of each line."""
         return self._votes(image, lines, MORE_AUGMENTATIONS)
 
@@ -89,22 +114,22 @@ class PlateLineReader:
 
     def _votes(
         self, image: Image, lines: Sequence[TextLine], augmentations: Sequence[Augmentation]
-    ) -> list[Votes]:
+    ) -> list[LineVotes]:
         strips = [
             strip_of(image, line.quad, variant) for line in lines for variant in augmentations
         ]
-        columns = self._recogniser.read(strips)
+        reads = self._recogniser.read(strips)
         size = len(augmentations)
-        return [vote(columns[at : at + size]) for at in range(0, len(columns), size)]
+        return [vote(reads[at : at + size]) for at in range(0, len(reads), size)]
 
 
-def vote(columns: Sequence[Columns]) -> Votes:
+def vote(reads: Sequence[StripRead]) -> LineVotes:
     """Return the mean probability of each text over the augmentations."""
     votes: dict[str, float] = {}
-    for variant in columns:
-        for text, share in ctc.beam_search(variant).items():
-            votes[text] = votes.get(text, 0.0) + share / len(columns)
-    return votes
+    for read in reads:
+        for text, share in ctc.beam_search(read.columns).items():
+            votes[text] = votes.get(text, 0.0) + share / len(reads)
+    return LineVotes(votes, sum(read.is_number for read in reads) / len(reads), len(reads))
 
 
 def pooled(votes: Iterable[tuple[Votes, float]]) -> Votes:
@@ -124,51 +149,119 @@ def two_line_votes(upper: Votes, lower: Votes) -> Votes:
 
 
 def decide(votes: Votes, countries: tuple[str, ...] = ()) -> Decision:
-    """Weigh each candidate, and its corrections by formats, by how plausible they are."""
-    weights: dict[str, float] = {}
+    """Choose a text by its votes; formats decide between look-alikes, and what is almost a tie."""
+    shares: dict[str, float] = {}
+    texts: dict[str, dict[str, float]] = {}
     for text, share in votes.items():
-        plain = share * formats.plausibility(text)
-        weights[text] = weights.get(text, 0.0) + plain
-        length = formats.LENGTHS.get(len(text), 0.0)
-        for fit in formats.fits(text, countries):
-            more = share * fit.likeness * fit.evidence * length
-            weights[fit.text] = weights.get(fit.text, 0.0) + more
-        for inner, likeness in zip((text[1:], text[:-1], text[1:-1]), EDGE_MISREADS, strict=True):
-            length = formats.LENGTHS.get(len(inner), 0.0)
-            for fit in formats.fits(inner, countries):
-                if fit.text == inner and fit.evidence >= formats.MAX_EVIDENCE:
-                    more = share * likeness * fit.evidence * length
-                    weights[inner] = weights.get(inner, 0.0) + more
-    total = sum(weights.values())
+        fits = formats.fits(text, countries)
+        for spelling, weight in _spellings(text, share, fits, bool(countries)).items():
+            own_texts = texts.setdefault(plate_text.shape(spelling), {})
+            own_texts[spelling] = own_texts.get(spelling, 0.0) + weight
+        shape = plate_text.shape(text)
+        known = any(plate_text.shape(fit.text) == shape for fit in fits)
+        inner = {} if known else _without_edges(text, share, countries)
+        for own, weight in inner.items():
+            alike = plate_text.shape(own)
+            shares[alike] = shares.get(alike, 0.0) + weight
+            texts.setdefault(alike, {}).setdefault(own, weight)
+        factor = FORMAT_BONUS if known else formats.LENGTHS.get(len(text), 0.0) if inner else 1.0
+        shares[shape] = shares.get(shape, 0.0) + share * factor
+    shares = {s: n for s, n in shares.items() if len(s) in formats.LENGTHS}
+    total = sum(shares.values())
     if total <= 0:
         return NO_DECISION
-    ranked = sorted(((t, w / total) for t, w in weights.items()), key=lambda item: -item[1])
-    best = ranked[0]
-    return Decision(best[0], best[1], weights[best[0]], tuple(ranked))
+    best = {shape: max(texts[shape], key=texts[shape].__getitem__) for shape in shares}
+    ranked = sorted(((best[s], n / total) for s, n in shares.items()), key=lambda item: -item[1])
+    text, share = ranked[0]
+    return Decision(text, share, sum(texts[plate_text.shape(text)].values()), tuple(ranked))
+
+
+def _without_edges(text: str, share: float, countries: tuple[str, ...]) -> dict[str, float]:
+    """Numbers that fit a format without what may be a band, a seal or a frame at their ends."""
+    inner = zip((text[1:], text[:-1], text[1:-1]), EDGE_MISREADS, strict=True)
+    return {
+        own: share * likeness * fit.evidence * formats.LENGTHS.get(len(own), 0.0)
+        for own, likeness in inner
+        for fit in formats.fits(own, countries)
+        if fit.text == own and fit.evidence >= formats.MAX_EVIDENCE
+    }
+
+
+def _spellings(
+    text: str, share: float, fits: Sequence[formats.Fit], expected: bool
+) -> dict[str, float]:
+    """The text, and its corrections by formats, weighed by how plausible they are.
+
+    Args:
+        expected: the formats are of countries that were chosen; those of all countries together
+            fit almost anything.
+    """
+    weights = {text: share * formats.plausibility(text)}
+    length = formats.LENGTHS.get(len(text), 0.0)
+    for fit in fits:
+        likeness = fit.likeness if expected or fit.text == text else fit.likeness * UNEXPECTED
+        more = share * likeness * fit.evidence * length
+        weights[fit.text] = weights.get(fit.text, 0.0) + more
+    return weights
 
 
 def plate_read(decision: Decision, box: Box, countries: tuple[str, ...]) -> PlateRead:
-    """Convert a decision to a ``PlateRead``, with a calibrated confidence."""
-    others = [t for t, share in decision.ranked[1:] if share >= MIN_ALTERNATIVE_SHARE and t]
+    """Convert a decision to a ``PlateRead``, with a calibrated confidence.
+
+    A text that is almost certainly wrong is only an alternative: nobody should be alarmed by it.
+    """
+    sure = confidence(decision)
+    told = decision.text if sure >= MIN_CONFIDENCE else ""
+    likely = [t for t, share in decision.ranked if share >= MIN_ALTERNATIVE_SHARE]
+    others = [text for text in likely if text and text != told]
     return PlateRead(
-        decision.text,
-        confidence(decision),
+        told,
+        sure if told else 0.0,
         box,
         tuple(others[:MAX_ALTERNATIVES]),
-        "/".join(formats.countries_of(decision.text, countries)) or None,
+        "/".join(formats.countries_of(told, countries)) or None,
         {text: round(share, 4) for text, share in decision.ranked[:8] if share >= 0.0005},
     )
 
 
-CALIBRATION = (1.47, 1.83)
-"""Logistic regression of correctness on the log-odds of the share, fitted on the dev photos of
-``bench/plates.py``; the model card of ``plate_text`` has its scores."""
+CALIBRATION = (-0.305, 0.764, 0.745)
+"""Logistic regression of correctness on ``confidence_features``, fitted by
+``training.plate_ranking``; the model card of ``plate_text`` has its scores."""
+PASSAGE_CALIBRATION = (0.9, 1.83)
+"""The same on the log-odds of the share alone, for the votes of several frames: what the frames of
+a passage agree on is more certain than the same share of the votes on one photo."""
 
 
 def confidence(decision: Decision) -> float:
-    """Return the probability that a reading like this one is correct."""
+    """Return the probability that the reading of a photo is correct."""
     if not decision.text:
         return 0.0
-    share = min(max(decision.share, 1e-4), 1 - 1e-4)
-    offset, slope = CALIBRATION
-    return float(1 / (1 + np.exp(-(offset + slope * np.log(share / (1 - share))))))
+    values = confidence_features(decision)
+    return _logistic(sum(weight * value for weight, value in zip(CALIBRATION, values, strict=True)))
+
+
+def passage_confidence(decision: Decision) -> float:
+    """Return the probability that the reading of a plate that passed a camera is correct."""
+    if not decision.text:
+        return 0.0
+    offset, slope = PASSAGE_CALIBRATION
+    return _logistic(offset + slope * log_odds(decision.share))
+
+
+def _logistic(value: float) -> float:
+    return float(1 / (1 + np.exp(-value)))
+
+
+def confidence_features(decision: Decision) -> tuple[float, ...]:
+    """Return what tells right readings from wrong ones.
+
+    These are: 1, the log-odds of the share, and the logarithm of the strength.
+    """
+    strength = float(np.log(min(max(decision.strength, LEAST), 1.0)))
+    return 1.0, log_odds(decision.share), strength
+
+
+def log_odds(probability: float) -> float:
+    """Return the log-odds of a probability, within bounds."""
+    bounded = min(max(probability, LEAST), 1 - LEAST)
+    return float(np.log(bounded / (1 - bounded)))

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
-import json
-import os
 import re
-import sys
 import tempfile
-from contextlib import suppress
-from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import unquote
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, SecretStr
 
+from app.child_process import ask_child
 from app.local_time import TimeZoneName, time_zone
 from app.notify.apprise_schemes import SCHEMES
 from app.notify.base import Message, NotifyContext, Options, SendFailed, TargetKind, masked
@@ -26,7 +21,6 @@ from app.urls import MASK, scheme_of
 TIMEOUT_S = 40.0
 """Python and Apprise need a second or two to start; the messenger gets the rest."""
 PROGRAM = "app.notify.apprise_child"
-ROOT = Path(__file__).parents[3]
 NO_REPLY = "Apprise failed without a message"
 _PIECES = re.compile(r"[/?&=@:#;,]+")
 
@@ -97,39 +91,10 @@ class AppriseSender:
 
 async def _run(request: dict[str, Any]) -> dict[str, Any]:
     """The reply of a process for a request. Raises SendFailed if there is none in time."""
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", PROGRAM),
-        stdin=pipe,
-        stdout=pipe,
-        stderr=asyncio.subprocess.DEVNULL,
-        cwd=ROOT,
-        env=_environment(),
-    )
     try:
-        async with asyncio.timeout(TIMEOUT_S):
-            output, _ = await process.communicate(json.dumps(request).encode())
+        return await ask_child(PROGRAM, request, TIMEOUT_S)
     except TimeoutError:
         raise SendFailed(f"no answer within {TIMEOUT_S:g} s", unreachable=True) from None
-    finally:
-        if process.returncode is None:
-            with suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
-    try:
-        reply = json.loads(output)
-    except ValueError:
-        raise SendFailed(NO_REPLY) from None
-    return reply if isinstance(reply, dict) else {}
-
-
-def _environment() -> dict[str, str]:
-    """Without proxies, settings and secrets of the server."""
-    kept = ("PATH", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT", "VIRTUAL_ENV")
-    return {name: value for name, value in os.environ.items() if name in kept} | {
-        "PYTHONPATH": str(ROOT),
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
 
 
 def _shown(options: AppriseOptions) -> dict[str, Any]:

@@ -77,7 +77,7 @@ class H264Encoder:
         self._threads = threads or max(1, min(4, usable_cpus() // 2))
         self._timed_keyframes, self._keyframe_pts = timed_keyframes, 0
         self._fps = fps
-        self._bitrate = bitrate or max(MIN_BITRATE, int(width * height * fps * BITS_PER_PIXEL))
+        self._bitrate = bitrate or default_bitrate(width, height, fps)
         self.name = best_encoder() if encoder == "auto" else encoder
         self._may_fall_back = encoder == "auto" and self.name != SOFTWARE_ENCODER
         try:
@@ -129,6 +129,11 @@ class H264Encoder:
         _report_failure(self.name, type(error).__name__)
         self.name, self._may_fall_back = SOFTWARE_ENCODER, False
         self._context = self._open()
+
+
+def default_bitrate(width: int, height: int, fps: float) -> int:
+    """Bits a second for frames of a size at a rate."""
+    return max(MIN_BITRATE, int(width * height * fps * BITS_PER_PIXEL))
 
 
 def _open(

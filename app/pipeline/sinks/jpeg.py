@@ -14,6 +14,7 @@ from av.video.reformatter import ColorRange
 
 from app.models.colours import BT601, Colours, same_matrix, to_jpeg_matrix
 from app.pipeline.planes import Plane, fill, pixels
+from app.pipeline.scale import to_output
 from app.types import BlurredFrame
 
 QP_TO_LAMBDA = 118  # libav's FF_QP2LAMBDA
@@ -22,9 +23,14 @@ FORMAT = "yuvj420p"
 MIDDLE = 128
 
 
-def encode_jpeg(frame: BlurredFrame) -> bytes:
-    """Encode a frame as a baseline JPEG."""
-    image = _in_jpeg_colours(frame.image)
+def encode_jpeg(frame: BlurredFrame, width: int | None = None) -> bytes:
+    """Encode a frame as a baseline JPEG.
+
+    Args:
+        width: at most so many pixels wide; None for the frame's own size.
+    """
+    scale = 1.0 if width is None else min(1.0, width / frame.image.width)
+    image = _in_jpeg_colours(to_output(frame.image, scale))
     encoder = av.CodecContext.create("mjpeg", "w")
     encoder.width, encoder.height, encoder.pix_fmt = image.width, image.height, FORMAT
     encoder.time_base = Fraction(1, 90_000)

@@ -5,7 +5,11 @@ silent; a child process can be killed. It gets everything over its standard inpu
 password is in the process list:
 
     a line of JSON  {"urls", "width", "height", "fps", "transport"}
-    then, for each packet, a header HEADER (length, pts, is keyframe) and the data
+    then, for each packet, a header HEADER (length, pts, is keyframe, until) and the data
+
+``until`` is when the lease of the output ends, on ``lease_clock``; infinity without a lease. A
+header of length 0 only extends it. This process is killed by its own alarm at that time, whatever
+it waits for: another machine may publish from then on.
 
 and answers on its standard output with lines:
 
@@ -20,6 +24,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import math
 import signal
 import struct
 import sys
@@ -32,7 +37,7 @@ from av.container import OutputContainer
 from av.error import FFmpegError
 from av.stream import Stream
 
-HEADER = struct.Struct(">Iq?")
+HEADER = struct.Struct(">Iq?d")
 TIME_BASE = Fraction(1, 90_000)
 PR_SET_PDEATHSIG = 1
 
@@ -46,6 +51,11 @@ def main() -> int:
         say("error", type(error).__name__, str(error.errno or 0))
         return 1
     return 0
+
+
+def lease_clock() -> float:
+    """Seconds on a clock that a machine's processes share, and that goes on while it sleeps."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def publish(pipe: BinaryIO, config: dict[str, Any]) -> None:
@@ -94,12 +104,27 @@ def mux(container: OutputContainer, stream: Stream, packet: tuple[int, bool, byt
 
 def read_packet(pipe: BinaryIO) -> tuple[int, bool, bytes] | None:
     """The next packet, or None at the end of the pipe."""
-    header = pipe.read(HEADER.size)
-    if len(header) < HEADER.size:
-        return None
-    length, pts, is_keyframe = HEADER.unpack(header)
-    data = pipe.read(length)
-    return (pts, is_keyframe, data) if len(data) == length else None
+    while True:
+        header = pipe.read(HEADER.size)
+        if len(header) < HEADER.size:
+            return None
+        length, pts, is_keyframe, until = HEADER.unpack(header)
+        data = pipe.read(length)
+        end_at(until)
+        if len(data) < length:
+            return None
+        if data:
+            return pts, is_keyframe, data
+
+
+def end_at(until: float) -> None:
+    """Let the kernel end this process when its lease ends, even if it hangs in a system call."""
+    if until == math.inf:
+        return
+    left_s = until - lease_clock()
+    if left_s <= 0:
+        signal.raise_signal(signal.SIGKILL)
+    signal.setitimer(signal.ITIMER_REAL, left_s)  # SIGALRM kills: it has no handler
 
 
 def say(*words: str) -> None:
@@ -110,6 +135,8 @@ def say(*words: str) -> None:
 def die_with_parent() -> None:
     """Ask Linux to kill this process with the server, even if it hangs in a system call."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's to answer
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import select
 import subprocess
@@ -21,7 +22,7 @@ from app.failure_reason import FailureReason
 from app.models.colours import Colours
 from app.pipeline.sinks.base import Delivered
 from app.pipeline.sinks.encode import TIME_BASE, H264Encoder, Packet
-from app.pipeline.sinks.publisher import HEADER
+from app.pipeline.sinks.publisher import HEADER, lease_clock
 from app.pipeline.sinks.ring_feed import RingFeed
 from app.types import ProcessedFrame, StreamSpec, Transport
 
@@ -38,10 +39,13 @@ class RtspSink:
         delivered: called when the server has accepted a packet.
 
     Attributes:
-        feed: gets every packet once it is sent, if the stream is recorded.
+        feed: gets every packet once it is sent, for recordings and live video.
+        until: when the lease of the output ends, on ``lease_clock``. Without a cluster there is
+            none, and this is never.
     """
 
     feed: RingFeed | None = None
+    until: Callable[[], float] = staticmethod(lambda: math.inf)
 
     def __init__(self, spec: StreamSpec, settings: StreamSettings, delivered: Delivered) -> None:
         assert spec.output is not None
@@ -59,7 +63,14 @@ class RtspSink:
         """FFmpeg's name of the encoder; None before the first frame."""
         return self._encoder.name if self._encoder is not None else None
 
+    @property
+    def publishing(self) -> bool:
+        """Whether a process may still publish."""
+        return self._publisher is not None
+
     def write(self, result: ProcessedFrame) -> None:
+        if lease_clock() >= self.until():
+            raise self._failure(FailureReason.NO_LEASE)
         picture = result.frame
         encoder, publisher = self._encoder, self._publisher
         if encoder is not None and not encoder.takes(picture):
@@ -80,7 +91,7 @@ class RtspSink:
         pts = round((result.captured_at - self._started_at) / TIME_BASE)
         self._last_pts = pts = max(pts, self._last_pts + 1)
         if self.feed is not None:
-            self.feed.frame(pts, covered=result.covered)
+            self.feed.frame(pts, covered=result.covered, number=result.number)
         for packet in encoder.encode(picture, pts):
             if publisher is None:
                 publisher = self._publisher = self._connect(encoder)
@@ -94,14 +105,18 @@ class RtspSink:
     def idle(self, seconds: float) -> None:
         if self._publisher is None:
             return
+        if lease_clock() >= self.until():
+            raise self._failure(FailureReason.NO_LEASE)
         self._publisher.check()
+        self._publisher.extend()
         if seconds >= self._settings.idle_output_s:
             self.close()
 
     def close(self) -> None:
-        publisher, self._publisher, self._encoder = self._publisher, None, None
+        publisher, self._encoder = self._publisher, None
         if publisher is not None:
             publisher.close()
+        self._publisher = None
 
     def _connect(self, encoder: H264Encoder) -> Publisher:
         try:
@@ -116,6 +131,7 @@ class RtspSink:
             stall_timeout_s=self._settings.stall_timeout_s,
             delivered=self._delivered,
             failure=self._failure,
+            until=self.until,
         )
 
     def _failure(self, reason: str) -> SinkError:
@@ -128,6 +144,7 @@ class Publisher:
     Args:
         addresses: the URLs to try, with credentials.
         failure: makes the error to raise from a reason.
+        until: when the process has to end.
     """
 
     def __init__(
@@ -140,8 +157,10 @@ class Publisher:
         stall_timeout_s: float,
         delivered: Delivered,
         failure: _Failure,
+        until: Callable[[], float],
     ) -> None:
         self._stall_timeout_s = stall_timeout_s
+        self._until = until
         self._delivered = delivered
         self._failure = failure
         self._unsent: deque[tuple[int, float, float]] = deque()  # pts, captured_at, handed over at
@@ -175,8 +194,13 @@ class Publisher:
         """Send a packet. Raises SinkError when the child has ended or the far end stalls."""
         self.check()
         self._unsent.append((packet.pts, captured_at, time.monotonic()))
-        header = HEADER.pack(len(packet.data), packet.pts, packet.is_keyframe)
+        header = HEADER.pack(len(packet.data), packet.pts, packet.is_keyframe, self._until())
         self._write(header + packet.data)
+
+    def extend(self) -> None:
+        """Tell the child until when it may publish, while there is no packet that says so."""
+        if (until := self._until()) != math.inf:
+            self._write(HEADER.pack(0, 0, False, until))
 
     def wait_first(self, timeout_s: float) -> None:
         """Wait until the far end has taken the first packet. Raises SinkError if it does not."""

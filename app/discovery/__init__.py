@@ -1,0 +1,1 @@
+"""Finds cameras on the network, and knows the addresses of their streams."""

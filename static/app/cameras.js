@@ -1,0 +1,1 @@
+import{r as e}from"./main.js";var t=`cameras`,n=2e3;function r(){return e(t,n)}export{r as n,t};

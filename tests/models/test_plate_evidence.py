@@ -1,0 +1,185 @@
+"""What counts as a plate, what comes first, and images that are not upright."""
+
+from __future__ import annotations
+
+from unittest import mock
+
+import numpy as np
+import pytest
+
+from app.models.plates.candidates import with_joined, with_pieces
+from app.models.plates.evidence import FoundPlate, evidence, is_sure, ranked
+from app.models.plates.light import brightened
+from app.models.plates.line_candidates import LineCandidate
+from app.models.plates.reader import PlateReader
+from app.models.plates.recogniser import StripRead
+from app.models.plates.reduced import ReducedCopy, agreement, reduced
+from app.models.plates.text_lines import TextLine
+from app.models.plates.tuning import DEFAULT_TUNING
+from app.models.plates.turned import turned, turned_back
+from app.models.plates.voting import Decision, LineVotes, PlateLineReader, confidence, decide
+from app.types import Box
+
+SIZE = 1000, 700
+HERE = Box(400, 500, 550, 550)
+
+
+def found(text: str, detected: float, is_number: float = 0.999, box: Box = HERE) -> FoundPlate:
+    """A plate that reads like this without doubt; unreadable without a text."""
+    if not text:
+        return FoundPlate(box, detected, None)
+    quad = np.array([(box.x1, box.y1), (box.x2, box.y1), (box.x2, box.y2), (box.x1, box.y2)])
+    line = TextLine(quad.astype(np.float32), 0.9)
+    candidate = LineCandidate((line,), LineVotes({text: 0.97}, is_number), decide({text: 0.97}))
+    return FoundPlate(box, detected, candidate)
+
+
+def line_at(x: float, y: float, width: float, height: float = 30) -> TextLine:
+    quad = np.array([(x, y), (x + width, y), (x + width, y + height), (x, y + height)], np.float32)
+    return TextLine(quad, 0.9)
+
+
+def texts(plates: list[FoundPlate]) -> list[str]:
+    return [plate.number.decision.text if plate.number else "" for plate in plates]
+
+
+def test_a_plate_comes_before_a_sign_that_reads_like_one() -> None:
+    sign = found("4FCW533", 0.0, box=Box(100, 50, 400, 150))
+    assert texts(ranked([sign, found("8KHB271", 0.9)], SIZE, DEFAULT_TUNING))[0] == "8KHB271"
+
+
+def test_a_slogan_is_no_plate() -> None:
+    slogan = found("PRIVATE", 0.0, is_number=0.02)
+    assert ranked([slogan], SIZE, DEFAULT_TUNING) == []
+
+
+def test_what_looks_like_a_number_is_one_also_where_the_detector_is_blind() -> None:
+    assert texts(ranked([found("8KHB271", 0.0)], SIZE, DEFAULT_TUNING)) == ["8KHB271"]
+
+
+def test_two_cars_have_two_plates() -> None:
+    other = found("4FCW533", 0.8, box=Box(100, 450, 220, 490))
+    assert len(ranked([found("8KHB271", 0.9), other], SIZE, DEFAULT_TUNING)) == 2
+
+
+def test_a_plate_that_cannot_be_read_is_a_plate() -> None:
+    assert texts(ranked([found("", 0.8)], SIZE, DEFAULT_TUNING)) == [""]
+
+
+def test_a_doubtful_box_counts_only_where_there_is_nothing_else() -> None:
+    doubtful = found("", 0.3, box=Box(100, 450, 220, 490))
+    assert texts(ranked([doubtful], SIZE, DEFAULT_TUNING)) == [""]
+    assert texts(ranked([doubtful, found("8KHB271", 0.9)], SIZE, DEFAULT_TUNING)) == ["8KHB271"]
+    assert ranked([found("", 0.12)], SIZE, DEFAULT_TUNING) == []
+
+
+def test_evidence_grows_with_the_detectors_confidence_and_the_looks() -> None:
+    unsure, sure = found("8KHB271", 0.2), found("8KHB271", 0.9)
+    assert evidence(unsure, SIZE) < evidence(sure, SIZE)
+    assert evidence(found("8KHB271", 0.0, is_number=0.1), SIZE) < evidence(unsure, SIZE)
+
+
+def test_a_number_is_clear_by_its_votes_and_not_by_a_format() -> None:
+    assert decide({"SGTE5": 0.97}).strength < 1
+    assert is_sure(found("SGTE5", 0.9), SIZE, DEFAULT_TUNING.sure_evidence)
+    torn = LineVotes({"5CJP3S": 0.4, "5CJP35": 0.3, "SCJP3B": 0.3}, 0.999)
+    line = line_at(400, 500, 150)
+    unclear = FoundPlate(HERE, 0.9, LineCandidate((line,), torn, decide(torn.votes)))
+    assert not is_sure(unclear, SIZE, DEFAULT_TUNING.sure_evidence)
+
+
+def test_a_plate_that_is_read_clearly_is_not_read_upside_down() -> None:
+    def strips_of_lines(strips: object) -> list[StripRead]:
+        raise AssertionError("it was read again")
+
+    recogniser = mock.Mock(read=strips_of_lines)
+    reader = PlateReader(mock.Mock(), PlateLineReader(recogniser), None)
+    clear = found("DL9E1U", 0.77, is_number=0.9, box=Box(513, 384, 577, 416))
+    assert evidence(clear, SIZE) < DEFAULT_TUNING.sure_evidence
+    image = np.zeros((700, 1000, 3), np.uint8)
+    assert reader._upside_down(image, [clear]) == []
+    torn = LineVotes({"NT3670": 0.5, "NI3670": 0.4}, 0.98)
+    number = LineCandidate((line_at(513, 384, 64),), torn, decide(torn.votes))
+    with pytest.raises(AssertionError, match="read again"):
+        reader._upside_down(image, [clear._replace(number=number)])
+
+
+def test_a_line_turned_over_twice_is_the_same() -> None:
+    line = line_at(10, 100, 60)
+    assert line.upside_down.quad[0].tolist() == [70, 130]
+    assert line.upside_down.upside_down.quad.tolist() == line.quad.tolist()
+
+
+def test_an_unreadable_number_has_no_confidence() -> None:
+    assert confidence(decide({"8KHB271": 0.6, "8KHB277": 0.4})) < confidence(decide({"8KHB271": 1}))
+    assert confidence(Decision("", 0.0, 0.0, ())) == 0
+
+
+def test_a_number_that_a_gap_divides_is_joined() -> None:
+    left, right = line_at(10, 100, 60), line_at(90, 100, 80)
+    far, above = line_at(500, 100, 60), line_at(12, 40, 60)
+    lines = [left, right, far, above]
+    (joined,) = with_joined(lines)[len(lines) :]
+    assert joined.quad[:, 0].min() == pytest.approx(10, abs=1)
+    assert joined.quad[:, 0].max() == pytest.approx(170, abs=1)
+
+
+def test_a_sticker_on_a_plate_is_no_second_plate() -> None:
+    plate = found("8KHB271", 0.3, box=Box(400, 500, 700, 650))
+    sticker = found("AUG98", 0.9, is_number=0.5, box=Box(405, 605, 450, 645))
+    beside = sticker._replace(box=Box(705, 605, 750, 645))
+    assert texts(ranked([sticker, plate], SIZE, DEFAULT_TUNING)) == ["8KHB271"]
+    assert texts(ranked([beside, plate], SIZE, DEFAULT_TUNING)) == ["8KHB271", "AUG98"]
+
+
+def test_where_nothing_is_likely_the_likeliest_is_told_and_not_what_the_detector_sees() -> None:
+    head = found("MICHIGAN", 0.26, is_number=0.25, box=Box(350, 10, 900, 100))
+    number = found("AQE66", 0.0, is_number=0.84, box=Box(170, 126, 990, 450))
+    sign = found("AQE66", 0.0, is_number=0.5, box=Box(170, 126, 390, 200))
+    assert max(evidence(one, SIZE) for one in (head, number)) < DEFAULT_TUNING.min_evidence
+    assert texts(ranked([head, number], SIZE, DEFAULT_TUNING)) == ["AQE66"]
+    assert texts(ranked([found("", 0.2), sign], SIZE, DEFAULT_TUNING)) == [""]
+    assert ranked([number], SIZE, DEFAULT_TUNING) == []
+
+
+def test_a_single_character_belongs_to_the_number_beside_it() -> None:
+    number, digit = line_at(60, 100, 150), line_at(10, 102, 20)
+    far, sticker = line_at(400, 100, 20), line_at(10, 20, 20)
+    kept = with_pieces([number, digit, far, sticker])
+    assert kept[0] is number
+    (joined,) = kept[1:]
+    assert joined.quad[:, 0].min() == pytest.approx(10, abs=1)
+    assert joined.quad[:, 0].max() == pytest.approx(210, abs=1)
+
+
+def test_a_dark_photo_is_brightened_and_others_stay() -> None:
+    rng = np.random.default_rng(0)
+    bright = rng.integers(0, 256, (64, 64, 3)).astype(np.uint8)
+    assert brightened(bright) is bright
+    night = bright // 8
+    assert brightened(night).max() > 240
+
+
+@pytest.mark.parametrize("quarters", [0, 1, 2, 3])
+def test_a_box_of_a_turned_image_is_found_in_the_original(quarters: int) -> None:
+    image = np.zeros((70, 100, 3), np.uint8)
+    image[20:30, 10:40] = 255
+    other = turned(image, quarters)
+    ys, xs = np.nonzero(other[..., 0])
+    box = Box(float(xs.min()), float(ys.min()), float(xs.max() + 1), float(ys.max() + 1))
+    assert turned_back(box, quarters, (100, 70)) == Box(10, 20, 40, 30)
+
+
+def test_copies_that_show_the_same_box_agree() -> None:
+    near = Box(405, 502, 548, 553)
+    elsewhere = Box(100, 100, 200, 140)
+    copies = [[(HERE, 0.1), (elsewhere, 0.2)], [(near, 0.15)], []]
+    assert agreement(HERE, copies) == pytest.approx(0.25)
+    assert agreement(elsewhere, copies) == pytest.approx(0.2)
+    assert agreement(HERE, [[(HERE, 0.8)], [(near, 0.7)]]) == 1
+
+
+def test_a_copy_is_squeezed_across() -> None:
+    image = np.zeros((500, 1000, 3), np.uint8)
+    assert reduced(image, ReducedCopy(400)).shape == (200, 400, 3)
+    assert reduced(image, ReducedCopy(400, 0.5)).shape == (200, 200, 3)

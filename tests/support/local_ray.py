@@ -1,0 +1,144 @@
+"""A Ray cluster as ``ClusterStreams`` calls it, whose nodes are objects in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import AsyncIterator, Collection
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+from app.cameras.shared import SharedManagers
+from app.cluster.front_role import FrontRole
+from app.cluster.lease_keeper import LeaseKeeper
+from app.cluster.node import NodeActor, OpenNode
+from app.cluster.ray_cluster import RayCluster, RayNode
+from app.cluster.streams import ClusterStreams
+from app.config import Settings
+from app.db.engine import open_database
+from app.db.leases import open_leases
+from app.db.node_files import NodeFileRepository
+from app.pipeline.channel import Channel
+from app.pipeline.event_log import EventLog
+from app.pipeline.manager import StreamManager
+from app.pipeline.registry import NullStreamStore
+from app.startup.node import open_node
+
+LEASE_S = 3.0
+
+
+class LocalRay:
+    """Nodes with room for some streams each.
+
+    Attributes:
+        failure: what every call raises.
+        alive: the nodes, by id.
+        room: how many streams fit on each.
+        asked: how often each node's actor was asked for.
+    """
+
+    def __init__(self, rooms: dict[str, int]) -> None:
+        self.failure: Exception | None = None
+        self.alive = {name: RayNode(name, name, "10.0.0.1") for name in rooms}
+        self.room = rooms
+        self.asked = dict.fromkeys(rooms, 0)
+        self._on: dict[str, str | None] = {}
+        self._without: dict[str, Collection[str]] = {}
+        self._actors: dict[str, NodeActor] = {}
+        self.stack = AsyncExitStack()
+        self._loop = asyncio.get_running_loop()
+
+    def add(self, name: str, room: int) -> None:
+        self.alive[name] = RayNode(name, name, "10.0.0.1")
+        self.room[name], self.asked[name] = room, 0
+
+    def nodes(self) -> dict[str, RayNode]:
+        self._check()
+        return dict(self.alive)
+
+    def actor(self, node: RayNode) -> Any:
+        self._check()
+        self.asked[node.node_id] += 1
+        if node.node_id not in self._actors:
+            actor = NodeActor(opening(), open_leases, node.name)
+            self._actors[node.node_id] = actor
+            self._loop.call_soon_threadsafe(self.stack.push_async_callback, actor._stack.aclose)
+        return SimpleNamespace(ask=SimpleNamespace(remote=self._actors[node.node_id].ask))
+
+    def placed(self) -> dict[str, str | None]:
+        self._check()
+        for stream_id in [name for name, node in self._on.items() if node is None]:
+            self._on[stream_id] = self._free(stream_id)
+        return dict(self._on)
+
+    def room_of(self, stream_id: str) -> dict[str, str | None]:
+        return {name: node for name, node in self.placed().items() if name == stream_id}
+
+    def place(self, stream_id: str, without: Collection[str] = ()) -> None:
+        self._check()
+        self._without[stream_id] = without
+        self._on[stream_id] = self._free(stream_id)
+
+    def _free(self, stream_id: str) -> str | None:
+        taken, without = list(self._on.values()), self._without[stream_id]
+        free = (
+            name
+            for name in self.alive
+            if name not in without and taken.count(name) < self.room[name]
+        )
+        return next(free, None)
+
+    def release(self, stream_id: str) -> None:
+        self._check()
+        self._on.pop(stream_id, None)
+
+    def asked_for(self, stream_id: str) -> dict[str, float]:
+        return {"CPU": 1.0}
+
+    def _check(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+
+
+def opening() -> OpenNode:
+    """What opens a node, with its own settings: ``WATCHPOST_DATA_DIR``."""
+    parts = Settings()
+    return functools.partial(
+        open_node, parts.streams, parts.faces, parts.objects, parts.recording, parts.plates
+    )
+
+
+async def manager(stack: AsyncExitStack, folder: Path) -> StreamManager:
+    """A manager of streams, until the stack is closed."""
+    shared = SharedManagers(Settings(data_dir=folder), Channel(8, live=True))
+    stack.push_async_callback(shared.close)
+    return await shared.get(folder / "own.db", "cpu")
+
+
+@asynccontextmanager
+async def local_front(
+    folder: Path, rooms: dict[str, int]
+) -> AsyncIterator[tuple[ClusterStreams, LocalRay]]:
+    """A front of such a cluster; its rounds are those that the test asks for."""
+    settings = Settings(data_dir=folder)
+    url = settings.resolved_database_url()
+    open_database(url).dispose()
+    role = FrontRole(LeaseKeeper("front", LEASE_S, lambda: open_leases(url)), url, LEASE_S)
+    ray = LocalRay(rooms)
+    async with ray.stack as stack:
+        await asyncio.to_thread(role.open)
+        stack.push_async_callback(asyncio.to_thread, role.close)
+        own = await manager(stack, folder / "front")
+        log = EventLog(asyncio.get_running_loop())
+        cluster = cast(RayCluster, ray)
+        engine = open_database(url)
+        stack.callback(engine.dispose)
+        rows = NodeFileRepository(engine)
+        streams = ClusterStreams(
+            cluster, role, own, NullStreamStore(), log, settings.streams, rows, dict, list
+        )
+        stack.callback(streams.files.close)
+        stack.callback(streams.rounds.close)
+        yield streams, ray

@@ -1,0 +1,27 @@
+/** Keys that act anywhere in the view, but not while one types or has a dialog open. */
+
+import { useLayoutEffect, useRef } from "preact/hooks";
+
+const TYPING = "input, select, textarea, [role=tab], video";
+
+export function useKeys(actions: Record<string, () => void>): void {
+  const newest = useRef(actions);
+  newest.current = actions;
+  useLayoutEffect(() => { // at once: a key that is pressed as soon as the view is there counts
+    const onKeyDown = (event: KeyboardEvent) => {
+      if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+      if ((event.target as Element).closest(TYPING) || document.querySelector("dialog[open]")) return;
+      const action = newest.current[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+      if (!action) return;
+      event.preventDefault();
+      action();
+    };
+    addEventListener("keydown", onKeyDown);
+    return () => removeEventListener("keydown", onKeyDown);
+  }, []);
+}
+
+export function toggleFullScreen(element: HTMLElement | null): void {
+  if (document.fullscreenElement) void document.exitFullscreen();
+  else void element?.requestFullscreen();
+}
