@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import logging
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.rtsp import RtspServer, available, make_video
@@ -61,6 +63,24 @@ ALONE = (
 )
 """Those that need the CPU for themselves, to meet time limits, to count what is left behind, or
 because no alarm may be raised."""
+
+
+class _Loggers(dict[str, Any]):
+    """All loggers by name, which may be walked while another thread makes one.
+
+    pytest walks them at each step of a test. A thread that an earlier test left importing
+    (a network that is still being compiled) adds some meanwhile, which a plain dict answers
+    with a `RuntimeError` in a test that has nothing to do with it.
+    """
+
+    def values(self) -> Any:
+        return list(super().values())  # in one step under the GIL
+
+
+def pytest_configure() -> None:
+    """Let loggers be made while pytest walks them."""
+    manager = logging.Logger.manager
+    manager.loggerDict = _Loggers(manager.loggerDict)
 
 
 @pytest.hookimpl(wrapper=True)
