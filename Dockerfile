@@ -34,7 +34,7 @@ COPY app app
 COPY anti_terror anti_terror
 # Of the packages, only what is imported is compiled; later the server cannot write here.
 RUN python -m compileall -q app anti_terror run.py main.py \
-    && python -c "import app.main, app.cli, app.cameras, alembic.command, trackers"
+    && python -c "import app.main, app.cli, app.cameras, alembic.command"
 
 # A number of its own, so that a volume belongs to the same user in every build.
 RUN useradd --system --uid 10001 --home-dir /data watchpost && install -d -o watchpost /data

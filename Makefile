@@ -5,11 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LOCK := $(if $(LEAN),requirements-lean.txt,requirements.txt)
-# The lean list has everything that is imported, but not matplotlib and what only it needs, 60 MB: a
-# package for trackers asks for it, for drawings that nothing here makes. Hence --no-deps. Python
-# compiles what it imports; compiling all packages would take another 70 MB.
-NOT_LEAN := matplotlib contourpy cycler fonttools kiwisolver pyparsing python-dateutil
-PIP_FLAGS_requirements-lean.txt := --no-deps --no-compile
+# Python compiles what it imports; compiling all packages of the lean list would take another 70 MB.
+PIP_FLAGS_requirements-lean.txt := --no-compile
 DEMO_FLAG := $(if $(filter 0,$(DEMO)),,--demo)
 
 .PHONY: setup run doctor web test test-fast test-long check bench docs docs-serve pictures lock clean
@@ -87,7 +84,7 @@ pictures: setup $(VENV)/.requirements-dev.txt.installed  ## take the pictures of
 
 lock: $(VENV)/.requirements-dev.txt.installed  ## update the requirements files
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile -q --universal --no-header --no-annotate --python-version 3.11 $(addprefix --no-emit-package ,$(NOT_LEAN)) pyproject.toml -o requirements-lean.txt
+	$(BIN)/uv pip compile -q --universal --no-header --no-annotate --python-version 3.11 pyproject.toml -o requirements-lean.txt
 	$(BIN)/uv pip compile -q --universal --no-header --no-annotate --python-version 3.11 --extra full -c requirements-lean.txt pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile -q --universal --no-header --no-annotate --python-version 3.11 --extra cluster -c requirements.txt pyproject.toml -o requirements-cluster.txt
 	$(BIN)/uv pip compile -q --universal --no-header --no-annotate --python-version 3.11 --group dev -c requirements.txt -o requirements-dev.txt

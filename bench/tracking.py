@@ -1,4 +1,4 @@
-"""Identity switches of trackers: the library's ByteTrack against Watchpost's own tracker.
+"""Identity switches of trackers: ByteTrack against the tracker of faces.
 
 For staged walkers who cross each other the identities are known. The crowd has no ground truth:
 there, each tracker at five frames per second is compared with both at the clip's full frame rate,
@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +19,7 @@ import av
 import cv2
 import numpy as np
 
+from app.analytics.byte_track import best_pairs
 from app.analytics.face_tracker import FaceTracker
 from app.analytics.object_tracker import ObjectTracker
 from app.config import ObjectSettings
@@ -45,17 +44,17 @@ class FrameDetections(NamedTuple):
     detections: list[Detection]
 
 
-def own() -> Update:
-    """Create Watchpost's own tracker."""
+def face_tracker() -> Update:
+    """Create a tracker of faces."""
     return FaceTracker(start_confidence=0.4, hold_s=1.5, growth_per_s=0.0).update
 
 
-def library() -> Update:
-    """Create the library's ByteTrack."""
+def object_tracker() -> Update:
+    """Create a tracker of objects."""
     return ObjectTracker(start_confidence=0.4, hold_s=1.5, numbers=itertools.count(1)).update
 
 
-KINDS: dict[str, Callable[[], Update]] = {"own": own, "ByteTrack": library}
+KINDS: dict[str, Callable[[], Update]] = {"FaceTracker": face_tracker, "ByteTrack": object_tracker}
 
 
 def run() -> None:
@@ -76,7 +75,6 @@ def run() -> None:
         ]
     head = ["clip", "tracker", "persons", "tracks", "switches", "IDF1", "ms/frame"]
     show("Identity switches", head, rows)
-    print(f"\nimporting the library takes {_import_s():.1f} s of CPU time, once")
 
 
 def _row(
@@ -104,8 +102,6 @@ def confusion(truth: Sequence[Named], found: Sequence[Named]) -> tuple[int, floa
     IDF1 is the share of detections with the correct identity, under the best assignment of one
     track to each person.
     """
-    from scipy.optimize import linear_sum_assignment
-
     pairs: Counter[tuple[object, object]] = Counter()
     last: dict[object, object] = {}
     switches = 0
@@ -114,15 +110,14 @@ def confusion(truth: Sequence[Named], found: Sequence[Named]) -> tuple[int, floa
         overlap = np.array([[there[p].iou(seen[t]) for t in tracks] for p in people])
         if not overlap.size:
             continue
-        for row, column in zip(*linear_sum_assignment(-overlap), strict=True):
-            if overlap[row, column] >= SAME_IOU:
-                person, track = people[row], tracks[column]
-                pairs[person, track] += 1
-                switches += last.get(person, track) != track
-                last[person] = track
+        for row, column in best_pairs(overlap, SAME_IOU):
+            person, track = people[row], tracks[column]
+            pairs[person, track] += 1
+            switches += last.get(person, track) != track
+            last[person] = track
     people, tracks = sorted({p for p, _ in pairs}, key=str), sorted({t for _, t in pairs}, key=str)
-    table = np.array([[pairs[p, t] for t in tracks] for p in people])
-    right = int(table[linear_sum_assignment(-table)].sum()) if table.size else 0
+    table = np.array([[pairs[p, t] for t in tracks] for p in people], np.float64)
+    right = int(sum(table[pair] for pair in best_pairs(table, 0)))
     sightings = sum(len(named) for named in (*truth, *found))
     return switches, 2 * right / max(1, sightings)
 
@@ -160,9 +155,3 @@ def _images(clip: str) -> Iterator[av.VideoFrame]:
 
 def _people(detections: Sequence[Detection]) -> list[Detection]:
     return [detection for detection in detections if detection.label == "person"]
-
-
-def _import_s() -> float:
-    clock = "time.process_time()"
-    script = f"import time, numpy, cv2; t = {clock}; import trackers; print({clock} - t)"
-    return float(subprocess.check_output([sys.executable, "-c", script], encoding="utf-8"))

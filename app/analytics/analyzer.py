@@ -18,7 +18,6 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from app.analytics import object_tracker
 from app.analytics.object_scanner import ObjectScanner
 from app.analytics.object_tracker import MAX_GAP_S, ObjectTracker
 from app.analytics.rule_set import RuleSet
@@ -100,7 +99,6 @@ class AnalyzerFactory:
         rules = make_rules(spec.analytics, self._rule_settings, self._helpers, stream)
         if self._objects is None:
             raise NoAnalytics
-        object_tracker.prepare()
         settings = self._settings
         if spec.waits:  # a slow machine must not skip frames of a file
             settings = settings.model_copy(update={"timeout_s": FILE_TIMEOUT_S, "max_wait": 1.0})
