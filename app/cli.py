@@ -28,10 +28,6 @@ from app.errors import SetupError
 from app.models import __main__ as models
 from app.tls import CertificateFiles
 
-ONE_PROCESS = (
-    "--workers must be 1: streams run in one process, and every worker would publish each of them "
-    "again. One process uses all cores."
-)
 GRACE_S = 4
 M_ARENA_MAX = -8  # from glibc's malloc.h
 MAX_ARENAS = 2
@@ -97,7 +93,12 @@ def _add_server_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", help="address to bind to (default: 0.0.0.0)")
     parser.add_argument("--port", type=int, help="port to bind to (default: 8000)")
     parser.add_argument("--reload", action="store_true", help="restart when a file changes")
-    parser.add_argument("--workers", type=int, help="must be 1: streams run in one process")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        help="processes that run streams, for machines with many cores; above 1 it needs Ray "
+        "(default: 1)",
+    )
     parser.add_argument("--log-level", choices=levels, help="(default: info)")
     parser.add_argument("--database-url", help="(default: SQLite in the data folder)")
     parser.add_argument("--claude-api-key", help="key for Claude as second plate reader")
@@ -148,8 +149,9 @@ NESTED = {
     "output_base": "streams__output_base",
     "weights": "objects__weights",
     "cluster": "cluster__address",
+    "workers": "cluster__workers",
 }
-NOT_SETTINGS = ("program", "reload", "workers")
+NOT_SETTINGS = ("program", "reload")
 
 
 def to_environment(flags: argparse.Namespace) -> None:
@@ -163,8 +165,6 @@ def to_environment(flags: argparse.Namespace) -> None:
 
 def serve(flags: argparse.Namespace) -> None:
     """Run the server until it is stopped; a failed start exits with one line."""
-    if getattr(flags, "workers", 1) > 1:
-        sys.exit(ONE_PROCESS)
     try:
         settings = Settings()
         certificate = _certificate(settings)

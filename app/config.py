@@ -21,6 +21,7 @@ from pydantic import (
     SecretStr,
     create_model,
     field_validator,
+    model_validator,
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -450,6 +451,26 @@ class ClusterSettings(BaseModel):
         "its leases in the database. A cut-off machine has stopped, and another one may publish, "
         "after this time.",
     )
+
+    workers: int = Field(
+        1,
+        ge=1,
+        le=99,
+        description="Processes that run streams on this machine, each with some of its cores: for "
+        "machines with so many cores that one process cannot use them. Above 1, streams run in a "
+        "cluster of this machine alone, as with the address `local`.",
+    )
+
+    @model_validator(mode="after")
+    def _several_workers_are_a_cluster(self) -> ClusterSettings:
+        if self.workers > 1:
+            if self.address not in (None, "local"):
+                raise ValueError(
+                    f"workers of a cluster's machines are set where Ray is started: ray start "
+                    f"--resources '{{\"workers\": {self.workers}}}'"
+                )
+            self.address = "local"
+        return self
 
     @field_validator("address")
     @classmethod

@@ -38,11 +38,13 @@ def run(
     names: Sequence[str] = CLIPS,
     counts: Sequence[int] = STREAMS,
     options: Mapping[str, Any] | None = None,
+    flags: Sequence[str] = (),
 ) -> None:
     """Print a table for each of these clips that can be made here.
 
     Args:
         options: more options of each stream, such as ``{"analytics": ["bags"]}``.
+        flags: of the server.
     """
     sys.path.insert(0, str(ROOT / "tests"))
     from support import rtsp
@@ -58,15 +60,22 @@ def run(
                 tempfile.TemporaryDirectory() as folder,
                 rtsp.RtspServer(serve={"cam": clip.make(20, fps=15, name=name)}) as cameras,
             ):
-                rows = [measure(count, cameras, Path(folder), options or {}) for count in counts]
-            shown = f", {json.dumps(options)}" if options else ""
+                place = Path(folder)
+                rows = [measure(one, cameras, place, options or {}, flags) for one in counts]
+            shown = " ".join([f", {json.dumps(options)}" if options else "", *flags])
             show(f"Live 1080p15 streams, RTSP to RTSP: {name}{shown}", head, rows)
 
 
-def measure(count: int, cameras: object, folder: Path, options: Mapping[str, Any]) -> list[object]:
+def measure(
+    count: int,
+    cameras: object,
+    folder: Path,
+    options: Mapping[str, Any],
+    flags: Sequence[str] = (),
+) -> list[object]:
     """Run this many streams; returns the number, then the columns of ``HEAD``."""
     names = [f"cam{number}" for number in range(count)]
-    with server(folder / str(count)) as (client, pid):
+    with server(folder / str(count), *flags) as (client, pid):
         for number, name in enumerate(names):
             body = {
                 "rtsp_url": cameras.url("/cam"),  # type: ignore[attr-defined]
@@ -163,5 +172,7 @@ if __name__ == "__main__":
     parser.add_argument(
         "--options", type=json.loads, help='of each stream, as {"analytics": ["bags"]}'
     )
+    parser.add_argument("--workers", help="of the server; above 1 it needs Ray")
     flags = parser.parse_args()
-    run(flags.clip or CLIPS, flags.streams, flags.options)
+    workers = ["--workers", flags.workers] if flags.workers else []
+    run(flags.clip or CLIPS, flags.streams, flags.options, workers)

@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from app import __version__
+from app.cluster.core_share import take_share
 from app.cluster.fence import OutputFence
 from app.cluster.lease_keeper import LeaseKeeper
 from app.cluster.node_files import CALLS, FilesReport, NodeFiles
@@ -71,9 +72,18 @@ class NodeActor:
         open_node: opens the networks and the manager on this machine; outputs are made as it says.
         open_leases: connects to the database with this URL.
         name: of the node, for people.
+        share: its number among the nodes of this machine, and how many these are.
     """
 
-    def __init__(self, open_node: OpenNode, open_leases: OpenLeases, name: str) -> None:
+    def __init__(
+        self,
+        open_node: OpenNode,
+        open_leases: OpenLeases,
+        name: str,
+        share: tuple[int, int] = (1, 1),
+    ) -> None:
+        if share != (1, 1):
+            take_share(*share)
         self._open_node = open_node
         self._open_leases = open_leases
         self._name = name

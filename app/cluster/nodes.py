@@ -74,6 +74,17 @@ class ClusterNodes:
         return self.refusals.avoided | self.draining
 
     @property
+    def avoided_machines(self) -> set[str]:
+        """Ray's ids of machines all of whose nodes are avoided."""
+        avoided = self.avoided
+        free = {node.machine for node in self._alive.values() if node.node_id not in avoided}
+        return {node.machine for node in self._alive.values()} - free
+
+    def on_machine(self, machine: str) -> list[str]:
+        """The ids of the nodes of a machine, used or not yet; several with ``--workers``."""
+        return [node.node_id for node in self._alive.values() if node.machine == machine]
+
+    @property
     def draining(self) -> set[str]:
         """Ids of nodes that are to be emptied."""
         return {node_id for node_id, node in self._used.items() if node.draining}

@@ -11,6 +11,7 @@ from app.cluster.placed import LEAVES, MOVED, MOVES, WAITS, PlacedStream
 from app.cluster.placed_streams import PlacedStreams
 from app.cluster.ray_cluster import RayCluster, ask_ray
 from app.cluster.remote_node import TELL_TIMEOUT_S, RemoteNode
+from app.cluster.workers import Rooms, Workers
 from app.errors import NotReady, WatchpostError
 from app.pipeline.stream_locks import StreamLocks
 from app.types import StreamState
@@ -20,9 +21,6 @@ logger = logging.getLogger(__name__)
 POLL_S = 0.1
 LEAVES_WITHIN_S = 2.0
 """For a node that has ended a stream to give the lease of its output back."""
-
-Rooms = dict[str, str | None]
-"""The node of each stream that has asked for room; None while it waits for some."""
 
 
 class Placement:
@@ -43,6 +41,7 @@ class Placement:
         self._cluster = cluster
         self._nodes = nodes
         self._streams = streams
+        self._workers = Workers(nodes, streams)
         self._locks = locks
         self._start_timeout_s = start_timeout_s
 
@@ -52,14 +51,14 @@ class Placement:
         """The node that Ray gives a stream. Raises NotReady if there is none in time."""
         stream_id = placed.spec.stream_id
         deadline = time.monotonic() + self._start_timeout_s
-        where = await ask_ray(self._cluster.room_of, stream_id)
-        if where.get(stream_id) in self._nodes.avoided and not self._runs_there(placed):
+        where = await self._room_of(stream_id)
+        if where.get(stream_id) in self._nodes.avoided and not self._workers.runs_there(placed):
             await ask_ray(self._cluster.release, stream_id)
             del where[stream_id]
         if stream_id not in where:
             await self._place(stream_id)
         while time.monotonic() < deadline:
-            where = await ask_ray(self._cluster.room_of, stream_id)
+            where = await self._room_of(stream_id)
             node_id = where.get(stream_id)
             if (node := self._nodes.get(node_id)) is not None:
                 placed.node_id, placed.node, placed.lost = node_id, node.name, None
@@ -102,26 +101,24 @@ class Placement:
             await node.tell("disconnect", placed.spec.stream_id)
 
     async def _place(self, stream_id: str) -> None:
-        await ask_ray(self._cluster.place, stream_id, self._nodes.avoided)
+        await ask_ray(self._cluster.place, stream_id, self._nodes.avoided_machines)
+
+    async def _room_of(self, stream_id: str) -> Rooms:
+        machines = await ask_ray(self._cluster.room_of, stream_id)
+        return {name: self._workers.of(name, machine) for name, machine in machines.items()}
+
+    async def _rooms(self) -> Rooms:
+        return self._workers.rooms(await ask_ray(self._cluster.placed))
 
     def _waits(self, stream_id: str) -> str:
         asked = self._cluster.asked_for(stream_id)
         return WAITS.format(asked=", ".join(f"{share:g} {name}" for name, share in asked.items()))
 
-    def _runs_there(self, placed: PlacedStream) -> bool:
-        """Whether a stream runs, as far as is known, on the node that it was last on."""
-        node = self._nodes.get(placed.node_id)
-        if node is None or node.report is None:
-            return node is not None
-        return any(
-            one.status.spec.stream_id == placed.spec.stream_id for one in node.report.streams
-        )
-
     # ── all of them ──────────────────────────────────────────────────────────────────────
 
     async def correct(self) -> None:
         """Start what should run and does not, and end what should not. Raises NotReady."""
-        where = await ask_ray(self._cluster.placed)
+        where = await self._rooms()
         wanted = [
             placed
             for placed in self._streams
@@ -135,7 +132,7 @@ class Placement:
         """Run a stream on the node that Ray has chosen for it, if it does not run there."""
         stream_id = placed.spec.stream_id
         node_id = where.get(stream_id)
-        if node_id in self._nodes.avoided and not self._runs_there(placed):
+        if node_id in self._nodes.avoided and not self._workers.runs_there(placed):
             await ask_ray(self._cluster.release, stream_id)
             node_id = where.pop(stream_id, None)
         if stream_id not in where:
@@ -176,7 +173,7 @@ class Placement:
         """End runs of streams that were removed or moved while their node did not answer."""
         if not self._strays(where):
             return
-        where = await ask_ray(self._cluster.placed)  # it may have changed since
+        where = await self._rooms()  # it may have changed since
         for stream_id, node in self._strays(where):
             if node is None:
                 await ask_ray(self._cluster.release, stream_id)

@@ -3,7 +3,7 @@
 All of them block; ``ask_ray`` makes them from the event loop. A stream's placement group has one
 bundle, of the CPU share that a stream takes and its site; Ray reserves it on a node, and on another
 one when that node dies. Groups and actors are detached, and named, so that the next front finds
-them.
+them. A node has one actor, or as many as its resource ``workers`` says.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -36,15 +37,47 @@ _THREADS = ThreadPoolExecutor(8, "ray")
 """Of their own: calls that hang while Ray's head is away keep no other work from threads."""
 SITE_SHARE = 0.001
 """Of a site's resource, for each stream: `ray start --resources='{"site:north": 1}'`."""
+WORKER_SHARE = 0.0001
+"""Ray reserves nothing less."""
+WORKERS = "workers"
+"""The resource that says how many actors a node has: `ray start --resources='{"workers": 4}'`."""
 NODE_ID = "ray.io/node-id"
 """A label that Ray gives each node."""
 CONCURRENT_CALLS = 1000
 """Calls of one actor at the same time; each viewer waits in one."""
 
 
+class _Calls:
+    """The calls that are in progress, in all threads."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._number = 0
+
+    def make(self, call: Callable[..., T], *arguments: object) -> T:
+        """Make a call."""
+        with self._changed:
+            self._number += 1
+        try:
+            return call(*arguments)
+        finally:
+            with self._changed:
+                self._number -= 1
+                self._changed.notify_all()
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until none is in progress."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._number, timeout_s)
+
+
+_CALLS = _Calls()
+
+
 async def ask_ray(call: Callable[..., T], *arguments: object) -> T:
     """Call Ray in a thread. Raises NotReady if it does not answer."""
-    answer = asyncio.get_running_loop().run_in_executor(_THREADS, call, *arguments)
+    loop = asyncio.get_running_loop()
+    answer = loop.run_in_executor(_THREADS, _CALLS.make, call, *arguments)
     try:
         return await asyncio.wait_for(answer, ANSWER_S)
     except (TimeoutError, RayError, ConnectionError) as error:
@@ -53,11 +86,19 @@ async def ask_ray(call: Callable[..., T], *arguments: object) -> T:
 
 @dataclass(frozen=True, slots=True)
 class RayNode:
-    """A node that Ray considers alive."""
+    """An actor's place on a node that Ray considers alive.
+
+    Attributes:
+        node_id: Ray's id of the node, and a number where it has several actors.
+        machine: Ray's id of the node.
+        share: the number of the actor, and how many the node has.
+    """
 
     node_id: str
     name: str
     address: str
+    machine: str
+    share: tuple[int, int] = (1, 1)
 
 
 class RayCluster:
@@ -89,8 +130,8 @@ class RayCluster:
                 address=address,
                 namespace=self._namespace,
                 log_to_driver=False,
-                include_dashboard=False if address == "local" else None,
                 configure_logging=False,
+                **(self._own_cluster() if address == "local" else {}),
             )
         except (ConnectionError, RuntimeError, ValueError, ImportError, RayError) as error:
             raise SetupError(
@@ -98,22 +139,27 @@ class RayCluster:
                 f"`ray start --head`, or use --cluster local. ({_first_line(error)})"
             ) from None
 
+    def _own_cluster(self) -> dict[str, Any]:
+        """How to start one. It has no CPUs: Ray starts an idle process for each."""
+        resources = {WORKERS: self._settings.workers}
+        return {"num_cpus": 0, "resources": resources, "include_dashboard": False}
+
     def close(self) -> None:
-        """Disconnect; actors and their streams go on, unless the cluster is this process' own."""
+        """Disconnect; actors and their streams go on, unless the cluster is this process' own.
+
+        A call in progress ends first: without its cluster, it would hang for a minute.
+        """
+        _CALLS.wait(ANSWER_S)
         ray.shutdown()
 
     def nodes(self) -> dict[str, RayNode]:
-        """The nodes that Ray considers alive, by id."""
+        """The places for actors on nodes that Ray considers alive, by id."""
         alive = [one for one in ray.nodes() if one["Alive"]]
         named = Counter(one["NodeName"] for one in alive)
-        return {
-            one["NodeID"]: RayNode(
-                one["NodeID"],
-                one["NodeName"] + (f"/{one['NodeID'][:8]}" if named[one["NodeName"]] > 1 else ""),
-                one["NodeManagerAddress"],
-            )
-            for one in alive
-        }
+        places = [
+            place for one in alive for place in _places(one, is_alone=named[one["NodeName"]] == 1)
+        ]
+        return {place.node_id: place for place in places}
 
     def actor(self, node: RayNode) -> Any:
         """The actor of a node; it is created if there is none."""
@@ -127,15 +173,15 @@ class RayCluster:
                 max_task_retries=0,
                 num_cpus=0,
                 max_concurrency=CONCURRENT_CALLS,
-                scheduling_strategy=NodeAffinitySchedulingStrategy(node.node_id, soft=False),
+                scheduling_strategy=NodeAffinitySchedulingStrategy(node.machine, soft=False),
             )
-            .remote(self._open_node, self._open_leases, node.name)
+            .remote(self._open_node, self._open_leases, node.name, node.share)
         )
 
     # ── streams ──────────────────────────────────────────────────────────────────────────
 
     def placed(self) -> dict[str, str | None]:
-        """The node of each stream that has a placement group; None while it waits for one."""
+        """The machine of each stream with a placement group; None while it waits for one."""
         return {
             group["name"].removeprefix(self._group("")): self._node_of(group)
             for group in placement_group_table().values()
@@ -161,7 +207,7 @@ class RayCluster:
         """Ask for room for a stream; ``placed`` says where it is, once there is some.
 
         Args:
-            without: ids of nodes that it must not be on.
+            without: machines that it must not be on.
         """
         bundles, name = [self.asked_for(stream_id)], self._group(stream_id)
         elsewhere = [{NODE_ID: f"!in({','.join(sorted(without))})"}] if without else None
@@ -177,12 +223,35 @@ class RayCluster:
         return f"{self._namespace} {stream_id}"
 
     def asked_for(self, stream_id: str) -> dict[str, float]:
-        """The resources that a stream asks for."""
+        """The resources that a stream asks for.
+
+        In a cluster of this machine alone, all streams share its cores, as without a cluster: there
+        is no other machine that could take those without room.
+        """
+        if self._settings.address == "local":
+            return {WORKERS: WORKER_SHARE}
         asked = {"CPU": self._settings.cpu_per_stream}
         for pattern, site in self._settings.sites.items():
             if fnmatchcase(stream_id, pattern):
                 asked[f"site:{site}"] = SITE_SHARE
         return asked
+
+
+def _places(node: Mapping[str, Any], *, is_alone: bool) -> list[RayNode]:
+    """The places for actors on one of Ray's nodes.
+
+    Args:
+        is_alone: no other node has its name.
+    """
+    machine, address = node["NodeID"], node["NodeManagerAddress"]
+    name = node["NodeName"] + ("" if is_alone else f"/{machine[:8]}")
+    count = int(node["Resources"].get(WORKERS, 1))
+    if count <= 1:
+        return [RayNode(machine, name, address, machine)]
+    return [
+        RayNode(f"{machine}-{number}", f"{name}-{number}", address, machine, (number, count))
+        for number in range(1, count + 1)
+    ]
 
 
 def _first_line(error: BaseException) -> str:

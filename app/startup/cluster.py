@@ -27,7 +27,10 @@ from app.startup.node import open_node
 if TYPE_CHECKING:
     from app.cluster.node import OpenNode
 
-NO_RAY = "--cluster needs Ray, which is not installed: pip install 'watchpost[cluster]'"
+NO_RAY = (
+    "--cluster and more than one of --workers need Ray, which is not installed: "
+    "pip install 'watchpost[cluster]'"
+)
 
 
 def namespace(database_url: str) -> str:

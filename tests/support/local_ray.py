@@ -41,7 +41,7 @@ class LocalRay:
 
     def __init__(self, rooms: dict[str, int]) -> None:
         self.failure: Exception | None = None
-        self.alive = {name: RayNode(name, name, "10.0.0.1") for name in rooms}
+        self.alive = {name: RayNode(name, name, "10.0.0.1", name) for name in rooms}
         self.room = rooms
         self.asked = dict.fromkeys(rooms, 0)
         self._on: dict[str, str | None] = {}
@@ -51,7 +51,7 @@ class LocalRay:
         self._loop = asyncio.get_running_loop()
 
     def add(self, name: str, room: int) -> None:
-        self.alive[name] = RayNode(name, name, "10.0.0.1")
+        self.alive[name] = RayNode(name, name, "10.0.0.1", name)
         self.room[name], self.asked[name] = room, 0
 
     def nodes(self) -> dict[str, RayNode]:
