@@ -431,11 +431,12 @@ class ClusterSettings(BaseModel):
         "`ray://host:10001`, or `local` (one that ends with this process). Default: none, and "
         "streams run in this process.",
     )
-    cpu_per_stream: float = Field(
-        1.0,
+    cpu_per_stream: float | None = Field(
+        None,
         gt=0,
-        description="Cores that one stream takes, as `watchpost doctor` measures them. Ray places "
-        "no more streams on a node than its cores allow.",
+        description="Cores that each stream reserves. Ray places no more streams on a machine than "
+        "its cores allow. Default: what follows from a stream's options and what was measured on "
+        "the machines.",
     )
     sites: dict[str, str] = Field(
         {},

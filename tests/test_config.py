@@ -29,11 +29,12 @@ WAYS = [
     ("--token", "t0ken", "auth.token", "t0ken", "AUTH__TOKEN"),
     ("--require-token", None, "auth.require_token", True, "AUTH__REQUIRE_TOKEN"),
     ("--cluster", "ray://h:1", "cluster.address", "ray://h:1", "CLUSTER__ADDRESS"),
+    ("--workers", "3", "cluster.workers", 3, "CLUSTER__WORKERS"),
     ("--no-auth", None, "auth.disabled", True, "AUTH__DISABLED"),
     ("--tls-cert", "/c.pem", "tls.cert", Path("/c.pem"), "TLS__CERT"),
     ("--tls-key", "/k.pem", "tls.key", Path("/k.pem"), "TLS__KEY"),
 ]  # fmt: skip
-NOT_SETTINGS = {"--help", "--reload", "--workers"}
+NOT_SETTINGS = {"--help", "--reload"}
 
 
 @pytest.fixture(autouse=True)

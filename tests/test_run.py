@@ -110,10 +110,10 @@ def test_no_auth_is_said_in_the_log_however_it_was_started(tmp_path: Path) -> No
         assert "authentication is off" in started.output
 
 
-def test_more_than_one_worker_is_refused_with_the_reason(tmp_path: Path) -> None:
-    with server(tmp_path, "--workers", "2") as started:
+def test_workers_of_a_cluster_of_machines_are_refused_with_what_to_do(tmp_path: Path) -> None:
+    with server(tmp_path, "--workers", "2", "--cluster", "auto") as started:
         assert started.wait() != 0
-    assert "one process" in started.output
+    assert """ray start --resources '{"workers": 2}'""" in started.output
     assert "Traceback" not in started.output
     assert not (tmp_path / "data").exists()
 

@@ -23,11 +23,13 @@ from app import __version__
 from app.cluster.core_share import take_share
 from app.cluster.fence import OutputFence
 from app.cluster.lease_keeper import LeaseKeeper
+from app.cluster.node_costs import NodeCosts
 from app.cluster.node_files import CALLS, FilesReport, NodeFiles
 from app.cluster.node_load import load_of
 from app.cluster.node_store import NodeWatchlist, Orders
 from app.cluster.reports import Followed, FrontFacts, NextValue, NodeFacts, NodeReport, RemoteStatus
 from app.cluster.security import has_tls, has_token
+from app.doctor.measure import Costs
 from app.errors import NotReady, StoreError, WatchpostError
 from app.events import Event
 from app.leases import LeaseStore
@@ -56,6 +58,7 @@ class NodeParts:
     files: NodeFiles
     networks: Mapping[str, BatchingRunner | None]
     watchlist: NodeWatchlist
+    costs: NodeCosts | None = None
 
 
 OpenNode = Callable[[Output], AbstractAsyncContextManager[NodeParts]]
@@ -177,6 +180,11 @@ class NodeActor:
             logger.error("streams cannot publish from here: %s", self._fence.problem)
         else:
             self._fence.keeper = keeper
+
+    async def costs(self) -> Costs | None:
+        """What the parts of a frame's path cost here, once that is measured."""
+        parts = await self._parts()
+        return None if parts.costs is None else await parts.costs.get()
 
     async def report(self, incarnation: str, confirmed: int) -> NodeReport:
         """The state of all streams.

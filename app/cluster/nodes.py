@@ -14,6 +14,7 @@ from app.cluster.ray_cluster import RayCluster, RayNode, ask_ray
 from app.cluster.refusals import Refusals
 from app.cluster.remote_node import RemoteNode
 from app.cluster.security import check_node
+from app.doctor.measure import Costs
 from app.errors import NodeNotFound, SetupError
 from app.pipeline.directory import NodeState, NodeStatus
 
@@ -28,12 +29,17 @@ class ClusterNodes:
 
     Args:
         files: is told which nodes there are.
+        measured: whether to ask nodes what streams cost there.
     """
 
-    def __init__(self, cluster: RayCluster, role: FrontRole, files: FrontFiles) -> None:
+    def __init__(
+        self, cluster: RayCluster, role: FrontRole, files: FrontFiles, *, measured: bool
+    ) -> None:
         self._cluster = cluster
         self._role = role
         self._files = files
+        self._measured = measured
+        self._measuring: set[asyncio.Task[None]] = set()
         self._used: dict[str, RemoteNode] = {}
         self._alive: dict[str, RayNode] = {}
         self._meeting: dict[str, asyncio.Task[None]] = {}
@@ -61,6 +67,11 @@ class ClusterNodes:
     def alive(self) -> list[str]:
         """The ids of all that Ray considers alive."""
         return list(self._alive)
+
+    @property
+    def costs(self) -> list[Costs]:
+        """What was measured on the nodes that are used, as far as they have said."""
+        return [node.costs for node in self if node.costs is not None]
 
     @property
     def lost(self) -> list[str]:
@@ -126,8 +137,8 @@ class ClusterNodes:
 
     def close(self) -> None:
         """Wait for no node any more."""
-        for meeting in self._meeting.values():
-            meeting.cancel()
+        for task in (*self._meeting.values(), *self._measuring):
+            task.cancel()
 
     # ── nodes that come and go ───────────────────────────────────────────────────────────
 
@@ -159,6 +170,9 @@ class ClusterNodes:
         check_node(node.name, await remote.attach(), hosts)
         self._used[node.node_id] = remote
         self._files.meet(remote)
+        if self._measured:
+            self._measuring.add(measuring := asyncio.create_task(remote.measure()))
+            measuring.add_done_callback(self._measuring.discard)
         logger.info("node %s joined", node.name)
 
     def _met(self, node: RayNode, meeting: asyncio.Task[None]) -> None:

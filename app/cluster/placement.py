@@ -11,6 +11,7 @@ from app.cluster.placed import LEAVES, MOVED, MOVES, WAITS, PlacedStream
 from app.cluster.placed_streams import PlacedStreams
 from app.cluster.ray_cluster import RayCluster, ask_ray
 from app.cluster.remote_node import TELL_TIMEOUT_S, RemoteNode
+from app.cluster.stream_shares import StreamShares
 from app.cluster.workers import Rooms, Workers
 from app.errors import NotReady, WatchpostError
 from app.pipeline.stream_locks import StreamLocks
@@ -27,6 +28,7 @@ class Placement:
     """Compares what should run with Ray's placement and the nodes' reports.
 
     Args:
+        shares: what streams ask for.
         start_timeout_s: how long a caller waits for a node with room.
     """
 
@@ -35,12 +37,14 @@ class Placement:
         cluster: RayCluster,
         nodes: ClusterNodes,
         streams: PlacedStreams,
+        shares: StreamShares,
         locks: StreamLocks,
         start_timeout_s: float,
     ) -> None:
         self._cluster = cluster
         self._nodes = nodes
         self._streams = streams
+        self._shares = shares
         self._workers = Workers(nodes, streams)
         self._locks = locks
         self._start_timeout_s = start_timeout_s
@@ -56,7 +60,7 @@ class Placement:
             await ask_ray(self._cluster.release, stream_id)
             del where[stream_id]
         if stream_id not in where:
-            await self._place(stream_id)
+            await self._place(placed)
         while time.monotonic() < deadline:
             where = await self._room_of(stream_id)
             node_id = where.get(stream_id)
@@ -64,7 +68,7 @@ class Placement:
                 placed.node_id, placed.node, placed.lost = node_id, node.name, None
                 return node
             await asyncio.sleep(POLL_S)
-        raise NotReady(reason=f"Stream {stream_id}: {self._waits(stream_id)}.")
+        raise NotReady(reason=f"Stream {stream_id}: {self._waits(placed)}.")
 
     async def move(self, placed: PlacedStream) -> None:
         """Let a stream run on another node, because its own is to be emptied."""
@@ -100,8 +104,9 @@ class Placement:
         if node is not None:
             await node.tell("disconnect", placed.spec.stream_id)
 
-    async def _place(self, stream_id: str) -> None:
-        await ask_ray(self._cluster.place, stream_id, self._nodes.avoided_machines)
+    async def _place(self, placed: PlacedStream) -> None:
+        stream_id, asked = placed.spec.stream_id, self._shares.of(placed, self._nodes.costs)
+        await ask_ray(self._cluster.place, stream_id, asked, self._nodes.avoided_machines)
 
     async def _room_of(self, stream_id: str) -> Rooms:
         machines = await ask_ray(self._cluster.room_of, stream_id)
@@ -110,8 +115,8 @@ class Placement:
     async def _rooms(self) -> Rooms:
         return self._workers.rooms(await ask_ray(self._cluster.placed))
 
-    def _waits(self, stream_id: str) -> str:
-        asked = self._cluster.asked_for(stream_id)
+    def _waits(self, placed: PlacedStream) -> str:
+        asked = self._shares.of(placed, self._nodes.costs)
         return WAITS.format(asked=", ".join(f"{share:g} {name}" for name, share in asked.items()))
 
     # ── all of them ──────────────────────────────────────────────────────────────────────
@@ -136,7 +141,7 @@ class Placement:
             await ask_ray(self._cluster.release, stream_id)
             node_id = where.pop(stream_id, None)
         if stream_id not in where:
-            await self._place(stream_id)
+            await self._place(placed)
             node_id = None
         node = self._nodes.get(node_id)
         if node is None or node.report is None:
@@ -144,7 +149,7 @@ class Placement:
             placed.lost = (
                 MOVES.format(node=placed.node or "of this stream")
                 if node_id is not None or away
-                else self._waits(stream_id)
+                else self._waits(placed)
             )
             return
         reported = (one for one in node.report.streams if one.status.spec.stream_id == stream_id)

@@ -1,7 +1,7 @@
 """The calls to Ray: connecting, nodes and their actors, and the placement groups of streams.
 
 All of them block; ``ask_ray`` makes them from the event loop. A stream's placement group has one
-bundle, of the CPU share that a stream takes and its site; Ray reserves it on a node, and on another
+bundle, of what the stream asks for; Ray reserves it on a node, and on another
 one when that node dies. Groups and actors are detached, and named, so that the next front finds
 them. A node has one actor, or as many as its resource ``workers`` says.
 """
@@ -16,7 +16,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any, TypeVar
 
 import ray
@@ -25,6 +24,7 @@ from ray.util import placement_group, placement_group_table, remove_placement_gr
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from app.cluster.node import NodeActor, OpenLeases, OpenNode
+from app.cluster.stream_shares import WORKERS
 from app.config import ClusterSettings
 from app.errors import NotReady, SetupError
 
@@ -35,12 +35,6 @@ T = TypeVar("T")
 ANSWER_S = 10.0
 _THREADS = ThreadPoolExecutor(8, "ray")
 """Of their own: calls that hang while Ray's head is away keep no other work from threads."""
-SITE_SHARE = 0.001
-"""Of a site's resource, for each stream: `ray start --resources='{"site:north": 1}'`."""
-WORKER_SHARE = 0.0001
-"""Ray reserves nothing less."""
-WORKERS = "workers"
-"""The resource that says how many actors a node has: `ray start --resources='{"workers": 4}'`."""
 NODE_ID = "ray.io/node-id"
 """A label that Ray gives each node."""
 CONCURRENT_CALLS = 1000
@@ -140,9 +134,16 @@ class RayCluster:
             ) from None
 
     def _own_cluster(self) -> dict[str, Any]:
-        """How to start one. It has no CPUs: Ray starts an idle process for each."""
-        resources = {WORKERS: self._settings.workers}
-        return {"num_cpus": 0, "resources": resources, "include_dashboard": False}
+        """How to start one. It has no CPUs: Ray starts an idle process for each.
+
+        Ray runs its workers behind all other programs (nice 15), which video cannot wait for.
+        """
+        return {
+            "num_cpus": 0,
+            "resources": {WORKERS: self._settings.workers},
+            "include_dashboard": False,
+            "_system_config": {"worker_niceness": 0},
+        }
 
     def close(self) -> None:
         """Disconnect; actors and their streams go on, unless the cluster is this process' own.
@@ -203,13 +204,16 @@ class RayCluster:
             return None
         return next(iter(group["bundles_to_node_id"].values()), None) or None
 
-    def place(self, stream_id: str, without: Collection[str] = ()) -> None:
+    def place(
+        self, stream_id: str, asked: Mapping[str, float], without: Collection[str] = ()
+    ) -> None:
         """Ask for room for a stream; ``placed`` says where it is, once there is some.
 
         Args:
+            asked: its resources.
             without: machines that it must not be on.
         """
-        bundles, name = [self.asked_for(stream_id)], self._group(stream_id)
+        bundles, name = [dict(asked)], self._group(stream_id)
         elsewhere = [{NODE_ID: f"!in({','.join(sorted(without))})"}] if without else None
         placement_group(bundles, name=name, lifetime="detached", bundle_label_selector=elsewhere)
 
@@ -221,20 +225,6 @@ class RayCluster:
     def _group(self, stream_id: str) -> str:
         """The name of its placement group; the table of all groups has no namespaces."""
         return f"{self._namespace} {stream_id}"
-
-    def asked_for(self, stream_id: str) -> dict[str, float]:
-        """The resources that a stream asks for.
-
-        In a cluster of this machine alone, all streams share its cores, as without a cluster: there
-        is no other machine that could take those without room.
-        """
-        if self._settings.address == "local":
-            return {WORKERS: WORKER_SHARE}
-        asked = {"CPU": self._settings.cpu_per_stream}
-        for pattern, site in self._settings.sites.items():
-            if fnmatchcase(stream_id, pattern):
-                asked[f"site:{site}"] = SITE_SHARE
-        return asked
 
 
 def _places(node: Mapping[str, Any], *, is_alone: bool) -> list[RayNode]:

@@ -13,6 +13,7 @@ from ray.exceptions import RayError
 
 from app.cluster.front_role import FrontRole
 from app.cluster.reports import Followed, NextValue, NodeFacts, NodeReport, on_clock
+from app.doctor.measure import Costs
 from app.errors import NotReady, WatchpostError
 from app.pace import unix_time
 
@@ -33,6 +34,7 @@ class RemoteNode:
     Attributes:
         report: its last one; None before the first, or after one that failed.
         draining: whether it is to be emptied; None before the first report.
+        costs: what was measured there; None until it has said.
     """
 
     def __init__(self, name: str, actor: Any, role: FrontRole) -> None:
@@ -41,6 +43,7 @@ class RemoteNode:
         self.report: NodeReport | None = None
         self.facts: NodeFacts | None = None
         self.draining: bool | None = None
+        self.costs: Costs | None = None
         self._actor = actor
         self._taken = 0
         self._incarnation = ""
@@ -81,6 +84,13 @@ class RemoteNode:
         facts: NodeFacts = await self.ask("attach", self._role.facts(), timeout_s=OPEN_TIMEOUT_S)
         self.facts, self._incarnation = facts, facts.incarnation
         return facts
+
+    async def measure(self) -> None:
+        """Ask what streams cost there, however long it takes to measure."""
+        try:
+            self.costs = await self.ask("costs")
+        except WatchpostError as error:
+            logger.warning("node %s is not measured: %s", self.name, error)
 
     @property
     def incarnation(self) -> str:

@@ -19,6 +19,7 @@ from app.cluster.ray_cluster import RayCluster
 from app.cluster.remote_node import RemoteNode
 from app.cluster.remote_stream import RemoteStream
 from app.cluster.rounds import FrontRounds
+from app.cluster.stream_shares import StreamShares
 from app.config import StreamSettings
 from app.errors import (
     CameraExists,
@@ -52,6 +53,7 @@ class ClusterStreams:
         rows: of what nodes store.
         keep_days: how long the films of streams are kept that have limits of their own; blocks.
         watched: the watch list of number plates; blocks.
+        shares: what streams ask Ray for.
 
     Attributes:
         files: what nodes store.
@@ -69,6 +71,7 @@ class ClusterStreams:
         rows: NodeRows,
         keep_days: Callable[[], Mapping[str, KeepDays]],
         watched: Callable[[], Sequence[WatchEntry]],
+        shares: StreamShares,
     ) -> None:
         self._role = role
         self._own = own
@@ -76,9 +79,9 @@ class ClusterStreams:
         self._locks = StreamLocks(store.fingerprint)
         self._placed = PlacedStreams(store)
         self.files = FrontFiles(rows, keep_days, watched, self._running_on)
-        self._nodes = ClusterNodes(cluster, role, self.files)
+        self._nodes = ClusterNodes(cluster, role, self.files, measured=shares.needs_costs)
         self._placement = Placement(
-            cluster, self._nodes, self._placed, self._locks, settings.start_timeout_s
+            cluster, self._nodes, self._placed, shares, self._locks, settings.start_timeout_s
         )
         self.rounds = FrontRounds(
             cluster, role, self._nodes, self._placed, self._placement, self.files, log

@@ -49,6 +49,11 @@ def cpu() -> Finding:
     return ok("cpu", text)
 
 
+def cpu_name() -> str:
+    """What the system calls the processor."""
+    return _cpu_info()[0]
+
+
 def _cpu_info() -> tuple[str, set[str]]:
     """Name and flags of the processor; no flags where the system does not list them."""
     try:

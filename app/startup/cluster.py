@@ -69,6 +69,7 @@ async def open_cluster(
         from app.cluster.front_role import FrontRole
         from app.cluster.lease_keeper import LeaseKeeper
         from app.cluster.ray_cluster import RayCluster
+        from app.cluster.stream_shares import StreamShares
         from app.cluster.streams import ClusterStreams
     except ImportError:
         raise SetupError(reason=NO_RAY) from None
@@ -89,8 +90,9 @@ async def open_cluster(
         stack.push_async_callback(asyncio.to_thread, role.close)
         await asyncio.to_thread(cluster.connect)
         stack.push_async_callback(asyncio.to_thread, cluster.close)
+        shares = StreamShares(settings.cluster, settings.device, settings.objects.max_fps)
         streams = ClusterStreams(
-            cluster, role, own, store, log, settings.streams, rows, keep_days, watched
+            cluster, role, own, store, log, settings.streams, rows, keep_days, watched, shares
         )
         stack.callback(streams.rounds.close)
         await stack.enter_async_context(background(streams.rounds.run(), "cluster"))

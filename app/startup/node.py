@@ -58,6 +58,8 @@ async def open_node(
         make_output: creates the outputs of streams.
     """
     from app.cluster.node import NodeParts
+    from app.cluster.node_costs import FILE as COSTS
+    from app.cluster.node_costs import NodeCosts
     from app.cluster.node_files import open_files
     from app.cluster.node_store import NodeWatchlist
 
@@ -104,7 +106,8 @@ async def open_node(
             "text_lines": plate_networks.lines,
             "plate_text": plate_networks.text,
         }
-        yield NodeParts(manager, log, files, runners, watchlist)
+        costs = NodeCosts(settings, settings.data_dir / COSTS)
+        yield NodeParts(manager, log, files, runners, watchlist, costs)
 
 
 def _own_folder(stack: AsyncExitStack, data_dir: Path) -> Path:

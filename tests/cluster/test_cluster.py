@@ -116,7 +116,7 @@ async def front(
     log: EventLog | None = None,
 ) -> AsyncIterator[StreamDirectory]:
     """A front without its page and database, with all nodes."""
-    cluster = ClusterSettings(address="auto", sites=sites or {})
+    cluster = ClusterSettings(address="auto", sites=sites or {}, cpu_per_stream=1.0)
     settings = Settings(data_dir=tmp_path / "front", cluster=cluster)
     open_database(settings.resolved_database_url()).dispose()
     shared = SharedManagers(settings, Channel(8, live=True))

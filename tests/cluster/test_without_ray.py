@@ -31,7 +31,7 @@ def test_without_ray_the_server_says_what_to_install(
 
 
 async def _refused(tmp_path: Path) -> None:
-    settings = Settings(data_dir=tmp_path, cluster=ClusterSettings(address="auto"))
+    settings = Settings(data_dir=tmp_path, cluster=ClusterSettings(workers=2))
     shared = SharedManagers(settings, Channel(8, live=True))
     try:
         own = await shared.get(tmp_path / "own.db", "cpu")
@@ -56,6 +56,13 @@ def test_only_known_addresses_are_taken() -> None:
     assert ClusterSettings(address="ray://front:10001").address == "ray://front:10001"
     with pytest.raises(ValidationError, match="use auto, local or ray://"):
         ClusterSettings(address="http://front")
+
+
+def test_several_workers_are_a_cluster_of_this_machine() -> None:
+    assert ClusterSettings().address is None
+    assert ClusterSettings(workers=2).address == "local"
+    with pytest.raises(ValidationError, match="ray start --resources"):
+        ClusterSettings(address="auto", workers=2)
 
 
 def test_an_installation_has_one_name_without_its_password() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,8 +15,9 @@ from app.cluster.front_role import FrontRole
 from app.cluster.lease_keeper import LeaseKeeper
 from app.cluster.node import NodeActor, OpenNode
 from app.cluster.ray_cluster import RayCluster, RayNode
+from app.cluster.stream_shares import StreamShares
 from app.cluster.streams import ClusterStreams
-from app.config import Settings
+from app.config import ClusterSettings, Settings
 from app.db.engine import open_database
 from app.db.leases import open_leases
 from app.db.node_files import NodeFileRepository
@@ -37,6 +38,7 @@ class LocalRay:
         alive: the nodes, by id.
         room: how many streams fit on each.
         asked: how often each node's actor was asked for.
+        asked_for: the resources of each stream.
     """
 
     def __init__(self, rooms: dict[str, int]) -> None:
@@ -44,6 +46,7 @@ class LocalRay:
         self.alive = {name: RayNode(name, name, "10.0.0.1", name) for name in rooms}
         self.room = rooms
         self.asked = dict.fromkeys(rooms, 0)
+        self.asked_for: dict[str, Mapping[str, float]] = {}
         self._on: dict[str, str | None] = {}
         self._without: dict[str, Collection[str]] = {}
         self._actors: dict[str, NodeActor] = {}
@@ -53,6 +56,14 @@ class LocalRay:
     def add(self, name: str, room: int) -> None:
         self.alive[name] = RayNode(name, name, "10.0.0.1", name)
         self.room[name], self.asked[name] = room, 0
+
+    def split(self, machine: str, count: int) -> None:
+        """Let a machine have several nodes."""
+        del self.alive[machine]
+        for number in range(1, count + 1):
+            name = f"{machine}-{number}"
+            self.alive[name] = RayNode(name, name, "10.0.0.1", machine)
+            self.asked[name] = 0
 
     def nodes(self) -> dict[str, RayNode]:
         self._check()
@@ -76,8 +87,11 @@ class LocalRay:
     def room_of(self, stream_id: str) -> dict[str, str | None]:
         return {name: node for name, node in self.placed().items() if name == stream_id}
 
-    def place(self, stream_id: str, without: Collection[str] = ()) -> None:
+    def place(
+        self, stream_id: str, asked: Mapping[str, float], without: Collection[str] = ()
+    ) -> None:
         self._check()
+        self.asked_for[stream_id] = asked
         self._without[stream_id] = without
         self._on[stream_id] = self._free(stream_id)
 
@@ -85,7 +99,7 @@ class LocalRay:
         taken, without = list(self._on.values()), self._without[stream_id]
         free = (
             name
-            for name in self.alive
+            for name in dict.fromkeys(node.machine for node in self.alive.values())
             if name not in without and taken.count(name) < self.room[name]
         )
         return next(free, None)
@@ -93,9 +107,6 @@ class LocalRay:
     def release(self, stream_id: str) -> None:
         self._check()
         self._on.pop(stream_id, None)
-
-    def asked_for(self, stream_id: str) -> dict[str, float]:
-        return {"CPU": 1.0}
 
     def _check(self) -> None:
         if self.failure is not None:
@@ -119,9 +130,13 @@ async def manager(stack: AsyncExitStack, folder: Path) -> StreamManager:
 
 @asynccontextmanager
 async def local_front(
-    folder: Path, rooms: dict[str, int]
+    folder: Path, rooms: dict[str, int], asks: ClusterSettings | None = None
 ) -> AsyncIterator[tuple[ClusterStreams, LocalRay]]:
-    """A front of such a cluster; its rounds are those that the test asks for."""
+    """A front of such a cluster; its rounds are those that the test asks for.
+
+    Args:
+        asks: what streams ask for; one core by default.
+    """
     settings = Settings(data_dir=folder)
     url = settings.resolved_database_url()
     open_database(url).dispose()
@@ -136,8 +151,9 @@ async def local_front(
         engine = open_database(url)
         stack.callback(engine.dispose)
         rows = NodeFileRepository(engine)
+        shares = StreamShares(asks or ClusterSettings(cpu_per_stream=1.0), "auto", 5.0)
         streams = ClusterStreams(
-            cluster, role, own, NullStreamStore(), log, settings.streams, rows, dict, list
+            cluster, role, own, NullStreamStore(), log, settings.streams, rows, dict, list, shares
         )
         stack.callback(streams.files.close)
         stack.callback(streams.rounds.close)
