@@ -45,6 +45,14 @@ class NodeReply(BaseModel):
         description="Ids of the streams that it runs and the caller may watch.",
         examples=[["CAM_01"]],
     )
+    version: str | None = Field(
+        description="Of Watchpost there; null until it has said.", examples=["0.2.0"]
+    )
+    cameras: float | None = Field(
+        description="Cameras of 1080p at 15 frames per second, blurred and published, that it can "
+        "process, as measured there; null unless it was.",
+        examples=[4.2],
+    )
 
     @classmethod
     def of(cls, node: NodeStatus, caller: Caller) -> NodeReply:
@@ -57,6 +65,8 @@ class NodeReply(BaseModel):
             state=node.state,
             reason=node.reason,
             streams=seen,
+            version=node.version,
+            cameras=None if node.cameras is None else round(node.cameras, 1),
         )
 
 

@@ -14,6 +14,7 @@ from app.cluster.ray_cluster import RayCluster, RayNode, ask_ray
 from app.cluster.refusals import Refusals
 from app.cluster.remote_node import RemoteNode
 from app.cluster.security import check_node
+from app.doctor.capacity import USUAL
 from app.doctor.measure import Costs
 from app.errors import NodeNotFound, SetupError
 from app.pipeline.directory import NodeState, NodeStatus
@@ -124,7 +125,18 @@ class ClusterNodes:
         elif remote.report is None:
             state = "no_answer"
         load = None if remote is None else self._files.load(remote)
-        return NodeStatus(node_id, node.name, node.address, state, reason, streams, load)
+        facts, costs = (None, None) if remote is None else (remote.facts, remote.costs)
+        return NodeStatus(
+            node_id,
+            node.name,
+            node.address,
+            state,
+            reason,
+            streams,
+            load,
+            None if facts is None else facts.version,
+            None if costs is None else USUAL.cameras(costs),
+        )
 
     async def refresh(self) -> None:
         """Read the report of each."""

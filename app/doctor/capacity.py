@@ -51,6 +51,9 @@ LOADS = (
 )
 
 
+USUAL = LOADS[0]
+
+
 @dataclass(frozen=True, slots=True)
 class Suggestion:
     """Something that would help, and how many cameras of the first kind there could be then."""

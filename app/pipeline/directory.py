@@ -35,6 +35,9 @@ class NodeStatus:
         reason: why it is refused, or why no stream moves away from it.
         streams: ids of those that it runs.
         load: what that costs, as it last reported; None before it has.
+        version: of Watchpost on it; None before it has said.
+        cameras: of 1080p at 15 fps, blurred and published, that it can process, as measured there;
+            None unless it was.
     """
 
     node_id: str
@@ -44,6 +47,8 @@ class NodeStatus:
     reason: str | None
     streams: Sequence[str]
     load: NodeLoad | None = None
+    version: str | None = None
+    cameras: float | None = None
 
     @property
     def answers(self) -> bool:

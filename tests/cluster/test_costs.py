@@ -7,6 +7,7 @@ import functools
 import logging
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -18,7 +19,7 @@ from app.cluster import node_costs
 from app.cluster.node_costs import FILE, NodeCosts
 from app.cluster.placed import PlacedStream
 from app.cluster.stream_shares import StreamShares
-from app.config import ClusterSettings, Settings
+from app.config import ClusterSettings, DeviceName, Settings
 from app.doctor.findings import Finding, problem
 from app.doctor.measure import Costs
 from app.doctor.stream_cost import REFERENCE, cpu_cores
@@ -34,7 +35,7 @@ def cpu(costs: Costs) -> float:
 
 
 def shares(device: str = "auto", **settings: object) -> StreamShares:
-    return StreamShares(ClusterSettings.model_validate(settings), device, 5.0)  # type: ignore[arg-type]
+    return StreamShares(ClusterSettings.model_validate(settings), cast(DeviceName, device), 5.0)
 
 
 class Measuring:
@@ -86,7 +87,7 @@ def test_on_this_machine_alone_no_stream_is_refused_for_want_of_cores() -> None:
 
 def test_a_machine_is_measured_once(tmp_path: Path) -> None:
     async def get(measuring: Measuring, device: str = "cpu") -> Costs | None:
-        settings = Settings(data_dir=tmp_path, device=device)  # type: ignore[arg-type]
+        settings = Settings(data_dir=tmp_path, device=cast(DeviceName, device))
         costs = NodeCosts(settings, tmp_path / FILE, measuring)
         first, second = await asyncio.gather(costs.get(), costs.get())
         assert first is second

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +11,7 @@ from typing import Any, cast
 
 import av
 import pytest
-from fixtures import PATIENCE_S, eventually, python, server
+from fixtures import PATIENCE_S, Server, eventually, python, server
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'watchpost[cluster]'")
 
@@ -139,17 +140,22 @@ def test_a_node_is_emptied_onto_the_other_one_of_its_machine(
     asyncio.run(spread_and_emptied(tmp_path))
 
 
+def added(started: Server, camera: dict[str, Any]) -> bool:
+    return started.post("/cameras", json=camera).status_code == 201
+
+
 def test_two_workers_run_streams_in_two_processes(tmp_path: Path) -> None:
     frame = av.VideoFrame.from_ndarray(patches(), format="rgb24").reformat(format="yuv420p")
     write_clip(tmp_path / "clip.mp4", frame)
     with server(tmp_path, "--workers", "2") as started:
         started.wait_ready()
         for name in ("one", "two"):
-            camera = {"camera_id": name, "source": str(tmp_path / "clip.mp4"), "loop": True}
-            eventually(
-                lambda camera=camera: started.post("/cameras", json=camera).status_code == 201,
-                f"camera {camera['camera_id']} runs",
-            )
+            camera: dict[str, Any] = {
+                "camera_id": name,
+                "source": str(tmp_path / "clip.mp4"),
+                "loop": True,
+            }
+            eventually(functools.partial(added, started, camera), f"camera {name} runs")
         nodes = started.get("/api/nodes").json()
         assert sorted(node["streams"] for node in nodes) == [["one"], ["two"]]
         assert started.end() == 0
