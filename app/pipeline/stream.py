@@ -54,7 +54,16 @@ from app.pipeline.sources.played import PlayedFile
 from app.pipeline.stream_metrics import StreamGauges, StreamMetrics
 from app.pipeline.subscribers import Subscribers
 from app.pipeline.supervisor import INPUT, Closable, Supervisor, Worker
-from app.types import Frame, ProcessedFrame, StreamSpec, StreamStatus, Track, WithheldFrame
+from app.types import (
+    Frame,
+    ProcessedFrame,
+    Reduced,
+    StreamSpec,
+    StreamState,
+    StreamStatus,
+    Track,
+    WithheldFrame,
+)
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -294,15 +303,19 @@ class Stream:
         stats = self._metrics.stats(
             dropped=dropped, codec=self.source.codec or None, followed=self._analysis.counts
         )
+        state = self.supervisor.state
         stats = replace(
             stats,
             places=self._analysis.place_counts,
             substream=substream_stats(self.source),
             decoder=decoder_of(self.source),
             encoder=self._delivery.encoder,
-            reduced=reduction(self.spec, self._budget, self._analysis, self._frames),
+            reduced=self._reduced() if state is StreamState.RUNNING else None,
         )
-        return StreamStatus(self.spec, self.supervisor.state, stats)
+        return StreamStatus(self.spec, state, stats)
+
+    def _reduced(self) -> Reduced | None:
+        return reduction(self.spec, self._budget, self._analysis, self._frames)
 
     def gauges(self) -> StreamGauges:
         """The measurements that only operators need."""

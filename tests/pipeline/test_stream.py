@@ -103,6 +103,14 @@ def test_a_face_that_moves_under_its_cover_on_a_busy_machine_stays_covered(
     assert reduced.face_gap_s == LEVELS[-1].face_gap_s
 
 
+def test_a_stream_that_has_ended_goes_without_nothing(start: Start, camera: Camera) -> None:
+    camera.live, camera.interval_s, camera.count = False, 0.02, 40
+    stream = start(budget=BusyMachine().stream(analyzes=False))
+    eventually(lambda: stream.status().stats.reduced is not None)
+    eventually(lambda: stream.supervisor.state is StreamState.STOPPED)
+    assert stream.status().stats.reduced is None
+
+
 def _with_brighter_patch(image: VideoFrame) -> np.ndarray:
     """The planes of an image in which something has moved in the middle."""
     changed = image.to_ndarray()
