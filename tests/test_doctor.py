@@ -21,7 +21,7 @@ from app.db.vault import open_vault
 from app.doctor import capacity, machine, report, surroundings
 from app.doctor.__main__ import main
 from app.doctor.accelerators import accelerators, advised
-from app.doctor.findings import Finding, Status
+from app.doctor.findings import Finding, Phrase, Status
 from app.doctor.measure import Costs
 from app.models import devices
 from app.models.devices import DEVICES
@@ -43,6 +43,7 @@ COSTS = Costs(
     seconds=9.0,
 )
 BLUR, _, ANALYTICS, _ = capacity.LOADS
+GPU = Phrase("a GPU")
 
 
 @pytest.fixture
@@ -182,12 +183,12 @@ def test_the_demo_is_fluent_on_four_cores_and_not_on_a_slow_one() -> None:
 
 
 def test_suggestions_are_the_most_effective_first_and_all_help() -> None:
-    found = capacity.suggestions(COSTS, 960, "a GPU")
+    found = capacity.suggestions(COSTS, 960, GPU)
     cameras = [one.cameras for one in found]
     assert cameras == sorted(cameras, reverse=True)
     assert min(cameras) > BLUR.cameras(COSTS)
     assert any("FACES__WIDTH" in one.text for one in found)
-    assert not any("FACES__WIDTH" in one.text for one in capacity.suggestions(COSTS, 640, "a GPU"))
+    assert not any("FACES__WIDTH" in one.text for one in capacity.suggestions(COSTS, 640, GPU))
 
 
 # ── the command ──────────────────────────────────────────────────────────────────────────────
@@ -225,7 +226,7 @@ def test_a_demo_that_will_not_be_fluent_is_a_warning(
 
 
 def test_the_report_as_text_says_what_the_costs_mean() -> None:
-    found = report.Report((Finding("disk", Status.OK, "9 GiB free"),), COSTS, 960)
+    found = report.Report((Finding("disk", Status.OK, Phrase("9 GiB free")),), COSTS, 960)
     text = "\n".join(found.lines())
     assert f"{BLUR.cameras(COSTS):.1f} cameras of {BLUR.name}" in text
     assert "encode H.264" in text

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.requests import HTTPConnection
 from pydantic import BaseModel, Field
 
+from app.api.deps import LanguageDep
+from app.api.i18n import doctor_template
 from app.config import Settings
 from app.doctor.findings import Status
-from app.doctor.report import examine
+from app.doctor.report import Report, examine
 
 router = APIRouter(tags=["system"])
 
@@ -58,18 +61,18 @@ class DoctorService:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._running: dict[bool, asyncio.Task[dict[str, Any]]] = {}
+        self._running: dict[bool, asyncio.Task[Report]] = {}
 
-    async def report(self, *, measured: bool) -> dict[str, Any]:
-        """The report as JSON-ready values; a caller joins an examination that is running."""
+    async def report(self, *, measured: bool) -> Report:
+        """Examine the machine; a caller joins an examination that is running."""
         task = self._running.get(measured)
         if task is None or task.done():
             work = asyncio.to_thread(self._examine, measured)
             task = self._running[measured] = asyncio.create_task(work)
         return await asyncio.shield(task)
 
-    def _examine(self, measured: bool) -> dict[str, Any]:
-        return examine(self._settings, measured=measured, is_server=True).as_dict()
+    def _examine(self, measured: bool) -> Report:
+        return examine(self._settings, measured=measured, is_server=True)
 
 
 def _doctor(connection: HTTPConnection) -> DoctorService:
@@ -80,10 +83,12 @@ def _doctor(connection: HTTPConnection) -> DoctorService:
 @router.get("/api/doctor", summary="What this machine has, and how many cameras it can process")
 async def doctor_report(
     service: Annotated[DoctorService, Depends(_doctor)],
+    language: LanguageDep,
     measure: Annotated[
         bool, Query(description="Also measure the costs, which takes some ten seconds.")
     ] = True,
 ) -> DoctorReport:
     """The checks of `watchpost doctor`. Measuring steps back behind the running streams, whose
     load hardly changes the result; callers at the same time get the same report."""
-    return DoctorReport.model_validate(await service.report(measured=measure))
+    report = await service.report(measured=measure)
+    return DoctorReport.model_validate(report.as_dict(partial(doctor_template, language=language)))

@@ -1,8 +1,9 @@
 """Texts of errors and replies, keyed by code, in English, Korean and Russian.
 
 ``locales/`` has a file for each language. The English texts of errors are in ``app/errors.py`` and
-those of reasons in ``app/failure_reason.py``, because logs and the Python API need them, too;
-``en.json`` has the rest. Placeholders are the names in an error's ``details``.
+those of reasons in ``app/failure_reason.py``, because logs and the Python API need them, too; those
+of the doctor are in ``app/doctor``. ``en.json`` has the rest. Placeholders of errors are the names
+in their ``details``.
 """
 
 from __future__ import annotations
@@ -29,11 +30,13 @@ class Locale(NamedTuple):
         errors: templates by code.
         reasons: texts by ``FailureReason``.
         replies: texts of successful calls and of sockets that end.
+        doctor: templates of the doctor's texts by their English ones; empty for English.
     """
 
     errors: dict[str, str]
     reasons: dict[str, str]
     replies: dict[str, str]
+    doctor: dict[str, str]
 
 
 def _load(language: Language) -> Locale:
@@ -41,7 +44,7 @@ def _load(language: Language) -> Locale:
     texts = json.loads(file.read_text(encoding="utf-8"))
     if language == "en":
         texts["errors"] |= {kind.code: kind.template for kind in _kinds(WatchpostError)}
-        texts["reasons"] = WORDS
+        texts["reasons"], texts["doctor"] = WORDS, {}
     return Locale(**texts)
 
 
@@ -62,6 +65,11 @@ def advice(reason: str, language: Language) -> str | None:
 def reply(code: str, language: Language) -> str:
     """The text of a successful call, or of a socket that ends."""
     return LOCALES[language].replies[code]
+
+
+def doctor_template(template: str, language: Language) -> str:
+    """The template of one of the doctor's texts, which is in English."""
+    return LOCALES[language].doctor.get(template, template)
 
 
 def default_of(path: str) -> Language:

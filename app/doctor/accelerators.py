@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from app.doctor.findings import Finding, ok, warning
+from app.doctor.findings import Finding, Phrase, ok, verbatim, warning
 from app.models.devices import DEVICES, HARDWARE, Device, missing
 
 INTEL = "0x8086"
@@ -21,18 +21,17 @@ def accelerators(chosen: str) -> Iterator[Finding]:
     """
     usable = [device for device in DEVICES if missing(device) is None]
     for device in usable:
-        note = "" if device.was_tried else " (not tried by the developers on real hardware)"
-        yield ok(f"device {device.name}", f"{device.hardware}{note}")
+        untried = Phrase(
+            "{hardware} (not tried by the developers on real hardware)", hardware=device.hardware
+        )
+        text = verbatim(device.hardware) if device.was_tried else untried
+        yield ok(f"device {device.name}", text)
     for device in DEVICES:
         if device in usable or not (device.name == chosen or has_hardware(device)):
             continue
-        state = "is here, but cannot be used" if has_hardware(device) else "was not found"
-        why = missing(device) or ""
-        yield warning(
-            f"device {device.name}", f"the {device.hardware} {state}: {why}", _fix(device)
-        )
+        yield warning(f"device {device.name}", _state(device), _fix(device))
     if not usable:
-        yield ok("devices", "networks run on the CPU")
+        yield ok("devices", Phrase("networks run on the CPU"))
 
 
 def has_hardware(device: Device) -> bool:
@@ -43,12 +42,24 @@ def has_hardware(device: Device) -> bool:
     return any(_vendor(node) == INTEL for node in sorted(folder.glob(pattern)))
 
 
-def advised() -> str:
+def _state(device: Device) -> Phrase:
+    hardware, why = device.hardware, missing(device) or ""
+    if has_hardware(device):
+        return Phrase(
+            "the {hardware} is here, but cannot be used: {why}", hardware=hardware, why=why
+        )
+    return Phrase("the {hardware} was not found: {why}", hardware=hardware, why=why)
+
+
+def advised() -> Phrase:
     """How the networks could get an accelerator: what is here and lacks a package, or a new one."""
     for device in DEVICES:
         if has_hardware(device) and missing(device) is not None:
-            return f"networks on this machine's {device.hardware}: {_fix(device)}"
-    return "networks on a GPU or NPU, if it had one"
+            fix = _fix(device)
+            return Phrase(
+                "networks on this machine's {hardware}: {fix}", hardware=device.hardware, fix=fix
+            )
+    return Phrase("networks on a GPU or NPU, if it had one")
 
 
 def _vendor(node: Path) -> str:
@@ -58,8 +69,10 @@ def _vendor(node: Path) -> str:
         return ""
 
 
-def _fix(device: Device) -> str:
-    if device.runs_onnx:
-        return device.packages
-    group = "; the user needs the group `render`, a container the folder /dev/dri"
-    return f"{device.packages}{group if device.name == 'gpu' else ''}"
+def _fix(device: Device) -> Phrase:
+    if device.name != "gpu":
+        return verbatim(device.packages)
+    return Phrase(
+        "{packages}; the user needs the group `render`, a container the folder /dev/dri",
+        packages=device.packages,
+    )

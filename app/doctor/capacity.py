@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from app.doctor.findings import Phrase
 from app.doctor.measure import Costs
 
 USABLE = 0.93
@@ -22,7 +23,7 @@ FLUENT = 0.8  # share of its frames with which the demo still looks fluent
 class Load(NamedTuple):
     """A kind of camera: frames a second, and looks at objects a second (0 without analytics)."""
 
-    name: str
+    name: Phrase
     fps: float
     looks: float
 
@@ -44,10 +45,10 @@ class Load(NamedTuple):
 
 
 LOADS = (
-    Load("1080p at 15 fps, faces blurred", 15, 0),
-    Load("1080p at 5 fps, faces blurred", 5, 0),
-    Load("1080p at 15 fps, faces blurred, with bags or smoking", 15, 5),
-    Load("1080p at 5 fps, faces blurred, with bags or smoking", 5, 5),
+    Load(Phrase("1080p at 15 fps, faces blurred"), 15, 0),
+    Load(Phrase("1080p at 5 fps, faces blurred"), 5, 0),
+    Load(Phrase("1080p at 15 fps, faces blurred, with bags or smoking"), 15, 5),
+    Load(Phrase("1080p at 5 fps, faces blurred, with bags or smoking"), 5, 5),
 )
 
 
@@ -58,7 +59,7 @@ USUAL = LOADS[0]
 class Suggestion:
     """Something that would help, and how many cameras of the first kind there could be then."""
 
-    text: str
+    text: Phrase
     cameras: float
 
 
@@ -75,7 +76,7 @@ def demo_is_fluent(costs: Costs) -> bool:
     return demo_fps(costs) >= FLUENT * DEMO_FPS
 
 
-def suggestions(costs: Costs, face_width: int, accelerator: str) -> list[Suggestion]:
+def suggestions(costs: Costs, face_width: int, accelerator: Phrase) -> list[Suggestion]:
     """Changes that help, the most effective first.
 
     Args:
@@ -88,21 +89,21 @@ def suggestions(costs: Costs, face_width: int, accelerator: str) -> list[Suggest
         Suggestion(text, load.cameras(changed))
         for text, changed in _changes(costs, face_width, accelerator)
     ]
-    tried.append(
-        Suggestion(f"max_fps 5 for each camera, instead of {load.fps:g}", LOADS[1].cameras(costs))
-    )
+    fewer_frames = Phrase("max_fps 5 for each camera, instead of {fps:g}", fps=load.fps)
+    tried.append(Suggestion(fewer_frames, LOADS[1].cameras(costs)))
     better = [one for one in tried if one.cameras > now * 1.1]
     return sorted(better, key=lambda one: -one.cameras)
 
 
-def _changes(costs: Costs, face_width: int, accelerator: str) -> Sequence[tuple[str, Costs]]:
-    changes = [("downscale 0.5 for each camera", replace(costs, encode=costs.encode / 4))]
+def _changes(costs: Costs, face_width: int, accelerator: Phrase) -> Sequence[tuple[Phrase, Costs]]:
+    smaller = replace(costs, encode=costs.encode / 4)
+    changes = [(Phrase("downscale 0.5 for each camera"), smaller)]
     if costs.encoder == "libx264":
-        text = "a hardware encoder (NVENC, Quick Sync, VideoToolbox) for the outputs"
+        text = Phrase("a hardware encoder (NVENC, Quick Sync, VideoToolbox) for the outputs")
         changes.append((text, replace(costs, encode=1.0)))
     if face_width > 640:
         share = (640 / face_width) ** 2
-        text = "WATCHPOST_FACES__WIDTH=640: small faces are lost earlier"
+        text = Phrase("WATCHPOST_FACES__WIDTH=640: small faces are lost earlier")
         changes.append((text, replace(costs, faces=costs.faces * share)))
     if costs.face_device.startswith("CPU"):
         changes.append((accelerator, replace(costs, faces=1.0)))

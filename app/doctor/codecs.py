@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from app.doctor.findings import Finding, ok, problem
+from app.doctor.findings import Finding, Phrase, ok, problem, verbatim
 from app.errors import SinkError
 from app.pipeline.sinks.encode import H264Encoder, best_encoder
 from app.pipeline.sources.hardware import available_decoders
@@ -19,11 +19,14 @@ def codecs() -> Iterator[Finding]:
     try:
         H264Encoder(*SIZE, fps=15, encoder=name)
     except SinkError as error:
-        yield problem("encoder", f"{name}: {error}", "reinstall the package av")
+        text = verbatim(f"{name}: {error}")
+        yield problem("encoder", text, Phrase("reinstall the package av"))
         return
     if name == SOFTWARE_ENCODER:
-        yield ok("encoder", f"{name}, on the CPU; no hardware encoder works here")
+        yield ok("encoder", Phrase("{name}, on the CPU; no hardware encoder works here", name=name))
     else:
-        yield ok("encoder", f"{name}, in hardware")
-    decoders = available_decoders()
-    yield ok("decoder", f"{', '.join(decoders)}, in hardware" if decoders else "on the CPU")
+        yield ok("encoder", Phrase("{name}, in hardware", name=name))
+    if decoders := ", ".join(available_decoders()):
+        yield ok("decoder", Phrase("{name}, in hardware", name=decoders))
+    else:
+        yield ok("decoder", Phrase("on the CPU"))

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from app.config import usable_cpus
-from app.doctor.findings import Finding, ok, warning
+from app.doctor.findings import Finding, Phrase, ok, verbatim, warning
 
 GIB = 2**30
 MIN_MEMORY = GIB
@@ -27,6 +27,10 @@ FEATURES = {
     "asimddp": "dot product",
 }
 """Names in /proc/cpuinfo of the instruction sets that networks profit from."""
+NO_AVX2 = Phrase(
+    "without AVX2 networks run several times slower; choose host as the CPU type if this is a "
+    "virtual machine"
+)
 
 
 def machine() -> list[Finding]:
@@ -39,13 +43,14 @@ def cpu() -> Finding:
     model, flags = _cpu_info()
     names = [name for flag, name in FEATURES.items() if flag in flags]
     count = usable_cpus()
-    cores = f"{count} core{'s' if count > 1 else ''}"
-    text = f"{model}, {cores} usable, {', '.join(names) or 'no vector instructions known'}"
+    cores = Phrase("1 core usable") if count == 1 else Phrase("{count} cores usable", count=count)
+    known = ", ".join(names) or Phrase("no vector instructions known")
+    text = Phrase("{model}, {cores}, {known}", model=model, cores=cores, known=known)
     if platform.machine() in ("x86_64", "AMD64") and flags and "avx2" not in flags:
-        advice = "without AVX2 networks run several times slower; choose host as the CPU type"
-        return warning("cpu", text, f"{advice} if this is a virtual machine")
+        return warning("cpu", text, NO_AVX2)
     if count == 1:
-        return warning("cpu", text, "give it two cores: detection and encoding run side by side")
+        advice = Phrase("give it two cores: detection and encoding run side by side")
+        return warning("cpu", text, advice)
     return ok("cpu", text)
 
 
@@ -69,9 +74,9 @@ def _cpu_info() -> tuple[str, set[str]]:
 def memory() -> Finding:
     """Memory that is free for the server, within the limit of its container."""
     total, free = _memory()
-    text = f"{free / GIB:.1f} of {total / GIB:.1f} GiB available"
+    text = Phrase("{free:.1f} of {total:.1f} GiB available", free=free / GIB, total=total / GIB)
     if free < MIN_MEMORY:
-        return warning("memory", text, "keep 1 GiB free: four cameras take about 0.9 GiB")
+        return warning("memory", text, Phrase("keep 1 GiB free: four cameras take about 0.9 GiB"))
     return ok("memory", text)
 
 
@@ -94,22 +99,27 @@ def _memory() -> tuple[int, int]:
 def open_files() -> Finding:
     """The number of files and sockets that the process may have open."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    text = "no limit" if soft == resource.RLIM_INFINITY else f"{soft} at most"
-    if soft != resource.RLIM_INFINITY and soft < MIN_OPEN_FILES:
-        reachable = "" if hard == resource.RLIM_INFINITY or hard >= MIN_OPEN_FILES else " (as root)"
-        return warning("open files", text, f"ulimit -n {MIN_OPEN_FILES}{reachable}")
+    if soft == resource.RLIM_INFINITY:
+        return ok("open files", Phrase("no limit"))
+    text = Phrase("{count} at most", count=soft)
+    if soft < MIN_OPEN_FILES:
+        reachable = hard == resource.RLIM_INFINITY or hard >= MIN_OPEN_FILES
+        command = f"ulimit -n {MIN_OPEN_FILES}"
+        as_root = Phrase("{command} (as root)", command=command)
+        return warning("open files", text, verbatim(command) if reachable else as_root)
     return ok("open files", text)
 
 
 def clock() -> Finding:
     """Whether the clock is set and kept right: events and recordings carry its time."""
-    text = time.strftime("%Y-%m-%d %H:%M:%S %Z")
+    now = time.strftime("%Y-%m-%d %H:%M:%S %Z")
     if time.time() < OLDEST_CLOCK:
-        return warning("clock", f"{text}: it was never set", "set the clock, then turn on NTP")
+        advice = Phrase("set the clock, then turn on NTP")
+        return warning("clock", Phrase("{now}: it was never set", now=now), advice)
     if _is_unsynchronised():
-        advice = "turn on NTP: timedatectl set-ntp true (in a container: on its host)"
-        return warning("clock", f"{text}, not synchronised", advice)
-    return ok("clock", text)
+        advice = Phrase("turn on NTP: timedatectl set-ntp true (in a container: on its host)")
+        return warning("clock", Phrase("{now}, not synchronised", now=now), advice)
+    return ok("clock", verbatim(now))
 
 
 def _is_unsynchronised() -> bool:

@@ -9,12 +9,12 @@ import ipaddress
 from collections.abc import Iterator
 from pathlib import Path
 
-from app.doctor.findings import Finding, ok, problem, warning
+from app.doctor.findings import Finding, Phrase, ok, problem, warning
 
 NAME = "Ray"
 RAYLET = "raylet"
 ADDRESS_FLAGS = ("--node_ip_address=", "--node-ip-address=")
-ADVICE = (
+ADVICE = Phrase(
     "an open Ray port runs any code: set RAY_AUTH_MODE=token, give each machine the cluster's "
     "token, and run ray start again"
 )
@@ -24,15 +24,17 @@ def ray_nodes(proc: Path = Path("/proc")) -> Finding:
     """Whether each Ray node of this machine asks for a token, or listens on this machine only."""
     nodes = list(_raylets(proc))
     if not nodes:
-        return ok(NAME, "no node runs on this machine")
+        return ok(NAME, Phrase("no node runs on this machine"))
     reachable = [node for node in nodes if not _is_local(_address(node))]
     try:
         is_open = [_address(node) for node in reachable if not _asks_for_token(node)]
     except OSError:
-        return warning(NAME, "a node runs as another user", "run the doctor as that user")
+        advice = Phrase("run the doctor as that user")
+        return warning(NAME, Phrase("a node runs as another user"), advice)
     if is_open:
-        return problem(NAME, f"{', '.join(is_open)} asks for no token", ADVICE)
-    return ok(NAME, "no node is open to other machines")
+        text = Phrase("{nodes} asks for no token", nodes=", ".join(is_open))
+        return problem(NAME, text, ADVICE)
+    return ok(NAME, Phrase("no node is open to other machines"))
 
 
 def _raylets(proc: Path) -> Iterator[Path]:

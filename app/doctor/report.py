@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from app.config import Settings
 from app.doctor import capacity
 from app.doctor.accelerators import accelerators, advised
 from app.doctor.codecs import codecs
-from app.doctor.findings import Finding, Status, problem
+from app.doctor.findings import Finding, Phrase, Status, problem, verbatim
 from app.doctor.machine import machine
 from app.doctor.measure import PARTS, Costs
 from app.doctor.surroundings import port, surroundings
@@ -52,20 +52,29 @@ class Report:
         """Whether something keeps the server from working."""
         return any(finding.status is Status.PROBLEM for finding in self.findings)
 
-    def as_dict(self) -> dict[str, Any]:
-        """The report as JSON-ready values."""
+    def as_dict(self, template_of: Callable[[str], str] = str) -> dict[str, Any]:
+        """The report as JSON-ready values, in the language of those templates."""
         costs = self.costs
+
+        def said(text: Phrase) -> str:
+            return text.translated(template_of)
+
         return {
             "healthy": not self.has_problems,
-            "findings": [finding._asdict() for finding in self.findings],
+            "findings": [
+                {"name": name, "status": status, "text": said(text), "advice": said(advice)}
+                for name, status, text, advice in self.findings
+            ],
             "costs": None if costs is None else asdict(costs),
             "cameras": [
-                {"load": load.name, "fps": load.fps, "cameras": round(load.cameras(costs), 1)}
+                {"load": said(load.name), "fps": load.fps, "cameras": round(load.cameras(costs), 1)}
                 for load in (capacity.LOADS if costs else ())
                 if costs is not None
             ],
             "demo_fps": None if costs is None else round(capacity.demo_fps(costs), 1),
-            "suggestions": [asdict(one) for one in self._suggestions()],
+            "suggestions": [
+                {"text": said(one.text), "cameras": one.cameras} for one in self._suggestions()
+            ],
         }
 
     def _suggestions(self) -> list[capacity.Suggestion]:
@@ -151,12 +160,15 @@ def measured_costs(settings: Settings, *, niceness: int = 0) -> Costs | Finding:
         )
         answer = json.loads(done.stdout.splitlines()[-1])
     except subprocess.TimeoutExpired:
-        return problem("speed", "measuring took too long", "try again when the machine is idle")
+        advice = Phrase("try again when the machine is idle")
+        return problem("speed", Phrase("measuring took too long"), advice)
     except (IndexError, json.JSONDecodeError):
         last = _last_line(done.stderr)
-        return problem("speed", f"measuring failed: {last}", "reinstall Watchpost's packages")
+        text = Phrase("measuring failed: {error}", error=last)
+        return problem("speed", text, Phrase("reinstall Watchpost's packages"))
     if "error" in answer:
-        return problem("speed", str(answer["error"]), "choose other weights or another --device")
+        advice = Phrase("choose other weights or another --device")
+        return problem("speed", verbatim(str(answer["error"])), advice)
     return Costs(**{**answer, "device_ms": tuple(answer["device_ms"])})
 
 

@@ -17,12 +17,13 @@ from app.data_folder import TOKEN_FILE, locked
 from app.db.audit import check_audit
 from app.db.engine import reach
 from app.db.vault import KEY_FILE, open_vault
-from app.doctor.findings import Finding, ok, problem, warning
+from app.doctor.findings import Finding, Phrase, ok, problem, verbatim, warning
 from app.doctor.ray_nodes import ray_nodes
 from app.errors import DataFolderLocked, SetupError, StoreError
 
 CONNECT_TIMEOUT_S = 2.0
 GIB = 2**30
+OWN_OUTPUTS = Phrase("each stream's own (WATCHPOST_STREAMS__OUTPUT_BASE is not set)")
 
 
 def surroundings(settings: Settings) -> Iterator[Finding]:
@@ -42,19 +43,24 @@ def data_folder(folder: Path) -> Finding:
         with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
-        user = f"the user {os.getuid()}" if hasattr(os, "getuid") else "this user"
-        advice = f"let {user} write to it, or choose another folder with --data-dir"
-        return problem("data folder", f"{folder}: {error.strerror}", advice)
+        advice = Phrase(
+            "let the user {user} write to it, or choose another folder with --data-dir",
+            user=os.getuid(),
+        )
+        return problem("data folder", verbatim(f"{folder}: {error.strerror}"), advice)
     open_to_all = [
         file.name
         for file in (folder / KEY_FILE, folder / TOKEN_FILE)
         if file.exists() and stat.S_IMODE(file.stat().st_mode) & 0o077
     ]
     if open_to_all:
-        names = " and ".join(open_to_all)
-        advice = f"chmod 600 {' '.join(str(folder / name) for name in open_to_all)}"
-        return warning("data folder", f"{folder}: other users can read {names}", advice)
-    return ok("data folder", f"{folder}{'' if folder.exists() else ' (not created yet)'}")
+        names = ", ".join(open_to_all)
+        text = Phrase("{folder}: other users can read {names}", folder=folder, names=names)
+        command = f"chmod 600 {' '.join(str(folder / name) for name in open_to_all)}"
+        return warning("data folder", text, verbatim(command))
+    if not folder.exists():
+        return ok("data folder", Phrase("{folder} (not created yet)", folder=folder))
+    return ok("data folder", verbatim(str(folder)))
 
 
 def disk(settings: Settings) -> Finding:
@@ -62,13 +68,16 @@ def disk(settings: Settings) -> Finding:
     try:
         usage = shutil.disk_usage(_existing(settings.data_dir))
     except OSError as error:
-        return problem("disk", str(error.strerror), "check the disk of the data folder")
-    text = f"{usage.free / GIB:.1f} of {usage.total / GIB:.1f} GiB free"
+        advice = Phrase("check the disk of the data folder")
+        return problem("disk", verbatim(str(error.strerror)), advice)
+    free, total = usage.free / GIB, usage.total / GIB
+    text = Phrase("{free:.1f} of {total:.1f} GiB free", free=free, total=total)
     floor = settings.space.min_free
     if usage.free < floor:
-        advice = (
-            f"free {(floor - usage.free) / GIB:.1f} GiB, or lower WATCHPOST_SPACE__MIN_FREE: "
-            "old recordings are removed to keep that much free, and no new ones start"
+        advice = Phrase(
+            "free {missing:.1f} GiB, or lower WATCHPOST_SPACE__MIN_FREE: "
+            "old recordings are removed to keep that much free, and no new ones start",
+            missing=(floor - usage.free) / GIB,
         )
         return problem("disk", text, advice)
     return ok("disk", text)
@@ -85,26 +94,29 @@ def database(settings: Settings) -> Finding:
     try:
         text = reach(settings.resolved_database_url())
     except SetupError as error:
-        advice = "check WATCHPOST_DATABASE_URL, and that the database runs"
-        return problem("database", str(error), advice)
-    return ok("database", text)
+        advice = Phrase("check WATCHPOST_DATABASE_URL, and that the database runs")
+        return problem("database", verbatim(str(error)), advice)
+    return ok("database", verbatim(text))
 
 
 def audit_log(settings: Settings) -> Finding:
     """Whether the audit log is complete and unchanged."""
     secret = settings.secret_key.get_secret_value() if settings.secret_key else None
     if secret is None and not (settings.data_dir / KEY_FILE).exists():
-        return ok("audit log", "not created yet")
+        return ok("audit log", Phrase("not created yet"))
     try:
         broken = check_audit(
             settings.resolved_database_url(), open_vault(settings.data_dir, secret)
         )
     except (SetupError, StoreError, OSError) as error:
-        return warning("audit log", f"it cannot be checked: {error}", "check the database")
+        text = Phrase("it cannot be checked: {error}", error=error)
+        return warning("audit log", text, Phrase("check the database"))
     if broken is not None:
-        advice = "somebody changed the database, or its key was replaced: compare with a backup"
-        return problem("audit log", f"the chain is broken: {broken}", advice)
-    return ok("audit log", "complete and unchanged")
+        advice = Phrase(
+            "somebody changed the database, or its key was replaced: compare with a backup"
+        )
+        return problem("audit log", Phrase("the chain is broken: {where}", where=broken), advice)
+    return ok("audit log", Phrase("complete and unchanged"))
 
 
 def port(settings: Settings) -> Finding:
@@ -117,10 +129,10 @@ def port(settings: Settings) -> Finding:
             listener.bind((settings.host, settings.port))
     except OSError as error:
         if _is_running(settings.data_dir):
-            return ok("port", f"{name}, Watchpost is running")
-        advice = "stop what uses it, or choose another one with --port"
-        return problem("port", f"{name}: {error.strerror}", advice)
-    return ok("port", f"{name} is free")
+            return ok("port", Phrase("{name}, Watchpost is running", name=name))
+        advice = Phrase("stop what uses it, or choose another one with --port")
+        return problem("port", verbatim(f"{name}: {error.strerror}"), advice)
+    return ok("port", Phrase("{name} is free", name=name))
 
 
 def _is_running(folder: Path) -> bool:
@@ -139,13 +151,14 @@ def rtsp_output(settings: Settings) -> Finding:
     """Whether the RTSP server for all outputs accepts connections."""
     base = settings.streams.output_base
     if base is None:
-        return ok("RTSP output", "each stream's own (WATCHPOST_STREAMS__OUTPUT_BASE is not set)")
+        return ok("RTSP output", OWN_OUTPUTS)
     shown, parts = urls.without_credentials(base), urlsplit(base)
     address = parts.hostname or "", parts.port or urls.DEFAULT_PORTS[parts.scheme]
     try:
         with socket.create_connection(address, CONNECT_TIMEOUT_S):
-            return ok("RTSP output", f"{shown} accepts connections")
+            return ok("RTSP output", Phrase("{url} accepts connections", url=shown))
     except OSError as error:
-        advice = "start that RTSP server (such as MediaMTX), or correct --output-base"
+        advice = Phrase("start that RTSP server (such as MediaMTX), or correct --output-base")
         reason = error.strerror or str(error) or type(error).__name__
-        return problem("RTSP output", f"{shown} cannot be reached: {reason}", advice)
+        text = Phrase("{url} cannot be reached: {reason}", url=shown, reason=reason)
+        return problem("RTSP output", text, advice)

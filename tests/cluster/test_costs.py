@@ -20,7 +20,7 @@ from app.cluster.node_costs import FILE, NodeCosts
 from app.cluster.placed import PlacedStream
 from app.cluster.stream_shares import StreamShares
 from app.config import ClusterSettings, DeviceName, Settings
-from app.doctor.findings import Finding, problem
+from app.doctor.findings import Finding, Phrase, problem
 from app.doctor.measure import Costs
 from app.doctor.stream_cost import REFERENCE, cpu_cores
 from app.types import StreamSpec
@@ -112,7 +112,7 @@ def test_what_cannot_be_measured_is_tried_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def twice() -> list[Costs | None]:
-        failing = Measuring(problem("speed", "no network", "install one"), FAST)
+        failing = Measuring(problem("speed", Phrase("no network"), Phrase("install one")), FAST)
         costs = NodeCosts(Settings(data_dir=tmp_path), tmp_path / FILE, failing)
         return [await costs.get(), await costs.get()]
 

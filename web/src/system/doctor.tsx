@@ -28,7 +28,7 @@ export function Doctor(): JSX.Element {
           <ul class="system-findings">
             {report.findings.map((one) => (
               <li key={`${one.name} ${one.text}`}>
-                <StateMark state={TONES[one.status] ?? "idle"} label={one.name} />
+                <StateMark state={TONES[one.status] ?? "idle"} label={t.or(`check.${one.name}`, one.name)} />
                 <p>{one.text}</p>
                 {one.advice && <p class="hint">{one.advice}</p>}
               </li>
