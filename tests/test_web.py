@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import os
 import re
 from collections import Counter
 from pathlib import Path
@@ -17,6 +18,8 @@ from app.types import LABELS
 WEB, BUILT = ROOT / "web", ROOT / "static" / "app"
 FIRST_LOAD = ("index.html", "main.js", "main.css", "icon.svg")
 MOST_BYTES = 200_000
+SHARED = ("static/viewer/detections.js", "static/viewer/names.js")
+"""Of the viewer page, which the control room uses, too."""
 LIST = json.loads((BUILT / "sources.json").read_text(encoding="utf-8"))
 
 
@@ -27,7 +30,7 @@ def files_below(folder: Path) -> set[Path]:
 def changed(sums: dict[str, str], files: set[Path], root: Path) -> list[str]:
     """Names of files that were added, removed or changed since the build."""
     now = {
-        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files
+        os.path.relpath(path, root): hashlib.sha256(path.read_bytes()).hexdigest() for path in files
     }
     return sorted(name for name in now.keys() | sums if now.get(name) != sums.get(name))
 
@@ -35,6 +38,7 @@ def changed(sums: dict[str, str], files: set[Path], root: Path) -> list[str]:
 def test_it_was_built_from_these_sources() -> None:
     sources = {path for path in WEB.iterdir() if path.suffix in (".json", ".ts")}
     sources |= files_below(WEB / "src") | files_below(WEB / "public")
+    sources |= {ROOT / name for name in SHARED}
     assert not changed(LIST["sources"], sources, WEB), "run `make web`"
 
 
@@ -58,7 +62,7 @@ def test_nothing_is_inline_and_no_other_host_is_named() -> None:
 
 
 def test_events_and_labels_have_words_in_each_language() -> None:
-    names = (WEB / "src" / "words" / "names.ts").read_text(encoding="utf-8")
+    names = (ROOT / "static" / "viewer" / "names.js").read_text(encoding="utf-8")
     found = Counter(re.findall(r'^ *"((?:event|name)\.\w+)":', names, re.MULTILINE))
     wanted = [f"event.{name}" for name in event_types()] + [f"name.{label}" for label in LABELS]
     assert {name: found[name] for name in wanted} == dict.fromkeys(wanted, 3)

@@ -1,8 +1,9 @@
 /** The table of detections, updated a few times a second. */
 
+import { colourOf, isSure } from "./detections.js";
 import { make, tell, write } from "./dom.js";
 import { clock, number, onChange, percent, t } from "./i18n.js";
-import { colourOf, isSure, nameOf } from "./labels.js";
+import { nameOf } from "./labels.js";
 
 /**
  * @typedef {import("./wire.js").Result} Result

@@ -1,7 +1,8 @@
 /** The video, with the boxes of exactly the frame that is shown. */
 
+import { colourOf, isSure } from "./detections.js";
 import { percent } from "./i18n.js";
-import { colourOf, isSure, nameOf } from "./labels.js";
+import { nameOf } from "./labels.js";
 import { drawPlaces } from "./places.js";
 
 /**

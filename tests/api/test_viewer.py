@@ -103,6 +103,6 @@ def test_nothing_is_inline_and_no_html_is_made_of_strings() -> None:
 
 
 def test_every_event_has_words_in_each_of_the_pages_languages() -> None:
-    catalogue = (ROOT / "static" / "viewer" / "catalogue.js").read_text(encoding="utf-8")
+    catalogue = (ROOT / "static" / "viewer" / "names.js").read_text(encoding="utf-8")
     named = Counter(re.findall(r'^ *"event\.(\w+)":', catalogue, re.MULTILINE))
     assert named == dict.fromkeys(event_types(), 3)

@@ -2,10 +2,11 @@
 
 import type { JSX } from "preact";
 import { useRef } from "preact/hooks";
+import { colourOf, isSure } from "../../../static/viewer/detections.js";
 import { Card } from "../parts";
 import { number, percent } from "../words";
 import { t } from "../words/live";
-import { colourOf, isSure, nameOf } from "../video/labels";
+import { nameOf } from "../video/labels";
 import type { Detection, FrameInfo } from "../video/wire";
 
 const MOST = 20;

@@ -1,7 +1,8 @@
 /** Draws the boxes of a frame, with names where there is room. */
 
+import { colourOf, isSure } from "../../../static/viewer/detections.js";
 import { percent } from "../words";
-import { colourOf, isSure, nameOf } from "./labels";
+import { nameOf } from "./labels";
 import type { Detection, FrameInfo } from "./wire";
 
 export interface Rectangle {
