@@ -40,8 +40,8 @@ class Footage:
     node: str | None = None
 
 
-FILMS, PICTURES = "footage/", "snapshots/"
-"""Beginnings of the paths of what a node of a cluster stores: of ``Footage``, and of events."""
+FILMS, PICTURES, RECORDINGS = "footage/", "snapshots/", "recordings/"
+"""Beginnings of the paths of what a node of a cluster stores: of ``Footage``, events, and jobs."""
 
 
 class KeepDays(NamedTuple):

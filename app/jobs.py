@@ -67,6 +67,7 @@ class Part:
         position_s: seconds of the run that are done.
         covered_ts: when the newest recorded frame was captured.
         done: nothing more will be recorded; if there is an ``error``, it was given up.
+        node: of a cluster, which records it or did so last; None: this process.
     """
 
     kind: PartKind
@@ -76,6 +77,7 @@ class Part:
     covered_ts: float | None = None
     done: bool = False
     error: str | None = None
+    node: str | None = None
 
     @property
     def live(self) -> bool:
@@ -173,6 +175,7 @@ class Recording:
     Attributes:
         path: relative to the recordings' folder.
         removed_ts: when it was removed to free space; its row is kept.
+        node: of a cluster, on which the file is; None: on this machine.
     """
 
     job_id: str
@@ -183,6 +186,7 @@ class Recording:
     file_id: int = 0
     removed_ts: float | None = None
     flagged: bool = False
+    node: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

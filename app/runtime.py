@@ -33,6 +33,7 @@ from app.pipeline.push import PushStreams
 from app.pipeline.registry import NullStreamStore
 from app.pipeline.sources.hardware import available_decoders
 from app.process import background, on_exit_signal, worker_threads
+from app.recording.elsewhere import RecordersElsewhere
 from app.recording.footage_opening import FootageParts, open_footage
 from app.recording.job_manager import JobManager
 from app.recording.retention import DiskSpace
@@ -140,8 +141,9 @@ async def open_runtime(
             )
         )
         directory: StreamDirectory = manager
+        recorders: RecordersElsewhere | None = None
         if settings.cluster.address is not None:
-            directory = await stack.enter_async_context(
+            cluster = await stack.enter_async_context(
                 open_cluster(
                     settings,
                     manager,
@@ -152,13 +154,23 @@ async def open_runtime(
                     plates.watchlist.entries,
                 )
             )
+            directory, recorders = cluster, cluster.jobs
         events.repository.read_on_node = directory.files.read_picture
         events.repository.has_pending_clip = lambda event_id: (
             footage.service.clips.is_pending(event_id)
             or directory.files.clip_ready_ts(event_id) is not None
         )
         jobs = await stack.enter_async_context(
-            open_jobs(settings, manager, engine, vault, events.pruner, plates.repository, space)
+            open_jobs(
+                settings,
+                manager,
+                engine,
+                vault,
+                events.pruner,
+                plates.repository,
+                space,
+                recorders,
+            )
         )
         notify = await stack.enter_async_context(
             open_notify(settings, directory, engine, vault, events.repository, written)

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, cast
 import psutil
 
 from app.api.camera_schemas import Camera
-from app.config import ClusterSettings, RecordingSettings, Settings, SpaceSettings
+from app.config import ClusterSettings, RecordingSettings, Settings, SpaceSettings, StreamSettings
 from app.db.engine import open_database
 from app.db.node_files import NodeFileRepository
 from app.db.snapshots import SnapshotFolder
@@ -107,6 +107,7 @@ async def open_reporting(_: Output) -> AsyncIterator[NodeParts]:
     """Open a node whose streams only report."""
     from app.cluster.node import NodeParts
     from app.cluster.node_files import open_files
+    from app.cluster.node_jobs import NodeJobs
     from app.cluster.node_store import NodeWatchlist
 
     log = EventLog(asyncio.get_running_loop())
@@ -116,8 +117,10 @@ async def open_reporting(_: Output) -> AsyncIterator[NodeParts]:
         folder, folder.name, SnapshotFolder, log, RecordingSettings(), SpaceSettings()
     ) as files:
         events = asyncio.create_task(streams.report())
+        manager = cast(StreamManager, streams)
+        jobs = NodeJobs(manager, files, StreamSettings(), folder / "recordings")
         try:
-            yield NodeParts(cast(StreamManager, streams), log, files, {}, NodeWatchlist())
+            yield NodeParts(manager, log, files, {}, NodeWatchlist(), jobs)
         finally:
             events.cancel()
 

@@ -90,8 +90,9 @@ class Eraser:
         for recording in self.recordings.all():
             begin, end = recording.started_ts, recording.started_ts + recording.facts.seconds
             if recording.source == camera and begin < until and end > since:
-                _unlink(self.recordings_folder / recording.path)
-                self.recordings.mark_removed(recording.file_id)
+                if recording.node is None:
+                    _unlink(self.recordings_folder / recording.path)
+                self.recordings.erase(recording)
                 recordings += 1
         rows = self.plates.of_source(camera, since, until)
         images = self._erase_plates(rows)

@@ -27,14 +27,10 @@ JOB_ERRORS = error_replies(
         401: "Token needed",
         403: "The caller lacks the right",
         404: "No such job, file or schedule",
-        503: "Too many jobs, or the database failed",
+        503: "Too many jobs, no room on the nodes, or the database or a node failed",
     }
 )
 NO_SOURCE = "name the cameras to record"
-ELSEWHERE = (
-    "jobs do not record streams of a cluster yet: {names}. Name URLs, or use a server without "
-    "--cluster"
-)
 NONE_RUNS = "none of your cameras is running"
 
 JobId = Annotated[
@@ -81,7 +77,7 @@ OwnJob = Annotated[Job, Depends(_own_job)]
 def own_spec(
     spec: JobSpec, caller: Caller, manager: StreamDirectory, *, may_choose: bool = True
 ) -> JobSpec:
-    """A spec that records only cameras of the caller, in this process.
+    """A spec that records only cameras of the caller.
 
     Args:
         may_choose: without sources, take those of the caller's cameras that run now.
@@ -89,7 +85,6 @@ def own_spec(
     Raises:
         Forbidden: a source is no camera of the caller; InvalidRequest: nothing to record.
     """
-    _check_here(spec, manager)
     cameras = caller.access.cameras(Right.JOBS)
     if cameras is None:
         return spec
@@ -102,14 +97,6 @@ def own_spec(
     if not set(spec.sources) <= cameras & set(known):
         raise Forbidden(right=Right.JOBS.value)
     return spec
-
-
-def _check_here(spec: JobSpec, manager: StreamDirectory) -> None:
-    """Refuse streams that run on another machine. Raises InvalidRequest."""
-    asked = spec.sources or [status.spec.stream_id for status in manager.all()]
-    if elsewhere := [source for source in asked if not manager.here(source)]:
-        reason = ELSEWHERE.format(names=", ".join(elsewhere))
-        raise InvalidRequest(field="sources", reason=reason)
 
 
 def check_job(

@@ -85,6 +85,7 @@ class PartReply(BaseModel):
     done: bool
     error: str | None
     position_s: float = Field(description="Seconds of the run that are done.")
+    node: str | None = Field(description="The node of a cluster that records it, or did so last.")
 
 
 class GapReply(BaseModel):
@@ -143,6 +144,7 @@ class JobReply(BaseModel):
                     done=part.done,
                     error=part.error,
                     position_s=round(part.position_s, 3),
+                    node=part.node,
                 )
                 for part in job.parts
             ],
@@ -228,9 +230,19 @@ class JobFile(BaseModel):
     bytes: int
     sha256: str
     removed_ts: float | None = Field(description="When it was removed to free space.")
+    node: str | None = Field(description="What has it, in a cluster; null: this server.")
+    available: bool = Field(
+        description="Whether it can be downloaded now: not after it was removed, nor while its "
+        "node does not answer."
+    )
 
     @classmethod
-    def of(cls, recording: Recording) -> JobFile:
+    def of(cls, recording: Recording, *, available: bool) -> JobFile:
+        """A row as the API shows it.
+
+        Args:
+            available: whether it is on this machine, or on a node that answers.
+        """
         facts = recording.facts
         return cls(
             file_id=recording.file_id,
@@ -239,6 +251,8 @@ class JobFile(BaseModel):
             url=f"/collect/jobs/{recording.job_id}/files/{recording.file_id}",
             started_ts=round(recording.started_ts, 3),
             removed_ts=recording.removed_ts,
+            node=recording.node,
+            available=available and recording.removed_ts is None,
             **{name: getattr(facts, name) for name in cls.model_fields if hasattr(facts, name)},
         )
 

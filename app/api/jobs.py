@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, WebSocket
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, Response
 
 from app.api.audit_middleware import note
 from app.api.deps import (
@@ -37,10 +37,13 @@ from app.api.job_schemas import (
     JobStarted,
     LogReply,
 )
+from app.api.remote_files import RemoteDownload
 from app.api.websockets import GOING_AWAY, NORMAL, NOT_FOUND, ClientSocket, json_text
 from app.db.job_log import JobLogRepository
-from app.errors import FileNotFound, JobNotFound
-from app.jobs import JobLine, JobState
+from app.errors import FileNotFound, JobNotFound, NodeGone, NoFootage
+from app.footage import RECORDINGS
+from app.jobs import JobLine, JobState, Recording
+from app.pipeline.directory import StreamDirectory
 from app.recording.job_manager import JobManager
 from app.rights import Right
 from app.urls import scrub
@@ -152,10 +155,21 @@ async def job_logs(
 
 
 @router.get("/collect/jobs/{job_id}/files", summary="The files of a job")
-async def job_files(job: OwnJob, recordings: RecordingRepositoryDep) -> JobFiles:
-    """Files that were checked and can be played; removed ones stay in the list."""
+async def job_files(
+    job: OwnJob, recordings: RecordingRepositoryDep, manager: ManagerDep
+) -> JobFiles:
+    """Files that were checked and can be played; removed ones stay in the list, and so do those
+    whose node does not answer."""
     found = await asyncio.to_thread(recordings.of_job, job.job_id)
-    return JobFiles(files=[JobFile.of(recording) for recording in found])
+    return JobFiles(files=[JobFile.of(one, available=_answers(one, manager)) for one in found])
+
+
+def _answers(recording: Recording, manager: StreamDirectory) -> bool:
+    """Whether a file is on this machine, or on a node that answers."""
+    try:
+        return recording.node is None or bool(manager.files.of(recording.node))
+    except NodeGone:
+        return False
 
 
 @router.head("/collect/jobs/{job_id}/files/{file_id}", include_in_schema=False)
@@ -176,8 +190,9 @@ async def download_job_file(
     running: RunningJobsDep,
     recordings: RecordingRepositoryDep,
     folder: RecordingsFolderDep,
+    manager: ManagerDep,
     caller: CallerDep,
-) -> FileResponse:
+) -> Response:
     """The MP4 file; supports `Range`, so that players can seek in it."""
     if not may_see_job(await find_job(job_id, jobs, running), caller, Right.EXPORT):
         raise JobNotFound(job_id=job_id)
@@ -185,6 +200,12 @@ async def download_job_file(
         raise FileNotFound(job_id=job_id, file_id=file_id)
     recording = await asyncio.to_thread(recordings.get, job_id, int(file_id))
     path = folder / recording.path
+    if recording.node is not None:
+        node, there = manager.files.of(recording.node), f"{RECORDINGS}{recording.path}"
+        try:
+            return await RemoteDownload.open(node, there, "video/mp4", {}, path.name)
+        except NoFootage:
+            raise FileNotFound(job_id=job_id, file_id=file_id) from None
     if not path.is_file():
         raise FileNotFound(job_id=job_id, file_id=file_id)
     return Download(path, media_type="video/mp4", filename=path.name)

@@ -46,7 +46,7 @@ from app.errors import (
     NoFootage,
     StreamNotFound,
 )
-from app.footage import Footage, Period
+from app.footage import FILMS, Footage, Period
 from app.local_time import DAY_S
 from app.pipeline.directory import StreamDirectory
 from app.recording.footage_export import FootageExporter, pieces_of
@@ -119,7 +119,7 @@ async def clip(
     found = await asyncio.to_thread(footage.store.clip_of, event_id)
     if found is not None and found.node is not None:
         node = manager.files.of(found.node)
-        return await RemoteDownload.open(node, found.path, VIDEO, FOREVER)
+        return await RemoteDownload.open(node, f"{FILMS}{found.path}", VIDEO, FOREVER)
     path = await asyncio.to_thread(footage.clip_of, event_id)
     if path is None:
         ready_ts = footage.clips.ready_ts(event_id) or manager.files.clip_ready_ts(event_id)

@@ -37,6 +37,8 @@ class NodeRows(Protocol):
 
     def films(self, node: str) -> set[str]: ...
 
+    def recordings(self, node: str) -> set[str]: ...
+
     def flagged(self, node: str) -> frozenset[str]: ...
 
     def removed(self, node: str, paths: Collection[str]) -> None: ...
@@ -61,7 +63,7 @@ class RemoteFiles:
             raise NodeGone(node=self._name) from None
 
     async def size(self, path: str) -> int:
-        """The bytes of a file. Raises NoFootage."""
+        """The bytes of a film, or of a file of a job. Raises NoFootage."""
         size: int = await self.ask("size", path)
         return size
 
@@ -235,6 +237,8 @@ class FrontFiles:
     async def _recover(self, known: _Known) -> None:
         """Have a node find what a killed process has left; it starts no stream before."""
         films = await asyncio.to_thread(self._rows.films, known.node.files)
+        recordings = await asyncio.to_thread(self._rows.recordings, known.node.files)
+        await known.node.ask("jobs_call", "recover", recordings, timeout_s=RECOVER_TIMEOUT_S)
         await known.node.ask("files_call", "recover", films, timeout_s=RECOVER_TIMEOUT_S)
         known.recovered = True
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from app import __version__
+from app.cluster import node_jobs
 from app.cluster.core_share import take_share
 from app.cluster.fence import OutputFence
 from app.cluster.lease_keeper import LeaseKeeper
@@ -39,6 +40,7 @@ from app.pipeline.handle import StreamHandle
 from app.pipeline.hub import Subscription
 from app.pipeline.manager import StreamManager
 from app.pipeline.sinks import Output
+from app.recording.captures import OWN_ID
 from app.types import FrameMetadata, StreamSpec, StreamStatus, WithheldFrame
 
 logger = logging.getLogger(__name__)
@@ -58,6 +60,7 @@ class NodeParts:
     files: NodeFiles
     networks: Mapping[str, BatchingRunner | None]
     watchlist: NodeWatchlist
+    jobs: node_jobs.NodeJobs
     costs: NodeCosts | None = None
 
 
@@ -193,15 +196,26 @@ class NodeActor:
             incarnation: of the process whose events the front has taken.
             confirmed: number of the last one.
         """
-        manager = await self._manager()
+        parts = await self._parts()
+        manager = parts.manager
         if incarnation != self._incarnation:
             confirmed = 0
         while self._events and self._events[0].event_id <= confirmed:
             self._events.popleft()
         self._end_lost(manager)
-        streams = [_remote_status(manager, status) for status in manager.all()]
+        streams = [
+            _remote_status(manager, status)
+            for status in manager.all()
+            if not OWN_ID.fullmatch(status.spec.stream_id)
+        ]
         return NodeReport(
-            self._incarnation, streams, list(self._events), self._lost, _clock(), self._draining
+            self._incarnation,
+            streams,
+            list(self._events),
+            self._lost,
+            _clock(),
+            self._draining,
+            parts.jobs.keys(),
         )
 
     # ── changing ─────────────────────────────────────────────────────────────────────────
@@ -304,6 +318,13 @@ class NodeActor:
             raise ValueError(method)
         files = (await self._parts()).files
         return await _returned(getattr(files, method)(*arguments))
+
+    async def jobs_call(self, method: str, *arguments: object) -> object:
+        """Call a method of ``NodeJobs`` that is in its ``CALLS``."""
+        if method not in node_jobs.CALLS:
+            raise ValueError(method)
+        jobs = (await self._parts()).jobs
+        return await _returned(getattr(jobs, method)(*arguments))
 
     # ── following ────────────────────────────────────────────────────────────────────────
 

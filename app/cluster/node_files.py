@@ -14,7 +14,7 @@ from app.cluster.node_store import NewFilm, NodeStore, Orders
 from app.config import RecordingSettings, SpaceSettings
 from app.errors import NoFootage, NotReady, StoreError
 from app.events import Event
-from app.footage import FILMS, PICTURES, Footage, Period
+from app.footage import FILMS, PICTURES, RECORDINGS, Footage, Period
 from app.pipeline import draw
 from app.pipeline.event_log import EventLog
 from app.pipeline.node_load import NodeLoad
@@ -80,6 +80,7 @@ class NodeFiles:
 
     Args:
         name: of the node in rows; it stays the same when the node starts again.
+        space: of its disk.
     """
 
     def __init__(
@@ -90,7 +91,7 @@ class NodeFiles:
         self._store = store
         self._pictures = pictures
         self._parts = parts
-        self._space = space
+        self.space = space
         self._recovering: asyncio.Task[None] | None = None
         self._ordered, self._recovered = asyncio.Event(), asyncio.Event()
 
@@ -117,7 +118,7 @@ class NodeFiles:
     async def sweep(self) -> None:
         """Free space at regular intervals, once a front has said what is deleted last."""
         await self._ordered.wait()
-        await self._space.run()
+        await self.space.run()
 
     # ── calls of the front ───────────────────────────────────────────────────────────────
 
@@ -132,6 +133,13 @@ class NodeFiles:
             self._recovering = asyncio.create_task(self.service.recover())
         await asyncio.shield(self._recovering)
         self._recovered.set()
+
+    async def may_free(self) -> None:
+        """Wait until a front has said what is deleted last. Raises NotReady if that takes long."""
+        try:
+            await asyncio.wait_for(self._ordered.wait(), RECOVERED_S)
+        except TimeoutError:
+            raise NotReady(reason=f"Node {self.name} waits for the front.") from None
 
     async def recovered(self) -> None:
         """Wait for ``recover``. Raises NotReady if that takes long."""
@@ -150,7 +158,7 @@ class NodeFiles:
         erased = await self._erase(orders) if orders.erase else ()
         if orders.flagged is not None:
             self._ordered.set()
-        disk = await asyncio.to_thread(self._space.disk)
+        disk = await asyncio.to_thread(self.space.disk)
         return FilesReport(
             self._store.films(waiting_from),
             self._store.removed(),
@@ -158,7 +166,7 @@ class NodeFiles:
             erased,
             disk.free,
             disk.size,
-            self._space.used_bytes,
+            self.space.used_bytes,
         )
 
     async def _erase(self, orders: Orders) -> Collection[int]:
@@ -185,14 +193,14 @@ class NodeFiles:
         return await asyncio.to_thread(self._pictures.read, name)
 
     async def size(self, path: str) -> int:
-        """The bytes of a film. Raises NoFootage."""
+        """The bytes of a film, or of a file of a job. Raises NoFootage."""
         try:
             return (await asyncio.to_thread(self._film(path).stat)).st_size
         except OSError:
             raise NoFootage from None
 
     async def piece(self, path: str, begin: int, size: int) -> bytes:
-        """A part of a film. Raises NoFootage."""
+        """A part of it. Raises NoFootage."""
 
         def read() -> bytes:
             with self._film(path).open("rb") as file:
@@ -205,12 +213,14 @@ class NodeFiles:
             raise NoFootage from None
 
     def _film(self, path: str) -> Path:
-        return self._store.path(f"{FILMS}{path}")
+        if not path.startswith((FILMS, RECORDINGS)):
+            raise NoFootage
+        return self._store.path(path)
 
     async def export(self, footage: Sequence[Footage], wanted: Period) -> str:
         """Join films to one file; returns its path. Raises as ``FootageExporter.export``."""
         path = await asyncio.to_thread(self._parts.exporter.export, footage, wanted)
-        return path.relative_to(self._store.folder / FILMS).as_posix()
+        return path.relative_to(self._store.folder).as_posix()
 
     async def exact(self, footage: Sequence[Footage], ts: float, width: int | None) -> bytes:
         """The frame of films that was shown at a time, as JPEG. Raises NoFootage."""
@@ -256,6 +266,7 @@ async def open_files(
     store = NodeStore(folder)
     space = DiskSpace(folder, space_settings)
     space.register(store.pictures())
+    space.register(store.recordings())
     async with AsyncExitStack() as stack:
         parts = await stack.enter_async_context(
             open_footage(folder / FILMS, recording, store, log, space, store.keep_days, idle_s=None)

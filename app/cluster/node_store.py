@@ -12,10 +12,10 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from app.errors import StoreError
-from app.footage import FILMS, PICTURES, Footage, KeepDays, Period
+from app.footage import FILMS, PICTURES, RECORDINGS, Footage, KeepDays, Period
 from app.plates import WatchEntry
 from app.recording.footage_files import FootageFiles
-from app.recording.retention import Prunable, PrunableFolder, StoredItem
+from app.recording.retention import Prunable, PrunableFolder, StoredItem, StoredKind
 from app.recording.segments import FINISHED, GROWING
 
 MAX_WAITING = 100_000
@@ -261,19 +261,31 @@ class NodeStore:
 
     def pictures(self) -> Prunable:
         """The snapshots of events, to be removed for space and by their age."""
-        return _Pictures(self, lambda: self._flagged)
+        return _FolderOfNode(self, lambda: self._flagged, PICTURES, "*/*.jpg", "event")
+
+    def recordings(self) -> Prunable:
+        """The files of jobs, to be removed for space and by their age: those with a number last in
+        their name, as the ones that are being written have not."""
+        return _FolderOfNode(self, lambda: self._flagged, RECORDINGS, f"*/*[0-9]{FINISHED}", "job")
 
 
-class _Pictures(PrunableFolder):
-    """Snapshots, of which the front is told when they are removed."""
+class _FolderOfNode(PrunableFolder):
+    """Files of which the front is told when they are removed."""
 
-    def __init__(self, store: NodeStore, flagged: Callable[[], frozenset[str]]) -> None:
+    def __init__(
+        self,
+        store: NodeStore,
+        flagged: Callable[[], frozenset[str]],
+        name: str,
+        pattern: str,
+        kind: StoredKind,
+    ) -> None:
         def protected() -> set[Path]:
-            return {store.folder / name for name in flagged() if name.startswith(PICTURES)}
+            return {store.folder / path for path in flagged() if path.startswith(name)}
 
-        super().__init__(store.folder / PICTURES, "*/*.jpg", protected)
+        super().__init__(store.folder / name, pattern, protected, kind)
         self._store = store
 
     def remove(self, item: StoredItem) -> None:
-        """Remove a snapshot."""
+        """Remove a file."""
         self._store.free(Path(item.key).relative_to(self._store.folder).as_posix())

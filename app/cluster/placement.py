@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 
+from app.cluster.job_rooms import ROOM
 from app.cluster.nodes import ClusterNodes
 from app.cluster.placed import LEAVES, MOVED, MOVES, WAITS, PlacedStream
 from app.cluster.placed_streams import PlacedStreams
@@ -190,7 +191,9 @@ class Placement:
         known = {one.spec.stream_id for one in self._streams if one.wanted is StreamState.RUNNING}
         busy = {one.spec.stream_id for one in self._streams if one.starting}
         strays: list[tuple[str, RemoteNode | None]] = [
-            (stream_id, None) for stream_id in set(where) - known - busy
+            (stream_id, None)
+            for stream_id in set(where) - known - busy
+            if not stream_id.startswith(ROOM)  # of a job
         ]
         for node_id, node in self._nodes.items():
             for remote in () if node.report is None else node.report.streams:

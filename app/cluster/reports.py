@@ -72,6 +72,7 @@ class NodeReport:
         lost: events that were dropped because no front took them.
         clock: what to add to the node's monotonic times for Unix times.
         draining: whether it is to be emptied.
+        recorded: keys of the sources that it records for jobs, or has news of.
     """
 
     incarnation: str
@@ -80,6 +81,7 @@ class NodeReport:
     lost: int
     clock: float
     draining: bool = False
+    recorded: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from ray.exceptions import RayError
 
 from app.cluster.drain import Drain
 from app.cluster.front_files import FrontFiles
+from app.cluster.front_jobs import FrontJobs
 from app.cluster.front_role import FrontRole
 from app.cluster.nodes import ClusterNodes
 from app.cluster.placed_streams import PlacedStreams
@@ -37,6 +38,7 @@ class FrontRounds:
         streams: PlacedStreams,
         placement: Placement,
         files: FrontFiles,
+        jobs: FrontJobs,
         log: EventLog,
     ) -> None:
         self._cluster = cluster
@@ -45,6 +47,7 @@ class FrontRounds:
         self._streams = streams
         self._placement = placement
         self._files = files
+        self._jobs = jobs
         self._log = log
         self._not_front: str | None = None
         self.drain = Drain(placement.move)
@@ -69,11 +72,13 @@ class FrontRounds:
         await self._nodes.refresh()
         self._pass_events_on()
         await self._placement.correct()
+        self._jobs.step()
         self.drain.step(self._nodes.draining, self._streams)
 
     def close(self) -> None:
         """Wait for no node any more, and move nothing."""
         self._nodes.close()
+        self._jobs.close()
         self.drain.close()
 
     async def _is_front(self) -> bool:
@@ -83,6 +88,7 @@ class FrontRounds:
             why = None
             self._nodes.forget_all()
             await self._streams.reload()
+            self._jobs.taken_over()
         for placed in self._streams:
             placed.lost = why if why is not None else placed.lost
         if why != self._not_front:

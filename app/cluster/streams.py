@@ -10,7 +10,9 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 
 from app.cluster.front_files import FrontFiles, NodeRows
+from app.cluster.front_jobs import FrontJobs
 from app.cluster.front_role import FrontRole
+from app.cluster.job_rooms import JobRooms
 from app.cluster.nodes import ClusterNodes
 from app.cluster.placed import PlacedStream
 from app.cluster.placed_streams import PlacedStreams
@@ -57,6 +59,7 @@ class ClusterStreams:
 
     Attributes:
         files: what nodes store.
+        jobs: what nodes record for jobs.
         rounds: keep what runs on the nodes as it should be.
     """
 
@@ -83,8 +86,10 @@ class ClusterStreams:
         self._placement = Placement(
             cluster, self._nodes, self._placed, shares, self._locks, settings.start_timeout_s
         )
+        rooms = JobRooms(cluster, self._nodes, settings.start_timeout_s)
+        self.jobs = FrontJobs(role, own, self._nodes, self._placed, rooms)
         self.rounds = FrontRounds(
-            cluster, role, self._nodes, self._placed, self._placement, self.files, log
+            cluster, role, self._nodes, self._placed, self._placement, self.files, self.jobs, log
         )
 
     # ── reading ──────────────────────────────────────────────────────────────────────────

@@ -19,9 +19,10 @@ from app.db.job_specs import (
     spec_from,
     spec_options,
 )
-from app.db.tables import JobFileTable, JobLogTable, JobTable
+from app.db.tables import JobFileTable, JobLogTable, JobTable, NodeErasureTable
 from app.db.vault import Vault
 from app.errors import JobNotFound
+from app.footage import RECORDINGS
 from app.jobs import Gap, Job, JobState, Part
 from app.rights import Cameras
 
@@ -141,9 +142,17 @@ class JobRepository:
         return jobs
 
     def delete(self, job_id: str) -> None:
-        """Delete a job and everything that belongs to it. Raises JobNotFound."""
+        """Delete a job and everything that belongs to it; nodes are to delete its files.
+
+        Raises JobNotFound.
+        """
         with opened(self._engine) as session:
             row = job_row(session, job_id)
+            there = JobFileTable.node.is_not(None), JobFileTable.removed_ts.is_(None)
+            files = select(JobFileTable).where(JobFileTable.job_id == job_id, *there)
+            for file in session.scalars(files):
+                path = f"{RECORDINGS}{file.path}"
+                session.add(NodeErasureTable(node=file.node, path=path))
             for table in (JobFileTable, JobLogTable):
                 session.execute(delete(table).where(table.job_id == job_id))
             session.delete(row)

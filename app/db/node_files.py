@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,8 +11,8 @@ from sqlalchemy import Engine, delete, select, update
 
 from app.db.engine import opened
 from app.db.footage import add_footage
-from app.db.tables import EventTable, FootageTable, NodeErasureTable
-from app.footage import FILMS, PICTURES, Footage
+from app.db.tables import EventTable, FootageTable, JobFileTable, JobTable, NodeErasureTable
+from app.footage import FILMS, PICTURES, RECORDINGS, Footage
 from app.local_time import DAY_S
 
 BATCH = 500
@@ -35,18 +36,29 @@ class NodeFileRepository:
         with opened(self._engine) as session:
             return set(session.scalars(select(FootageTable.path).where(FootageTable.node == node)))
 
+    def recordings(self, node: str) -> set[str]:
+        """The paths of the files of jobs that a node has, or had."""
+        mine = select(JobFileTable.path).where(JobFileTable.node == node)
+        with opened(self._engine) as session:
+            return set(session.scalars(mine))
+
     def flagged(self, node: str) -> frozenset[str]:
-        """What a node deletes last: flagged films, and the snapshots of flagged events."""
+        """What a node deletes last: flagged films, snapshots of flagged events, flagged jobs."""
         films = select(FootageTable.path).where(
             FootageTable.node == node, FootageTable.flagged.is_(True)
         )
         pictures = select(EventTable.snapshot).where(
             EventTable.flagged.is_(True), EventTable.node == node, EventTable.snapshot.is_not(None)
         )
+        jobs = select(JobTable.job_id).where(JobTable.flagged.is_(True))
+        recordings = select(JobFileTable.path).where(
+            JobFileTable.node == node, JobFileTable.job_id.in_(jobs)
+        )
         with opened(self._engine) as session:
             return frozenset(
                 [f"{FILMS}{path}" for path in session.scalars(films)]
                 + [f"{PICTURES}{name}" for name in session.scalars(pictures)]
+                + [f"{RECORDINGS}{path}" for path in session.scalars(recordings)]
             )
 
     def removed(self, node: str, paths: Iterable[str]) -> None:
@@ -54,7 +66,14 @@ class NodeFileRepository:
         paths = list(paths)
         films = [path.removeprefix(FILMS) for path in paths if path.startswith(FILMS)]
         pictures = [path.removeprefix(PICTURES) for path in paths if path.startswith(PICTURES)]
+        recordings = [
+            path.removeprefix(RECORDINGS) for path in paths if path.startswith(RECORDINGS)
+        ]
         with opened(self._engine) as session:
+            for some in _batches(recordings):
+                of_jobs = JobFileTable.node == node, JobFileTable.path.in_(some)
+                gone = update(JobFileTable).where(*of_jobs, JobFileTable.removed_ts.is_(None))
+                session.execute(gone.values(removed_ts=time.time()))
             for some in _batches(films):
                 mine = FootageTable.node == node, FootageTable.path.in_(some)
                 session.execute(delete(FootageTable).where(*mine))

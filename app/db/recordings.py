@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from sqlalchemy import Engine, select, update
+from sqlalchemy.orm import Session
 
 from app.db.engine import opened
 from app.db.jobs import job_row
-from app.db.tables import JobFileTable, JobTable
+from app.db.tables import JobFileTable, JobTable, NodeErasureTable
 from app.db.vault import Vault
 from app.errors import FileNotFound
+from app.footage import RECORDINGS
 from app.jobs import FileFacts, Recording
 
 
@@ -24,15 +26,34 @@ class RecordingRepository:
 
     def add(self, recording: Recording) -> None:
         with opened(self._engine) as session:
-            session.add(
-                JobFileTable(
-                    job_id=recording.job_id,
-                    source=self._vault.seal(recording.source),
-                    path=recording.path,
-                    started_ts=recording.started_ts,
-                    facts=asdict(recording.facts),
-                )
-            )
+            session.add(self._row(recording))
+
+    def add_once(self, recording: Recording) -> bool:
+        """Add a file of a node; False if it has a row already."""
+        with opened(self._engine) as session:
+            if _is_known(session, recording):
+                return False
+            session.add(self._row(recording))
+            return True
+
+    def add_late(self, recording: Recording, index: int) -> None:
+        """Add a file of a node to a job that does not run, by the number of its part.
+
+        If there is no such job any more, the node is to delete the file.
+        """
+        with opened(self._engine) as session:
+            job = session.get(JobTable, recording.job_id)
+            if job is None or index >= len(job.parts):
+                path = f"{RECORDINGS}{recording.path}"
+                session.add(NodeErasureTable(node=recording.node, path=path))
+                return
+            if _is_known(session, recording):
+                return
+            label = self._vault.unseal(job.parts[index]["label"])
+            session.add(self._row(replace(recording, source=label)))
+            job.frames += recording.facts.frames
+            job.seconds += recording.facts.seconds
+            job.total_bytes += recording.facts.bytes
 
     def of_job(self, job_id: str) -> list[Recording]:
         """All files of a job, in order, the removed ones too. Raises JobNotFound."""
@@ -68,6 +89,26 @@ class RecordingRepository:
                 .values(removed_ts=time.time())
             )
 
+    def erase(self, recording: Recording) -> None:
+        """Mark a file as removed; if a node has it, that is to delete it."""
+        with opened(self._engine) as session:
+            row = session.get(JobFileTable, recording.file_id)
+            if row is None:
+                return
+            row.removed_ts = time.time()
+            if row.node is not None:
+                session.add(NodeErasureTable(node=row.node, path=f"{RECORDINGS}{row.path}"))
+
+    def _row(self, recording: Recording) -> JobFileTable:
+        return JobFileTable(
+            job_id=recording.job_id,
+            source=self._vault.seal(recording.source),
+            path=recording.path,
+            started_ts=recording.started_ts,
+            facts=asdict(recording.facts),
+            node=recording.node,
+        )
+
     def _recording(self, row: JobFileTable, flagged: bool) -> Recording:
         return Recording(
             row.job_id,
@@ -78,4 +119,10 @@ class RecordingRepository:
             row.file_id,
             row.removed_ts,
             flagged,
+            row.node,
         )
+
+
+def _is_known(session: Session, recording: Recording) -> bool:
+    mine = JobFileTable.node == recording.node, JobFileTable.path == recording.path
+    return session.scalar(select(JobFileTable.file_id).where(*mine).limit(1)) is not None

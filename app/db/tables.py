@@ -197,9 +197,13 @@ class JobTable(Table):
 
 
 class JobFileTable(Table):
-    """A recording that was examined. Its row stays when the file is removed to free space."""
+    """A recording that was examined. Its row stays when the file is removed to free space.
+
+    ``node`` has the file, if it is on a node of a cluster.
+    """
 
     __tablename__ = "collect_files"
+    __table_args__ = (Index("ix_collect_files_node", "node", "path"),)
 
     file_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     job_id: Mapped[str] = mapped_column(
@@ -210,6 +214,7 @@ class JobFileTable(Table):
     started_ts: Mapped[float]
     facts: Mapped[dict[str, Any]]
     removed_ts: Mapped[float | None]
+    node: Mapped[str | None] = mapped_column(String(80))
 
 
 class JobLogTable(Table):

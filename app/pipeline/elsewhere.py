@@ -13,7 +13,7 @@ class FilesOfNode(Protocol):
     """What one node has stored. Everything raises NodeGone if it does not answer."""
 
     async def size(self, path: str) -> int:
-        """The bytes of a file. Raises NoFootage."""
+        """The bytes of a file, named as ``FILMS`` or ``RECORDINGS`` begin. Raises NoFootage."""
         ...
 
     async def piece(self, path: str, begin: int, size: int) -> bytes:

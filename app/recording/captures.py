@@ -23,7 +23,7 @@ from app.pipeline.channel import Closed
 from app.pipeline.manager import StreamManager
 from app.pipeline.registry import ALIVE
 from app.pipeline.sinks.base import Delivered, Sink
-from app.recording.context import JobContext
+from app.recording.context import RecorderContext
 from app.recording.recorder import Recorder
 from app.recording.remuxer import Remuxer
 from app.recording.segments import RecordingProgress, SegmentFiles, SegmentPlan
@@ -244,7 +244,7 @@ class RemuxCapture:
 
 
 def make_capture(
-    part: Part, files: SegmentFiles, spec: JobSpec, ctx: JobContext, job_id: str
+    part: Part, files: SegmentFiles, spec: JobSpec, ctx: RecorderContext, job_id: str
 ) -> Capture:
     """The next connection to a source of a job."""
     request = CaptureRequest(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 
 from app.errors import SinkError
 from app.jobs import FileFacts, Job, Part, Recording
-from app.recording.context import JobContext
+from app.recording.context import RecorderContext
 from app.recording.probe import examine, trim
 from app.recording.seekable import REWRITTEN, make_seekable
 from app.recording.segments import FINISHED, GROWING, Segment, finished_name
@@ -33,7 +33,7 @@ class FileFinisher:
 
     def __init__(
         self,
-        ctx: JobContext,
+        ctx: RecorderContext,
         job: Job,
         part: Part,
         stem: str,
@@ -79,10 +79,13 @@ class FileFinisher:
         of_this_part = self._stem.partition("-")[0]
         for path in self._folder.glob(f"{of_this_part}-*{REWRITTEN}"):
             path.unlink(missing_ok=True)
+        found_here = set(self._folder.glob(f"{of_this_part}-*{FINISHED}"))
+        return await self.adopt(found_here - known)
+
+    async def adopt(self, paths: Collection[Path]) -> list[float]:
+        """Finish files that a killed process has left; returns as ``recover``."""
         written: list[float] = []
-        for path in sorted(self._folder.glob(f"{of_this_part}-*{FINISHED}")):
-            if path in known:
-                continue
+        for path in sorted(paths):
             written.append(path.stat().st_mtime)
             await self._finish(Segment(path, written[-1]))
             if path.name.endswith(GROWING):

@@ -42,7 +42,8 @@ class JobManager:
         """Start a job; its lines report how it goes.
 
         Raises:
-            InvalidRequest: a source that cannot be used; TooManyJobs; ShuttingDown.
+            InvalidRequest: a source that cannot be used; TooManyJobs; ShuttingDown; NotReady: no
+                node of the cluster has room.
         """
         await self._ready.wait()
         return await self._begin(spec, self.plan(spec), None)
@@ -65,11 +66,14 @@ class JobManager:
 
     def plan(self, spec: JobSpec) -> list[Part]:
         """The sources of a spec. Raises InvalidRequest that names every wrong one."""
-        return plan_parts(spec, self._ctx.manager, self._media_dirs())
+        elsewhere = self._ctx.elsewhere
+        streams = self._ctx.manager.all() if elsewhere is None else elsewhere.streams()
+        return plan_parts(spec, streams, self._media_dirs())
 
     async def cancel(self, job_id: str) -> bool:
         """End a job early and wait for its end; False if it is not running."""
         await self._ready.wait()
+        self._check_front()
         run = self.running.get(job_id)
         if run is None:
             return False
@@ -78,7 +82,7 @@ class JobManager:
         return True
 
     async def remove(self, job_id: str) -> None:
-        """Delete a finished job and its files."""
+        """Delete a finished job and its files. Those on nodes are deleted when they answer."""
         await asyncio.to_thread(self._ctx.jobs.delete, job_id)
         await asyncio.to_thread(shutil.rmtree, self._ctx.folder / job_id, ignore_errors=True)
 
@@ -92,12 +96,24 @@ class JobManager:
 
     async def resume(self) -> None:
         """Resume the jobs that ran when the last process ended, or mark them as interrupted."""
+        elsewhere = self._ctx.elsewhere
         try:
+            if elsewhere is not None:
+                await elsewhere.load()
             await self._resume_all()
         except StoreError as error:
             logger.error("jobs cannot be resumed: %s", error)
+        else:
+            if elsewhere is not None:
+                elsewhere.resumed(self._ctx, self._resume_again)
         finally:
             self._ready.set()
+
+    async def _resume_again(self) -> None:
+        """Read the jobs again, which another process has changed."""
+        self._ready.clear()
+        await self.running.close()
+        await self.resume()
 
     async def _resume_all(self) -> None:
         for job in await asyncio.to_thread(self._ctx.jobs.unfinished):
@@ -125,6 +141,11 @@ class JobManager:
         self._ready.set()
         await self.running.close()
 
+    def _check_front(self) -> None:
+        """Raise NotReady if another process is the front of the cluster."""
+        if self._ctx.elsewhere is not None:
+            self._ctx.elsewhere.check()
+
     # ── inside ───────────────────────────────────────────────────────────────────────────
 
     async def _begin(
@@ -132,6 +153,7 @@ class JobManager:
     ) -> Job:
         if self._closing:
             raise ShuttingDown
+        self._check_front()
         if len(self.running) >= self._ctx.settings.max_jobs:
             raise TooManyJobs(count=len(self.running))
         job = Job(
@@ -145,11 +167,16 @@ class JobManager:
         )
         run = JobRun(self._ctx, job, [], problem)
         self.running.add(run)  # before the first await: it counts toward the limit
+        begun = False
         try:
+            if self._ctx.elsewhere is not None:
+                await self._ctx.elsewhere.reserve(job)
             await asyncio.to_thread(self._ctx.jobs.save, job)
-        except StoreError:
-            self.running.discard(run)
-            raise
+            begun = True
+        finally:
+            if not begun:
+                self.running.discard(run)
+                await run.give_up()
         self._ctx.metrics.started.inc()
         self.running.launch(run)
         return job

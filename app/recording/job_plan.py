@@ -8,10 +8,10 @@ from pathlib import Path
 from app import urls
 from app.errors import InvalidRequest, RequestError
 from app.jobs import JobSpec, Part
-from app.pipeline.manager import StreamManager
 from app.pipeline.registry import ALIVE
 from app.pipeline.sources.named import source_url
 from app.recording.captures import OWN_IDS
+from app.types import StreamStatus
 
 BY_ITSELF = "a running stream is recorded as it shows itself"
 FOR_URLS = "is for URLs and files"
@@ -20,10 +20,13 @@ NO_STREAM = "no stream or camera has this id (GET /cameras lists them)"
 COPIED = (*urls.RTSP, "file")
 
 
-def plan_parts(spec: JobSpec, streams: StreamManager, folders: Sequence[Path]) -> list[Part]:
+def plan_parts(
+    spec: JobSpec, streams: Sequence[StreamStatus], folders: Sequence[Path]
+) -> list[Part]:
     """The sources of a spec, or all running streams.
 
     Args:
+        streams: all that there are.
         folders: where files may be read.
 
     Raises:
@@ -32,7 +35,7 @@ def plan_parts(spec: JobSpec, streams: StreamManager, folders: Sequence[Path]) -
     if not spec.sources:
         if spec.rotate:
             raise InvalidRequest(field="rotate", reason=f"{BY_ITSELF}; rotate {FOR_URLS}")
-        running = [status for status in streams.all() if status.state in ALIVE]
+        running = [status for status in streams if status.state in ALIVE]
         ids = [status.spec.stream_id for status in running]
         return [Part("stream", one, one) for one in ids if not one.startswith(OWN_IDS)]
     parts: list[Part] = []
@@ -49,8 +52,10 @@ def plan_parts(spec: JobSpec, streams: StreamManager, folders: Sequence[Path]) -
     return parts
 
 
-def _part(source: str, spec: JobSpec, streams: StreamManager, folders: Sequence[Path]) -> Part:
-    known = any(status.spec.stream_id == source for status in streams.all())
+def _part(
+    source: str, spec: JobSpec, streams: Sequence[StreamStatus], folders: Sequence[Path]
+) -> Part:
+    known = any(status.spec.stream_id == source for status in streams)
     if known:
         if not spec.blur:
             raise InvalidRequest(field="blur", reason=f"{BY_ITSELF}; blur: false {FOR_URLS}")

@@ -11,6 +11,8 @@ from dataclasses import replace
 
 from app.jobs import Job, JobLine, JobState
 from app.recording.context import JobContext
+from app.recording.disk_watch import why_full
+from app.recording.elsewhere import PartRecorder
 from app.recording.job_progress import JobProgress
 from app.recording.source_recorder import POLL_S, RESTARTED, SourceRecorder
 from app.recording.stop_signal import StopSignal
@@ -23,10 +25,6 @@ NOTHING_THERE = (
     "no stream or camera is running. Start one (POST /api/streams/{id}/start), or name sources."
 )
 NO_SOUND = "the recordings have no sound: it is left out where faces are covered"
-DISK_FULL = (
-    "the disk is full: {free} bytes are free, and {floor} are to stay free. Remove what is not "
-    "needed, or lower WATCHPOST_SPACE__MIN_FREE"
-)
 EARLY_ENDS = {
     JobState.CANCELLED: "cancelled",
     JobState.INTERRUPTED: "interrupted by a restart of the server",
@@ -50,12 +48,16 @@ class JobRun:
         self._stop = StopSignal(asyncio.Event())
         self._end: JobState | None = None
         self.ended = asyncio.Event()
-        self._parts = [
-            SourceRecorder(ctx, job, index, self._stop) for index in range(len(job.parts))
-        ]
+        self._parts = [self._recorder(index) for index in range(len(job.parts))]
         self._frames, self._seconds = job.frames, job.seconds  # of files of earlier processes
         self.progress = JobProgress(ctx, job.spec.steps, self.now, lines)
         self._saved_at = 0.0
+
+    def _recorder(self, index: int) -> PartRecorder:
+        """What records a part: a node of a cluster, or this process."""
+        elsewhere = self._ctx.elsewhere
+        remote = elsewhere and elsewhere.recorder(self._ctx, self.job, index, self._stop)
+        return remote or SourceRecorder(self._ctx, self.job, index, self._stop)
 
     # ── from the first line to the last ──────────────────────────────────────────────────
 
@@ -109,14 +111,9 @@ class JobRun:
             await asyncio.gather(*recording)
 
     async def _watch_disk(self) -> None:
-        space = self._ctx.space
-        if not self._stop.full and space.is_low():
-            await asyncio.to_thread(space.sweep)
-            self._stop.full = space.is_low()
-        if self._stop.full and self._problem is None:  # no space left: end with what is recorded
-            floor = space.settings.min_free
-            self._problem = DISK_FULL.format(free=space.free(), floor=floor)
-            self._stop.asked.set()
+        """End the job with what is recorded, if the disk of this machine is full."""
+        if self._problem is None and any(part.here for part in self._parts):
+            self._problem = await why_full(self._ctx.space, self._stop)
 
     def _outcome(self) -> tuple[JobState, str | None]:
         """The final state, and the error if there is one."""
@@ -140,12 +137,17 @@ class JobRun:
             gaps = f"{len(job.gaps)} gaps in the recordings: see the job"
             await self._ctx.log(job.job_id, "warning", gaps)
         for part in self._parts:
-            await part.write_rows()
+            await part.close()
         await self._save()  # before the last line: its reader may ask for the job at once
         if error is None:
             await self.progress.report("completed", COMPLETED.format(job_id=job.job_id))
         else:
             await self.progress.report("error", FAILED.format(job_id=job.job_id, error=error))
+
+    async def give_up(self) -> None:
+        """It is not launched after all."""
+        for part in self._parts:
+            await part.close()
 
     async def recover(self) -> None:
         """Count the files that a killed process left, and find the positions to resume at."""

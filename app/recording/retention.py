@@ -118,6 +118,8 @@ class PrunableRecordings(Prunable):
 
     def items(self) -> Iterable[StoredItem]:
         for recording in self._store.all():
+            if recording.node is not None:  # which frees its own disk
+                continue
             key = f"{recording.file_id}:{recording.path}"
             yield StoredItem(
                 key,

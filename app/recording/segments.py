@@ -42,16 +42,19 @@ class SegmentFiles:
 
     Args:
         stem: what their names begin with; see ``stem_of``.
+        after: the number of the last file that is elsewhere.
     """
 
-    def __init__(self, folder: Path, stem: str) -> None:
+    def __init__(self, folder: Path, stem: str, after: int = 0) -> None:
         self._folder = folder
         self._stem = stem
+        self._after = after
 
     def next(self) -> Path:
         self._folder.mkdir(parents=True, exist_ok=True)
-        taken = [_number(path) for path in self._folder.glob(f"{self._stem}-*{FINISHED}")]
-        return self._folder / f"{self._stem}-{max(taken, default=0) + 1:04d}{GROWING}"
+        names = [path.name for path in self._folder.glob(f"{self._stem}-*{FINISHED}")]
+        last = max(map(number_of, names), default=0)
+        return self._folder / f"{self._stem}-{max(last, self._after) + 1:04d}{GROWING}"
 
 
 def stem_of(index: int, label: str) -> str:
@@ -69,8 +72,9 @@ def finished_name(path: Path) -> Path:
     return path.with_name(path.name.removesuffix(GROWING).removesuffix(FINISHED) + FINISHED)
 
 
-def _number(path: Path) -> int:
-    digits = re.search(r"-(\d+)(?:\.part)?\.mp4$", path.name)
+def number_of(name: str) -> int:
+    """The number in the name of a file; 0 if it has none."""
+    digits = re.search(r"-(\d+)(?:\.part)?\.mp4$", name)
     return int(digits[1]) if digits else 0
 
 

@@ -16,7 +16,7 @@ from app.failure_reason import FailureReason
 from app.jobs import Job, Part
 from app.pace import Backoff
 from app.recording.captures import Capture, RemuxCapture, make_capture
-from app.recording.context import JobContext
+from app.recording.context import RecorderContext
 from app.recording.file_finisher import FileFinisher
 from app.recording.gap_list import NO_PICTURE, UNREADABLE, GapList
 from app.recording.probe import length_of
@@ -33,17 +33,31 @@ class SourceRecorder:
 
     Args:
         index: of the part in its job.
+        lost: why it was not recorded since ``Part.covered_ts``.
+        after: the number of its last file that is elsewhere.
     """
 
-    def __init__(self, ctx: JobContext, job: Job, index: int, stop: StopSignal) -> None:
+    here = True
+
+    def __init__(
+        self,
+        ctx: RecorderContext,
+        job: Job,
+        index: int,
+        stop: StopSignal,
+        *,
+        lost: str = RESTARTED,
+        after: int = 0,
+    ) -> None:
         self.part = job.parts[index]
+        self._lost_before = lost
         self._ctx = ctx
         self._job = job
         self._stop = stop
         self._gap_s = ctx.settings.gap_s
         self._gaps = GapList(job, self.part.label, self._gap_s)
         stem = stem_of(index, self.part.label)
-        self._segments = SegmentFiles(ctx.folder / job.job_id, stem)
+        self._segments = SegmentFiles(ctx.folder / job.job_id, stem, after)
         self._files = FileFinisher(ctx, job, self.part, stem, stop, self._log)
         self._capture: Capture | None = None
         self._left_ts = 0.0
@@ -100,7 +114,7 @@ class SourceRecorder:
         backoff = Backoff(spec.backoff_s, self._ctx.settings.backoff_max_s)
         if part.live and part.covered_ts is not None:
             self._clock = _PartClock(part)
-        lost = RESTARTED if part.covered_ts is not None else NO_PICTURE
+        lost = self._lost_before if part.covered_ts is not None else NO_PICTURE
         attempts = 0
         end_ts: float | None = None
         while not asked.is_set():
@@ -203,7 +217,7 @@ class SourceRecorder:
         if not part.live:
             part.position_s = await self._files.recorded_s()
 
-    async def write_rows(self) -> None:
+    async def close(self) -> None:
         """Write the rows of files that could not be written before."""
         await self._files.write_rows()
 

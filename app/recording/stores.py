@@ -21,22 +21,41 @@ class JobStore(Protocol):
     def unfinished(self) -> list[Job]: ...
 
 
-class JobLogStore(Protocol):
+class JobEntryStore(Protocol):
+    """Where it is noted what happened in jobs. Blocking; raises StoreError."""
+
+    def add_entry(self, job_id: str, level: str, text: str) -> None: ...
+
+
+class JobLogStore(JobEntryStore, Protocol):
     """Where the logs of jobs are stored. Blocking; raises StoreError."""
 
     def add_line(self, line: JobLine) -> None: ...
 
     def lines(self, job_id: str) -> list[JobLine]: ...
 
-    def add_entry(self, job_id: str, level: str, text: str) -> None: ...
 
-
-class RecordingStore(Protocol):
-    """Where the files of jobs are stored as rows. Blocking; raises StoreError."""
+class NewRecordingStore(Protocol):
+    """Where new files of jobs are noted. Blocking; raises StoreError."""
 
     def add(self, recording: Recording) -> None: ...
 
     def of_job(self, job_id: str) -> list[Recording]: ...
+
+
+class RecordingStore(NewRecordingStore, Protocol):
+    """Where the files of jobs are stored as rows. Blocking; raises StoreError."""
+
+    def add_once(self, recording: Recording) -> bool:
+        """Add a file of a node; False if it has a row already."""
+        ...
+
+    def add_late(self, recording: Recording, index: int) -> None:
+        """Add a file of a node to a job that does not run, by the number of its part.
+
+        If there is no such job any more, the node is to delete the file.
+        """
+        ...
 
     def all(self) -> list[Recording]: ...
 

@@ -8,7 +8,7 @@ import hashlib
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 from app.config import Settings
@@ -22,6 +22,7 @@ from app.pipeline.manager import StreamManager
 from app.pipeline.registry import StreamStore
 from app.plates import WatchEntry
 from app.process import background
+from app.recording.elsewhere import RecordersElsewhere
 from app.startup.node import open_node
 
 if TYPE_CHECKING:
@@ -41,6 +42,15 @@ def namespace(database_url: str) -> str:
     return f"watchpost-{hashlib.sha256(place.encode()).hexdigest()[:12]}"
 
 
+class ClusterDirectory(StreamDirectory, Protocol):
+    """The streams of a cluster, and what records the sources of jobs on its nodes."""
+
+    @property
+    def jobs(self) -> RecordersElsewhere:
+        """What nodes record for jobs."""
+        ...
+
+
 @asynccontextmanager
 async def open_cluster(
     settings: Settings,
@@ -51,7 +61,7 @@ async def open_cluster(
     keep_days: Callable[[], Mapping[str, KeepDays]] = dict,
     watched: Callable[[], Sequence[WatchEntry]] = list,
     opening: OpenNode | None = None,
-) -> AsyncIterator[StreamDirectory]:
+) -> AsyncIterator[ClusterDirectory]:
     """Connect to the cluster of the settings, as its only front; on leaving, its streams go on.
 
     Args:

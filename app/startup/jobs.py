@@ -21,6 +21,7 @@ from app.db.vault import Vault
 from app.pipeline.manager import StreamManager
 from app.process import background
 from app.recording.context import JobContext
+from app.recording.elsewhere import RecordersElsewhere
 from app.recording.event_retention import PrunableEvents
 from app.recording.job_manager import JobManager
 from app.recording.job_metrics import JobMetrics
@@ -54,8 +55,13 @@ async def open_jobs(
     events: EventPruner,
     plates: PlateRepository,
     space: DiskSpace,
+    elsewhere: RecordersElsewhere | None = None,
 ) -> AsyncIterator[Jobs]:
-    """Open collection jobs, schedules and retention; on leaving, the jobs' files are closed."""
+    """Open collection jobs, schedules and retention; on leaving, the jobs' files are closed.
+
+    Args:
+        elsewhere: records sources on the nodes of a cluster.
+    """
     folder = settings.recordings_dir()
     make_folder(folder)
     jobs, job_log = JobRepository(engine, vault), JobLogRepository(engine, vault)
@@ -68,7 +74,15 @@ async def open_jobs(
     )
     _register_plate_files(space, settings.data_dir, plates)
     ctx = JobContext(
-        manager, jobs, job_log, recordings, space, settings.collect, settings.streams, folder
+        manager=manager,
+        jobs=jobs,
+        job_log=job_log,
+        recordings=recordings,
+        space=space,
+        settings=settings.collect,
+        streams=settings.streams,
+        folder=folder,
+        elsewhere=elsewhere,
     )
     async with AsyncExitStack() as stack:
         job_manager = JobManager(ctx, settings.allowed_folders)

@@ -25,6 +25,7 @@ from app.config import (
 from app.data_folder import locked
 from app.db.snapshots import SnapshotFolder
 from app.errors import DataFolderLocked, SetupError
+from app.footage import RECORDINGS
 from app.models.plates.networks import load_plates
 from app.pipeline.event_log import EventLog
 from app.pipeline.manager import StreamManager
@@ -61,6 +62,7 @@ async def open_node(
     from app.cluster.node_costs import FILE as COSTS
     from app.cluster.node_costs import NodeCosts
     from app.cluster.node_files import open_files
+    from app.cluster.node_jobs import NodeJobs
     from app.cluster.node_store import NodeWatchlist
 
     settings = Settings().model_copy(
@@ -107,7 +109,9 @@ async def open_node(
             "plate_text": plate_networks.text,
         }
         costs = NodeCosts(settings, settings.data_dir / COSTS)
-        yield NodeParts(manager, log, files, runners, watchlist, costs)
+        jobs = NodeJobs(manager, files, streams, folder / RECORDINGS)
+        stack.push_async_callback(jobs.close)
+        yield NodeParts(manager, log, files, runners, watchlist, jobs, costs)
 
 
 def _own_folder(stack: AsyncExitStack, data_dir: Path) -> Path:

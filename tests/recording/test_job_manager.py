@@ -81,6 +81,16 @@ class MemoryJobs:
         self._check()
         self.files.append(replace(recording, file_id=len(self.files) + 1))
 
+    def add_once(self, recording: Recording) -> bool:
+        mine = (recording.node, recording.path)
+        if mine in [(one.node, one.path) for one in self.files]:
+            return False
+        self.add(recording)
+        return True
+
+    def add_late(self, recording: Recording, index: int) -> None:
+        self.add_once(replace(recording, source=self.jobs[recording.job_id].parts[index].label))
+
     def of_job(self, job_id: str) -> list[Recording]:
         return [file for file in self.files if file.job_id == job_id]
 
@@ -124,14 +134,14 @@ async def make(
     def make(**values: object) -> JobManager:
         quick = {"gap_s": 0.6, "start_timeout_s": 20, **values}
         shop = JobContext(
-            manager,
-            store,
-            store,
-            store,
-            space,
-            CollectSettings(**quick),
-            settings,
-            tmp_path / "recordings",
+            manager=manager,
+            jobs=store,
+            job_log=store,
+            recordings=store,
+            space=space,
+            settings=CollectSettings(**quick),
+            streams=settings,
+            folder=tmp_path / "recordings",
         )
         made.append(JobManager(shop, lambda: [tmp_path]))
         return made[-1]
