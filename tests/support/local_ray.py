@@ -10,6 +10,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+from ray.exceptions import RayActorError
+
 from app.cameras.shared import SharedManagers
 from app.cluster.front_role import FrontRole
 from app.cluster.lease_keeper import LeaseKeeper
@@ -76,7 +78,22 @@ class LocalRay:
             actor = NodeActor(opening(), open_leases, node.name)
             self._actors[node.node_id] = actor
             self._loop.call_soon_threadsafe(self.stack.push_async_callback, actor._stack.aclose)
-        return SimpleNamespace(ask=SimpleNamespace(remote=self._actors[node.node_id].ask))
+        return SimpleNamespace(
+            ask=SimpleNamespace(remote=functools.partial(self._ask, node.node_id))
+        )
+
+    async def _ask(self, name: str, *arguments: Any) -> object:
+        if name not in self.alive:
+            raise RayActorError
+        return await self._actors[name].ask(*arguments)
+
+    async def lose(self, name: str) -> None:
+        """End a node; what it ran gets room elsewhere, if there is some."""
+        del self.alive[name]
+        await self._actors.pop(name)._stack.aclose()
+        for stream_id, node in self._on.items():
+            if node == name:
+                self._on[stream_id] = None
 
     def placed(self) -> dict[str, str | None]:
         self._check()
@@ -137,12 +154,21 @@ async def local_front(
     Args:
         asks: what streams ask for; one core by default.
     """
+    ray = LocalRay(rooms)
+    async with ray.stack, front_of(folder, ray, asks) as streams:
+        yield streams, ray
+
+
+@asynccontextmanager
+async def front_of(
+    folder: Path, ray: LocalRay, asks: ClusterSettings | None = None
+) -> AsyncIterator[ClusterStreams]:
+    """The same of a cluster that outlives it."""
     settings = Settings(data_dir=folder)
     url = settings.resolved_database_url()
     open_database(url).dispose()
     role = FrontRole(LeaseKeeper("front", LEASE_S, lambda: open_leases(url)), url, LEASE_S)
-    ray = LocalRay(rooms)
-    async with ray.stack as stack:
+    async with AsyncExitStack() as stack:
         await asyncio.to_thread(role.open)
         stack.push_async_callback(asyncio.to_thread, role.close)
         own = await manager(stack, folder / "front")
@@ -157,4 +183,4 @@ async def local_front(
         )
         stack.callback(streams.files.close)
         stack.callback(streams.rounds.close)
-        yield streams, ray
+        yield streams

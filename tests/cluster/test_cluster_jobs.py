@@ -1,0 +1,110 @@
+"""A job of a cluster over the front's HTTP API: its node is killed, its front is started again."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fixtures import running
+
+from app.config import AuthSettings, ClusterSettings, Settings
+from app.main import create_app
+
+from .test_cluster import MOVES_WITHIN_S, kill, on_a_loop, own_token, raylets
+from .test_node_files import eventually, frames_in
+
+__all__ = ["own_token", "raylets"]  # fixtures
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own
+
+
+@on_a_loop
+async def test_a_job_goes_on_when_its_node_dies_and_when_its_front_is_started_again(
+    tmp_path: Path, raylets: list[Any], camera: str
+) -> None:
+    settings = Settings(
+        _env_file=None,
+        data_dir=tmp_path / "front",
+        cluster=ClusterSettings(address="auto"),
+        auth=AuthSettings(disabled=True),
+    )
+    asked = {"sources": [camera], "duration": 600, "segment_s": 2, "name": "yard"}
+    async with running(create_app(settings)) as app, app.client() as client:
+        job = await eventually(lambda: _started(client, asked), "a node with room")
+        first = await eventually(lambda: _file_of(client, job, []), "a file")
+        lost = (await _job(client, job))["sources"][0]["node"]
+        await _it_can_be_downloaded(client, first)
+
+        killed_ts = time.time()
+        kill(next(one for one in raylets if one.node_id[:8] in lost))
+        second = await eventually(lambda: _file_of(client, job, [first["node"]]), "another file")
+        now = await _job(client, job)
+        assert now["sources"][0]["node"] not in (None, lost)
+        gap = now["gaps"][0]
+        assert f"node {lost} was lost" in gap["reason"]
+        assert gap["from_ts"] < killed_ts + 1
+        assert gap["to_ts"] - killed_ts < MOVES_WITHIN_S
+        await _it_can_be_downloaded(client, second)
+        gone = await client.get(first["url"])
+        assert (gone.status_code, gone.json()["code"]) == (503, "NODE_GONE"), gone.text
+        listed = {one["file_id"]: one["available"] for one in await _files(client, job)}
+        assert listed[first["file_id"]] is False
+        assert listed[second["file_id"]] is True
+        gaps = len(now["gaps"])
+
+    async with running(create_app(settings)) as app, app.client() as client:
+        known = len(await _files(client, job))
+
+        async def more() -> bool:
+            return len(await _files(client, job)) > known + 1
+
+        await eventually(more, "files that are recorded after the front's start")
+        again = await _job(client, job)
+        assert (again["state"], len(again["gaps"])) == ("running", gaps)
+        assert again["sources"][0]["node"] == now["sources"][0]["node"]
+        assert (await client.delete(f"/collect/jobs/{job}")).json()["result"] == "cancelled"
+        ended, files = await _job(client, job), await _files(client, job)
+        assert ended["state"] == "cancelled"
+        assert ended["frames"] == sum(one["frames"] for one in files)
+        assert {one["node"] for one in files} == {first["node"], second["node"]}
+        assert (await client.delete(f"/collect/jobs/{job}")).json()["result"] == "removed"
+
+
+async def _started(client: httpx.AsyncClient, asked: dict[str, Any]) -> str | None:
+    reply = await client.post("/collect", json=asked)
+    if reply.status_code == 503:
+        assert "no node has room" in reply.json()["message"]
+        return None
+    assert reply.status_code == 200, reply.text
+    return str(reply.json()["job_id"])
+
+
+async def _job(client: httpx.AsyncClient, job: str) -> dict[str, Any]:
+    found: dict[str, Any] = (await client.get(f"/collect/jobs/{job}")).json()
+    return found
+
+
+async def _files(client: httpx.AsyncClient, job: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = (await client.get(f"/collect/jobs/{job}/files")).json()["files"]
+    return found
+
+
+async def _file_of(client: httpx.AsyncClient, job: str, not_of: list[str]) -> dict[str, Any] | None:
+    """The first file that is on none of these nodes."""
+    return next((one for one in await _files(client, job) if one["node"] not in not_of), None)
+
+
+async def _it_can_be_downloaded(client: httpx.AsyncClient, file: dict[str, Any]) -> None:
+    whole = await client.get(file["url"])
+    assert whole.headers["content-type"] == "video/mp4"
+    assert len(whole.content) == file["bytes"]
+    assert frames_in(whole.content) == file["frames"]
+    part = await client.get(file["url"], headers={"Range": "bytes=10-19"})
+    assert (part.status_code, part.content) == (206, whole.content[10:20])
+    head = await client.head(file["url"])
+    assert int(head.headers["content-length"]) == len(whole.content)
+    wrong = await client.get(file["url"], headers={"Range": f"bytes={len(whole.content)}-"})
+    assert (wrong.status_code, wrong.json()["code"]) == (416, "BAD_RANGE")
