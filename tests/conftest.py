@@ -24,6 +24,8 @@ LONG = (
     "api/test_secrets.py",
     "api/test_space.py",
     "cluster/test_cluster.py",
+    "cluster/test_cluster_jobs.py",
+    "cluster/test_front_jobs.py",
     "cluster/test_node_files.py",
     "db/test_sealed_urls.py",
     "e2e",
@@ -55,6 +57,8 @@ LONG = (
 
 ALONE = (
     "cluster/test_cluster.py",
+    "cluster/test_cluster_jobs.py",
+    "cluster/test_front_jobs.py",
     "cluster/test_node_files.py",
     "e2e/test_cycles.py",
     "e2e/test_memory.py",

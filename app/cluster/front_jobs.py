@@ -183,7 +183,7 @@ class FrontJobs:
         task.add_done_callback(lambda _: self._work.pop(what, None))
 
     async def _release_rooms(self) -> None:
-        known = [one.room for one in self._active.values() if one.room is not None]
+        known = [room for one in self._active.values() for room in (one.room, one.spare) if room]
         try:
             await self.rooms.release_others(known)
         except NotReady as error:

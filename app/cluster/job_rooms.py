@@ -20,13 +20,14 @@ ROOM = "job/"
 """Beginning of the ids of rooms, which no stream's id has."""
 
 
-def room_id(job_id: str, index: int, site: str | None) -> str:
+def room_id(job_id: str, index: int, site: str | None, *, spare: bool = False) -> str:
     """The id of the room of a source.
 
     Args:
         site: the name of the job, by which its site is chosen.
+        spare: a second one, in which it goes on when its node is emptied.
     """
-    return f"{ROOM}{job_id}/{index}/{(site or '').replace('/', '-')}"
+    return f"{ROOM}{job_id}/{index}{'+' if spare else ''}/{(site or '').replace('/', '-')}"
 
 
 class JobRooms:
@@ -65,6 +66,10 @@ class JobRooms:
             await ask_ray(self._cluster.place, room, self._nodes.avoided)
             return None
         return self._nodes.get(node_id)
+
+    async def exists(self, room: str) -> bool:
+        """Whether it was asked for. Raises NotReady."""
+        return room in await ask_ray(self._cluster.room_of, room)
 
     def waits(self, room: str) -> str:
         """Why there is no room."""

@@ -121,7 +121,8 @@ class ClusterNodes:
         elif remote is None:
             state = "opening"
         elif remote.draining:
-            state, reason = ("draining", waits) if streams else ("drained", None)
+            records = remote.report is not None and remote.report.recorded
+            state, reason = ("draining", waits) if streams or records else ("drained", None)
         elif remote.report is None:
             state = "no_answer"
         load = None if remote is None else self._files.load(remote)

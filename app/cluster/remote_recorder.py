@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from dataclasses import replace
@@ -31,6 +32,7 @@ END_TIMEOUT_S = 120.0
 """For the files of a source to be finished."""
 LOST = "node {node} was lost"
 ENDED = "the process on node {node} was started again"
+LEAVES = "node {node} is being emptied"
 MOVED = "its stream moved from node {node} to {other}"
 BEGINS = "recorded on node {node}"
 
@@ -41,6 +43,7 @@ class RemoteRecorder:
     Attributes:
         key: of the source, also in the reports of nodes.
         room: the id of its room; None for a stream, which is recorded where it runs.
+        spare: the id of a second one, for the time when its node is emptied.
         node: records it now, as far as is known.
     """
 
@@ -52,6 +55,10 @@ class RemoteRecorder:
         self.part = part = job.parts[index]
         self.key = f"{job.job_id}/{index}"
         self.room = None if part.kind == "stream" else room_id(job.job_id, index, job.spec.name)
+        self.spare: str | None = None
+        if self.room is not None:
+            self.spare = room_id(job.job_id, index, job.spec.name, spare=True)
+        self._asked_spare = False
         self.node: RemoteNode | None = None
         self._jobs = jobs
         self._ctx = ctx
@@ -124,6 +131,7 @@ class RemoteRecorder:
     async def record(self) -> None:
         """Have a node record the source until its part is done or the job must end."""
         self._clock_at = time.monotonic()
+        await self._find_room()
         while not self._stop.asked.is_set() and not self.part.done:
             try:
                 node = await self._jobs.node_for(self)
@@ -178,6 +186,8 @@ class RemoteRecorder:
                 self._lost = MOVED.format(node=node.name, other=other.name)
                 await self._end(node)
                 return
+            if await self._leaves_drained(node):
+                return
             try:
                 report: PartReport | None = await node.ask(
                     "jobs_call", "report", self.key, self._taken, timeout_s=REPORT_TIMEOUT_S
@@ -191,6 +201,36 @@ class RemoteRecorder:
             if report.ended:
                 self.part.done, self.part.error = True, report.part.error
                 return
+
+    async def _find_room(self) -> None:
+        """Use the room that it went on in before this process started."""
+        with contextlib.suppress(NotReady):
+            if self.room is not None and self.spare is not None:
+                rooms = self._jobs.rooms
+                if not await rooms.exists(self.room) and await rooms.exists(self.spare):
+                    self.room, self.spare = self.spare, self.room
+
+    async def _leaves_drained(self, node: RemoteNode) -> bool:
+        """End it on a node that is to be emptied, once another one has room."""
+        rooms, room, spare = self._jobs.rooms, self.room, self.spare
+        if room is None or spare is None or not (node.draining or self._asked_spare):
+            return False
+        try:
+            if not node.draining:  # not any more
+                self._asked_spare = False
+                await rooms.release([spare])
+                return False
+            self._asked_spare = True
+            other = await rooms.node_of(spare)
+        except NotReady:
+            return False
+        if other is None or other.draining:
+            return False
+        self._lost = LEAVES.format(node=node.name)
+        await self._end(node)
+        await rooms.release([room])
+        self.room, self.spare, self._asked_spare = spare, room, False
+        return True
 
     async def _note_loss(self, why: str) -> None:
         """The node records no more; what it had in unfinished files comes when it is back."""
@@ -229,7 +269,7 @@ class RemoteRecorder:
         for node in nodes:
             await self._end(node)
         if self.room is not None:
-            await self._jobs.rooms.release([self.room])
+            await self._jobs.rooms.release(filter(None, (self.room, self.spare)))
 
     def _add_last_gap(self, least_s: float) -> None:
         if self.part.covered_ts is not None:

@@ -284,3 +284,34 @@ async def test_a_stream_is_recorded_where_it_runs_and_where_it_moves_to(
         await one.streams.disconnect("gate")
         await until(lambda: one.jobs.running.job(job.job_id) is None, "the job has no source")
         assert one.rows.get(job.job_id).state is JobState.FAILED
+
+
+@on_a_loop
+async def test_a_drained_nodes_sources_go_on_once_another_node_has_room(
+    tmp_path: Path, camera: Camera
+) -> None:
+    ray = LocalRay({"a": 1, "b": 0})
+    async with ray.stack:
+        async with front(tmp_path, ray) as one:
+            await joined(one, ray)
+            job = await one.jobs.start(SPEC)
+            await until(lambda: one.files(job), "a file")
+            await one.streams.drain("a", drain=True)
+            files = len(one.files(job))
+            await until(lambda: len(one.files(job)) > files + 1, "it stays while there is no room")
+            assert [state(one, name) for name in "ab"] == ["draining", "ready"]
+            ray.room["b"] = 1
+            await until(lambda: len(one.by_node(job)) == 2, "a file of the other node")
+            await until(lambda: state(one, "a") == "drained", "the node is empty")
+            assert one.now(job).parts[0].node == "b"
+            assert list(ray.placed().values()) == ["b"]
+        async with front(tmp_path, ray) as one:  # the next one knows the room
+            files, opened = len(one.files(job)), camera.opened
+            await until(lambda: len(one.files(job)) > files + 1, "more files")
+            assert camera.opened == opened
+            await one.jobs.cancel(job.job_id)
+            assert ray.placed() == {}
+
+
+def state(one: Front, name: str) -> str:
+    return next(node.state for node in one.streams.nodes() if node.name == name)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
-from sqlalchemy import Engine, text
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Engine, create_engine, text
 
-from app.db.engine import open_database
+from app.db.engine import MIGRATIONS, open_database
 from app.db.job_log import JobLogRepository
 from app.db.jobs import JobRepository
+from app.db.node_files import NodeFileRepository
 from app.db.recordings import RecordingRepository
 from app.db.schedules import ScheduleRepository
 from app.db.vault import KEY_FILE, Vault
@@ -268,3 +272,88 @@ def test_a_database_that_fails_is_a_store_error_without_values(
         with pytest.raises(StoreError) as caught:
             call()
         assert "hidden" not in str(caught.value)
+
+
+# ── files on nodes of a cluster ──────────────────────────────────────────────────────────────
+
+
+def test_a_file_of_a_node_has_one_row_however_often_it_is_told(
+    jobs: JobRepository, recordings: RecordingRepository
+) -> None:
+    jobs.save(job())
+    there = replace(recording(), node="north")
+    assert [recordings.add_once(there) for _ in range(2)] == [True, False]
+    assert recordings.add_once(replace(there, node="south"))
+    assert [one.node for one in recordings.of_job("a")] == ["north", "south"]
+
+
+def test_a_file_that_comes_late_counts_and_has_the_source_of_its_part(
+    jobs: JobRepository, recordings: RecordingRepository
+) -> None:
+    jobs.save(job(state=JobState.COMPLETED, frames=10, seconds=1.0, bytes=100))
+    late = replace(recording(), source="", node="north")
+    for _ in range(2):
+        recordings.add_late(late, 0)
+    (found,) = recordings.of_job("a")
+    assert (found.source, found.node) == (SHOWN, "north")
+    counted = jobs.get("a")
+    assert (counted.frames, counted.seconds, counted.bytes) == (40, 2.5, 100 + late.facts.bytes)
+
+
+def test_what_a_removed_job_has_on_nodes_is_deleted_there(
+    engine: Engine, jobs: JobRepository, recordings: RecordingRepository
+) -> None:
+    nodes = NodeFileRepository(engine)
+    jobs.save(job(flagged=True))
+    for number, node in enumerate(["north", "north", "south", None, "north"], 1):
+        recordings.add(recording(path=f"a/{number}.mp4"))
+        recordings.add_once(replace(recording(path=f"a/{number}.mp4"), node=node or "east"))
+    assert nodes.recordings("north") == {"a/1.mp4", "a/2.mp4", "a/5.mp4"}
+    assert nodes.flagged("south") == {"recordings/a/3.mp4"}
+    nodes.removed("north", ["recordings/a/5.mp4"])
+    gone = next(one for one in recordings.of_job("a") if one.path == "a/5.mp4" and one.node)
+    assert gone.removed_ts is not None
+    with pytest.raises(FileNotFound):
+        recordings.get("a", gone.file_id)
+    erased = next(one for one in recordings.of_job("a") if one.node == "south")
+    recordings.erase(erased)
+    assert list(nodes.erasures("south").values()) == ["recordings/a/3.mp4"]
+    jobs.delete("a")
+    assert sorted(nodes.erasures("north").values()) == ["recordings/a/1.mp4", "recordings/a/2.mp4"]
+    assert list(nodes.erasures("south").values()) == ["recordings/a/3.mp4"]
+    recordings.add_late(replace(recording(), node="west"), 0)  # found after the job was removed
+    assert list(nodes.erasures("west").values()) == ["recordings/a/1.mp4"]
+
+
+def test_older_files_are_on_this_machine(empty_database_url: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("sqlalchemy.url", empty_database_url.replace("%", "%%"))
+    command.upgrade(config, "0100")
+    old = create_engine(empty_database_url)
+    facts = json.dumps(asdict(recording().facts))
+    part = '[{"kind": "stream", "source": "cam-1", "label": "cam-1"}]'
+    options = '{"sources": [], "tags": []}'
+    with old.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO collect_jobs (job_id, state, tags, flagged, options, parts, gaps, "
+                "frames, seconds, total_bytes, retries, created_ts) VALUES ('a', 'running', '[]', "
+                ":no, :options, :part, '[]', 30, 1.5, 9, 0, 1.0)"
+            ),
+            {"no": False, "options": options, "part": part},
+        )
+        connection.execute(
+            text(
+                "INSERT INTO collect_files (job_id, source, path, started_ts, facts) "
+                "VALUES ('a', 'cam-1', 'a/1.mp4', 1.0, :facts)"
+            ),
+            {"facts": facts},
+        )
+    old.dispose()
+    engine = open_database(empty_database_url)
+    (found,) = RecordingRepository(engine, Vault(SECRET)).of_job("a")
+    assert (found.path, found.node) == ("a/1.mp4", None)
+    (unfinished,) = JobRepository(engine, Vault(SECRET)).unfinished()
+    assert [part.node for part in unfinished.parts] == [None]
+    engine.dispose()
