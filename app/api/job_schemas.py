@@ -85,7 +85,9 @@ class PartReply(BaseModel):
     done: bool
     error: str | None
     position_s: float = Field(description="Seconds of the run that are done.")
-    node: str | None = Field(description="The node of a cluster that records it, or did so last.")
+    node: str | None = Field(
+        description="The node of a cluster that records it, or did so last.", examples=[None]
+    )
 
 
 class GapReply(BaseModel):
@@ -230,8 +232,11 @@ class JobFile(BaseModel):
     bytes: int
     sha256: str
     removed_ts: float | None = Field(description="When it was removed to free space.")
-    node: str | None = Field(description="What has it, in a cluster; null: this server.")
+    node: str | None = Field(
+        description="What has it, in a cluster; null: this server.", examples=[None]
+    )
     available: bool = Field(
+        examples=[True],
         description="Whether it can be downloaded now: not after it was removed, nor while its "
         "node does not answer."
     )

@@ -39,6 +39,8 @@ export function JobFiles({ job, mayPlay, onClose }: { job: Job; mayPlay: boolean
               cell: (file) =>
                 file.removed_ts !== null ? (
                   <span class="hint">{t("file_removed")}</span>
+                ) : !file.available ? (
+                  <span class="hint">{t("file_away")}</span>
                 ) : (
                   mayPlay && (
                     <span class="job-actions">

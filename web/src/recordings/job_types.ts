@@ -30,6 +30,8 @@ export interface JobFile {
   width: number;
   height: number;
   removed_ts: number | null;
+  /** Not after it was removed, nor while the node that has it does not answer. */
+  available: boolean;
 }
 
 export interface Schedule {
