@@ -238,7 +238,7 @@ class JobFile(BaseModel):
     available: bool = Field(
         examples=[True],
         description="Whether it can be downloaded now: not after it was removed, nor while its "
-        "node does not answer."
+        "node does not answer.",
     )
 
     @classmethod

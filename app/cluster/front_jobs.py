@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 
 from app import urls
 from app.cluster.front_role import FrontRole
-from app.cluster.job_rooms import JobRooms, room_id
+from app.cluster.job_rooms import JobRooms, Room
 from app.cluster.node_jobs import FOUND, PartReport
 from app.cluster.nodes import ClusterNodes
 from app.cluster.placed_streams import PlacedStreams
@@ -94,7 +94,7 @@ class FrontJobs:
         self.check()
         await self.rooms.reserve(
             [
-                room_id(job.job_id, index, job.spec.name)
+                Room.of(job, index)
                 for index, part in enumerate(job.parts)
                 if part.kind != "stream" and _is_anywhere(part)
             ]

@@ -9,7 +9,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from app.cluster.job_rooms import room_id
+from app.cluster.job_rooms import Room, part_key
 from app.cluster.node_jobs import News, PartOrder, PartReport, Retries
 from app.cluster.remote_node import RemoteNode
 from app.errors import NoPicture, NotReady, StoreError, StreamNotFound, WatchpostError
@@ -42,8 +42,8 @@ class RemoteRecorder:
 
     Attributes:
         key: of the source, also in the reports of nodes.
-        room: the id of its room; None for a stream, which is recorded where it runs.
-        spare: the id of a second one, for the time when its node is emptied.
+        room: where it is recorded; None for a stream, which is recorded where it runs.
+        spare: a second one, for the time when its node is emptied.
         node: records it now, as far as is known.
     """
 
@@ -53,11 +53,9 @@ class RemoteRecorder:
         self, jobs: FrontJobs, ctx: JobContext, job: Job, index: int, stop: StopSignal
     ) -> None:
         self.part = part = job.parts[index]
-        self.key = f"{job.job_id}/{index}"
-        self.room = None if part.kind == "stream" else room_id(job.job_id, index, job.spec.name)
-        self.spare: str | None = None
-        if self.room is not None:
-            self.spare = room_id(job.job_id, index, job.spec.name, spare=True)
+        self.key = part_key(job, index)
+        self.room = None if part.kind == "stream" else Room.of(job, index)
+        self.spare = self.room and replace(self.room, spare=True)
         self._asked_spare = False
         self.node: RemoteNode | None = None
         self._jobs = jobs
@@ -218,7 +216,7 @@ class RemoteRecorder:
         try:
             if not node.draining:  # not any more
                 self._asked_spare = False
-                await rooms.release([spare])
+                await rooms.release(spare)
                 return False
             self._asked_spare = True
             other = await rooms.node_of(spare)
@@ -228,7 +226,7 @@ class RemoteRecorder:
             return False
         self._lost = LEAVES.format(node=node.name)
         await self._end(node)
-        await rooms.release([room])
+        await rooms.release(room)
         self.room, self.spare, self._asked_spare = spare, room, False
         return True
 
@@ -268,8 +266,8 @@ class RemoteRecorder:
         nodes = [self.node] if self.node is not None else self._jobs.recording(self.key)
         for node in nodes:
             await self._end(node)
-        if self.room is not None:
-            await self._jobs.rooms.release(filter(None, (self.room, self.spare)))
+        for room in filter(None, (self.room, self.spare)):
+            await self._jobs.rooms.release(room)
 
     def _add_last_gap(self, least_s: float) -> None:
         if self.part.covered_ts is not None:

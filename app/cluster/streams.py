@@ -86,7 +86,7 @@ class ClusterStreams:
         self._placement = Placement(
             cluster, self._nodes, self._placed, shares, self._locks, settings.start_timeout_s
         )
-        rooms = JobRooms(cluster, self._nodes, settings.start_timeout_s)
+        rooms = JobRooms(cluster, self._nodes, shares, settings.start_timeout_s)
         self.jobs = FrontJobs(role, own, self._nodes, self._placed, rooms)
         self.rounds = FrontRounds(
             cluster, role, self._nodes, self._placed, self._placement, self.files, self.jobs, log
