@@ -155,6 +155,8 @@ class RemoteRecorder:
         """Have a node record it; one that does so already goes on. Raises NotReady."""
         job, part = self._job, self.part
         self._left_s()  # updates the position
+        if self._lost == RESTARTED and part.node not in (None, node.name):
+            self._lost = LOST.format(node=part.node)
         job = Job(job.job_id, replace(job.spec, sources=()), parts=[replace(p) for p in job.parts])
         settings = self._ctx.settings
         order = PartOrder(self.key, job, self._index, self._lost, self._number, settings)
@@ -195,8 +197,7 @@ class RemoteRecorder:
             if report is None:
                 await self._note_loss(ENDED.format(node=node.name))
                 return
-            await self._take(report)
-            if report.ended:
+            if await self._take(report) and report.ended:
                 self.part.done, self.part.error = True, report.part.error
                 return
 
@@ -243,13 +244,12 @@ class RemoteRecorder:
                 report: PartReport | None = await node.ask(
                     "jobs_call", "end", self.key, self._taken, timeout_s=END_TIMEOUT_S
                 )
-                if report is None:
+                took_all = report is None or await self._take(report)
+                if report is None or report.ended or not took_all:
                     break
-                await self._take(report)
-                if report.ended:
-                    break
-            await node.ask("jobs_call", "forget", self.key, timeout_s=REPORT_TIMEOUT_S)
-        except WatchpostError as error:  # it is ended when the node answers
+            if took_all:
+                await node.ask("jobs_call", "forget", self.key, timeout_s=REPORT_TIMEOUT_S)
+        except WatchpostError as error:  # it is ended, and the rest is taken, when that works
             logger.warning("job %s: %s", self._job.job_id, error)
         self.node = self._report = None
 
@@ -281,9 +281,12 @@ class RemoteRecorder:
 
     # ── news ─────────────────────────────────────────────────────────────────────────────
 
-    async def _take(self, report: PartReport) -> None:
-        """Update the job with what a node reports. Its news are confirmed with the next call."""
-        part, found = self.part, report.part
+    async def _take(self, report: PartReport) -> bool:
+        """Update the job with what a node reports; returns whether all news could be stored.
+
+        They are confirmed with the next call.
+        """
+        part, found, took_all = self.part, report.part, True
         gaps = len(self._job.gaps)
         for place, news in report.news:
             if place > self._taken:
@@ -291,6 +294,7 @@ class RemoteRecorder:
                     await self._take_one(news)
                 except StoreError as error:  # the node tells it again
                     logger.error("job %s: %s", self._job.job_id, error)
+                    took_all = False
                     break
                 self._taken = place
         self._report = report
@@ -299,6 +303,7 @@ class RemoteRecorder:
         if len(self._job.gaps) > gaps:  # before the node forgets them
             job = replace(self._job, parts=[replace(one) for one in self._job.parts])
             await self._ctx.store_row(job.job_id, self._ctx.jobs.save, job)
+        return took_all
 
     async def _take_one(self, news: News) -> None:
         job, ctx = self._job, self._ctx

@@ -28,7 +28,7 @@ async def test_a_job_goes_on_when_its_node_dies_and_when_its_front_is_started_ag
     settings = Settings(
         _env_file=None,
         data_dir=tmp_path / "front",
-        cluster=ClusterSettings(address="auto"),
+        cluster=ClusterSettings(address="auto", cpu_per_stream=1.0),
         auth=AuthSettings(disabled=True),
     )
     asked = {"sources": [camera], "duration": 600, "segment_s": 2, "name": "yard"}
