@@ -72,7 +72,8 @@ class FrontJobs:
         return [*(placed.status for placed in self._streams), *self._own.all()]
 
     async def load(self) -> None:
-        """Wait until the streams of the cluster are known."""
+        """Wait until the streams of the cluster are known; no job runs here before it is resumed."""
+        self._active.clear()
         await self._streams.load()
 
     def recorder(

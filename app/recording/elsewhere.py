@@ -77,7 +77,7 @@ class RecordersElsewhere(Protocol):
         ...
 
     async def load(self) -> None:
-        """Wait until the streams of the cluster are known."""
+        """Wait until the streams of the cluster are known; no job runs here before it is resumed."""
         ...
 
     def recorder(

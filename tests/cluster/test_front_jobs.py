@@ -250,6 +250,45 @@ async def test_what_no_job_wants_is_ended_and_its_files_are_kept(
 
 
 @on_a_loop
+async def test_jobs_are_read_again_after_another_server_was_the_front(
+    tmp_path: Path, camera: Camera
+) -> None:
+    ray = LocalRay({"a": 2})
+    async with ray.stack, front(tmp_path, ray) as one:
+        await joined(one, ray)
+        stays, ended = await one.jobs.start(SPEC), await one.jobs.start(SPEC)
+        await until(lambda: one.files(stays) and one.files(ended), "files")
+        opened = camera.opened
+        one.streams.jobs.taken_over()
+        with pytest.raises(NotReady):
+            await one.jobs.start(SPEC)
+        one.rows.save(replace(one.rows.get(ended.job_id), state=JobState.CANCELLED))
+        await until(lambda: len(ray.placed()) == 1, "the room of the ended one is given back")
+        assert one.jobs.running.job(ended.job_id) is None
+        assert one.rows.get(ended.job_id).state is JobState.CANCELLED
+        files = len(one.files(stays))
+        await until(lambda: len(one.files(stays)) > files + 1, "the other one goes on")
+        assert camera.opened == opened
+        assert await one.jobs.cancel(stays.job_id)
+
+
+@on_a_loop
+async def test_a_full_disk_of_a_node_ends_what_it_records(
+    tmp_path: Path, camera: Camera, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WATCHPOST_SPACE__MIN_FREE", str(2**60))
+    ray = LocalRay({"a": 1})
+    async with ray.stack, front(tmp_path, ray) as one:
+        await joined(one, ray)
+        job = await one.jobs.start(SPEC)
+        await until(lambda: one.jobs.running.job(job.job_id) is None, "the job ends")
+        ended = one.rows.get(job.job_id)
+        assert ended.state is JobState.FAILED
+        assert "the disk is full" in str(ended.error)
+        assert ray.placed() == {}
+
+
+@on_a_loop
 async def test_a_job_without_room_is_refused_and_leaves_nothing(
     tmp_path: Path, camera: Camera
 ) -> None:

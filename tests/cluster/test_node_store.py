@@ -107,3 +107,20 @@ def test_the_oldest_files_go_first_flagged_ones_last_and_the_front_is_told(
     assert growing.exists()
     store.follow(Orders(taken=(0, store.removed()[0][0])))
     assert len(store.removed()) == 1
+
+
+def test_old_files_of_jobs_go_but_not_what_is_being_written(store: NodeStore) -> None:
+    long_ago = time.time() - 10 * DAY_S
+    names = ("01-cam-0001.mp4", "01-cam-0002.mp4", "01-cam-0003.part.mp4", "02-a.rewritten")
+    for name in names:
+        file = store.folder / "recordings" / "job" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"video")
+        os.utime(file, (long_ago,) * 2)
+    store.follow(Orders(flagged=frozenset({"recordings/job/01-cam-0002.mp4"}), keep_days={}))
+    space = DiskSpace(store.folder, SpaceSettings(min_free=0, max_days=9.5))
+    space.register(store.recordings())
+    assert space.sweep() == 1
+    assert [name for _, name in store.removed()] == ["recordings/job/01-cam-0001.mp4"]
+    left = {path.name for path in (store.folder / "recordings" / "job").iterdir()}
+    assert left == set(names[1:])
