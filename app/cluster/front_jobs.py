@@ -72,7 +72,7 @@ class FrontJobs:
         return [*(placed.status for placed in self._streams), *self._own.all()]
 
     async def load(self) -> None:
-        """Wait until the streams of the cluster are known; no job runs here before it is resumed."""
+        """Wait until the streams of the cluster are known. No job runs in this process yet."""
         self._active.clear()
         await self._streams.load()
 

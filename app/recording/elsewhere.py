@@ -77,7 +77,7 @@ class RecordersElsewhere(Protocol):
         ...
 
     async def load(self) -> None:
-        """Wait until the streams of the cluster are known; no job runs here before it is resumed."""
+        """Wait until the streams of the cluster are known. No job runs in this process yet."""
         ...
 
     def recorder(
