@@ -440,7 +440,8 @@ class ClusterSettings(BaseModel):
     )
     sites: dict[str, str] = Field(
         {},
-        description='Sites of streams, by patterns of their ids: with `{"yard-*": "north"}`, '
+        description="Sites of streams, by patterns of their ids, and of jobs, by their names: with "
+        '`{"yard-*": "north"}`, '
         "those run only on nodes that were started with `ray start "
         "--resources='{\"site:north\": 1}'`.",
     )

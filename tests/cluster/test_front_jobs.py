@@ -250,6 +250,30 @@ async def test_what_no_job_wants_is_ended_and_its_files_are_kept(
 
 
 @on_a_loop
+async def test_a_job_goes_on_when_the_process_of_its_node_is_started_again(
+    tmp_path: Path, camera: Camera
+) -> None:
+    ray = LocalRay({"a": 1})
+    async with ray.stack, front(tmp_path, ray) as one:
+        await joined(one, ray)
+        job = await one.jobs.start(replace(SPEC, segment_s=4.0))
+        await until(lambda: one.files(job), "a file")
+        await until(lambda: one.now(job).bytes > one.files(job)[0].facts.bytes, "a second one")
+        await ray.restart("a")
+        await until(lambda: len(one.files(job)) > 2, "the one that was cut off, and a new one")
+        assert len(one.by_node(job)) == 1
+        assert {gap.reason for gap in one.now(job).gaps} <= {
+            "the process on node a was started again"
+        }
+        assert await one.jobs.cancel(job.job_id)
+        ended, files = one.rows.get(job.job_id), one.files(job)
+        assert ended.frames == sum(file.facts.frames for file in files)
+        folder = tmp_path / "nodes" / "node-1"
+        on_disk = {path.name for path in (folder / RECORDINGS / job.job_id).iterdir()}
+        assert on_disk == {file.path.rpartition("/")[2] for file in files}
+
+
+@on_a_loop
 async def test_jobs_are_read_again_after_another_server_was_the_front(
     tmp_path: Path, camera: Camera
 ) -> None:

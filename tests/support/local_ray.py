@@ -83,9 +83,14 @@ class LocalRay:
         )
 
     async def _ask(self, name: str, *arguments: Any) -> object:
-        if name not in self.alive:
+        if name not in self._actors:
             raise RayActorError
         return await self._actors[name].ask(*arguments)
+
+    async def restart(self, name: str) -> None:
+        """End a node's process; Ray starts it again."""
+        await self._actors.pop(name)._stack.aclose()
+        self.actor(self.alive[name])
 
     async def lose(self, name: str) -> None:
         """End a node; what it ran gets room elsewhere, if there is some."""
