@@ -12,6 +12,8 @@ export interface PlaceCounts {
 export interface Camera {
   camera_id: string;
   name: string;
+  /** The node of a cluster that runs it; null without a cluster. */
+  node: string | null;
   /** What started it: an API, a collection job, or the server itself. */
   kind: "demo" | "rtsp" | "push" | "camera" | "job";
   /** What may be a password in it is masked. */

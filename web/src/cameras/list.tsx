@@ -46,7 +46,7 @@ function Group({ title, cameras }: { title: string; cameras: readonly Camera[] }
 }
 
 function Row({ camera }: { camera: Camera }): JSX.Element {
-  const { camera_id: id, name, kind, state, fps, width, height, last_error: error, problem } = camera;
+  const { camera_id: id, name, node, kind, state, fps, width, height, last_error: error, problem } = camera;
   const troubled = state !== "running" && state !== "stopped";
   return (
     <li class="camera-row">
@@ -59,6 +59,7 @@ function Row({ camera }: { camera: Camera }): JSX.Element {
         {state === "running" && <span>{t("fps", { fps: number(fps, 1) })}</span>}
         {state === "running" && width && height && <span class="camera-size">{width} × {height}</span>}
         {kind !== "camera" && <span class="camera-kind">{t.or(`from.${kind}`, kind)}</span>}
+        {node && <span class="camera-kind">{t("on_node", { node })}</span>}
         {camera.analytics.map((rule) => (
           <span class="camera-kind" key={rule}>{rules.or(`rule.${rule}`, rule)}</span>
         ))}

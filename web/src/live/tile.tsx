@@ -30,6 +30,7 @@ export function Tile({ camera, alarm }: { camera: Camera; alarm?: EventMessage }
       )}
       <span class="tile-foot">
         <span class="tile-name">{camera.name}</span>
+        {camera.node && <span class="tile-node">{camera.node}</span>}
         {detected && <span class="tile-detected">{detected}</span>}
         {running && camera.reduced && (
           <span class="tile-reduced" title={camera.reduced.message}>

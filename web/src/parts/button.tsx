@@ -14,6 +14,8 @@ export interface ButtonProps {
   small?: boolean;
   pressed?: boolean;
   title?: string;
+  /** A longer name, for screen readers, where several buttons have the same text; it contains the text. */
+  label?: string;
   class?: string;
 }
 
@@ -26,6 +28,7 @@ export function Button(props: ButtonProps): JSX.Element {
       disabled={disabled || busy}
       aria-busy={busy || undefined}
       aria-pressed={pressed}
+      aria-label={props.label}
       title={props.title}
       onClick={props.onClick}
     >

@@ -47,11 +47,40 @@ export interface SystemStatus {
   issues: { what: string; reason: string }[];
   parts: CpuPart[];
   cameras: CameraLoad[];
+  nodes: NodeLoad[];
   networks: NetworkStatus[];
   disk: { size: number | null; free: number | null; floor: number; stored: number; limit: number | null };
   database: { kind: string; bytes: number | null };
   events_waiting: number;
   events_lost: number;
+}
+
+/** What a node of a cluster does; null: it has not said. */
+export interface NodeLoad {
+  node: string;
+  cpus: number | null;
+  /** CPU time of its process; the difference of two replies is the load between them. */
+  cpu_s: number | null;
+  load_1m: number | null;
+  memory_bytes: number | null;
+  disk_size: number | null;
+  disk_free: number | null;
+  stored: number | null;
+  events_lost: number | null;
+}
+
+/** A machine of a cluster, or one of its processes for streams. */
+export interface ClusterNode {
+  node_id: string;
+  name: string;
+  address: string;
+  state: "ready" | "opening" | "no_answer" | "refused" | "draining" | "drained";
+  /** Why it is refused, or why no stream moves away. */
+  reason: string | null;
+  streams: string[];
+  version: string | null;
+  /** Cameras of 1080p at 15 fps that it can process; null: not measured. */
+  cameras: number | null;
 }
 
 export interface LoggedProblem {
@@ -82,6 +111,7 @@ export interface DoctorReport {
 }
 
 export const STATUS = "api/system/status";
+export const NODES = "api/nodes";
 export const LOG = "api/system/log";
 export const SETTINGS = "api/system/settings";
 export const BACKUP = "api/system/backup";

@@ -23,6 +23,30 @@ export function useLoad(status: SystemStatus | undefined): Load | null {
   return load;
 }
 
+/** Cores in use on each node of a cluster, by its name, between the last two replies. */
+export function useNodeCores(status: SystemStatus | undefined): ReadonlyMap<string, number> {
+  const last = useRef<SystemStatus | null>(null);
+  const [cores, setCores] = useState<ReadonlyMap<string, number>>(new Map());
+  useEffect(() => {
+    if (!status || status.now_ts === last.current?.now_ts) return;
+    if (last.current) setCores(coresBetween(last.current, status));
+    last.current = status;
+  }, [status]);
+  return cores;
+}
+
+function coresBetween(before: SystemStatus, after: SystemStatus): Map<string, number> {
+  const seconds = Math.max(0.1, after.now_ts - before.now_ts);
+  const known = new Map(before.nodes.map((one) => [one.node, one.cpu_s]));
+  const cores = new Map<string, number>();
+  for (const { node, cpu_s: now } of after.nodes) {
+    const then = known.get(node) ?? null;
+    // A process that was started again counts from 0.
+    if (now !== null && then !== null && now >= then) cores.set(node, (now - then) / seconds);
+  }
+  return cores;
+}
+
 function loadBetween(before: SystemStatus, after: SystemStatus): Load {
   const seconds = Math.max(0.1, after.now_ts - before.now_ts);
   const keyOf = (part: string, camera: string | null) => `${part}/${camera ?? ""}`;

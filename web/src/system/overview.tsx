@@ -1,12 +1,13 @@
 /** Whether all is well, what the work costs, and what is stored. */
 
-import type { ComponentChildren, JSX } from "preact";
+import type { JSX } from "preact";
 import { usePolled } from "../api/polling";
 import { useRights } from "../api/session";
 import { Bar, Bars, ButtonLink, Card, DownloadIcon, Problem, Spinner, StateMark } from "../parts";
 import { bytes, number } from "../words";
 import { t } from "../words/system";
 import { BACKUP, STATUS, type SystemStatus } from "./api";
+import { Facts } from "./facts";
 import { useLoad, type Load } from "./load";
 
 const EVERY_MS = 3000;
@@ -27,19 +28,6 @@ export function Overview(): JSX.Element {
         <Versions status={status} />
       </div>
     </>
-  );
-}
-
-function Facts({ facts }: { facts: readonly (readonly [string, ComponentChildren])[] }): JSX.Element {
-  return (
-    <dl class="facts">
-      {facts.map(([name, value]) => (
-        <>
-          <dt>{name}</dt>
-          <dd>{value}</dd>
-        </>
-      ))}
-    </dl>
   );
 }
 

@@ -5,6 +5,7 @@ import { words } from ".";
 export const t = words({
   en: {
     title: "Cameras",
+    on_node: "node {node}",
     active: "Active",
     stopped: "Stopped",
     none: "No cameras yet",
@@ -116,6 +117,7 @@ export const t = words({
   },
   ru: {
     title: "Камеры",
+    on_node: "узел {node}",
     active: "Активные",
     stopped: "Остановленные",
     none: "Камер пока нет",
@@ -227,6 +229,7 @@ export const t = words({
   },
   ko: {
     title: "카메라",
+    on_node: "{node} 노드",
     active: "활성",
     stopped: "중지됨",
     none: "아직 카메라가 없습니다",
