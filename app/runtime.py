@@ -22,6 +22,7 @@ from app.data_folder import locked, make_folder
 from app.db.backup import DatabaseBackup
 from app.db.footage import FootageRepository
 from app.db.node_files import NodeFileRepository
+from app.db.stream_sessions import StreamSessionRepository
 from app.db.streams import StreamRepository
 from app.db.vault import open_vault
 from app.models.batching import BatchingRunner
@@ -150,6 +151,7 @@ async def open_runtime(
                     streams,
                     events.log,
                     NodeFileRepository(engine),
+                    StreamSessionRepository(engine).next_today,
                     streams.keep_days,
                     plates.watchlist.entries,
                 )

@@ -29,6 +29,7 @@ from app.config import ClusterSettings, RecordingSettings, Settings, SpaceSettin
 from app.db.engine import open_database
 from app.db.node_files import NodeFileRepository
 from app.db.snapshots import SnapshotFolder
+from app.db.stream_sessions import StreamSessionRepository
 from app.events import RuleEvent
 from app.pipeline.event_log import EventLog
 from app.pipeline.manager import StreamManager
@@ -230,8 +231,9 @@ async def measured(count: int, nodes: list[Any]) -> dict[str, str]:
         own = cast(StreamManager, Reporting(log))
         front = psutil.Process()
         cpu, begun = cpu_s([front]), time.monotonic()
+        numbers = StreamSessionRepository(engine).next_today
         async with open_cluster(
-            settings, own, Rows(count), log, rows, opening=open_reporting
+            settings, own, Rows(count), log, rows, numbers, opening=open_reporting
         ) as directory:
             streams = cast("ClusterStreams", directory)
             await streams.load()

@@ -40,7 +40,8 @@ BUILDING_BLOCKS = sorted(
 MODULES = ("app.runtime", *(f"app.startup.{name}" for name in BUILDING_BLOCKS))
 NO_STEP = {
     "background",  # its coroutine would never be awaited
-    "open_cluster", "NodeFileRepository", "NullStreamStore",  # only in a cluster
+    # only in a cluster
+    "open_cluster", "NodeFileRepository", "NullStreamStore", "StreamSessionRepository",
     "available_decoders", "start_demo",  # part of what follows once the server answers
     "SnapshotFolder", "asynccontextmanager", "dataclass", "replace", "AsyncExitStack", "Path",
     "StreamSpec",

@@ -237,6 +237,14 @@ class NodeActor:
         """Stop a stream, and start it with the same configuration."""
         return await _returned((await self._manager()).restart(stream_id))
 
+    async def number(self, sessions: Mapping[str, str]) -> None:
+        """Give runs in progress their numbers, by the ids of their streams."""
+        registry = (await self._manager()).registry
+        for stream_id, session_id in sessions.items():
+            entry = registry.get(stream_id)
+            if entry is not None and entry.session_id is None:
+                entry.session_id = session_id
+
     async def drain(self, drain: bool) -> None:
         """Remember, for the next front too, that this node is to be emptied."""
         self._draining = drain

@@ -15,6 +15,7 @@ from app.cluster.nodes import ClusterNodes
 from app.cluster.placed_streams import PlacedStreams
 from app.cluster.placement import Placement
 from app.cluster.ray_cluster import RayCluster, ask_ray
+from app.cluster.run_numbers import RunNumbers
 from app.errors import WatchpostError
 from app.pipeline.event_log import EventLog
 
@@ -28,6 +29,7 @@ class FrontRounds:
 
     Args:
         log: takes the events of all nodes, and numbers them.
+        runs: gives runs their numbers.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class FrontRounds:
         files: FrontFiles,
         jobs: FrontJobs,
         log: EventLog,
+        runs: RunNumbers,
     ) -> None:
         self._cluster = cluster
         self._role = role
@@ -49,6 +52,7 @@ class FrontRounds:
         self._files = files
         self._jobs = jobs
         self._log = log
+        self._runs = runs
         self._not_front: str | None = None
         self.drain = Drain(placement.move)
 
@@ -71,6 +75,7 @@ class FrontRounds:
         self._nodes.meet(await ask_ray(self._cluster.nodes))
         await self._nodes.refresh()
         self._pass_events_on()
+        await self._runs.step()
         await self._placement.correct()
         self._jobs.step()
         self.drain.step(self._nodes.draining, self._streams)

@@ -21,6 +21,7 @@ from app.cluster.ray_cluster import RayCluster
 from app.cluster.remote_node import RemoteNode
 from app.cluster.remote_stream import RemoteStream
 from app.cluster.rounds import FrontRounds
+from app.cluster.run_numbers import RunNumbers
 from app.cluster.stream_shares import StreamShares
 from app.config import StreamSettings
 from app.errors import (
@@ -56,6 +57,7 @@ class ClusterStreams:
         keep_days: how long the films of streams are kept that have limits of their own; blocks.
         watched: the watch list of number plates; blocks.
         shares: what streams ask Ray for.
+        new_session: the next number of a run; blocks, and raises StoreError.
 
     Attributes:
         files: what nodes store.
@@ -75,6 +77,7 @@ class ClusterStreams:
         keep_days: Callable[[], Mapping[str, KeepDays]],
         watched: Callable[[], Sequence[WatchEntry]],
         shares: StreamShares,
+        new_session: Callable[[], str],
     ) -> None:
         self._role = role
         self._own = own
@@ -89,7 +92,15 @@ class ClusterStreams:
         rooms = JobRooms(cluster, self._nodes, shares, settings.start_timeout_s)
         self.jobs = FrontJobs(role, own, self._nodes, self._placed, rooms)
         self.rounds = FrontRounds(
-            cluster, role, self._nodes, self._placed, self._placement, self.files, self.jobs, log
+            cluster,
+            role,
+            self._nodes,
+            self._placed,
+            self._placement,
+            self.files,
+            self.jobs,
+            log,
+            RunNumbers(self._nodes, new_session),
         )
 
     # ── reading ──────────────────────────────────────────────────────────────────────────
@@ -188,7 +199,9 @@ class ClusterStreams:
             known = self._placed.decryptable(stream_id)
             if (node := self._nodes.get(known.node_id)) is not None:
                 await node.ask("disconnect", stream_id)
-            return await self._run(known.spec, known, "start")
+            # As "start" gives a stream without an output one, a camera must not be started so.
+            method = "put_camera" if known.spec.output is None else "start"
+            return await self._run(known.spec, known, method)
 
     async def stop(self, stream_id: str) -> None:
         """Stop a stream but keep it."""

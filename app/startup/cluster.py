@@ -58,6 +58,7 @@ async def open_cluster(
     store: StreamStore,
     log: EventLog,
     rows: NodeFileRepository,
+    new_session: Callable[[], str],
     keep_days: Callable[[], Mapping[str, KeepDays]] = dict,
     watched: Callable[[], Sequence[WatchEntry]] = list,
     opening: OpenNode | None = None,
@@ -68,6 +69,7 @@ async def open_cluster(
         own: the manager of what runs in this process.
         store: the rows of the cluster's streams.
         rows: of what its nodes have stored.
+        new_session: the next number of a run; blocks, and raises StoreError.
         keep_days: how long the films of streams are kept that have limits of their own; blocks.
         watched: the watch list of number plates; blocks.
         opening: opens what runs on a node; by default ``open_node``.
@@ -102,7 +104,17 @@ async def open_cluster(
         stack.push_async_callback(asyncio.to_thread, cluster.close)
         shares = StreamShares(settings.cluster, settings.device, settings.objects.max_fps)
         streams = ClusterStreams(
-            cluster, role, own, store, log, settings.streams, rows, keep_days, watched, shares
+            cluster,
+            role,
+            own,
+            store,
+            log,
+            settings.streams,
+            rows,
+            keep_days,
+            watched,
+            shares,
+            new_session,
         )
         stack.callback(streams.rounds.close)
         await stack.enter_async_context(background(streams.rounds.run(), "cluster"))

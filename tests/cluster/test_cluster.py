@@ -21,6 +21,7 @@ from app.cameras.shared import SharedManagers
 from app.config import ClusterSettings, Settings
 from app.db.engine import open_database
 from app.db.node_files import NodeFileRepository
+from app.db.stream_sessions import StreamSessionRepository
 from app.errors import NotReady, SetupError, StreamNotFound
 from app.pipeline.channel import Channel
 from app.pipeline.directory import StreamDirectory
@@ -122,9 +123,10 @@ async def front(
     shared = SharedManagers(settings, Channel(8, live=True))
     own = await shared.get(tmp_path / "front" / "own.db", "cpu")
     log = log or EventLog(asyncio.get_running_loop())
-    rows = NodeFileRepository(open_database(f"sqlite:///{tmp_path / 'front' / 'rows.db'}"))
+    engine = open_database(f"sqlite:///{tmp_path / 'front' / 'rows.db'}")
+    rows, numbers = NodeFileRepository(engine), StreamSessionRepository(engine).next_today
     try:
-        async with open_cluster(settings, own, store, log, rows) as streams:
+        async with open_cluster(settings, own, store, log, rows, numbers) as streams:
             yield streams
     finally:
         await shared.close()

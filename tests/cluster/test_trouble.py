@@ -21,7 +21,7 @@ from app.api.errors import status_of
 from app.cluster import ray_cluster
 from app.cluster.refusals import Refusals
 from app.cluster.streams import ClusterStreams
-from app.errors import NodeNotFound, NoOtherNode, NotReady
+from app.errors import NodeNotFound, NoOtherNode, NotReady, StoreError
 from app.types import StreamSpec, StreamState
 
 P = ParamSpec("P")
@@ -191,3 +191,43 @@ async def test_a_node_that_could_not_open_is_opened_again(tmp_path: Path) -> Non
         await rounds(streams, lambda: "a" in streams._nodes.refusals.reasons)
         in_the_way.unlink()
         await joined(streams, ray)
+
+
+@on_a_loop
+async def test_each_run_on_a_node_has_a_number_of_the_fronts_database(tmp_path: Path) -> None:
+    def number(stream_id: str) -> str | None:
+        return streams.stream(stream_id).status.stats.session_id
+
+    async with local_front(tmp_path, {"a": 2}) as (streams, ray):
+        await joined(streams, ray)
+        for name in ("one", "two"):
+            await streams.put_camera(camera(name), replace=False)
+        await rounds(streams, lambda: None not in (number("one"), number("two")))
+        first = {str(number("one")), str(number("two"))}
+        assert sorted(one[-5:] for one in first) == ["_0001", "_0002"]
+        for _ in range(3):
+            await streams.rounds.step()
+        assert {number("one"), number("two")} == first  # no run gets a second one
+
+        await streams.restart("one")
+        await rounds(streams, lambda: number("one") not in (None, *first))
+        assert str(number("one")).endswith("_0003")
+
+
+@on_a_loop
+async def test_a_run_is_numbered_once_the_database_answers(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with local_front(tmp_path, {"a": 1}) as (streams, ray):
+        await joined(streams, ray)
+        runs = streams.rounds._runs
+        working, runs._new_session = runs._new_session, failing
+        await streams.put_camera(camera("one"), replace=False)
+        await rounds(streams, lambda: "no number yet" in caplog.text)
+        assert streams.stream("one").status.stats.session_id is None
+        runs._new_session = working
+        await rounds(streams, lambda: streams.stream("one").status.stats.session_id is not None)
+
+
+def failing() -> str:
+    raise StoreError(reason="the database is away")

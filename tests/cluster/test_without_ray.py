@@ -14,6 +14,7 @@ from app.cameras.shared import SharedManagers
 from app.config import ClusterSettings, Settings
 from app.db.engine import open_database
 from app.db.node_files import NodeFileRepository
+from app.db.stream_sessions import StreamSessionRepository
 from app.errors import SetupError, StreamNotFound, WatchpostError
 from app.pipeline.channel import Channel
 from app.pipeline.event_log import EventLog
@@ -36,9 +37,10 @@ async def _refused(tmp_path: Path) -> None:
     try:
         own = await shared.get(tmp_path / "own.db", "cpu")
         log = EventLog(asyncio.get_running_loop())
-        rows = NodeFileRepository(open_database(f"sqlite:///{tmp_path / 'rows.db'}"))
+        engine = open_database(f"sqlite:///{tmp_path / 'rows.db'}")
+        rows, numbers = NodeFileRepository(engine), StreamSessionRepository(engine).next_today
         with pytest.raises(SetupError, match=r"pip install 'watchpost\[cluster\]'"):
-            async with open_cluster(settings, own, NullStreamStore(), log, rows):
+            async with open_cluster(settings, own, NullStreamStore(), log, rows, numbers):
                 pass
     finally:
         await shared.close()

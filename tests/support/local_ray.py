@@ -23,6 +23,7 @@ from app.config import ClusterSettings, Settings
 from app.db.engine import open_database
 from app.db.leases import open_leases
 from app.db.node_files import NodeFileRepository
+from app.db.stream_sessions import StreamSessionRepository
 from app.pipeline.channel import Channel
 from app.pipeline.event_log import EventLog
 from app.pipeline.manager import StreamManager
@@ -184,7 +185,17 @@ async def front_of(
         rows = NodeFileRepository(engine)
         shares = StreamShares(asks or ClusterSettings(cpu_per_stream=1.0), "auto", 5.0)
         streams = ClusterStreams(
-            cluster, role, own, NullStreamStore(), log, settings.streams, rows, dict, list, shares
+            cluster,
+            role,
+            own,
+            NullStreamStore(),
+            log,
+            settings.streams,
+            rows,
+            dict,
+            list,
+            shares,
+            StreamSessionRepository(engine).next_today,
         )
         stack.callback(streams.files.close)
         stack.callback(streams.rounds.close)
