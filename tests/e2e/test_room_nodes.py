@@ -35,8 +35,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("room")
     write_passage(folder / "passage.mp4")
     home = {"HOME": str(folder)}  # Ray writes its token there
-    settings = {"cluster__workers": 2, "media_dirs": folder}
-    with Server(folder, home, streams__start_timeout_s=STARTS_S, **settings) as server:
+    settings: dict[str, Any] = {"cluster__workers": 2, "media_dirs": folder}
+    settings["streams__start_timeout_s"] = STARTS_S
+    with Server(folder, home, **settings) as server:
         eventually(
             lambda: [node["state"] for node in nodes_of(server)],
             lambda states: states == ["ready", "ready"],
@@ -44,8 +45,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             "both nodes are ready",
         )
         for name in CAMERAS:
-            body = {"camera_id": name, "name": name.title(), "source": "passage.mp4"}
-            body |= {"loop": True, "max_fps": 5}
+            body: dict[str, Any] = {"camera_id": name, "name": name.title()}
+            body |= {"source": "passage.mp4", "loop": True, "max_fps": 5}
             reply = server.http.post("/cameras", json=body, timeout=STARTS_S)
             assert reply.status_code == 201, reply.text
         yield server
