@@ -8,9 +8,10 @@ from typing import get_args
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from app.api.deps import CallerDep, SpaceDep
+from app.api.deps import CallerDep, ManagerDep, SpaceDep
 from app.api.errors import error_replies
 from app.errors import StoreError
+from app.pipeline.node_load import NodeLoad
 from app.recording.retention import DAY_S, DiskSpace, StoredItem, StoredKind
 from app.rights import Caller, Right
 
@@ -54,6 +55,20 @@ class NextUp(BaseModel):
         )
 
 
+class NodeStorage(BaseModel):
+    """The disk of one node of a cluster, in bytes, as it last reported."""
+
+    node: str = Field(description="As `node` in `GET /cameras`.", examples=["north-2"])
+    size: int
+    free: int
+    used: int = Field(description="By everything that the node stores, at its last sweep.")
+
+    @classmethod
+    def of(cls, name: str, load: NodeLoad) -> NodeStorage:
+        """A node that has reported."""
+        return cls(node=name, size=load.disk_size, free=load.disk_free, used=load.stored)
+
+
 class Storage(BaseModel):
     """The disk that recordings are on, in bytes; what is stored is as of the last check."""
 
@@ -66,10 +81,14 @@ class Storage(BaseModel):
     next_up: list[NextUp] = Field(
         description="What goes first when space is needed, of the caller's cameras."
     )
+    nodes: list[NodeStorage] = Field(
+        description="Disks of a cluster's nodes, which store what their cameras record; `size` to "
+        "`next_up` are of the server itself. Empty without a cluster."
+    )
 
 
 @router.get("/api/storage", summary="Disk space, and what goes next")
-async def storage(space: SpaceDep, caller: CallerDep) -> Storage:
+async def storage(space: SpaceDep, manager: ManagerDep, caller: CallerDep) -> Storage:
     """Also how much recordings, clips, snapshots, jobs and images of plates take."""
     try:
         disk = await asyncio.to_thread(space.disk)
@@ -86,6 +105,11 @@ async def storage(space: SpaceDep, caller: CallerDep) -> Storage:
             for kind in get_args(StoredKind)
         ],
         next_up=_next_up(space, caller),
+        nodes=[
+            NodeStorage.of(node.name, node.load)
+            for node in manager.nodes()
+            if node.load is not None
+        ],
     )
 
 

@@ -22,6 +22,8 @@ from support.encoded import FPS, SIZE, encoded, number_of, seconds
 from app.audit import AuditFilter
 from app.events import RuleEvent
 from app.footage import Footage
+from app.pipeline.directory import NodeStatus
+from app.pipeline.node_load import NodeLoad
 from app.pipeline.packets import PacketRing
 from app.recording.footage_files import CONTINUOUS, EVENT, FootageFiles
 from app.recording.footage_frames import FootageFrames
@@ -300,6 +302,20 @@ async def test_what_goes_next_of_the_callers_cameras(
     async with served.client(REMOTE, "http://watchpost.example", headers=headers) as viewer:
         body = (await viewer.get("/api/storage")).json()
         assert [one["bytes"] for one in body["next_up"]] == [10, 40]
+
+
+async def test_disks_of_nodes_are_listed(
+    served: Running, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (await client.get("/api/storage")).json()["nodes"] == []
+    load = NodeLoad(8, 12.5, None, 500, 1000, 400, 50, 0, 0)
+    nodes = [
+        NodeStatus("1", "north", "192.0.2.1", "ready", None, ("gate",), load),
+        NodeStatus("2", "south", "192.0.2.2", "opening", None, ()),  # it has not reported
+    ]
+    monkeypatch.setattr(served.state["manager"], "nodes", lambda: nodes)
+    body = (await client.get("/api/storage")).json()
+    assert body["nodes"] == [{"node": "north", "size": 1000, "free": 400, "used": 50}]
 
 
 # ── clips ────────────────────────────────────────────────────────────────────────────────────
