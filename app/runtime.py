@@ -152,6 +152,7 @@ async def open_runtime(
                     events.log,
                     NodeFileRepository(engine),
                     StreamSessionRepository(engine).next_today,
+                    daily_counts,
                     streams.keep_days,
                     plates.watchlist.entries,
                 )

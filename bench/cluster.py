@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import psutil
 
+from app.analytics.objects.daily_counts import DailyCounts
 from app.api.camera_schemas import Camera
 from app.config import ClusterSettings, RecordingSettings, Settings, SpaceSettings, StreamSettings
 from app.db.engine import open_database
@@ -233,7 +234,7 @@ async def measured(count: int, nodes: list[Any]) -> dict[str, str]:
         cpu, begun = cpu_s([front]), time.monotonic()
         numbers = StreamSessionRepository(engine).next_today
         async with open_cluster(
-            settings, own, Rows(count), log, rows, numbers, opening=open_reporting
+            settings, own, Rows(count), log, rows, numbers, DailyCounts(), opening=open_reporting
         ) as directory:
             streams = cast("ClusterStreams", directory)
             await streams.load()

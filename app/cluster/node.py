@@ -14,7 +14,7 @@ import logging
 import secrets
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, closing
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -25,6 +25,7 @@ from app.cluster.core_share import take_share
 from app.cluster.fence import OutputFence
 from app.cluster.lease_keeper import LeaseKeeper
 from app.cluster.node_costs import NodeCosts
+from app.cluster.node_counts import NewCounts, NodeCounts
 from app.cluster.node_files import CALLS, FilesReport, NodeFiles
 from app.cluster.node_load import load_of
 from app.cluster.node_store import NodeWatchlist, Orders
@@ -40,6 +41,7 @@ from app.pipeline.handle import StreamHandle
 from app.pipeline.hub import Subscription
 from app.pipeline.manager import StreamManager
 from app.pipeline.sinks import Output
+from app.places import DayCounts
 from app.recording.captures import OWN_ID
 from app.types import FrameMetadata, StreamSpec, StreamStatus, WithheldFrame
 
@@ -62,6 +64,7 @@ class NodeParts:
     watchlist: NodeWatchlist
     jobs: node_jobs.NodeJobs
     costs: NodeCosts | None = None
+    counts: NodeCounts | None = None
 
 
 OpenNode = Callable[[Output], AbstractAsyncContextManager[NodeParts]]
@@ -236,6 +239,11 @@ class NodeActor:
     async def restart(self, stream_id: str) -> StreamStatus | WatchpostError:
         """Stop a stream, and start it with the same configuration."""
         return await _returned((await self._manager()).restart(stream_id))
+
+    async def exchange_counts(self, confirmed: int, totals: Sequence[DayCounts]) -> NewCounts:
+        """Take note of what the front has counted since midnight; returns what is new here."""
+        counts = (await self._parts()).counts
+        return NewCounts(0, []) if counts is None else counts.exchange(confirmed, totals)
 
     async def number(self, sessions: Mapping[str, str]) -> None:
         """Give runs in progress their numbers, by the ids of their streams."""

@@ -8,6 +8,7 @@ import logging
 from ray.exceptions import RayError
 
 from app.cluster.drain import Drain
+from app.cluster.front_counts import FrontCounts
 from app.cluster.front_files import FrontFiles
 from app.cluster.front_jobs import FrontJobs
 from app.cluster.front_role import FrontRole
@@ -30,6 +31,7 @@ class FrontRounds:
     Args:
         log: takes the events of all nodes, and numbers them.
         runs: gives runs their numbers.
+        counts: of zones and lines since midnight.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class FrontRounds:
         jobs: FrontJobs,
         log: EventLog,
         runs: RunNumbers,
+        counts: FrontCounts,
     ) -> None:
         self._cluster = cluster
         self._role = role
@@ -53,6 +56,7 @@ class FrontRounds:
         self._jobs = jobs
         self._log = log
         self._runs = runs
+        self._counts = counts
         self._not_front: str | None = None
         self.drain = Drain(placement.move)
 
@@ -76,6 +80,7 @@ class FrontRounds:
         await self._nodes.refresh()
         self._pass_events_on()
         await self._runs.step()
+        await self._counts.step()
         await self._placement.correct()
         self._jobs.step()
         self.drain.step(self._nodes.draining, self._streams)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 
+from app.analytics.objects.daily_counts import DailyCounts
+from app.cluster.front_counts import FrontCounts
 from app.cluster.front_files import FrontFiles, NodeRows
 from app.cluster.front_jobs import FrontJobs
 from app.cluster.front_role import FrontRole
@@ -58,6 +60,7 @@ class ClusterStreams:
         watched: the watch list of number plates; blocks.
         shares: what streams ask Ray for.
         new_session: the next number of a run; blocks, and raises StoreError.
+        daily_counts: what streams have counted since midnight; what changes there is stored.
 
     Attributes:
         files: what nodes store.
@@ -78,6 +81,7 @@ class ClusterStreams:
         watched: Callable[[], Sequence[WatchEntry]],
         shares: StreamShares,
         new_session: Callable[[], str],
+        daily_counts: DailyCounts,
     ) -> None:
         self._role = role
         self._own = own
@@ -101,6 +105,7 @@ class ClusterStreams:
             self.jobs,
             log,
             RunNumbers(self._nodes, new_session),
+            FrontCounts(self._nodes, self._placed, daily_counts),
         )
 
     # ── reading ──────────────────────────────────────────────────────────────────────────

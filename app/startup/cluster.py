@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
+from app.analytics.objects.daily_counts import DailyCounts
 from app.config import Settings
 from app.db.leases import absolute, open_leases
 from app.db.node_files import NodeFileRepository
@@ -59,6 +60,7 @@ async def open_cluster(
     log: EventLog,
     rows: NodeFileRepository,
     new_session: Callable[[], str],
+    daily_counts: DailyCounts,
     keep_days: Callable[[], Mapping[str, KeepDays]] = dict,
     watched: Callable[[], Sequence[WatchEntry]] = list,
     opening: OpenNode | None = None,
@@ -70,6 +72,7 @@ async def open_cluster(
         store: the rows of the cluster's streams.
         rows: of what its nodes have stored.
         new_session: the next number of a run; blocks, and raises StoreError.
+        daily_counts: what streams have counted since midnight; what changes there is stored.
         keep_days: how long the films of streams are kept that have limits of their own; blocks.
         watched: the watch list of number plates; blocks.
         opening: opens what runs on a node; by default ``open_node``.
@@ -115,6 +118,7 @@ async def open_cluster(
             watched,
             shares,
             new_session,
+            daily_counts,
         )
         stack.callback(streams.rounds.close)
         await stack.enter_async_context(background(streams.rounds.run(), "cluster"))

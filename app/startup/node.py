@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from app.analytics.analyzer import AnalyzerFactory
 from app.analytics.rules import read_rule_settings
+from app.analytics.rules.objects import HELPER as DAILY_COUNTS
 from app.anpr.read_queue import PlateReadQueue
 from app.config import (
     FaceSettings,
@@ -61,6 +62,7 @@ async def open_node(
     from app.cluster.node import NodeParts
     from app.cluster.node_costs import FILE as COSTS
     from app.cluster.node_costs import NodeCosts
+    from app.cluster.node_counts import NodeCounts
     from app.cluster.node_files import open_files
     from app.cluster.node_jobs import NodeJobs
     from app.cluster.node_store import NodeWatchlist
@@ -88,8 +90,12 @@ async def open_node(
             plate_networks.reader(networks.objects, plates.countries), watchlist
         )
         stack.push_async_callback(asyncio.to_thread, read_queue.close)
+        counts = NodeCounts()
         analyzers = AnalyzerFactory(
-            objects, read_rule_settings(), networks.objects, {"plates": read_queue}
+            objects,
+            read_rule_settings(),
+            networks.objects,
+            {"plates": read_queue, DAILY_COUNTS: counts.daily},
         )
         manager = StreamManager(
             streams,
@@ -111,7 +117,7 @@ async def open_node(
         costs = NodeCosts(settings, settings.data_dir / COSTS)
         jobs = NodeJobs(manager, files, streams, folder / RECORDINGS)
         stack.push_async_callback(jobs.close)
-        yield NodeParts(manager, log, files, runners, watchlist, jobs, costs)
+        yield NodeParts(manager, log, files, runners, watchlist, jobs, costs, counts)
 
 
 def _own_folder(stack: AsyncExitStack, data_dir: Path) -> Path:

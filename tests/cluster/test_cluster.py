@@ -17,6 +17,7 @@ import psutil
 import pytest
 from support.rtsp import RtspServer
 
+from app.analytics.objects.daily_counts import DailyCounts
 from app.cameras.shared import SharedManagers
 from app.config import ClusterSettings, Settings
 from app.db.engine import open_database
@@ -126,7 +127,7 @@ async def front(
     engine = open_database(f"sqlite:///{tmp_path / 'front' / 'rows.db'}")
     rows, numbers = NodeFileRepository(engine), StreamSessionRepository(engine).next_today
     try:
-        async with open_cluster(settings, own, store, log, rows, numbers) as streams:
+        async with open_cluster(settings, own, store, log, rows, numbers, DailyCounts()) as streams:
             yield streams
     finally:
         await shared.close()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from app.analytics.objects.daily_counts import DailyCounts
 from app.cameras.shared import SharedManagers
 from app.config import ClusterSettings, Settings
 from app.db.engine import open_database
@@ -40,7 +41,9 @@ async def _refused(tmp_path: Path) -> None:
         engine = open_database(f"sqlite:///{tmp_path / 'rows.db'}")
         rows, numbers = NodeFileRepository(engine), StreamSessionRepository(engine).next_today
         with pytest.raises(SetupError, match=r"pip install 'watchpost\[cluster\]'"):
-            async with open_cluster(settings, own, NullStreamStore(), log, rows, numbers):
+            async with open_cluster(
+                settings, own, NullStreamStore(), log, rows, numbers, DailyCounts()
+            ):
                 pass
     finally:
         await shared.close()

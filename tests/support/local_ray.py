@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from ray.exceptions import RayActorError
 
+from app.analytics.objects.daily_counts import DailyCounts
 from app.cameras.shared import SharedManagers
 from app.cluster.front_role import FrontRole
 from app.cluster.lease_keeper import LeaseKeeper
@@ -100,6 +101,10 @@ class LocalRay:
         for stream_id, node in self._on.items():
             if node == name:
                 self._on[stream_id] = None
+
+    def actor_of(self, node_id: str) -> NodeActor:
+        """The actor itself."""
+        return self._actors[node_id]
 
     def placed(self) -> dict[str, str | None]:
         self._check()
@@ -196,6 +201,7 @@ async def front_of(
             list,
             shares,
             StreamSessionRepository(engine).next_today,
+            DailyCounts(),
         )
         stack.callback(streams.files.close)
         stack.callback(streams.rounds.close)

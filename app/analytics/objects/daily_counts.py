@@ -27,13 +27,23 @@ class DailyCounts:
         with self._lock:
             counts = dict(self._of(stream_id, day))
             counts[key] = counts.get(key, 0) + 1
-            self._days.pop(stream_id, None)
-            self._days[stream_id] = DayCounts(stream_id, day, counts)
-            self._changed.add(stream_id)
-            if len(self._days) > MAX_STREAMS:
-                oldest = next(iter(self._days))
-                del self._days[oldest]
-                self._changed.discard(oldest)
+            self._keep(DayCounts(stream_id, day, counts))
+
+    def merge(self, more: DayCounts) -> None:
+        """Add counts of a day; those of a day that is over are dropped."""
+        with self._lock:
+            known = self._days.get(more.stream_id)
+            if not more.counts or (known is not None and known.day > more.day):
+                return
+            counts = dict(self._of(more.stream_id, more.day))
+            for key, count in more.counts.items():
+                counts[key] = counts.get(key, 0) + count
+            self._keep(DayCounts(more.stream_id, more.day, counts))
+
+    def newest(self, stream_id: str) -> DayCounts | None:
+        """The counts of a stream on its newest day; None if it has counted nothing."""
+        with self._lock:
+            return self._days.get(stream_id)
 
     def of(self, stream_id: str, day: date) -> dict[CountKey, int]:
         """The counts of a stream on a day, by what is counted."""
@@ -57,6 +67,15 @@ class DailyCounts:
         """Note again that these have changed: they could not be stored."""
         with self._lock:
             self._changed |= {one.stream_id for one in counts if one.stream_id in self._days}
+
+    def _keep(self, counts: DayCounts) -> None:
+        self._days.pop(counts.stream_id, None)
+        self._days[counts.stream_id] = counts
+        self._changed.add(counts.stream_id)
+        if len(self._days) > MAX_STREAMS:
+            oldest = next(iter(self._days))
+            del self._days[oldest]
+            self._changed.discard(oldest)
 
     def _of(self, stream_id: str, day: date) -> dict[CountKey, int]:
         found = self._days.get(stream_id)
