@@ -27,6 +27,7 @@ LONG = (
     "cluster/test_cluster_jobs.py",
     "cluster/test_front_jobs.py",
     "cluster/test_node_files.py",
+    "cluster/test_workers.py",
     "db/test_sealed_urls.py",
     "e2e",
     "models/test_claude.py",
