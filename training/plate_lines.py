@@ -129,7 +129,7 @@ class LineFinder:
         if photo.box is None:
             inside, others = with_pieces(everywhere), everywhere
         else:
-            inside = crop_lines(image, photo.box, self._lines)
+            inside = crop_lines(image, [photo.box], self._lines)[0]
             others = [line for line in everywhere if not _near(photo.box, line)]
         number = self._number(image, with_joined(inside), photo.text)
         if number is not None:

@@ -88,7 +88,7 @@ def collect_choices(weights: Path) -> list[Choice]:
             found = detector.lines(image, canvas_of(image, DEFAULT_TUNING.longest_side))
             lines = [line for line in found if is_legible(line)]
         else:
-            lines = crop_lines(image, photo.box, detector)
+            lines = crop_lines(image, [photo.box], detector)[0]
         single = among.of_lines(lines, reader.quick_votes(image, lines) if lines else [])
         every = among.with_pairs(single)
         texts = [plate_text.shape(one.decision.text) for one in every]

@@ -22,6 +22,8 @@ from app.types import Box
 
 SIZE = 1000, 700
 HERE = Box(400, 500, 550, 550)
+NOTHING = np.eye(1, 37, dtype=np.float32)
+"""The recogniser's answer for a strip without text: one blank column."""
 
 
 def found(text: str, detected: float, is_number: float = 0.999, box: Box = HERE) -> FoundPlate:
@@ -32,6 +34,13 @@ def found(text: str, detected: float, is_number: float = 0.999, box: Box = HERE)
     line = TextLine(quad.astype(np.float32), 0.9)
     candidate = LineCandidate((line,), LineVotes({text: 0.97}, is_number), decide({text: 0.97}))
     return FoundPlate(box, detected, candidate)
+
+
+def unclear(detected: float, is_number: float, box: Box) -> FoundPlate:
+    """A plate on whose text the votes do not agree."""
+    votes = LineVotes({"5CJP3S": 0.4, "5CJP35": 0.3, "SCJP3B": 0.3}, is_number)
+    line = line_at(box.x1, box.y1, box.width, box.height)
+    return FoundPlate(box, detected, LineCandidate((line,), votes, decide(votes.votes)))
 
 
 def line_at(x: float, y: float, width: float, height: float = 30) -> TextLine:
@@ -82,10 +91,7 @@ def test_evidence_grows_with_the_detectors_confidence_and_the_looks() -> None:
 def test_a_number_is_clear_by_its_votes_and_not_by_a_format() -> None:
     assert decide({"SGTE5": 0.97}).strength < 1
     assert is_sure(found("SGTE5", 0.9), SIZE, DEFAULT_TUNING.sure_evidence)
-    torn = LineVotes({"5CJP3S": 0.4, "5CJP35": 0.3, "SCJP3B": 0.3}, 0.999)
-    line = line_at(400, 500, 150)
-    unclear = FoundPlate(HERE, 0.9, LineCandidate((line,), torn, decide(torn.votes)))
-    assert not is_sure(unclear, SIZE, DEFAULT_TUNING.sure_evidence)
+    assert not is_sure(unclear(0.9, 0.999, HERE), SIZE, DEFAULT_TUNING.sure_evidence)
 
 
 def test_a_plate_that_is_read_clearly_is_not_read_upside_down() -> None:
@@ -102,6 +108,27 @@ def test_a_plate_that_is_read_clearly_is_not_read_upside_down() -> None:
     number = LineCandidate((line_at(513, 384, 64),), torn, decide(torn.votes))
     with pytest.raises(AssertionError, match="read again"):
         reader._upside_down(image, [clear._replace(number=number)])
+
+
+def test_beside_a_clear_plate_only_what_may_be_reported_is_read_again() -> None:
+    read = mock.Mock(side_effect=lambda strips: [StripRead(NOTHING, 0.9) for _ in strips])
+    reader = PlateReader(mock.Mock(), PlateLineReader(mock.Mock(read=read)), None)
+    image = np.zeros((700, 1000, 3), np.uint8)
+    clear = found("8KHB271", 0.9)
+    doubtful, second = (
+        unclear(detected, is_number, Box(100, 450, 220, 490))
+        for detected, is_number in ((0.15, 0.5), (0.8, 0.99))
+    )
+    assert evidence(doubtful, SIZE) < DEFAULT_TUNING.min_evidence < evidence(second, SIZE)
+
+    assert reader._reread(image, [doubtful, clear]) == [doubtful, clear]
+    assert not read.called
+    again, _ = reader._reread(image, [second, clear])
+    assert again.number is not None
+    assert again.number.own.views == 4
+    (alone,) = reader._reread(image, [doubtful])
+    assert alone.number is not None
+    assert alone.number.own.views == 4
 
 
 def test_a_line_turned_over_twice_is_the_same() -> None:

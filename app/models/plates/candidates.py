@@ -18,6 +18,7 @@ from app.types import Box
 
 CANVAS_STEP = 64
 CROP_CANVAS, CROP_ENLARGEMENT = (320, 192), 4.0
+MIN_CROP_SIDE = 4
 MIN_HEIGHT, MIN_RATIO, MAX_RATIO = 7.0, 1.2, 10.0
 MIN_PIECE_RATIO = 0.2
 """A line of one character, which is a part of a number where another line stands beside it."""
@@ -57,17 +58,37 @@ def canvas_of(image: Image, longest: int) -> tuple[int, int]:
     return _stepped(width * scale), _stepped(height * scale)
 
 
-def crop_lines(image: Image, box: Box, detector: TextLineDetector) -> list[TextLine]:
-    """Find lines in an enlarged crop around a box, in pixels of the whole image."""
+def crop_lines(
+    image: Image, boxes: Sequence[Box], detector: TextLineDetector
+) -> list[list[TextLine]]:
+    """Find lines in an enlarged crop around each box, in pixels of the whole image."""
+    crops = [_crop_around(image, box) for box in boxes]
+    large = [crop.pixels for crop in crops if crop.is_large]
+    found = iter(detector.lines_of_each(large, CROP_CANVAS, CROP_ENLARGEMENT))
+    return [with_pieces(crop.moved(next(found))) if crop.is_large else [] for crop in crops]
+
+
+class _Crop(NamedTuple):
+    """A part of an image, and where its top left corner is."""
+
+    pixels: Image
+    corner: tuple[int, int]
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it is large enough to be searched."""
+        return min(self.pixels.shape[:2]) >= MIN_CROP_SIDE
+
+    def moved(self, lines: Sequence[TextLine]) -> list[TextLine]:
+        """Its lines in pixels of the whole image."""
+        offset = np.array(self.corner, np.float32)
+        return [TextLine(line.quad + offset, line.confidence) for line in lines]
+
+
+def _crop_around(image: Image, box: Box) -> _Crop:
     around = box.grown(PLATE_MARGIN)
     left, top = max(0, int(around.x1)), max(0, int(around.y1))
-    crop = image[top : int(around.y2) + 1, left : int(around.x2) + 1]
-    if min(crop.shape[:2]) < 4:
-        return []
-    offset = np.array([left, top], np.float32)
-    lines = detector.lines(crop, CROP_CANVAS, CROP_ENLARGEMENT)
-    moved = [TextLine(line.quad + offset, line.confidence) for line in lines]
-    return with_pieces(moved)
+    return _Crop(image[top : int(around.y2) + 1, left : int(around.x2) + 1], (left, top))
 
 
 def with_pieces(lines: Sequence[TextLine]) -> list[TextLine]:

@@ -69,11 +69,6 @@ class LineCandidates:
         """Return a candidate for each line, from its votes."""
         return [self._candidate((line,), own) for line, own in zip(lines, votes, strict=True)]
 
-    def best_of_plate(self, image: Image, single: list[LineCandidate]) -> LineCandidate | None:
-        """Pick the number among a plate's lines and pairs of lines; read it again if in doubt."""
-        best = self.number_among(single)
-        return self._reread_if_unclear(image, best) if best else None
-
     def with_pairs(self, single: list[LineCandidate]) -> list[LineCandidate]:
         """Return single lines, and the pairs that may be the two lines of a plate."""
         return [*single, *self._pairs(single)]
@@ -97,21 +92,11 @@ class LineCandidates:
                 kept.append(candidate)
         kept.sort(key=lambda candidate: -candidate.strength)
         return [
-            self._reread_if_unclear(image, candidate)
+            self.reread_if_unclear(image, candidate)
             for candidate in kept[: self._tuning.max_text_only]
         ]
 
-    def upside_down(self, image: Image, candidate: LineCandidate) -> LineCandidate:
-        """Read a candidate's lines again, turned by half a circle."""
-        lines = tuple(line.upside_down for line in reversed(candidate.lines))
-        votes = self._reader.first_votes(image, lines)
-        return self._candidate(lines, votes[0] if len(votes) == 1 else _joined(*votes))
-
-    def _candidate(self, lines: tuple[TextLine, ...], own: LineVotes) -> LineCandidate:
-        decision = self._reader.decide([(own.votes, 1.0)])
-        return LineCandidate(lines, own, decision)
-
-    def _reread_if_unclear(self, image: Image, candidate: LineCandidate) -> LineCandidate:
+    def reread_if_unclear(self, image: Image, candidate: LineCandidate) -> LineCandidate:
         """Add the votes of more augmentations until the candidate is clear."""
         for read in (self._reader.second_votes, self._reader.more_votes):
             if self._is_clear(candidate) or self._is_hopeless(candidate):
@@ -124,6 +109,16 @@ class LineCandidates:
             own = LineVotes(votes, looks / total, total)
             candidate = self._candidate(candidate.lines, own)
         return candidate
+
+    def upside_down(self, image: Image, candidate: LineCandidate) -> LineCandidate:
+        """Read a candidate's lines again, turned by half a circle."""
+        lines = tuple(line.upside_down for line in reversed(candidate.lines))
+        votes = self._reader.first_votes(image, lines)
+        return self._candidate(lines, votes[0] if len(votes) == 1 else _joined(*votes))
+
+    def _candidate(self, lines: tuple[TextLine, ...], own: LineVotes) -> LineCandidate:
+        decision = self._reader.decide([(own.votes, 1.0)])
+        return LineCandidate(lines, own, decision)
 
     def _is_clear(self, candidate: LineCandidate) -> bool:
         decision, tuning = candidate.decision, self._tuning

@@ -148,7 +148,7 @@ class PlateReader:
             again: use other augmentations than the first time.
         """
         whole = Box(0, 0, crop.shape[1], crop.shape[0])
-        lines = crop_lines(crop, whole, self._lines)
+        lines = crop_lines(crop, [whole], self._lines)[0]
         vote = self._reader.more_votes if again else self._reader.first_votes
         single = self._candidates.of_lines(lines, vote(crop, lines) if lines else [])
         best = self._candidates.number_among(single)
@@ -185,18 +185,34 @@ class PlateReader:
     def _in_boxes(self, image: Image, boxes: Boxes) -> list[FoundPlate]:
         """Read the detector's boxes, each in an enlarged crop; those of the least certain, where
         there are many, are not read."""
-        lines = [
-            crop_lines(image, box, self._lines) if number < self._tuning.max_boxes else []
-            for number, (box, _) in enumerate(boxes)
-        ]
+        searched = [box for box, _ in boxes[: self._tuning.max_boxes]]
+        lines = crop_lines(image, searched, self._lines)
+        lines += [[] for _ in boxes[len(searched) :]]
         found = self._numbers(image, boxes, [tall_lines(with_joined(own)) for own in lines])
-        return [
+        found = [
             plate._replace(
                 is_whole=plate.number is None
                 or not is_cut_off(plate.number.lines, plate.box, image)
             )
             for plate in found
         ]
+        return self._reread(image, found)
+
+    def _reread(self, image: Image, found: Sequence[FoundPlate]) -> list[FoundPlate]:
+        """Read unclear numbers again, the likeliest plate's first. Once a plate is read clearly,
+        only those of others that would be reported are worth it."""
+        size = image.shape[1], image.shape[0]
+        reread = list(found)
+        has_clear = False
+        for place in sorted(range(len(found)), key=lambda place: -evidence(found[place], size)):
+            plate = found[place]
+            if plate.number is None:
+                continue
+            if not has_clear or evidence(plate, size) >= self._tuning.min_evidence:
+                number = self._candidates.reread_if_unclear(image, plate.number)
+                reread[place] = plate = plate._replace(number=number)
+            has_clear |= is_clear(plate) and self._is_likely(plate, size)
+        return reread
 
     def _everywhere(
         self, image: Image, boxes: Boxes, found: Sequence[FoundPlate]
@@ -212,6 +228,7 @@ class PlateReader:
                 for plate, region in zip(found, regions, strict=True)
             ],
         )
+        again = self._reread(image, again)
         inside = [max(pair, key=_preference) for pair in zip(found, again, strict=True)]
         beside = with_joined(beside[: self._tuning.max_lines])
         single = self._candidates.of_lines(
@@ -228,14 +245,13 @@ class PlateReader:
     def _numbers(
         self, image: Image, boxes: Boxes, lines: Sequence[Sequence[TextLine]]
     ) -> list[FoundPlate]:
-        """Return each box with its number, from the lines of text in it."""
+        """Return each box with its number, from one look at each line of text in it."""
         flat = [line for own in lines for line in own]
         votes = iter(self._reader.quick_votes(image, flat) if flat else [])
         found = []
         for (box, confidence), own in zip(boxes, lines, strict=True):
             single = self._candidates.of_lines(own, [next(votes) for _ in own])
-            best = self._candidates.best_of_plate(image, single)
-            found.append(FoundPlate(box, confidence, best))
+            found.append(FoundPlate(box, confidence, self._candidates.number_among(single)))
         return found
 
     def _upside_down(self, image: Image, likely: Sequence[FoundPlate]) -> list[FoundPlate]:

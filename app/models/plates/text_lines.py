@@ -6,6 +6,7 @@ outputs, per pixel, the confidence of lying in the core of a line; cores are gro
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
@@ -80,11 +81,25 @@ class TextLineDetector:
         Raises:
             DetectorError: when the network fails.
         """
-        boxed, scale = fitted(image, canvas, enlarged)
+        return self.lines_of_each([image], canvas, enlarged)[0]
+
+    def lines_of_each(
+        self, images: Sequence[Image], canvas: tuple[int, int], enlarged: float = MAX_ENLARGEMENT
+    ) -> list[list[TextLine]]:
+        """Return the lines in each of several images, which are searched at the same time.
+
+        Raises:
+            DetectorError: when the network fails.
+        """
+        boxed = [fitted(image, canvas, enlarged) for image in images]
+        answers = [self._runner.submit(one) for one, _ in boxed]
         try:
-            heat = self._runner.submit(boxed).result(TIMEOUT_S)[0][0]
+            heats = [answer.result(TIMEOUT_S)[0][0] for answer in answers]
         except TimeoutError:
             raise DetectorLate("Plate reading") from None
+        return [self._decoded(heat, scale) for heat, (_, scale) in zip(heats, boxed, strict=True)]
+
+    def _decoded(self, heat: npt.NDArray[np.float32], scale: float) -> list[TextLine]:
         found = decode(heat, self._core, self._min_confidence)
         return [TextLine((line.quad / scale).astype(np.float32), line.confidence) for line in found]
 
