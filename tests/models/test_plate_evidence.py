@@ -10,7 +10,7 @@ import pytest
 from app.models.plates.candidates import with_joined, with_pieces
 from app.models.plates.evidence import FoundPlate, evidence, is_sure, ranked
 from app.models.plates.light import brightened
-from app.models.plates.line_candidates import LineCandidate
+from app.models.plates.line_candidates import LineCandidate, LineCandidates
 from app.models.plates.reader import PlateReader
 from app.models.plates.recogniser import StripRead
 from app.models.plates.reduced import ReducedCopy, agreement, reduced
@@ -129,6 +129,29 @@ def test_beside_a_clear_plate_only_what_may_be_reported_is_read_again() -> None:
     (alone,) = reader._reread(image, [doubtful])
     assert alone.number is not None
     assert alone.number.own.views == 4
+
+    read.reset_mock()
+    assert reader._reread(image, [second], min_share=0.5) == [second]
+    sign = doubtful._replace(confidence=0.0)
+    assert reader._reread(image, [sign]) == [sign]
+    assert not read.called
+
+
+def test_a_number_of_which_all_votes_are_sure_needs_no_format() -> None:
+    read = mock.Mock(side_effect=lambda strips: [StripRead(NOTHING, 0.9) for _ in strips])
+    lines = LineCandidates(PlateLineReader(mock.Mock(read=read)), DEFAULT_TUNING)
+    image = np.zeros((700, 1000, 3), np.uint8)
+    for text, is_number, is_read_again in (
+        ("SGTE5", 0.999, False),
+        ("SGTE5", 0.9, True),
+        ("6033", 0.999, True),
+    ):
+        number = found(text, 0.9, is_number).number
+        assert number is not None
+        assert number.strength < DEFAULT_TUNING.clear_strength
+        read.reset_mock()
+        assert (lines.reread_if_unclear(image, number) != number) == is_read_again
+        assert read.called == is_read_again
 
 
 def test_a_line_turned_over_twice_is_the_same() -> None:

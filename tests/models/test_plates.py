@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 import pytest
@@ -253,16 +253,21 @@ class WhiteAreaDetector:
     def with_threshold(self, *_: object) -> WhiteAreaDetector:
         return self
 
-    def submit(self, image: np.ndarray) -> WhiteAreaDetector:
+    def submit(self, image: np.ndarray) -> WhiteArea:
         ys, xs = np.nonzero(image.min(axis=2) > 200)
-        self._found = []
-        if len(xs) and np.ptp(xs) > np.ptp(ys):
-            box = Box(float(xs.min()), float(ys.min()), float(xs.max()), float(ys.max()))
-            self._found = [Detection("plate", 0.9, box)]
-        return self
+        if not len(xs) or np.ptp(xs) <= np.ptp(ys):
+            return WhiteArea([])
+        box = Box(float(xs.min()), float(ys.min()), float(xs.max()), float(ys.max()))
+        return WhiteArea([Detection("plate", 0.9, box)])
+
+
+class WhiteArea(NamedTuple):
+    """What the detector found in one image."""
+
+    found: list[Detection]
 
     def detections(self, *_: object) -> list[Detection]:
-        return self._found
+        return self.found
 
 
 @pytest.fixture(scope="module")

@@ -78,7 +78,7 @@ class LineCandidates:
         candidates = self.with_pairs(single)
         return max(candidates, key=lambda one: choice(one, candidates), default=None)
 
-    def best_per_plate(self, image: Image, single: list[LineCandidate]) -> list[LineCandidate]:
+    def best_per_plate(self, single: list[LineCandidate]) -> list[LineCandidate]:
         """Return one candidate per plate among the lines outside the detector's boxes, the
         strongest first."""
         candidates = self.with_pairs(single)
@@ -91,10 +91,7 @@ class LineCandidates:
             if not any(_on_one_plate(candidate, other) for other in kept):
                 kept.append(candidate)
         kept.sort(key=lambda candidate: -candidate.strength)
-        return [
-            self.reread_if_unclear(image, candidate)
-            for candidate in kept[: self._tuning.max_text_only]
-        ]
+        return kept[: self._tuning.max_text_only]
 
     def reread_if_unclear(self, image: Image, candidate: LineCandidate) -> LineCandidate:
         """Add the votes of more augmentations until the candidate is clear."""
@@ -122,8 +119,17 @@ class LineCandidates:
 
     def _is_clear(self, candidate: LineCandidate) -> bool:
         decision, tuning = candidate.decision, self._tuning
-        clear = decision.share >= tuning.clear_share
-        return clear and candidate.strength >= tuning.clear_strength
+        fits = candidate.strength >= tuning.clear_strength
+        return self._is_plain(candidate) or (fits and decision.share >= tuning.clear_share)
+
+    def _is_plain(self, candidate: LineCandidate) -> bool:
+        """Whether a text is so certain that no format has to support it."""
+        decision, tuning = candidate.decision, self._tuning
+        return (
+            decision.share >= tuning.plain_share
+            and candidate.is_number >= tuning.plain_number
+            and len(decision.text) >= tuning.plain_length
+        )
 
     def _is_hopeless(self, candidate: LineCandidate) -> bool:
         return candidate.is_number < self._tuning.min_worth_rereading

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -25,7 +25,7 @@ from app.models.plates.line_candidates import LineCandidate, LineCandidates
 from app.models.plates.reduced import ReducedSearch
 from app.models.plates.text_lines import TextLine, TextLineDetector
 from app.models.plates.tuning import DEFAULT_TUNING, PlateReaderTuning
-from app.models.plates.turned import QUARTERS, turned, turned_back
+from app.models.plates.turned import SIDEWAYS, turned, turned_back
 from app.models.plates.voting import (
     NO_DECISION,
     Decision,
@@ -115,13 +115,13 @@ class PlateReader:
             DetectorError: when a network fails.
         """
         image, size = brightened(image), (image.shape[1], image.shape[0])
-        boxes = self._detected(image)
+        (boxes,) = self._detected(image)
         found = self._in_boxes(image, boxes)
         likely = [plate for plate in found if self._is_likely(plate, size)]
         if likely:
             return self._upside_down(image, likely) or found
         found = self._everywhere(image, boxes, found)
-        if not self._has_sure(found, size):
+        if not any(is_sure(plate, size, self._tuning.turned_evidence) for plate in found):
             found = self._in_turned(image, boxes) or found
         if not ranked(found, size, self._tuning):
             smeared = self._reduced.likeliest(image) if self._reduced else []
@@ -137,9 +137,6 @@ class PlateReader:
         if is_certain and plate.number.is_number >= self._tuning.min_certain_number:
             return True
         return evidence(plate, size) >= self._tuning.sure_evidence
-
-    def _has_sure(self, found: Sequence[FoundPlate], size: tuple[int, int]) -> bool:
-        return any(is_sure(plate, size, self._tuning.sure_evidence) for plate in found)
 
     def read_crop(self, crop: Image, *, again: bool = False) -> CropRead:
         """Return the votes on a tight crop of one plate; none if it has no text, or is cut off.
@@ -174,15 +171,20 @@ class PlateReader:
         grey = np.full((*CROP_CANVAS[::-1], 3), 127, np.uint8)
         return [lambda: self._lines.lines(grey, CROP_CANVAS), *self._reader.warm_ups()]
 
-    def _detected(self, image: Image) -> Boxes:
-        """Return the boxes and confidences of the plates that the detector finds."""
+    def _detected(self, *images: Image) -> list[Boxes]:
+        """Return the boxes and confidences of the plates that the detector finds in each image."""
         if self._objects is None:
-            return []
-        size = image.shape[1], image.shape[0]
-        found = self._objects.submit(image).detections(DETECTION_TIMEOUT_S, size)
-        return [(each.box, each.confidence) for each in found if each.label == LABEL]
+            return [[] for _ in images]
+        pending = [self._objects.submit(image) for image in images]
+        found = [
+            answer.detections(DETECTION_TIMEOUT_S, (image.shape[1], image.shape[0]))
+            for answer, image in zip(pending, images, strict=True)
+        ]
+        return [
+            [(each.box, each.confidence) for each in own if each.label == LABEL] for own in found
+        ]
 
-    def _in_boxes(self, image: Image, boxes: Boxes) -> list[FoundPlate]:
+    def _in_boxes(self, image: Image, boxes: Boxes, min_share: float = 0.0) -> list[FoundPlate]:
         """Read the detector's boxes, each in an enlarged crop; those of the least certain, where
         there are many, are not read."""
         searched = [box for box, _ in boxes[: self._tuning.max_boxes]]
@@ -196,23 +198,32 @@ class PlateReader:
             )
             for plate in found
         ]
-        return self._reread(image, found)
+        return self._reread(image, found, min_share)
 
-    def _reread(self, image: Image, found: Sequence[FoundPlate]) -> list[FoundPlate]:
-        """Read unclear numbers again, the likeliest plate's first. Once a plate is read clearly,
-        only those of others that would be reported are worth it."""
+    def _reread(
+        self, image: Image, found: Sequence[FoundPlate], min_share: float = 0.0
+    ) -> list[FoundPlate]:
+        """Read unclear numbers again, the likeliest plate's first.
+
+        Not worth it is, beside a likely plate, what is not reported; text outside of the detector's
+        boxes that is hardly a plate; and a text with less than ``min_share`` of the votes.
+        """
         size = image.shape[1], image.shape[0]
         reread = list(found)
-        has_clear = False
+        has_likely = False
         for place in sorted(range(len(found)), key=lambda place: -evidence(found[place], size)):
             plate = found[place]
-            if plate.number is None:
+            if plate.number is None or plate.number.decision.share < min_share:
                 continue
-            if not has_clear or evidence(plate, size) >= self._tuning.min_evidence:
+            least = self._tuning.min_evidence if has_likely else self._least_evidence(plate)
+            if evidence(plate, size) >= least:
                 number = self._candidates.reread_if_unclear(image, plate.number)
                 reread[place] = plate = plate._replace(number=number)
-            has_clear |= is_clear(plate) and self._is_likely(plate, size)
+            has_likely |= self._is_likely(plate, size)
         return reread
+
+    def _least_evidence(self, plate: FoundPlate) -> float:
+        return 0.0 if plate.confidence > 0 else self._tuning.min_lone_evidence
 
     def _everywhere(
         self, image: Image, boxes: Boxes, found: Sequence[FoundPlate]
@@ -235,11 +246,14 @@ class PlateReader:
             beside, self._reader.quick_votes(image, beside) if beside else []
         )
         size = image.shape[1], image.shape[0]
-        best = self._candidates.best_per_plate(image, single)
-        return inside + [
+        outside = [
             FoundPlate(box_of(candidate.lines, size, 0.1), 0.0, candidate)
-            for candidate in best
-            if candidate.strength >= self._tuning.min_strength_text_only
+            for candidate in self._candidates.best_per_plate(single)
+        ]
+        return inside + [
+            plate
+            for plate in self._reread(image, outside)
+            if plate.number and plate.number.strength >= self._tuning.min_strength_text_only
         ]
 
     def _numbers(
@@ -264,7 +278,8 @@ class PlateReader:
             for plate in likely
             if plate.number is not None
         ]
-        return [plate for plate in turned_over if self._has_sure([plate], size)]
+        least = self._tuning.sure_evidence
+        return [plate for plate in turned_over if is_sure(plate, size, least)]
 
     def _in_turned(self, image: Image, boxes: Boxes) -> list[FoundPlate]:
         """Return the plates of an image that is not upright; none if it is.
@@ -272,23 +287,32 @@ class PlateReader:
         Upside down a plate is detected as well, so that its boxes need not be searched again.
         """
         size = image.shape[1], image.shape[0]
-        for quarters in QUARTERS:
-            other = turned(image, quarters)
-            if quarters == 2 and boxes:
-                own: Boxes = [(turned_back(box, 2, size), sure) for box, sure in boxes]
-            elif any(sure >= self._tuning.min_plate_confidence for _, sure in boxes):
-                continue
-            else:
-                own = self._detected(other)
+        for quarters, other, own in self._turned_boxes(image, boxes):
             around = other.shape[1], other.shape[0]
             found = [
                 plate
-                for plate in self._in_boxes(other, own)
+                for plate in self._in_boxes(other, own, self._tuning.min_turned_share)
                 if plate.confidence > 0 and is_sure(plate, around, self._tuning.turned_evidence)
             ]
             if found:
                 return [plate.turned_back(quarters, size) for plate in found]
         return []
+
+    def _turned_boxes(self, image: Image, boxes: Boxes) -> Iterator[tuple[int, Image, Boxes]]:
+        """Yield the quarters by which the image may have to be turned, the image turned by them,
+        and the detector's boxes in it."""
+        size = image.shape[1], image.shape[0]
+        upside_down = turned(image, 2)
+        yield (
+            2,
+            upside_down,
+            [(turned_back(box, 2, size), sure) for box, sure in boxes]
+            or self._detected(upside_down)[0],
+        )
+        if any(sure >= self._tuning.min_plate_confidence for _, sure in boxes):
+            return
+        sideways = [turned(image, quarters) for quarters in SIDEWAYS]
+        yield from zip(SIDEWAYS, sideways, self._detected(*sideways), strict=True)
 
     def _with_crop(self, image: Image, plate: FoundPlate) -> ReadPlate:
         around = plate.box.grown(self._tuning.crop_margin / 2)

@@ -16,6 +16,10 @@ class PlateReaderTuning:
         clear_strength: with ``clear_share``, a text this strong is not read again; lines this
             strong are not paired with others.
         clear_share: share of the votes; see ``clear_strength``.
+        plain_share: a text with this share of the votes is not read again, whether it fits a format
+            or not, if it looks like a number and is not so short that it may be a part of one.
+        plain_number: how much such a text has to look like a number.
+        plain_length: how many characters it has at least.
         min_strength_text_only: for text outside of the detector's boxes.
         min_strength_in_plate: for text in a detected plate.
         min_detection: boxes of the detector with a lower confidence are not looked at.
@@ -29,6 +33,8 @@ class PlateReaderTuning:
             stickers on plates are often as certain, but rarely look like one.
         min_certain_number: how much the text of such a box has to look like a number.
         turned_evidence: the same, for the plate of a turned image.
+        min_turned_share: with a smaller share of the votes, the text in a turned image is not read
+            again; a plate that lies so has more.
         min_is_number: with less, by its looks, the text in a box of the detector is a sticker's.
         min_worth_rereading: with less, by its looks, an unclear text is not read again.
         min_lone_confidence: confidence of the detector from which an image has a plate, even if
@@ -46,6 +52,9 @@ class PlateReaderTuning:
 
     clear_strength: float = 4.0
     clear_share: float = 0.9
+    plain_share: float = 0.99
+    plain_number: float = 0.98
+    plain_length: int = 5
     min_strength_text_only: float = 0.001
     min_strength_in_plate: float = 0.02
     min_detection: float = 0.1
@@ -55,6 +64,7 @@ class PlateReaderTuning:
     certain_confidence: float = 0.75
     min_certain_number: float = 0.9
     turned_evidence: float = 0.6
+    min_turned_share: float = 0.4
     min_is_number: float = 0.3
     min_worth_rereading: float = 0.1
     min_lone_confidence: float = 0.15

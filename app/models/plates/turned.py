@@ -7,8 +7,8 @@ import numpy as np
 from app.models.batching import Image
 from app.types import Box
 
-QUARTERS = (2, 1, 3)
-"""Quarters, counter-clockwise, by which an image is turned if nothing is read upright."""
+SIDEWAYS = 1, 3
+"""Quarters, counter-clockwise, by which an image that lies on its side has to be turned."""
 
 
 def turned(image: Image, quarters: int) -> Image:
