@@ -121,7 +121,7 @@ class PlateReader:
         if likely:
             return self._upside_down(image, likely) or found
         found = self._everywhere(image, boxes, found)
-        if not any(is_sure(plate, size, self._tuning.turned_evidence) for plate in found):
+        if not any(is_sure(plate, size, self._tuning.sure_evidence) for plate in found):
             found = self._in_turned(image, boxes) or found
         if not ranked(found, size, self._tuning):
             smeared = self._reduced.likeliest(image) if self._reduced else []

@@ -64,7 +64,7 @@ class PlateReaderTuning:
     certain_confidence: float = 0.75
     min_certain_number: float = 0.9
     turned_evidence: float = 0.6
-    min_turned_share: float = 0.4
+    min_turned_share: float = 0.6
     min_is_number: float = 0.3
     min_worth_rereading: float = 0.1
     min_lone_confidence: float = 0.15
