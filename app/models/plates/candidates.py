@@ -77,7 +77,7 @@ class _Crop(NamedTuple):
     @property
     def is_large(self) -> bool:
         """Whether it is large enough to be searched."""
-        return min(self.pixels.shape[:2]) >= MIN_CROP_SIDE
+        return bool(min(self.pixels.shape[:2]) >= MIN_CROP_SIDE)
 
     def moved(self, lines: Sequence[TextLine]) -> list[TextLine]:
         """Its lines in pixels of the whole image."""
