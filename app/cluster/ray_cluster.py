@@ -42,15 +42,25 @@ CONCURRENT_CALLS = 1000
 
 
 class _Calls:
-    """The calls that are in progress, in all threads."""
+    """The calls that are in progress, in all threads.
+
+    Attributes:
+        connection: the number of the connection that calls are made over.
+    """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._number = 0
+        self.connection = 1
 
-    def make(self, call: Callable[..., T], *arguments: object) -> T:
-        """Make a call."""
+    def make(self, connection: int, call: Callable[..., T], *arguments: object) -> T:
+        """Make a call. Raises ConnectionError if its thread began after the connection's end.
+
+        Ray would connect again for it, and the next connection would be refused.
+        """
         with self._changed:
+            if connection != self.connection:
+                raise ConnectionError
             self._number += 1
         try:
             return call(*arguments)
@@ -59,9 +69,10 @@ class _Calls:
                 self._number -= 1
                 self._changed.notify_all()
 
-    def wait(self, timeout_s: float) -> None:
-        """Wait until none is in progress."""
+    def end(self, timeout_s: float) -> None:
+        """End the connection for calls, and wait until none is in progress."""
         with self._changed:
+            self.connection += 1
             self._changed.wait_for(lambda: not self._number, timeout_s)
 
 
@@ -71,7 +82,7 @@ _CALLS = _Calls()
 async def ask_ray(call: Callable[..., T], *arguments: object) -> T:
     """Call Ray in a thread. Raises NotReady if it does not answer."""
     loop = asyncio.get_running_loop()
-    answer = loop.run_in_executor(_THREADS, _CALLS.make, call, *arguments)
+    answer = loop.run_in_executor(_THREADS, _CALLS.make, _CALLS.connection, call, *arguments)
     try:
         return await asyncio.wait_for(answer, ANSWER_S)
     except (TimeoutError, RayError, ConnectionError) as error:
@@ -150,7 +161,7 @@ class RayCluster:
 
         A call in progress ends first: without its cluster, it would hang for a minute.
         """
-        _CALLS.wait(ANSWER_S)
+        _CALLS.end(ANSWER_S)
         ray.shutdown()
 
     def nodes(self) -> dict[str, RayNode]:

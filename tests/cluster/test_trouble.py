@@ -231,3 +231,15 @@ async def test_a_run_is_numbered_once_the_database_answers(
 
 def failing() -> str:
     raise StoreError(reason="the database is away")
+
+
+def test_a_call_that_comes_too_late_does_not_connect_again() -> None:
+    calls = ray_cluster._Calls()
+    connection = calls.connection
+    made: list[str] = []
+    calls.make(connection, made.append, "in time")
+    calls.end(1.0)
+    with pytest.raises(ConnectionError):
+        calls.make(connection, made.append, "too late")
+    calls.make(calls.connection, made.append, "of the next connection")
+    assert made == ["in time", "of the next connection"]
