@@ -220,6 +220,7 @@ def generated(document: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
 def test_the_generated_client_uses_a_real_server(generated: str, tmp_path: Path) -> None:
     token = "a-token-that-nobody-guesses-0123456789"
     settings: dict[str, Any] = {"auth__token": token, "auth__require_token": True, "demo": True}
+    settings["objects__timeout_s"] = 60.0  # on a busy machine the demo is not to fall behind
 
     def module(path: str) -> Any:
         return importlib.import_module(f"{generated}.{path}")

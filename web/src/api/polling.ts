@@ -19,17 +19,22 @@ interface Result {
   problem: string | undefined;
 }
 
+/** For this long a reply is kept that nothing shows: the next view begins with it. */
+const KEEP_MS = 5000;
+
 /** One path that is asked for, by all components that show it. */
 class Poll {
   readonly result: Store<Result> = createStore<Result>({ data: undefined, problem: undefined });
   readonly #intervals = new Map<symbol, number>();
   #timer = 0;
+  #end = 0;
   #asking: Promise<void> | null = null;
 
   constructor(readonly path: string) {}
 
   add(everyMs: number): () => void {
     const key = Symbol();
+    clearTimeout(this.#end);
     this.#intervals.set(key, everyMs);
     if (this.#intervals.size === 1) {
       document.addEventListener("visibilitychange", this.#onVisible);
@@ -40,7 +45,7 @@ class Poll {
       if (this.#intervals.size > 0) return;
       document.removeEventListener("visibilitychange", this.#onVisible);
       clearTimeout(this.#timer);
-      polls.delete(this.path);
+      this.#end = setTimeout(() => polls.get(this.path) === this && polls.delete(this.path), KEEP_MS);
     };
   }
 
@@ -63,6 +68,10 @@ class Poll {
   #onVisible = (): void => {
     if (!document.hidden) void this.refresh();
   };
+
+  get isShown(): boolean {
+    return this.#intervals.size > 0;
+  }
 
   #schedule(): void {
     clearTimeout(this.#timer);
@@ -87,12 +96,18 @@ language.subscribe(() => {
 
 const NOTHING: Polled<never> = { data: undefined, problem: undefined, refresh: async () => {} };
 
+/** What is known of a path before a component that shows it has begun to ask. */
+function known<T>(path: string | null): Polled<T> {
+  const poll = path === null ? undefined : polls.get(path);
+  return poll ? { data: poll.result.get().data as T | undefined, problem: undefined, refresh: poll.refresh } : NOTHING;
+}
+
 /**
  * The reply of a GET, asked again every `everyMs` (Infinity: once). Components that ask for the same
  * path share one call. A null path asks for nothing.
  */
 export function usePolled<T>(path: string | null, everyMs = 5000): Polled<T> {
-  const [polled, setPolled] = useState<{ path: string | null; value: Polled<T> }>({ path, value: NOTHING });
+  const [polled, setPolled] = useState<{ path: string | null; value: Polled<T> }>({ path: null, value: NOTHING });
   useEffect(() => {
     if (path === null) return;
     const poll = pollOf(path);
@@ -108,12 +123,17 @@ export function usePolled<T>(path: string | null, everyMs = 5000): Polled<T> {
       remove();
     };
   }, [path, everyMs]);
-  return polled.path === path ? polled.value : NOTHING;
+  return polled.path === path ? polled.value : known(path);
 }
 
 /** Ask now for every shown path that begins so, after something was changed there. */
 export function refresh(prefix: string): void {
   for (const [path, poll] of polls) if (path.startsWith(prefix)) void poll.refresh();
+}
+
+/** Keep no reply that nothing shows: the next user may see less. */
+export function forgetHidden(): void {
+  for (const [path, poll] of polls) if (!poll.isShown) polls.delete(path);
 }
 
 /** A call that a button makes: whether it runs, why it failed, and the function that starts it. */

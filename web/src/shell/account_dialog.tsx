@@ -3,7 +3,7 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { call } from "../api/client";
-import { refresh, useAction, usePolled } from "../api/polling";
+import { forgetHidden, refresh, useAction, usePolled } from "../api/polling";
 import { loadSession, session, type Account, type SignInOptions } from "../api/session";
 import { Button, ButtonLink, Dialog, Form, Segments, TextField, toast } from "../parts";
 import { useStore } from "../store";
@@ -155,6 +155,7 @@ function SignOut({ quiet }: { quiet?: boolean }): JSX.Element {
   const signOut = () =>
     run(async () => {
       const { continue_at: next } = await call<{ continue_at: string | null }>("api/sign-out", { body: {} });
+      forgetHidden();
       if (next) location.assign(next); // the session at the identity provider ends, too
       else await loadSession();
     });
