@@ -132,6 +132,11 @@ def test_the_lean_list_is_complete() -> None:
     assert {canonicalize_name(name) for name in names} <= pins.keys()
 
 
+def test_the_container_installs_only_what_the_list_has() -> None:
+    """Without that, pip would add OpenCV with windows for packages that ask for it."""
+    assert "--no-deps -r wanted.txt" in (ROOT / "Dockerfile").read_text("utf-8")
+
+
 @pytest.mark.parametrize("page", ["README.md", "docs/getting-started.md"])
 def test_the_lean_list_is_as_small_as_the_pages_say(page: str) -> None:
     """Packages only for some Pythons or systems are counted if they are here."""
