@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +51,17 @@ def open_database(url: str, vault: Vault | None = None, recordings: Path | None 
     return engine
 
 
-def reach(url: str) -> str:
-    """Say which database answers, without migrating or creating one.
+class DatabaseState(StrEnum):
+    """What the next start of the server finds."""
+
+    MISSING = "missing"
+    EMPTY = "empty"
+    CURRENT = "current"
+    OLD = "old"
+
+
+def reach(url: str) -> tuple[str, DatabaseState]:
+    """Say which database answers and how it is, without migrating or creating one.
 
     Raises:
         SetupError: it does not answer within a few seconds; the text has no password.
@@ -60,11 +70,11 @@ def reach(url: str) -> str:
         parsed = make_url(url)
         name = f"{parsed.get_backend_name()}, {parsed.host or parsed.database}"
         if engine is None:
-            return f"{name} (not created yet)"
+            return name, DatabaseState.MISSING
         with engine.connect() as connection:
             revision = _revision(connection)
-    state = {None: "empty", _newest(): "up to date"}.get(revision, "is migrated at the next start")
-    return f"{name}, {state}"
+    known = {None: DatabaseState.EMPTY, _newest(): DatabaseState.CURRENT}
+    return name, known.get(revision, DatabaseState.OLD)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from app import urls
 from app.config import Settings
 from app.data_folder import TOKEN_FILE, locked
 from app.db.audit import check_audit
-from app.db.engine import reach
+from app.db.engine import DatabaseState, reach
 from app.db.vault import KEY_FILE, open_vault
 from app.doctor.findings import Finding, Phrase, ok, problem, verbatim, warning
 from app.doctor.ray_nodes import ray_nodes
@@ -23,6 +23,12 @@ from app.errors import DataFolderLocked, SetupError, StoreError
 
 CONNECT_TIMEOUT_S = 2.0
 GIB = 2**30
+DATABASE_STATES = {
+    DatabaseState.MISSING: Phrase("not created yet"),
+    DatabaseState.EMPTY: Phrase("empty"),
+    DatabaseState.CURRENT: Phrase("up to date"),
+    DatabaseState.OLD: Phrase("is migrated at the next start"),
+}
 OWN_OUTPUTS = Phrase("each stream's own (WATCHPOST_STREAMS__OUTPUT_BASE is not set)")
 
 
@@ -92,11 +98,11 @@ def _existing(folder: Path) -> Path:
 def database(settings: Settings) -> Finding:
     """Whether the database answers."""
     try:
-        text = reach(settings.resolved_database_url())
+        name, state = reach(settings.resolved_database_url())
     except SetupError as error:
         advice = Phrase("check WATCHPOST_DATABASE_URL, and that the database runs")
         return problem("database", verbatim(str(error)), advice)
-    return ok("database", verbatim(text))
+    return ok("database", Phrase("{name}, {state}", name=name, state=DATABASE_STATES[state]))
 
 
 def audit_log(settings: Settings) -> Finding:
