@@ -97,7 +97,12 @@ def test_a_face_that_moves_under_its_cover_on_a_busy_machine_stays_covered(
         assert (shown[144:240, 272:368] == SOLID_YUV[0]).all()
         grown += bool((shown[122:262, 250:390] == SOLID_YUV[0]).all())
     assert grown > 0
-    assert network.asked < 8
+
+    def fewer_looks_than_frames() -> bool:
+        shown = stream.status().stats.frames_published  # read first: more are asked for meanwhile
+        return network.asked < shown
+
+    eventually(fewer_looks_than_frames)
     reduced = stream.status().stats.reduced
     assert reduced is not None
     assert reduced.face_gap_s == LEVELS[-1].face_gap_s
