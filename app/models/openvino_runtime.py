@@ -204,7 +204,8 @@ class OpenVinoNetwork:
         """
         self._checked_at = now = time.monotonic()
         limit_s = UNUSED_S if for_s is None else for_s
-        for size in [size for size in self._compiled if now - self._used_at[size] > limit_s]:
+        # A copy: the other threads compile and free sizes meanwhile.
+        for size in [size for size in list(self._compiled) if now - self._used_at[size] > limit_s]:
             self._compiled.pop(size, None)  # another thread may have been faster
             self._sharing.discard(size)
             logger.info("%s freed for %d x %d", self.name, size[1], size[0])

@@ -8,7 +8,6 @@ from pathlib import Path
 from urllib.parse import quote
 
 import httpx
-import psutil
 import pytest
 from support.readers import read_at_once
 from support.rtsp import RtspServer
@@ -47,12 +46,7 @@ def nothing_shows_a_password(server: Server, replies: list[httpx.Response]) -> I
     yield
     places = {f"reply to {reply.request.url.path}": reply.read() for reply in replies}
     places["log"] = server.log_file.read_bytes()
-    for process in [server.process, *server.children()]:
-        places[f"command line of {process.pid}"] = "\0".join(process.cmdline()).encode()
-        places[f"environment of {process.pid}"] = repr(environment(process)).encode()
-    for file in server.data.rglob("*"):
-        if file.is_file():
-            places[str(file)] = file.read_bytes()
+    places |= server.command_lines() | server.files()
     leaks = [
         (place, secret)
         for place, data in places.items()
@@ -61,13 +55,6 @@ def nothing_shows_a_password(server: Server, replies: list[httpx.Response]) -> I
     ]
     assert leaks == []
     assert len(places) > 5
-
-
-def environment(process: psutil.Process) -> dict[str, str]:
-    try:
-        return process.environ()
-    except psutil.Error:  # it is ending
-        return {}
 
 
 def test_they_open_input_and_output_and_are_gone_from_the_replies(

@@ -33,9 +33,10 @@ GROWTH_MIB = 32
 """Over the whole measured time. A frame that stays costs 0.3 MiB here, and there are thousands."""
 SIZES = [(320 + 48 * step, 240 + 32 * (step * 7 % 25)) for step in range(25)]
 
-pytestmark = pytest.mark.skipif(
-    MINUTES <= 0, reason="set WATCHPOST_MEMORY_MINUTES, or run make test-long"
-)
+pytestmark = [
+    pytest.mark.skipif(MINUTES <= 0, reason="set WATCHPOST_MEMORY_MINUTES, or run make test-long"),
+    pytest.mark.timeout(600 + 60 * MINUTES),
+]
 
 
 @pytest.fixture(scope="module")

@@ -28,6 +28,7 @@ GROWTH_MIB = 12
 pytestmark = [
     pytest.mark.skipif(bool(chrome.available()), reason=chrome.available()),
     pytest.mark.skipif(MINUTES <= 0, reason="set WATCHPOST_MEMORY_MINUTES, or run make test-long"),
+    pytest.mark.timeout(600 + 60 * MINUTES),
 ]
 
 

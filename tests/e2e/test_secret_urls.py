@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 import pytest
 from support.readers import read_at_once
 from support.rtsp import RtspServer
@@ -39,17 +38,9 @@ def settings() -> dict[str, Any]:
 def look(server: Server) -> Places:
     """What of a running server others can see: its log, processes, files and metrics."""
     places = {"log": server.log_file.read_bytes(), "metrics": server.http.get("/metrics").read()}
-    for process in [server.process, *server.children()]:
-        try:
-            places[f"process {process.pid}"] = "\0".join(process.cmdline()).encode()
-            places[f"environment {process.pid}"] = repr(process.environ()).encode()
-        except psutil.Error:  # it has ended
-            continue
-    for path in server.data.rglob("*"):
-        places[f"name of {path}"] = str(path).encode()
-        if path.is_file():
-            places[f"file {path}"] = path.read_bytes()
-    return places
+    places |= server.command_lines() | server.files()
+    names = [str(path) for path in server.data.rglob("*")]
+    return places | {"names of files": "\n".join(names).encode()}
 
 
 def leaks(places: Places, word: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -88,6 +89,24 @@ class Server:
     def children(self) -> list[psutil.Process]:
         """Its child processes, such as publishers."""
         return self.process.children(recursive=True)
+
+    def command_lines(self) -> dict[str, bytes]:
+        """What the list of processes shows of it and its children: arguments and environment."""
+        shown: dict[str, bytes] = {}
+        for process in [self.process, *self.children()]:
+            with contextlib.suppress(psutil.Error):  # a child that has ended, or is about to
+                shown[f"command line of {process.pid}"] = "\0".join(process.cmdline()).encode()
+                shown[f"environment of {process.pid}"] = repr(process.environ()).encode()
+        return shown
+
+    def files(self) -> dict[str, bytes]:
+        """The content of each file in its data folder."""
+        content: dict[str, bytes] = {}
+        for path in self.data.rglob("*"):
+            with contextlib.suppress(FileNotFoundError):  # a temporary file
+                if path.is_file():
+                    content[str(path)] = path.read_bytes()
+        return content
 
     def stop(self, within: float = 15) -> int:
         """End it with SIGTERM; return its exit status."""
