@@ -30,6 +30,7 @@ from app.cameras import CameraConfig, MultiCameraService, devices
 from app.config import Settings, StreamSettings
 from app.errors import CameraFailed
 from app.events import RuleEvent
+from app.first_time import FirstTime
 from app.types import Box, Track
 
 KEYS = {"camera_id", "faces", "ids", "bags", "owned", "session_id"}
@@ -257,7 +258,7 @@ def test_a_missing_device_is_said_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(devices, "has_cuda", lambda: False)
-    monkeypatch.setattr(devices, "_warned", set())
+    monkeypatch.setattr(devices, "_is_new", FirstTime())
     for camera_id in ("CAM_01", "CAM_02"):
         service.start_camera(CameraConfig(camera_id, video, db, loop=True))
         assert service.get_latest_jpeg(camera_id)

@@ -27,6 +27,7 @@ ROWS = (
     ("models",),
     (
         "types",
+        "first_time",
         "boxes",
         "budget",
         "errors",

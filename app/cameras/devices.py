@@ -7,12 +7,13 @@ from typing import get_args
 
 from app.config import DeviceName
 from app.errors import InvalidRequest
+from app.first_time import FirstTime
 from app.models.devices import has_cuda, has_mps
 
 logger = logging.getLogger(__name__)
 
 DEVICES: tuple[str, ...] = get_args(DeviceName)
-_warned: set[str] = set()
+_is_new = FirstTime()
 
 
 def usable_device(device: str) -> str:
@@ -29,7 +30,6 @@ def usable_device(device: str) -> str:
         raise InvalidRequest(field="device", reason=f"must be one of {', '.join(DEVICES)}")
     if kind not in ("cuda", "mps") or (has_cuda() if kind == "cuda" else has_mps()):
         return kind
-    if kind not in _warned:
-        _warned.add(kind)
+    if _is_new(kind):
         logger.warning("this machine has no %s; using another accelerator, or the CPU", kind)
     return "auto"

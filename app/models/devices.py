@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from app.config import DeviceName
 from app.errors import SetupError
+from app.first_time import FirstTime
 from app.models.network import FreesMemory, Images, Network, Outputs
 from app.models.onnx_runtime import OnnxNetwork
 from app.models.openvino_runtime import OpenVinoNetwork, openvino_devices
@@ -70,8 +71,8 @@ DEVICES = (
 )
 """In the order in which ``auto`` prefers them."""
 
-_refused: dict[str, str] = {}
-"""Devices that cannot be used, with the reason; each was reported once."""
+_refused = FirstTime()
+"""Names of devices that cannot be used; each was reported once."""
 
 
 def open_network(
@@ -133,8 +134,7 @@ def _candidates(device: str) -> list[Device]:
 
 def refuse(device: Device, reason: str) -> None:
     """Use a device no more, and say so once."""
-    if device.name not in _refused:
-        _refused[device.name] = reason
+    if _refused(device.name):
         first = reason.strip().splitlines()[0]
         text = "networks run on the CPU, not with --device %s (%s): %s"
         logger.warning(text, device.name, device.hardware, first)

@@ -16,6 +16,7 @@ from support.networks import places, write_ir, write_onnx
 
 from app.config import ObjectSettings
 from app.errors import SetupError
+from app.first_time import FirstTime
 from app.models import devices, faces, objects
 from app.models.devices import Device, FallbackNetwork, agrees, check_image, open_network
 from app.models.model_metadata import read_model_metadata
@@ -35,7 +36,7 @@ SOFTWARE = Device("cuda", "test GPU", CPU, True, "nothing")
 
 @pytest.fixture(autouse=True)
 def _nothing_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(devices, "_refused", {})
+    monkeypatch.setattr(devices, "_refused", FirstTime())
 
 
 @pytest.fixture

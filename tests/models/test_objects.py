@@ -13,6 +13,7 @@ from support.networks import OURS, places, write_ir, write_onnx, write_parts
 
 from app.config import ObjectSettings
 from app.errors import DetectorError, SetupError
+from app.first_time import FirstTime
 from app.models import devices, weights_file
 from app.models.model_metadata import ModelMetadata, read_model_metadata
 from app.models.network import Outputs
@@ -428,7 +429,7 @@ def test_a_gpu_for_openvino_is_one_warning_and_the_cpu(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(devices, "_refused", {})
+    monkeypatch.setattr(devices, "_refused", FirstTime())
     settings = ObjectSettings(weights=str(write_ir(tmp_path / "own.xml", ANSWER)))
     with caplog.at_level("WARNING"):
         detector = load_objects(settings, device)

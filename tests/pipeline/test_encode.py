@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import av
 import pytest
 
 from app.errors import SinkError
+from app.first_time import FirstTime
 from app.pipeline.blur import conceal
 from app.pipeline.sinks import encode
 from app.pipeline.sinks.encode import H264Encoder
@@ -33,10 +33,8 @@ class Failing:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_said() -> Iterator[None]:
-    encode._report_failure.cache_clear()
-    yield
-    encode._report_failure.cache_clear()
+def _nothing_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encode, "_is_new", FirstTime())
 
 
 def hardware(monkeypatch: pytest.MonkeyPatch, frames: int | None) -> None:

@@ -5,7 +5,6 @@ A second decoder on the CPU stands in for the hardware; what it stands in for is
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,6 +14,7 @@ import pytest
 from av.video.codeccontext import VideoCodecContext
 
 from app.config import StreamSettings
+from app.first_time import FirstTime
 from app.pipeline.sources import hardware
 from app.pipeline.sources.av import AvSource
 from app.pipeline.sources.hardware import KINDS, Decoder, available_decoders, hardware_for
@@ -55,10 +55,8 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_said() -> Iterator[None]:
-    hardware._report.cache_clear()
-    yield
-    hardware._report.cache_clear()
+def _nothing_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hardware, "_is_new", FirstTime())
 
 
 def stand_in(monkeypatch: pytest.MonkeyPatch, fails_at: int = 10**6) -> None:

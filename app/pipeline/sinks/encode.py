@@ -15,6 +15,7 @@ from av.video.frame import PictureType
 from app.config import usable_cpus
 from app.errors import SinkError
 from app.failure_reason import FailureReason
+from app.first_time import FirstTime
 from app.models.colours import Colours
 from app.stream_options import HARDWARE_ENCODERS, SOFTWARE_ENCODER
 from app.types import BlurredFrame
@@ -26,6 +27,7 @@ KEYFRAME_SECONDS = 2
 BITS_PER_PIXEL = 0.1
 MIN_BITRATE = 300_000
 UNSTATED = Colours()
+_is_new = FirstTime()
 _LOW_LATENCY = {
     "libx264": {"preset": "ultrafast", "tune": "zerolatency", "forced-idr": "1"},
     "h264_nvenc": {"preset": "p2", "tune": "ull", "zerolatency": "1", "forced-idr": "1"},
@@ -165,10 +167,10 @@ def _open(
     return context
 
 
-@functools.cache
 def _report_failure(name: str, reason: str) -> None:
     """Say once that a hardware encoder failed."""
-    logger.warning("encoding with %s, because %s failed: %s", SOFTWARE_ENCODER, name, reason)
+    if _is_new((name, reason)):
+        logger.warning("encoding with %s, because %s failed: %s", SOFTWARE_ENCODER, name, reason)
 
 
 @functools.cache

@@ -18,6 +18,8 @@ from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
+from app.first_time import FirstTime
+
 logger = logging.getLogger(__name__)
 
 AS_DEVICE = ("cuda", "videotoolbox", "d3d11va")
@@ -29,6 +31,7 @@ FORMATS = ("h264", "hevc", "av1", "vp9")
 TEST_SIZE = 640, 384
 MAX_KEPT = 900
 """Packets that are kept to repeat them on the CPU: those since a keyframe, a minute at 15 fps."""
+_is_new = FirstTime()
 FAILURES = (FFmpegError, RuntimeError, NotImplementedError, ValueError)
 
 
@@ -62,10 +65,10 @@ def hardware_for(setting: str) -> str | None:
     return setting
 
 
-@functools.cache
 def _report(kind: str, reason: str) -> None:
     """Say once why a kind of hardware is not used."""
-    logger.warning("video is decoded on the CPU, not with %s: %s", kind, reason)
+    if _is_new((kind, reason)):
+        logger.warning("video is decoded on the CPU, not with %s: %s", kind, reason)
 
 
 class Decoder:
