@@ -68,7 +68,7 @@ from app.api.state import State
 from app.api.system_deps import SystemServices
 from app.api.upload_queue import UploadQueue
 from app.api.video_socket import VideoMetrics
-from app.config import Settings, usable_cpus
+from app.config import Settings
 from app.data_folder import api_token
 from app.errors import DataFolderLocked, SetupError
 from app.pipeline.connection_test import ConnectionTester
@@ -295,7 +295,7 @@ def _state(runtime: Runtime, settings: Settings) -> State:
         "space": jobs.space,
         "doctor": DoctorService(settings),
         "uploads": UploadQueue(
-            usable_cpus(), settings.plates.max_waiting, settings.plates.max_wait_s
+            plates.service.at_once, settings.plates.max_waiting, settings.plates.max_wait_s
         ),
         "system": SystemServices(settings, runtime.database, time.time()),
     }

@@ -158,6 +158,7 @@ async def open_runtime(
                 )
             )
             directory, recorders = cluster, cluster.jobs
+            plates.service.elsewhere = cluster.photos
         events.repository.read_on_node = directory.files.read_picture
         events.repository.has_pending_clip = lambda event_id: (
             footage.service.clips.is_pending(event_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -9,10 +10,11 @@ from datetime import datetime
 from typing import Protocol
 
 from app.anpr.files import PlateFiles
+from app.anpr.photos import PhotoReader, PhotosElsewhere
 from app.config import PlateSettings
 from app.metric_types import Counter, counter
-from app.models.plates.photo import pixels, to_jpeg
-from app.models.plates.reader import PlateReader, ReadPlate, SecondReader
+from app.models.plates.photo import to_jpeg
+from app.models.plates.reader import ReadPlate, SecondReader
 from app.plates import NewPlate, NewSession, PlateRead, StoredSession
 
 logger = logging.getLogger(__name__)
@@ -37,40 +39,56 @@ class PlateService:
     """Reads the plates of uploads, and stores them and those that cameras see.
 
     Args:
+        photos: reads uploads in this process.
         second: Claude as second reader; None without a key.
         on_upload: called with each stored upload.
 
     Attributes:
+        elsewhere: reads uploads on the nodes of a cluster; None without one.
         outcomes: stored plates, by their source and one of ``OUTCOMES``.
     """
 
     def __init__(
         self,
         settings: PlateSettings,
-        reader: PlateReader,
+        photos: PhotoReader,
         second: SecondReader | None,
         store: SessionStore,
         files: PlateFiles,
         on_upload: Callable[[StoredSession], None] = lambda _: None,
     ) -> None:
         self.settings = settings
-        self.reader = reader
         self.files = files
+        self.elsewhere: PhotosElsewhere | None = None
+        self._photos = photos
         self._second = second
         self._store = store
         self._on_upload = on_upload
         self.outcomes = plate_counter()
 
-    def upload(self, name: str, data: bytes) -> StoredSession:
-        """Read and store the plates of an image. Blocking; safe from any thread.
+    def at_once(self) -> int:
+        """How many uploads can be read at the same time."""
+        elsewhere = 0 if self.elsewhere is None else self.elsewhere.at_once()
+        return elsewhere or self._photos.at_once
+
+    async def upload(self, name: str, data: bytes) -> StoredSession:
+        """Read and store the plates of an image.
 
         Raises:
             BadUpload, NotAnImage, UploadTooLarge: not an image within the limits.
+            TooManyUploads: nodes that read failed, and this process reads too many others.
             DetectorError, StoreError: the server failed; nothing is stored.
         """
         begun = time.monotonic()
-        image = pixels(data, self.settings.max_pixels)
-        plates = self._reviewed(self.reader.read(image), begun)
+        plates = None if self.elsewhere is None else await self.elsewhere.read(data)
+        if plates is None:
+            plates = await self._photos.read(data, self.settings.max_wait_s)
+        return await asyncio.to_thread(self._store_upload, name, data, plates, begun)
+
+    def _store_upload(
+        self, name: str, data: bytes, plates: list[ReadPlate], begun: float
+    ) -> StoredSession:
+        plates = self._reviewed(plates)
         took_ms = round((time.monotonic() - begun) * 1000, 1)
         with self.files.batch() as batch:
             source = batch.source(name, data)
@@ -101,11 +119,11 @@ class PlateService:
         self.outcomes.labels(CAMERA, _outcome(read)).inc()
         return session
 
-    def _reviewed(self, plates: list[ReadPlate], begun: float) -> list[ReadPlate]:
+    def _reviewed(self, plates: list[ReadPlate]) -> list[ReadPlate]:
         """The plates; Claude reviews uncertain ones, those with the lowest confidence first."""
         if self._second is None:
             return plates
-        deadline = begun + self.settings.claude_timeout_s
+        deadline = time.monotonic() + self.settings.claude_timeout_s
         better = {}
         for plate in sorted(plates, key=lambda plate: plate.read.confidence):
             if plate.read.confidence < self.settings.claude_below:

@@ -33,6 +33,7 @@ GAUGES: dict[str, tuple[str, Callable[[NodeLoad], float | None]]] = {
 COUNTERS: dict[str, tuple[str, Callable[[NodeLoad], float]]] = {
     "node_cpu_seconds": ("CPU time of a node's process.", lambda load: load.cpu_s),
     "node_events_lost": ("Events of a node that no front took.", lambda load: load.events_lost),
+    "node_photos": ("Uploaded photos that a node has read.", lambda load: load.photos),
 }
 
 

@@ -133,7 +133,7 @@ async def _read(request: Request, plate_service: PlateService, file: Upload) -> 
     if len(file.data) > plate_service.settings.max_bytes:
         raise UploadTooLarge(limit=megabytes(plate_service.settings.max_bytes))
     async with request.state.uploads.turn():
-        return Uploaded.of(await asyncio.to_thread(plate_service.upload, file.name, file.data))
+        return Uploaded.of(await plate_service.upload(file.name, file.data))
 
 
 @router.get("/sessions", summary="List sessions", responses=TOTAL)

@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from app import __version__
+from app.anpr.photos import PhotoReader
 from app.cluster import node_jobs
 from app.cluster.core_share import take_share
 from app.cluster.fence import OutputFence
@@ -36,6 +37,7 @@ from app.errors import NotReady, StoreError, WatchpostError
 from app.events import Event
 from app.leases import LeaseStore
 from app.models.batching import BatchingRunner
+from app.models.plates.reader import ReadPlate
 from app.pipeline.event_log import EventLog
 from app.pipeline.handle import StreamHandle
 from app.pipeline.hub import Subscription
@@ -65,12 +67,14 @@ class NodeParts:
     jobs: node_jobs.NodeJobs
     costs: NodeCosts | None = None
     counts: NodeCounts | None = None
+    photos: PhotoReader | None = None
 
 
 OpenNode = Callable[[Output], AbstractAsyncContextManager[NodeParts]]
 OpenLeases = Callable[[str], LeaseStore]
 
 SUPERSEDED = "Another server took over as the front of the cluster."
+NO_PHOTOS = "No photo is read here."
 OTHER_DATABASE = "the one of its URL here does not know the front"
 
 
@@ -325,7 +329,12 @@ class NodeActor:
         parts.watchlist.follow(orders)
         report = await parts.files.exchange(orders, oldest)
         load = await asyncio.to_thread(load_of, parts.networks, report)
-        counted = replace(load, events_waiting=len(self._events), events_lost=self._lost)
+        counted = replace(
+            load,
+            events_waiting=len(self._events),
+            events_lost=self._lost,
+            photos=0 if parts.photos is None else parts.photos.read_photos,
+        )
         return replace(report, load=counted)
 
     async def files_call(self, method: str, *arguments: object) -> object:
@@ -341,6 +350,13 @@ class NodeActor:
             raise ValueError(method)
         jobs = (await self._parts()).jobs
         return await _returned(getattr(jobs, method)(*arguments))
+
+    async def read_photo(self, photo: bytes) -> list[ReadPlate] | WatchpostError:
+        """Find and read the plates of a photo at once, or refuse to while others are read."""
+        photos = (await self._parts()).photos
+        if photos is None or self._draining:
+            return NotReady(reason=NO_PHOTOS)
+        return await _returned(photos.read(photo, 0.0))
 
     # ── following ────────────────────────────────────────────────────────────────────────
 

@@ -12,6 +12,7 @@ import ray
 from ray.exceptions import RayError
 
 from app.cluster.front_role import FrontRole
+from app.cluster.ray_cluster import ask_ray
 from app.cluster.reports import Followed, NextValue, NodeFacts, NodeReport, on_clock
 from app.doctor.measure import Costs
 from app.errors import NotReady, WatchpostError
@@ -57,6 +58,13 @@ class RemoteNode:
         with self._answering():
             call = self._actor.ask.remote(self._role.number, method, *arguments)
             return _checked(await asyncio.wait_for(_result(call), timeout_s))
+
+    async def send(self, method: str, *arguments: object, timeout_s: float) -> Any:
+        """As ``ask``, with arguments of megabytes, for which the event loop must not wait."""
+        with self._answering():
+            async with asyncio.timeout(timeout_s):
+                number, ask = self._role.number, self._actor.ask.remote
+                return _checked(await (await ask_ray(ask, number, method, *arguments)))
 
     async def tell(self, method: str, argument: object) -> None:
         """Call a method of the actor; if that fails, the next round finds out."""

@@ -13,6 +13,7 @@ from app.analytics.objects.daily_counts import DailyCounts
 from app.cluster.front_counts import FrontCounts
 from app.cluster.front_files import FrontFiles, NodeRows
 from app.cluster.front_jobs import FrontJobs
+from app.cluster.front_photos import FrontPhotos
 from app.cluster.front_role import FrontRole
 from app.cluster.job_rooms import JobRooms
 from app.cluster.nodes import ClusterNodes
@@ -65,6 +66,7 @@ class ClusterStreams:
     Attributes:
         files: what nodes store.
         jobs: what nodes record for jobs.
+        photos: uploads that nodes read.
         rounds: keep what runs on the nodes as it should be.
     """
 
@@ -95,6 +97,7 @@ class ClusterStreams:
         )
         rooms = JobRooms(cluster, self._nodes, shares, settings.start_timeout_s)
         self.jobs = FrontJobs(role, own, self._nodes, self._placed, rooms)
+        self.photos = FrontPhotos(self._nodes, self.files.load)
         self.rounds = FrontRounds(
             cluster,
             role,

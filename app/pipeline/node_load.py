@@ -34,6 +34,7 @@ class NodeLoad:
         events_waiting: events that the front has not taken.
         events_lost: events that no front took in time.
         networks: by purpose.
+        photos: how many uploaded photos it has read since it began.
     """
 
     cpus: int
@@ -46,3 +47,4 @@ class NodeLoad:
     events_waiting: int
     events_lost: int
     networks: Mapping[str, NetworkLoad] = field(default_factory=dict)
+    photos: int = 0

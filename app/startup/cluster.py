@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 from app.analytics.objects.daily_counts import DailyCounts
+from app.anpr.photos import PhotosElsewhere
 from app.config import Settings
 from app.db.leases import absolute, open_leases
 from app.db.node_files import NodeFileRepository
@@ -44,11 +45,16 @@ def namespace(database_url: str) -> str:
 
 
 class ClusterDirectory(StreamDirectory, Protocol):
-    """The streams of a cluster, and what records the sources of jobs on its nodes."""
+    """The streams of a cluster, and what its nodes do for jobs and uploads."""
 
     @property
     def jobs(self) -> RecordersElsewhere:
         """What nodes record for jobs."""
+        ...
+
+    @property
+    def photos(self) -> PhotosElsewhere:
+        """What reads uploads on nodes."""
         ...
 
 

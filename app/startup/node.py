@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from app.analytics.analyzer import AnalyzerFactory
 from app.analytics.rules import read_rule_settings
 from app.analytics.rules.objects import HELPER as DAILY_COUNTS
+from app.anpr.photos import PhotoReader
 from app.anpr.read_queue import PlateReadQueue
 from app.config import (
     FaceSettings,
@@ -22,6 +23,7 @@ from app.config import (
     RecordingSettings,
     Settings,
     StreamSettings,
+    usable_cpus,
 )
 from app.data_folder import locked
 from app.db.snapshots import SnapshotFolder
@@ -86,9 +88,8 @@ async def open_node(
         )
         stack.push_async_callback(asyncio.to_thread, plate_networks.close)
         watchlist = NodeWatchlist()
-        read_queue = PlateReadQueue(
-            plate_networks.reader(networks.objects, plates.countries), watchlist
-        )
+        reader = plate_networks.reader(networks.objects, plates.countries)
+        read_queue = PlateReadQueue(reader, watchlist)
         stack.push_async_callback(asyncio.to_thread, read_queue.close)
         counts = NodeCounts()
         analyzers = AnalyzerFactory(
@@ -117,7 +118,8 @@ async def open_node(
         costs = NodeCosts(settings, settings.data_dir / COSTS)
         jobs = NodeJobs(manager, files, streams, folder / RECORDINGS)
         stack.push_async_callback(jobs.close)
-        yield NodeParts(manager, log, files, runners, watchlist, jobs, costs, counts)
+        photos = PhotoReader(reader, plates.max_pixels, usable_cpus())
+        yield NodeParts(manager, log, files, runners, watchlist, jobs, costs, counts, photos)
 
 
 def _own_folder(stack: AsyncExitStack, data_dir: Path) -> Path:

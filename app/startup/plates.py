@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from app.anpr.event_recorder import PlateEventRecorder
 from app.anpr.files import PlateFiles
+from app.anpr.photos import PhotoReader
 from app.anpr.read_queue import PlateReadQueue
 from app.anpr.service import PlateService
 from app.anpr.upload_alarms import UploadAlarms
-from app.config import Settings
+from app.config import Settings, usable_cpus
 from app.db.plate_counts import PlateCounts
 from app.db.plate_search import PlateSearch
 from app.db.plates import PlateRepository
@@ -72,7 +73,8 @@ async def open_plates(
         stack.push_async_callback(asyncio.to_thread, read_queue.close)
         files = PlateFiles(settings.data_dir)
         alarms = UploadAlarms(log, read_queue.watch_entries)
-        service = PlateService(options, reader, claude, repository, files, alarms.check)
+        photos = PhotoReader(reader, options.max_pixels, usable_cpus())
+        service = PlateService(options, photos, claude, repository, files, alarms.check)
         search, counts = PlateSearch(engine), PlateCounts(engine)
         yield Plates(service, repository, search, counts, watchlist, read_queue, networks)
 

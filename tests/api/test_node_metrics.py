@@ -10,7 +10,7 @@ from app.metric_types import Collector, CollectorRegistry
 from app.pipeline.directory import NodeStatus
 from app.pipeline.node_load import NetworkLoad, NodeLoad
 
-LOAD = NodeLoad(8, 12.5, None, 500, 1000, 400, 50, 3, 2, {"faces": NetworkLoad(4, 10, 2.5)})
+LOAD = NodeLoad(8, 12.5, None, 500, 1000, 400, 50, 3, 2, {"faces": NetworkLoad(4, 10, 2.5)}, 6)
 NODES = [
     NodeStatus("1", "north", "192.0.2.1", "ready", None, ("gate", "yard"), LOAD),
     NodeStatus("2", "south", "192.0.2.2", "no_answer", None, ()),
@@ -38,6 +38,7 @@ def test_what_nodes_report_has_their_name() -> None:
         'watchpost_node_cpu_seconds_total{node="north"} 12.5',
         'watchpost_node_disk_free_bytes{node="north"} 400.0',
         'watchpost_node_events_lost_total{node="north"} 2.0',
+        'watchpost_node_photos_total{node="north"} 6.0',
         'watchpost_node_network_queue_length{network="faces",node="north"} 4.0',
         'watchpost_node_network_batch_seconds_sum{network="faces",node="north"} 2.5',
         'watchpost_node_network_batch_seconds_count{network="faces",node="north"} 10.0',

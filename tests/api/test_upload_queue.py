@@ -25,13 +25,13 @@ async def _upload(queue: UploadQueue, number: int, done: list[int], takes_s: flo
 
 
 async def test_uploads_are_read_in_the_order_in_which_they_come() -> None:
-    queue, done = UploadQueue(2, 20, 5.0), list[int]()
+    queue, done = UploadQueue(lambda: 2, 20, 5.0), list[int]()
     await asyncio.gather(*(_upload(queue, number, done) for number in range(20)))
     assert done == list(range(20))
 
 
 async def test_an_upload_that_finds_too_many_is_refused_and_told_when_to_come_again() -> None:
-    queue, done = UploadQueue(1, 1, 5.0), list[int]()
+    queue, done = UploadQueue(lambda: 1, 1, 5.0), list[int]()
     replies = await asyncio.gather(
         *(_upload(queue, number, done, 0.1) for number in range(4)), return_exceptions=True
     )
@@ -44,7 +44,7 @@ async def test_an_upload_that_finds_too_many_is_refused_and_told_when_to_come_ag
 
 
 async def test_an_upload_does_not_wait_for_ever() -> None:
-    queue, done = UploadQueue(1, 5, 0.05), list[int]()
+    queue, done = UploadQueue(lambda: 1, 5, 0.05), list[int]()
     replies = await asyncio.gather(
         _upload(queue, 0, done, 0.5), _upload(queue, 1, done), return_exceptions=True
     )
@@ -54,8 +54,55 @@ async def test_an_upload_does_not_wait_for_ever() -> None:
     assert done == [0, 2]
 
 
+async def test_more_are_read_at_the_same_time_once_more_can_be() -> None:
+    places, reading, most = 1, 0, 0
+    queue = UploadQueue(lambda: places, 20, 5.0)
+
+    async def upload() -> None:
+        nonlocal reading, most
+        async with queue.place(), queue.turn():
+            reading += 1
+            most = max(most, reading)
+            await asyncio.sleep(0.01)
+            reading -= 1
+
+    await asyncio.gather(*(upload() for _ in range(3)))
+    assert most == 1
+    uploads = [asyncio.create_task(upload()) for _ in range(12)]
+    await asyncio.sleep(0.03)
+    places = 4
+    await asyncio.gather(*uploads)
+    assert most == 4
+    places, most = 2, 0
+    await asyncio.gather(*(upload() for _ in range(6)))
+    assert most == 2
+
+
+@pytest.mark.parametrize("has_come", [False, True])
+async def test_the_turn_of_an_upload_that_is_cancelled_is_another_ones(has_come: bool) -> None:
+    queue, done = UploadQueue(lambda: 1, 20, 5.0), list[int]()
+    go_on = asyncio.Event()
+
+    async def first() -> None:
+        async with queue.turn():
+            await go_on.wait()
+
+    reads = asyncio.create_task(first())
+    waits = asyncio.create_task(_upload(queue, 1, done))
+    await asyncio.sleep(0.01)
+    if has_come:
+        go_on.set()
+        await reads  # the other's turn has come, but it has not run yet
+    waits.cancel()
+    await asyncio.gather(waits, return_exceptions=True)
+    go_on.set()
+    await reads
+    await asyncio.wait_for(_upload(queue, 2, done), 1.0)
+    assert done == [2]
+
+
 async def test_the_longer_uploads_take_the_longer_others_wait() -> None:
-    queue = UploadQueue(1, 0, 5.0)
+    queue = UploadQueue(lambda: 1, 0, 5.0)
     waits = []
     for takes_s in (0.0, 6.0):
         queue._mean_s = takes_s

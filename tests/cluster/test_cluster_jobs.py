@@ -1,14 +1,21 @@
-"""A job of a cluster over the front's HTTP API: its node is killed, its front is started again."""
+"""What nodes do for a front over its HTTP API, and what happens when they or the front are killed.
+
+A job, and uploaded photos.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import re
 import time
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 from fixtures import running
+from support.plates import photo_jpeg
 
 from app.config import AuthSettings, ClusterSettings, Settings
 from app.main import create_app
@@ -22,8 +29,8 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own
 
 
 @on_a_loop
-async def test_a_job_goes_on_when_its_node_dies_and_when_its_front_is_started_again(
-    tmp_path: Path, raylets: list[Any], camera: str
+async def test_jobs_and_uploads_go_on_when_nodes_die_and_when_the_front_is_started_again(
+    tmp_path: Path, raylets: list[Any], camera: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings = Settings(
         _env_file=None,
@@ -72,6 +79,9 @@ async def test_a_job_goes_on_when_its_node_dies_and_when_its_front_is_started_ag
         assert {one["node"] for one in files} == {first["node"], second["node"]}
         assert (await client.delete(f"/collect/jobs/{job}")).json()["result"] == "removed"
 
+        await _uploads_are_read_on_nodes(client)
+        await _uploads_are_read_although_a_process_is_killed(client, raylets, caplog)
+
 
 async def _started(client: httpx.AsyncClient, asked: dict[str, Any]) -> str | None:
     reply = await client.post("/collect", json=asked)
@@ -108,3 +118,68 @@ async def _it_can_be_downloaded(client: httpx.AsyncClient, file: dict[str, Any])
     assert int(head.headers["content-length"]) == len(whole.content)
     wrong = await client.get(file["url"], headers={"Range": f"bytes={len(whole.content)}-"})
     assert (wrong.status_code, wrong.json()["code"]) == (416, "BAD_RANGE")
+
+
+PHOTO = photo_jpeg("PJY5472")
+
+
+async def _upload(client: httpx.AsyncClient) -> str:
+    """Upload a photo; returns what was read."""
+    reply = await client.post("/api/upload", files={"file": ("car.jpg", PHOTO, "image/jpeg")})
+    assert reply.status_code == 200, reply.text
+    (plate,) = reply.json()["plates"]
+    return str(plate["plate_number"])
+
+
+async def _stored(client: httpx.AsyncClient) -> int:
+    return int((await client.get("/api/sessions")).headers["X-Total-Count"])
+
+
+async def _read(client: httpx.AsyncClient) -> tuple[float, float]:
+    """The photos that nodes have read, and the lines of text that the front's network has."""
+    metrics = (await client.get("/metrics")).text
+
+    def total(series: str) -> float:
+        found = re.findall(rf"^watchpost_{series} ([0-9.]+)$", metrics, re.MULTILINE)
+        return sum(map(float, found))
+
+    on_front = total(r'network_pictures_total{network="plate_text",outcome="answered"}')
+    return total(r"node_photos_total{.*}"), on_front
+
+
+async def _uploads_are_read_on_nodes(client: httpx.AsyncClient) -> None:
+    for _ in range(4):
+        assert await _upload(client) == "PJY5472"
+
+    async def all_of_them() -> bool:
+        return (await _read(client))[0] == 4
+
+    await eventually(all_of_them, "the nodes report the photos that they have read")
+    assert await _read(client) == (4, 0)
+    assert await _stored(client) == 4
+    spoilt = await client.post("/api/upload", files={"file": ("car.jpg", PHOTO[:900])})
+    assert (spoilt.status_code, spoilt.json()["code"]) == (400, "BAD_UPLOAD")
+
+
+async def _uploads_are_read_although_a_process_is_killed(
+    client: httpx.AsyncClient, raylets: list[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    # One raylet was killed before: one of these is left, beside the one of the head.
+    (actor,) = [one for raylet in raylets for one in _workers(raylet) if "NodeActor" in one.name()]
+    before = await _stored(client)
+    uploads = [asyncio.create_task(_upload(client)) for _ in range(16)]
+    while await _stored(client) < before + 2:
+        await asyncio.sleep(0.01)
+    actor.kill()
+    assert await asyncio.gather(*uploads) == ["PJY5472"] * 16
+    assert await _stored(client) == before + 16
+    assert "has not read a photo" in caplog.text
+    assert await _upload(client) == "PJY5472"
+    assert await _stored(client) == before + 17
+
+
+def _workers(raylet: Any) -> list[psutil.Process]:
+    try:
+        return psutil.Process(raylet.all_processes["raylet"][0].process.pid).children()
+    except psutil.NoSuchProcess:
+        return []

@@ -87,7 +87,8 @@ class LocalRay:
     async def _ask(self, name: str, *arguments: Any) -> object:
         if name not in self._actors:
             raise RayActorError
-        return await self._actors[name].ask(*arguments)
+        # As with Ray: a call goes on when nobody waits for it any more.
+        return await asyncio.shield(asyncio.ensure_future(self._actors[name].ask(*arguments)))
 
     async def restart(self, name: str) -> None:
         """End a node's process; Ray starts it again."""
