@@ -8,8 +8,8 @@ FROM python:3.11-slim
 WORKDIR /srv
 COPY requirements.txt requirements-lean.txt requirements-cluster.txt ./
 # The lists are complete, hence --no-deps. A container has no display, so OpenCV comes without
-# windows, which also spares libgl1 and libglib2.0-0. PyPI's torch brings gigabytes of CUDA; that of
-# PyTorch's own CPU index (2.x.y+cpu) needs none.
+# windows, as in the lean list; it needs no libgl1 or libglib2.0-0. PyPI's torch brings gigabytes of
+# CUDA; that of PyTorch's own CPU index (2.x.y+cpu) needs none.
 ARG TORCH=none
 RUN case "$TORCH" in \
       none) cp requirements-lean.txt wanted.txt ;; \

@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 LOCK := $(if $(LEAN),requirements-lean.txt,requirements.txt)
 # Python compiles what it imports; compiling all packages of the lean list would take another 70 MB.
 PIP_FLAGS_requirements-lean.txt := --no-compile
+OTHER_OPENCV = opencv-python$(if $(filter requirements-lean.txt,$*),,-headless)
 DEMO_FLAG := $(if $(filter 0,$(DEMO)),,--demo)
 
 .PHONY: setup run doctor web test test-fast test-long check bench docs docs-serve pictures lock clean
@@ -37,8 +38,15 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed: make run PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip uninstall -qq --yes setuptools  # Python 3.11 adds it, 10 MB for nothing
 
+# OpenCV with windows and without own the same folder, cv2: both go before a list brings the other
+# one. What was installed before is then checked again when it is next asked for.
 $(VENV)/.%.installed: % | $(BIN)/python
+	@if grep -q ^opencv $< && $(BIN)/python -m pip show -qq $(OTHER_OPENCV); then \
+	  rm -f $(VENV)/.requirements*.installed; \
+	  $(BIN)/python -m pip uninstall -qq --yes opencv-python opencv-python-headless; \
+	fi
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS_$*) -r $<
 	$(BIN)/python -m compileall -q app run.py main.py
 	@touch $@
@@ -82,13 +90,16 @@ docs-serve: setup $(VENV)/.requirements-docs.txt.installed  ## the same on http:
 pictures: setup $(VENV)/.requirements-dev.txt.installed  ## take the pictures of README and docs; VIDEOS=folder
 	$(BIN)/python -m docs.pictures $(if $(VIDEOS),--videos $(VIDEOS))
 
+# Of the lists, only the lean one names OpenCV without windows.
 lock: $(VENV)/.requirements-dev.txt.installed  ## update the requirements files
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile -q --universal --no-header --no-annotate --python-version 3.11 pyproject.toml -o requirements-lean.txt
-	$(BIN)/uv pip compile -q --universal --no-header --no-annotate --python-version 3.11 --extra full -c requirements-lean.txt pyproject.toml -o requirements.txt
+	sed 's/^opencv-python-headless==/opencv-python==/' requirements-lean.txt > $(VENV)/lean.txt
+	$(BIN)/uv pip compile -q --universal --no-header --no-annotate --python-version 3.11 pyproject.toml -o $(VENV)/lean.txt
+	$(BIN)/uv pip compile -q --universal --no-header --no-annotate --python-version 3.11 --extra full -c $(VENV)/lean.txt pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile -q --universal --no-header --no-annotate --python-version 3.11 --extra cluster -c requirements.txt pyproject.toml -o requirements-cluster.txt
 	$(BIN)/uv pip compile -q --universal --no-header --no-annotate --python-version 3.11 --group dev -c requirements.txt -o requirements-dev.txt
 	$(BIN)/uv pip compile -q --universal --no-header --no-annotate --python-version 3.11 --group docs -c requirements-dev.txt -o requirements-docs.txt
+	sed 's/^opencv-python==/opencv-python-headless==/' $(VENV)/lean.txt > requirements-lean.txt
 
 clean:
 	rm -rf $(VENV) site .pytest_cache .mypy_cache .ruff_cache

@@ -35,7 +35,10 @@ from app.cpu_time import NATIVE, child_times, memory_bytes, thread_times
 from app.recent_problems import MAX_PROBLEMS, RECENT
 from app.recording.captures import OWN_IDS
 
-PACKAGES = ("openvino", "av", "opencv-python", "numpy", "sqlalchemy", "fastapi", "torch")
+PACKAGES = (
+    *("openvino", "av", "opencv-python", "opencv-python-headless"),
+    *("numpy", "sqlalchemy", "fastapi", "torch"),
+)
 NATIVE_PART, OTHER, PUBLISHING = "networks and codecs", "other", "publishing"
 WORKER, NETWORK = "worker", "network"
 _POOL_NUMBER = re.compile(r"_\d+$")

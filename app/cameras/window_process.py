@@ -19,6 +19,8 @@ ESCAPE = 27
 
 def main(title: str, frames: BinaryIO) -> None:
     """Show frames until they end, the window is closed, or Escape is pressed."""
+    if not cv2.currentUIFramework():
+        sys.exit("OpenCV without windows is installed: replace opencv-python-headless")
     cv2.namedWindow(title, cv2.WINDOW_NORMAL)
     while head := frames.read(LENGTH.size):
         jpeg = frames.read(LENGTH.unpack(head)[0])
