@@ -9,6 +9,7 @@ import shutil
 import socket
 import sqlite3
 import subprocess
+import sys
 import threading
 import time
 import urllib.error
@@ -26,7 +27,7 @@ from support.doubles import threads_of, write_video
 from support.fake_rtsp import FakeRtsp
 
 from anti_terror import service as old_name
-from app.cameras import CameraConfig, MultiCameraService, devices
+from app.cameras import CameraConfig, MultiCameraService, devices, window
 from app.config import Settings, StreamSettings
 from app.errors import CameraFailed
 from app.events import RuleEvent
@@ -460,6 +461,21 @@ def test_a_display_that_is_gone_costs_only_the_window(
     service.start_camera(config("CAM_01", video, db, render_enabled=True))
     eventually(lambda: "the window is closed" in caplog.text, "the window is closed")
     assert service.get_latest_jpeg("CAM_01")
+
+
+def test_an_opencv_without_windows_is_named(tmp_path: Path) -> None:
+    """What the process prints last is what the log says of the window."""
+    (tmp_path / "cv2.py").write_text("def currentUIFramework(): return ''", encoding="utf-8")
+    command = [sys.executable, str(window.SCRIPT), "CAM_01"]
+    done = subprocess.run(
+        command,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+    )
+    assert done.returncode == 1
+    assert "opencv-python-headless" in done.stderr.splitlines()[-1]
 
 
 @pytest.fixture
