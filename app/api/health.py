@@ -61,7 +61,8 @@ class DatabaseProbe:
             asking.add_done_callback(lambda late: late.cancelled() or late.exception())
             self._asking = asking
         try:
-            return await asyncio.wait_for(asyncio.shield(asking), DATABASE_PATIENCE_S)
+            async with asyncio.timeout(DATABASE_PATIENCE_S):
+                return await asyncio.shield(asking)
         except TimeoutError:
             raise StoreError(reason=f"no answer within {DATABASE_PATIENCE_S:g} s") from None
 

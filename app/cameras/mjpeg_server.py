@@ -127,7 +127,8 @@ async def _send_parts(frames: AsyncGenerator[JpegFrame], send: Send) -> None:
     async with contextlib.aclosing(mjpeg.multipart(frames)) as parts:
         async for part in parts:
             message = {"type": "http.response.body", "body": part, "more_body": True}
-            await asyncio.wait_for(send(message), SEND_TIMEOUT_S)
+            async with asyncio.timeout(SEND_TIMEOUT_S):
+                await send(message)
 
 
 async def _disconnected(receive: Receive) -> None:

@@ -137,14 +137,16 @@ class NodeFiles:
     async def may_free(self) -> None:
         """Wait until a front has said what is deleted last. Raises NotReady if that takes long."""
         try:
-            await asyncio.wait_for(self._ordered.wait(), RECOVERED_S)
+            async with asyncio.timeout(RECOVERED_S):
+                await self._ordered.wait()
         except TimeoutError:
             raise NotReady(reason=f"Node {self.name} waits for the front.") from None
 
     async def recovered(self) -> None:
         """Wait for ``recover``. Raises NotReady if that takes long."""
         try:
-            await asyncio.wait_for(self._recovered.wait(), RECOVERED_S)
+            async with asyncio.timeout(RECOVERED_S):
+                await self._recovered.wait()
         except TimeoutError:
             raise NotReady(reason=f"Node {self.name} still reads what it has recorded.") from None
 

@@ -84,7 +84,8 @@ async def ask_ray(call: Callable[..., T], *arguments: object) -> T:
     loop = asyncio.get_running_loop()
     answer = loop.run_in_executor(_THREADS, _CALLS.make, _CALLS.connection, call, *arguments)
     try:
-        return await asyncio.wait_for(answer, ANSWER_S)
+        async with asyncio.timeout(ANSWER_S):
+            return await answer
     except (TimeoutError, RayError, ConnectionError) as error:
         raise NotReady(reason=f"Ray does not answer ({type(error).__name__}).") from None
 

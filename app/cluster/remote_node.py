@@ -57,7 +57,8 @@ class RemoteNode:
         """
         with self._answering():
             call = self._actor.ask.remote(self._role.number, method, *arguments)
-            return _checked(await asyncio.wait_for(_result(call), timeout_s))
+            async with asyncio.timeout(timeout_s):
+                return _checked(await _result(call))
 
     async def send(self, method: str, *arguments: object, timeout_s: float) -> Any:
         """As ``ask``, with arguments of megabytes, for which the event loop must not wait."""

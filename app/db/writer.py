@@ -135,7 +135,8 @@ class EventWriter:
             while any(row.event_id == event_id for row in self.unwritten()):
                 left = deadline - time.monotonic()
                 try:
-                    await asyncio.wait_for(self._changed.wait(), left)
+                    async with asyncio.timeout(left):
+                        await self._changed.wait()
                 except TimeoutError:
                     return
 
@@ -216,9 +217,9 @@ class EventWriter:
     async def _gather(self) -> None:
         """Wait a moment for more events, unless there are enough or no more will come."""
         async with self._changed:
-            enough = self._changed.wait_for(lambda: len(self._queue) >= BATCH or self._ended)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(enough, GATHER_S)
+                async with asyncio.timeout(GATHER_S):
+                    await self._changed.wait_for(lambda: len(self._queue) >= BATCH or self._ended)
 
     async def _has_queued(self) -> bool:
         """Wait for queued rows; False once there will be none."""

@@ -132,7 +132,8 @@ class TargetWorker:
         limit_s = self._pauses.idle_s
         wait_s = limit_s if due_ts is None else min(limit_s, max(0.0, due_ts - time.time()))
         try:
-            await asyncio.wait_for(self._bell.wait(), wait_s)
+            async with asyncio.timeout(wait_s):
+                await self._bell.wait()
         except TimeoutError:
             return
 

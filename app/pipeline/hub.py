@@ -207,7 +207,8 @@ async def outcome(future: concurrent.futures.Future[T], timeout_s: float) -> T:
     waiting = asyncio.wrap_future(future)
     # An error that comes after the wait must not be reported by asyncio as never retrieved.
     waiting.add_done_callback(lambda late: late.cancelled() or late.exception())
-    return await asyncio.wait_for(asyncio.shield(waiting), timeout_s)
+    async with asyncio.timeout(timeout_s):
+        return await asyncio.shield(waiting)
 
 
 class LoopThread:

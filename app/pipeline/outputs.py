@@ -63,7 +63,8 @@ async def check_addresses(name: str, addresses: Iterable[str | None], timeout_s:
         if url is None or urls.scheme_of(url) not in urls.DEFAULT_PORTS:
             continue
         try:
-            await asyncio.wait_for(asyncio.to_thread(urls.resolve, url), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await asyncio.to_thread(urls.resolve, url)
         except TimeoutError:
             raise StartTimeout(stream_id=name, timeout_s=timeout_s) from None
         except OSError:

@@ -118,7 +118,8 @@ class Scheduler:
             left = min(self._due.values(), default=self._now() + LONGEST_SLEEP_S) - self._now()
             self._changed.clear()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), max(0.0, min(left, LONGEST_SLEEP_S)))
+                async with asyncio.timeout(min(left, LONGEST_SLEEP_S)):
+                    await self._changed.wait()
 
     async def tick(self) -> None:
         """Start what is due now."""

@@ -24,4 +24,5 @@ class StopSignal:
     async def pause(self, seconds: float) -> None:
         """Wait for this time, or until recording must end."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.asked.wait(), max(0.0, seconds))
+            async with asyncio.timeout(seconds):
+                await self.asked.wait()

@@ -60,8 +60,9 @@ class Socket(RawSocket):
         return said
 
     async def until(self, *types: str) -> dict[str, Any]:
-        while (message := await self.next())["type"] not in types:
-            pass
+        async with asyncio.timeout(PATIENCE_S):  # others may come for ever
+            while (message := await self.next())["type"] not in types:
+                pass
         return message
 
 

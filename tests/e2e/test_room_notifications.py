@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -198,7 +199,9 @@ def shown_by_the_service_worker(page: Page, server: Server, message: str) -> lis
     )
     session.send("ServiceWorker.enable")
     page.wait_for_function("navigator.serviceWorker.ready")
+    deadline = time.monotonic() + SLOW_MS / 1000
     while not registrations:
+        assert time.monotonic() < deadline, "the browser knows no service worker"
         page.wait_for_timeout(50)
     session.send(
         "ServiceWorker.deliverPushMessage",

@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import struct
+import time
 from contextlib import ExitStack
 from typing import Any, Self
 
@@ -78,7 +79,8 @@ class Live:
 
     def until(self, *types: str, within: float = PATIENCE_S) -> dict[str, Any]:
         """The next message of one of these types; others are skipped."""
-        while (message := self.next(within))["type"] not in types:
+        deadline = time.monotonic() + within  # others may come for ever
+        while (message := self.next(max(0, deadline - time.monotonic())))["type"] not in types:
             pass
         return message
 
@@ -109,7 +111,9 @@ def raw(server: Server, stream_id: str, query: str = "", receive_buffer: int = 0
     )
     reply = b""
     while not reply.endswith(b"\r\n\r\n"):
-        reply += connection.recv(1)
+        more = connection.recv(1)
+        assert more, f"closed after {reply!r}"
+        reply += more
     assert reply.startswith(b"HTTP/1.1 101"), reply
     return connection
 
