@@ -38,7 +38,7 @@ from app.models.plates.voting import (
 from app.types import Box
 
 LABEL = "plate"
-DETECTION_TIMEOUT_S = 10.0
+DETECTION_TIMEOUT_S = 20.0
 CUT_OFF = 0.1
 
 

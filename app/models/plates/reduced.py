@@ -12,7 +12,7 @@ from app.models.batching import Image
 from app.models.objects import ObjectDetector
 from app.types import Box
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 20.0
 MIN_CONFIDENCE = 0.02
 SAME = 0.5
 """Share of the smaller box from which two boxes are of the same plate."""
