@@ -126,10 +126,15 @@ class LeaseKeeper:
             attempt.join(self._lease_s / 2)
             if attempt.is_alive():
                 self._note_failure("it does not answer")
-                self._store = self._open_store()
+                try:
+                    self._store = self._open_store()
+                except StoreError as error:  # the next round tries again
+                    self._note_failure(str(error))
 
     def _attempt(self, store: LeaseStore) -> None:
         try:
+            if self._closed:  # a session that begins now would outlast this process
+                return
             self._renew(store)
             self._take_again(store)
             self._give_back(store)
