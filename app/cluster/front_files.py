@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from app.cluster.node_files import FilesReport
 from app.cluster.node_store import Orders
 from app.cluster.remote_node import RemoteNode
-from app.errors import NodeGone, NotReady, StoreError
+from app.errors import NodeGone, NotReady, WatchpostError
 from app.footage import Footage, KeepDays, Period
 from app.pipeline.elsewhere import FilesOfNode
 from app.pipeline.node_load import NodeLoad
@@ -193,7 +193,9 @@ class FrontFiles:
     # ── for the front's rounds ───────────────────────────────────────────────────────────
 
     def meet(self, node: RemoteNode) -> None:
-        """Use a node's files from now on."""
+        """Use a node's files from now on; it may have been started again under another id."""
+        if (before := self._nodes.get(node.files)) is not None:
+            self.forget(before.node)
         known = self._nodes[node.files] = _Known(node)
         known.following = asyncio.create_task(self._follow(known))
 
@@ -228,7 +230,7 @@ class FrontFiles:
                     await self._recover(known)
                 await self._exchange(known)
                 said = ""
-            except (NotReady, StoreError) as error:
+            except WatchpostError as error:
                 if str(error) != said:
                     logger.warning("node %s: its files: %s", known.node.name, error)
                 said = str(error)

@@ -229,7 +229,7 @@ class NodeJobs:
         self._streams = streams
         self._folder = folder
         self._runs: dict[str, PartRun | FoundFiles] = {}
-        self._listing = False
+        self._listing = asyncio.Lock()
         self._finishing: asyncio.Task[None] | None = None
 
     def keys(self) -> list[str]:
@@ -253,18 +253,22 @@ class NodeJobs:
         Args:
             known: the files that have rows.
         """
-        if self._listing:
-            return
-        self._listing = True
+        async with self._listing:
+            if self._finishing is None:
+                left = await asyncio.to_thread(self._left, known)
+                self._finishing = asyncio.create_task(self._finish(left))
+
+    def _left(self, known: Collection[str]) -> Mapping[tuple[str, int], Collection[Path]]:
+        """The finished files without rows, by job and source; others are removed."""
         left: dict[tuple[str, int], set[Path]] = defaultdict(set)
-        for path in await asyncio.to_thread(lambda: list(self._folder.glob("*/*"))):
+        for path in list(self._folder.glob("*/*")):
             name = path.relative_to(self._folder).as_posix()
             number = path.name.partition("-")[0]
             if name.endswith(REWRITTEN):
                 path.unlink(missing_ok=True)
             elif number.isdecimal() and name.endswith(FINISHED) and name not in known:
                 left[path.parent.name, int(number) - 1].add(path)
-        self._finishing = asyncio.create_task(self._finish(left))
+        return left
 
     async def _finish(self, left: Mapping[tuple[str, int], Collection[Path]]) -> None:
         for (job_id, index), paths in left.items():

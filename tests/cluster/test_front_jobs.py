@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ParamSpec
+from types import SimpleNamespace
+from typing import Any, ParamSpec, cast
 
 import pytest
 
@@ -18,6 +19,10 @@ from support.doubles import Camera
 from support.local_ray import LocalRay, front_of
 
 from app.cluster import remote_recorder
+from app.cluster.front_files import FrontFiles
+from app.cluster.node_files import NodeFiles
+from app.cluster.node_jobs import NodeJobs
+from app.cluster.remote_node import RemoteNode
 from app.cluster.streams import ClusterStreams
 from app.config import CollectSettings, Settings, SpaceSettings, StreamSettings
 from app.db.engine import open_database
@@ -28,11 +33,13 @@ from app.db.vault import Vault
 from app.errors import JobNotFound, NodeGone, NotReady
 from app.footage import RECORDINGS
 from app.jobs import Job, JobSpec, JobState, Recording
+from app.pipeline.manager import StreamManager
 from app.pipeline.sources import SOURCES
 from app.process import background
 from app.recording.context import JobContext
 from app.recording.job_manager import JobManager
 from app.recording.retention import DiskSpace
+from app.recording.seekable import REWRITTEN
 from app.types import StreamSpec
 
 P = ParamSpec("P")
@@ -378,3 +385,46 @@ async def test_a_drained_nodes_sources_go_on_once_another_node_has_room(
 
 def state(one: Front, name: str) -> str:
     return next(node.state for node in one.streams.nodes() if node.name == name)
+
+
+@on_a_loop
+async def test_what_a_killed_process_has_left_is_looked_for_again_if_that_failed(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "recordings"
+    in_the_way = folder / "job" / f"01-cam{REWRITTEN}"
+    in_the_way.mkdir(parents=True)  # it cannot be removed as a file
+    files = cast(NodeFiles, SimpleNamespace(name="a", space=None))
+    jobs = NodeJobs(cast(StreamManager, None), files, StreamSettings(), folder)
+    for _ in range(2):
+        with pytest.raises(OSError, match=r"irectory|permitted|denied"):
+            await jobs.recover(())
+    in_the_way.rmdir()
+    await asyncio.gather(jobs.recover(()), jobs.recover(()))
+    assert jobs._finishing is not None
+    await jobs._finishing
+    await jobs.close()
+
+
+@on_a_loop
+async def test_a_node_that_was_started_again_under_another_id_is_followed_once() -> None:
+    class Silent:
+        def __init__(self) -> None:
+            self.name, self.files, self.incarnation, self.asked = "a", "a-1", "", 0
+
+        async def ask(self, *_: object, timeout_s: float) -> None:
+            self.asked += 1
+            raise NotReady(reason="Node a does not answer.")
+
+    rows: Any = SimpleNamespace(films=lambda _: set(), recordings=lambda _: set())
+    files = FrontFiles(rows, dict, list, lambda _: None)
+    first, second = Silent(), Silent()
+    tasks = asyncio.all_tasks()
+    files.meet(cast(RemoteNode, first))
+    files.meet(cast(RemoteNode, second))
+    files.forget(cast(RemoteNode, first))  # as Ray says it later
+    (following,) = [one for one in asyncio.all_tasks() - tasks if not one.cancelling()]
+    await asyncio.sleep(0.2)
+    assert (first.asked, second.asked) == (0, 1)
+    files.close()
+    await asyncio.wait([following])
