@@ -28,17 +28,20 @@ class FrontRole:
     Args:
         database_url: of its leases, for the nodes.
         lease_s: as the keeper's.
+
+    Attributes:
+        number: the fencing number.
     """
 
     def __init__(self, keeper: LeaseKeeper, database_url: str, lease_s: float) -> None:
         self._keeper = keeper
         self._database_url = database_url
-        self._lease_s = lease_s
+        self.lease_s = lease_s
         self.number = 0
 
     def open(self) -> None:
         """Become the front; blocks until the lease of the last one is over. Raises SetupError."""
-        deadline = time.monotonic() + self._lease_s + PATIENCE_S
+        deadline = time.monotonic() + self.lease_s + PATIENCE_S
         try:
             self._keeper.open()
             while (held := self._keeper.take(LEASE)) is not None:
@@ -60,7 +63,7 @@ class FrontRole:
     def facts(self) -> FrontFacts:
         """What nodes must know of this front."""
         session = self._keeper.session or ""
-        return FrontFacts(self.number, session, self._lease_s, self._database_url)
+        return FrontFacts(self.number, session, self.lease_s, self._database_url)
 
     @property
     def why_not(self) -> str | None:

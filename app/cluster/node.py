@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import itertools
 import logging
 import secrets
 import time
@@ -51,6 +52,8 @@ logger = logging.getLogger(__name__)
 
 MAX_EVENTS = 10_000
 """Events that wait for a front; the oldest are dropped beyond that."""
+SENT_AT_ONCE = 1000
+"""In one report, which would otherwise take too long where no front was for some time."""
 
 T = TypeVar("T")
 
@@ -166,10 +169,7 @@ class NodeActor:
         except WatchpostError as error:
             return error
         await self._open_fence(front)
-        analytics = parts.manager.has_analytics
-        return NodeFacts(
-            __version__, has_token(), has_tls(), self._incarnation, analytics, parts.files.name
-        )
+        return NodeFacts(__version__, has_token(), has_tls(), self._incarnation, parts.files.name)
 
     async def _open_fence(self, front: FrontFacts) -> None:
         async with self._opening_fence:
@@ -218,7 +218,7 @@ class NodeActor:
         return NodeReport(
             self._incarnation,
             streams,
-            list(self._events),
+            list(itertools.islice(self._events, SENT_AT_ONCE)),
             self._lost,
             _clock(),
             self._draining,
@@ -239,10 +239,6 @@ class NodeActor:
             return manager.put_camera(spec, replace=known)
 
         return await self._with_lease(spec, self._wait_s, put)
-
-    async def restart(self, stream_id: str) -> StreamStatus | WatchpostError:
-        """Stop a stream, and start it with the same configuration."""
-        return await _returned((await self._manager()).restart(stream_id))
 
     async def exchange_counts(self, confirmed: int, totals: Sequence[DayCounts]) -> NewCounts:
         """Take note of what the front has counted since midnight; returns what is new here."""

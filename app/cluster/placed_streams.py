@@ -75,18 +75,19 @@ class PlacedStreams:
     # ── rows ─────────────────────────────────────────────────────────────────────────────
 
     async def load(self) -> None:
-        """Read what is stored, once; every caller waits until this is done."""
-        if self._loading is None:
-            self._loading = asyncio.create_task(self.reload())
-        await asyncio.shield(self._loading)
+        """Read what is stored, once; every caller waits until this is done. Raises StoreError."""
+        loading = self._loading
+        if loading is None or (loading.done() and loading.exception() is not None):
+            loading = self._loading = asyncio.create_task(self.reload())
+        await asyncio.shield(loading)
 
     async def reload(self) -> None:
-        """Know only what is stored: another front may have changed it."""
-        self._by_id.clear()
-        for stored in await asyncio.to_thread(self._store.load):
-            self.add(
-                PlacedStream(stored.spec, stored.wanted, stored.last_error, stored.decryptable)
-            )
+        """Know only what is stored: another front may have changed it. Raises StoreError."""
+        found = await asyncio.to_thread(self._store.load)
+        self._by_id = {
+            one.spec.stream_id: PlacedStream(one.spec, one.wanted, one.last_error, one.decryptable)
+            for one in found
+        }
 
     async def save(self, placed: PlacedStream) -> None:
         """Store a stream as it is; a failure is logged."""

@@ -130,8 +130,14 @@ class Placement:
             for placed in self._streams
             if placed.wanted is StreamState.RUNNING and placed.decryptable and not placed.starting
         ]
-        await asyncio.gather(*(self._keep_running(placed, where) for placed in wanted))
+        # The next round must not begin while this one still starts streams.
+        outcomes = await asyncio.gather(
+            *(self._keep_running(placed, where) for placed in wanted), return_exceptions=True
+        )
         self.read_reports()
+        for outcome in outcomes:
+            if outcome is not None:
+                raise outcome
         await self._end_strays(where)
 
     async def _keep_running(self, placed: PlacedStream, where: Rooms) -> None:

@@ -126,13 +126,18 @@ class RemoteNode:
         if self.draining is None:
             self.draining = report.draining
         elif self.draining != report.draining:  # its process was started again
-            await self.drain(self.draining)
+            with contextlib.suppress(NotReady):  # the next report shows it
+                await self.drain(self.draining)
         return report
 
     async def drain(self, drain: bool) -> None:
         """Tell the node to remember that it is to be emptied. Raises NotReady."""
-        await self.ask("drain", drain, timeout_s=REPORT_TIMEOUT_S)
-        self.draining = drain
+        before, self.draining = self.draining, drain  # a report may come before the answer
+        try:
+            await self.ask("drain", drain, timeout_s=REPORT_TIMEOUT_S)
+        except WatchpostError:
+            self.draining = before
+            raise
 
     def take_events(self) -> list[Any]:
         """The events of the last report that were not taken yet."""
@@ -145,7 +150,7 @@ class RemoteNode:
 
     async def follow(self, kind: str, stream_id: str, backlog: int) -> AsyncGenerator[Followed]:
         """What a viewer follows, as the node encoded it, until it ends."""
-        key = await self.ask("follow", kind, stream_id, backlog)
+        key = await self.ask("follow", kind, stream_id, backlog, timeout_s=TELL_TIMEOUT_S)
         try:
             while True:
                 found: NextValue = await self.ask("next_value", key)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import cast
 
 from app.cluster.placed import PlacedStream
-from app.cluster.remote_node import RemoteNode
+from app.cluster.remote_node import TELL_TIMEOUT_S, RemoteNode
 from app.errors import NoPicture, NoVideo
 from app.pipeline.hub import EventStream, Subscription
 from app.pipeline.packets import VideoPacket
@@ -63,7 +63,9 @@ class RemoteStream:
     async def snapshot(self, width: int | None = None) -> bytes:
         """The newest frame as JPEG. Raises NoPicture unless the stream runs."""
         placed = self._running()
-        jpeg: bytes = await self._node_of(placed).ask("snapshot", placed.spec.stream_id, width)
+        jpeg: bytes = await self._node_of(placed).ask(
+            "snapshot", placed.spec.stream_id, width, timeout_s=TELL_TIMEOUT_S
+        )
         return jpeg
 
     def jpegs(self) -> AsyncGenerator[JpegFrame]:

@@ -40,7 +40,6 @@ class NodeFacts:
         version: of Watchpost on it.
         token, tls: whether its Ray asks for a token, and encrypts.
         incarnation: differs after each start of its process.
-        has_analytics: whether its streams may ask for analytics.
         files: the name of what it has stored, which rows have.
     """
 
@@ -48,7 +47,6 @@ class NodeFacts:
     token: bool
     tls: bool
     incarnation: str
-    has_analytics: bool
     files: str = ""
 
 
@@ -68,7 +66,7 @@ class NodeReport:
 
     Attributes:
         incarnation: of the process; its events are numbered from 1 on.
-        events: those that the front has not confirmed, oldest first.
+        events: those that the front has not confirmed, oldest first; some at a time.
         lost: events that were dropped because no front took them.
         clock: what to add to the node's monotonic times for Unix times.
         draining: whether it is to be emptied.

@@ -58,18 +58,21 @@ class FrontRounds:
         self._runs = runs
         self._counts = counts
         self._not_front: str | None = None
+        self._stale = False
         self.drain = Drain(placement.move)
 
     async def run(self) -> None:
         """One round after another, until cancelled."""
-        await self._streams.load()
         try:
             while True:
                 try:
+                    await self._streams.load()
                     if await self._is_front():
                         await self.step()
                 except (WatchpostError, RayError, OSError) as error:
                     logger.error("the cluster could not be read: %s", error)
+                except Exception:  # a mistake here must not leave all streams to themselves
+                    logger.exception("a round of the front failed")
                 await asyncio.sleep(EVERY_S)
         finally:
             self._files.close()
@@ -92,13 +95,18 @@ class FrontRounds:
         self.drain.close()
 
     async def _is_front(self) -> bool:
-        """Whether this server is the front; what another one changed is read again."""
+        """Whether this server is the front; what another one changed is read again.
+
+        Raises StoreError; until that is read, this server does nothing as the front.
+        """
         why = self._role.why_not
         if why is not None and await asyncio.to_thread(self._role.take_over):
-            why = None
+            why, self._stale = None, True
+        if why is None and self._stale:
             self._nodes.forget_all()
             await self._streams.reload()
             self._jobs.taken_over()
+            self._stale = False
         for placed in self._streams:
             placed.lost = why if why is not None else placed.lost
         if why != self._not_front:

@@ -21,7 +21,7 @@ from app.cluster.placed import PlacedStream
 from app.cluster.placed_streams import PlacedStreams
 from app.cluster.placement import Placement
 from app.cluster.ray_cluster import RayCluster
-from app.cluster.remote_node import RemoteNode
+from app.cluster.remote_node import TELL_TIMEOUT_S, RemoteNode
 from app.cluster.remote_stream import RemoteStream
 from app.cluster.rounds import FrontRounds
 from app.cluster.run_numbers import RunNumbers
@@ -206,7 +206,7 @@ class ClusterStreams:
         async with self._locks.of(stream_id):
             known = self._placed.decryptable(stream_id)
             if (node := self._nodes.get(known.node_id)) is not None:
-                await node.ask("disconnect", stream_id)
+                await node.ask("disconnect", stream_id, timeout_s=TELL_TIMEOUT_S)
             # As "start" gives a stream without an output one, a camera must not be started so.
             method = "put_camera" if known.spec.output is None else "start"
             return await self._run(known.spec, known, method)
@@ -288,6 +288,12 @@ class ClusterStreams:
         await node.drain(drain)
         return self._node_status(node_id)
 
+    @property
+    def _start_limit_s(self) -> float:
+        """For a node that starts a stream: it checks addresses, waits for the lease of the output,
+        and then for the first frame."""
+        return 2 * self._settings.start_timeout_s + self._role.lease_s + TELL_TIMEOUT_S
+
     def start_ephemeral(self, spec: StreamSpec) -> None:
         """Start a stream of the front, such as the demo."""
         self._own.start_ephemeral(spec)
@@ -311,7 +317,7 @@ class ClusterStreams:
         self._placed.add(placed)
         try:
             node = await self._placement.room_for(placed)
-            status: StreamStatus = await node.ask(method, spec)
+            status: StreamStatus = await node.ask(method, spec, timeout_s=self._start_limit_s)
         except WatchpostError:
             await self._undo(placed, before)
             raise

@@ -346,7 +346,7 @@ def test_open_nodes_and_other_versions_are_refused() -> None:
     from app.cluster.security import check_node
 
     def facts(version: str = __version__, *, token: bool = True, tls: bool = True) -> NodeFacts:
-        return NodeFacts(version, token, tls, "", has_analytics=True)
+        return NodeFacts(version, token, tls, "")
 
     check_node("a", facts(), hosts=2)
     check_node("a", facts(token=False, tls=False), hosts=1)

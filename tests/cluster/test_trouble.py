@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import functools
 import threading
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ParamSpec
 
 import pytest
@@ -18,11 +20,19 @@ from ray.exceptions import RaySystemError
 from support.local_ray import LocalRay, local_front
 
 from app.api.errors import status_of
-from app.cluster import ray_cluster
+from app.cluster import node as cluster_node
+from app.cluster import ray_cluster, remote_node, remote_stream
+from app.cluster import rounds as front_rounds
+from app.cluster import streams as cluster_streams
+from app.cluster.placed import PlacedStream
+from app.cluster.placed_streams import PlacedStreams
 from app.cluster.refusals import Refusals
 from app.cluster.streams import ClusterStreams
 from app.errors import NodeNotFound, NoOtherNode, NotReady, StoreError
-from app.types import StreamSpec, StreamState
+from app.events import RuleEvent
+from app.pipeline.registry import NullStreamStore
+from app.process import background
+from app.types import StoredStream, StreamSpec, StreamState
 
 P = ParamSpec("P")
 ROUND_S, PATIENCE_S = 0.05, 60.0
@@ -243,3 +253,173 @@ def test_a_call_that_comes_too_late_does_not_connect_again() -> None:
         calls.make(connection, made.append, "too late")
     calls.make(calls.connection, made.append, "of the next connection")
     assert made == ["in time", "of the next connection"]
+
+
+class Rows(NullStreamStore):
+    """Stored streams, of a database that can fail."""
+
+    def __init__(self, *stream_ids: str) -> None:
+        self.stream_ids = stream_ids
+        self.fails = False
+
+    def load(self) -> list[StoredStream]:
+        if self.fails:
+            raise StoreError(reason="the database is away")
+        return [
+            StoredStream(camera(one), StreamState.RUNNING, None, True) for one in self.stream_ids
+        ]
+
+
+@on_a_loop
+async def test_rows_that_could_not_be_read_are_read_again() -> None:
+    rows = Rows("one")
+    streams = PlacedStreams(rows)
+    rows.fails = True
+    for _ in range(2):
+        with pytest.raises(StoreError):
+            await streams.load()
+    rows.fails = False
+    await streams.load()
+    assert [one.spec.stream_id for one in streams] == ["one"]
+    rows.fails = True
+    await streams.load()  # it is read once
+    with pytest.raises(StoreError):
+        await streams.reload()
+    assert "one" in streams  # what is known is better than nothing
+
+
+@on_a_loop
+async def test_a_server_that_is_the_front_again_ends_nothing_before_it_has_read_what_should_run(
+    tmp_path: Path,
+) -> None:
+    async with local_front(tmp_path, {"a": 1}) as (streams, ray):
+        await joined(streams, ray)
+        await streams.put_camera(camera("one"), replace=False)
+        streams._placed._store = rows = Rows("one")
+        role: Any = SimpleNamespace(why_not="another server is the front", take_over=lambda: True)
+        working, streams.rounds._role = streams.rounds._role, role
+        rows.fails = True
+        with pytest.raises(StoreError):
+            await streams.rounds._is_front()
+        streams.rounds._role = working
+        with pytest.raises(StoreError):
+            await streams.rounds._is_front()
+        assert ray.placed() == {"one": "a"}
+        rows.fails = False
+        assert await streams.rounds._is_front()
+        await joined(streams, ray)
+        await streams.rounds.step()
+        assert streams.stream("one").status.state is StreamState.RUNNING
+
+
+@on_a_loop
+async def test_the_front_goes_on_after_a_round_that_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(front_rounds, "EVERY_S", 0.01)
+    async with local_front(tmp_path, {"a": 1}) as (streams, _):
+        working, failures = streams.rounds.step, [KeyError("a"), StoreError(reason="away")]
+
+        async def step() -> None:
+            if failures:
+                raise failures.pop()
+            await working()
+
+        monkeypatch.setattr(streams.rounds, "step", step)
+        async with background(streams.rounds.run(), "rounds"), asyncio.timeout(PATIENCE_S):
+            while not len(streams._nodes):
+                await asyncio.sleep(0.05)
+    assert "a round of the front failed" in caplog.text
+
+
+@on_a_loop
+async def test_a_round_ends_after_all_that_it_has_begun(tmp_path: Path) -> None:
+    async with local_front(tmp_path, {"a": 2}) as (streams, ray):
+        await joined(streams, ray)
+        placement = streams._placement
+        for name in ("one", "two"):
+            await streams.put_camera(camera(name), replace=False)
+        ended: list[str] = []
+
+        async def keep(placed: PlacedStream, _: object) -> None:
+            if placed.spec.stream_id == "one":
+                raise NotReady(reason="Ray does not answer.")
+            await asyncio.sleep(0.1)
+            ended.append(placed.spec.stream_id)
+
+        placement._keep_running = keep  # type: ignore[method-assign, assignment]
+        with pytest.raises(NotReady):
+            await placement.correct()
+        assert ended == ["two"]
+
+
+@on_a_loop
+async def test_a_call_does_not_wait_for_ever_for_a_node_that_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with local_front(tmp_path, {"a": 2}) as (streams, ray):
+        await joined(streams, ray)
+        await streams.put_camera(camera("one"), replace=False)
+        for module in (cluster_streams, remote_node, remote_stream):
+            monkeypatch.setattr(module, "TELL_TIMEOUT_S", 0.2)
+        monkeypatch.setattr(ClusterStreams, "_start_limit_s", 0.2)
+        actor: Any = ray.actor_of("a")
+        working = actor.ask
+
+        async def hang(*_: object) -> None:
+            await asyncio.Event().wait()
+
+        actor.ask = hang
+        calls: list[Awaitable[object]] = [
+            streams.put_camera(camera("two"), replace=False),
+            streams.put_camera(camera("one"), replace=True),
+            streams.restart("one"),
+            streams.stream("one").snapshot(),
+            anext(streams.stream("one").jpegs()),
+        ]
+        for call in calls:
+            with pytest.raises(NotReady, match="does not answer"):
+                await asyncio.wait_for(call, PATIENCE_S)
+        actor.ask = working
+        monkeypatch.undo()
+        await streams.put_camera(camera("one"), replace=True)
+        await rounds(streams, lambda: list(ray.placed()) == ["one"])
+
+
+@on_a_loop
+async def test_an_order_to_empty_a_node_outlasts_a_report_from_before(tmp_path: Path) -> None:
+    async with local_front(tmp_path, {"a": 1, "b": 1}) as (streams, ray):
+        await joined(streams, ray)
+        actor, node = ray.actor_of("a"), streams._nodes.get("a")
+        assert node is not None
+        await node.refresh()
+        working = actor.drain
+
+        async def drain(wanted: bool) -> None:
+            await working(wanted)
+            await node.refresh()  # its answer is there before that of this call
+
+        actor.drain = drain  # type: ignore[method-assign, assignment]
+        await streams.drain("a", drain=True)
+        actor.drain = working  # type: ignore[method-assign]
+        await node.refresh()
+        assert (node.draining, actor._draining) == (True, True)
+
+
+@on_a_loop
+async def test_events_that_have_waited_long_come_in_several_reports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster_node, "SENT_AT_ONCE", 3)
+    async with local_front(tmp_path, {"a": 1}) as (streams, ray):
+        await joined(streams, ray)
+        actor = ray.actor_of("a")
+        log = (await actor._parts()).log
+        for _ in range(8):
+            log.report("one", RuleEvent("object_appeared"), time.time(), None, None)
+        while len(actor._events) < 8:
+            await asyncio.sleep(0.01)
+        with streams.rounds._log.subscribed() as events:
+            for so_far in (3, 6, 8, 8):
+                await streams.rounds.step()
+                assert len(events.waiting()) == so_far
