@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -60,46 +61,48 @@ HEALTH = {
 }
 
 
-class Reporting:
-    """Stands in for a ``StreamManager``, its registry and its streams."""
+@dataclass
+class Run:
+    """Stands in for a stream, its entry in the registry and its handle."""
 
-    has_analytics = False
+    spec: StreamSpec
+    session_id: str | None = None
     recorded = False
     alive = True
-
-    def __init__(self, log: EventLog) -> None:
-        self.specs: dict[str, StreamSpec] = {}
-        self.registry = self
-        self._log = log
-
-    def all(self) -> list[StreamStatus]:
-        return [
-            StreamStatus(spec, StreamState.RUNNING, StreamStats(output_fps=15.0))
-            for spec in self.specs.values()
-        ]
-
-    def stream(self, _: str) -> Reporting:
-        return self
-
-    def get(self, stream_id: str) -> Reporting | None:
-        return self if stream_id in self.specs else None
-
-    def __getitem__(self, _: str) -> Reporting:
-        return self
 
     def gauges(self) -> None:
         return None
 
+    def status(self) -> StreamStatus:
+        stats = StreamStats(output_fps=15.0, session_id=self.session_id)
+        return StreamStatus(self.spec, StreamState.RUNNING, stats)
+
+
+class Reporting:
+    """Stands in for a ``StreamManager`` and its registry."""
+
+    has_analytics = False
+
+    def __init__(self, log: EventLog) -> None:
+        self.registry: dict[str, Run] = {}
+        self._log = log
+
+    def all(self) -> list[StreamStatus]:
+        return [run.status() for run in self.registry.values()]
+
+    def stream(self, stream_id: str) -> Run:
+        return self.registry[stream_id]
+
     def start_ephemeral(self, spec: StreamSpec) -> None:
-        self.specs[spec.stream_id] = spec
+        self.registry.setdefault(spec.stream_id, Run(spec))
 
     async def disconnect(self, stream_id: str) -> None:
-        self.specs.pop(stream_id, None)
+        self.registry.pop(stream_id, None)
 
     async def report(self) -> None:
         """Report an event of each stream now and then."""
         while True:
-            for stream_id in tuple(self.specs):
+            for stream_id in tuple(self.registry):
                 self._log.report(stream_id, RuleEvent("object_appeared"), time.time(), None, None)
             await asyncio.sleep(EVENT_EVERY_S)
 
