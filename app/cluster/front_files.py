@@ -201,11 +201,11 @@ class FrontFiles:
 
     def forget(self, node: RemoteNode) -> None:
         """A node is gone."""
-        known = self._nodes.get(node.files)
-        if known is not None and known.node is node:
-            del self._nodes[node.files]
-            if known.following is not None:
-                known.following.cancel()
+        for name, known in list(self._nodes.items()):
+            if known.node is node:
+                del self._nodes[name]
+                if known.following is not None:
+                    known.following.cancel()
 
     def close(self) -> None:
         """Follow no node any more."""

@@ -141,7 +141,15 @@ class ClusterNodes:
 
     async def refresh(self) -> None:
         """Read the report of each."""
-        await asyncio.gather(*(node.refresh() for node in self))
+        await asyncio.gather(*(self.refresh_one(node) for node in self))
+
+    async def refresh_one(self, node: RemoteNode) -> None:
+        """Read the report of a node."""
+        files = node.files
+        await node.refresh()
+        if node.files != files and any(one is node for one in self):
+            self._files.forget(node)  # its process was started again, with another folder
+            self._files.meet(node)
 
     def forget_all(self) -> None:
         """Meet every node anew."""

@@ -48,6 +48,7 @@ class RemoteNode:
         self._actor = actor
         self._taken = 0
         self._incarnation = ""
+        self._forgetting: set[asyncio.Task[None]] = set()
 
     async def ask(self, method: str, *arguments: object, timeout_s: float | None = None) -> Any:
         """Call a method of the actor.
@@ -88,9 +89,9 @@ class RemoteNode:
             why = f" ({type(error).__name__})" if isinstance(error, RayError) else ""
             raise NotReady(reason=f"Node {self.name} does not answer{why}.") from None
 
-    async def attach(self) -> NodeFacts:
-        """Say that a new front is here. Raises NotReady."""
-        facts: NodeFacts = await self.ask("attach", self._role.facts(), timeout_s=OPEN_TIMEOUT_S)
+    async def attach(self, timeout_s: float = OPEN_TIMEOUT_S) -> NodeFacts:
+        """Say to a process that this is its front. Raises NotReady."""
+        facts: NodeFacts = await self.ask("attach", self._role.facts(), timeout_s=timeout_s)
         self.facts, self._incarnation = facts, facts.incarnation
         return facts
 
@@ -117,11 +118,12 @@ class RemoteNode:
             report: NodeReport = await self.ask(
                 "report", self._incarnation, self._taken, timeout_s=REPORT_TIMEOUT_S
             )
+            if report.incarnation != self._incarnation:  # another process, which knows no front
+                self._taken = 0
+                await self.attach(TELL_TIMEOUT_S)
         except WatchpostError:
             self.report = None
             return None
-        if report.incarnation != self._incarnation:
-            self._incarnation, self._taken = report.incarnation, 0
         self.report = report
         if self.draining is None:
             self.draining = report.draining
@@ -160,7 +162,8 @@ class RemoteNode:
         except NotReady:
             return  # the node died: what its viewers follow is over
         finally:
-            asyncio.get_running_loop().create_task(self._forget(key))
+            self._forgetting.add(forgetting := asyncio.create_task(self._forget(key)))
+            forgetting.add_done_callback(self._forgetting.discard)
 
     async def _forget(self, key: str) -> None:
         with contextlib.suppress(NotReady):

@@ -10,7 +10,7 @@ from typing import cast
 
 from app.cluster.placed import PlacedStream
 from app.cluster.remote_node import TELL_TIMEOUT_S, RemoteNode
-from app.errors import NoPicture, NoVideo
+from app.errors import NoPicture, NoVideo, WatchpostError
 from app.pipeline.hub import EventStream, Subscription
 from app.pipeline.packets import VideoPacket
 from app.types import (
@@ -124,7 +124,7 @@ async def _pass_on(feed: AsyncGenerator[Outcome], stream: EventStream[Outcome]) 
     try:
         async for outcome in feed:
             stream.publish(outcome)
-    except NoPicture:
-        pass
+    except WatchpostError:
+        pass  # what is followed is over
     finally:
         stream.close()

@@ -323,7 +323,7 @@ class ClusterStreams:
             raise
         finally:
             placed.starting = False
-        await node.refresh()
+        await self._nodes.refresh_one(node)
         self._placement.read_reports()
         await self._placed.save(placed)
         return status

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine
@@ -355,7 +356,7 @@ async def test_a_round_ends_after_all_that_it_has_begun(tmp_path: Path) -> None:
 
 @on_a_loop
 async def test_a_call_does_not_wait_for_ever_for_a_node_that_hangs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with local_front(tmp_path, {"a": 2}) as (streams, ray):
         await joined(streams, ray)
@@ -381,6 +382,12 @@ async def test_a_call_does_not_wait_for_ever_for_a_node_that_hangs(
             with pytest.raises(NotReady, match="does not answer"):
                 await asyncio.wait_for(call, PATIENCE_S)
         actor.ask = working
+        with streams.stream("one").outcomes(8) as outcomes, pytest.raises(StopAsyncIteration):
+            actor.ask = hang
+            await asyncio.wait_for(anext(outcomes), PATIENCE_S)
+        actor.ask = working
+        gc.collect()
+        assert "never retrieved" not in caplog.text
         monkeypatch.undo()
         await streams.put_camera(camera("one"), replace=True)
         await rounds(streams, lambda: list(ray.placed()) == ["one"])
@@ -423,3 +430,43 @@ async def test_events_that_have_waited_long_come_in_several_reports(
             for so_far in (3, 6, 8, 8):
                 await streams.rounds.step()
                 assert len(events.waiting()) == so_far
+
+
+@on_a_loop
+async def test_a_process_that_was_started_again_meets_the_front_and_may_publish(
+    tmp_path: Path,
+) -> None:
+    async with local_front(tmp_path, {"a": 1}) as (streams, ray):
+        await joined(streams, ray)
+        await streams.put_camera(camera("one"), replace=False)
+        await ray.restart("a")
+        again = ray.actor_of("a")
+        await rounds(streams, lambda: again._fence.keeper is not None)
+        assert again._front == streams._role.facts()
+        manager = await again._manager()
+        await rounds(streams, lambda: len(manager.all()) == 1)
+        await rounds(streams, lambda: streams.stream("one").status.state is StreamState.RUNNING)
+
+
+@on_a_loop
+async def test_files_are_those_of_the_process_that_has_their_folder_now(tmp_path: Path) -> None:
+    async with local_front(tmp_path, {"a": 1, "b": 1}) as (streams, ray):
+        await joined(streams, ray)
+
+        async def name(node_id: str) -> str:
+            return (await ray.actor_of(node_id)._parts()).files.name
+
+        before = {node_id: await name(node_id) for node_id in ("a", "b")}
+        first = (tmp_path / "nodes" / "node-1" / "name").read_text(encoding="utf-8")
+        for node_id in ("a", "b"):
+            await ray._actors.pop(node_id)._stack.aclose()
+        for node_id in sorted(before, key=lambda one: before[one] == first):
+            ray.actor(ray.alive[node_id])
+            await name(node_id)
+        now = {node_id: await name(node_id) for node_id in ("a", "b")}
+        assert now == {"a": before["b"], "b": before["a"]}
+
+        def known() -> dict[str, str]:
+            return {one.node.name: name for name, one in streams.files._nodes.items()}
+
+        await rounds(streams, lambda: known() == now)
