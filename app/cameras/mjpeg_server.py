@@ -75,6 +75,7 @@ class MjpegServer:
         self._server.should_exit = True
         await asyncio.wait([self._serving], timeout=CLOSE_TIMEOUT_S)
         self._drop_clients()
+        self._server.force_exit = True  # a response that still does not end must not hold it up
         await self._serving
 
     def _drop_clients(self, address: tuple[str, int] | None = None) -> None:
