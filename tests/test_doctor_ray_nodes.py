@@ -10,8 +10,8 @@ from app.doctor.findings import Status
 from app.doctor.ray_nodes import ray_nodes
 
 
-def raylet(proc: Path, address: str, environment: str) -> None:
-    process = proc / "41"
+def raylet(proc: Path, address: str, environment: str, number: int = 41) -> None:
+    process = proc / str(number)
     process.mkdir()
     words = ["/opt/ray/raylet/raylet", f"--node_ip_address={address}", ""]
     (process / "cmdline").write_text("\0".join(words))
@@ -32,6 +32,12 @@ def test_a_node_that_others_reach_must_ask_for_a_token(
 ) -> None:
     raylet(tmp_path, address, environment)
     assert ray_nodes(tmp_path).status is status
+
+
+def test_an_address_of_several_nodes_is_named_once(tmp_path: Path) -> None:
+    for number, address in enumerate(("192.0.2.7", "192.0.2.9", "192.0.2.7")):
+        raylet(tmp_path, address, "RAY_USE_TLS=1", number)
+    assert ray_nodes(tmp_path).text == "no token is required at 192.0.2.7, 192.0.2.9"
 
 
 def test_without_a_node_there_is_nothing_to_fix(tmp_path: Path) -> None:

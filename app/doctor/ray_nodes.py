@@ -27,12 +27,12 @@ def ray_nodes(proc: Path = Path("/proc")) -> Finding:
         return ok(NAME, Phrase("no node runs on this machine"))
     reachable = [node for node in nodes if not _is_local(_address(node))]
     try:
-        is_open = [_address(node) for node in reachable if not _asks_for_token(node)]
+        is_open = {_address(node) for node in reachable if not _asks_for_token(node)}
     except OSError:
         advice = Phrase("run the doctor as that user")
         return warning(NAME, Phrase("a node runs as another user"), advice)
     if is_open:
-        text = Phrase("{nodes} asks for no token", nodes=", ".join(is_open))
+        text = Phrase("no token is required at {nodes}", nodes=", ".join(sorted(is_open)))
         return problem(NAME, text, ADVICE)
     return ok(NAME, Phrase("no node is open to other machines"))
 
