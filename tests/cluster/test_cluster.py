@@ -170,6 +170,19 @@ def kill(raylet: Any) -> None:
             one.send_signal(signal.SIGKILL)
 
 
+def kill_process(raylets: list[Any]) -> None:
+    """End the process of the only one of these nodes that is left, or has one; its raylet stays."""
+    (actor,) = [one for raylet in raylets for one in _workers(raylet) if "NodeActor" in one.name()]
+    actor.kill()
+
+
+def _workers(raylet: Any) -> list[psutil.Process]:
+    try:
+        return psutil.Process(raylet.all_processes["raylet"][0].process.pid).children()
+    except psutil.NoSuchProcess:
+        return []
+
+
 @on_a_loop
 async def test_a_killed_nodes_streams_run_on_the_other(tmp_path: Path, raylets: list[Any]) -> None:
     async with front(tmp_path, MemoryStore()) as streams:
@@ -264,7 +277,7 @@ async def test_streams_go_on_without_a_front_and_the_next_one_finds_them(
 
 
 @on_a_loop
-async def test_an_output_goes_on_without_a_front(
+async def test_an_output_goes_on_without_a_front_and_in_a_process_that_is_started_again(
     tmp_path: Path, raylets: list[Any], relay: RtspServer
 ) -> None:
     relay.start()
@@ -280,6 +293,12 @@ async def test_an_output_goes_on_without_a_front(
         await until(streams, "one", StreamState.RUNNING)
         said = [line for line in relay.log().splitlines() if line.endswith(" /stays")]
         assert said == ["published /stays"]
+        node = str(streams.node_of("one"))
+        kill_process([one for one in raylets if one.node_id[:8] in node])
+        await until(streams, "one", StreamState.RECONNECTING)
+        await one_after_the_other(relay, "/stays")
+        await until(streams, "one", StreamState.RUNNING)
+        assert streams.node_of("one") == node
         await streams.disconnect("one")
         await asyncio.to_thread(relay.wait_gone, "stays")
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 import pytest
 from fixtures import running
 from support.plates import photo_jpeg
@@ -20,7 +19,7 @@ from support.plates import photo_jpeg
 from app.config import AuthSettings, ClusterSettings, Settings
 from app.main import create_app
 
-from .test_cluster import MOVES_WITHIN_S, kill, on_a_loop, own_token, raylets
+from .test_cluster import MOVES_WITHIN_S, kill, kill_process, on_a_loop, own_token, raylets
 from .test_node_files import eventually, frames_in
 
 __all__ = ["own_token", "raylets"]  # fixtures
@@ -164,22 +163,13 @@ async def _uploads_are_read_on_nodes(client: httpx.AsyncClient) -> None:
 async def _uploads_are_read_although_a_process_is_killed(
     client: httpx.AsyncClient, raylets: list[Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    # One raylet was killed before: one of these is left, beside the one of the head.
-    (actor,) = [one for raylet in raylets for one in _workers(raylet) if "NodeActor" in one.name()]
     before = await _stored(client)
     uploads = [asyncio.create_task(_upload(client)) for _ in range(16)]
     while await _stored(client) < before + 2:
         await asyncio.sleep(0.01)
-    actor.kill()
+    kill_process(raylets)  # one of these is left, beside the one of the head
     assert await asyncio.gather(*uploads) == ["PJY5472"] * 16
     assert await _stored(client) == before + 16
     assert "has not read a photo" in caplog.text
     assert await _upload(client) == "PJY5472"
     assert await _stored(client) == before + 17
-
-
-def _workers(raylet: Any) -> list[psutil.Process]:
-    try:
-        return psutil.Process(raylet.all_processes["raylet"][0].process.pid).children()
-    except psutil.NoSuchProcess:
-        return []
