@@ -71,12 +71,13 @@ class FrontPhotos:
         return plates
 
     def _usable(self) -> list[RemoteNode]:
-        """The nodes that answer, and have reported again since they last did not."""
+        """The nodes with cores that answer, and have reported again since they last did not."""
         avoided = self._nodes.avoided
         return [
             node
             for node_id, node in self._nodes.items()
             if node_id not in avoided
+            and self._nodes.has_cores(node_id)
             and node.report is not None
             and node.report is not self._failed.get(node)
         ]

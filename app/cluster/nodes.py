@@ -92,6 +92,11 @@ class ClusterNodes:
         free = {node.machine for node in self._alive.values() if node.node_id not in avoided}
         return {node.machine for node in self._alive.values()} - free
 
+    def has_cores(self, node_id: str) -> bool:
+        """Whether Ray may place anything on a node."""
+        node = self._alive.get(node_id)
+        return node is not None and node.has_cores
+
     def on_machine(self, machine: str) -> list[str]:
         """The ids of the nodes of a machine, used or not yet; several with ``--workers``."""
         return [node.node_id for node in self._alive.values() if node.machine == machine]

@@ -98,6 +98,7 @@ class RayNode:
         node_id: Ray's id of the node, and a number where it has several actors.
         machine: Ray's id of the node.
         share: the number of the actor, and how many the node has.
+        has_cores: whether Ray may place anything there: it was not started with ``--num-cpus 0``.
     """
 
     node_id: str
@@ -105,6 +106,7 @@ class RayNode:
     address: str
     machine: str
     share: tuple[int, int] = (1, 1)
+    has_cores: bool = True
 
 
 class RayCluster:
@@ -249,7 +251,8 @@ def _places(node: Mapping[str, Any], *, is_alone: bool) -> list[RayNode]:
     name = node["NodeName"] + ("" if is_alone else f"/{machine[:8]}")
     count = int(node["Resources"].get(WORKERS, 1))
     if count <= 1:
-        return [RayNode(machine, name, address, machine)]
+        has_cores = any(node["Resources"].get(one) for one in ("CPU", WORKERS))
+        return [RayNode(machine, name, address, machine, has_cores=has_cores)]
     return [
         RayNode(f"{machine}-{number}", f"{name}-{number}", address, machine, (number, count))
         for number in range(1, count + 1)

@@ -83,9 +83,11 @@ class Node:
         return [ReadPlate(read, np.zeros((8, 16, 3), np.uint8))]
 
 
-def photos_of(*nodes: Node, avoided: set[str] | None = None) -> FrontPhotos:
+def photos_of(*nodes: Node, avoided: set[str] | None = None, coreless: str = "") -> FrontPhotos:
     known = SimpleNamespace(
-        items=lambda: [(node.name, node) for node in nodes], avoided=avoided or set()
+        items=lambda: [(node.name, node) for node in nodes],
+        avoided=avoided or set(),
+        has_cores=lambda node_id: node_id != coreless,
     )
 
     def load(node: RemoteNode) -> NodeLoad:
@@ -124,13 +126,13 @@ async def test_the_machine_with_less_to_do_for_its_cores_reads_first() -> None:
 
 
 @on_a_loop
-async def test_nodes_that_are_emptied_or_do_not_answer_read_nothing() -> None:
-    emptied, silent = Node("emptied"), Node("silent")
+async def test_nodes_that_are_emptied_have_no_cores_or_do_not_answer_read_nothing() -> None:
+    emptied, coreless, silent = Node("emptied"), Node("coreless"), Node("silent")
     silent.report = None
-    photos = photos_of(emptied, silent, avoided={"emptied"})
+    photos = photos_of(emptied, coreless, silent, avoided={"emptied"}, coreless="coreless")
     assert photos.at_once() == 0
     assert await reader_of(photos) is None
-    assert (emptied.asked, silent.asked) == (0, 0)
+    assert (emptied.asked, coreless.asked, silent.asked) == (0, 0, 0)
 
 
 @on_a_loop

@@ -22,6 +22,7 @@ from app.cluster.core_share import share
 from app.cluster.nodes import ClusterNodes
 from app.cluster.placed import PlacedStream
 from app.cluster.placed_streams import PlacedStreams
+from app.cluster.ray_cluster import _places
 from app.cluster.streams import ClusterStreams
 from app.cluster.workers import Workers
 from app.pipeline.registry import NullStreamStore
@@ -85,6 +86,17 @@ def test_a_stream_that_has_to_leave_a_node_gets_the_other_one() -> None:
     assert workers.of("a", "m", reported="m-1") == "m-1"
     streams.known("a").starting = True
     assert workers.of("a", "m", reported="m-1") == "m-2"
+
+
+def test_a_machine_has_as_many_nodes_as_it_says_and_cores_if_ray_may_place_something() -> None:
+    def places(**resources: float) -> list[tuple[str, bool]]:
+        node = {"NodeID": "m", "NodeName": "m", "NodeManagerAddress": "x", "Resources": resources}
+        return [(one.node_id, one.has_cores) for one in _places(node, is_alone=True)]
+
+    assert places(CPU=4.0) == [("m", True)]
+    assert places() == [("m", False)]  # ray start --num-cpus 0
+    assert places(workers=1.0) == [("m", True)]  # --cluster local
+    assert places(workers=2.0) == [("m-1", True), ("m-2", True)]
 
 
 def test_nodes_share_the_cores() -> None:
