@@ -36,12 +36,6 @@ def _without_query(record: logging.LogRecord) -> bool:
     return True
 
 
-def hush_http_clients() -> None:
-    """Keep complete URLs and headers, with secrets, out of the log; the client logs them."""
-    for name in ("httpx2", "httpcore2"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-
-
 def install(level: str) -> None:
     """Set up logging; loggers that are set up already, such as uvicorn's, are scrubbed, too."""
     if not logging.getLogger().handlers:

@@ -47,7 +47,7 @@ async def main():
 asyncio.run(main())
 """
 
-LATER = ("apprise", "authlib", "lxml", "onvif", "ray")  # with the first that uses them
+LATER = ("anthropic", "apprise", "authlib", "lxml", "onvif", "ray")  # with the first that uses them
 BARE = f"""
 import sys
 import app.main, app.cameras

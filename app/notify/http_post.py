@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -13,7 +14,6 @@ import httpx2
 from app import urls
 from app.errors import AddressNotAllowed, InvalidUrl
 from app.failure_reason import WORDS, FailureReason
-from app.logs import hush_http_clients
 from app.notify.base import SendFailed
 
 SCHEMES = ("http", "https")
@@ -23,7 +23,8 @@ MAX_BODY = 4096
 """Bytes of a reply that are read; the rest is not waited for."""
 GONE = 410
 BUSY = (408, 425, 429)
-hush_http_clients()
+for _name in ("httpx2", "httpcore2"):  # they log complete URLs and headers, with secrets
+    logging.getLogger(_name).setLevel(logging.WARNING)
 
 
 class Reply(NamedTuple):

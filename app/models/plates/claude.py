@@ -1,9 +1,8 @@
 """Claude as a second reader for plates that the networks are unsure of.
 
 Only the crop of the plate leaves the machine, and only if a key is configured. On any failure (no
-connection, a refusal, an invalid answer) the first reading stands. One request is all that is
-needed, so it is written out here, without a client library. ``ANTHROPIC_BASE_URL`` in the
-environment names another server with the same API.
+connection, a refusal, an invalid answer) the first reading stands. The package ``anthropic`` is
+imported only if there is a key; its ``ANTHROPIC_BASE_URL`` is respected.
 """
 
 from __future__ import annotations
@@ -11,18 +10,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import logging
-import os
+import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import replace
 from typing import Any, Protocol
 
-import httpx2
-
 from app import plate_text
 from app.errors import StoreError
-from app.logs import hush_http_clients
 from app.models.plates import formats
 from app.models.plates.photo import to_jpeg
 from app.models.plates.voting import ReadPlate
@@ -33,7 +29,6 @@ logger = logging.getLogger(__name__)
 CONFIDENCE_AGREED, CONFIDENCE_CLAUDE_ONLY = 0.9, 0.75
 """Confidence if both readings agree, and of Claude's reading alone. Chosen, not measured."""
 RETRIED_OUTCOMES = ("unreachable", "status 429", "status 500", "status 503", "status 529")
-SERVER, VERSION = "https://api.anthropic.com", "2023-06-01"
 MIN_TIME_S = 1.0
 RETRY_PAUSE_S = 0.5
 MAX_CONCURRENT_CALLS = 4
@@ -56,9 +51,6 @@ TOOL: dict[str, Any] = {
         "additionalProperties": False,
     },
 }
-
-
-hush_http_clients()
 
 
 class CallLog(Protocol):
@@ -97,8 +89,10 @@ class ClaudeReader:
         self._log = log
         self._daily = daily
         self._countries = countries
-        self._client = httpx2.Client()
+        self._client: Any = None
+        self._client_lock = threading.Lock()
         self._executor = ThreadPoolExecutor(MAX_CONCURRENT_CALLS, thread_name_prefix="claude")
+        self._executor.submit(self._open_client)  # importing takes a second: not during an upload
 
     def review(self, plate: ReadPlate, deadline: float) -> ReadPlate:
         """Return the plate with Claude's reading, or unchanged if there is none.
@@ -146,7 +140,7 @@ class ClaudeReader:
         return None
 
     def _request_in_time(self, jpeg: bytes, deadline: float) -> ClaudeCall:
-        """Limit the whole call; the client's own timeout only applies between bytes."""
+        """Limit the whole call; the SDK's own timeout only applies between bytes."""
         answer: Future[ClaudeCall] = self._executor.submit(self._request, jpeg, deadline)
         try:
             return answer.result(max(0.0, deadline - time.monotonic()))
@@ -155,32 +149,33 @@ class ClaudeReader:
             return ClaudeCall("", self._model, "too late")
 
     def _request(self, jpeg: bytes, deadline: float) -> ClaudeCall:
-        asked = {
-            "model": self._model,
-            "max_tokens": MAX_TOKENS,
-            "tools": [TOOL],
-            "tool_choice": {"type": "tool", "name": TOOL["name"]},
-            "messages": [{"role": "user", "content": [_image(jpeg), _text(PROMPT)]}],
-        }
-        url = (os.environ.get("ANTHROPIC_BASE_URL") or SERVER).rstrip("/") + "/v1/messages"
-        headers = {"x-api-key": self._key, "anthropic-version": VERSION}
-        left_s = max(MIN_TIME_S, deadline - time.monotonic())
-        try:
-            reply = self._client.post(url, json=asked, headers=headers, timeout=left_s)
-            if not reply.is_success:
-                return self._without_answer(f"status {reply.status_code}")
-            return _parsed(reply.json(), self._model)
-        except httpx2.TimeoutException:
-            return self._without_answer("too late")
-        except (httpx2.HTTPError, httpx2.InvalidURL):
-            return self._without_answer("unreachable")
-        except (LookupError, TypeError, ValueError):  # not a valid message
-            return self._without_answer("nonsense")
+        import anthropic
 
-    def _without_answer(self, outcome: str) -> ClaudeCall:
-        """Say so in the log in a word of ours: the reply's own text may repeat what was sent."""
-        logger.warning("Claude did not answer: %s", outcome)
-        return ClaudeCall("", self._model, outcome)
+        try:
+            message = self._open_client().messages.create(
+                model=self._model,
+                max_tokens=MAX_TOKENS,
+                tools=[TOOL],
+                tool_choice={"type": "tool", "name": TOOL["name"]},
+                messages=[{"role": "user", "content": [_image(jpeg), _text(PROMPT)]}],
+                timeout=max(MIN_TIME_S, deadline - time.monotonic()),
+            )
+            return _parsed(message, self._model)
+        except anthropic.AnthropicError as error:
+            outcome = _outcome(error)
+            logger.warning("Claude did not answer: %s", outcome)
+            return ClaudeCall("", self._model, outcome)
+        except (TypeError, ValueError, AttributeError):  # not a valid message
+            logger.warning("Claude did not answer: invalid answer")
+            return ClaudeCall("", self._model, "nonsense")
+
+    def _open_client(self) -> Any:
+        import anthropic
+
+        with self._client_lock:
+            if self._client is None:
+                self._client = anthropic.Anthropic(api_key=self._key, max_retries=0)
+            return self._client
 
     def _with_answer(self, plate: ReadPlate, answer: str) -> ReadPlate:
         """Return the plate with Claude's text, corrected by formats as the networks' is."""
@@ -213,12 +208,10 @@ def _text(text: str) -> dict[str, Any]:
 
 def _parsed(message: Any, model: str) -> ClaudeCall:
     """Parse an answer, which is accepted only in exactly the requested form."""
-    usage = message["usage"]
-    tokens = int(usage["input_tokens"]), int(usage["output_tokens"])
-    call = ClaudeCall("", model, "nonsense", None, *tokens)
-    if message["stop_reason"] == "refusal":
+    call = ClaudeCall("", model, "nonsense", None, *_tokens(message.usage))
+    if message.stop_reason == "refusal":
         return replace(call, outcome="refused")
-    reports = [block["input"] for block in message["content"] if block["type"] == "tool_use"]
+    reports = [block.input for block in message.content if block.type == "tool_use"]
     if len(reports) != 1 or not isinstance(reports[0], dict):
         return call
     readable, number = reports[0].get("readable"), reports[0].get("number")
@@ -229,3 +222,20 @@ def _parsed(message: Any, model: str) -> ClaudeCall:
     if readable is not True or not formats.MIN_LENGTH <= len(text) <= formats.MAX_LENGTH:
         return call
     return replace(call, outcome="read", answer=text)
+
+
+def _tokens(usage: Any) -> tuple[int, int]:
+    return int(usage.input_tokens), int(usage.output_tokens)
+
+
+def _outcome(error: Exception) -> str:
+    """Return a word for the record; the error's own text may repeat what was sent."""
+    import anthropic
+
+    if isinstance(error, anthropic.APITimeoutError):
+        return "too late"
+    if isinstance(error, anthropic.APIConnectionError):
+        return "unreachable"
+    if isinstance(error, anthropic.APIStatusError):
+        return f"status {error.status_code}"
+    return "failed"

@@ -6,6 +6,7 @@ redirect. FFmpeg reads HLS and video files: see ``played.py``.
 
 from __future__ import annotations
 
+import logging
 import ssl
 import time
 from collections.abc import Generator, Iterator
@@ -20,7 +21,6 @@ from app import urls
 from app.config import StreamSettings
 from app.errors import BadFrame, InvalidUrl, SourceError
 from app.failure_reason import FailureReason
-from app.logs import hush_http_clients
 from app.mjpeg import START_OF_IMAGE, JpegSplitter
 from app.models.orientation import orientation_of
 from app.pace import StallLimit
@@ -43,7 +43,8 @@ STATUS_REASONS = {
     410: FailureReason.NOT_FOUND,
     504: FailureReason.TIMEOUT,
 }
-hush_http_clients()
+for _name in ("httpx2", "httpcore2"):  # they log complete URLs and headers, with secrets
+    logging.getLogger(_name).setLevel(logging.WARNING)
 
 
 class LeftToFfmpeg(Exception):
