@@ -71,6 +71,12 @@ class LeaseKeeper:
                 logger.warning("leases end by themselves: %s", error)
         self._store.close()
 
+    def use(self, open_store: Callable[[], LeaseStore]) -> None:
+        """Connect to the same database in another way from now on. Raises StoreError."""
+        old, self._store = self._store, open_store()
+        self._open_store = open_store
+        old.close()
+
     # ── for those who need a lease ───────────────────────────────────────────────────────
 
     @property

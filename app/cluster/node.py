@@ -106,6 +106,7 @@ class NodeActor:
         self._front: FrontFacts | None = None
         self._fence = OutputFence()
         self._opening_fence = asyncio.Lock()
+        self._leases_url: str | None = None
         self._opening: asyncio.Task[NodeParts] | None = None
         self._stack = AsyncExitStack()
         self._incarnation = secrets.token_hex(8)
@@ -173,7 +174,7 @@ class NodeActor:
 
     async def _open_fence(self, front: FrontFacts) -> None:
         async with self._opening_fence:
-            if self._fence.keeper is None:
+            if self._leases_url != front.database_url:
                 await asyncio.to_thread(self._open_keeper, front)
 
     def _open_keeper(self, front: FrontFacts) -> None:
@@ -183,13 +184,16 @@ class NodeActor:
                 if not leases.knows(front.session):
                     raise StoreError(reason=OTHER_DATABASE)
             opening = functools.partial(self._open_leases, front.database_url)
-            keeper = LeaseKeeper(self._name, front.lease_s, opening)
-            keeper.open()
+            if (keeper := self._fence.keeper) is not None:  # its password was changed, for example
+                keeper.use(opening)
+            else:
+                keeper = LeaseKeeper(self._name, front.lease_s, opening)
+                keeper.open()
         except StoreError as error:
             self._fence.problem = str(error.details["reason"])
             logger.error("streams cannot publish from here: %s", self._fence.problem)
         else:
-            self._fence.keeper = keeper
+            self._fence.keeper, self._leases_url = keeper, front.database_url
 
     async def costs(self) -> Costs | None:
         """What the parts of a frame's path cost here, once that is measured."""

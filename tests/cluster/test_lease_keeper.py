@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+import pytest
 from support.rtsp import wait_until
 
 from app.cluster.lease_keeper import LeaseKeeper
@@ -23,6 +24,7 @@ class Store:
         self.begun: list[str] = []
         self.renewals = 0
         self.ended: list[str] = []
+        self.closed = False
 
     def begin(self, session: str, holder: str, lease_s: float) -> None:
         self.begun.append(session)
@@ -44,7 +46,8 @@ class Store:
 
     def release(self, session: str, lease: str, fencing: int) -> None: ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        self.closed = True
 
 
 def opening(*stores: Store | StoreError) -> Callable[[], Store]:
@@ -86,3 +89,35 @@ def test_a_renewal_that_outlasts_its_keeper_begins_no_session() -> None:
     keeper._attempt(store)  # as one that has just begun
     assert len(store.begun) == 1
     assert keeper.session is None
+
+
+def test_leases_are_kept_over_another_connection() -> None:
+    first, second = Store(), Store()
+    keeper = LeaseKeeper("me", LEASE_S, opening(first))
+    keeper.open()
+    assert keeper.take("output") is None
+    session = keeper.session
+    keeper.use(opening(second))
+    assert first.closed
+    before = first.renewals
+    try:
+        wait_until(lambda: second.renewals > 2, PATIENCE_S, "renewals")
+        assert first.renewals <= before + 1  # one may have been in progress
+        assert keeper.session == session
+        assert keeper.until("output") > lease_clock()
+    finally:
+        keeper.close()
+    assert second.ended == [session]
+
+
+def test_a_connection_that_cannot_be_opened_replaces_none() -> None:
+    store = Store()
+    keeper = LeaseKeeper("me", LEASE_S, opening(store))
+    keeper.open()
+    with pytest.raises(StoreError):
+        keeper.use(opening(StoreError(reason="no such file")))
+    try:
+        before = store.renewals
+        wait_until(lambda: store.renewals > before, PATIENCE_S, "renewals")
+    finally:
+        keeper.close()

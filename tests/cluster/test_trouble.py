@@ -29,6 +29,7 @@ from app.cluster.placed import PlacedStream
 from app.cluster.placed_streams import PlacedStreams
 from app.cluster.refusals import Refusals
 from app.cluster.streams import ClusterStreams
+from app.db.leases import LeaseRepository, open_leases
 from app.errors import NodeNotFound, NoOtherNode, NotReady, StoreError
 from app.events import RuleEvent
 from app.pipeline.registry import NullStreamStore
@@ -470,3 +471,27 @@ async def test_files_are_those_of_the_process_that_has_their_folder_now(tmp_path
             return {one.node.name: name for name, one in streams.files._nodes.items()}
 
         await rounds(streams, lambda: known() == now)
+
+
+@on_a_loop
+async def test_a_front_with_another_password_of_its_database_is_followed(tmp_path: Path) -> None:
+    async with local_front(tmp_path, {"a": 1}) as (streams, ray):
+        await joined(streams, ray)
+        actor, opened = ray.actor_of("a"), list[str]()
+        keeper, facts = actor._fence.keeper, streams._role.facts()
+
+        def open_store(url: str) -> LeaseRepository:
+            opened.append(url)
+            return open_leases(facts.database_url)
+
+        actor._open_leases = open_store
+        await actor.attach(facts)
+        assert opened == []
+        other = replace(facts, database_url="postgresql://me:another@db/watchpost")
+        for _ in range(2):
+            await actor.attach(other)
+        assert opened == [other.database_url] * 2  # it is looked whether it is the same database
+        assert actor._fence.keeper is keeper
+        stranger = replace(other, session="not there", database_url="postgresql://me@x/watchpost")
+        await actor.attach(stranger)
+        assert actor._leases_url == other.database_url
