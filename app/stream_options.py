@@ -115,7 +115,8 @@ class StreamOptions(BasicOptions):
         DEFAULTS.blur_margin,
         ge=0,
         le=2,
-        description="Margin that is covered around a face, as a share of its size.",
+        description="Margin that is covered around a face, as a share of its size; a small face "
+        "has that of one with a 60th of the frame's longer side.",
     )
     transport: Transport = Field(DEFAULTS.transport, description="Transport of RTSP media.")
     stall_timeout_s: Number | None = Field(

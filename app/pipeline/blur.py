@@ -19,21 +19,27 @@ from app.types import BlurredFrame, BlurStyle, Box
 CELLS = 5  # a blurred face keeps this many independent samples along its longer side
 MIN_CELL = 8  # pixels; also the smallest side that is blurred
 SOLID_YUV = (40, 128, 128)
+LEAST_SIDE = 1 / 60
+"""Of the image's longer side: a smaller face has the margin of one as large. The network places it
+a few of its pixels beside, however small it is; with the usual margin that makes four of 960."""
 
 
 def conceal(
     image: VideoFrame, boxes: Iterable[Box], style: BlurStyle, margin: float
 ) -> BlurredFrame:
-    """Blur the boxes, grown by ``margin`` on each side, and return what may be shown.
+    """Blur the boxes and a margin around them, and return what may be shown.
 
     Args:
         image: planar YUV 4:2:0, 8 bit, even sides. The decoder's own copy, which later frames
             are predicted from, is never written to.
+        margin: on each side, as a share of the box's, or of ``LEAST_SIDE`` if that is more.
         style: ``off`` blurs nothing, on request of the caller.
     """
     if image.format.name not in PLANAR_420:
         raise ValueError(f"conceal takes planar YUV 4:2:0, not {image.format.name}")
-    regions = [region for box in boxes if (region := _Region.of(box.grown(margin), image))]
+    least = LEAST_SIDE * max(image.width, image.height)
+    covers = [_with_margin(box, margin, least) for box in boxes]
+    regions = [region for cover in covers if (region := _Region.of(cover, image))]
     if style == "off" or not regions:
         return BlurredFrame(image)
     image.make_writable()
@@ -42,6 +48,11 @@ def conceal(
         for plane, value, shrink in zip(planes, SOLID_YUV, (1, 2, 2), strict=True):
             _blur(region.part(plane, shrink), style, value, region.cell / shrink)
     return BlurredFrame(image)
+
+
+def _with_margin(box: Box, margin: float, least: float) -> Box:
+    dx, dy = margin * max(box.width, least), margin * max(box.height, least)
+    return Box(box.x1 - dx, box.y1 - dy, box.x2 + dx, box.y2 + dy)
 
 
 class _Region(NamedTuple):

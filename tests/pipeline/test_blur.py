@@ -83,6 +83,16 @@ def test_the_margin_is_covered_too(style: str, margin: float) -> None:
     assert same.mean() < 0.1
 
 
+@pytest.mark.parametrize(("margin", "pixels"), [(0.0, 0), (0.25, 4), (0.5, 8)])
+def test_a_small_face_has_the_margin_of_one_of_16_pixels_in_960(margin: float, pixels: int) -> None:
+    box = Box(400, 200, 410, 212)
+    was = noise(960, 544)
+    painted = luma(conceal(noise(960, 544), [box], "solid", margin).image) != luma(was)
+    rows, columns = np.nonzero(painted)
+    assert (columns.min(), columns.max() + 1) == (400 - pixels, 410 + pixels)
+    assert (rows.min(), rows.max() + 1) == (200 - pixels, 212 + pixels)
+
+
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize(
     "box",
