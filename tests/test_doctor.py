@@ -167,6 +167,13 @@ def test_more_cores_and_lower_costs_mean_more_cameras() -> None:
     assert ANALYTICS.cameras(COSTS) < now
 
 
+def test_a_camera_that_is_processed_at_fewer_frames_is_decoded_as_before() -> None:
+    fewer = capacity.LOADS[1]
+    decoding = fewer.cpu_ms(COSTS) - fewer.cpu_ms(replace(COSTS, decode=0))
+    assert decoding == pytest.approx(BLUR.cpu_ms(COSTS) - BLUR.cpu_ms(replace(COSTS, decode=0)))
+    assert fewer.cameras(COSTS) > BLUR.cameras(COSTS)
+
+
 def test_an_accelerator_limits_the_cameras_too() -> None:
     on_gpu = replace(COSTS, faces=0.5, objects=1, crop=1, device_ms=(1.0, 5.0))
     assert BLUR.cameras(on_gpu) > BLUR.cameras(COSTS)
