@@ -6,6 +6,7 @@ and tells it what is new. So a stream that moves, and one whose node starts agai
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -40,7 +41,7 @@ class NodeCounts:
             str, DayCounts
         ] = {}  # what the front knows: its own, and what it confirmed
         self._sent: list[DayCounts] = []
-        self._place = 0
+        self._place = secrets.randbelow(2**31)  # not one that the last process had
         self._changed: set[str] = set()
 
     def exchange(self, confirmed: int, totals: Sequence[DayCounts]) -> NewCounts:

@@ -92,6 +92,15 @@ def test_a_node_that_starts_again_gets_the_totals() -> None:
     assert again.daily.of("cam", TODAY) == front.daily.of("cam", TODAY) == {IN: 5}
 
 
+def test_a_node_that_starts_again_takes_no_confirmation_of_before() -> None:
+    node, again = NodeCounts(), NodeCounts()
+    add(node, times=4)
+    confirmed = node.exchange(-1, []).place
+    add(again)
+    again.exchange(confirmed, [])  # the reply does not arrive
+    assert again.exchange(confirmed, []).counts == [DayCounts("cam", TODAY, {IN: 1})]
+
+
 def test_a_new_day_begins_at_zero() -> None:
     front, node = Front(), NodeCounts()
     add(node, times=4)
