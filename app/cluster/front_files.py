@@ -170,9 +170,13 @@ class FrontFiles:
         return None
 
     async def forget_events(self, event_ids: Collection[int]) -> None:
-        """Drop the clips of events that are not on disk yet."""
-        for name in list(self._nodes):
-            await self._remote(name).ask("forget_events", event_ids)
+        """Drop the clips of events that are not on disk yet. Raises NodeGone."""
+        asked = [
+            self._remote(name).ask("forget_events", event_ids)
+            for name, known in self._nodes.items()
+            if known.report is None or not known.pending.keys().isdisjoint(event_ids)
+        ]
+        await asyncio.gather(*asked)
 
     def read_picture(self, node: str, name: str) -> bytes | None:
         """A snapshot; None if it was removed. Blocks; raises NodeGone, StoreError."""

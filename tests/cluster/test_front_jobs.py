@@ -20,7 +20,7 @@ from support.local_ray import LocalRay, front_of
 
 from app.cluster import remote_recorder
 from app.cluster.front_files import FrontFiles
-from app.cluster.node_files import NodeFiles
+from app.cluster.node_files import FilesReport, NodeFiles
 from app.cluster.node_jobs import NodeJobs
 from app.cluster.remote_node import RemoteNode
 from app.cluster.streams import ClusterStreams
@@ -406,19 +406,42 @@ async def test_what_a_killed_process_has_left_is_looked_for_again_if_that_failed
     await jobs.close()
 
 
+class Silent:
+    """Stands in for a ``RemoteNode`` that does not answer."""
+
+    def __init__(self, files: str) -> None:
+        self.name, self.files, self.incarnation, self.asked = "a", files, "", 0
+
+    async def ask(self, *_: object, timeout_s: float) -> None:
+        self.asked += 1
+        raise NotReady(reason="Node a does not answer.")
+
+
+def files_of_nodes() -> FrontFiles:
+    rows: Any = SimpleNamespace(films=lambda _: set(), recordings=lambda _: set())
+    return FrontFiles(rows, dict, list, lambda _: None)
+
+
+@on_a_loop
+async def test_events_are_erased_although_a_node_without_clips_of_them_does_not_answer() -> None:
+    files = files_of_nodes()
+    for name in ("one", "two"):
+        files.meet(cast(RemoteNode, Silent(name)))
+        files._nodes[name].report = FilesReport((), (), {}, (), 0, 0, 0)
+    files._nodes["two"].pending = {7: 0.0}
+    await files.forget_events({5, 6})
+    with pytest.raises(NodeGone, match="two"):
+        await files.forget_events({6, 7})
+    files._nodes["one"].report = None  # as of a node of which nothing is known yet
+    with pytest.raises(NodeGone, match="one"):
+        await files.forget_events({5})
+    files.close()
+
+
 @on_a_loop
 async def test_a_node_that_was_started_again_under_another_id_is_followed_once() -> None:
-    class Silent:
-        def __init__(self) -> None:
-            self.name, self.files, self.incarnation, self.asked = "a", "a-1", "", 0
-
-        async def ask(self, *_: object, timeout_s: float) -> None:
-            self.asked += 1
-            raise NotReady(reason="Node a does not answer.")
-
-    rows: Any = SimpleNamespace(films=lambda _: set(), recordings=lambda _: set())
-    files = FrontFiles(rows, dict, list, lambda _: None)
-    first, second = Silent(), Silent()
+    files = files_of_nodes()
+    first, second = Silent("a-1"), Silent("a-1")
     tasks = asyncio.all_tasks()
     files.meet(cast(RemoteNode, first))
     files.meet(cast(RemoteNode, second))
