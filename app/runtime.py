@@ -141,6 +141,8 @@ async def open_runtime(
                 footage.service.new_packets,
             )
         )
+        push_streams = PushStreams(manager, settings.push)
+        stack.push_async_callback(push_streams.close)
         directory: StreamDirectory = manager
         recorders: RecordersElsewhere | None = None
         if settings.cluster.address is not None:
@@ -186,7 +188,7 @@ async def open_runtime(
         yield Runtime(
             manager,
             directory,
-            PushStreams(manager, settings.push),
+            push_streams,
             events,
             jobs,
             plates,

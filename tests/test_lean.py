@@ -108,7 +108,7 @@ def test_the_demo_runs_without_torch(tmp_path: Path) -> None:
 
 
 def test_objects_are_seen_without_torch(tmp_path: Path) -> None:
-    done = python(tmp_path, LOOK, PYTHONPATH=f"{ROOT}:{ROOT / 'tests'}")
+    done = python(tmp_path, LOOK, timeout_s=180, PYTHONPATH=f"{ROOT}:{ROOT / 'tests'}")
     assert done.returncode == 0, done.stderr
     assert "1 person" in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"

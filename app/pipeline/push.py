@@ -143,6 +143,16 @@ class PushStreams:
         self._settings = settings
         self._streams: dict[str, _PushStream] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    async def close(self) -> None:
+        """End no more streams, which the manager does when it closes; finish those that end now."""
+        self._closed = True
+        for stream in self._streams.values():
+            if stream.ending is not None:
+                stream.ending.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
 
     def open(
         self,
@@ -222,8 +232,9 @@ class PushStreams:
             yield Pusher(push, stream.numbers, results)
 
     def _end_later(self, stream_id: str, stream: _PushStream, delay_s: float) -> None:
-        loop = asyncio.get_running_loop()
-        stream.ending = loop.call_later(delay_s, self._end_soon, stream_id)
+        if not self._closed:
+            loop = asyncio.get_running_loop()
+            stream.ending = loop.call_later(delay_s, self._end_soon, stream_id)
 
     def _end_soon(self, stream_id: str) -> None:
         """Accept no more sockets at once, then end the stream."""

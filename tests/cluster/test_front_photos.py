@@ -279,7 +279,7 @@ async def test_a_node_reads_what_the_server_itself_would(tmp_path: Path) -> None
 async def test_a_photo_that_is_answered_too_late_is_read_elsewhere_and_stored_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(front_photos, "READ_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(front_photos, "READ_TIMEOUT_S", 5.0)
     async with local_front(tmp_path, {"a": 1, "b": 1}) as (streams, ray):
         front = Front(tmp_path, streams, ray)
         await front.joined()

@@ -376,6 +376,23 @@ async def test_nobody_came_and_it_ends(streams: tuple[PushStreams, StreamManager
     assert threads_of(stream_id) == []
 
 
+async def test_at_the_end_of_the_server_nothing_is_left_to_do(
+    streams: tuple[PushStreams, StreamManager],
+) -> None:
+    """A stream that ends just then has ended, and no other one ends later by itself."""
+    pushes, manager = streams
+    unused, left = open_one(pushes), open_one(pushes)
+    with pushes.connected(left):
+        async with asyncio.timeout(PATIENCE_S):
+            while not pushes._tasks:
+                await asyncio.sleep(0)
+        assert manager.stream(unused).status
+        await pushes.close()
+        assert [status.spec.stream_id for status in manager.all()] == [left]
+    await asyncio.sleep(1.0)  # longer than without a client
+    assert [status.spec.stream_id for status in manager.all()] == [left]
+
+
 async def test_it_lives_while_anybody_is_connected_and_a_grace_time_longer(
     streams: tuple[PushStreams, StreamManager],
 ) -> None:
