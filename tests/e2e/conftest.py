@@ -6,7 +6,10 @@ from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser
+from support import browser as chrome
 from support.rtsp import RtspServer
+from support.scripted import ScriptedServer
 from support.watchpost import Server, wait_all_ended
 
 
@@ -35,6 +38,19 @@ def server(running_server: Server, relay: RtspServer) -> Iterator[Server]:
     yield running_server
     running_server.forget_all()
     assert relay.running, f"the tests' RTSP server ended ({relay.process}):\n{relay.log()}"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chrome.chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def scripted_server() -> Iterator[ScriptedServer]:
+    """A server that says what a test wants, for the page."""
+    with ScriptedServer() as server:
+        yield server
 
 
 @pytest.hookimpl(wrapper=True)

@@ -37,18 +37,6 @@ HOSTILE = "<img src=x onerror=\"document.title='owned'\"><b>Gate"
 OpenPage = Callable[..., Page]
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chrome.chromium() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def scripted_server() -> Iterator[ScriptedServer]:
-    with ScriptedServer() as server:
-        yield server
-
-
 @pytest.fixture
 def scripted(scripted_server: ScriptedServer) -> ScriptedServer:
     """The scripted server, without the scripts of earlier tests."""

@@ -25,12 +25,6 @@ expect.set_options(timeout=60_000)
 PASSWORD = "a long enough password"
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chrome.chromium() as browser:
-        yield browser
-
-
 @contextmanager
 def another_profile(browser: Browser) -> Iterator[Page]:
     """A page without the cookies and the storage of others."""

@@ -44,12 +44,6 @@ def hall(server: Server) -> str:
     return "hall"
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chrome.chromium() as browser:
-        yield browser
-
-
 @pytest.fixture
 def open_page(browser: Browser, server: Server) -> Iterator[OpenPage]:
     """Opens a view on this machine; errors in the console fail the test."""

@@ -22,12 +22,6 @@ PATIENCE_MS = 60_000
 EVENT_S = 60
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chrome.chromium() as browser:
-        yield browser
-
-
 @pytest.fixture
 def page(browser: Browser, server: Server) -> Iterator[Page]:
     """The room in a fresh profile; errors of its scripts fail the test."""

@@ -84,12 +84,6 @@ def record(
     service.store.add(footage, event_ids)
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chrome.chromium() as browser:
-        yield browser
-
-
 @pytest.fixture
 def open_page(browser: Browser, room: LiveApp) -> Iterator[OpenPage]:
     """Opens a place of the room in a fresh profile; errors of its scripts fail the test."""

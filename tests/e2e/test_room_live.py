@@ -18,18 +18,6 @@ PERSON = detection("person", (160, 90, 320, 270))
 SEEN_MS = 60_000
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chrome.chromium() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def scripted_server() -> Iterator[ScriptedServer]:
-    with ScriptedServer() as server:
-        yield server
-
-
 @pytest.fixture
 def scripted(scripted_server: ScriptedServer) -> ScriptedServer:
     """The scripted server with three cameras, one of which runs."""

@@ -111,12 +111,6 @@ def pushing(server: Server, pusher: Pusher | None = None) -> Iterator[Pusher]:
         thread.join(WITHIN_S)
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chrome.chromium() as browser:
-        yield browser
-
-
 OpenPage = Callable[..., Page]
 
 
