@@ -3,7 +3,7 @@
 /**
  * @typedef {import("./wire.js").Zone} Zone
  * @typedef {import("./wire.js").Line} Line
- * @typedef {import("./stage.js").Rectangle} Rectangle
+ * @typedef {import("./boxes.js").Rectangle} Rectangle
  * @typedef {[number, number]} Point
  */
 

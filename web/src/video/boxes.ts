@@ -1,9 +1,11 @@
-/** Draws the boxes of a frame, with names where there is room. */
+/** Draws the boxes of a frame, as the viewer page does, in this page's words. */
 
-import { colourOf, isSure } from "../../../static/viewer/detections.js";
+import * as viewer from "../../../static/viewer/boxes.js";
 import { percent } from "../words";
 import { nameOf } from "./labels";
-import type { Detection, FrameInfo } from "./wire";
+import type { FrameInfo } from "./wire";
+
+export { fit } from "../../../static/viewer/boxes.js";
 
 export interface Rectangle {
   left: number;
@@ -12,143 +14,10 @@ export interface Rectangle {
   height: number;
 }
 
-const CROWDED = 12;
-const SMALL = 480; // CSS pixels of the video's width
-const LETTERS = 13;
-const SMALL_LETTERS = 11;
-const LINE = 2;
-const DOTS = [2, 6];
-const TEXT_COLOUR = "#0b0f12";
-const SHADE = "rgb(0 0 0 / 60%)";
+const WORDS = { nameOf, percent };
 
-/**
- * Draw the boxes of a frame that is shown in `area`.
- *
- * `ratio`: screen pixels per CSS pixel; lines are aligned to screen pixels, so that they are sharp.
- */
+/** Draw the boxes of a frame that is shown in `area`; `ratio`: screen pixels per CSS pixel. */
 export function drawBoxes(ink: CanvasRenderingContext2D, frame: FrameInfo, area: Rectangle, ratio: number): void {
-  if (!frame.detections || !frame.width) return;
-  const scale = area.width / frame.width;
-  const across = (x: number) => Math.round((area.left + x * scale) * ratio) / ratio;
-  const down = (y: number) => Math.round((area.top + y * scale) * ratio) / ratio;
-  const placed = frame.detections.map((detection) => {
-    const [x1, y1, x2, y2] = detection.box;
-    const [left, top] = [across(x1), down(y1)];
-    return { detection, box: { left, top, width: across(x2) - left, height: down(y2) - top } };
-  });
-  for (const { detection, box } of placed) drawBox(ink, detection, box);
-  const taken: Rectangle[] = [];
-  const named = placed.filter(({ detection }) => isSure(detection));
-  const write = area.width < SMALL ? drawName : drawLabel;
-  for (const { detection, box } of named) {
-    const place = write(ink, detection, box, area, taken, named.length > CROWDED);
-    if (place) taken.push(place);
-  }
-}
-
-/**
- * A dark line below the coloured one keeps it visible on any background. Uncertain detections get a
- * dotted line and no name.
- */
-function drawBox(ink: CanvasRenderingContext2D, detection: Detection, box: Rectangle): void {
-  const { left, top, width, height } = box;
-  ink.lineJoin = "round";
-  ink.setLineDash(isSure(detection) ? [] : DOTS);
-  ink.strokeStyle = SHADE;
-  ink.lineWidth = LINE + 2;
-  ink.strokeRect(left, top, width, height);
-  ink.strokeStyle = colourOf(detection.label);
-  ink.lineWidth = LINE;
-  ink.strokeRect(left, top, width, height);
-  ink.setLineDash([]);
-}
-
-/** The name, confidence and track on a coloured ground; `brief`: the name alone. Returns its place. */
-function drawLabel(
-  ink: CanvasRenderingContext2D,
-  detection: Detection,
-  box: Rectangle,
-  area: Rectangle,
-  taken: Rectangle[],
-  brief: boolean,
-): Rectangle {
-  const text = brief ? nameOf(detection.label) : describe(detection);
-  ink.font = `600 ${LETTERS}px system-ui, sans-serif`;
-  ink.textBaseline = "middle";
-  const wanted = { width: ink.measureText(text).width + 10, height: LETTERS + 7 };
-  const { place } = findPlace(wanted, box, area, taken);
-  ink.fillStyle = SHADE;
-  ink.fillRect(place.left - 1, place.top - 1, place.width + 2, place.height + 2);
-  ink.fillStyle = colourOf(detection.label);
-  ink.fillRect(place.left, place.top, place.width, place.height);
-  ink.fillStyle = TEXT_COLOUR;
-  ink.fillText(text, place.left + 5, place.top + place.height / 2 + 0.5);
-  return place;
-}
-
-/**
- * On a phone a label would hide much of the video: the outlined name alone, and only where there is
- * room. The list below the video has all of them.
- */
-function drawName(
-  ink: CanvasRenderingContext2D,
-  detection: Detection,
-  box: Rectangle,
-  area: Rectangle,
-  taken: Rectangle[],
-): Rectangle | null {
-  const text = nameOf(detection.label);
-  ink.font = `600 ${SMALL_LETTERS}px system-ui, sans-serif`;
-  ink.textBaseline = "middle";
-  const wanted = { width: ink.measureText(text).width + 4, height: SMALL_LETTERS + 2 };
-  const { place, free } = findPlace(wanted, box, area, taken);
-  if (!free) return null;
-  const [x, y] = [place.left + 2, place.top + place.height / 2 + 0.5];
-  ink.setLineDash([]);
-  ink.lineWidth = 3;
-  ink.strokeStyle = "rgb(0 0 0 / 85%)";
-  ink.strokeText(text, x, y);
-  ink.fillStyle = colourOf(detection.label);
-  ink.fillText(text, x, y);
-  return place;
-}
-
-function describe({ label, confidence, track_id: track }: Detection): string {
-  return `${nameOf(label)} ${percent(confidence)}${track === null ? "" : ` #${track}`}`;
-}
-
-/** The largest centred rectangle of a frame's aspect ratio in a space. */
-export function fit(frame: { width: number; height: number }, width: number, height: number): Rectangle {
-  const scale = Math.min(width / frame.width, height / frame.height);
-  const size = { width: frame.width * scale, height: frame.height * scale };
-  return { left: (width - size.width) / 2, top: (height - size.height) / 2, ...size };
-}
-
-/**
- * A place for a label that covers no other label: above, inside, or below its box; not `free` if
- * there is none without another label.
- */
-function findPlace(
-  size: { width: number; height: number },
-  box: Rectangle,
-  area: Rectangle,
-  taken: Rectangle[],
-): { place: Rectangle; free: boolean } {
-  const furthest = area.left + area.width - size.width;
-  const left = Math.max(area.left, Math.min(box.left - LINE / 2, furthest));
-  const lowest = area.top + area.height - size.height;
-  const tops = [box.top - size.height, box.top, box.top + box.height - size.height, box.top + box.height];
-  const places = tops.filter((top) => top >= area.top && top <= lowest).map((top) => ({ left, top, ...size }));
-  const fallback = { left, top: Math.max(area.top, Math.min(box.top, lowest)), ...size };
-  const free = places.find((place) => !taken.some((other) => overlap(place, other)));
-  return { place: free ?? places[0] ?? fallback, free: free !== undefined };
-}
-
-function overlap(a: Rectangle, b: Rectangle): boolean {
-  return (
-    a.left < b.left + b.width &&
-    b.left < a.left + a.width &&
-    a.top < b.top + b.height &&
-    b.top < a.top + a.height
-  );
+  const { detections, width } = frame;
+  if (detections && width) viewer.drawBoxes(ink, { detections, width }, area, ratio, WORDS);
 }
