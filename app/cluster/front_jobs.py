@@ -166,7 +166,10 @@ class FrontJobs:
 
             async def read() -> None:
                 while self._stale:
-                    await again()
+                    try:
+                        await again()
+                    except WatchpostError as error:
+                        logger.error("jobs cannot be read: %s", error)
                     await asyncio.sleep(READ_AGAIN_S)
 
             self._begin(("", "again"), read())

@@ -46,7 +46,7 @@ class NodeCosts:
     async def get(self) -> Costs | None:
         """The costs, once they are measured; None if that failed, and the next call tries again."""
         getting = self._getting
-        if getting is None or (getting.done() and getting.result() is None):
+        if getting is None or (getting.done() and (getting.exception() or not getting.result())):
             getting = self._getting = asyncio.create_task(asyncio.to_thread(self._get))
         return await asyncio.shield(getting)
 

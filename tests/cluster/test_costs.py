@@ -122,6 +122,23 @@ def test_what_cannot_be_measured_is_tried_again(
     assert "could not be measured: no network" in caplog.text
 
 
+def test_what_failed_while_it_was_measured_is_tried_again(tmp_path: Path) -> None:
+    failures = [OSError("no child process")]
+
+    def measure() -> Costs:
+        if failures:
+            raise failures.pop()
+        return FAST
+
+    async def twice() -> Costs | None:
+        costs = NodeCosts(Settings(data_dir=tmp_path), tmp_path / FILE, measure)
+        with pytest.raises(OSError, match="no child"):
+            await costs.get()
+        return await costs.get()
+
+    assert asyncio.run(twice()) == FAST
+
+
 async def streams_do_not_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     measured = asyncio.Event()
 

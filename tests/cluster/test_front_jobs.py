@@ -18,8 +18,9 @@ pytest.importorskip("ray", reason="Ray is not installed: pip install 'watchpost[
 from support.doubles import Camera
 from support.local_ray import LocalRay, front_of
 
-from app.cluster import remote_recorder
+from app.cluster import front_jobs, remote_recorder
 from app.cluster.front_files import FrontFiles
+from app.cluster.front_jobs import FrontJobs
 from app.cluster.node_files import FilesReport, NodeFiles
 from app.cluster.node_jobs import NodeJobs
 from app.cluster.remote_node import RemoteNode
@@ -30,7 +31,7 @@ from app.db.job_log import JobLogRepository
 from app.db.jobs import JobRepository
 from app.db.recordings import RecordingRepository
 from app.db.vault import Vault
-from app.errors import JobNotFound, NodeGone, NotReady
+from app.errors import JobNotFound, NodeGone, NotReady, StoreError, WatchpostError
 from app.footage import RECORDINGS
 from app.jobs import Job, JobSpec, JobState, Recording
 from app.pipeline.manager import StreamManager
@@ -451,3 +452,27 @@ async def test_a_node_that_was_started_again_under_another_id_is_followed_once()
     assert (first.asked, second.asked) == (0, 1)
     files.close()
     await asyncio.wait([following])
+
+
+@on_a_loop
+async def test_jobs_that_could_not_be_read_after_another_front_are_read_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(front_jobs, "READ_AGAIN_S", 0.01)
+    nothing: Any = SimpleNamespace(why_not=None, check=lambda: None)
+    jobs = FrontJobs(nothing, nothing, nothing, nothing, nothing)
+    failures: list[WatchpostError] = [StoreError(reason="away"), NotReady(reason="not the front")]
+
+    async def again() -> None:
+        if failures:
+            raise failures.pop()
+        jobs.resumed(nothing, again)
+
+    jobs.resumed(nothing, again)
+    jobs.taken_over()
+    assert not jobs.is_front()
+    async with asyncio.timeout(PATIENCE_S):
+        while not jobs.is_front():
+            await asyncio.sleep(0.01)
+    assert failures == []
+    jobs.close()
