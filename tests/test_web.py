@@ -18,7 +18,9 @@ from app.types import LABELS
 WEB, BUILT = ROOT / "web", ROOT / "static" / "app"
 FIRST_LOAD = ("index.html", "main.js", "main.css", "icon.svg")
 MOST_BYTES = 200_000
-SHARED = tuple(f"static/viewer/{name}.js" for name in ("boxes", "detections", "names"))
+SHARED = tuple(
+    f"static/viewer/{name}.js" for name in ("account_words", "boxes", "detections", "names")
+)
 """Of the viewer page, which the control room uses, too."""
 LIST = json.loads((BUILT / "sources.json").read_text(encoding="utf-8"))
 

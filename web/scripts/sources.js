@@ -8,7 +8,7 @@ import { join, relative } from "node:path";
 const web = new URL("..", import.meta.url).pathname;
 const built = join(web, "../static/app");
 const SOURCES = ["package.json", "package-lock.json", "tsconfig.json", "vite.config.ts"];
-const SHARED = ["boxes.js", "detections.js", "names.js"].map((name) => `../static/viewer/${name}`);
+const SHARED = ["account_words.js", "boxes.js", "detections.js", "names.js"].map((name) => `../static/viewer/${name}`);
 
 function filesBelow(folder) {
   const entries = readdirSync(folder, { recursive: true, withFileTypes: true });

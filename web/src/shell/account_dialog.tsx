@@ -74,8 +74,8 @@ function Nameless({ options, onSetUp }: { options: SignInOptions; onSetUp: () =>
     <section>
       <p class="hint">{shell("nameless")}</p>
       <div class="account-links">
-        {named && <Button onClick={signIn}>{t("sign_in")}</Button>}
-        {options.setup && <Button onClick={onSetUp}>{t("first")}</Button>}
+        {named && <Button onClick={signIn}>{t("account.sign_in")}</Button>}
+        {options.setup && <Button onClick={onSetUp}>{t("account.first")}</Button>}
         <SignOut quiet />
       </div>
     </section>
@@ -102,14 +102,14 @@ function SignIns(): JSX.Element {
   };
   return (
     <section>
-      <h3>{t("sign_ins")}</h3>
+      <h3>{t("account.sign_ins")}</h3>
       <ul class="rows">
         {rows.map((row) => (
           <li key={row.session_id}>
             <span title={row.agent}>
               {row.address} · {dateTime(row.seen_ts)}
             </span>
-            {row.current ? <span class="hint">{t("here")}</span> : <Button small onClick={() => end(row.session_id)}>{t("end")}</Button>}
+            {row.current ? <span class="hint">{t("account.here")}</span> : <Button small onClick={() => end(row.session_id)}>{t("account.end")}</Button>}
           </li>
         ))}
       </ul>
@@ -126,15 +126,15 @@ function Password(): JSX.Element {
     if (!(await run(() => call("api/account/password", { method: "PUT", body })))) return;
     setCurrent("");
     setNext("");
-    toast(t("changed"));
+    toast(t("account.changed"));
     refresh("api/account/sign-ins");
   };
   return (
     <Form onSubmit={submit}>
-      <h3>{t("change")}</h3>
-      <TextField label={t("current")} type="password" value={current} onInput={setCurrent} required maxLength={256} autocomplete="current-password" />
+      <h3>{t("account.change")}</h3>
+      <TextField label={t("account.current")} type="password" value={current} onInput={setCurrent} required maxLength={256} autocomplete="current-password" />
       <TextField
-        label={t("new")}
+        label={t("account.new")}
         type="password"
         value={next}
         onInput={setNext}
@@ -144,7 +144,7 @@ function Password(): JSX.Element {
         autocomplete="new-password"
         problem={problem}
       />
-      <Button type="submit" busy={busy}>{t("change")}</Button>
+      <Button type="submit" busy={busy}>{t("account.change")}</Button>
     </Form>
   );
 }
@@ -162,7 +162,7 @@ function SignOut({ quiet }: { quiet?: boolean }): JSX.Element {
   return (
     <>
       {problem && <p class="problem" role="alert">{problem}</p>}
-      <Button kind={quiet ? "quiet" : "primary"} busy={busy} onClick={signOut}>{t("sign_out")}</Button>
+      <Button kind={quiet ? "quiet" : "primary"} busy={busy} onClick={signOut}>{t("account.sign_out")}</Button>
     </>
   );
 }

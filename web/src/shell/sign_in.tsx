@@ -26,10 +26,10 @@ export function SignIn({ options }: { options: SignInOptions }): JSX.Element {
       {way === "token" && <TokenForm />}
       {way === "setup" && <SetupForm code onDone={loadSession} />}
       <div class="sign-in-ways">
-        {named && way !== "name" && <Button kind="quiet" onClick={() => setWay("name")}>{t("sign_in")}</Button>}
-        {way !== "token" && <Button kind="quiet" onClick={() => setWay("token")}>{t("token")}</Button>}
+        {named && way !== "name" && <Button kind="quiet" onClick={() => setWay("name")}>{t("account.sign_in")}</Button>}
+        {way !== "token" && <Button kind="quiet" onClick={() => setWay("token")}>{t("account.token")}</Button>}
         {options.setup && way !== "setup" && (
-          <Button kind="quiet" onClick={() => setWay("setup")}>{t("first")}</Button>
+          <Button kind="quiet" onClick={() => setWay("setup")}>{t("account.first")}</Button>
         )}
       </div>
       <LanguageChoice />
@@ -62,17 +62,17 @@ function NameForm({ provider, password: withPassword }: { provider: string | nul
     });
   return (
     <Form onSubmit={submit}>
-      <h1>{t("sign_in")}</h1>
+      <h1>{t("account.sign_in")}</h1>
       {provider && (
         <Button onClick={() => location.assign(at("api/sign-in/oidc?page=control-room"))}>
-          {t("with", { name: provider })}
+          {t("account.with", { name: provider })}
         </Button>
       )}
       {withPassword && (
         <>
-          <TextField label={t("name")} value={name} onInput={setName} required maxLength={64} autocomplete="username" literal />
+          <TextField label={t("account.name")} value={name} onInput={setName} required maxLength={64} autocomplete="username" literal />
           <TextField
-            label={t("password")}
+            label={t("account.password")}
             type="password"
             value={password}
             onInput={setPassword}
@@ -94,7 +94,7 @@ function NameForm({ provider, password: withPassword }: { provider: string | nul
               literal
             />
           )}
-          <Button type="submit" kind="primary" busy={busy}>{t("sign_in")}</Button>
+          <Button type="submit" kind="primary" busy={busy}>{t("account.sign_in")}</Button>
         </>
       )}
     </Form>
@@ -143,11 +143,11 @@ export function SetupForm({ code: needsCode, onDone }: { code: boolean; onDone: 
   };
   return (
     <Form onSubmit={submit}>
-      <h1>{t("first")}</h1>
-      <p class="hint">{t(needsCode ? "setup_code" : "setup_open")}</p>
-      <TextField label={t("name")} value={name} onInput={setName} required maxLength={64} autocomplete="username" literal />
+      <h1>{t("account.first")}</h1>
+      <p class="hint">{t(needsCode ? "account.setup_code" : "account.setup_open")}</p>
+      <TextField label={t("account.name")} value={name} onInput={setName} required maxLength={64} autocomplete="username" literal />
       <TextField
-        label={t("password")}
+        label={t("account.password")}
         type="password"
         value={password}
         onInput={setPassword}
@@ -155,13 +155,13 @@ export function SetupForm({ code: needsCode, onDone }: { code: boolean; onDone: 
         minLength={SHORTEST_PASSWORD}
         maxLength={256}
         autocomplete="new-password"
-        hint={t("short", { n: SHORTEST_PASSWORD })}
+        hint={t("account.short", { n: SHORTEST_PASSWORD })}
         problem={problem}
       />
       {needsCode && (
-        <TextField label={t("code")} value={code} onInput={setCode} required maxLength={100} autocomplete="off" literal />
+        <TextField label={t("account.code")} value={code} onInput={setCode} required maxLength={100} autocomplete="off" literal />
       )}
-      <Button type="submit" kind="primary" busy={busy}>{t("first")}</Button>
+      <Button type="submit" kind="primary" busy={busy}>{t("account.first")}</Button>
     </Form>
   );
 }

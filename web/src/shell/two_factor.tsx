@@ -62,7 +62,7 @@ export function TwoFactor(): JSX.Element {
       {codes.length > 0 && <RecoveryCodes codes={codes} />}
       {proposed && <Secret proposed={proposed} />}
       {stage !== "proposed" && (
-        <TextField label={t("current")} type="password" value={password} onInput={setPassword} required maxLength={256} autocomplete="current-password" problem={stage === "off" ? problem : undefined} />
+        <TextField label={t("account.current")} type="password" value={password} onInput={setPassword} required maxLength={256} autocomplete="current-password" problem={stage === "off" ? problem : undefined} />
       )}
       {stage !== "off" && (
         <TextField label={t("two_factor.code")} value={code} onInput={setCode} required maxLength={40} autocomplete="one-time-code" problem={problem} literal />
