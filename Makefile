@@ -51,9 +51,9 @@ $(VENV)/.%.installed: % | $(BIN)/python
 	$(BIN)/python -m compileall -q app run.py main.py
 	@touch $@
 
-# Test files run in parallel processes, slow ones first: six for two cores, since tests mostly wait.
+# Test files run in parallel processes, slow ones first: four for two cores, since tests mostly wait.
 # A few need the CPU for themselves. Exit status 5: ARGS selected no test of that half.
-WORKERS ?= 6
+WORKERS ?= 4
 PYTEST = $(BIN)/python -m pytest
 BESIDE = $(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 

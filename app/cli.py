@@ -29,6 +29,7 @@ from app.models import __main__ as models
 from app.tls import CertificateFiles
 
 GRACE_S = 4
+KEEP_ALIVE_S = 75
 M_ARENA_MAX = -8  # from glibc's malloc.h
 MAX_ARENAS = 2
 DESCRIPTION = "Watchpost: video analytics on your own machine."
@@ -199,6 +200,9 @@ def _server_config(settings: Settings, *, reload: bool) -> uvicorn.Config:
         log_level="debug" if settings.debug else settings.log_level,
         reload=reload,
         timeout_graceful_shutdown=GRACE_S,
+        # Longer than proxies (60 s) and clients (httpx: 5 s) keep idle connections: who sends a
+        # request just as the server closes one gets no reply.
+        timeout_keep_alive=KEEP_ALIVE_S,
         # Authentication must see the real client; it treats forwarded requests on its own.
         proxy_headers=False,
         server_header=False,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import re
 import signal
 import socket
@@ -86,6 +88,18 @@ def test_it_says_that_it_runs_when_it_answers(tmp_path: Path) -> None:
     with server(tmp_path) as started:
         eventually(lambda: "Watchpost is running at" in started.output, "it says so")
         assert started.answers()
+
+
+def test_a_connection_that_was_idle_for_a_while_takes_another_request(tmp_path: Path) -> None:
+    """Whoever calls every five seconds would else meet the moment in which it is closed."""
+    with server(tmp_path) as started:
+        started.wait_ready()
+        connection = http.client.HTTPConnection("127.0.0.1", started.port, timeout=PATIENCE_S)
+        with contextlib.closing(connection):
+            for pause_s in (0, 6):
+                time.sleep(pause_s)
+                connection.request("GET", "/healthz")
+                assert connection.getresponse().read()
 
 
 def test_flags_reach_the_server(tmp_path: Path) -> None:

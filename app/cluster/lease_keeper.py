@@ -179,8 +179,9 @@ class LeaseKeeper:
         with self._lock:
             session = self._session
             missing = {name: at for name, at in self._numbers.items() if name not in self._held}
+        if session is None:  # this keeper was closed meanwhile
+            return
         for lease, number in missing.items():
-            assert session is not None
             found = store.take(session, lease, number)
             if isinstance(found, Taken):
                 self._has(session, lease, found)
@@ -194,8 +195,9 @@ class LeaseKeeper:
         with self._lock:
             session = self._session
             due = {lease: at[0] for lease, at in self._leaving.items() if at[1] <= now}
+        if session is None:
+            return
         for lease, number in due.items():
-            assert session is not None
             store.release(session, lease, number)
             with self._lock:
                 self._leaving.pop(lease, None)

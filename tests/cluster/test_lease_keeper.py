@@ -91,6 +91,19 @@ def test_a_renewal_that_outlasts_its_keeper_begins_no_session() -> None:
     assert keeper.session is None
 
 
+def test_a_renewal_that_is_in_progress_at_the_end_takes_nothing() -> None:
+    store = Store()
+    keeper = LeaseKeeper("me", LEASE_S, opening(store))
+    keeper.open()
+    assert keeper.take("output") is None
+    keeper.keep_only([], in_use=lambda _: False)
+    assert keeper.take("other") is None
+    keeper.close()
+    keeper._take_again(store)
+    keeper._give_back(store)
+    assert keeper.until("other") == 0
+
+
 def test_leases_are_kept_over_another_connection() -> None:
     first, second = Store(), Store()
     keeper = LeaseKeeper("me", LEASE_S, opening(first))

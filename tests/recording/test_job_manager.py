@@ -198,10 +198,11 @@ async def test_a_job_says_what_the_contract_says(collector: JobManager, store: M
     assert (done.frames, done.bytes) == (file.facts.frames, file.facts.bytes)
 
 
+@pytest.mark.alone  # beside others, frames come so late that they leave gaps of their own
 async def test_a_camera_that_breaks_is_taken_again(
     collector: JobManager, camera: Camera, store: MemoryJobs
 ) -> None:
-    job = await collector.start(replace(SPEC, duration_s=8.0, retries=50))
+    job = await collector.start(replace(SPEC, duration_s=5.0, retries=50))
     await until(lambda: collector.running.job(job.job_id).frames > 5, "frames")  # type: ignore[union-attr]
     camera.refuses_with = camera.breaks_with = source_error(FailureReason.REFUSED)
     camera.count = 1
