@@ -200,13 +200,15 @@ async def test_a_job_says_what_the_contract_says(collector: JobManager, store: M
 
 @pytest.mark.alone  # beside others, frames come so late that they leave gaps of their own
 async def test_a_camera_that_breaks_is_taken_again(
-    collector: JobManager, camera: Camera, store: MemoryJobs
+    make: Make, camera: Camera, store: MemoryJobs
 ) -> None:
-    job = await collector.start(replace(SPEC, duration_s=5.0, retries=50))
+    collector = make(gap_s=1.5)  # a machine that pauses for a second makes no gap
+    await collector.resume()
+    job = await collector.start(replace(SPEC, duration_s=8.0, retries=50))
     await until(lambda: collector.running.job(job.job_id).frames > 5, "frames")  # type: ignore[union-attr]
     camera.refuses_with = camera.breaks_with = source_error(FailureReason.REFUSED)
     camera.count = 1
-    await asyncio.sleep(2)
+    await asyncio.sleep(2.5)
     camera.refuses_with = camera.breaks_with = camera.count = None
     said = await heard(collector, job)
     assert said[-1].startswith("Collection completed")
