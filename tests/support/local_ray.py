@@ -31,7 +31,8 @@ from app.pipeline.manager import StreamManager
 from app.pipeline.registry import NullStreamStore
 from app.startup.node import open_node
 
-LEASE_S = 3.0
+LEASE_S = 30.0
+"""Nothing here is about a lease that ends, and a busy machine may stand still for seconds."""
 
 
 class LocalRay:
