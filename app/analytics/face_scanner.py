@@ -67,7 +67,7 @@ class FaceScanner:
         if motion is None or (motion.width, motion.height) != (width, height):
             motion = self._motion = MotionDetector(width, height)
         cells = image.cells
-        covered = self._covered() if gap_s and at - self._complete_at <= gap_s else ()
+        covered = self._covered() if gap_s and abs(at - self._complete_at) <= gap_s else ()
         regions, held = self._regions(motion, cells, at, covered)
         parts = [image.rgb] if regions is None else [part.crop(image.rgb) for part in regions]
         inferences = [self._faces.submit(part) for part in parts]

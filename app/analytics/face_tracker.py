@@ -54,6 +54,11 @@ class TrackState:
             )
         self.box, self.confidence, self.seen_at = detection.box, detection.confidence, now
 
+    def scale(self, x: float, y: float) -> None:
+        """Keep its place in an image whose width and height changed by these factors."""
+        self.box = self.box.scaled(x, y)
+        self.speed = self.speed[0] * x, self.speed[1] * y
+
 
 class FaceTracker:
     """Follows the faces of one stream; not shared between threads.
@@ -78,6 +83,18 @@ class FaceTracker:
         self._growth = growth_per_s
         self._states: list[TrackState] = []
         self._numbers = numbers or itertools.count(1)
+        self._size: tuple[int, int] | None = None
+
+    def resize(self, size: tuple[int, int]) -> None:
+        """Take the size (width, height) of the next image: its faces stay where they are in it.
+
+        Otherwise a face that is missed just when a camera changes its resolution would be covered
+        in the wrong place.
+        """
+        old, self._size = self._size or size, size
+        if size != old:
+            for state in self._states:
+                state.scale(size[0] / old[0], size[1] / old[1])
 
     def update(self, detections: Sequence[Detection], now: float) -> tuple[Track, ...]:
         """Take the detections of the frame captured at ``now``; return all living tracks."""

@@ -265,6 +265,7 @@ class Stream:
             return ()
         self._patience.wait(asked.faces)
         detections = asked.faces.detections(self._face_settings.timeout_s, size)
+        self._face_tracker.resize(size)
         return self._face_tracker.update(detections, at)
 
     def _publish(self, result: ProcessedFrame) -> None:

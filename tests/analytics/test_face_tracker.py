@@ -46,6 +46,20 @@ def test_a_missed_face_stays_covered_until_hold_s_and_not_longer(tracker: FaceTr
     assert tracker.update([], HOLD_S + 0.01) == ()
 
 
+def test_a_face_that_is_missed_when_the_resolution_changes_stays_covered(
+    tracker: FaceTracker,
+) -> None:
+    tracker.resize((1280, 720))
+    for number in range(3):
+        tracker.update([face(100 + 10 * number, 100)], number / FPS)
+    tracker.resize((640, 360))
+    small = [face(65, 50, size=20, confidence=0.2)]  # too unsure to start a track
+    for detections, at, left in (([], 3, 65), (small, 3, 65), ([], 4, 70)):
+        (track,) = tracker.update(detections, at / FPS)
+        assert covers((track,), Box(left, 50, left + 20, 70))
+        assert track.box.width < 25
+
+
 def test_without_hold_a_missed_face_is_forgotten_at_once() -> None:
     tracker = FaceTracker(start_confidence=0.3, hold_s=0)
     assert len(tracker.update([face(0, 0)], 0)) == 1

@@ -66,6 +66,12 @@ def test_the_moment_is_over_after_the_gap(stage: Stage) -> None:
     assert not pending.held
 
 
+def test_a_clock_that_goes_back_does_not_make_the_moment_longer(stage: Stage) -> None:
+    pending = stage.look(with_patch(scene(), UNDER_THE_COVER, 30), -0.8)
+    assert stage.inferences == 1
+    assert not pending.held
+
+
 def test_without_a_gap_every_change_is_looked_at(stage: Stage) -> None:
     pending = stage.look(with_patch(scene(), UNDER_THE_COVER, 30), 0.1, gap_s=0.0)
     assert stage.inferences == 1
