@@ -127,8 +127,15 @@ class FrameIntake(Channel[F]):
         """Note that a frame was processed, or withheld."""
         with self._changed:
             took_s = time.monotonic() - self._began.popleft()
-            if self._budget is not None and took_s > SLOW * self._interval_s:
+            apart_s = self._apart_s
+            if self._budget is not None and took_s > SLOW * apart_s:
                 self._most = 1
-            elif took_s < FAST * self._interval_s:
+            elif took_s < FAST * apart_s:
                 self._most = IN_PROGRESS
             self._changed.notify_all()
+
+    @property
+    def _apart_s(self) -> float:
+        """The time between two frames: longer than ``max_fps`` allows if the source sends fewer."""
+        rate = self._wanted.per_second(time.monotonic())
+        return max(self._interval_s, 1 / rate) if rate else self._interval_s

@@ -85,6 +85,16 @@ def test_on_a_busy_machine_there_is_one_frame_at_a_time() -> None:
     assert not intake.busy
 
 
+def test_a_camera_that_sends_fewer_frames_than_max_fps_is_not_taken_for_a_busy_machine() -> None:
+    intake = Intake(fps=60)
+    for number in range(4):
+        intake.fill(number, apart_s=1 / SLOW_FPS)
+        intake.get()
+        time.sleep(3 / intake.fps)
+        intake.done()
+    assert not intake.busy
+
+
 def test_a_stop_wakes_who_waits_for_room() -> None:
     intake = Intake()
     for number in range(IN_PROGRESS):
