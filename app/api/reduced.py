@@ -41,10 +41,11 @@ class ReducedReply(BaseModel):
 
 
 def sentences(reduced: Reduced, language: Language) -> list[str]:
-    """What is given up, a sentence each."""
-    texts = []
-    if reduced.objects is not None:
-        texts.append(reply("REDUCED_OBJECTS", language).format(**_numbers(reduced.objects)))
+    """What is given up, a sentence each. The first names the machine."""
+    if reduced.objects is None:
+        texts = [reply("REDUCED_MACHINE", language)]
+    else:
+        texts = [reply("REDUCED_OBJECTS", language).format(**_numbers(reduced.objects))]
     if reduced.no_crops:
         texts.append(reply("REDUCED_CROPS", language))
     if reduced.face_gap_s:

@@ -29,6 +29,14 @@ def test_it_is_said_in_words() -> None:
     assert everything.message.endswith("It shows 8 of 15 frames a second.")
 
 
+def test_without_analytics_the_machine_is_named_too() -> None:
+    """``It`` alone could be the camera."""
+    message = Camera.of(status(Reduced(frames=Rate(8, 15))), "en").reduced
+    assert message is not None
+    words = "This machine cannot do everything. It shows 8 of 15 frames a second."
+    assert message.message == words
+
+
 def test_and_in_numbers() -> None:
     reply = ReducedReply.of(EVERYTHING, "en")
     assert reply is not None
