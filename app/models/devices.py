@@ -1,7 +1,7 @@
 """The devices that networks run on: one table, how each is found, and the fall-back to the CPU.
 
 An accelerator must prove itself: before it is used, one image goes through it and through the CPU,
-and both answers must agree. If it fails then, or later, the network runs on the CPU, with one
+and both answers must agree. If it fails then, or later, all networks run on the CPU, with one
 warning.
 """
 
@@ -202,18 +202,23 @@ class FallbackNetwork:
         self.fixed_size = on_cpu.fixed_size
         self.parallel, self.max_batch = accelerated.parallel, accelerated.max_batch
         self._accelerated, self._on_cpu, self._device = accelerated, on_cpu, device
-        self._network: OnnxNetwork | OpenVinoNetwork = accelerated
         self.parts = {
             name: FallbackNetwork(accelerated.parts[name], part, device)
             for name, part in on_cpu.parts.items()
         }
 
     @property
+    def _network(self) -> OnnxNetwork | OpenVinoNetwork:
+        """The network that runs now: a device that failed for one network is used by none."""
+        return self._on_cpu if self._device.name in _refused else self._accelerated
+
+    @property
     def device(self) -> str:
         """Where it runs now."""
-        untried = self._network is self._accelerated and not self._device.was_tried
+        network = self._network
+        untried = network is self._accelerated and not self._device.was_tried
         note = " (not tried by the developers on real hardware)" if untried else ""
-        return f"{self._network.device}{note}"
+        return f"{network.device}{note}"
 
     @property
     def precision(self) -> str:
@@ -229,7 +234,6 @@ class FallbackNetwork:
             if network is self._on_cpu:
                 raise
             refuse(self._device, f"{self.name}: {error}")
-            self._network = self._on_cpu
             return self._on_cpu.infer(images)
 
     def free_unused(self) -> None:

@@ -230,6 +230,23 @@ def test_an_accelerator_that_fails_later_costs_no_image(
 
 
 @pytest.mark.usefixtures("accelerator")
+def test_an_accelerator_that_fails_for_one_network_is_used_by_none(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also not by a network that was opened on it earlier, and still works there."""
+    earlier = open_network(faces.SHIPPED, "auto")
+    assert "ONNX Runtime" in earlier.device
+    expected = earlier.infer(photos((320, 320)))
+    infer = OnnxNetwork.infer
+    monkeypatch.setattr(OnnxNetwork, "infer", lambda *given: [v + 9 for v in infer(*given)])
+    assert open_network(LETTERS, "auto").device.startswith("CPU")
+    assert earlier.device.startswith("CPU")
+    for answer, value in zip(earlier.infer(photos((320, 320))), expected, strict=True):
+        np.testing.assert_allclose(answer, value, atol=0.01)
+    assert len(caplog.messages) == 1
+
+
+@pytest.mark.usefixtures("accelerator")
 def test_without_the_package_the_cpu_is_used(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
