@@ -117,6 +117,44 @@ TAGS = [
 ]
 
 
+ROUTERS = (
+    streams.router,
+    video.router,
+    push.router,
+    cameras.router,
+    demo.router,
+    camera_setup.router,
+    rules.router,
+    events_api.router,
+    event_reports.router,  # before the ids of events
+    stored_events.router,
+    recordings.router,
+    storage.router,
+    nodes.router,
+    targets.router,
+    routes.router,
+    deliveries.router,
+    snapshot_links.router,
+    plates.router,
+    accounts.router,
+    oidc.router,
+    two_factor.router,
+    users.router,
+    tokens.router,
+    audit.router,
+    privacy.router,
+    system.router,
+    doctor.router,
+    system_status.router,
+    live_settings.router,
+    backup.router,
+    viewer.router,
+    schedules.router,
+    jobs.router,  # last, since its /ws/{job_id} matches every name below /ws
+)
+"""In this order: of two routes that match, the first is taken."""
+
+
 def build_app() -> FastAPI:
     """Build the app with settings from the environment, as ``uvicorn main:app`` serves it."""
     return create_app(Settings())
@@ -161,39 +199,8 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.settings = settings
     app.state.throttle = throttle
-    app.include_router(streams.router)
-    app.include_router(video.router)
-    app.include_router(push.router)
-    app.include_router(cameras.router)
-    app.include_router(demo.router)
-    app.include_router(camera_setup.router)
-    app.include_router(rules.router)
-    app.include_router(events_api.router)
-    app.include_router(event_reports.router)  # before the ids of events
-    app.include_router(stored_events.router)
-    app.include_router(recordings.router)
-    app.include_router(storage.router)
-    app.include_router(nodes.router)
-    app.include_router(targets.router)
-    app.include_router(routes.router)
-    app.include_router(deliveries.router)
-    app.include_router(snapshot_links.router)
-    app.include_router(plates.router)
-    app.include_router(accounts.router)
-    app.include_router(oidc.router)
-    app.include_router(two_factor.router)
-    app.include_router(users.router)
-    app.include_router(tokens.router)
-    app.include_router(audit.router)
-    app.include_router(privacy.router)
-    app.include_router(system.router)
-    app.include_router(doctor.router)
-    app.include_router(system_status.router)
-    app.include_router(live_settings.router)
-    app.include_router(backup.router)
-    app.include_router(viewer.router)
-    app.include_router(schedules.router)
-    app.include_router(jobs.router)  # last, since its /ws/{job_id} matches every name below /ws
+    for router in ROUTERS:
+        app.include_router(router)
     app.mount("/static", viewer.files(), name="static")
     errors.install(app)
     document_rules(app)
