@@ -41,6 +41,20 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
+def is_locked(folder: Path) -> bool:
+    """Whether a process holds the lock of a data folder; nothing is created or changed."""
+    try:
+        file = (folder / LOCK_FILE).open("rb")
+    except OSError:  # it was never used, or belongs to somebody else
+        return False
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
+
+
 def api_token(settings: Settings) -> str:
     """The configured token, or that in the data folder, which is printed when it is generated.
 

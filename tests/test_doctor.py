@@ -184,10 +184,10 @@ def test_an_accelerator_limits_the_cameras_too() -> None:
 
 def test_the_demo_is_fluent_on_four_cores_and_not_on_a_slow_one() -> None:
     assert capacity.demo_fps(COSTS) == 15
-    assert capacity.demo_is_fluent(COSTS)
+    assert capacity.is_fluent(capacity.demo_fps(COSTS))
     slow = replace(COSTS, cores=1, whole_face=60, objects=300, crop=200)
     assert capacity.demo_fps(slow) < 6
-    assert not capacity.demo_is_fluent(slow)
+    assert not capacity.is_fluent(capacity.demo_fps(slow))
 
 
 def test_suggestions_are_the_most_effective_first_and_all_help() -> None:

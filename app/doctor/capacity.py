@@ -74,9 +74,9 @@ def demo_fps(costs: Costs) -> float:
     return min(DEMO_FPS, DEMO_FPS * costs.cores * USABLE * 1000 / needed)
 
 
-def demo_is_fluent(costs: Costs) -> bool:
-    """Whether the demo of ``make run`` will look fluent here."""
-    return demo_fps(costs) >= FLUENT * DEMO_FPS
+def is_fluent(rate: float) -> bool:
+    """Whether the demo of ``make run`` looks fluent at this frame rate."""
+    return rate >= FLUENT * DEMO_FPS
 
 
 def suggestions(costs: Costs, face_width: int, accelerator: Phrase) -> list[Suggestion]:

@@ -13,13 +13,13 @@ from urllib.parse import urlsplit
 
 from app import urls
 from app.config import Settings
-from app.data_folder import TOKEN_FILE, locked
+from app.data_folder import TOKEN_FILE, is_locked
 from app.db.audit import check_audit
 from app.db.engine import DatabaseState, reach
 from app.db.vault import KEY_FILE, open_vault
 from app.doctor.findings import Finding, Phrase, ok, problem, verbatim, warning
 from app.doctor.ray_nodes import ray_nodes
-from app.errors import DataFolderLocked, SetupError, StoreError
+from app.errors import SetupError, StoreError
 
 CONNECT_TIMEOUT_S = 2.0
 GIB = 2**30
@@ -92,7 +92,8 @@ def disk(settings: Settings) -> Finding:
 def _existing(folder: Path) -> Path:
     """The folder, or the nearest one above it that exists."""
     folder = folder.absolute()
-    return next(path for path in (folder, *folder.parents) if path.exists())
+    # Unlike Path.exists, this takes what the user may not see as missing.
+    return next(path for path in (folder, *folder.parents) if os.path.exists(path))  # noqa: PTH110
 
 
 def database(settings: Settings) -> Finding:
@@ -108,9 +109,9 @@ def database(settings: Settings) -> Finding:
 def audit_log(settings: Settings) -> Finding:
     """Whether the audit log is complete and unchanged."""
     secret = settings.secret_key.get_secret_value() if settings.secret_key else None
-    if secret is None and not (settings.data_dir / KEY_FILE).exists():
-        return ok("audit log", Phrase("not created yet"))
     try:
+        if secret is None and not (settings.data_dir / KEY_FILE).exists():
+            return ok("audit log", Phrase("not created yet"))
         broken = check_audit(
             settings.resolved_database_url(), open_vault(settings.data_dir, secret)
         )
@@ -134,23 +135,11 @@ def port(settings: Settings) -> Finding:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((settings.host, settings.port))
     except OSError as error:
-        if _is_running(settings.data_dir):
+        if is_locked(settings.data_dir):
             return ok("port", Phrase("{name}, Watchpost is running", name=name))
         advice = Phrase("stop what uses it, or choose another one with --port")
         return problem("port", verbatim(f"{name}: {error.strerror}"), advice)
     return ok("port", Phrase("{name} is free", name=name))
-
-
-def _is_running(folder: Path) -> bool:
-    if not folder.exists():
-        return False
-    try:
-        with locked(folder):
-            return False
-    except DataFolderLocked:
-        return True
-    except SetupError:
-        return False
 
 
 def rtsp_output(settings: Settings) -> Finding:
