@@ -1,4 +1,4 @@
-"""The files in deploy/ and the Dockerfile, as far as they can be checked without containers."""
+"""The files in deploy/, the Dockerfile and the workflow, without containers."""
 
 from __future__ import annotations
 
@@ -304,3 +304,31 @@ def test_the_cpu_image_leaves_out_what_only_gpus_need() -> None:
     assert any(line.startswith("torch==") for line in left)
     assert any(line.startswith("openvino==") for line in left)
     assert not any("nvidia" in line or "triton" in line for line in left)
+
+
+# ── the workflow ─────────────────────────────────────────────────────────────────────────────
+
+LIST = r"requirements[\w-]*\.txt"
+WORKFLOWS = sorted((ROOT / ".github").rglob("*.yml"))
+
+
+def test_the_workflow_has_the_packages_that_all_tests_need() -> None:
+    """Without one of them, its tests are skipped."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (needed,) = re.findall(r"^test:(.*?)##", makefile, re.M)
+    lists = {"requirements.txt", *re.findall(rf"\.({LIST})\.installed", needed)}
+    assert len(lists) > 2
+    action = (ROOT / ".github/actions/environment/action.yml").read_text(encoding="utf-8")
+    assert set(re.findall(rf"\.({LIST})\.installed", action)) == lists
+    assert {name for name in lists if re.search(rf"-r \S*{re.escape(name)}", action)} == lists
+
+
+def test_files_that_the_workflow_names_are_there() -> None:
+    assert len(WORKFLOWS) == 2
+    for path in WORKFLOWS:
+        text = path.read_text(encoding="utf-8")
+        yaml.safe_load(text)
+        named = re.findall(rf"(?<![\w./]){LIST}|(?<!\S)(?:tests|static)/[\w/.]+", text)
+        assert [name for name in named if not (ROOT / name).exists()] == []
+        for target in re.findall(r"^ *(?:- )?(?:run: )?make ([a-z-]+)", text, re.M):
+            assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text("utf-8"), re.M), target
