@@ -10,9 +10,9 @@ PIP_FLAGS_requirements-lean.txt := --no-compile
 OTHER_OPENCV = opencv-python$(if $(filter requirements-lean.txt,$*),,-headless)
 DEMO_FLAG := $(if $(filter 0,$(DEMO)),,--demo)
 
-.PHONY: setup run doctor web test test-fast test-long check bench docs docs-serve pictures lock clean
+.PHONY: help setup run doctor web test test-fast test-long check bench docs docs-serve pictures lock clean
 
-run: setup $(VENV)/speed.json  ## start the server; ARGS="--port 9000", DEMO=0, LEAN=1
+run: setup $(if $(DEMO_FLAG),$(VENV)/speed.json)  ## start the server; ARGS="--port 9000", DEMO=0, LEAN=1
 	@$(if $(DEMO_FLAG),$(BIN)/python -m app.doctor --demo-from $(VENV)/speed.json)
 	@$(BIN)/python run.py $(DEMO_FLAG) $(ARGS)
 
@@ -26,6 +26,9 @@ $(VENV)/speed.json: $(VENV)/.$(LOCK).installed
 	@$(BIN)/python -m app.doctor --json > $@ || true
 
 setup: $(VENV)/.$(LOCK).installed
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 18
 
 # The built files are in the repository: only who changes web/ needs Node.js.
 web: | web/node_modules  ## build the control room, static/app/, from web/

@@ -235,3 +235,12 @@ def test_files_that_the_architecture_names_are_there() -> None:
     )
     assert len(named) > 20
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/architecture.md"])
+def test_the_tree_names_every_package(page: str) -> None:
+    tree = (ROOT / page).read_text(encoding="utf-8").partition("## The tree")[2]
+    named = set(re.findall(r"^(?:  |\| `app/)(\w+)/", tree.partition("\n## ")[0], re.MULTILINE))
+    packages = {path.parent.name for path in (ROOT / "app").glob("*/*.py")}
+    assert len(packages) > 10
+    assert packages - named == set()
