@@ -52,7 +52,7 @@ Look = Callable[[LabelledImage, VideoFrame, Sequence[Box], Sequence[Face]], None
 """Is shown each frame with the boxes that are blurred and the faces that leak."""
 
 
-class Candidate(NamedTuple):
+class FaceVariant(NamedTuple):
     """A face detector to measure.
 
     Attributes:
@@ -237,16 +237,16 @@ def shipped(settings: FaceSettings) -> FaceDetector:
     return FaceDetector(load_faces(), min_confidence=settings.keep_confidence)
 
 
-CANDIDATES: Mapping[str, Candidate] = {
-    "as shipped": Candidate(shipped),
-    "on a busy machine": Candidate(shipped, gap_s=max(level.face_gap_s for level in LEVELS)),
-    "at 0.15": Candidate(shipped, FaceSettings(min_confidence=0.15, keep_confidence=0.1)),
-    "at 0.2": Candidate(shipped, FaceSettings(min_confidence=0.2, keep_confidence=0.15)),
-    "at 0.3": Candidate(shipped, FaceSettings(min_confidence=0.3, keep_confidence=0.2)),
+CANDIDATES: Mapping[str, FaceVariant] = {
+    "as shipped": FaceVariant(shipped),
+    "on a busy machine": FaceVariant(shipped, gap_s=max(level.face_gap_s for level in LEVELS)),
+    "at 0.15": FaceVariant(shipped, FaceSettings(min_confidence=0.15, keep_confidence=0.1)),
+    "at 0.2": FaceVariant(shipped, FaceSettings(min_confidence=0.2, keep_confidence=0.15)),
+    "at 0.3": FaceVariant(shipped, FaceSettings(min_confidence=0.3, keep_confidence=0.2)),
 }
 
 
-def run(candidates: Mapping[str, Candidate] = CANDIDATES) -> None:
+def run(candidates: Mapping[str, FaceVariant] = CANDIDATES) -> None:
     """Print the leaks of these detectors on all labelled frames."""
     data = os.environ.get("WATCHPOST_DATA")
     if not data:

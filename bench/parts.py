@@ -28,7 +28,7 @@ In = TypeVar("In")
 Out = TypeVar("Out")
 
 
-class Costs:
+class StepTimes:
     """Times steps over many inputs.
 
     Attributes:
@@ -57,7 +57,7 @@ def run() -> None:
     tracker = FaceTracker(start_confidence=settings.min_confidence, hold_s=settings.hold_s)
     encoder = H264Encoder(clip.WIDTH, clip.HEIGHT, fps=25, encoder="libx264")
     numbers = itertools.count()
-    costs = Costs()
+    costs = StepTimes()
     with av.open(str(clip.make(8))) as container:
         container.streams.video[0].thread_type = "SLICE"
         decoded = container.decode(video=0)

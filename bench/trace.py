@@ -49,7 +49,7 @@ STEPS = (
 Key = tuple[str, float]
 
 
-class Recorder:
+class FrameTrace:
     """When each frame, by its stream and capture time, passed each step.
 
     Attributes:
@@ -79,7 +79,7 @@ class Recorder:
 
 
 @contextmanager
-def recorded(recorder: Recorder) -> Iterator[None]:
+def recorded(recorder: FrameTrace) -> Iterator[None]:
     """Time the calls that mark the steps, in all streams of this process."""
     mark = recorder.mark
 
@@ -156,7 +156,7 @@ def run(counts: Sequence[int] = STREAMS) -> None:
 
 async def _trace(count: int, cameras: Any, network: Any) -> dict[str, list[float]]:
     """Run streams for a while; the time of each step of their frames."""
-    recorder, budget, streams = Recorder(), Budget(), []
+    recorder, budget, streams = FrameTrace(), Budget(), []
     settings = FaceSettings()
     faces = FaceDetector(network, min_confidence=settings.keep_confidence)
     loop = asyncio.get_running_loop()
