@@ -459,7 +459,7 @@ class ClusterSettings(BaseModel):
         ge=1,
         le=99,
         description="Processes that run streams on this machine, each with some of its cores: for "
-        "machines with so many cores that one process cannot use them. Above 1, streams run in a "
+        "machines with more cores than one process can use. Above 1, streams run in a "
         "cluster of this machine alone, as with the address `local`.",
     )
 

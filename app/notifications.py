@@ -2,7 +2,7 @@
 
 A *target* is where messages go, such as a webhook or a broker. A *route* says which events go to
 which targets. A *delivery* is one message on its way to one target; it names its events by id, so
-what it says is read when it is sent, and an erased event is never told.
+what it says is read when it is sent, and an erased event is never reported.
 """
 
 from __future__ import annotations

@@ -54,10 +54,6 @@ class Passwords:
         """
         return await self._run(self._verify, stored, password[: MAX_LENGTH + 1])
 
-    def outdated(self, stored: str) -> bool:
-        """Whether a hash was made with other parameters than today's."""
-        return self._hasher.check_needs_rehash(stored)
-
     def close(self) -> None:
         """Let the thread end."""
         self._thread.shutdown(wait=False)

@@ -46,7 +46,6 @@ TEXTURE_WINDOW = 7  # pixels of the small image
 LOCAL_TEXTURE, MIN_TEXTURE = 0.8, 3.0  # correlation; grey levels
 SAME_COLOUR = 4.0
 EDGE_GAIN = 1.1
-OVERLAP = 0.25
 
 
 class SceneChange(Enum):

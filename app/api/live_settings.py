@@ -30,7 +30,7 @@ LIVE = (
     "notify.keep_days",
     "notify.max_waiting",
 )
-"""Those that are read anew each time they are needed; all others are read once, at the start."""
+"""Those that are read again each time they are needed; all others are read once, at the start."""
 
 router = APIRouter(prefix="/api/system/settings", tags=["system"], responses=SYSTEM_ERRORS)
 

@@ -30,7 +30,6 @@ from app.types import (
 
 T = TypeVar("T")
 EXAMPLE_INPUT = "rtsp://192.0.2.10:554/live/cam1"
-EXAMPLE_OUTPUT = "rtsp://192.0.2.10:554/live/cam1-blur"
 
 
 class Envelope(BaseModel, Generic[T]):

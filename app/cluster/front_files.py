@@ -27,7 +27,7 @@ RECOVER_TIMEOUT_S = 600.0
 READ_TIMEOUT_S = 20.0
 EXPORT_TIMEOUT_S = 300.0
 CLIP_S = 10.0
-"""When a clip will be ready of which its node has not told yet."""
+"""How long a clip takes whose node has not reported it yet."""
 
 
 class NodeRows(Protocol):

@@ -37,7 +37,7 @@ class NodeCounts:
 
     def __init__(self) -> None:
         self.daily = DailyCounts()
-        self._told: dict[
+        self._reported: dict[
             str, DayCounts
         ] = {}  # what the front knows: its own, and what it confirmed
         self._sent: list[DayCounts] = []
@@ -53,11 +53,13 @@ class NodeCounts:
         if confirmed == self._place:
             for sent in self._sent:
                 known = self._known(sent)
-                self._told[sent.stream_id] = DayCounts(sent.stream_id, sent.day, plus(known, sent))
+                self._reported[sent.stream_id] = DayCounts(
+                    sent.stream_id, sent.day, plus(known, sent)
+                )
         for front in totals:
             missing = minus(front.counts, self._known(front))
             self.daily.merge(DayCounts(front.stream_id, front.day, missing))
-            self._told[front.stream_id] = front
+            self._reported[front.stream_id] = front
         self._changed |= {one.stream_id for one in self.daily.take_changed()}
         self._sent = [new for stream_id in sorted(self._changed) if (new := self._new(stream_id))]
         self._changed = {one.stream_id for one in self._sent}
@@ -65,8 +67,8 @@ class NodeCounts:
         return NewCounts(self._place, self._sent)
 
     def _known(self, counts: DayCounts) -> Counts:
-        told = self._told.get(counts.stream_id)
-        return {} if told is None or told.day != counts.day else told.counts
+        reported = self._reported.get(counts.stream_id)
+        return {} if reported is None or reported.day != counts.day else reported.counts
 
     def _new(self, stream_id: str) -> DayCounts | None:
         own = self.daily.newest(stream_id)

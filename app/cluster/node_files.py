@@ -111,7 +111,7 @@ class NodeFiles:
             return self._pictures.save(event.event_id, event.ts, draw.snapshot(event))
         except StoreError as error:
             logger.error("an event of %s has no snapshot: %s", event.stream_id, error)
-        except Exception:  # whatever is wrong with the picture, the event is told
+        except Exception:  # whatever is wrong with the picture, the event is reported
             logger.exception("an event of %s has no snapshot", event.stream_id)
         return None
 

@@ -67,7 +67,7 @@ class Orders:
 
 
 class NodeWatchlist:
-    """The watch list of number plates as a front last told it."""
+    """The watch list of number plates as the front last sent it."""
 
     def __init__(self) -> None:
         self._entries: list[WatchEntry] = []
@@ -245,7 +245,7 @@ class NodeStore:
     # ── retention ────────────────────────────────────────────────────────────────────────
 
     def free(self, name: str) -> int:
-        """Delete a file to free space; the front is told. Raises StoreError."""
+        """Delete a file to free space; the front learns of it. Raises StoreError."""
         try:
             self.erase([name])
         except OSError as error:
@@ -270,7 +270,7 @@ class NodeStore:
 
 
 class _FolderOfNode(PrunableFolder):
-    """Files of which the front is told when they are removed."""
+    """Files whose removal is reported to the front."""
 
     def __init__(
         self,

@@ -22,14 +22,14 @@ from app.pipeline.directory import NodeState, NodeStatus
 logger = logging.getLogger(__name__)
 
 MAX_GONE = 100
-"""Nodes that are still told of after they were lost."""
+"""Lost nodes that are still reported."""
 
 
 class ClusterNodes:
     """The nodes by Ray's ids; belongs to the event loop's thread.
 
     Args:
-        files: is told which nodes there are.
+        files: learns which nodes there are.
         measured: whether to ask nodes what streams cost there.
     """
 
@@ -157,12 +157,12 @@ class ClusterNodes:
             self._files.meet(node)
 
     def forget_all(self) -> None:
-        """Meet every node anew."""
+        """Meet every node again."""
         while self._used:
             self._files.forget(self._used.popitem()[1])
 
     def close(self) -> None:
-        """Wait for no node any more."""
+        """Wait for no more nodes."""
         for task in (*self._meeting.values(), *self._measuring):
             task.cancel()
 

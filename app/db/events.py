@@ -73,7 +73,7 @@ class EventRepository:
     def add(self, rows: Sequence[EventRow]) -> int:
         """Write events; returns how many of them can never be written.
 
-        What routes want to be told of them is put into the outbox in the same transaction. What an
+        What routes want to report of them is put into the outbox in the same transaction. What an
         earlier attempt has written stays as it is. If the number of an event is taken by
         a different one, because two processes write to one database, it gets the next free one.
         """

@@ -21,7 +21,7 @@ CLOCKS = {
     "sqlite": "((julianday('now') - 2440587.5) * 86400.0)",
 }
 FORGET_AFTER_S = 3600.0
-"""Sessions that were over for so long are deleted."""
+"""Sessions that were over for this long are deleted."""
 ANSWER_S = 2
 
 

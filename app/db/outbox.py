@@ -23,7 +23,7 @@ MINUTE_S = 60.0
 
 
 def enqueue(session: Session, events: Sequence[EventRow]) -> None:
-    """Add what the routes want to be told of events that this transaction stores."""
+    """Add what the routes want to report of events that this transaction stores."""
     routes = [route for route in routes_of(session) if route.enabled and route.target_ids]
     routes.sort(key=lambda route: route.group_s)  # of several, the one that waits least tells it
     if not routes:
@@ -31,7 +31,7 @@ def enqueue(session: Session, events: Sequence[EventRow]) -> None:
     enabled = set(session.scalars(select(TargetTable.target_id).where(TargetTable.enabled)))
     now = time.time()
     for event in events:
-        reached: set[int] = set()  # a target that several routes lead to is told once
+        reached: set[int] = set()  # a target that several routes lead to gets one message
         for route in routes:
             if not route.takes(event):
                 continue

@@ -25,6 +25,8 @@ def _now() -> datetime:
 
 
 class Table(DeclarativeBase):
+    """Base of all tables: how Python types are stored."""
+
     type_annotation_map: ClassVar[dict[Any, Any]] = {
         datetime: DateTime(timezone=True),
         dict[str, Any]: JSON,

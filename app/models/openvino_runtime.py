@@ -198,7 +198,7 @@ class OpenVinoNetwork:
         return shared[0] if shared else self._compile_uncached(-1, -1)
 
     def free_unused(self, for_s: float | None = None) -> None:
-        """Free the sizes that were not used for so many seconds (default: ``UNUSED_S``).
+        """Free the sizes that were not used for a number of seconds (default: ``UNUSED_S``).
 
         The requests of a thread keep them as well, so each thread has to call this now and then.
         """

@@ -14,7 +14,7 @@ from app.notify.stores import EventReader
 
 
 class Composer:
-    """Reads events when their message is sent, so that an erased event is never told."""
+    """Reads events when their message is sent, so that an erased event is never reported."""
 
     def __init__(self, events: EventReader, cameras: CameraFeed) -> None:
         self._events = events

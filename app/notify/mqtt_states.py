@@ -68,7 +68,7 @@ class StatePublisher:
     ) -> None:
         if not self._options.discovery:
             return
-        told = home_assistant.discovery(
+        message = home_assistant.discovery(
             spec,
             state,
             self._context.instance,
@@ -80,18 +80,18 @@ class StatePublisher:
         gone = {
             key: home_assistant.removed(component)
             for key, component in before.get("components", {}).items()
-            if key not in told["components"] and not key.startswith("count_")
+            if key not in message["components"] and not key.startswith("count_")
         }
         kept = {  # counts are not known while a camera does not run
             key: component
             for key, component in before.get("components", {}).items()
             if key.startswith("count_")
         }
-        told["components"] = {**kept, **gone, **told["components"]}
-        if told != before:
-            self._announced[spec.stream_id] = told
+        message["components"] = {**kept, **gone, **message["components"]}
+        if message != before:
+            self._announced[spec.stream_id] = message
             await client.publish(
-                self._discovery_topic(spec.stream_id), json.dumps(told), retain=True
+                self._discovery_topic(spec.stream_id), json.dumps(message), retain=True
             )
 
     async def remove(self, client: BrokerClient, camera_id: str) -> None:

@@ -45,7 +45,7 @@ class Pauses:
     idle_s: float = 60.0
 
     def after(self, failures: int) -> float:
-        """The pause after so many failed attempts, with jitter."""
+        """The pause after a number of failed attempts, with jitter."""
         pause_s = min(self.longest_s, self.first_s * self.growth ** min(failures - 1, 30))
         return pause_s * random.uniform(0.75, 1.0)
 

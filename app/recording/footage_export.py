@@ -73,7 +73,7 @@ class FootageExporter:
 
     Args:
         root: the folder of the footage.
-        has_room: whether so many bytes more may be written.
+        has_room: whether a number of bytes more may be written.
     """
 
     def __init__(self, root: Path, has_room: Callable[[int], bool]) -> None:

@@ -179,7 +179,7 @@ class DiskSpace:
         return self.free() < self._settings.min_free
 
     def has_room(self, bytes_more: int = 0) -> bool:
-        """Whether so many bytes may be written; also if the disk cannot tell."""
+        """Whether a number of bytes may be written; also if the disk cannot tell."""
         try:
             return self.free() - bytes_more >= self._settings.min_free
         except OSError:

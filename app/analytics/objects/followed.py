@@ -1,8 +1,9 @@
 """Objects beyond the life of their tracks: a track that breaks must not count twice.
 
-A tracker names an object anew when it was hidden for a while, moved too far between two frames, or
-its box changed its shape. Here a new track goes on with an object that was lost near where the
-track begins; an object that stood still is awaited where it stood, the longer the longer it stood.
+A tracker gives an object a new name when it was hidden for a while, moved too far between two
+frames, or its box changed its shape. Here a new track goes on with an object that was lost near
+where the track begins; an object that stood still is awaited where it stood, the longer the longer
+it stood.
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ def ranked(
     """Return what is a plate, the likeliest first.
 
     Of two boxes of which one lies in the other, as a sticker on a plate, the likelier is a plate.
-    If nothing is likely to be one, the likeliest is told in an image in which the detector sees
+    If nothing is likely to be one, the likeliest is reported in an image in which the detector sees
     something that may be a plate, even if it cannot be read.
     """
     by_evidence: list[FoundPlate] = []

@@ -19,7 +19,6 @@ from app.models.batching import BatchingRunner, Image
 Quad = npt.NDArray[np.float32]
 """Corners (4, 2) as x, y: top left, top right, bottom right, bottom left."""
 
-MULTIPLE = 32
 MIN_CORE = 3.0
 UNCLIP = 1.6
 MAX_ENLARGEMENT = 2.0

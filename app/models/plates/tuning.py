@@ -40,7 +40,7 @@ class PlateReaderTuning:
         min_lone_confidence: confidence of the detector from which an image has a plate, even if
             nothing is likely to be one; in reduced copies the sum of all.
         min_lone_evidence: in such an image, less likely texts outside of the detector's boxes are
-            not told in place of what it sees.
+            not reported in place of what it sees.
         longest_side: pixels to which the longer side of an image is scaled, to search all of it
             for lines of text.
         max_boxes: boxes of the detector that are read, the most confident ones.

@@ -211,15 +211,15 @@ def plate_read(decision: Decision, box: Box, countries: tuple[str, ...]) -> Plat
     A text that is almost certainly wrong is only an alternative: nobody should be alarmed by it.
     """
     sure = confidence(decision)
-    told = decision.text if sure >= MIN_CONFIDENCE else ""
+    reported = decision.text if sure >= MIN_CONFIDENCE else ""
     likely = [t for t, share in decision.ranked if share >= MIN_ALTERNATIVE_SHARE]
-    others = [text for text in likely if text and text != told]
+    others = [text for text in likely if text and text != reported]
     return PlateRead(
-        told,
-        sure if told else 0.0,
+        reported,
+        sure if reported else 0.0,
         box,
         tuple(others[:MAX_ALTERNATIVES]),
-        "/".join(formats.countries_of(told, countries)) or None,
+        "/".join(formats.countries_of(reported, countries)) or None,
         {text: round(share, 4) for text, share in decision.ranked[:8] if share >= 0.0005},
     )
 

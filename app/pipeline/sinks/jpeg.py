@@ -27,7 +27,7 @@ def encode_jpeg(frame: BlurredFrame, width: int | None = None) -> bytes:
     """Encode a frame as a baseline JPEG.
 
     Args:
-        width: at most so many pixels wide; None for the frame's own size.
+        width: the most pixels that it may be wide; None for the frame's own size.
     """
     scale = 1.0 if width is None else min(1.0, width / frame.image.width)
     image = _in_jpeg_colours(to_output(frame.image, scale))
