@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 Point = tuple[float, float]
 ZoneKind = Literal["watch", "ignore", "count"]
 Direction = Literal["a_to_b", "b_to_a"]
+DIRECTIONS: tuple[Direction, Direction] = get_args(Direction)
 
 
 class Zone(NamedTuple):
@@ -65,6 +66,21 @@ def unique_names(given: Iterable[str], word: str) -> list[str]:
             name += f" ({number})"
         names.append(name)
     return names
+
+
+def zones_of(rule: str, zones: Iterable[Zone]) -> list[Zone]:
+    """The zones that count for a rule."""
+    return [zone for zone in zones if not zone.rules or rule in zone.rules]
+
+
+def zone_names(zones: Iterable[Zone]) -> list[str]:
+    """The names under which zones are counted: all but those of the kind ``ignore``."""
+    return unique_names((zone.name for zone in zones if zone.kind != "ignore"), "zone")
+
+
+def line_names(lines: Iterable[Line]) -> list[str]:
+    """The names under which lines are counted."""
+    return unique_names((line.name for line in lines), "line")
 
 
 class ZoneCount(NamedTuple):

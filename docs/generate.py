@@ -198,6 +198,7 @@ DETAILS = {
     "bag_abandoned": BAG,
     "bag_reclaimed": BAG,
     "bag_taken": BAG,
+    "smoking_ended": "`person_id`",
     "plate_seen": "`plate_number`, `alternatives`, `votes`, `reads`",
     "plate_match": "`plate_number`, `watch_id`, `watched`, `note`, `action`, perhaps `plate_id`",
 }

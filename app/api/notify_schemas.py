@@ -7,10 +7,13 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
+from app.analytics.bags.item import OBJECT as UNKNOWN_OBJECT
 from app.analytics.rules import event_types
+from app.errors import InvalidRequest
 from app.local_time import Hours, TimeZoneName
 from app.notifications import Delivery, DeliveryState, Route, Target
 from app.notify.targets import TARGETS
+from app.types import LABELS
 
 Name = Annotated[
     str,
@@ -77,8 +80,13 @@ class TargetReply(BaseModel):
 
     @classmethod
     def of(cls, target: Target) -> TargetReply:
-        kind = TARGETS.get(target.kind)
-        shown = kind.shown(kind.read(target.options)) if kind and not target.error else {}
+        shown: dict[str, Any] = {}
+        kind, error = TARGETS.get(target.kind), target.error
+        if kind is not None and error is None:
+            try:
+                shown = kind.shown(kind.read(target.options))
+            except InvalidRequest as unusable:  # written by a version that took them
+                error = str(unusable)
         return cls(
             target_id=target.target_id,
             kind=target.kind,
@@ -86,7 +94,7 @@ class TargetReply(BaseModel):
             enabled=target.enabled,
             options=shown,
             created_ts=target.created_ts,
-            error=target.error,
+            error=error,
         )
 
 
@@ -167,6 +175,14 @@ class RouteRequest(BaseModel):
             if kind not in event_types():
                 raise ValueError(f"one of {', '.join(event_types())}")
         return types
+
+    @field_validator("labels")
+    @classmethod
+    def _known_label(cls, labels: list[str]) -> list[str]:
+        known = (*LABELS, UNKNOWN_OBJECT)
+        if not set(labels) <= set(known):
+            raise ValueError(f"one of {', '.join(known)}")
+        return labels
 
     def to_route(self) -> Route:
         return _changed(Route(0, self.name, self.enabled, ()), self, set(type(self).model_fields))

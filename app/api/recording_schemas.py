@@ -22,6 +22,7 @@ def _required_time(given: object) -> object:
 
 RequiredTime = Annotated[
     float,
+    Field(strict=True, allow_inf_nan=False),
     BeforeValidator(_required_time),
     WithJsonSchema({"type": "string", "examples": ["2026-02-03T12:00:00+09:00"]}),
 ]

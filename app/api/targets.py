@@ -85,7 +85,8 @@ async def show_target(target_id: TargetId, notify: NotifyDep) -> TargetReply:
 
 @router.patch("/{target_id}", summary="Change a target")
 async def change_target(target_id: TargetId, body: TargetChange, notify: NotifyDep) -> TargetReply:
-    """Options that are not given keep their values, secrets among them."""
+    """Options that are not given keep their values, secrets among them, and so do those that are
+    given as replies show them."""
     target = await asyncio.to_thread(notify.targets.get, target_id)
     changes: dict[str, Any] = {
         name: getattr(body, name) for name in body.model_fields_set - {"options"}
@@ -110,6 +111,7 @@ async def test_target(target_id: TargetId, notify: NotifyDep) -> AttemptReply:
     target = await asyncio.to_thread(notify.targets.get, target_id)
     if target.error:
         raise InvalidRequest(field="target_id", reason=SECRET_ERROR)
+    _kind(target)
     attempt = await notify.dispatcher.test(target)
     return AttemptReply(ok=attempt.ok, answer=attempt.answer, seconds=attempt.seconds)
 
@@ -129,8 +131,27 @@ async def rotate_secret(target_id: TargetId, notify: NotifyDep) -> TargetMade:
 
 def _merged(target: Target, given: Mapping[str, Any]) -> dict[str, Any]:
     """The options with changes. Raises InvalidRequest."""
-    kind = _kind(target)
-    return plain(kind.read({**target.options, **given}))
+    changes = _unmasked(given, TargetReply.of(target).options, target.options)
+    return plain(_kind(target).read({**target.options, **changes}))
+
+
+def _unmasked(
+    given: Mapping[str, Any], shown: Mapping[str, Any], stored: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What was given, with the stored value of whatever is as replies show it.
+
+    A client that reads a target and writes it back, one field changed, must not make the masks
+    its secrets.
+    """
+    changes: dict[str, Any] = {}
+    for name, value in given.items():
+        if name in shown and value == shown[name]:
+            changes[name] = stored.get(name, value)
+        elif isinstance(value, Mapping) and isinstance(shown.get(name), Mapping):
+            changes[name] = _unmasked(value, shown[name], stored.get(name, {}))
+        else:
+            changes[name] = value
+    return changes
 
 
 def _kind(target: Target) -> TargetKind:

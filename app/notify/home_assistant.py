@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from app.notify.camera_states import object_id
-from app.notify.rule_sensors import RULE_SENSORS
+from app.notify.rule_sensors import COUNTS_PLACES, RULE_SENSORS
+from app.places import DIRECTIONS, line_names, zone_names, zones_of
 from app.types import StreamSpec
 
 Component = dict[str, Any]
@@ -25,7 +26,7 @@ def discovery(
     """The discovery payload of a camera.
 
     Args:
-        state: as it is published; it says which counts there are.
+        state: as it is published; it says which kinds of objects are counted now.
         base: the topic of this server.
         camera: the topic of the camera.
         link: URL of this server's page, or an empty text.
@@ -80,16 +81,28 @@ def _components(spec: StreamSpec, state: dict[str, Any], camera: str) -> dict[st
     for kind in state["counts"]:
         value = f"value_json.counts[{_quoted(kind)}] | default(0)"
         found[f"count_{object_id(kind)}"] = _sensor(camera, f"{kind.capitalize()} count", value)
-    for name in state["zones"]:
-        key, path = f"zone_{object_id(name)}", f"value_json.zones[{_quoted(name)}]"
-        found[key] = _zone(camera, name, f"{path}.now")
-        found[f"{key}_now"] = _sensor(camera, f"{name} now", f"{path}.now")
-        found[f"{key}_today"] = _sensor(camera, f"{name} today", f"{path}.today")
-    for name, ways in state["lines"].items():
-        for way in ways:
-            path = f"value_json.lines[{_quoted(name)}][{_quoted(way)}]"
+    if COUNTS_PLACES in spec.analytics:
+        found |= _places(spec, camera)
+    return found
+
+
+def _places(spec: StreamSpec, camera: str) -> dict[str, Component]:
+    """Zones and lines, also while the camera is stopped: what was removed, Home Assistant forgets
+    with all that its user has set. Counts are unknown meanwhile, and nobody is in a zone."""
+    found: dict[str, Component] = {}
+    for name in zone_names(zones_of(COUNTS_PLACES, spec.zones)):
+        key = f"zone_{object_id(name)}"
+        zone = f"(value_json.zones[{_quoted(name)}] | default({{}}))"
+        now = f"{zone}.now | default(0)"
+        found[key] = _zone(camera, name, now)
+        found[f"{key}_now"] = _sensor(camera, f"{name} now", now)
+        found[f"{key}_today"] = _sensor(camera, f"{name} today", f"{zone}.today | default(none)")
+    for name in line_names(spec.lines):
+        line = f"(value_json.lines[{_quoted(name)}] | default({{}}))"
+        for way in DIRECTIONS:
             title = f"{name} {way.replace('_', ' ')} today"
-            found[f"line_{object_id(name)}_{way}"] = _sensor(camera, title, path)
+            value = f"{line}.{way} | default(none)"
+            found[f"line_{object_id(name)}_{way}"] = _sensor(camera, title, value)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints, field_validator
@@ -42,6 +43,9 @@ class MqttOptions(Options):
     @field_validator("host")
     @classmethod
     def _without_port(cls, host: str) -> str:
-        if host.count(":") == 1:
-            raise ValueError("a name or an address, without a port")
+        if ":" in host:
+            try:
+                ipaddress.IPv6Address(host)
+            except ValueError:
+                raise ValueError("a name or an address, without a port") from None
         return host

@@ -42,13 +42,17 @@ class StatePublisher:
         for camera_id, status in statuses.items():
             state = camera_state(status) | {"server": self._context.instance}
             await self._announce(client, status.spec, state)
+            if self._rules.begin(camera_id, status.stats.session_id):
+                await self._publish_kept_rules(client, status.spec)
             text = json.dumps(state, ensure_ascii=False)
             if self._states.get(camera_id) == text:
                 continue
             camera = self.camera_topic(camera_id)
             await client.publish(f"{camera}/state", text, retain=True)
+            if not state["on"]:
+                self._rules.forget(camera_id)
             if not state["on"] or camera_id not in self._states:
-                await self._rules_off(client, status.spec)
+                await self._publish_kept_rules(client, status.spec)
             self._states[camera_id] = text
         for camera_id in [one for one in self._states if one not in statuses]:
             del self._states[camera_id]
@@ -56,12 +60,12 @@ class StatePublisher:
             self._rules.forget(camera_id)
             await self.remove(client, camera_id)
 
-    async def _rules_off(self, client: BrokerClient, spec: StreamSpec) -> None:
-        self._rules.forget(spec.stream_id)
+    async def _publish_kept_rules(self, client: BrokerClient, spec: StreamSpec) -> None:
         camera = self.camera_topic(spec.stream_id)
         for key, sensor in RULE_SENSORS.items():
             if sensor.rule in spec.analytics and _is_kept(key):
-                await client.publish(f"{camera}/rules/{key}", _on_off(False), retain=True)
+                on = self._rules.is_on(spec.stream_id, key)
+                await client.publish(f"{camera}/rules/{key}", _on_off(on), retain=True)
 
     async def _announce(
         self, client: BrokerClient, spec: StreamSpec, state: dict[str, Any]

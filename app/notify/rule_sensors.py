@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 from app.events import EventRow
 
+COUNTS_PLACES = "objects"
+"""The rule that counts what is in zones and crosses lines."""
+
 
 @dataclass(frozen=True, slots=True)
 class RuleSensor:
@@ -40,7 +43,7 @@ RULE_SENSORS: dict[str, RuleSensor] = {
     "plate": RuleSensor("Number plate", "plates", frozenset({"plate_seen"}), off_s=30),
     "plate_match": RuleSensor("Watch list", "plates", frozenset({"plate_match"}), off_s=30),
     "loitering": RuleSensor(
-        "Loitering", "objects", frozenset({"zone_loitering"}), frozenset({"zone_left"})
+        "Loitering", COUNTS_PLACES, frozenset({"zone_loitering"}), frozenset({"zone_left"})
     ),
 }
 
@@ -50,15 +53,34 @@ class RuleStates:
 
     def __init__(self) -> None:
         self._subjects: dict[tuple[str, str], set[object]] = {}
+        self._sessions: dict[str, str] = {}
+
+    def is_on(self, camera_id: str, key: str) -> bool:
+        """Whether a sensor that does not switch itself off is on."""
+        return bool(self._subjects.get((camera_id, key)))
+
+    def begin(self, camera_id: str, session_id: str | None) -> bool:
+        """Take the session number of a camera's run; whether it is another one than before.
+
+        With it the subjects begin anew: what was going on in the run before has no end.
+        """
+        if session_id is None:
+            return False
+        before = self._sessions.get(camera_id, session_id)
+        if before != session_id:
+            self.forget(camera_id)
+        self._sessions[camera_id] = session_id
+        return before != session_id
 
     def seen(self, event: EventRow) -> dict[str, bool]:
         """The sensors that an event switches, or confirms."""
+        self.begin(event.stream_id, event.session_id)
         states: dict[str, bool] = {}
         for key, sensor in RULE_SENSORS.items():
             if event.type not in sensor.begins | sensor.ends:
                 continue
             subjects = self._subjects.setdefault((event.stream_id, key), set())
-            subject = event.bag_id or event.person_id or event.track_id
+            subject = _subject(event)
             if event.type in sensor.ends:
                 subjects.discard(subject)
             elif sensor.ends:
@@ -68,6 +90,15 @@ class RuleStates:
 
     def forget(self, camera_id: str) -> None:
         """Switch the sensors of a camera that no longer runs off."""
+        self._sessions.pop(camera_id, None)
         for camera, key in list(self._subjects):
             if camera == camera_id:
                 del self._subjects[camera, key]
+
+
+def _subject(event: EventRow) -> object:
+    """What the beginning and the end of something have in common; a track may break meanwhile."""
+    object_id = event.details.get("object_id")
+    if object_id is not None:  # it may stay in two zones at once
+        return object_id, event.details.get("zone")
+    return event.bag_id or event.person_id or event.track_id

@@ -23,6 +23,7 @@ from app.pace import Backoff
 logger = logging.getLogger(__name__)
 
 ERASED = "its events were erased"
+BROKEN = "Watchpost could not send it: {kind}; the server's log has more"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ class TargetWorker:
     async def test(self, message: Message) -> str:
         """Send one message now; returns the other side's answer. Raises SendFailed."""
         try:
-            return self._clean(await self.sender.send(message))
+            return self._clean(await self._send(message))
         except SendFailed as failure:
             raise SendFailed(self._clean(failure.answer), gone=failure.gone) from None
 
@@ -143,7 +144,7 @@ class TargetWorker:
             await self._give_up(delivery, ERASED)
             return
         try:
-            answer = self._clean(await self.sender.send(message))
+            answer = self._clean(await self._send(message))
         except SendFailed as failure:
             await self._failed(delivery, failure)
             return
@@ -156,6 +157,20 @@ class TargetWorker:
             self._unreachable = False
             logger.info("target %d answers again", self._id)
             await self._keep(self._store.wake, self._id, time.time())
+
+    async def _send(self, message: Message) -> str:
+        """Send a message. Raises SendFailed, StoreError.
+
+        An error that nobody expected counts as a failed attempt, too: else its message would end
+        this worker, and again after each restart, and hold up all behind it without a reason.
+        """
+        try:
+            return await self.sender.send(message)
+        except (SendFailed, StoreError):
+            raise
+        except Exception as error:
+            logger.exception("target %d: a message was not sent", self._id)
+            raise SendFailed(BROKEN.format(kind=type(error).__name__)) from error
 
     async def _failed(self, delivery: Delivery, failure: SendFailed) -> None:
         answer, now = self._clean(failure.answer), time.time()

@@ -131,6 +131,7 @@ def test_a_broken_track_is_no_second_alarm() -> None:
     assert watcher.looks(20, cigarette(), tracks=again) == []
     rule_events = [f for _ in range(40) for f in watcher.look(again)]
     assert [(f.type, f.tracks[0].track_id) for f in rule_events] == [("smoking_ended", 7)]
+    assert rule_events[0].details == {"person_id": 1}  # as it was reported to begin
 
 
 def test_somebody_else_elsewhere_is_an_alarm_of_their_own() -> None:

@@ -133,6 +133,22 @@ async def test_secrets_are_shown_once(client: httpx.AsyncClient, hook: Receiver)
         Webhook(secret).verify(request.body, request.headers)
 
 
+async def test_what_is_written_back_as_it_was_shown_keeps_its_secrets(
+    client: httpx.AsyncClient, hook: Receiver
+) -> None:
+    """A client reads a target, changes a field, and writes all of it."""
+    made = await add_target(client, hook.url + "/s3cr3t", headers={"X": "s3cr3t-header"})
+    path = f"/api/targets/{made['target_id']}"
+    options = (await client.get(path)).json()["options"]
+    options["headers"]["Y"] = "new"
+    assert (await client.patch(path, json={"options": options})).status_code == 200
+    assert (await client.post(f"{path}/test")).json()["ok"]
+    (request,) = hook.received
+    Webhook(made["secret"]).verify(request.body, request.headers)
+    assert (request.path, request.headers["x"]) == ("/s3cr3t", "s3cr3t-header")
+    assert request.headers["y"] == "new"
+
+
 async def test_a_test_tells_the_answer_of_the_other_side(
     client: httpx.AsyncClient, hook: Receiver
 ) -> None:
@@ -178,6 +194,7 @@ async def test_dead_deliveries_are_listed_with_their_reason_and_sent_again(
         ("targets", {"kind": "webhook", "name": "x", "options": {"url": "x://y"}}, "options.url"),
         ("routes", {"name": "x", "targets": []}, "targets"),
         ("routes", {"name": "x", "targets": [1], "types": ["no_such_type"]}, "types"),
+        ("routes", {"name": "x", "targets": [1], "labels": ["persn"]}, "labels"),
         ("routes", {"name": "x", "targets": [1], "timezone": "Mars/Base"}, "timezone"),
         ("routes", {"name": "x", "targets": [1], "group_s": -1}, "group_s"),
         ("routes", {"name": "x", "targets": [1], "max_per_minute": 0}, "max_per_minute"),

@@ -131,6 +131,16 @@ async def test_a_wrong_parameter_is_named(
     assert reply.json()["details"]["field"].endswith(field)
 
 
+@pytest.mark.parametrize("wrong", ["NaN", "Infinity", "1e400", "true", "null", '"soon"', "[]"])
+async def test_a_time_to_flag_from_is_a_time(client: httpx.AsyncClient, wrong: str) -> None:
+    body = f'{{"stream": "gate", "from": {wrong}, "to": {BEGIN_TS + 9}, "flagged": true}}'
+    reply = await client.patch(
+        "/api/recordings", content=body, headers={"Content-Type": "application/json"}
+    )
+    assert reply.status_code == 400, reply.text
+    assert reply.json()["details"]["field"] == "from"
+
+
 async def test_times_may_be_iso_8601(client: httpx.AsyncClient) -> None:
     query = {"stream": "gate", "from": "2025-11-28T00:00:00Z", "to": "2025-11-28T09:00:20+09:00"}
     body = (await client.get("/api/recordings", params=query)).json()

@@ -14,15 +14,18 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import pytest
 from fixtures import ROOT, clean_environment, eventually
 from support.mosquitto import PASSWORD, USER, Broker, missing
 
 from app.config import NotifySettings
 from app.errors import InvalidRequest
+from app.events import EventRow
 from app.notifications import Target
+from app.notify.rule_sensors import RuleStates
 from app.notify.targets import mqtt
-from app.places import LineCount, PlaceCounts, ZoneCount
+from app.places import Line, LineCount, PlaceCounts, Zone, ZoneCount
 from app.types import StreamSpec, StreamState, StreamStats, StreamStatus
 
 from .conftest import Outbox, until
@@ -246,8 +249,8 @@ async def test_home_assistant_finds_a_device_for_each_camera(
     outbox: Outbox, broker: Broker
 ) -> None:
     add(outbox, broker)
-    places = PlaceCounts(date(2026, 1, 1), [ZoneCount('Do"ck {{1}}', {"car": 1}, {})], [])
-    outbox.cameras.shown = [camera(followed={"person": 2}, places=places), camera("yard/1")]
+    gate = with_places(camera(followed={"person": 2}), 'Do"ck {{1}}')
+    outbox.cameras.shown = [gate, camera("yard/1")]
     async with outbox.working(SETTINGS):
         await state_of(broker)
         found = await kept(broker, "homeassistant/device/+/config")
@@ -264,15 +267,112 @@ async def test_home_assistant_finds_a_device_for_each_camera(
         assert "bag_abandoned" not in parts  # its rule does not run here
         zone = next(one for one in parts.values() if one["name"] == 'Do"ck {{1}}')
         assert zone["platform"] == "binary_sensor"
-        assert zone["value_template"].count("{{") == 1  # a name is no template
+        state = await state_of(broker)
+        assert shown(zone, state) == "ON"  # a name is no template
         ids = [one["unique_id"] for one in parts.values()]
         assert len(set(ids)) == len(ids)
         topics = {one.get("state_topic") for one in parts.values()} - {None}
-        assert topics == {"watchpost/gate/state", "watchpost/gate/rules/smoking"}
-        assert await kept(broker, "watchpost/gate/rules/#") == {
-            "watchpost/gate/rules/smoking": b"OFF"
-        }
+        rules = {f"watchpost/gate/rules/{name}" for name in ("smoking", "loitering")}
+        assert topics == {"watchpost/gate/state", *rules}
+        assert await kept(broker, "watchpost/gate/rules/#") == dict.fromkeys(rules, b"OFF")
         assert "watchpost/yard%2F1/state" in await kept(broker, "watchpost/+/state")
+
+
+async def test_zones_and_lines_stay_in_home_assistant_while_the_camera_is_stopped(
+    outbox: Outbox, broker: Broker
+) -> None:
+    """It forgets what is taken away, with the names and rooms that its user has given it."""
+    add(outbox, broker)
+    running = with_places(camera(), "Dock")
+    outbox.cameras.shown = [running]
+    topic = f"homeassistant/device/watchpost_{INSTANCE}_gate/config"
+    async with outbox.working(SETTINGS):
+        state = await state_of(broker)
+        parts = json.loads((await kept(broker, topic))[topic])["components"]
+        values = {key: shown(one, state) for key, one in parts.items() if is_place(key)}
+        assert len(values) == 5
+        assert sorted(values.values()) == ["0", "1", "3", "5", "ON"]
+        stopped = replace(running, state=StreamState.STOPPED, stats=StreamStats())
+        outbox.cameras.shown = [stopped]
+        while state["on"]:
+            state = await state_of(broker)
+        assert json.loads((await kept(broker, topic))[topic])["components"].items() >= parts.items()
+        values = {key: shown(one, state) for key, one in parts.items() if is_place(key)}
+        assert sorted(values.values()) == ["0", "None", "None", "None", "OFF"]
+        spec = replace(running.spec, zones=(), lines=())
+        outbox.cameras.shown = [replace(running, spec=spec, stats=StreamStats())]
+        while not state["on"]:
+            state = await state_of(broker)
+        parts = json.loads((await kept(broker, topic))[topic])["components"]
+        assert all(one.keys() == {"platform"} for key, one in parts.items() if is_place(key))
+
+
+def with_places(status: StreamStatus, zone: str) -> StreamStatus:
+    """A camera with one zone and one line that count."""
+    spec = replace(
+        status.spec,
+        analytics={**status.spec.analytics, "objects": {}},
+        zones=(Zone("count", ((0, 0), (1, 0), (1, 1)), zone),),
+        lines=(Line(((0, 0), (1, 1)), "Door"),),
+    )
+    places = PlaceCounts(
+        date(2026, 1, 1),
+        [ZoneCount(zone, {"car": 1}, {"car": 5})],
+        [LineCount("Door", {"a_to_b": {"person": 3}, "b_to_a": {}})],
+    )
+    return replace(status, spec=spec, stats=replace(status.stats, places=places))
+
+
+def is_place(key: str) -> bool:
+    return key.startswith(("zone_", "line_"))
+
+
+def shown(component: dict[str, Any], state: dict[str, Any]) -> str:
+    """What Home Assistant makes of a state: its templates are Jinja's."""
+    template = jinja2.Environment().from_string(component["value_template"])
+    return template.render(value_json=state)
+
+
+async def test_what_goes_on_stays_on_until_it_ends_or_the_camera_runs_anew(
+    outbox: Outbox, broker: Broker
+) -> None:
+    target = add(outbox, broker)
+    outbox.add_route(target)
+    outbox.cameras.shown = [camera(session_id="S_1")]
+    topic = "watchpost/gate/rules/smoking"
+    async with outbox.working(SETTINGS):
+        await state_of(broker)
+        outbox.happen(kind="smoking_started", track_id=1, session_id="S_1")
+        await until(lambda: outbox.answers() == [("sent", "the broker accepted it")])
+        assert await kept(broker, topic) == {topic: b"ON"}
+        with broker.listening("watchpost/gate/#") as listener:  # Home Assistant starts again
+            await until(lambda: any(one["retain"] for one in listener.messages()))
+            count = len(listener.messages())
+            await asyncio.to_thread(broker.publish, "homeassistant/status", "online")
+            told = await until(lambda: topic in topics_of(listener.messages()[count:]))
+            assert told
+        assert await kept(broker, topic) == {topic: b"ON"}
+        outbox.cameras.shown = [camera(session_id="S_2")]  # nothing ends what S_1 has begun
+        while (await kept(broker, topic)) != {topic: b"OFF"}:
+            pass
+
+
+def topics_of(messages: list[dict[str, Any]]) -> set[str]:
+    return {one["topic"] for one in messages}
+
+
+def test_a_sensor_knows_who_has_begun_though_tracks_break() -> None:
+    states = RuleStates()
+    stays = {"object_id": 5, "zone": "Dock"}
+    began = EventRow(1, "gate", "zone_loitering", 0.0, track_id=1, details=stays)
+    other = replace(began, event_id=2, type="zone_left", details={**stays, "object_id": 6})
+    outer = replace(other, event_id=3, details={**stays, "zone": "Yard"})
+    ended = replace(began, event_id=4, type="zone_left", track_id=9)
+    seen = [states.seen(one) for one in (began, other, outer, ended)]
+    assert seen == [{"loitering": on} for on in (True, True, True, False)]
+    smoked = EventRow(5, "gate", "smoking_started", 0.0, track_id=1, person_id=1)
+    assert states.seen(smoked) == {"smoking": True}
+    assert states.seen(replace(smoked, type="smoking_ended", track_id=7)) == {"smoking": False}
 
 
 async def test_a_camera_is_switched_by_the_broker(outbox: Outbox, broker: Broker) -> None:
@@ -312,6 +412,7 @@ async def test_a_removed_camera_is_removed_from_the_broker(outbox: Outbox, broke
     [
         {},
         {"host": "broker:1883"},
+        {"host": "a:b:c"},
         {"host": "a b"},
         {"host": "x", "port": 0},
         {"host": "x", "topic": "a/#"},

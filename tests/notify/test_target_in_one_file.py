@@ -85,9 +85,30 @@ async def test_it_gets_events_retries_and_secrets_without_further_code(
 
 
 @pytest.mark.usefixtures("notebook")
+async def test_an_error_that_its_author_did_not_expect_is_a_failed_attempt(
+    outbox: Outbox, tmp_path: Path
+) -> None:
+    """Else the message would end the target's worker, and again after each restart."""
+    file = tmp_path / "notes.txt"
+    file.mkdir()
+    target = outbox.add_target("notebook", file=str(file))
+    outbox.add_route(target)
+    async with outbox.working() as dispatcher:
+        outbox.happen()
+        outbox.happen("yard")
+        await until(lambda: all("IsADirectory" in (why or "") for _, why in outbox.answers()))
+        assert "IsADirectoryError" in (await dispatcher.test(target)).answer
+        file.rmdir()
+        file.touch()
+        await until(lambda: [one for one, _ in outbox.answers()] == ["sent"] * 2)
+
+
+@pytest.mark.usefixtures("notebook")
 def test_replies_mask_its_secrets_and_name_its_fields() -> None:
     target = Target(1, "notebook", "Notes", True, {"file": "x", "pin": "4711"})
     assert TargetReply.of(target).options == {"file": "x", "pin": "***"}
+    older = TargetReply.of(Target(1, "notebook", "Notes", True, {"paper": "x"}))
+    assert (older.options, older.error) == ({}, "options.file: Field required")
     with pytest.raises(InvalidRequest) as refused:
         TARGETS["notebook"].read({"file": "x", "colour": "red"})
     assert refused.value.details["field"] == "options.colour"

@@ -12,17 +12,17 @@ from app.analytics.objects.daily_counts import DailyCounts
 from app.analytics.objects.followed import FollowedObject
 from app.analytics.rules.base import StreamContext
 from app.places import (
+    DIRECTIONS,
     CountKey,
     Direction,
     LineCount,
     PlaceCounts,
     ZoneCount,
     by_label,
+    line_names,
     total,
-    unique_names,
+    zone_names,
 )
-
-DIRECTIONS: tuple[Direction, Direction] = ("a_to_b", "b_to_a")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +64,8 @@ class Places:
         self._stream_id = stream.stream_id
         self._zones = [zone for zone in stream.zones if zone.kind != "ignore"]
         self._lines = list(stream.lines)
-        self._zone_names = unique_names((zone.name for zone in self._zones), "zone")
-        self._line_names = unique_names((line.name for line in self._lines), "line")
+        self._zone_names = zone_names(self._zones)
+        self._line_names = line_names(self._lines)
         self._daily = daily
         self._today = today
         self._loiter_s = loiter_s

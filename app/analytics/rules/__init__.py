@@ -27,6 +27,7 @@ from app.analytics.rules.scope import RuleScope, split_settings
 from app.analytics.zones import polygons_for
 from app.config import read_sections
 from app.errors import InvalidRequest, NoAnalytics, in_words
+from app.places import zones_of
 from app.types import Analytics
 
 RULES: dict[str, RuleEntry] = {
@@ -90,7 +91,7 @@ def make_rules(
     for name, changes in analytics.items():
         entry = _entry(name, "analytics")
         shared, own = split_settings(name, changes)
-        zones = [zone for zone in stream.zones if not zone.rules or name in zone.rules]
+        zones = zones_of(name, stream.zones)
         if entry.wants_zones and zones:
             kinds = ("watch", "ignore")
             own = {kind: polygons_for(zones, kind, *entry.labels) for kind in kinds} | own

@@ -70,6 +70,7 @@ class _Watch:
     Attributes:
         recent: confidence of the cigarette in each of the last inferences, 0 for none.
         detected: the confidences of the current cigarette; empty while there is none.
+        person_id: under which it was reported; the person's track may have another id since.
     """
 
     person: Track
@@ -79,6 +80,7 @@ class _Watch:
     last_at: float = -math.inf
     smoking: bool = False
     detected: list[float] = field(default_factory=list)
+    person_id: int = 0
 
     @property
     def confidence(self) -> float:
@@ -136,7 +138,7 @@ class SmokingRule:
         sure = sum(confidence >= self._settings.min_confidence for confidence in watch.recent)
         if watch.smoking or sure < self._settings.confirm:
             return []
-        watch.smoking = True
+        watch.smoking, watch.person_id = True, watch.person.track_id
         shown = Track(0, "cigarette", cigarette.confidence, cigarette.box)
         return [RuleEvent("smoking_started", (watch.person, shown), watch.confidence)]
 
@@ -229,7 +231,8 @@ class SmokingRule:
 
 def _ended(watch: _Watch) -> RuleEvent:
     duration = round(watch.last_at - watch.first_at, 1)
-    return RuleEvent("smoking_ended", (watch.person,), watch.confidence, duration)
+    details = {"person_id": watch.person_id}  # that of the beginning, so that both can be paired
+    return RuleEvent("smoking_ended", (watch.person,), watch.confidence, duration, details)
 
 
 def _is_same(one: Box, other: Box) -> bool:
@@ -282,7 +285,8 @@ ENTRY = RuleEntry(
     settings=SmokingSettings,
     events={
         "smoking_started": "A person was seen with a cigarette often enough to be smoking.",
-        "smoking_ended": "That person had no cigarette for `gap_s`; `duration_s` says how long.",
+        "smoking_ended": "That person, the `person_id` of the beginning, had no cigarette for "
+        "`gap_s`; `duration_s` says how long.",
     },
     labels=frozenset({"person"}),
 )

@@ -75,8 +75,12 @@ class AppriseSender:
             "snapshot": snapshot and base64.b64encode(snapshot).decode(),
             "local_receivers": list(self._context.settings.local_receivers),
         }
-        with tempfile.TemporaryDirectory() as folder:
-            reply = await _run({**request, "folder": folder})
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                reply = await _run({**request, "folder": folder})
+        except OSError as error:  # a full disk, or too many processes
+            why = f"its process could not be started: {error.strerror}"
+            raise SendFailed(why, unreachable=True) from None
         answer = str(reply.get("log") or NO_REPLY)
         if not reply.get("ok"):
             raise SendFailed(answer)
