@@ -272,10 +272,11 @@ class StreamAnalyzer:
         return self._rules.place_counts
 
     def _count(self, tracks: Sequence[Track]) -> dict[str, int]:
-        """How many objects of each counted kind there are: the rules' counts, else the tracks."""
+        """How many objects there are of each counted kind that is looked for: the rules' counts,
+        else the tracks."""
         found = Counter(kind_of(track.label) for track in tracks)
-        unseen = frozenset(LABELS) - frozenset(self._scanner.whole.labels)
-        counts = {kind: found[kind] for kind in counted_kinds() if kind not in unseen}
+        seen = {kind_of(label) for label in self._scanner.whole.labels}
+        counts = {kind: found[kind] for kind in counted_kinds() if kind in seen}
         return {**counts, **self._rules.counts}
 
     def _track(self, detections: Sequence[Detection], now: float) -> tuple[Track, ...]:

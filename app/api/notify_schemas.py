@@ -13,7 +13,7 @@ from app.errors import InvalidRequest
 from app.local_time import Hours, TimeZoneName
 from app.notifications import Delivery, DeliveryState, Route, Target
 from app.notify.targets import TARGETS
-from app.types import LABELS
+from app.types import BAG_LABELS, LABELS
 
 Name = Annotated[
     str,
@@ -179,7 +179,7 @@ class RouteRequest(BaseModel):
     @field_validator("labels")
     @classmethod
     def _known_label(cls, labels: list[str]) -> list[str]:
-        known = (*LABELS, UNKNOWN_OBJECT)
+        known = dict.fromkeys((*LABELS, *BAG_LABELS, UNKNOWN_OBJECT))
         if not set(labels) <= set(known):
             raise ValueError(f"one of {', '.join(known)}")
         return labels

@@ -49,6 +49,10 @@ def discovery(
     }
 
 
+def _count_name(kind: str) -> str:
+    return f"{kind.replace('_', ' ').capitalize()} count"
+
+
 def removed(component: Component) -> Component:
     """What takes an entity's place that no longer exists."""
     return {"platform": component["platform"]}
@@ -80,7 +84,7 @@ def _components(spec: StreamSpec, state: dict[str, Any], camera: str) -> dict[st
                 found[key]["off_delay"] = sensor.off_s
     for kind in state["counts"]:
         value = f"value_json.counts[{_quoted(kind)}] | default(0)"
-        found[f"count_{object_id(kind)}"] = _sensor(camera, f"{kind.capitalize()} count", value)
+        found[f"count_{object_id(kind)}"] = _sensor(camera, _count_name(kind), value)
     if COUNTS_PLACES in spec.analytics:
         found |= _places(spec, camera)
     return found

@@ -283,6 +283,13 @@ def test_only_what_the_rules_need_is_looked_for(
     assert parts[0] == labels
 
 
+def test_only_what_is_looked_for_is_counted() -> None:
+    """A camera without the rule for bags has no number of bags: none was looked for."""
+    work = analysis(Sight())
+    step(work, 1.0)
+    assert work.counts == {"person": 1}
+
+
 def test_when_a_file_begins_again_its_objects_are_others_and_rules_are_told() -> None:
     class Told(Recorder):
         restarts = 0
