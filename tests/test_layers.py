@@ -373,6 +373,7 @@ def test_only_the_supervisor_and_the_edges_catch_broadly() -> None:
         "app.models.onnx_runtime",  # its errors have no class of their own
         "app.api.errors",
         "app.db.writer",
+        "app.notify.worker",  # the supervisor of a target: a message must not end it
         "app.cluster.rounds",  # the supervisor of what runs on nodes
         "app.cluster.node_files",  # as the writer, around the pictures of events
         "app.cameras.service",  # around callbacks of users

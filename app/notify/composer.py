@@ -6,11 +6,15 @@ import asyncio
 import secrets
 import time
 
-from app.errors import EventNotFound, NodeGone, NoSnapshot
+from app.errors import EventNotFound, NodeGone, NoSnapshot, StoreError
 from app.events import EventRow
 from app.notifications import Delivery
 from app.notify.base import CameraFeed, Message
 from app.notify.stores import EventReader
+
+PATIENCE_S = 60.0
+"""How old a message gets at most for the sake of a picture that cannot be read: a database comes
+back, a file on a broken disk does not, and all other messages of the target wait for this one."""
 
 
 class Composer:
@@ -27,7 +31,12 @@ class Composer:
             return None
 
         async def snapshot() -> bytes | None:
-            return await asyncio.to_thread(self._snapshot, events)
+            try:
+                return await asyncio.to_thread(self._snapshot, events)
+            except StoreError:
+                if time.time() - delivery.created_ts < PATIENCE_S:
+                    raise
+                return None
 
         return Message(
             delivery.message_id,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -34,9 +35,11 @@ class Cameras:
     async def switch(self, camera_id: str, *, on: bool) -> None: ...
 
 
-def snapshot_of(error: WatchpostError, *event_ids: int) -> bytes | None:
+def snapshot_of(error: WatchpostError, *event_ids: int, age_s: float = 0.0) -> bytes | None:
     async def read() -> bytes | None:
-        delivery = Delivery(1, "m", 1, 1, "gate", event_ids, DeliveryState.WAITING, 0, 0.0, 0.0)
+        made_ts = time.time() - age_s
+        waiting = DeliveryState.WAITING
+        delivery = Delivery(1, "m", 1, 1, "gate", event_ids, waiting, 0, made_ts, made_ts)
         message = await Composer(Events(error), Cameras()).message(delivery)
         assert message is not None
         return await message.snapshot()
@@ -55,3 +58,7 @@ def test_a_message_does_not_wait_for_a_snapshot_that_cannot_be_had(error: Watchp
 def test_a_message_waits_for_the_database() -> None:
     with pytest.raises(StoreError):
         snapshot_of(StoreError(reason="locked"), 2)
+
+
+def test_a_picture_that_can_never_be_read_holds_nothing_up_for_long() -> None:
+    assert snapshot_of(StoreError(reason="snapshot: Input/output error"), 2, age_s=61) is None
