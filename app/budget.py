@@ -6,7 +6,7 @@ enlarged, then faces are predicted for a moment before they are detected again. 
 then is to skip frames, which each stream does by itself. While none are skipped the budget goes
 back up, one step at a time, and waits longer before it repeats a step that has failed.
 
-Files wait instead, so they have no share in it.
+Files wait instead, so they have no share in it; meanwhile they ask for one frame's faces at a time.
 """
 
 from __future__ import annotations
@@ -121,6 +121,11 @@ class Budget:
     def level(self) -> Level:
         """What streams may do now."""
         return LEVELS[self._step]
+
+    @property
+    def is_reduced(self) -> bool:
+        """Whether streams go without something now."""
+        return self._step > 0
 
     def stream(self, *, analyzes: bool) -> StreamBudget:
         """The share of a stream that begins; to be closed when it ends."""

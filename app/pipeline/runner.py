@@ -85,6 +85,7 @@ class StreamRunner:
             ),
             analyzer=self._analyzers.create(spec, budget),
             budget=budget,
+            gives_way=lambda: self._budget.is_reduced,
             keeps_trying=keeps_trying,
             make_sink=make_sink or self._make_output,
             packets=self._ring(spec),

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import wait
 from contextlib import contextmanager
 from dataclasses import replace
@@ -86,6 +86,7 @@ class Stream:
         faces: detector on the network that all streams share.
         analyzer: the stream's analytics; None when it asks for none.
         budget: its share in what the machine can do; None for a file, which waits.
+        gives_way: whether a file has to leave room for live streams now.
         keeps_trying: the stream has run before, so an error at the start does not end it.
         make_sink: creates the output; that of a recording has no URL.
         packets: gets the encoded frames; None for a stream that must not be encoded.
@@ -101,6 +102,7 @@ class Stream:
         *,
         analyzer: StreamAnalyzer | None = None,
         budget: StreamBudget | None = None,
+        gives_way: Callable[[], bool] = lambda: False,
         keeps_trying: bool = False,
         make_sink: Output = make_output,
         packets: PacketRing | None = None,
@@ -120,7 +122,7 @@ class Stream:
         self.source = make_source(spec, settings, lambda: self._delivery.is_watched, least)
         self._size: tuple[int, int] | None = None  # of the output
         live = self.source.live
-        self._patience = Patience(live, self.supervisor.stopping)
+        self._patience = Patience(live, self.supervisor.stopping, gives_way)
         self._frames: FrameIntake[Frame] = FrameIntake(
             spec, live=live, budget=budget, on_skipped=self._on_skipped
         )
