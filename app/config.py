@@ -537,6 +537,10 @@ class Settings(_Sources):
         """Folders with files that callers may open."""
         return self.media_dirs or [self.data_dir, Path.cwd()]
 
+    def writable_data_dir(self) -> Path | None:
+        """The data folder; None if it is not there, or belongs to somebody else."""
+        return self.data_dir if os.access(self.data_dir, os.W_OK | os.X_OK) else None
+
     def recordings_dir(self) -> Path:
         """The folder of recordings, with one folder for each job."""
         return self.data_dir / "recordings"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import resource
 import socket
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from app.data_folder import locked
 from app.db.audit import AuditRepository
 from app.db.engine import open_database
 from app.db.vault import open_vault
+from app.doctor import __main__ as command
 from app.doctor import capacity, machine, report, surroundings
 from app.doctor.__main__ import main
 from app.doctor.accelerators import accelerators, advised
@@ -90,6 +93,32 @@ def test_a_port_in_use_is_a_problem_unless_watchpost_itself_runs(tmp_path: Path)
         with locked(tmp_path):
             assert surroundings.port(settings).status is Status.OK
     assert surroundings.port(settings).status is Status.OK
+
+
+def test_looking_for_a_running_server_creates_nothing(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        used = Settings(data_dir=tmp_path / "data", host="127.0.0.1", port=port)
+        assert surroundings.port(used).status is Status.PROBLEM
+        used.data_dir.mkdir()
+        assert surroundings.port(used).status is Status.PROBLEM
+    assert list(used.data_dir.iterdir()) == []
+
+
+def test_a_data_folder_of_somebody_else_is_said_and_not_used(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(*_: object, **__: object) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    assert settings.writable_data_dir() == settings.data_dir
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert settings.writable_data_dir() is None
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuses)
+    monkeypatch.setattr(Path, "exists", refuses)
+    assert surroundings.data_folder(settings.data_dir).status is Status.PROBLEM
+    assert surroundings.audit_log(settings).status is Status.WARNING
+    assert surroundings.database(settings).status is Status.PROBLEM
 
 
 def test_an_rtsp_output_that_cannot_be_reached_is_a_problem(settings: Settings) -> None:
@@ -215,6 +244,27 @@ def test_the_exit_code_says_whether_the_server_can_work(
     told = json.loads(capsys.readouterr().out)
     assert told["healthy"] is False
     assert "data folder" in [one["name"] for one in told["findings"] if one["status"] == "problem"]
+
+
+def test_flags_are_settings_and_leave_the_others_of_their_group(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    seen: list[Settings] = []
+
+    def examine(given: Settings, **_: object) -> report.Report:
+        seen.append(given)
+        return report.Report((), None, 960)
+
+    monkeypatch.setattr(command, "examine", examine)
+    monkeypatch.setenv("WATCHPOST_STREAMS__STOP_TIMEOUT_S", "7")
+    flags = ("--output-base", "rtsp://127.0.0.1:8554", "--weights", "own.xml")
+    assert main([*flags, "--database-url", "sqlite:///a.db", "--data-dir", str(tmp_path)]) == 0
+    (given,) = seen
+    assert given.streams.output_base == "rtsp://127.0.0.1:8554"
+    assert given.streams.stop_timeout_s == 7
+    assert given.objects.weights == "own.xml"
+    assert given.resolved_database_url() == "sqlite:///a.db"
 
 
 def test_invalid_settings_are_a_usage_error(

@@ -111,7 +111,7 @@ def measure(settings: Settings) -> Costs:
         WatchpostError: a network cannot be loaded, or fails.
     """
     began_at, cores = time.monotonic(), usable_cpus()
-    cache = settings.data_dir if settings.data_dir.is_dir() else None
+    cache = settings.writable_data_dir()
     with ExitStack() as stack:
         pool = stack.enter_context(ThreadPoolExecutor(cores))
         meter = _Meter(pool, cores)

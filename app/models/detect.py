@@ -57,7 +57,7 @@ class DetectorSuite:
         objects = settings.objects
         if min_confidence is not None:
             objects = objects.model_copy(update={"min_confidence": min_confidence})
-        data_dir = settings.data_dir if settings.data_dir.is_dir() else None
+        data_dir = settings.writable_data_dir()
         self._objects = load_objects(objects, settings.device, data_dir, multiple=SHAPE_MULTIPLE)
         self._face_runner = load_faces(settings.device, data_dir / "cache" if data_dir else None)
         face_confidence = (

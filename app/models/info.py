@@ -30,7 +30,7 @@ def info(settings: Settings) -> Iterator[str]:
     Raises:
         SetupError: when a network cannot be loaded.
     """
-    data_dir = settings.data_dir if settings.data_dir.is_dir() else None
+    data_dir = settings.writable_data_dir()
     cache_dir = data_dir / "cache" if data_dir else None
     with ExitStack() as loaded:
         faces = load_faces(settings.device, cache_dir)
