@@ -9,6 +9,7 @@ in their ``details``.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from typing import Literal, NamedTuple, get_args
@@ -30,12 +31,15 @@ class Locale(NamedTuple):
         errors: templates by code.
         reasons: texts by ``FailureReason``.
         replies: texts of successful calls and of sockets that end.
+        phrases: what is said in English below this room, such as in the details of errors, by its
+            template; empty for English.
         doctor: templates of the doctor's texts by their English ones; empty for English.
     """
 
     errors: dict[str, str]
     reasons: dict[str, str]
     replies: dict[str, str]
+    phrases: dict[str, str]
     doctor: dict[str, str]
 
 
@@ -44,7 +48,7 @@ def _load(language: Language) -> Locale:
     texts = json.loads(file.read_text(encoding="utf-8"))
     if language == "en":
         texts["errors"] |= {kind.code: kind.template for kind in _kinds(WatchpostError)}
-        texts["reasons"], texts["doctor"] = WORDS, {}
+        texts["reasons"], texts["phrases"], texts["doctor"] = WORDS, {}, {}
     return Locale(**texts)
 
 
@@ -55,6 +59,21 @@ def _kinds(kind: type[WatchpostError]) -> Iterator[type[WatchpostError]]:
 
 
 LOCALES: dict[Language, Locale] = {language: _load(language) for language in LANGUAGES}
+
+
+def _pattern(template: str) -> re.Pattern[str]:
+    parts = re.split(r"\{(\w+)\}", template)  # a text, a name, a text, …
+    named = (f"(?P<{part}>.+)" if at % 2 else re.escape(part) for at, part in enumerate(parts))
+    return re.compile("".join(named), re.DOTALL)
+
+
+PHRASES = {
+    template: _pattern(template)
+    for template in sorted(LOCALES["ru"].phrases, key=len, reverse=True)
+}
+"""What filled templates look like; all languages but English have the same ones."""
+PHRASED = ("reason", "task")
+"""The details whose text is English."""
 
 
 def advice(reason: str, language: Language) -> str | None:
@@ -101,6 +120,9 @@ def describe(error: WatchpostError, language: Language) -> str:
     locale = LOCALES[language]
     template = locale.errors.get(error.code, error.template)
     details = dict(error.details)
+    for name in PHRASED:
+        if isinstance(text := details.get(name), str):
+            details[name] = phrase_in(text, language)
     if error.words:
         words = locale.reasons.get(str(details.get("reason")))
         if words is not None:
@@ -108,9 +130,20 @@ def describe(error: WatchpostError, language: Language) -> str:
     return error.fill(template, details)
 
 
+def phrase_in(text: str, language: Language) -> str:
+    """What is English elsewhere, such as a part of an error's text, if the language has words."""
+    phrases = LOCALES[language].phrases
+    for template, pattern in PHRASES.items() if phrases else ():
+        if found := pattern.fullmatch(text):
+            return phrases[template].format_map(found.groupdict())
+    return text
+
+
 def reason_in(text: str | None, language: Language) -> str | None:
     """The reason that an error's English text contains, in a language; else the whole text."""
-    known = [code for code, words in WORDS.items() if text is not None and words in text]
+    if text is None:
+        return None
+    known = [code for code, words in WORDS.items() if words in text]
     if not known:
-        return text
+        return phrase_in(text, language)
     return LOCALES[language].reasons[max(known, key=lambda code: len(WORDS[code]))]

@@ -6,7 +6,7 @@ from dataclasses import asdict, fields
 
 from pydantic import BaseModel, Field
 
-from app.api.i18n import Language
+from app.api.i18n import Language, reason_in
 from app.api.reduced import ReducedReply
 from app.api.schemas import StreamStatsReply
 from app.pipeline.directory import NodeStatus
@@ -56,6 +56,10 @@ class CameraLoad(BaseModel):
     reduced: ReducedReply | None = Field(
         description="What it goes without because the machine cannot do everything; null: nothing."
     )
+    problem: str | None = Field(
+        description="`last_error` of its numbers in a few words, in the caller's language.",
+        examples=["connection refused"],
+    )
     numbers: StreamStatsReply
 
     @classmethod
@@ -67,6 +71,7 @@ class CameraLoad(BaseModel):
             state=status.state.value,
             max_fps=spec.max_fps,
             reduced=ReducedReply.of(status.stats.reduced, language),
+            problem=reason_in(status.stats.last_error, language),
             numbers=StreamStatsReply.of(status.stats),
         )
 

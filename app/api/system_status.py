@@ -16,7 +16,7 @@ from fastapi import APIRouter, Query
 from app import __version__
 from app.api.deps import LanguageDep
 from app.api.health import HealthDep, HealthService
-from app.api.i18n import Language
+from app.api.i18n import Language, phrase_in
 from app.api.system_deps import SYSTEM_ERRORS, SystemDep, SystemServices
 from app.api.system_schemas import (
     CameraLoad,
@@ -32,6 +32,7 @@ from app.api.system_schemas import (
 )
 from app.config import usable_cpus
 from app.cpu_time import NATIVE, child_times, memory_bytes, thread_times
+from app.models.batching import BatchingRunner
 from app.recent_problems import MAX_PROBLEMS, RECENT
 from app.recording.captures import OWN_IDS
 
@@ -65,11 +66,16 @@ async def status(health: HealthDep, system: SystemDep, language: LanguageDep) ->
         version=__version__,
         packages=await asyncio.to_thread(_packages),
         machine=_machine(),
-        issues=[HealthIssueReply(what=one.what, reason=one.reason) for one in issues],
+        issues=[
+            HealthIssueReply(
+                what=phrase_in(one.what, language), reason=phrase_in(one.reason, language)
+            )
+            for one in issues
+        ],
         parts=parts,
         cameras=_cameras(health, language),
         nodes=[NodeLoadReply.of(one) for one in health.manager.nodes()],
-        networks=_networks(health),
+        networks=_networks(health, language),
         disk=DiskStatus(
             size=disk and disk.size,
             free=disk and disk.free,
@@ -137,17 +143,22 @@ def _cameras(health: HealthService, language: Language) -> list[CameraLoad]:
     ]
 
 
-def _networks(health: HealthService) -> list[NetworkStatus]:
+def _networks(health: HealthService, language: Language) -> list[NetworkStatus]:
     return [
         NetworkStatus(
             purpose=purpose,
             name=runner.network.name if runner else None,
             device=runner.network.device if runner else None,
             waiting=runner.waiting if runner else 0,
-            trouble=runner.trouble if runner else "it is not installed",
+            trouble=_trouble(runner, language),
         )
         for purpose, runner in health.networks.items()
     ]
+
+
+def _trouble(runner: BatchingRunner | None, language: Language) -> str | None:
+    trouble = runner.trouble if runner else "it is not installed"
+    return None if trouble is None else phrase_in(trouble, language)
 
 
 def _database(system: SystemServices) -> DatabaseStatus:

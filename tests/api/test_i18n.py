@@ -9,22 +9,26 @@ from collections.abc import Iterator
 
 import pytest
 from fixtures import ROOT
+from pydantic_core import PydanticKnownError
 
 from app import errors
 from app.api import errors as http
 from app.api.i18n import (
     LANGUAGES,
     LOCALES,
+    PHRASES,
     Language,
     default_of,
     describe,
     language_of,
+    phrase_in,
     reason_in,
     reply,
 )
 from app.errors import WatchpostError
 from app.failure_reason import WORDS as WORDS_IN_ENGLISH
 from app.failure_reason import FailureReason
+from app.models.detections import TASKS
 from docs.generate import first_sentence
 
 
@@ -174,3 +178,73 @@ def test_strange_languages_are_answered_in_english_or_that_of_the_contract(
 
 def test_a_language_without_a_weight_is_the_first_choice() -> None:
     assert language_of("ko;q=") == "ko"
+
+
+# ── what is English in the details of errors ─────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("language", [one for one in LANGUAGES if one != "en"])
+def test_every_phrase_has_every_language(language: Language) -> None:
+    phrases = LOCALES[language].phrases
+    assert set(phrases) == set(PHRASES)
+    for template, translation in phrases.items():
+        assert placeholders(translation) == placeholders(template)
+
+
+def said() -> str:
+    """All texts of the server's own code and of pydantic, which words many rejections."""
+    own = [file.read_text(encoding="utf-8") for file in (ROOT / "app").rglob("*.py")]
+    late = [str(errors.DetectorLate(task)) for task in (*TASKS.values(), "Plate reading")]
+    kinds = [
+        PydanticKnownError("missing"),
+        PydanticKnownError("extra_forbidden"),
+        PydanticKnownError("float_type"),
+        PydanticKnownError("greater_than", {"gt": 1}),
+        PydanticKnownError("greater_than_equal", {"ge": 1}),
+        PydanticKnownError("less_than", {"lt": 1}),
+        PydanticKnownError("less_than_equal", {"le": 1}),
+        PydanticKnownError("string_too_long", {"max_length": 2}),
+    ]
+    # Long texts stand in several pieces.
+    return re.sub(r'"\s+f?"', "", "\n".join([*own, *late, *(kind.message() for kind in kinds)]))
+
+
+def test_no_phrase_is_left_over() -> None:
+    source = said()
+    parts = {part for template in PHRASES for part in re.split(r"\{\w+\}", template)}
+    assert [part for part in parts if part not in source] == []
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (errors.BadUpload(reason="the image is damaged"), "изображение повреждено"),
+        (errors.DetectorLate("Object detection"), "Сервер не успевает: поиск объектов."),
+        (errors.Unauthorized(reason="the set-up code is wrong"), "неверный код настройки"),
+        (
+            errors.InvalidRequest(field="source", reason="the file does not exist: a.mp4"),
+            "файла нет: a.mp4",
+        ),
+        (
+            errors.InvalidRequest(
+                field="max_fps", reason="Input should be less than or equal to 60"
+            ),
+            "max_fps: не больше 60",
+        ),
+    ],
+)
+def test_details_that_are_english_are_said_in_the_language(
+    error: WatchpostError, text: str
+) -> None:
+    before = dict(error.details)
+    assert text in describe(error, "ru")
+    (english,) = {before.get("reason"), before.get("task")} - {None}
+    assert str(english) not in describe(error, "ko")
+    assert error.details == before, "programs compare them"
+    assert describe(error, "en") == str(error)
+
+
+def test_other_details_stay_as_they_are() -> None:
+    assert phrase_in("what nobody translated", "ru") == "what nobody translated"
+    assert phrase_in("the file does not exist: {path}", "ru") == "файла нет: {path}"
+    assert reason_in("Plate reading is falling behind.", "ko") == "번호판 인식이 지연되고 있습니다."

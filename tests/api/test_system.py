@@ -75,6 +75,21 @@ async def test_the_status_shows_load_by_part_and_camera(client: httpx.AsyncClien
     assert status["started_ts"] < status["now_ts"] <= time.time()
 
 
+async def test_what_is_wrong_is_said_in_the_callers_language(client: httpx.AsyncClient) -> None:
+    camera = {"camera_id": "nobody", "source": "rtsp://127.0.0.1:9/live", "start_timeout_s": 1}
+    (await client.post("/cameras", json=camera)).raise_for_status()
+    russian = {"Accept-Language": "ru"}
+    for _ in range(200):
+        status = (await client.get("/api/system/status", headers=russian)).json()
+        (shown,) = (one for one in status["cameras"] if one["camera_id"] == "nobody")
+        if shown["problem"] is not None:
+            break
+        await asyncio.sleep(0.1)
+    await client.delete("/camera/nobody")
+    assert shown["problem"] == "соединение отклонено"
+    assert "connection refused" in shown["numbers"]["last_error"]
+
+
 @pytest.mark.parametrize(
     ("thread", "part"),
     [
