@@ -314,7 +314,7 @@ class SessionNotFound(NotFound):
 
 
 class WatchNotFound(NotFound):
-    """No entry of the watch list has this id."""
+    """No entry of the watch-list has this id."""
 
     code = "WATCH_NOT_FOUND"
     template = "Watchlist entry not found: {watch_id}"

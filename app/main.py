@@ -104,7 +104,7 @@ TAGS = [
     {
         "name": "plates",
         "description": "Number plates: upload a photo; view, correct, search, count and delete "
-        "readings; the watch list.",
+        "readings; the watch-list.",
     },
     {
         "name": "recordings",

@@ -241,7 +241,7 @@ class Activity(BaseModel):
 
 
 class WatchChange(BaseModel):
-    """A number for the watch list; ``*`` stands for any characters, ``?`` for one."""
+    """A number for the watch-list; ``*`` stands for any characters, ``?`` for one."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -256,7 +256,7 @@ class WatchChange(BaseModel):
 
 
 class WatchReply(BaseModel):
-    """An entry of the watch list."""
+    """An entry of the watch-list."""
 
     id: int
     number: str
@@ -269,6 +269,6 @@ class WatchReply(BaseModel):
 
 
 class WatchDeleted(BaseModel):
-    """An entry that was removed from the watch list."""
+    """An entry that was removed from the watch-list."""
 
     id: int

@@ -291,7 +291,7 @@ async def plate_activity(counts: PlateCountsDep, cameras: OwnCameras) -> Activit
     return Activity.of(await asyncio.to_thread(counts.activity, cameras))
 
 
-@router.get("/watchlist", summary="Show the watch list")
+@router.get("/watchlist", summary="Show the watch-list")
 async def list_watched_plates(watchlist_rows: WatchlistDep) -> list[WatchReply]:
     """The numbers that raise `plate_match` events."""
     return [WatchReply.of(entry) for entry in await asyncio.to_thread(watchlist_rows.entries)]
@@ -306,7 +306,7 @@ async def watch_plate(body: WatchChange, watchlist_rows: WatchlistDep) -> WatchR
 
 
 @router.delete(
-    "/watchlist/{watch_id}", summary="Remove a number from the watch list", responses=MISSING
+    "/watchlist/{watch_id}", summary="Remove a number from the watch-list", responses=MISSING
 )
 async def unwatch_plate(watch_id: Id, watchlist_rows: WatchlistDep) -> WatchDeleted:
     """Events that it has raised stay."""

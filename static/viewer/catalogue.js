@@ -84,7 +84,7 @@ export const CATALOGUE = {
     "rows.what": "Object",
     "rows.sure": "Confidence",
     "rows.track": "Track",
-    "rows.since": "Since",
+    "rows.since": "Seen for",
     "rows.none": "Nothing detected right now.",
     "rows.more": { one: "{n} uncertain, a dotted box.", other: "{n} uncertain, dotted boxes." },
     "rows.nothing": "nothing detected",

@@ -19,7 +19,7 @@ export const NAMES = {
     "event.zone_left": "Left a zone",
     "event.zone_loitering": "Stays in a zone",
     "event.line_crossed": "Crossed a line",
-    "event.plate_match": "Plate on the watch list",
+    "event.plate_match": "Plate on the watch-list",
     "label.person": { one: "{n} person", other: "{n} people" },
     "label.backpack": { one: "{n} backpack", other: "{n} backpacks" },
     "label.handbag": { one: "{n} handbag", other: "{n} handbags" },

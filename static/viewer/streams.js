@@ -47,7 +47,8 @@ export class Streams {
     clearTimeout(this.#timer);
     if (document.hidden) return;
     try {
-      this.#cameras = await call("cameras");
+      const cameras = await call("cameras");
+      this.#cameras = cameras.filter((/** @type {Camera} */ { state }) => state !== "stopped");
       this.#state = "fine";
     } catch (error) {
       const locked = error instanceof Refused && error.status === 401;

@@ -361,7 +361,7 @@ def test_the_number_of_a_plate_is_shown(scripted: ScriptedServer, open_page: Ope
     scripted.scripts["gate"] = playing(then=then)
     page = open_page("#gate")
     expect(page.locator("#events li strong")).to_have_text(
-        ["Camera moved", "Plate on the watch list: PJY5472", "Plate read: PJY5472"]
+        ["Camera moved", "Plate on the watch-list: PJY5472", "Plate read: PJY5472"]
     )
 
 
@@ -602,6 +602,7 @@ def test_the_list_of_what_runs(scripted: ScriptedServer, open_page: OpenPage) ->
             "reduced": {"message": "This machine looks for objects 2 times a second."},
         },
         {"camera_id": "yard", "name": "yard", "kind": "push", "state": "failed", "fps": None},
+        {"camera_id": "attic", "name": "Attic", "kind": "camera", "state": "stopped", "fps": None},
     ]
     scripted.scripts["gate"] = playing(PERSON)
     page = open_page()
@@ -611,6 +612,7 @@ def test_the_list_of_what_runs(scripted: ScriptedServer, open_page: OpenPage) ->
         "This machine looks for objects 2 times a second."
     )
     expect(page.get_by_role("button", name="yard")).to_contain_text("Failed · Pushed")
+    expect(page.get_by_role("button", name="Attic")).to_have_count(0)
     gate.click()
     expect(gate).to_have_attribute("aria-current", "true")
     expect(gate).to_be_focused()

@@ -193,6 +193,30 @@ def test_an_event_is_opened_flagged_and_commented_by_keyboard(
     assert "#/recordings/yard?at=" in (link.get_attribute("href") or "")
 
 
+def test_keys_of_the_view_leave_the_focused_control_its_own(
+    open_page: OpenPage, room: LiveApp
+) -> None:
+    page = open_page("#/events?camera=yard")
+    expect(page.locator(".events-row").first).to_be_visible()
+    flagged = page.get_by_role("button", name="Flagged only")
+    flagged.press("Enter")
+    expect(flagged).to_have_attribute("aria-pressed", "true")
+    flagged.press("Enter")
+    page.locator(".events-row").nth(2).press("Enter")
+    expect(page).to_have_url(re.compile(rf"events/{NEWEST - 4}\?camera=yard"))
+
+    at = noon() - 60
+    page = open_page(f"#/recordings/yard?at={at:.0f}")
+    strip = page.get_by_role("slider", name="Position in the recording")
+    begin = strip.get_attribute("aria-valuemin")
+    page.get_by_title("Zoom in").press(" ")
+    expect(strip).not_to_have_attribute("aria-valuemin", begin or "")
+    expect(page.locator(".player video")).to_have_count(0)
+    page.locator("h1").click()
+    page.keyboard.press(" ")
+    expect(page.locator(".player video")).to_have_count(1)
+
+
 def test_new_events_appear_without_moving_what_is_read(open_page: OpenPage, room: LiveApp) -> None:
     page = open_page("#/events")
     expect(page.locator(".events-row").first).to_be_visible()

@@ -219,6 +219,19 @@ def test_the_first_visit_says_what_this_is(scripted: ScriptedServer, open_page: 
     expect(page.get_by_role("link", name="Add a camera")).to_have_attribute("href", "#/cameras/new")
     expect(page.get_by_role("button", name="Start the demo")).to_be_visible()
     expect(page.get_by_role("link", name="webcam")).to_have_attribute("href", "viewer")
+    page = open_page("#/recordings")
+    expect(page.get_by_role("heading", name="No cameras yet")).to_be_visible()
+    expect(page.get_by_role("link", name="Add camera")).to_have_attribute("href", "#/cameras/new")
+
+
+@pytest.mark.parametrize("locale", ["en-US", "ru-RU", "ko-KR"])
+def test_the_first_visit_fits_on_a_phone(
+    locale: str, scripted: ScriptedServer, open_page: OpenPage
+) -> None:
+    scripted.cameras = []
+    page = open_page(locale=locale, viewport={"width": 390, "height": 844})
+    expect(page.locator(".empty-actions a").first).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 def test_who_may_only_watch_sees_no_buttons_for_more(

@@ -78,12 +78,12 @@ def test_photos_are_read_in_order_and_corrected_without_a_mouse(
     dialog = page.get_by_role("dialog").first
     expect(dialog.locator(".plate-photo rect")).to_be_visible()
     expect(dialog).to_contain_text(OTHER)  # the first reading
-    dialog.get_by_role("button", name="Add to watch list").click()
+    dialog.get_by_role("button", name="Add to watch-list").click()
     page.get_by_role("dialog").last.get_by_label("Note").fill("stolen")
     page.get_by_role("button", name="Add", exact=True).click()
     eventually(
         lambda: server.http.get("/api/watchlist").json(),
         lambda entries: [one["number"] for one in entries] == ["RK884AX"],
         20,
-        "it is on the watch list",
+        "it is on the watch-list",
     )

@@ -23,7 +23,7 @@ import { t as common } from "../words/common";
 import { t } from "../words/cameras";
 import { ConnectionTest } from "./connection";
 import { type Chosen, Discover } from "./discover";
-import { type CameraDetail, idFrom, type Maker, sourceOf, withLogin } from "./model";
+import { type CameraDetail, ID, idFrom, type Maker, sourceOf, withLogin } from "./model";
 
 const OTHER = "";
 const START_MS = 40_000;
@@ -73,6 +73,8 @@ function AddForm({ local, draft, cameras, onChange }: {
   const { busy, problem, run } = useAction();
   const taken = cameras.map(({ camera_id }) => camera_id);
   const id = draft.id || idFrom(draft.name || draft.host, taken);
+  const isTaken = !busy && taken.includes(id); // while it is added, it gets into the list
+  const idProblem = !ID.test(id) ? t("id_wrong") : isTaken ? t("id_taken") : undefined;
   const source = draft.source.trim();
   const isRtsp = /^rtsps?:/i.test(source);
   const login = { user: draft.user, password: draft.password };
@@ -110,11 +112,11 @@ function AddForm({ local, draft, cameras, onChange }: {
       <Card title={t("name_it")}>
         <div class="form-row">
           <TextField label={t("name")} value={draft.name} onInput={(name) => onChange({ name })} maxLength={100} placeholder={t("name_example")} />
-          <TextField label={t("id")} hint={t("id_hint")} value={draft.id} placeholder={id} onInput={(text) => onChange({ id: text })} maxLength={64} literal />
+          <TextField label={t("id")} hint={t("id_hint")} value={draft.id} placeholder={id} onInput={(text) => onChange({ id: text.trim() })} maxLength={64} problem={idProblem} literal />
         </div>
         {problem && <Problem text={problem} />}
         <div>
-          <Button type="submit" kind="primary" busy={busy} disabled={!source}>{t("add_camera")}</Button>
+          <Button type="submit" kind="primary" busy={busy} disabled={!source || idProblem !== undefined}>{t("add_camera")}</Button>
         </div>
       </Card>
     </Form>

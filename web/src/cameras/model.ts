@@ -170,6 +170,8 @@ export function withLogin(address: string, user: string, password: string): stri
   return `${url[1]}${login}@${url[2]}`;
 }
 
+export const ID = /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$/;
+
 /** What a camera's id may be, made from its name. */
 export function idFrom(name: string, taken: readonly string[]): string {
   const plain = name

@@ -9,7 +9,7 @@ import { t } from "../words/live";
 import { nameOf } from "../video/labels";
 import type { Detection, FrameInfo } from "../video/wire";
 
-const MOST = 20;
+const MOST = 12; // so that the events below them are seen
 
 export function Detected({ frame }: { frame: FrameInfo | null }): JSX.Element {
   const since = useRef(new Map<number, number>());

@@ -3,6 +3,8 @@
 import { useLayoutEffect, useRef } from "preact/hooks";
 
 const TYPING = "input, select, textarea, [role=tab], video";
+/** What Enter and Space press when it has the focus. */
+const PRESSED: Partial<Record<string, string>> = { Enter: "a[href], button, summary", " ": "button, summary" };
 
 export function useKeys(actions: Record<string, () => void>): void {
   const newest = useRef(actions);
@@ -10,7 +12,10 @@ export function useKeys(actions: Record<string, () => void>): void {
   useLayoutEffect(() => { // at once: a key that is pressed as soon as the view is there counts
     const onKeyDown = (event: KeyboardEvent) => {
       if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
-      if ((event.target as Element).closest(TYPING) || document.querySelector("dialog[open]")) return;
+      const focused = event.target as Element;
+      if (focused.closest(TYPING) || document.querySelector("dialog[open]")) return;
+      const pressed = PRESSED[event.key];
+      if (pressed && focused.closest(pressed)) return;
       const action = newest.current[event.key.length === 1 ? event.key.toLowerCase() : event.key];
       if (!action) return;
       event.preventDefault();

@@ -134,8 +134,11 @@ function Filter({ query, onChange, children }: FilterProps): JSX.Element {
             onChange={(value) => show({ show: value === "all" ? undefined : value })}
           />
           <SelectField label={t("source")} labelHidden value={query.get("source") ?? ""} options={sources} onChange={(value) => show({ source: value || undefined })} />
-          <TextField label={t("from")} labelHidden type="date" value={query.get("from") ?? ""} onInput={(value) => show({ from: value || undefined })} />
-          <TextField label={t("to")} labelHidden type="date" value={query.get("to") ?? ""} onInput={(value) => show({ to: value || undefined })} />
+          <span class="plates-dates">
+            <TextField label={t("from")} labelHidden type="date" value={query.get("from") ?? ""} onInput={(value) => show({ from: value || undefined })} />
+            <span aria-hidden="true">–</span>
+            <TextField label={t("to")} labelHidden type="date" value={query.get("to") ?? ""} onInput={(value) => show({ to: value || undefined })} />
+          </span>
         </>
       )}
       {children}

@@ -46,8 +46,15 @@ function DropZone(): JSX.Element {
   };
   useEffect(() => {
     const onPaste = ({ clipboardData }: ClipboardEvent) => add(clipboardData?.files ?? []);
+    const stay = (event: DragEvent) => event.preventDefault(); // else a photo that misses the zone replaces the page
     addEventListener("paste", onPaste);
-    return () => removeEventListener("paste", onPaste);
+    addEventListener("dragover", stay);
+    addEventListener("drop", stay);
+    return () => {
+      removeEventListener("paste", onPaste);
+      removeEventListener("dragover", stay);
+      removeEventListener("drop", stay);
+    };
   }, []);
   return (
     <div

@@ -27,6 +27,7 @@ import {
 } from "../parts";
 import { go, link } from "../shell/router";
 import { bytes, clock, day as dayName, withSeconds } from "../words";
+import { t as cameraWords } from "../words/cameras";
 import { t } from "../words/recordings";
 import { Gaps } from "./gaps";
 import { Player } from "./player";
@@ -44,7 +45,7 @@ export function TimelineView({ camera, query }: { camera: string | undefined; qu
   const known = cameras.data ?? [];
   const current = camera ?? known[0]?.camera_id;
   if (current === undefined) {
-    return cameras.data ? <Empty icon={CameraIcon} title={t("no_cameras")} /> : <Spinner />;
+    return cameras.data ? <NoCameras /> : <Spinner />;
   }
   const asked = Number(query.get("at"));
   const at = Number.isFinite(asked) && asked > 0 ? asked : null;
@@ -197,6 +198,14 @@ function OneTimeline({ camera, cameras, asked }: { camera: string; cameras: Came
       {calendar && <DayDialog camera={camera} day={day} onClose={() => setCalendar(false)} onChoose={(next) => { toDay(next); setCalendar(false); }} />}
     </>
   );
+}
+
+function NoCameras(): JSX.Element {
+  const may = useRights();
+  const add = may("control", "*") && (
+    <ButtonLink kind="primary" icon={AddIcon} href={link("cameras", "new")}>{cameraWords("add_camera")}</ButtonLink>
+  );
+  return <Empty icon={CameraIcon} title={cameraWords("none")} actions={add}>{t("no_cameras_text")}</Empty>;
 }
 
 /** A time with so much before and after it, within the day. */

@@ -14,6 +14,8 @@ export interface CameraLoad {
   /** What was asked for. */
   max_fps: number;
   reduced: { message: string } | null;
+  /** Its last error in words. */
+  problem: string | null;
   numbers: {
     input_fps: number;
     output_fps: number;

@@ -79,8 +79,8 @@ function codecOf({ numbers }: CameraLoad): string {
 
 /** Why a camera is slower than asked, in words; empty if it is not. */
 function whyOf(one: CameraLoad): string {
-  const { input_fps: input, output_fps: output, last_error: error } = one.numbers;
-  if (!isRunning(one)) return one.state === "stopped" ? "" : (error ?? "");
+  const { input_fps: input, output_fps: output } = one.numbers;
+  if (!isRunning(one)) return one.state === "stopped" ? "" : (one.problem ?? "");
   if (one.reduced) return one.reduced.message;
   if (output >= SLOW * one.max_fps || input === 0) return "";
   return output >= SLOW * input ? t("source_slower", { fps: number(input, 1) }) : t("frames_skipped");

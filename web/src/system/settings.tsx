@@ -72,16 +72,17 @@ function LiveForm({ settings }: { settings: Setting[] }): JSX.Element {
 
 function LiveField({ setting, text, onInput }: { setting: Setting; text: string; onInput: (text: string) => void }): JSX.Element {
   const label = t.or(`setting.${setting.name}`, setting.name);
+  const about = t.or(`setting.${setting.name}.hint`, setting.description);
   if (setting.name === LEVEL) {
     const options = LEVELS.map((value) => ({ value: value as string, label: value }));
-    return <SelectField label={label} hint={setting.description} value={text} options={options} onChange={onInput} />;
+    return <SelectField label={label} hint={about} value={text} options={options} onChange={onInput} />;
   }
   const size = text && setting.name.startsWith("space.") && !setting.name.endsWith("days") && !setting.name.endsWith("events") ? ` ${bytes(Number(text))}` : "";
   const unlimited = setting.default === null || setting.value === null;
   return (
     <TextField
       label={label}
-      hint={`${setting.description}${size}`}
+      hint={`${about}${size}`}
       type="number"
       step="any"
       min={0}

@@ -1,4 +1,4 @@
-/** Readings of plates, photos, the watch list, and counts. */
+/** Readings of plates, photos, the watch-list, and counts. */
 
 import { words } from ".";
 
@@ -64,13 +64,13 @@ export const t = words({
     "tab.readings": "Readings",
     "tab.statistics": "Statistics",
     "tab.upload": "Upload",
-    "tab.watchlist": "Watch list",
+    "tab.watchlist": "Watch-list",
     take: "Take a photo",
     time: "Time",
     to: "To",
     unread: "Not readable",
     unreadable: "Not readable",
-    unwatch: "Remove {number} from the watch list",
+    unwatch: "Remove {number} from the watch-list",
     unwatch_text: "Events that it has raised stay.",
     "upload.failed": "Failed",
     "upload.reading": "Reading…",
@@ -78,8 +78,8 @@ export const t = words({
     verified: "Verified",
     verify: "Verify",
     votes: "Candidates",
-    watch: "Add to watch list",
-    watch_none: "The watch list is empty",
+    watch: "Add to watch-list",
+    watch_none: "The watch-list is empty",
     watch_none_text: "Add a number, and an event is reported when it passes.",
     wildcards: "* stands for any characters, ? for one.",
   },
