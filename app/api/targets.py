@@ -118,8 +118,8 @@ async def test_target(target_id: TargetId, notify: NotifyDep) -> AttemptReply:
 
 @router.post("/{target_id}/rotate", summary="Replace the secret of a target")
 async def rotate_secret(target_id: TargetId, notify: NotifyDep) -> TargetMade:
-    """The new secret is shown this once. For a day the old one signs, too, so that the receiver can
-    be changed meanwhile."""
+    """The new secret is shown this once. For a day the last one signs, too, so that the receiver
+    can be changed meanwhile; replaced twice in a day, the first ends at once."""
     target = await asyncio.to_thread(notify.targets.get, target_id)
     kind = _kind(target)
     if kind.rotate is None or target.error:
