@@ -175,7 +175,7 @@ class Supervisor:
         text = scrub(str(error))
         if end not in self._lost:
             logger.warning("stream %s: %s", self._spec.stream_id, text)
-            if self._has_run and self._is_vital(end):
+            if self._has_run and end in (INPUT, self._far_end):
                 self._metrics.reconnect()
         if end == INPUT:
             self._stall_limit.begin()

@@ -172,6 +172,16 @@ def _wrong_shape(images: np.ndarray) -> list[np.ndarray]:
     return [np.zeros((len(images), 3), np.float32)] * 3
 
 
+def test_a_detector_that_fails_is_no_reconnect(
+    start: Start, far_end: FarEnd, network: FaceNetwork
+) -> None:
+    stream = start()
+    far_end.next()
+    network.fails_with = RuntimeError("out of memory")
+    eventually(lambda: stream.status().stats.frames_withheld > 0)
+    assert stream.status().stats.reconnects == 0
+
+
 @pytest.mark.parametrize("nonsense", [_lacks_a_map, _not_numbers, _wrong_shape])
 def test_an_answer_that_is_nonsense_withholds_the_frame_and_counts_it(
     start: Start, far_end: FarEnd, network: FaceNetwork, nonsense: Callable[..., list[np.ndarray]]
