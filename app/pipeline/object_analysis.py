@@ -35,6 +35,8 @@ PATIENCE = 0.5  # intervals between frames for which one waits for the objects i
 LATE = 1.5  # intervals between inferences
 RECENT_S = 5.0
 ENOUGH = 0.9  # of the configured rate
+WARM_UP_S = 10.0
+"""After its first inference: compiling networks says nothing about the machine's speed."""
 MAX_HELD = 8  # frames for later events; about 25 MB at 1080p
 
 Report = Callable[[RuleEvent, float, BlurredFrame | None], None]
@@ -75,6 +77,7 @@ class ObjectAnalysis:
         self._pending: PendingObjects | None = None
         self._running: Future[tuple[Track, ...]] | None = None
         self._submitted_at = self._late_at = -math.inf
+        self._first_at = math.inf
         self._rate = RateCounter()
         self._held: dict[float, BlurredFrame] = {}
         self._holding = threading.Lock()
@@ -106,7 +109,8 @@ class ObjectAnalysis:
             self._pending = self._analyzer.submit(captured_at, functools.partial(to_rgb, image))
             if self._pending is not None:
                 self._submitted_at = captured_at
-                self._rate.add(time.monotonic())
+                self._first_at = min(self._first_at, now := time.monotonic())
+                self._rate.add(now)
             return self._pending
         return None
 
@@ -116,6 +120,8 @@ class ObjectAnalysis:
         if self._analyzer is None:
             return None
         now, wanted = time.monotonic(), self._analyzer.configured_fps
+        if now - self._first_at < WARM_UP_S:
+            return None
         rate = min(self._rate.per_second(now), self._analyzer.max_fps)
         limited = self._analyzer.max_fps < wanted or now - self._late_at < RECENT_S
         return Rate(rate, wanted) if limited and rate < ENOUGH * wanted else None

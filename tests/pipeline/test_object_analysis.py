@@ -17,6 +17,7 @@ from app.errors import DetectorError
 from app.events import RuleEvent
 from app.models.detections import PendingDetections, RawDetections
 from app.models.network import Outputs
+from app.pipeline import object_analysis
 from app.pipeline.object_analysis import MAX_HELD, ObjectAnalysis
 from app.types import BlurredFrame, Box, StreamSpec, Track
 
@@ -122,6 +123,11 @@ def stage() -> Iterator[Stage]:
     stage.close()
 
 
+@pytest.fixture(autouse=True)
+def warm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(object_analysis, "WARM_UP_S", 0.0)
+
+
 def timed(call: Callable[[], object]) -> float:
     began = time.monotonic()
     call()
@@ -164,6 +170,18 @@ def test_one_inference_at_a_time_and_the_rest_is_said(stage: Stage) -> None:
     stage.analyzer.pending[0].set_result([])
     eventually(lambda: stage.reported)
     eventually(lambda: stage.play(analysis) and len(stage.analyzer.pending) == 2)
+
+
+def test_while_networks_are_compiled_it_says_nothing(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not that objects are looked for 0 times a second."""
+    monkeypatch.setattr(object_analysis, "WARM_UP_S", 60.0)
+    analysis = stage.analysis()
+    assert analysis.slower is None
+    for _ in range(5):
+        stage.play(analysis)
+    assert analysis.slower is None
 
 
 def test_a_file_waits(stage: Stage) -> None:
