@@ -156,9 +156,11 @@ def test_it_serves_where_there_is_no_checkout(
     ("arguments", "words"),
     [
         (("--version",), ("watchpost", app.__version__)),
-        (("--help",), ("serve", "models")),
+        (("--help",), ("serve", "models", "doctor", "user")),
         (("serve", "--help"), ("watchpost serve", "--data-dir", "--demo")),
         (("models", "--help"), ("info", "detect")),
+        (("doctor", "--help"), ("watchpost doctor", "--json", "--quick")),
+        (("user", "--help"), ("add", "list")),
         (("models", "info", "--help"), ("watchpost models info", "--weights")),
     ],
 )
