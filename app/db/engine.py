@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event, inspect, text
-from sqlalchemy.engine import Connection, make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from app.db.vault import Vault
@@ -20,6 +20,7 @@ from app.errors import SetupError, StoreError
 MIGRATIONS = Path(__file__).with_name("migrations")
 BUSY_TIMEOUT_MS = 5000
 REACH_TIMEOUT_S = 3
+WRONG_URL = "its URL must be sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/NAME"
 ERASED = 1
 """``user_version`` of an SQLite file without pages from before URLs were encrypted."""
 
@@ -33,8 +34,8 @@ def open_database(url: str, vault: Vault | None = None, recordings: Path | None 
         vault: encrypts URLs that older versions stored in plain text.
         recordings: the folder of the files of jobs, some of which are renamed.
     """
+    parsed = _parsed(url)
     try:
-        parsed = make_url(url)
         if parsed.get_backend_name() == "sqlite" and parsed.database not in (None, "", ":memory:"):
             Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
         engine = create_engine(parsed, pool_pre_ping=True)
@@ -47,7 +48,7 @@ def open_database(url: str, vault: Vault | None = None, recordings: Path | None 
                 _erase_old_pages(engine)
             undo.pop_all()
     except (SQLAlchemyError, OSError, ImportError) as error:
-        raise SetupError(reason=f"The database cannot be opened: {_cause(error)}") from None
+        raise SetupError(reason=f"The database cannot be opened: {_fault(error)}") from None
     return engine
 
 
@@ -84,8 +85,8 @@ def reachable(url: str) -> Iterator[Engine | None]:
     Raises:
         SetupError: it does not answer within a few seconds; the text has no password.
     """
+    parsed = _parsed(url)
     try:
-        parsed = make_url(url)
         if parsed.get_backend_name() == "sqlite":
             if parsed.database and not Path(parsed.database).exists():
                 yield None
@@ -98,7 +99,7 @@ def reachable(url: str) -> Iterator[Engine | None]:
         finally:
             engine.dispose()
     except (SQLAlchemyError, OSError, ImportError) as error:
-        raise SetupError(reason=f"The database cannot be opened: {_cause(error)}") from None
+        raise SetupError(reason=f"The database cannot be opened: {_fault(error)}") from None
 
 
 @contextmanager
@@ -115,6 +116,23 @@ def opened(engine: Engine) -> Iterator[Session]:
     """A session that is committed at the end. Raises StoreError with the driver's message."""
     with store_errors(), Session(engine) as session, session.begin():
         yield session
+
+
+def _parsed(url: str) -> URL:
+    """The parts of a database's URL. Raises SetupError."""
+    try:
+        return make_url(url)
+    except (ArgumentError, ValueError):
+        raise SetupError(reason=f"The database cannot be opened: {WRONG_URL}") from None
+
+
+def _fault(error: Exception) -> str:
+    """Why a database cannot be opened, for people; never with its URL."""
+    if isinstance(error, ArgumentError | ImportError):
+        return WRONG_URL
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    return _cause(error)
 
 
 def _cause(error: Exception) -> str:

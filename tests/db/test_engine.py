@@ -16,7 +16,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
 from app import db
-from app.db.engine import MIGRATIONS, open_database
+from app.db.engine import MIGRATIONS, open_database, reach
 from app.db.tables import Table
 from app.errors import SetupError
 
@@ -123,6 +123,16 @@ def test_a_database_that_cannot_be_opened_is_a_setup_error_without_secrets(
         open_database(url.format(folder=tmp_path))
     assert "hidden-1" not in str(caught.value)
     assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    "url", ["nonsense", "mysql://me:hidden-1@host/x", "postgresql+psycopg://me:hidden-1@host:x/y"]
+)
+def test_a_url_of_no_database_of_ours_says_what_it_must_be(url: str) -> None:
+    for opening in (open_database, reach):
+        with pytest.raises(SetupError, match=r"URL must be sqlite:///FILE or postgresql") as caught:
+            opening(url)
+        assert "hidden-1" not in str(caught.value)
 
 
 def test_a_database_that_may_not_be_written_is_a_setup_error(tmp_path: Path) -> None:
