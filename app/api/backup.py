@@ -39,7 +39,7 @@ router = APIRouter(tags=["system"], responses=SYSTEM_ERRORS)
         ),
     },
 )
-async def backup(system: SystemDep) -> FileResponse:
+async def download_backup(system: SystemDep) -> FileResponse:
     """Cameras, events, users, plates, jobs, targets: everything but files, such as recordings and
     snapshots. Credentials in it stay encrypted with `secret.key`, which is not part of it."""
     if system.copying.locked():

@@ -44,7 +44,7 @@ async def list_deliveries(
 
 
 @router.post("/send-dead", summary="Send all dead deliveries again")
-async def send_all(
+async def send_dead_deliveries(
     notify: NotifyDep, target: OfTarget = None, camera: OfCamera = None
 ) -> SentAgain:
     """They are tried for another day."""
@@ -65,7 +65,7 @@ async def show_delivery(delivery_id: DeliveryId, notify: NotifyDep) -> DeliveryR
     summary="Send a dead delivery again",
     responses=error_replies({409: "It is not dead"}),
 )
-async def send_one(delivery_id: DeliveryId, notify: NotifyDep) -> DeliveryReply:
+async def send_dead_delivery(delivery_id: DeliveryId, notify: NotifyDep) -> DeliveryReply:
     """It is tried for another day, under the same message id."""
     delivery = await asyncio.to_thread(notify.deliveries.get, delivery_id)
     sent = await asyncio.to_thread(

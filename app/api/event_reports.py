@@ -111,7 +111,7 @@ async def event_days(
     response_class=StreamingResponse,
     responses={200: {"content": {"text/csv": {}}}},
 )
-async def export_csv(
+async def export_events_csv(
     event_repository: EventRepositoryDep, wanted: StoredWanted, caller: CallerDep
 ) -> StreamingResponse:
     """All that match, newest first; texts that a spreadsheet would take for formulas begin with
@@ -129,7 +129,7 @@ EVENTS = {"type": "array", "items": {"$ref": "#/components/schemas/EventMessage"
     response_class=StreamingResponse,
     responses={200: {"content": {"application/json": {"schema": EVENTS}}}},
 )
-async def export_json(
+async def export_events_json(
     event_repository: EventRepositoryDep, wanted: StoredWanted, caller: CallerDep
 ) -> StreamingResponse:
     """All that match, newest first, as one list."""

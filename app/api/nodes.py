@@ -77,7 +77,7 @@ async def list_nodes(manager: ManagerDep, caller: CallerDep) -> list[NodeReply]:
 
 
 @router.post("/{node_id}/drain", summary="Empty a machine", responses=CHANGES)
-async def drain(node_id: NodeId, manager: ManagerDep, caller: CallerDep) -> NodeReply:
+async def drain_node(node_id: NodeId, manager: ManagerDep, caller: CallerDep) -> NodeReply:
     """No stream starts there any more, and those that run there move to other machines, one after
     another; each is interrupted for a few seconds. When one finds no room, the rest stay. Once the
     state is `drained`, the machine can be stopped."""
@@ -85,6 +85,6 @@ async def drain(node_id: NodeId, manager: ManagerDep, caller: CallerDep) -> Node
 
 
 @router.post("/{node_id}/resume", summary="Use a machine again", responses=CHANGES)
-async def resume(node_id: NodeId, manager: ManagerDep, caller: CallerDep) -> NodeReply:
+async def resume_node(node_id: NodeId, manager: ManagerDep, caller: CallerDep) -> NodeReply:
     """Streams may start there again; those that moved away do not come back by themselves."""
     return NodeReply.of(await manager.drain(node_id, drain=False), caller)

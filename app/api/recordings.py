@@ -105,7 +105,7 @@ PeriodDep = Annotated[Period, Depends(_period)]
     response_class=FileResponse,
     responses=RANGE_REPLIES,
 )
-async def clip(
+async def event_clip(
     event_id: EventId,
     event_repository: EventRepositoryDep,
     writer: EventWriterDep,
@@ -135,7 +135,7 @@ async def clip(
 
 
 @router.get("/api/recordings", tags=["recordings"], summary="What is recorded, and the gaps")
-async def spans(
+async def list_recordings(
     stream: Stream,
     period: PeriodDep,
     footage: FootageDep,
@@ -156,7 +156,7 @@ async def spans(
 
 
 @router.get("/api/recordings/days", tags=["recordings"], summary="Days that have recordings")
-async def days(
+async def recording_days(
     stream: Stream,
     period: PeriodDep,
     footage: FootageDep,
@@ -170,7 +170,7 @@ async def days(
 
 
 @router.patch("/api/recordings", tags=["recordings"], summary="Flag recordings")
-async def flag(
+async def flag_recordings(
     body: FlagRequest, request: Request, footage: FootageDep, caller: CallerDep
 ) -> FlagReply:
     """Flagged clips and recordings have a limit in days of their own, and are the last to be
@@ -190,7 +190,7 @@ async def flag(
     response_class=FileResponse,
     responses=RANGE_REPLIES,
 )
-async def export(
+async def export_recording(
     stream: Stream,
     period: PeriodDep,
     request: Request,
@@ -216,7 +216,7 @@ async def export(
     response_class=FileResponse,
     responses=RANGE_REPLIES,
 )
-async def play(
+async def play_recording(
     stream: Stream,
     period: PeriodDep,
     request: Request,
@@ -238,7 +238,7 @@ async def play(
     response_class=Response,
     responses={200: {"content": {"image/jpeg": {}}}},
 )
-async def frame(
+async def recorded_frame(
     stream: Stream,
     at: Annotated[RequiredTime, Query(description=f"The time: {FORMATS}.")],
     footage: FootageDep,

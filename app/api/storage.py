@@ -88,7 +88,7 @@ class Storage(BaseModel):
 
 
 @router.get("/api/storage", summary="Disk space, and what goes next")
-async def storage(space: SpaceDep, manager: ManagerDep, caller: CallerDep) -> Storage:
+async def show_storage(space: SpaceDep, manager: ManagerDep, caller: CallerDep) -> Storage:
     """Also how much recordings, clips, snapshots, jobs and images of plates take."""
     try:
         disk = await asyncio.to_thread(space.disk)

@@ -53,7 +53,9 @@ router = APIRouter(prefix="/api/system", tags=["system"], responses=SYSTEM_ERROR
 
 
 @router.get("/status", summary="What the server does, and what that costs")
-async def status(health: HealthDep, system: SystemDep, language: LanguageDep) -> SystemStatus:
+async def show_system_status(
+    health: HealthDep, system: SystemDep, language: LanguageDep
+) -> SystemStatus:
     """Load by part and camera, rates and delays, disk, networks, versions. CPU times count up:
     the difference of two replies is the load between them."""
     snapshot = await health.read()
@@ -90,7 +92,7 @@ async def status(health: HealthDep, system: SystemDep, language: LanguageDep) ->
 
 
 @router.get("/log", summary="The last warnings and errors")
-async def problems(
+async def list_problems(
     limit: Annotated[int, Query(ge=1, le=MAX_PROBLEMS, description="Most rows.")] = MAX_PROBLEMS,
 ) -> list[ProblemReply]:
     """Newest first, since the start of the server; equal ones are counted. They hold no secrets."""
