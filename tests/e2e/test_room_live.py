@@ -224,6 +224,19 @@ def test_the_first_visit_says_what_this_is(scripted: ScriptedServer, open_page: 
     expect(page.get_by_role("link", name="Add camera")).to_have_attribute("href", "#/cameras/new")
 
 
+def test_going_back_closes_the_dialogs_of_the_navigation(
+    scripted: ScriptedServer, open_page: OpenPage
+) -> None:
+    scripted.cameras = []
+    page = open_page("#/cameras")
+    page.get_by_role("link", name="Live").click()
+    page.get_by_role("button", name="Settings").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.go_back()
+    expect(page.get_by_role("heading", name="No cameras yet")).to_be_visible()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
 @pytest.mark.parametrize("locale", ["en-US", "ru-RU", "ko-KR"])
 def test_the_first_visit_fits_on_a_phone(
     locale: str, scripted: ScriptedServer, open_page: OpenPage

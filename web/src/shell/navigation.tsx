@@ -1,7 +1,7 @@
 /** Where one can go: at the side on a desk, at the bottom on a phone. */
 
 import type { JSX } from "preact";
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { session } from "../api/session";
 import { Dialog, MoreIcon, UserIcon } from "../parts";
 import { useStore } from "../store";
@@ -18,6 +18,10 @@ export function Navigation({ views, current }: { views: ViewEntry[]; current: st
   const [open, setOpen] = useState<"account" | "more" | null>(null);
   const further = views.slice(AT_HAND);
   const close = () => setOpen(null);
+  useEffect(() => {
+    addEventListener("hashchange", close); // the Back key of a phone must not change the view below a dialog
+    return () => removeEventListener("hashchange", close);
+  }, []);
   return (
     <nav class="nav" aria-label={t("navigation")}>
       <a class="brand" href={link("live")}>
