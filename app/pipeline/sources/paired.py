@@ -67,10 +67,13 @@ class PairedSource:
 
     def frames(self) -> Iterator[Frame | None]:
         for frame in self._first.frames():
+            # The first frame is always shown: the size of what is shown must not change later,
+            # when somebody watches.
+            is_first = frame is not None and self._longest == 0
             if frame is not None:
                 self._longest = max(frame.image.width, frame.image.height)
                 self.substream.match_clock(frame)
-            if self.stands_in:
+            if self.stands_in and not is_first:
                 for instead in self.substream.after(self._last_at):
                     yield self._next(replace(instead, stands_in=True), self._first.take_skipped())
                 yield None
