@@ -1,1 +1,1 @@
-import{r as e}from"./main.js";var t=`cameras`,n=2e3;function r(){return e(t,n)}export{r as n,t};
+import{r as e}from"./main.js";var t=`cameras`,n=2e3;function r(){return e(t,n)}function i(){let{data:e=[]}=r();return t=>e.find(({camera_id:e})=>e===t)?.name??t}export{i as n,r,t};

@@ -335,3 +335,15 @@ def test_space_left_and_what_goes_next(open_page: OpenPage, room: LiveApp) -> No
     expect(page.get_by_text(re.compile(r"of .* free"))).to_be_visible()
     first = page.get_by_role("row").nth(1)
     expect(first).to_contain_text("yard")
+
+
+def test_schedules_and_jobs_name_their_cameras(open_page: OpenPage, room: LiveApp) -> None:
+    camera = {"camera_id": "front", "name": "Front door", "source": "pattern.mp4", "loop": True}
+    schedule = {"sources": ["front"], "duration": 60, "cron": "30 3 * * *"}
+    with httpx.Client(base_url=room.url, trust_env=False, timeout=SLOW_MS / 1000) as client:
+        client.post("/cameras", json=camera).raise_for_status()
+        made = client.post("/collect/schedules", json=schedule).json()
+        page = open_page("#/recordings?tab=jobs")
+        expect(page.get_by_role("cell", name="Front door", exact=True)).to_be_visible()
+        client.delete(f"/collect/schedules/{made['schedule_id']}").raise_for_status()
+        client.delete("/camera/front").raise_for_status()

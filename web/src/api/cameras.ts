@@ -47,3 +47,9 @@ const EVERY_MS = 2000;
 export function useCameras(): Polled<Camera[]> {
   return usePolled<Camera[]>(CAMERAS, EVERY_MS);
 }
+
+/** Names of cameras by their ids; what is no camera, such as an address, stays as it is. */
+export function useCameraName(): (id: string) => string {
+  const { data: cameras = [] } = useCameras();
+  return (id) => cameras.find(({ camera_id: other }) => other === id)?.name ?? id;
+}

@@ -8,13 +8,14 @@ import { Button, ButtonLink, Dialog, DownloadIcon, PlayIcon, Problem, Spinner, T
 import { bytes, dateTime, number } from "../words";
 import { t as common } from "../words/common";
 import { t } from "../words/recordings";
-import { type Job, type JobFile, nameOf } from "./job_types";
+import { type Job, type JobFile, useJobName } from "./job_types";
 
 const EVERY_MS = 5000;
 
 export function JobFiles({ job, mayPlay, onClose }: { job: Job; mayPlay: boolean; onClose: () => void }): JSX.Element {
   const { data, problem } = usePolled<{ files: JobFile[] }>(`collect/jobs/${job.job_id}/files`, EVERY_MS);
   const [played, setPlayed] = useState<JobFile | null>(null);
+  const nameOf = useJobName();
   return (
     <Dialog title={nameOf(job)} size="medium" onClose={onClose}>
       {played && (

@@ -1,5 +1,7 @@
 /** Collection jobs and schedules, as the server has them. */
 
+import { useCameraName } from "../api/cameras";
+
 export type JobState = "running" | "completed" | "completed_with_gaps" | "failed" | "cancelled" | "interrupted";
 
 export interface Job {
@@ -68,6 +70,8 @@ export const TONES: Record<JobState, "good" | "warn" | "bad" | "idle"> = {
   interrupted: "warn",
 };
 
-export function nameOf(job: Job): string {
-  return job.name ?? job.sources.map(({ source }) => source).join(", ");
+/** What to call a job: by its own name, or by those of its cameras. */
+export function useJobName(): (job: Job) => string {
+  const nameOf = useCameraName();
+  return (job) => job.name ?? job.sources.map(({ source }) => nameOf(source)).join(", ");
 }

@@ -26,7 +26,7 @@ import { t as common } from "../words/common";
 import { t } from "../words/recordings";
 import { JobFiles } from "./job_files";
 import { JobForm } from "./job_form";
-import { type Job, type JobLine, nameOf, TONES } from "./job_types";
+import { type Job, type JobLine, TONES, useJobName } from "./job_types";
 import { Schedules } from "./schedules";
 
 const PATH = "collect/jobs";
@@ -41,6 +41,7 @@ export function Jobs(): JSX.Element {
   const [files, setFiles] = useState<Job | null>(null);
   const [ending, setEnding] = useState<Job | null>(null);
   const may = useRights();
+  const nameOf = useJobName();
   const lines = useLines((data?.jobs ?? []).filter(({ state }) => state === "running").map(({ job_id }) => job_id));
   if (!data) return problem ? <Problem text={problem} onRetry={() => void again()} /> : <Spinner />;
   const flag = (job: Job) =>
@@ -117,6 +118,7 @@ export function Jobs(): JSX.Element {
 }
 
 function Progress({ job, line }: { job: Job; line: JobLine | undefined }): JSX.Element {
+  const nameOf = useJobName();
   if (job.state !== "running") {
     return (
       <span class="job-state">
@@ -166,6 +168,7 @@ function useLines(running: string[]): ReadonlyMap<string, JobLine> {
 /** Cancel a job that runs, or delete a finished one with its files. */
 function End({ job, onClose }: { job: Job; onClose: () => void }): JSX.Element {
   const action = useAction();
+  const nameOf = useJobName();
   const runs = job.state === "running";
   return (
     <Confirm

@@ -2,6 +2,7 @@
 
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
+import { useCameraName } from "../api/cameras";
 import { call, problemOf } from "../api/client";
 import { refresh, useAction, usePolled } from "../api/polling";
 import { AddIcon, Button, Card, Confirm, DeleteIcon, IconButton, Problem, Switch, Table, toast } from "../parts";
@@ -19,6 +20,7 @@ export function Schedules(): JSX.Element {
   const { data, problem } = usePolled<Schedule[]>(PATH, EVERY_MS);
   const [adding, setAdding] = useState(false);
   const [removing, setRemoving] = useState<Schedule | null>(null);
+  const titleOf = useTitle();
   const enable = (schedule: Schedule, enabled: boolean) =>
     call(`${PATH}/${schedule.schedule_id}`, { method: "PATCH", body: { enabled } })
       .then(() => refresh(PATH))
@@ -77,8 +79,9 @@ export function Schedules(): JSX.Element {
   );
 }
 
-function titleOf({ name, sources }: Schedule): string {
-  return name ?? (sources.length ? sources.join(", ") : t("all_running"));
+function useTitle(): (schedule: Schedule) => string {
+  const nameOf = useCameraName();
+  return ({ name, sources }) => name ?? (sources.length ? sources.map(nameOf).join(", ") : t("all_running"));
 }
 
 function whenOf({ cron, timezone, duration }: Schedule): string {
@@ -90,6 +93,7 @@ function whenOf({ cron, timezone, duration }: Schedule): string {
 
 function Remove({ schedule, onClose }: { schedule: Schedule; onClose: () => void }): JSX.Element {
   const action = useAction();
+  const titleOf = useTitle();
   return (
     <Confirm
       title={t("remove_schedule")}

@@ -2,6 +2,7 @@
 
 import type { JSX } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
+import { useCameraName } from "../api/cameras";
 import { usePolled } from "../api/polling";
 import { Card, FlagIcon, Problem, Spinner, Table } from "../parts";
 import { bytes, dateTime, number, percent } from "../words";
@@ -32,6 +33,7 @@ const EVERY_MS = 30_000;
 
 export function StorageView(): JSX.Element {
   const { data, problem, refresh } = usePolled<Storage>("api/storage", EVERY_MS);
+  const nameOf = useCameraName();
   if (!data) return problem ? <Problem text={problem} onRetry={() => void refresh()} /> : <Spinner />;
   const other = Math.max(0, data.size - data.free - data.used);
   const parts = [...data.kinds, { kind: "other" as const, bytes: other }];
@@ -79,7 +81,7 @@ export function StorageView(): JSX.Element {
                 </span>
               ),
             },
-            { name: "camera", title: t("camera"), cell: ({ stream_id: id }) => id ?? "–", wide: true },
+            { name: "camera", title: t("camera"), cell: ({ stream_id: id }) => (id ? nameOf(id) : "–"), wide: true },
             { name: "from", title: t("from_time"), cell: ({ ts }) => dateTime(ts) },
             { name: "size", title: t("size"), cell: ({ bytes: size }) => bytes(size), numeric: true },
             {
