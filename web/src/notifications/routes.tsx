@@ -81,6 +81,7 @@ function RouteRow({ route, targets, cameras, onEdit }: RouteRowProps): JSX.Eleme
       </div>
       <Switch
         label={t(route.enabled ? "active" : "paused")}
+        of={route.name}
         checked={route.enabled}
         onChange={(enabled) => run(() => saveRoute(id, { ...selection, enabled }))}
       />

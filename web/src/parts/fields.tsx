@@ -118,6 +118,8 @@ export function SelectField<Value extends string>(props: SelectFieldProps<Value>
 
 export interface SwitchProps {
   label: string;
+  /** What it belongs to, said by screen readers where several switches have one label. */
+  of?: string;
   checked: boolean;
   onChange: (checked: boolean) => void;
   hint?: ComponentChildren;
@@ -125,7 +127,7 @@ export interface SwitchProps {
 }
 
 /** Turns something on or off at once. */
-export function Switch({ label, checked, onChange, hint, disabled }: SwitchProps): JSX.Element {
+export function Switch({ label, of, checked, onChange, hint, disabled }: SwitchProps): JSX.Element {
   const id = useId();
   return (
     <div class="switch">
@@ -135,6 +137,7 @@ export function Switch({ label, checked, onChange, hint, disabled }: SwitchProps
         role="switch"
         checked={checked}
         disabled={disabled}
+        aria-label={of && `${label}: ${of}`}
         aria-describedby={hint ? `${id}-hint` : undefined}
         onChange={(event) => onChange(event.currentTarget.checked)}
       />

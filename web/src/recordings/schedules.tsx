@@ -59,6 +59,7 @@ export function Schedules(): JSX.Element {
                 <span class="job-actions">
                   <Switch
                     label={common("on")}
+                    of={titleOf(schedule)}
                     checked={schedule.enabled}
                     onChange={(enabled) => void enable(schedule, enabled)}
                   />
