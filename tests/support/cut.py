@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
 import threading
@@ -48,7 +49,12 @@ class Cut:
             threading.Thread(target=self._pass_on, args=(near,), daemon=True).start()
 
     def _pass_on(self, near: socket.socket) -> None:
-        with near, socket.create_connection(self._to) as far:
+        """Until one side ends the connection, whichever way."""
+        with (
+            contextlib.suppress(ConnectionError),
+            near,
+            socket.create_connection(self._to) as far,
+        ):
             while not self._closed:
                 for one in select.select([near, far], [], [], 0.1)[0]:
                     data = one.recv(65536)
