@@ -1,4 +1,4 @@
-"""The values of plate reading: readings, stored plates and the watch list."""
+"""The values of plate reading: readings, stored plates and the watch-list."""
 
 from __future__ import annotations
 

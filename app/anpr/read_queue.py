@@ -1,4 +1,4 @@
-"""Reads the plates of all streams one after the other, and matches them with the watch list."""
+"""Reads the plates of all streams one after the other, and matches them with the watch-list."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ LIST_AGE_S = 2.0
 
 
 class WatchlistStore(Protocol):
-    """Where the watch list is stored. Blocking; raises StoreError."""
+    """Where the watch-list is stored. Blocking; raises StoreError."""
 
     def entries(self) -> list[WatchEntry]: ...
 
 
 class PlateReadQueue:
-    """Reads plate crops in one thread, and matches numbers with the watch list.
+    """Reads plate crops in one thread, and matches numbers with the watch-list.
 
     Args:
         reader: reads crops; used by one thread here.
@@ -101,12 +101,12 @@ class PlateReadQueue:
                 self._entries = self._watchlist.entries()
                 self._listed_at = time.monotonic()
             except StoreError as error:  # the previous list is better than none
-                logger.warning("the watch list cannot be read: %s", error)
+                logger.warning("the watch-list cannot be read: %s", error)
         return self._entries
 
 
 def matches(wanted: str, number: str) -> bool:
-    """Whether a reading matches an entry of the watch list.
+    """Whether a reading matches an entry of the watch-list.
 
     Numbers may differ by look-alikes and one edit; patterns (``*`` any characters, ``?`` one) only
     by look-alikes.

@@ -1,4 +1,4 @@
-"""Reports uploaded plates that are on the watch list, as cameras report those that pass."""
+"""Reports uploaded plates that are on the watch-list, as cameras report those that pass."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class UploadAlarms:
     """Reports the matches of uploads; each upload by itself.
 
     Args:
-        watch_entries: the entries of the watch list that match a number.
+        watch_entries: the entries of the watch-list that match a number.
     """
 
     def __init__(self, log: EventLog, watch_entries: Callable[[str], list[WatchEntry]]) -> None:

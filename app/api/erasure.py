@@ -70,7 +70,7 @@ class Eraser:
         return ErasedCounts(events=1)
 
     def erase_plate(self, number: str) -> ErasedCounts:
-        """Erase all readings of a number, their images, their events, and the watch list's entry.
+        """Erase all readings of a number, their images, their events, and the watch-list's entry.
 
         An image that shows other plates as well is erased, too; their rows stay.
         """

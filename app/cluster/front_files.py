@@ -128,7 +128,7 @@ class FrontFiles:
     Args:
         rows: of the front's database.
         keep_days: how long the films of streams are kept that have limits of their own; blocks.
-        watched: the watch list of number plates; blocks.
+        watched: the watch-list of number plates; blocks.
         node_of: the node that runs a stream.
     """
 

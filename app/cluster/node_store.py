@@ -55,7 +55,7 @@ class Orders:
         erase: files to delete for good, by numbers to confirm.
         flagged: what is deleted last; None: as before.
         keep_days: limits of streams that have some of their own; None: as before.
-        watched: the watch list of number plates; None: as before.
+        watched: the watch-list of number plates; None: as before.
     """
 
     taken: tuple[int, int] = (0, 0)
@@ -67,7 +67,7 @@ class Orders:
 
 
 class NodeWatchlist:
-    """The watch list of number plates as the front last sent it."""
+    """The watch-list of number plates as the front last sent it."""
 
     def __init__(self) -> None:
         self._entries: list[WatchEntry] = []

@@ -58,7 +58,7 @@ class ClusterStreams:
         log: takes the events of all nodes, and numbers them.
         rows: of what nodes store.
         keep_days: how long the films of streams are kept that have limits of their own; blocks.
-        watched: the watch list of number plates; blocks.
+        watched: the watch-list of number plates; blocks.
         shares: what streams ask Ray for.
         new_session: the next number of a run; blocks, and raises StoreError.
         daily_counts: what streams have counted since midnight; what changes there is stored.

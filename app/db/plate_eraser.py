@@ -22,7 +22,7 @@ class PlateRows:
 
     Attributes:
         plates: also those that were deleted from the lists.
-        watch_ids: entries of the watch list.
+        watch_ids: entries of the watch-list.
     """
 
     plates: Sequence[StoredPlate]
@@ -46,7 +46,7 @@ class PlateEraser:
         self._engine = engine
 
     def of_number(self, number: str) -> PlateRows:
-        """All plates of a number, and its entries of the watch list, in any spelling."""
+        """All plates of a number, and its entries of the watch-list, in any spelling."""
         key = plate_text.folded(number)
         with opened(self._engine) as session:
             alike = _plates(session, PlateTable.shape == plate_text.shape(number))

@@ -1,4 +1,4 @@
-"""Every query about the watch list, and the record of calls to Claude."""
+"""Every query about the watch-list, and the record of calls to Claude."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ANSWERED = ("read", "unreadable")
 
 
 class Watchlist:
-    """The watch list of plate numbers. Raises StoreError."""
+    """The watch-list of plate numbers. Raises StoreError."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

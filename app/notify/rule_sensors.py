@@ -41,7 +41,7 @@ RULE_SENSORS: dict[str, RuleSensor] = {
         frozenset({"bag_reclaimed", "bag_taken"}),
     ),
     "plate": RuleSensor("Number plate", "plates", frozenset({"plate_seen"}), off_s=30),
-    "plate_match": RuleSensor("Watch list", "plates", frozenset({"plate_match"}), off_s=30),
+    "plate_match": RuleSensor("Watch-list", "plates", frozenset({"plate_match"}), off_s=30),
     "loitering": RuleSensor(
         "Loitering", COUNTS_PLACES, frozenset({"zone_loitering"}), frozenset({"zone_left"})
     ),
@@ -62,7 +62,7 @@ class RuleStates:
     def begin(self, camera_id: str, session_id: str | None) -> bool:
         """Take the session number of a camera's run; whether it is another one than before.
 
-        With it the subjects begin anew: what was going on in the run before has no end.
+        What was going on in the run before has no end, so its subjects are forgotten.
         """
         if session_id is None:
             return False

@@ -80,7 +80,7 @@ async def open_cluster(
         new_session: the next number of a run; blocks, and raises StoreError.
         daily_counts: what streams have counted since midnight; what changes there is stored.
         keep_days: how long the films of streams are kept that have limits of their own; blocks.
-        watched: the watch list of number plates; blocks.
+        watched: the watch-list of number plates; blocks.
         opening: opens what runs on a node; by default ``open_node``.
 
     Raises:

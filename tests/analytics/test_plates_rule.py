@@ -335,7 +335,7 @@ def test_passages_do_not_pile_up() -> None:
     assert len(road.rule._plates) < 10
 
 
-# ── the watch list: each alarm once, none lost ───────────────────────────────────────────────
+# ── the watch-list: each alarm once, none lost ───────────────────────────────────────────────
 
 
 def test_a_listed_car_is_reported_although_almost_the_same_number_was_just_seen() -> None:

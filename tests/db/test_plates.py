@@ -1,4 +1,4 @@
-"""Sessions, plates, search and the watch list as rows."""
+"""Sessions, plates, search and the watch-list as rows."""
 
 from __future__ import annotations
 

@@ -36,6 +36,7 @@ pytestmark = [
 ]
 
 SETTINGS = NotifySettings(timeout_s=2)
+PATIENCE_S = 60.0
 INSTANCE = "0123456789abcdef"
 
 
@@ -81,6 +82,14 @@ async def state_of(broker: Broker, camera_id: str = "gate") -> dict[str, Any]:
             state: dict[str, Any] = json.loads(found[topic])
             return state
     raise AssertionError("no state")
+
+
+async def switched(broker: Broker, *, on: bool) -> dict[str, Any]:
+    """The state of the camera once it says that it is on, or off."""
+    async with asyncio.timeout(PATIENCE_S):
+        while (state := await state_of(broker))["on"] is not on:
+            pass
+    return state
 
 
 async def test_events_arrive_in_order_and_rules_switch(outbox: Outbox, broker: Broker) -> None:
@@ -294,15 +303,13 @@ async def test_zones_and_lines_stay_in_home_assistant_while_the_camera_is_stoppe
         assert sorted(values.values()) == ["0", "1", "3", "5", "ON"]
         stopped = replace(running, state=StreamState.STOPPED, stats=StreamStats())
         outbox.cameras.shown = [stopped]
-        while state["on"]:
-            state = await state_of(broker)
+        state = await switched(broker, on=False)
         assert json.loads((await kept(broker, topic))[topic])["components"].items() >= parts.items()
         values = {key: shown(one, state) for key, one in parts.items() if is_place(key)}
         assert sorted(values.values()) == ["0", "None", "None", "None", "OFF"]
         spec = replace(running.spec, zones=(), lines=())
         outbox.cameras.shown = [replace(running, spec=spec, stats=StreamStats())]
-        while not state["on"]:
-            state = await state_of(broker)
+        await switched(broker, on=True)
         parts = json.loads((await kept(broker, topic))[topic])["components"]
         assert all(one.keys() == {"platform"} for key, one in parts.items() if is_place(key))
 
@@ -333,7 +340,7 @@ def shown(component: dict[str, Any], state: dict[str, Any]) -> str:
     return template.render(value_json=state)
 
 
-async def test_what_goes_on_stays_on_until_it_ends_or_the_camera_runs_anew(
+async def test_what_goes_on_stays_on_until_it_ends_or_the_camera_starts_again(
     outbox: Outbox, broker: Broker
 ) -> None:
     target = add(outbox, broker)
@@ -349,12 +356,12 @@ async def test_what_goes_on_stays_on_until_it_ends_or_the_camera_runs_anew(
             await until(lambda: any(one["retain"] for one in listener.messages()))
             count = len(listener.messages())
             await asyncio.to_thread(broker.publish, "homeassistant/status", "online")
-            told = await until(lambda: topic in topics_of(listener.messages()[count:]))
-            assert told
+            await until(lambda: topic in topics_of(listener.messages()[count:]))
         assert await kept(broker, topic) == {topic: b"ON"}
         outbox.cameras.shown = [camera(session_id="S_2")]  # nothing ends what S_1 has begun
-        while (await kept(broker, topic)) != {topic: b"OFF"}:
-            pass
+        async with asyncio.timeout(PATIENCE_S):
+            while (await kept(broker, topic)) != {topic: b"OFF"}:
+                pass
 
 
 def topics_of(messages: list[dict[str, Any]]) -> set[str]:

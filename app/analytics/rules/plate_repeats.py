@@ -1,7 +1,7 @@
 """Which plates and alarms were reported recently, so that none is reported twice and none is lost.
 
 A number one edit away from a recent one may be a misread of it, so it is not reported again. An
-alarm of the watch list is not left out for that reason: the number on the list may follow another
+alarm of the watch-list is not left out for that reason: the number on the list may follow another
 that is almost the same.
 """
 

@@ -1,4 +1,4 @@
-/** Number plates: readings to check, photos to read, the watch list, and counts. */
+/** Number plates: readings to check, photos to read, the watch-list, and counts. */
 
 import type { JSX } from "preact";
 import { Tabs, View } from "../parts";

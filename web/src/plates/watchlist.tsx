@@ -1,4 +1,4 @@
-/** The watch list: numbers that raise an alarm when they pass, or that may pass. */
+/** The watch-list: numbers that raise an alarm when they pass, or that may pass. */
 
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
