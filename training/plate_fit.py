@@ -203,7 +203,7 @@ def main() -> None:
     fitting.add_argument("wheel", type=Path)
     fitting.add_argument("--leave-out", type=int, help="a fold; all are trained on without it")
     fitting.add_argument("--out", type=Path, required=True)
-    fitting.add_argument("--passes", type=int, default=6)
+    fitting.add_argument("--passes", type=int, default=5)
     fitting.add_argument("--seed", type=int, default=0)
     exporting = commands.add_parser("export")
     exporting.add_argument("tails", type=Path, nargs="+")
