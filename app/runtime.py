@@ -195,8 +195,7 @@ async def open_runtime(
             {
                 "faces": networks.face_runner,
                 "objects": networks.objects.runner if networks.objects is not None else None,
-                "text_lines": plates.networks.lines,
-                "plate_text": plates.networks.text,
+                **plates.networks.runners,
             },
             access,
             audit,

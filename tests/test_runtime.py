@@ -89,8 +89,12 @@ def objects() -> Any:
 
 
 def plate_networks() -> PlateNetworks:
-    runners = [BatchingRunner(FaceNetwork(name=name)) for name in ("lines", "text")]
-    return PlateNetworks(*runners)
+    lines, text, smeared = (
+        BatchingRunner(FaceNetwork(name=name)) for name in ("lines", "text", "smeared")
+    )
+    detector: Any = SimpleNamespace(runner=smeared, close=smeared.close, labels=("plate",))
+    detector.with_threshold = lambda *_: detector
+    return PlateNetworks(lines, text, detector)
 
 
 @pytest.fixture(autouse=True)

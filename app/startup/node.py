@@ -112,8 +112,7 @@ async def open_node(
         runners = {
             "faces": networks.face_runner,
             "objects": None if networks.objects is None else networks.objects.runner,
-            "text_lines": plate_networks.lines,
-            "plate_text": plate_networks.text,
+            **plate_networks.runners,
         }
         costs = NodeCosts(settings, settings.data_dir / COSTS)
         jobs = NodeJobs(manager, files, streams, folder / RECORDINGS)

@@ -163,6 +163,7 @@ async def test_plates_and_networks_are_counted(local_client: httpx.AsyncClient) 
         "objects",
         "text_lines",
         "plate_text",
+        "smeared_plates",
     }
 
 

@@ -220,6 +220,7 @@ def generated(document: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
     sys.path.remove(str(folder))
 
 
+@pytest.mark.alone  # beside other tests faces are looked for too late, which is an error
 @pytest.mark.long
 def test_the_generated_client_uses_a_real_server(generated: str, tmp_path: Path) -> None:
     token = "a-token-that-nobody-guesses-0123456789"

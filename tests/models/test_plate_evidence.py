@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import cast
 from unittest import mock
 
 import numpy as np
@@ -13,7 +14,7 @@ from app.models.plates.light import brightened
 from app.models.plates.line_candidates import LineCandidate, LineCandidates
 from app.models.plates.reader import PlateReader
 from app.models.plates.recogniser import StripRead
-from app.models.plates.reduced import ReducedCopy, agreement, reduced
+from app.models.plates.smeared_search import SmearedSearch, SqueezedCopy, agreement, squeezed
 from app.models.plates.text_lines import TextLine
 from app.models.plates.tuning import DEFAULT_TUNING
 from app.models.plates.turned import turned, turned_back
@@ -220,16 +221,66 @@ def test_a_box_of_a_turned_image_is_found_in_the_original(quarters: int) -> None
     assert turned_back(box, quarters, (100, 70)) == Box(10, 20, 40, 30)
 
 
+LAMP = Box(100, 400, 160, 430)
+
+
+class Seen:
+    """A search for smeared plates that finds these boxes in its first, second, … image."""
+
+    def __init__(self, *boxes: list[tuple[Box, float]]) -> None:
+        self._boxes = iter(boxes)
+
+    def boxes(self, image: object) -> list[tuple[Box, float]]:
+        return next(self._boxes)
+
+
+def with_smeared(seen: Seen, *plates: FoundPlate) -> list[FoundPlate]:
+    """What is reported of plates in an image in which nothing is read clearly."""
+    lines = mock.Mock(lines_of_each=lambda crops, *_: [[] for _ in crops])
+    reader = PlateReader(lines, mock.Mock(), None, cast(SmearedSearch, seen))
+    assert reader._smeared is not None
+    image = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
+    return ranked(reader._smeared.added_to(image, plates), SIZE, DEFAULT_TUNING)
+
+
+def test_the_network_for_smeared_plates_decides_what_cannot_be_read() -> None:
+    lamp = found("", 0.6, box=LAMP)
+    (smeared,) = with_smeared(Seen([(HERE, 0.3)]), lamp)
+    assert (smeared.box, smeared.number, smeared.is_smeared) == (HERE, None, True)
+    nothing: list[tuple[Box, float]] = []
+    assert with_smeared(Seen(nothing, nothing, nothing), lamp) == []
+    assert with_smeared(Seen([(LAMP, 0.1)]), lamp) == [lamp]
+    assert len(with_smeared(Seen([(HERE, 0.9), (LAMP, 0.1)]), lamp)) == 2
+    certain = found("", 0.8, box=LAMP)
+    assert with_smeared(Seen(nothing), certain) == [certain]
+
+
+def test_beside_a_text_a_smeared_plate_has_to_be_clearer() -> None:
+    sign = found("8KHB271", 0.0, box=LAMP)
+    assert evidence(sign, SIZE) >= DEFAULT_TUNING.min_evidence
+    assert texts(with_smeared(Seen([(HERE, 0.4)]), sign)) == ["8KHB271"]
+    assert sorted(texts(with_smeared(Seen([(HERE, 0.6)]), sign))) == ["", "8KHB271"]
+
+
+def test_a_smeared_plate_is_found_in_a_photo_on_its_side() -> None:
+    lying = [(Box(300, 500, 400, 530), 0.6)]
+    (plate,) = with_smeared(Seen([(HERE, 0.1)], lying))
+    assert (plate.box, plate.quarters) == (turned_back(lying[0][0], 1, SIZE), 1)
+    (plate,) = with_smeared(Seen([], [], lying))
+    assert (plate.box, plate.quarters) == (turned_back(lying[0][0], 3, SIZE), 3)
+    doubtful = [(lying[0][0], 0.4)]
+    assert with_smeared(Seen([], doubtful, doubtful)) == []
+
+
 def test_copies_that_show_the_same_box_agree() -> None:
     near = Box(405, 502, 548, 553)
     elsewhere = Box(100, 100, 200, 140)
-    copies = [[(HERE, 0.1), (elsewhere, 0.2)], [(near, 0.15)], []]
-    assert agreement(HERE, copies) == pytest.approx(0.25)
-    assert agreement(elsewhere, copies) == pytest.approx(0.2)
-    assert agreement(HERE, [[(HERE, 0.8)], [(near, 0.7)]]) == 1
+    copies = [[(HERE, 0.1), (elsewhere, 0.2)], [(near, 0.3)]]
+    assert agreement(HERE, copies) == pytest.approx(0.2)
+    assert agreement(elsewhere, copies) == pytest.approx(0.1)
 
 
 def test_a_copy_is_squeezed_across() -> None:
-    image = np.zeros((500, 1000, 3), np.uint8)
-    assert reduced(image, ReducedCopy(400)).shape == (200, 400, 3)
-    assert reduced(image, ReducedCopy(400, 0.5)).shape == (200, 200, 3)
+    copy = SqueezedCopy(400, 0.5)
+    assert squeezed(np.zeros((500, 1000, 3), np.uint8), copy).shape == (200, 200, 3)
+    assert squeezed(np.zeros((1000, 500, 3), np.uint8), copy).shape == (400, 100, 3)

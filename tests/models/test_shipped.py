@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import cv2
@@ -12,8 +13,12 @@ from support.photos import ASTRONAUT_FACE, overlap, photo
 from app.config import ObjectSettings
 from app.models.crop_refiner import CropRefiner
 from app.models.objects import ObjectDetector, load_objects
+from app.models.plates.networks import SMEARED, load_plates
+from app.models.plates.smeared_search import SmearedSearch
+from app.models.plates.tuning import DEFAULT_TUNING
 from app.models.weights_file import SHIPPED
 from app.types import LABELS, Detection
+from training.plate_ageing import smeared
 
 PATIENCE_S = 60.0
 # Marked by eye, in pixels of the photos.
@@ -44,7 +49,7 @@ def test_it_knows_all_labels(objects: ObjectDetector) -> None:
 
 
 def test_its_files_are_small_and_have_a_model_card() -> None:
-    for path in SHIPPED.parent.glob("watchpost*"):
+    for path in (*SHIPPED.parent.glob("watchpost*"), *SMEARED.parent.glob("smeared_plates*")):
         assert path.stat().st_size <= 8e6
         assert path.with_suffix(".md").exists()
 
@@ -130,6 +135,36 @@ def test_a_car_without_a_plate_has_none(objects: ObjectDetector) -> None:
     image, (x1, y1, x2, y2) = rear_of_a_car("", 110, 200)
     image[int(y1) - 3 : int(y2) + 3, int(x1) - 3 : int(x2) + 3] = image[150, 320]
     assert see(objects, image, "plate") == []
+
+
+@pytest.fixture(scope="module")
+def smeared_search() -> Iterator[SmearedSearch]:
+    networks = load_plates()
+    yield SmearedSearch(networks.smeared)
+    networks.close()
+
+
+def test_smeared_plates_are_found_where_they_are(smeared_search: SmearedSearch) -> None:
+    """None of the drawn cars was trained on."""
+    found = []
+    for text, width, shade in itertools.product(TEXTS, (80, 110, 140), (60, 200)):
+        image, (x1, y1, x2, y2) = rear_of_a_car(text, width, shade)
+        part = image[int(y1) - 8 : int(y2) + 8, int(x1) - 20 : int(x2) + 20]
+        part[:] = smeared(part, round(0.12 * width))
+        (best, confidence), *_ = smeared_search.boxes(image)
+        assert confidence >= DEFAULT_TUNING.min_smeared_confidence
+        found.append(overlap(best, (x1, y1, x2, y2)) >= 0.4)
+    assert sum(found) >= 0.9 * len(found)
+
+
+@pytest.mark.parametrize("shade", [60, 120, 200])
+def test_a_car_without_a_plate_has_no_smeared_one(
+    smeared_search: SmearedSearch, shade: int
+) -> None:
+    image, (x1, y1, x2, y2) = rear_of_a_car("", 110, shade)
+    image[int(y1) - 3 : int(y2) + 3, int(x1) - 3 : int(x2) + 3] = image[150, 320]
+    sure = [sure for _, sure in smeared_search.boxes(image)]
+    assert max(sure, default=0.0) < DEFAULT_TUNING.min_smeared_confidence
 
 
 # ── batches and crops ────────────────────────────────────────────────────────────────────────

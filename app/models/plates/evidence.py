@@ -28,6 +28,7 @@ class FoundPlate(NamedTuple):
         number: its number; None if there is no text.
         is_whole: the number is not cut off by the crop in which it was read.
         quarters: by how many quarters the image was turned, counter-clockwise, to read it.
+        is_smeared: the network for smeared plates is sure enough of it.
     """
 
     box: Box
@@ -35,6 +36,7 @@ class FoundPlate(NamedTuple):
     number: LineCandidate | None
     is_whole: bool = True
     quarters: int = 0
+    is_smeared: bool = False
 
     def turned_back(self, quarters: int, size: tuple[int, int]) -> FoundPlate:
         """The plate in the pixels of the original, from those of a turned image."""
@@ -62,6 +64,8 @@ def evidence(plate: FoundPlate, size: tuple[int, int]) -> float:
 
 def _is_seen(plate: FoundPlate, tuning: PlateReaderTuning) -> bool:
     """Whether the detector is sure, and nothing but a number stands there."""
+    if plate.is_smeared:
+        return True
     is_other = plate.number is not None and plate.number.is_number < tuning.min_is_number
     return plate.confidence >= tuning.min_plate_confidence and not is_other
 

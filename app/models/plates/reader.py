@@ -22,7 +22,8 @@ from app.models.plates.candidates import (
 from app.models.plates.evidence import FoundPlate, evidence, is_clear, is_sure, ranked
 from app.models.plates.light import brightened
 from app.models.plates.line_candidates import LineCandidate, LineCandidates
-from app.models.plates.reduced import ReducedSearch
+from app.models.plates.smeared import SmearedPlates
+from app.models.plates.smeared_search import SmearedSearch
 from app.models.plates.text_lines import TextLine, TextLineDetector
 from app.models.plates.tuning import DEFAULT_TUNING, PlateReaderTuning
 from app.models.plates.turned import SIDEWAYS, turned, turned_back
@@ -71,6 +72,7 @@ class PlateReader:
 
     Args:
         objects: the object detector; without it, plates are found by their text alone.
+        smeared: finds plates that cannot be read; without it, only the detector does.
         countries: use the formats of these only; all if empty.
     """
 
@@ -79,6 +81,7 @@ class PlateReader:
         lines: TextLineDetector,
         reader: PlateLineReader,
         objects: ObjectDetector | None,
+        smeared: SmearedSearch | None = None,
         countries: tuple[str, ...] = (),
         tuning: PlateReaderTuning = DEFAULT_TUNING,
     ) -> None:
@@ -90,10 +93,10 @@ class PlateReader:
             if objects and sees_plates
             else None
         )
-        self._reduced = ReducedSearch(self._objects, LABEL) if self._objects else None
         self._countries = countries
         self._tuning = tuning
         self._candidates = LineCandidates(reader, tuning)
+        self._smeared = SmearedPlates(smeared, self._in_boxes, tuning) if smeared else None
 
     def read(self, image: Image) -> list[ReadPlate]:
         """Return the plates in an (H, W, 3) RGB image, the likeliest first. Blocking.
@@ -121,12 +124,11 @@ class PlateReader:
         if likely:
             return self._upside_down(image, likely) or found
         found = self._everywhere(image, boxes, found)
-        if not any(is_sure(plate, size, self._tuning.sure_evidence) for plate in found):
-            found = self._in_turned(image, boxes) or found
-        if not ranked(found, size, self._tuning):
-            smeared = self._reduced.likeliest(image) if self._reduced else []
-            found = [*found, *self._in_boxes(image, smeared)]
-        return found
+        if any(is_sure(plate, size, self._tuning.sure_evidence) for plate in found):
+            return found
+        if lying := self._in_turned(image, boxes):
+            return lying
+        return self._smeared.added_to(image, found) if self._smeared else found
 
     def _is_likely(self, plate: FoundPlate, size: tuple[int, int]) -> bool:
         """Whether a box of the detector is a plate, read clearly or not. Neither the rest of the

@@ -38,9 +38,13 @@ class PlateReaderTuning:
         min_is_number: with less, by its looks, the text in a box of the detector is a sticker's.
         min_worth_rereading: with less, by its looks, an unclear text is not read again.
         min_lone_confidence: confidence of the detector from which an image has a plate, even if
-            nothing is likely to be one; in reduced copies the sum of all.
+            nothing is likely to be one.
         min_lone_evidence: in such an image, less likely texts outside of the detector's boxes are
             not reported in place of what it sees.
+        min_smeared_confidence: confidence of the network for smeared plates from which a plate
+            counts.
+        min_smeared_beside: the same beside a plate with a text.
+        min_smeared_agreement: with less, an unreadable plate of the detector is none.
         longest_side: pixels to which the longer side of an image is scaled, to search all of it
             for lines of text.
         max_boxes: boxes of the detector that are read, the most confident ones.
@@ -69,6 +73,9 @@ class PlateReaderTuning:
     min_worth_rereading: float = 0.1
     min_lone_confidence: float = 0.15
     min_lone_evidence: float = 0.3
+    min_smeared_confidence: float = 0.25
+    min_smeared_beside: float = 0.5
+    min_smeared_agreement: float = 0.05
     longest_side: int = 768
     max_boxes: int = 4
     max_text_only: int = 3
