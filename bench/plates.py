@@ -3,10 +3,11 @@
 The input is the whole photo, or the photo of a plate alone, and the first result counts. It is
 compared strictly, and with O, Q and 0, I and 1 taken as equal, because the labels mix them up. The
 photos are in four folds (``training.plate_lines``). With ``--weights FOLDER`` each fold is read by
-a recogniser that was not trained on it, ``FOLDER/plate_text0.xml`` to ``3``; without, all are read
-by the shipped one, which was trained on all of them. Choices were made on folds 0 to 2. The object
-detector was trained on most of these photos, so detection is easier here than elsewhere:
-``--text-alone`` does without it.
+a recogniser that was not trained on it, ``FOLDER/plate_text0.xml`` to ``3``, and smeared plates are
+found by ``FOLDER/smeared_plates0.xml`` to ``3``; for what is missing there, and without
+``--weights``, by the shipped ones, which were trained on all of them. Choices were made on folds 0
+to 2. The object detector was trained on most of these photos, so detection is easier here than
+elsewhere: ``--text-alone`` does without it.
 
 ``--copies`` adds copies that are smeared, dirty, dark, small, tilted and turned. ``--claude`` sends
 uncertain plates to Claude, as an upload does. It needs a key (``WATCHPOST_CLAUDE_API_KEY``), costs
@@ -31,7 +32,7 @@ import numpy as np
 from app.config import ObjectSettings, Settings
 from app.models.objects import ObjectDetector, load_objects
 from app.models.plates.claude import ClaudeReader
-from app.models.plates.networks import RECOGNISER, load_plates
+from app.models.plates.networks import RECOGNISER, SMEARED, load_plates
 from app.models.plates.photo import pixels
 from app.models.plates.reader import PlateReader, ReadPlate
 from app.plates import ClaudeCall
@@ -48,7 +49,7 @@ class Readers:
     """The reader of each fold, opened when it is needed.
 
     Args:
-        weights: folder with a recogniser for each fold; None for the shipped one.
+        weights: folder with networks for each fold; None for the shipped ones.
     """
 
     def __init__(self, objects: ObjectDetector | None, weights: Path | None) -> None:
@@ -60,19 +61,29 @@ class Readers:
         """Return the reader for the photos of a fold."""
         number = 0 if self._weights is None else fold
         if number not in self._opened:
-            file = self._weights / f"plate_text{fold}.xml" if self._weights else RECOGNISER
-            networks = load_plates(recogniser=file)
+            files = files_of_fold(self._weights, fold)
+            networks = load_plates(
+                recogniser=files.get(RECOGNISER, RECOGNISER), smeared=files.get(SMEARED, SMEARED)
+            )
             self.stack.callback(networks.close)
             self._opened[number] = networks.reader(self._objects)
         return self._opened[number]
 
 
+def files_of_fold(weights: Path | None, fold: int) -> dict[Path, Path]:
+    """Return the networks that were not trained on a fold, each by the shipped one."""
+    if weights is None:
+        return {}
+    files = {file: weights / f"{file.stem}{fold}.xml" for file in (RECOGNISER, SMEARED)}
+    return {shipped: file for shipped, file in files.items() if file.exists()}
+
+
 def with_network(chosen: Sequence[Photo], weights: Path | None) -> list[Photo]:
-    """Return the photos of folds for which there is a recogniser."""
+    """Return the photos of folds for which there is a network."""
     if weights is None:
         return list(chosen)
-    files = [weights / f"plate_text{fold}.xml" for fold in range(FOLDS)]
-    return [photo for photo in chosen if files[photo.fold].exists()]
+    folds = [fold for fold in range(FOLDS) if files_of_fold(weights, fold)]
+    return [photo for photo in chosen if photo.fold in folds]
 
 
 def copies_of(photo: Photo, kinds: Sequence[str]) -> Iterator[tuple[str, Copy]]:
@@ -198,7 +209,7 @@ def _measured(chosen: argparse.Namespace) -> list[PhotoResult]:
 def main(arguments: list[str]) -> None:
     """Read the photos, or load earlier results, and print the report."""
     parser = argparse.ArgumentParser(prog="bench plates", description=__doc__)
-    parser.add_argument("--weights", type=Path, help="folder with a recogniser for each fold")
+    parser.add_argument("--weights", type=Path, help="folder with networks for each fold")
     parser.add_argument("--copies", action="store_true", help="also read copies made worse")
     parser.add_argument("--only", nargs="*", help="kinds of photos: us, eu, br, crops")
     parser.add_argument("--rapidocr", action="store_true", help="also time plain RapidOCR")
