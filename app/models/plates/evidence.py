@@ -63,7 +63,7 @@ def evidence(plate: FoundPlate, size: tuple[int, int]) -> float:
 
 
 def _is_seen(plate: FoundPlate, tuning: PlateReaderTuning) -> bool:
-    """Whether the detector is sure, and nothing but a number stands there."""
+    """Whether a detector is sure, and nothing but a number stands there."""
     if plate.is_smeared:
         return True
     is_other = plate.number is not None and plate.number.is_number < tuning.min_is_number

@@ -23,7 +23,7 @@ from app.models.plates.evidence import FoundPlate, evidence, is_clear, is_sure, 
 from app.models.plates.light import brightened
 from app.models.plates.line_candidates import LineCandidate, LineCandidates
 from app.models.plates.smeared import SmearedPlates
-from app.models.plates.smeared_search import SmearedSearch
+from app.models.plates.smeared_search import Boxes, SmearedSearch
 from app.models.plates.text_lines import TextLine, TextLineDetector
 from app.models.plates.tuning import DEFAULT_TUNING, PlateReaderTuning
 from app.models.plates.turned import SIDEWAYS, turned, turned_back
@@ -61,10 +61,6 @@ class CropRead(NamedTuple):
     votes: Votes
     width: float = 0.0
     where: Box = Box(0, 0, 0, 0)
-
-
-Boxes = Sequence[tuple[Box, float]]
-"""Plates of the object detector, with their confidences."""
 
 
 class PlateReader:

@@ -6,12 +6,9 @@ from collections.abc import Callable, Sequence
 
 from app.models.batching import Image
 from app.models.plates.evidence import FoundPlate, evidence, is_clear, ranked
-from app.models.plates.smeared_search import SmearedSearch, are_same
+from app.models.plates.smeared_search import Boxes, SmearedSearch, are_same
 from app.models.plates.tuning import PlateReaderTuning
 from app.models.plates.turned import SIDEWAYS, turned
-from app.types import Box
-
-Boxes = Sequence[tuple[Box, float]]
 
 
 class SmearedPlates:

@@ -22,6 +22,9 @@ MIN_CONFIDENCE = 0.02
 SAME = 0.5
 """Share of the smaller box that two boxes of one plate have in common."""
 
+Boxes = Sequence[tuple[Box, float]]
+"""Boxes that may be plates, with their confidences."""
+
 
 class SqueezedCopy(NamedTuple):
     """How an image is reduced.
